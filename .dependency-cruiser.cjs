@@ -1,0 +1,76 @@
+// Calls go one way: credentials -> tokens -> connections -> pool -> mssql -> orm. telemetry listens to events and is
+// called by none of them; testing imports nothing from the other rooms and no other room imports it, cli excepted.
+const ROOMS = ['credentials', 'tokens', 'connections', 'pool', 'mssql', 'orm'];
+
+const downstream = ROOMS.slice(0, -1).map((room, i) => ({
+  name: `${room}-calls-no-later-room`,
+  severity: 'error',
+  from: { path: `^src/${room}/` },
+  to: { path: `^src/(${[...ROOMS.slice(i + 1), 'telemetry', 'cli'].join('|')})/` },
+}));
+
+/** @type {import('dependency-cruiser').IConfiguration} */
+module.exports = {
+  forbidden: [
+    ...downstream,
+    {
+      name: 'orm-is-last',
+      severity: 'error',
+      from: { path: '^src/orm/' },
+      to: { path: '^src/(telemetry|cli)/' },
+    },
+    {
+      name: 'telemetry-only-listens',
+      severity: 'error',
+      from: { path: '^src/telemetry/' },
+      to: { path: `^src/(${ROOMS.join('|')}|testing|cli)/`, dependencyTypesNot: ['type-only'] },
+    },
+    {
+      name: 'testing-stands-alone',
+      severity: 'error',
+      from: { path: '^src/testing/' },
+      to: { path: '^src/', pathNot: '^src/testing/' },
+    },
+    {
+      name: 'testing-is-for-users-only',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/(testing|cli)/' },
+      to: { path: '^src/testing/' },
+    },
+    {
+      name: 'shared-leaves-import-no-room',
+      severity: 'error',
+      from: { path: '^src/(errors|channels|clock)\\.ts$' },
+      to: { path: '^src/[^/]+/' },
+    },
+    { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
+    {
+      name: 'msal-only-in-credentials',
+      comment: 'MSAL is imported lazily and its types stay out of the other rooms.',
+      severity: 'error',
+      from: { pathNot: '^src/credentials/' },
+      to: { path: 'node_modules/@azure/msal-node' },
+    },
+    {
+      name: 'generic-pool-only-in-pool',
+      severity: 'error',
+      from: { pathNot: '^src/pool/' },
+      to: { path: 'node_modules/generic-pool' },
+    },
+    {
+      name: 'not-to-dev-dep',
+      severity: 'error',
+      from: { path: '^src' },
+      to: { dependencyTypes: ['npm-dev'], dependencyTypesNot: ['npm-peer', 'type-only'] },
+    },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    tsConfig: { fileName: 'tsconfig.json' },
+    tsPreCompilationDeps: 'specify',
+    enhancedResolveOptions: {
+      exportsFields: ['exports'],
+      conditionNames: ['import', 'require', 'node', 'default', 'types'],
+    },
+  },
+};

@@ -1,0 +1,68 @@
+import { channel } from 'node:diagnostics_channel';
+
+/**
+ * What happens inside, published on `node:diagnostics_channel` under `mssql-token-pool:<event>`. Nothing here costs
+ * anything while nobody listens, and no payload carries a token or secret (P10): a token is named by its `tokenId`, a
+ * short hash. Times are epoch milliseconds, durations milliseconds.
+ */
+export interface ChannelPayloads {
+  /** A request to the identity provider starts. */
+  'token:requested': { identity: string; scope: string };
+  /** The identity provider answered with a token. */
+  'token:refreshed': {
+    identity: string;
+    scope: string;
+    tokenId: string;
+    expiresOn: number;
+    durationMs: number;
+    sameToken: boolean;
+  };
+  /** The identity provider failed; the next attempt is not made before `retryAfterMs`. */
+  'token:failed': { identity: string; scope: string; error: Error; durationMs: number; retryAfterMs: number };
+  /** A token was thrown away because the server refused it. */
+  'token:invalidated': { identity: string; scope: string; tokenId: string };
+  /** A physical connection is logged in. */
+  'connection:opened': {
+    pool: string;
+    connection: number;
+    tokenId?: string | undefined;
+    tokenExpiresOn?: number | undefined;
+    durationMs: number;
+  };
+  /** A pooled connection was replaced by one with a later token. */
+  'connection:renewed': { pool: string; connection: number; replaced: number; tokenExpiresOn?: number | undefined };
+  /** A pooled connection was closed. */
+  'connection:evicted': { pool: string; connection: number; reason: EvictionReason; ageMs: number };
+  /** A login attempt failed. */
+  'connection:login-failed': { pool: string; error: Error; kind: string; durationMs: number };
+  /** A caller got a connection after waiting. */
+  'checkout:waited': { pool: string; waitedMs: number };
+  /** A caller gave up waiting. */
+  'checkout:timed-out': { pool: string; waitedMs: number; error: Error };
+}
+
+/** Why a physical connection was closed. */
+export type EvictionReason =
+  | 'token-expiry'
+  | 'token-invalidated'
+  | 'max-age'
+  | 'idle'
+  | 'broken'
+  | 'destroyed-by-caller'
+  | 'pool-closed';
+
+export type ChannelName = keyof ChannelPayloads;
+
+export const CHANNEL_PREFIX = 'mssql-token-pool:';
+
+const channels = new Map<ChannelName, ReturnType<typeof channel>>();
+
+/** Publishes an event. The payload is built by `payload()` only if someone listens. */
+export function publish<N extends ChannelName>(name: N, payload: () => ChannelPayloads[N]): void {
+  let target = channels.get(name);
+  if (target === undefined) {
+    target = channel(CHANNEL_PREFIX + name);
+    channels.set(name, target);
+  }
+  if (target.hasSubscribers) target.publish(payload());
+}

@@ -1,0 +1,49 @@
+/**
+ * The shape every way of getting a token has: that of `TokenCredential` in `@azure/core-auth`, written down here so that
+ * nothing has to be imported from it. Credentials are accepted by duck typing; two copies of `@azure/core-auth` in one
+ * tree are no problem.
+ */
+export interface AccessToken {
+  /** The token itself. */
+  token: string;
+  /** When it ends, epoch milliseconds. */
+  expiresOnTimestamp: number;
+  /** When the issuer wants it refreshed, epoch milliseconds. */
+  refreshAfterTimestamp?: number | undefined;
+  /** `Bearer` where the issuer says so; anything else is refused. */
+  tokenType?: string | undefined;
+}
+
+export interface GetTokenOptions {
+  /** Cancels the request, as far as the credential honours it. */
+  abortSignal?: AbortSignal | undefined;
+  /** Claims challenge to pass to the identity provider. */
+  claims?: string | undefined;
+  /** Another tenant than the credential's own. */
+  tenantId?: string | undefined;
+  /** Continuous access evaluation: long-lived tokens that can be revoked. */
+  enableCae?: boolean | undefined;
+  requestOptions?: { timeout?: number | undefined } | undefined;
+}
+
+/** Anything with `getToken(scopes, options)`: ours, `@azure/identity`'s, or the caller's own object. */
+export interface TokenCredential {
+  getToken(scopes: string | string[], options?: GetTokenOptions): Promise<AccessToken | null>;
+}
+
+/** Who a credential acts as, as far as it can be told without a token request. Free of secrets. */
+export interface Principal {
+  /** How the token is obtained, e.g. `service-principal-secret`. */
+  method: string;
+  /** Application (client) id, or user name for flows with a person. */
+  id?: string | undefined;
+  tenantId?: string | undefined;
+  /** When the last token ends, epoch milliseconds. */
+  expiresOn?: number | undefined;
+}
+
+/** A credential made by {@link createCredential}: a plain object with closures, because ORMs clone configs. */
+export interface Credential extends TokenCredential {
+  /** Who this is. A getter: each read gives a fresh plain object with the expiry of the latest token. */
+  readonly principal: Principal;
+}

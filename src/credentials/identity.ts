@@ -1,0 +1,39 @@
+import { createHash } from 'node:crypto';
+import type { TokenCredential } from './credential.js';
+
+/**
+ * Who a credential is, as a key: two credentials with the same key would get the same tokens, so they share one cache
+ * (P3: one request in flight per identity and scope in a process), and two with different keys never do (P9).
+ *
+ * Our own credentials register a key built from everything that decides their tokens. Everybody else's credential is its
+ * own identity. The key hangs on the `getToken` function where the object owns it, because ORMs clone plain objects but
+ * keep functions by reference; on the object itself where `getToken` comes from a class.
+ */
+const keys = new WeakMap<object, string>();
+let anonymous = 0;
+
+/** Registers the identity of a credential made of closures. `parts` may hold secrets; only their hash is kept. */
+export function registerIdentity(credential: TokenCredential, method: string, parts: readonly unknown[]): void {
+  keys.set(anchor(credential), `${method}:${fingerprint(JSON.stringify(parts))}`);
+}
+
+/** The key of a credential's identity; stable for the life of the object. */
+export function identityOf(credential: TokenCredential): string {
+  const at = anchor(credential);
+  let key = keys.get(at);
+  if (key === undefined) {
+    anonymous += 1;
+    key = `credential:${anonymous}`;
+    keys.set(at, key);
+  }
+  return key;
+}
+
+/** Short hash by which a secret or token may be named in logs, events and keys. 96 bits of SHA-256. */
+export function fingerprint(secret: string): string {
+  return createHash('sha256').update(secret).digest('base64url').slice(0, 16);
+}
+
+function anchor(credential: TokenCredential): object {
+  return Object.hasOwn(credential, 'getToken') ? credential.getToken : credential;
+}

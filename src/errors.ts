@@ -1,0 +1,172 @@
+/**
+ * Every error this library throws. One class per kind of failure, each with a stable `code`, so that a caller can
+ * `switch (error.code)` without parsing messages. No error ever carries a token, secret, assertion or password (P10):
+ * whoever builds one passes only text that is free of them, and `cause` is a redacted copy where the original is not.
+ */
+
+/** What SQL Server, the identity provider or the operating system said, as far as it said it. */
+export interface TokenPoolErrorDetails {
+  /** SQL Server error number (18456, 40613, 37396, ...). */
+  number?: number | undefined;
+  /** SQL Server error state (233 = "Token is expired"). */
+  state?: number | undefined;
+  /** SQL Server error class, 0 to 25. */
+  class?: number | undefined;
+  /** Milliseconds after which another attempt makes sense. */
+  retryAfterMs?: number | undefined;
+  /** The error underneath. */
+  cause?: unknown;
+  /** What to do about it, one sentence. */
+  hint?: string | undefined;
+}
+
+/** Base class: `error instanceof TokenPoolError` is true for everything this library throws. */
+export class TokenPoolError extends Error {
+  override name = 'TokenPoolError';
+  /** Stable identifier, `ERR_...`. */
+  readonly code: string = 'ERR_TOKEN_POOL';
+  /** SQL Server error number. */
+  readonly number: number | undefined;
+  /** SQL Server error state. */
+  readonly state: number | undefined;
+  /** SQL Server error class. */
+  readonly class: number | undefined;
+  /** Milliseconds after which another attempt makes sense. */
+  readonly retryAfterMs: number | undefined;
+  /** What to do about it. */
+  readonly hint: string | undefined;
+
+  constructor(message: string, details: TokenPoolErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.number = details.number;
+    this.state = details.state;
+    this.class = details.class;
+    this.retryAfterMs = details.retryAfterMs;
+    this.hint = details.hint;
+  }
+}
+
+/** The configuration cannot work as given; the message names the key and the mend. Thrown synchronously where possible. */
+export class ConfigurationError extends TokenPoolError {
+  override name = 'ConfigurationError';
+  override readonly code = 'ERR_CONFIGURATION';
+}
+
+/** What an identity provider said, on top of the common details. */
+export interface CredentialErrorDetails extends TokenPoolErrorDetails {
+  /** HTTP status of the identity provider's answer. */
+  status?: number | undefined;
+  /** First AADSTS number of the answer, e.g. 7000215. */
+  aadsts?: number | undefined;
+  /** Correlation id to quote to Microsoft support. */
+  correlationId?: string | undefined;
+}
+
+/** Base of everything that can go wrong while getting a token. */
+export class CredentialError extends TokenPoolError {
+  override name = 'CredentialError';
+  override readonly code: string = 'ERR_CREDENTIAL';
+  /** HTTP status of the identity provider's answer. */
+  readonly status: number | undefined;
+  /** First AADSTS number of the answer. */
+  readonly aadsts: number | undefined;
+  /** Correlation id to quote to Microsoft support. */
+  readonly correlationId: string | undefined;
+
+  constructor(message: string, details: CredentialErrorDetails = {}) {
+    super(message, details);
+    this.status = details.status;
+    this.aadsts = details.aadsts;
+    this.correlationId = details.correlationId;
+  }
+}
+
+/** The identity provider refused for good: wrong secret, unknown application, no permission. Asking again does not help. */
+export class CredentialRejectedError extends CredentialError {
+  override name = 'CredentialRejectedError';
+  override readonly code = 'ERR_CREDENTIAL_REJECTED';
+}
+
+/** This way of getting a token does not exist here (no managed identity, no CLI); a chain tries its next member. */
+export class CredentialUnavailableError extends CredentialError {
+  override name = 'CredentialUnavailableError';
+  override readonly code = 'ERR_CREDENTIAL_UNAVAILABLE';
+}
+
+/** A person has to sign in again; nothing is retried until someone does. */
+export class InteractionRequiredError extends CredentialError {
+  override name = 'InteractionRequiredError';
+  override readonly code = 'ERR_INTERACTION_REQUIRED';
+}
+
+/** The identity provider could not be reached or failed (network, 5xx, not JSON); `retryAfterMs` says when we ask again. */
+export class TokenUnavailableError extends CredentialError {
+  override name = 'TokenUnavailableError';
+  override readonly code: string = 'ERR_TOKEN_UNAVAILABLE';
+}
+
+/** The identity provider asked us to slow down (HTTP 429). */
+export class TokenThrottledError extends TokenUnavailableError {
+  override name = 'TokenThrottledError';
+  override readonly code = 'ERR_TOKEN_THROTTLED';
+}
+
+/** The identity provider did not answer in time. */
+export class TokenTimeoutError extends TokenUnavailableError {
+  override name = 'TokenTimeoutError';
+  override readonly code = 'ERR_TOKEN_TIMEOUT';
+}
+
+/** The only token that can be had is expired or too close to its end to log in with. */
+export class TokenExpiredError extends CredentialError {
+  override name = 'TokenExpiredError';
+  override readonly code = 'ERR_TOKEN_EXPIRED';
+}
+
+/** The server would have received the token unencrypted; it was not sent. */
+export class EncryptionRequiredError extends TokenPoolError {
+  override name = 'EncryptionRequiredError';
+  override readonly code = 'ERR_ENCRYPTION_REQUIRED';
+}
+
+/** No connection to the server could be made: refused, unreachable, dropped, timed out, or a transient server error. */
+export class ServerUnavailableError extends TokenPoolError {
+  override name = 'ServerUnavailableError';
+  override readonly code: string = 'ERR_SERVER_UNAVAILABLE';
+}
+
+/** SQL Server refused the login for a reason that a new attempt does not change (no such user, firewall, wrong database). */
+export class LoginRefusedError extends TokenPoolError {
+  override name = 'LoginRefusedError';
+  override readonly code: string = 'ERR_LOGIN_REFUSED';
+}
+
+/** SQL Server said the token is expired or no longer valid, and a fresh one was refused too or could not be had. */
+export class StaleTokenError extends LoginRefusedError {
+  override name = 'StaleTokenError';
+  override readonly code = 'ERR_STALE_TOKEN';
+}
+
+/** No connection became free within the acquire timeout; `cause` is the last failure to open one, if there was any. */
+export class AcquireTimeoutError extends TokenPoolError {
+  override name = 'AcquireTimeoutError';
+  override readonly code = 'ERR_ACQUIRE_TIMEOUT';
+}
+
+/** The caller's `AbortSignal` fired; `cause` is its reason. */
+export class AbortedError extends TokenPoolError {
+  override name = 'AbortedError';
+  override readonly code = 'ERR_ABORTED';
+}
+
+/** The pool is closing or closed. */
+export class PoolClosedError extends TokenPoolError {
+  override name = 'PoolClosedError';
+  override readonly code = 'ERR_POOL_CLOSED';
+}
+
+/** `release` or `destroy` was given something that is not on loan from this pool. */
+export class NotOnLoanError extends TokenPoolError {
+  override name = 'NotOnLoanError';
+  override readonly code = 'ERR_NOT_ON_LOAN';
+}

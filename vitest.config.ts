@@ -1,0 +1,14 @@
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts'],
+    exclude: ['test/container/**'],
+    testTimeout: 30_000,
+    hookTimeout: 30_000,
+    // Two cores: more workers only make socket tests wait for each other.
+    maxWorkers: 2,
+    // An unhandled rejection anywhere is a broken promise (P6), never a warning.
+    dangerouslyIgnoreUnhandledErrors: false,
+  },
+});
