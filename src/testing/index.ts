@@ -1,0 +1,1 @@
+export { type Certificate, type CertificateOptions, makeCertificate, makeCertificateAuthority } from './certificate.js';
