@@ -1,0 +1,87 @@
+import type { Connection, ConnectionConfiguration } from 'tedious';
+import type { TokenCredential } from '../credentials/credential.js';
+import type { TediousModule } from './dial.js';
+
+/**
+ * An `mssql` config: same keys, same defaults. `authentication` may also be any form `createCredential` takes, a
+ * `TokenCredential`, or a function that returns a token.
+ */
+export interface TokenPoolConfig {
+  /** Host name, `host\instance`, or `host,port`. */
+  server: string;
+  /** Default 1433. */
+  port?: number | undefined;
+  database?: string | undefined;
+  user?: string | undefined;
+  password?: string | undefined;
+  /** Windows domain: NTLM login. */
+  domain?: string | undefined;
+  /** How to log in; default is `user` and `password`. */
+  authentication?: Authentication | undefined;
+  /** Same as `options.encrypt`, default true. */
+  encrypt?: boolean | 'strict' | undefined;
+  /** Same as `options.trustServerCertificate`, default false. */
+  trustServerCertificate?: boolean | undefined;
+  /** Time for one login, ms, without the time for the token. Default 15,000. */
+  connectionTimeout?: number | undefined;
+  /** Time for one request, ms. Default 15,000; 0 is no limit. */
+  requestTimeout?: number | undefined;
+  /** Default of both timeouts, ms. */
+  timeout?: number | undefined;
+  /** tedious's options. */
+  options?: ConnectionConfiguration['options'] & { [key: string]: unknown };
+  pool?: PoolConfig | undefined;
+  /**
+   * How a connection is checked at checkout: `'socket'` (default) looks at the socket, `true` runs `SELECT 1` each time (as
+   * mssql does by default), `false` checks nothing but its token and whether it is closed.
+   */
+  validateConnection?: boolean | 'socket' | undefined;
+  /**
+   * What a checkout does with a connection whose token has run out when no later token can be had: false (default) hands
+   * it out, because SQL Server does not cut a session at the end of its token; true refuses.
+   */
+  strictExpiry?: boolean | undefined;
+  /** Scope of the token; default is chosen from the server's name. */
+  scope?: string | undefined;
+  /** mssql's hook: sees each tedious connection before anything is sent. */
+  beforeConnect?: ((connection: Connection) => void) | undefined;
+  /** The tedious module to use; default is the one this package finds. */
+  tedious?: TediousModule | undefined;
+  /** Keys of mssql's that mean nothing to a pool (`stream`, `parseJSON`, `arrayRowMode`, ...) are let through. */
+  [key: string]: unknown;
+}
+
+/** `tedious`'s own form, or any form of a credential. */
+export type Authentication =
+  | { type: string; options?: object | undefined }
+  | TokenCredential
+  | ((...args: never[]) => unknown)
+  | string
+  | object;
+
+/** Pool settings; those of mssql (tarn) keep their meaning. */
+export interface PoolConfig {
+  /** Most connections. Default 10. */
+  max?: number | undefined;
+  /** Connections kept open, opened at the start and restored after an outage. Default 0. */
+  min?: number | undefined;
+  /** A connection beyond `min` that is unused this long is closed, ms. Default 30,000. */
+  idleTimeoutMillis?: number | undefined;
+  /** Longest wait for a connection, ms. Default 30,000. */
+  acquireTimeoutMillis?: number | undefined;
+  /** Longest time for opening one connection, all attempts together, ms. Default 30,000. */
+  createTimeoutMillis?: number | undefined;
+  /** Longest time for closing one connection, ms. Default 5,000. */
+  destroyTimeoutMillis?: number | undefined;
+  /** Connections beyond `max` for replacing one before it is closed. Default 1; 0 closes first. */
+  overlap?: number | undefined;
+  /** Renewals at once. Default 2. */
+  maxRenewals?: number | undefined;
+  /**
+   * A connection older than this is replaced, ms. Default 34,200,000 (9.5 h, less up to 10 %): Azure SQL validates a
+   * session's token again at a reset after about 10 h (dotnet/SqlClient #635, #767). 0 is no limit.
+   */
+  maxAgeMillis?: number | undefined;
+  /** Further check at checkout; false or a rejection closes the connection. */
+  validate?: ((connection: Connection) => boolean | Promise<boolean>) | undefined;
+}

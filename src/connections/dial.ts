@@ -1,0 +1,114 @@
+import type { Socket } from 'node:net';
+import type { Connection, ConnectionConfiguration } from 'tedious';
+import { PoolClosedError } from '../errors.js';
+import type { HeldToken } from '../tokens/held-token.js';
+import { classifyLoginFailure, type LoginFailure, type ServerMessage } from './login-failure.js';
+import { openSession, type Session } from './session.js';
+import { type TokenSource, tokenLogin } from './token-login.js';
+
+/** The part of the `tedious` module that is used; any copy of tedious >= 19.2 fits. */
+export type TediousModule = Pick<typeof import('tedious'), 'Connection' | 'Request'>;
+
+export interface DialOptions {
+  tedious: TediousModule;
+  /** tedious's own configuration; `authentication` is replaced when `source` is given. */
+  configuration: ConnectionConfiguration;
+  /** Where the token comes from; undefined for SQL login and NTLM. */
+  source: TokenSource | undefined;
+  /** mssql's hook: sees the connection before anything is sent. */
+  beforeConnect?: ((connection: Connection) => void) | undefined;
+  signal: AbortSignal;
+}
+
+/** A dial that did not end in a session, with what that means. */
+export class DialFailedError extends Error {
+  override name = 'DialFailedError';
+  readonly failure: LoginFailure;
+  /** The token that was sent, if one was. */
+  readonly token: HeldToken | undefined;
+
+  constructor(failure: LoginFailure, token: HeldToken | undefined) {
+    super(failure.error.message, { cause: failure.error });
+    this.failure = failure;
+    this.token = token;
+  }
+}
+
+/**
+ * Opens one physical connection: one attempt, no retry. The caller has put a usable token into the cache before, so a
+ * slow identity provider never eats `connectTimeout`.
+ *
+ * @throws DialFailedError with the classified cause; PoolClosedError when `signal` fires.
+ */
+export function dial(options: DialOptions): Promise<Session> {
+  const { tedious, configuration, source, signal } = options;
+  const login = source && tokenLogin(source, configuration.options?.encrypt === 'strict');
+  const messages: ServerMessage[] = [];
+
+  return new Promise((resolve, reject) => {
+    let connection: Connection;
+    try {
+      signal.throwIfAborted();
+      connection = new tedious.Connection(login ? withCredential(configuration, login.credential) : configuration);
+    } catch (error) {
+      reject(signal.aborted ? givenUp() : failed(error as Error));
+      return;
+    }
+    login?.attach(connection);
+    const onMessage = (message: ServerMessage): void => {
+      messages.push(message);
+    };
+    connection.on('errorMessage', onMessage);
+    // An error on an established connection must not crash the process; it is marked the way mssql marks it.
+    connection.on('error', () => {
+      (connection as { hasError?: boolean }).hasError = true;
+    });
+    const onAbort = (): void => {
+      login?.cancel();
+      reject(givenUp());
+      hangUp(connection);
+    };
+    signal.addEventListener('abort', onAbort, { once: true });
+
+    connection.connect((error?: Error | null) => {
+      signal.removeEventListener('abort', onAbort);
+      connection.off('errorMessage', onMessage);
+      if (error) {
+        reject(failed(error));
+        return;
+      }
+      // tedious 19 logs in although it was closed while connecting.
+      if (signal.aborted) hangUp(connection);
+      else resolve(openSession(connection, login?.token));
+    });
+    options.beforeConnect?.(connection);
+  });
+
+  function failed(error: Error): DialFailedError {
+    const failure = classifyLoginFailure({
+      error,
+      messages,
+      token: login?.token,
+      credentialFailure: login?.failure,
+      server: configuration.server,
+    });
+    return new DialFailedError(failure, login?.token);
+  }
+}
+
+/** Closes a connection in whatever state it is. */
+export function hangUp(connection: Connection): void {
+  connection.close();
+  // tedious 19 keeps the socket of an unfinished login until connectTimeout; an error makes it give up at once.
+  const { socket } = connection as unknown as { socket?: Socket };
+  if (socket !== undefined && !socket.destroyed) socket.destroy(new Error('The connection attempt was given up.'));
+}
+
+function withCredential(configuration: ConnectionConfiguration, credential: object): ConnectionConfiguration {
+  const authentication = { type: 'token-credential', options: { credential } };
+  return { ...configuration, authentication: authentication as NonNullable<ConnectionConfiguration['authentication']> };
+}
+
+function givenUp(): PoolClosedError {
+  return new PoolClosedError('The connection attempt was given up.');
+}

@@ -1,0 +1,124 @@
+import type { Connection, ConnectionConfiguration } from 'tedious';
+import { publish } from '../channels.js';
+import type { HeldToken } from '../tokens/held-token.js';
+import { DialFailedError, dial, type TediousModule } from './dial.js';
+import { OutageGate } from './outage-gate.js';
+import type { Session } from './session.js';
+import type { TokenSource } from './token-login.js';
+
+export interface DialerOptions {
+  /** Name of the pool, for events. */
+  pool: string;
+  /** Loads tedious; called at the first dial, so that a pool that is never used never loads it. */
+  tedious: () => Promise<TediousModule>;
+  configuration: ConnectionConfiguration;
+  /** Where tokens come from; undefined for SQL login and NTLM. */
+  source: TokenSource | undefined;
+  /** Longest time from the first attempt of one `open` to its last, ms. */
+  createTimeoutMs: number;
+  /** mssql's hook: sees each tedious connection before anything is sent. */
+  beforeConnect?: ((connection: Connection) => void) | undefined;
+  /** A token was refused before its time: what lives on it should not be handed out any more. */
+  onTokenRefused: (token: HeldToken) => void;
+  /** Fires when the pool closes. */
+  signal: AbortSignal;
+}
+
+/**
+ * Opens connections for one pool. Everything that may be repeated about a login is repeated here and nowhere else: once
+ * more with a fresh token where the token was the cause, again on Azure SQL's schedule where the server asks for
+ * patience. tedious's own retry (3 times, 500 ms apart, a token request each) is off.
+ */
+export class Dialer {
+  readonly #options: DialerOptions;
+  readonly #gate: OutageGate;
+  /** A token that was refused although it was fresh: its principal has no user there, a fresher one does not help. */
+  #refusedWhenFresh: string | undefined;
+
+  constructor(options: DialerOptions) {
+    this.#options = options;
+    this.#gate = new OutageGate(options.signal);
+  }
+
+  /** Milliseconds until the server is asked again; 0 while it is well. */
+  get pauseMs(): number {
+    return this.#gate.pauseMs;
+  }
+
+  /**
+   * A session on a usable token (P1).
+   *
+   * @throws TokenPoolError of the class that fits the failure; PoolClosedError when the pool's signal fires
+   */
+  async open(): Promise<Session> {
+    const deadline = performance.now() + this.#options.createTimeoutMs;
+    let freshTokenTried = false;
+    for (;;) {
+      try {
+        await this.#prefetchToken(deadline);
+        return await this.#gate.run(() => this.#attempt());
+      } catch (error) {
+        if (!(error instanceof DialFailedError)) throw error;
+        const { kind } = error.failure;
+        if (kind === 'transient' && performance.now() + this.#gate.pauseMs < deadline) continue;
+        if (freshTokenTried || !(await this.#freshTokenMayHelp(error, deadline))) throw error.failure.error;
+        freshTokenTried = true;
+      }
+    }
+  }
+
+  /** Waits for a token before a socket is opened, so that connectTimeout is the server's alone. */
+  async #prefetchToken(deadline: number): Promise<void> {
+    const { source, signal } = this.#options;
+    if (source === undefined || source.tokens.peek(source.scope) !== undefined) return;
+    const timeoutMs = Math.max(1, deadline - performance.now());
+    await source.tokens.take(source.scope, { timeoutMs, abortSignal: signal });
+  }
+
+  async #attempt(): Promise<Session> {
+    const { pool, configuration, source, beforeConnect, signal } = this.#options;
+    const tedious = await this.#options.tedious();
+    const startedAt = performance.now();
+    try {
+      const session = await dial({ tedious, configuration, source, beforeConnect, signal });
+      publish('connection:opened', () => ({
+        pool,
+        connection: session.id,
+        tokenId: session.token?.id,
+        tokenExpiresOn: session.token?.expiresOn,
+        durationMs: performance.now() - startedAt,
+      }));
+      return session;
+    } catch (error) {
+      if (error instanceof DialFailedError) {
+        const { kind, error: cause } = error.failure;
+        const durationMs = performance.now() - startedAt;
+        publish('connection:login-failed', () => ({ pool, error: cause, kind, durationMs }));
+      }
+      throw error;
+    }
+  }
+
+  /** Throws a refused token away and gets another; false where that cannot change the server's answer. */
+  async #freshTokenMayHelp({ failure, token }: DialFailedError, deadline: number): Promise<boolean> {
+    const { source, onTokenRefused, signal } = this.#options;
+    if (source === undefined || token === undefined) return false;
+    if (failure.kind === 'ambiguous') {
+      const justIssued = Date.now() - token.obtainedAt < token.expiresOn - token.loginBefore;
+      if (justIssued) this.#refusedWhenFresh = token.id;
+      if (justIssued || token.id === this.#refusedWhenFresh) return false;
+    } else if (failure.kind !== 'stale') {
+      return false;
+    }
+    source.tokens.invalidate(token);
+    onTokenRefused(token);
+    try {
+      const timeoutMs = Math.max(1, deadline - performance.now());
+      const next = await source.tokens.take(source.scope, { timeoutMs, abortSignal: signal });
+      return next.id !== token.id;
+    } catch {
+      // The server's refusal is the better story for the caller; the provider's failure has its own event.
+      return false;
+    }
+  }
+}

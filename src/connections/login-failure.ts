@@ -1,0 +1,175 @@
+import {
+  EncryptionRequiredError,
+  LoginRefusedError,
+  ServerUnavailableError,
+  StaleTokenError,
+  TokenPoolError,
+} from '../errors.js';
+import type { HeldToken } from '../tokens/held-token.js';
+
+/** An ERROR token of the server (MS-TDS 2.2.7.10) as tedious's `errorMessage` event gives it. */
+export interface ServerMessage {
+  number: number;
+  state: number;
+  class: number;
+  message: string;
+}
+
+/** Everything seen of one login that failed. */
+export interface FailedLogin {
+  /** What tedious rejected with. */
+  error: Error;
+  /** ERROR tokens received before that; tedious's own error has no number, state or class. */
+  messages: readonly ServerMessage[];
+  /** The token that was sent, if one was. */
+  token: HeldToken | undefined;
+  /** Why no token was sent, if that is why. */
+  credentialFailure: Error | undefined;
+  /** Server name, for messages. */
+  server: string;
+}
+
+/**
+ * What a failed login means for the next step (design: numbers, section 5):
+ * - `stale`: the token is the cause; force a fresh one and try once more
+ * - `ambiguous`: perhaps the token; try once more only if the token was not fresh
+ * - `transient`: the server asks for patience; try again on Azure SQL's schedule
+ * - `unreachable`: no server; nothing is known about the token
+ * - `refused`: trying again does not help
+ * - `credential`: no token could be had; the token cache does its own back-off
+ */
+export type LoginFailureKind = 'stale' | 'ambiguous' | 'transient' | 'unreachable' | 'refused' | 'credential';
+
+export interface LoginFailure {
+  kind: LoginFailureKind;
+  error: TokenPoolError;
+}
+
+/**
+ * Errors after which Azure SQL asks to try again (Azure SQL: troubleshoot common errors), and 10928/10929 (resource
+ * limits). 4060 is not here: for a login it means a wrong database name far more often than a failover.
+ */
+const TRANSIENT = new Set([615, 926, 4221, 10928, 10929, 40197, 40501, 40613, 42108, 42109, 49918, 49919, 49920]);
+
+/** Refusals whose cause is known, most telling first: SQL Server sends 4060 and 40615 together with a bare 18456. */
+const REFUSALS: ReadonlyMap<number, string> = new Map([
+  [40615, 'Add the client address named in the message to the firewall rules of the Azure SQL server.'],
+  [40914, 'Allow the virtual network of this client in the rules of the Azure SQL server.'],
+  [47073, 'Public network access is disabled on the server: connect through its private endpoint.'],
+  [4060, 'Check the database name, and that this principal has a user in that database.'],
+  [40532, 'Check the server name; the login must be for that server.'],
+  [18470, 'The login is disabled: enable it with ALTER LOGIN ... ENABLE.'],
+  [18487, 'The password has expired: change it.'],
+  [18488, 'The password must be changed before the first login.'],
+  [18452, 'The login comes from an untrusted domain; check the authentication settings.'],
+  [37525, 'Microsoft Entra authentication is not set up on this server: set a Microsoft Entra admin.'],
+  [33134, 'The server could not look the principal up in Microsoft Entra ID: check the identity of the server.'],
+]);
+
+const LOGIN_FAILED = 18456;
+const TOKEN_EXPIRED_ON_QUERY = 37396;
+const STATE_TOKEN_EXPIRED = 233;
+
+/** Says what a failed login means. Never throws; the returned error is free of secrets. */
+export function classifyLoginFailure(login: FailedLogin): LoginFailure {
+  if (login.credentialFailure !== undefined) return fromCredential(login.credentialFailure);
+  for (const [number, hint] of REFUSALS) {
+    const message = login.messages.find((m) => m.number === number);
+    if (message !== undefined) return refused(login, message, hint);
+  }
+  const transient = login.messages.find((m) => TRANSIENT.has(m.number));
+  if (transient !== undefined) {
+    const hint = 'The server is busy or changing hands; it is tried again within the create timeout.';
+    return {
+      kind: 'transient',
+      error: new ServerUnavailableError(transient.message, { ...numbers(transient), cause: login.error, hint }),
+    };
+  }
+  const message = login.messages.at(-1);
+  return message === undefined ? fromSocket(login) : fromServer(login, message);
+}
+
+/** True for an ERROR token, at login or on a live session, that says the access token has run out (SqlClient #2792, #3245). */
+export function saysTokenExpired(message: ServerMessage): boolean {
+  if (message.number === TOKEN_EXPIRED_ON_QUERY) return true;
+  if (message.number !== LOGIN_FAILED) return false;
+  return message.state === STATE_TOKEN_EXPIRED || /token is expired/i.test(message.message);
+}
+
+function fromCredential(failure: Error): LoginFailure {
+  if (failure instanceof EncryptionRequiredError) return { kind: 'refused', error: failure };
+  const error =
+    failure instanceof TokenPoolError
+      ? failure
+      : new TokenPoolError(`No access token: ${failure.message}`, { cause: failure });
+  return { kind: 'credential', error };
+}
+
+function fromServer(login: FailedLogin, message: ServerMessage): LoginFailure {
+  if (saysTokenExpired(message)) {
+    const hint = 'A fresh token was tried too, where one could be had. Check the clock of this machine.';
+    return {
+      kind: 'stale',
+      error: new StaleTokenError(message.message, { ...numbers(message), cause: login.error, hint }),
+    };
+  }
+  if (message.number !== LOGIN_FAILED) return refused(login, message, undefined);
+  if (/not currently configured to accept this token/i.test(message.message)) {
+    return refused(
+      login,
+      message,
+      'Set a Microsoft Entra admin on the server; check that token and server are of one tenant, and the audience of this cloud.',
+    );
+  }
+  if (login.token === undefined) return refused(login, message, 'Check the user name and password.');
+  if (/<token-identified principal>/i.test(message.message)) {
+    const hint =
+      'The token was accepted, but its principal has no user in this database: CREATE USER [name] FROM EXTERNAL PROVIDER.';
+    return { kind: 'ambiguous', error: refused(login, message, hint).error };
+  }
+  if (/ANONYMOUS LOGON/i.test(message.message)) {
+    const hint = 'No Microsoft Entra admin is set on the server, or the token is no longer valid.';
+    return { kind: 'ambiguous', error: refused(login, message, hint).error };
+  }
+  return refused(
+    login,
+    message,
+    'The server takes no Microsoft Entra login of this principal: check its Entra admin and the user in the database.',
+  );
+}
+
+/** No ERROR token came: the socket failed, TLS failed, or tedious gave up. */
+function fromSocket({ error, token, server }: FailedLogin): LoginFailure {
+  const { code } = error as { code?: string };
+  if (code === 'EENCRYPT') {
+    const hint =
+      'Client and server disagree about encryption: set options.encrypt to true and enable it on the server.';
+    return { kind: 'refused', error: new EncryptionRequiredError(error.message, { cause: error, hint }) };
+  }
+  if (/certificate|self[- ]signed|altnames|unable to (verify|get)/i.test(error.message)) {
+    const hint =
+      'Trust the issuing CA (options.cryptoCredentialsDetails.ca or NODE_EXTRA_CA_CERTS); options.trustServerCertificate is for development.';
+    const text = `The certificate of ${server} was not accepted: ${error.message}`;
+    return { kind: 'refused', error: new LoginRefusedError(text, { cause: error, hint }) };
+  }
+  // Azure SQL may drop the socket instead of saying "expired" (seen live: hugr-lab/mssql-extension #333).
+  if (token !== undefined && Date.now() >= token.evictAt && code !== 'ETIMEOUT') {
+    const text = `${server} dropped the connection during a login with a token near its end.`;
+    return { kind: 'stale', error: new StaleTokenError(text, { cause: error }) };
+  }
+  const hint =
+    code === 'ETIMEOUT'
+      ? 'The server did not answer within connectTimeout: check address, port, firewall, and that the server is running.'
+      : 'Check the server name and port, and that the server is running.';
+  const text = error.message || `No connection to ${server}.`;
+  return { kind: 'unreachable', error: new ServerUnavailableError(text, { cause: error, hint }) };
+}
+
+function refused(login: FailedLogin, message: ServerMessage, hint: string | undefined): LoginFailure {
+  const error = new LoginRefusedError(message.message, { ...numbers(message), cause: login.error, hint });
+  return { kind: 'refused', error };
+}
+
+function numbers(message: ServerMessage): { number: number; state: number; class: number } {
+  return { number: message.number, state: message.state, class: message.class };
+}

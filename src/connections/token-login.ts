@@ -1,0 +1,94 @@
+import type { Connection } from 'tedious';
+import type { AccessToken, TokenCredential } from '../credentials/credential.js';
+import { EncryptionRequiredError, PoolClosedError } from '../errors.js';
+import type { HeldToken } from '../tokens/held-token.js';
+import type { TokenCache } from '../tokens/token-cache.js';
+
+/** Where the tokens of a pool come from, and for which resource. */
+export interface TokenSource {
+  tokens: TokenCache;
+  /** Scope asked for before the socket is opened. */
+  scope: string;
+  /** Keep `scope` even if the server names another one in FEDAUTHINFO (MS-TDS 2.2.7.12). */
+  scopeIsFixed: boolean;
+}
+
+/**
+ * The credential of one physical connection, for tedious's `token-credential` type. tedious asks it for a token after TLS
+ * and FEDAUTHINFO, again after a redirect, and each time it gets the token that is current at that moment, so no login
+ * carries a stale one (P1), and `token` tells which one this connection lives on.
+ *
+ * `credential` is a plain object with a closure because ORMs clone configs (lodash drops private fields).
+ */
+export interface TokenLogin {
+  readonly credential: TokenCredential;
+  /** The token last handed to tedious. */
+  readonly token: HeldToken | undefined;
+  /** Why no token was handed over, when that is why the login failed; tedious wraps it in an AggregateError. */
+  readonly failure: Error | undefined;
+  /** Binds the login to its connection, right after construction. Until then no token is handed out. */
+  attach(connection: Connection): void;
+  /** Refuses every further token: the dial was given up. */
+  cancel(): void;
+}
+
+/**
+ * Makes the credential of one physical connection.
+ *
+ * The secure guard (P10): tedious before 20.3.7 goes on in cleartext when a server answers `encrypt: true` with "not
+ * supported", and would send the token in the clear. A token is handed out only after the connection's own `secure`
+ * event (TLS inside TDS) or when the connection is `encrypt: 'strict'` (TLS before TDS). Each handshake, so each redirect
+ * too, needs its own `secure` event.
+ */
+export function tokenLogin(source: TokenSource, strictEncryption: boolean): TokenLogin {
+  let secured = false;
+  let cancelled = false;
+  let token: HeldToken | undefined;
+  let failure: Error | undefined;
+
+  async function getToken(serverScope: string | string[]): Promise<AccessToken> {
+    try {
+      refuseIfCancelled();
+      if (!strictEncryption && !secured) {
+        throw new EncryptionRequiredError(
+          'The server does not encrypt this connection; the access token was not sent.',
+          {
+            hint: "Enable encryption on the server, or use options.encrypt: 'strict' with a server that speaks TDS 8.",
+          },
+        );
+      }
+      secured = false;
+      const asked = Array.isArray(serverScope) ? serverScope[0] : serverScope;
+      const scope = source.scopeIsFixed || asked === undefined ? source.scope : asked;
+      const held = source.tokens.peek(scope) ?? (await source.tokens.take(scope));
+      refuseIfCancelled();
+      token = held;
+      return { token: held.reveal(), expiresOnTimestamp: held.expiresOn };
+    } catch (error) {
+      failure = error as Error;
+      throw error;
+    }
+  }
+
+  function refuseIfCancelled(): void {
+    if (cancelled) throw new PoolClosedError('The connection attempt was given up before its login.');
+  }
+
+  return {
+    credential: { getToken },
+    get token() {
+      return token;
+    },
+    get failure() {
+      return failure;
+    },
+    attach(connection) {
+      connection.on('secure', () => {
+        secured = true;
+      });
+    },
+    cancel() {
+      cancelled = true;
+    },
+  };
+}
