@@ -1,1 +1,21 @@
 export { type Certificate, type CertificateOptions, makeCertificate, makeCertificateAuthority } from './certificate.js';
+export { type EntraAccessToken, type EntraCredential, EntraError } from './entra/credential.js';
+export type { AppOptions, AppRegistration, EntraPrincipal, UserAccount, UserOptions } from './entra/directory.js';
+export {
+  type EntraAuthority,
+  type EntraEmulator,
+  type EntraEmulatorOptions,
+  type IssueTokenOptions,
+  startEntraEmulator,
+} from './entra/emulator.js';
+export type { ActiveFault, Fault } from './entra/faults.js';
+export type { JsonWebKeySet, PublicJsonWebKey } from './entra/json-web-token.js';
+export type { EntraEndpoint, EntraRequest } from './entra/request.js';
+export {
+  type IssuerTrust,
+  type TokenClaims,
+  type TokenFlaw,
+  type TokenRefusal,
+  type VerifyOptions,
+  verifyAccessToken,
+} from './entra/verification.js';

@@ -1,0 +1,151 @@
+import http from 'node:http';
+import https from 'node:https';
+import { decodeToken } from './json-web-token.js';
+
+/** A token as `@azure/core-auth` hands it on. */
+export interface EntraAccessToken {
+  token: string;
+  /** End of the token, epoch ms, exactly as in its `exp` claim. */
+  expiresOnTimestamp: number;
+  /** When the emulator wants it refreshed (`refreshInSeconds`), epoch ms. */
+  refreshAfterTimestamp?: number;
+  tokenType: 'Bearer';
+}
+
+/** A ready-made `TokenCredential` that asks the emulator over HTTP on every call and caches nothing. */
+export interface EntraCredential {
+  /** Throws {@link EntraError} where the emulator refuses or does not answer. */
+  getToken(
+    scopes: string | string[],
+    options?: { abortSignal?: AbortSignal | undefined; claims?: string | undefined; tenantId?: string | undefined },
+  ): Promise<EntraAccessToken>;
+}
+
+/** What the emulator answered instead of a token, with the fields an error of `@azure/identity` or MSAL would have. */
+export class EntraError extends Error {
+  override name = 'EntraError';
+  /** HTTP status; undefined where there was no answer. */
+  readonly status: number | undefined;
+  /** Same as `status`, under the name `@azure/identity` uses. */
+  readonly statusCode: number | undefined;
+  /** OAuth `error`, e.g. `invalid_client`. */
+  readonly errorCode: string | undefined;
+  /** First AADSTS number. */
+  readonly aadsts: number | undefined;
+  /** `Retry-After`, ms. */
+  readonly retryAfterMs: number | undefined;
+  readonly correlationId: string | undefined;
+
+  constructor(
+    message: string,
+    details: {
+      status?: number | undefined;
+      errorCode?: string | undefined;
+      aadsts?: number | undefined;
+      retryAfterMs?: number | undefined;
+      correlationId?: string | undefined;
+      cause?: unknown;
+    } = {},
+  ) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.status = details.status;
+    this.statusCode = details.status;
+    this.errorCode = details.errorCode;
+    this.aadsts = details.aadsts;
+    this.retryAfterMs = details.retryAfterMs;
+    this.correlationId = details.correlationId;
+  }
+}
+
+/** Everything in `parameters` except the scope; it stays in the closure, so cloning or printing the credential is safe. */
+export function credentialFor(source: {
+  url: string;
+  ca: string | undefined;
+  tenantId: string;
+  parameters: () => Record<string, string>;
+}): EntraCredential {
+  return {
+    async getToken(scopes, options = {}) {
+      const url = `${source.url}/${options.tenantId ?? source.tenantId}/oauth2/v2.0/token`;
+      const form = new URLSearchParams({ ...source.parameters(), scope: [scopes].flat().join(' ') });
+      if (options.claims !== undefined) form.set('claims', options.claims);
+      const started = Date.now();
+      const answer = await post(url, form, source.ca, options.abortSignal);
+      const body = parse(answer.body);
+      const token = body?.access_token;
+      if (answer.status !== 200 || typeof token !== 'string') throw errorFrom(answer, body);
+      const refreshIn = body?.refresh_in;
+      return {
+        token,
+        expiresOnTimestamp: expiry(token, started, Number(body?.expires_in)),
+        ...(typeof refreshIn === 'number' ? { refreshAfterTimestamp: started + refreshIn * 1000 } : {}),
+        tokenType: 'Bearer',
+      };
+    },
+  };
+}
+
+/** `exp` of the token; for a token that is no JWT (a fault with a body) what the answer says. */
+function expiry(token: string, started: number, expiresIn: number): number {
+  const exp = decodeToken(token)?.claims.exp;
+  return typeof exp === 'number' ? Math.round(exp * 1000) : started + expiresIn * 1000;
+}
+
+interface RawAnswer {
+  status: number | undefined;
+  retryAfter: string | undefined;
+  body: string;
+}
+
+function post(url: string, form: URLSearchParams, ca: string | undefined, signal?: AbortSignal): Promise<RawAnswer> {
+  const { request } = url.startsWith('https:') ? https : http;
+  // One connection per request: a kept-alive one that the emulator resets would fail the next, innocent request.
+  const options = { method: 'POST', agent: false, ...(ca === undefined ? {} : { ca }), ...(signal ? { signal } : {}) };
+  return new Promise((resolve, reject) => {
+    const fail = (cause: Error) => {
+      if (cause.name === 'AbortError') reject(cause);
+      else reject(new EntraError(`No answer from ${new URL(url).host}: ${cause.message}`, { cause }));
+    };
+    const sent = request(url, options, (response) => {
+      let body = '';
+      response.setEncoding('utf8');
+      response.on('data', (text: string) => {
+        body += text;
+      });
+      response.on('error', fail);
+      response.on('end', () => {
+        resolve({ status: response.statusCode, retryAfter: response.headers['retry-after'], body });
+      });
+    });
+    sent.on('error', fail);
+    sent.setHeader('Content-Type', 'application/x-www-form-urlencoded');
+    sent.end(form.toString());
+  });
+}
+
+function parse(body: string): Record<string, unknown> | undefined {
+  try {
+    return JSON.parse(body) as Record<string, unknown>;
+  } catch {
+    return undefined;
+  }
+}
+
+function errorFrom(answer: RawAnswer, body: Record<string, unknown> | undefined): EntraError {
+  const text = (value: unknown) => (typeof value === 'string' ? value : undefined);
+  const codes: unknown = body?.error_codes;
+  return new EntraError(text(body?.error_description) ?? `The emulator answered ${answer.status} without JSON`, {
+    status: answer.status,
+    errorCode: text(body?.error),
+    aadsts: Array.isArray(codes) && typeof codes[0] === 'number' ? codes[0] : undefined,
+    retryAfterMs: retryAfterMs(answer.retryAfter),
+    correlationId: text(body?.correlation_id),
+  });
+}
+
+/** RFC 9110 section 10.2.3: seconds or an HTTP-date. */
+function retryAfterMs(header: string | undefined): number | undefined {
+  if (header === undefined) return undefined;
+  const ms = /^\d+(\.\d+)?$/.test(header) ? Number(header) * 1000 : Date.parse(header) - Date.now();
+  return Number.isNaN(ms) ? undefined : Math.max(0, ms);
+}

@@ -1,0 +1,163 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { refusals } from './refusal.js';
+
+/** An application that may ask for tokens. */
+export interface AppRegistration {
+  readonly kind: 'app';
+  readonly clientId: string;
+  /** Home tenant. */
+  readonly tenantId: string;
+  /** Object id of its service principal: `oid` and `sub` of its tokens. */
+  readonly objectId: string;
+  readonly displayName: string;
+  /** Undefined for an application without a secret. */
+  readonly clientSecret: string | undefined;
+  /** When the secret ends. Default: never. */
+  readonly secretExpiresOn: Date | undefined;
+}
+
+/** A person. */
+export interface UserAccount {
+  readonly kind: 'user';
+  /** User principal name, e.g. `ada@contoso.example`. */
+  readonly userName: string;
+  readonly password: string;
+  readonly tenantId: string;
+  readonly objectId: string;
+  readonly displayName: string;
+}
+
+/** Who a token can be about. */
+export type EntraPrincipal = AppRegistration | UserAccount;
+
+export type AppOptions = Partial<Omit<AppRegistration, 'kind'>>;
+export type UserOptions = Partial<Omit<UserAccount, 'kind'>>;
+
+/** Azure CLI's client id: a public client that exists in every tenant, used here for people who name no application. */
+export const AZURE_CLI_CLIENT_ID = '04b07795-8ddb-461a-bbee-02f9e1bf7b46';
+
+const TENANT_ALIASES = new Set(['common', 'organizations']);
+
+/** Resources that exist in every tenant, in all clouds. */
+const MICROSOFT_RESOURCES = [
+  'https://database.windows.net',
+  'https://database.usgovcloudapi.net',
+  'https://database.chinacloudapi.cn',
+  'https://database.cloudapi.de',
+  'https://sql.azuresynapse.net',
+  'https://sql.azuresynapse.usgovcloudapi.net',
+  'https://sql.azuresynapse.azure.cn',
+  'https://analysis.windows.net/powerbi/api',
+  'https://graph.microsoft.com',
+  'https://vault.azure.net',
+  'https://vault.usgovcloudapi.net',
+  'https://vault.azure.cn',
+  'https://management.azure.com',
+  'https://management.core.windows.net',
+  'https://storage.azure.com',
+  'https://redis.azure.com',
+];
+
+/** Tenants, applications, people and resources: what Entra knows. */
+export class Directory {
+  readonly homeTenantId: string;
+  readonly #tenants = new Set<string>();
+  readonly #apps = new Map<string, AppRegistration>();
+  readonly #users = new Map<string, UserAccount>();
+  readonly #resources = new Set(MICROSOFT_RESOURCES);
+
+  constructor(tenantId: string) {
+    this.homeTenantId = tenantId.toLowerCase();
+    this.#tenants.add(this.homeTenantId);
+    this.addApp({ clientId: AZURE_CLI_CLIENT_ID, displayName: 'Microsoft Azure CLI', clientSecret: undefined });
+  }
+
+  addTenant(tenantId: string): void {
+    this.#tenants.add(tenantId.toLowerCase());
+  }
+
+  get tenants(): string[] {
+    return [...this.#tenants];
+  }
+
+  /** The tenant a request names; people's tenant aliases mean the home tenant. */
+  tenant(name: string): string {
+    if (TENANT_ALIASES.has(name.toLowerCase())) return this.homeTenantId;
+    if (!this.#tenants.has(name.toLowerCase())) throw refusals.unknownTenant(name);
+    return name.toLowerCase();
+  }
+
+  addApp(options: AppOptions): AppRegistration {
+    const app: AppRegistration = {
+      clientId: randomUUID(),
+      tenantId: this.homeTenantId,
+      objectId: randomUUID(),
+      displayName: 'Test application',
+      clientSecret: randomSecret(),
+      secretExpiresOn: undefined,
+      ...options,
+      kind: 'app',
+    };
+    this.#apps.set(app.clientId.toLowerCase(), app);
+    this.#resources.add(`api://${app.clientId}`).add(app.clientId);
+    return app;
+  }
+
+  /** Changes an application in place: a rotated secret, a certificate more. */
+  updateApp(clientId: string, changes: AppOptions): AppRegistration {
+    const current = this.#apps.get(clientId.toLowerCase());
+    if (current === undefined) throw new TypeError(`There is no application ${clientId}; addApp() makes one`);
+    const app: AppRegistration = { ...current, ...changes, clientId: current.clientId, kind: 'app' };
+    this.#apps.set(clientId.toLowerCase(), app);
+    return app;
+  }
+
+  removeApp(clientId: string): void {
+    this.#apps.delete(clientId.toLowerCase());
+  }
+
+  app(clientId: string): AppRegistration | undefined {
+    return this.#apps.get(clientId.toLowerCase());
+  }
+
+  addUser(options: UserOptions): UserAccount {
+    const user: UserAccount = {
+      userName: `user${this.#users.size + 1}@emulator.example`,
+      password: randomSecret(),
+      tenantId: this.homeTenantId,
+      objectId: randomUUID(),
+      displayName: 'Test user',
+      ...options,
+      kind: 'user',
+    };
+    this.#users.set(user.userName.toLowerCase(), user);
+    return user;
+  }
+
+  user(userName: string): UserAccount | undefined {
+    return this.#users.get(userName.toLowerCase());
+  }
+
+  addResource(uri: string): void {
+    this.#resources.add(uri.replace(/\/$/, ''));
+  }
+
+  /** Throws AADSTS500011 for a resource nobody registered. */
+  assertResource(resource: string, tenant: string): void {
+    const name = resource.replace(/\/$/, '');
+    if (!this.#resources.has(name)) throw refusals.unknownResource(resource, tenant);
+  }
+
+  /** A principal given as an object, a client id or a user name. */
+  principal(given: EntraPrincipal | string): EntraPrincipal {
+    if (typeof given !== 'string') return given;
+    const found = this.app(given) ?? this.user(given);
+    if (found === undefined) throw new TypeError(`The directory knows no application or user '${given}'`);
+    return found;
+  }
+}
+
+/** 40 characters, as the portal makes them; none of them needs escaping anywhere. */
+export function randomSecret(): string {
+  return randomBytes(30).toString('base64url');
+}

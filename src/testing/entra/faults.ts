@@ -1,0 +1,88 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { EntraRequest } from './request.js';
+
+/** How answers go wrong. Without `status`, `hang` or `reset` the answer is right, only late by `delayMs`. */
+export interface Fault {
+  /** HTTP status of the answer, e.g. 429 or 503. */
+  status?: number | undefined;
+  /** `Retry-After` header: seconds, a Date (sent as HTTP-date) or text sent as it is. */
+  retryAfter?: number | Date | string | undefined;
+  /** Text is sent as HTML, an object as JSON. Default: an error as Entra words it. Implies status 503 if none is given. */
+  body?: string | Readonly<Record<string, unknown>> | undefined;
+  /** More response headers. */
+  headers?: Readonly<Record<string, string>> | undefined;
+  /** Never answer; the socket stays open. */
+  hang?: boolean | undefined;
+  /** Reset the TCP connection instead of answering. */
+  reset?: boolean | undefined;
+  /** Wait this long before the answer or reset, ms. */
+  delayMs?: number | undefined;
+  /** How many requests go wrong. Default: all until `heal()`. */
+  count?: number | undefined;
+  /**
+   * Which requests go wrong. Default: everything that asks for a token. With `when`, discovery (`endpoint: 'discovery'`),
+   * keys and sign-in pages can be hit as well.
+   */
+  when?: ((request: EntraRequest) => boolean) | undefined;
+}
+
+/** A fault that was set. */
+export interface ActiveFault {
+  /** How many requests it has hit. */
+  readonly hits: number;
+  /** Ends this fault only. */
+  heal(): void;
+}
+
+/** What a fault does to one request; undefined: answer as usual. */
+export type Misfortune =
+  | { kind: 'hang' }
+  | { kind: 'reset' }
+  | { kind: 'answer'; status: number; headers: Record<string, string>; body: Fault['body'] };
+
+/** The faults in force, oldest first; the first that matches a request decides. */
+export class Faults {
+  #active: { fault: Fault; hits: number }[] = [];
+
+  add(fault: Fault): ActiveFault {
+    const entry = { fault: { ...fault }, hits: 0 };
+    this.#active.push(entry);
+    return {
+      get hits() {
+        return entry.hits;
+      },
+      heal: () => {
+        this.#active = this.#active.filter((other) => other !== entry);
+      },
+    };
+  }
+
+  clear(): void {
+    this.#active = [];
+  }
+
+  /** Waits out the delay of the fault that hits this request, then tells what happens to it. */
+  async strike(request: EntraRequest): Promise<Misfortune | undefined> {
+    const entry = this.#active.find(({ fault, hits }) => hits < (fault.count ?? Infinity) && matches(fault, request));
+    if (entry === undefined) return undefined;
+    entry.hits += 1;
+    const { fault } = entry;
+    if (fault.delayMs !== undefined) await sleep(fault.delayMs, undefined, { ref: false });
+    if (fault.hang) return { kind: 'hang' };
+    if (fault.reset) return { kind: 'reset' };
+    if (fault.status === undefined && fault.body === undefined) return undefined;
+    return { kind: 'answer', status: fault.status ?? 503, headers: headersOf(fault), body: fault.body };
+  }
+}
+
+function matches(fault: Fault, request: EntraRequest): boolean {
+  if (fault.when !== undefined) return fault.when(request);
+  return request.endpoint === 'token' || request.endpoint === 'managed-identity' || request.endpoint === 'devicecode';
+}
+
+function headersOf(fault: Fault): Record<string, string> {
+  const { retryAfter } = fault;
+  if (retryAfter === undefined) return { ...fault.headers };
+  const text = retryAfter instanceof Date ? retryAfter.toUTCString() : String(retryAfter);
+  return { 'Retry-After': text, ...fault.headers };
+}

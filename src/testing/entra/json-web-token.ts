@@ -1,0 +1,100 @@
+import {
+  constants,
+  createPublicKey,
+  generateKeyPair,
+  type JsonWebKey,
+  type KeyObject,
+  sign,
+  verify,
+} from 'node:crypto';
+import { promisify } from 'node:util';
+
+/** A public signing key as `jwks_uri` lists it (RFC 7517). */
+export interface PublicJsonWebKey {
+  kty: string;
+  kid: string;
+  use: 'sig';
+  n: string;
+  e: string;
+}
+
+/** The answer of `jwks_uri`. */
+export interface JsonWebKeySet {
+  keys: readonly PublicJsonWebKey[];
+}
+
+/** A signing key pair of the emulator. */
+export interface SigningKey {
+  readonly privateKey: KeyObject;
+  readonly jwk: PublicJsonWebKey;
+}
+
+/** Both halves of a token, decoded but not verified. */
+export interface DecodedToken {
+  header: Record<string, unknown>;
+  claims: Record<string, unknown>;
+}
+
+export type SignatureAlgorithm = 'RS256' | 'PS256';
+
+let firstKey: Promise<SigningKey> | undefined;
+
+/**
+ * One key for all emulators of a process: making an RSA key takes longer than everything else a start does, and tokens of
+ * different emulators are told apart by their issuer anyway.
+ */
+export function sharedSigningKey(): Promise<SigningKey> {
+  firstKey ??= makeSigningKey();
+  return firstKey;
+}
+
+export async function makeSigningKey(): Promise<SigningKey> {
+  const { publicKey, privateKey } = await promisify(generateKeyPair)('rsa', { modulusLength: 2048 });
+  const { n = '', e = '' } = publicKey.export({ format: 'jwk' });
+  // Any stable name serves; Entra's are 27 characters too.
+  return { privateKey, jwk: { kty: 'RSA', use: 'sig', kid: n.slice(0, 27), n, e } };
+}
+
+export function signToken(claims: object, key: SigningKey): string {
+  const header = { typ: 'JWT', alg: 'RS256', x5t: key.jwk.kid, kid: key.jwk.kid };
+  const signed = `${base64url(header)}.${base64url(claims)}`;
+  return `${signed}.${sign('sha256', Buffer.from(signed), key.privateKey).toString('base64url')}`;
+}
+
+/** Undefined where the text is no JWT at all. */
+export function decodeToken(token: string): DecodedToken | undefined {
+  const parts = token.split('.');
+  if (parts.length !== 3) return undefined;
+  const [header, claims] = parts.slice(0, 2).map(fromBase64url);
+  return header === undefined || claims === undefined ? undefined : { header, claims };
+}
+
+export function isSignedBy(token: string, key: KeyObject, algorithm: SignatureAlgorithm): boolean {
+  const end = token.lastIndexOf('.');
+  const signature = Buffer.from(token.slice(end + 1), 'base64url');
+  const padding =
+    algorithm === 'PS256'
+      ? { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_DIGEST }
+      : { padding: constants.RSA_PKCS1_PADDING };
+  return verify('sha256', Buffer.from(token.slice(0, end)), { key, ...padding }, signature);
+}
+
+/** The key of the set that the token names, if its RS256 signature is by it. */
+export function isSignedByOneOf(token: string, header: Record<string, unknown>, keys: JsonWebKeySet): boolean {
+  const jwk = keys.keys.find((key) => key.kid === header.kid);
+  if (jwk === undefined || header.alg !== 'RS256') return false;
+  return isSignedBy(token, createPublicKey({ key: { ...jwk } satisfies JsonWebKey, format: 'jwk' }), 'RS256');
+}
+
+function base64url(part: object): string {
+  return Buffer.from(JSON.stringify(part)).toString('base64url');
+}
+
+function fromBase64url(part: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(Buffer.from(part, 'base64url').toString('utf8'));
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined;
+  } catch {
+    return undefined;
+  }
+}
