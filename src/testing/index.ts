@@ -1,15 +1,25 @@
 export { type Certificate, type CertificateOptions, makeCertificate, makeCertificateAuthority } from './certificate.js';
 export { type EntraAccessToken, type EntraCredential, EntraError } from './entra/credential.js';
-export type { AppOptions, AppRegistration, EntraPrincipal, UserAccount, UserOptions } from './entra/directory.js';
+export type {
+  AppOptions,
+  AppRegistration,
+  EntraPrincipal,
+  FederatedCredential,
+  TrustedSubject,
+  UserAccount,
+  UserOptions,
+} from './entra/directory.js';
 export {
   type EntraAuthority,
   type EntraEmulator,
   type EntraEmulatorOptions,
+  type FederatedTokenOptions,
   type IssueTokenOptions,
   startEntraEmulator,
 } from './entra/emulator.js';
 export type { ActiveFault, Fault } from './entra/faults.js';
 export type { JsonWebKeySet, PublicJsonWebKey } from './entra/json-web-token.js';
+export type { AadstsNumber } from './entra/refusal.js';
 export type { EntraEndpoint, EntraRequest } from './entra/request.js';
 export {
   type IssuerTrust,

@@ -93,3 +93,12 @@ test('`when` picks the requests, discovery included', async () => {
   entra.fail({ status: 500, when: (request) => request.endpoint === 'discovery' });
   expect((await fetch(discovery)).status).toBe(500);
 });
+
+test('a refusal can be named by its AADSTS number', async () => {
+  await using entra = await startEntraEmulator();
+  entra.fail({ aadsts: 53003, count: 1 });
+  await expect(ask(entra)).rejects.toMatchObject({ status: 400, aadsts: 53003, errorCode: 'invalid_grant' });
+  entra.fail({ aadsts: 7000215, status: 400, retryAfter: 3, count: 1 });
+  await expect(ask(entra)).rejects.toMatchObject({ status: 400, aadsts: 7000215, retryAfterMs: 3000 });
+  expect(entra.requests.map((request) => request.aadsts)).toEqual([53003, 7000215]);
+});

@@ -1,19 +1,30 @@
+import { checkClientAssertion } from './client-assertion.js';
 import type { AppRegistration } from './directory.js';
-import { refusals } from './refusal.js';
+import { refuse } from './refusal.js';
+import type { ClientAuthentication } from './token-issuer.js';
 import { basicCredentials, callingApp, type TokenRequest } from './token-request.js';
 
+/** The application that asks, and how it proved who it is. */
+export interface Caller {
+  app: AppRegistration;
+  authentication: ClientAuthentication;
+}
+
 /** The application that asks, having proved who it is. */
-export function authenticatedApp(request: TokenRequest): AppRegistration {
+export function authenticatedCaller(request: TokenRequest): Caller {
   const app = callingApp(request);
+  const assertion = request.form.get('client_assertion');
+  if (assertion !== null) {
+    checkClientAssertion(app, assertion, request);
+    return { app, authentication: 'assertion' };
+  }
   const secret = request.form.get('client_secret') ?? basicCredentials(request.authorization)?.secret;
-  if (secret === undefined) throw refusals.missingCredential();
+  if (secret === undefined) throw refuse(7000218);
   checkSecret(app, secret, request.issuer.now);
-  return app;
+  return { app, authentication: 'secret' };
 }
 
 function checkSecret(app: AppRegistration, secret: string, now: number): void {
-  if (app.clientSecret === undefined || secret !== app.clientSecret) throw refusals.wrongSecret(app.clientId);
-  if (app.secretExpiresOn !== undefined && app.secretExpiresOn.getTime() <= now) {
-    throw refusals.expiredSecret(app.clientId);
-  }
+  if (app.clientSecret === undefined || secret !== app.clientSecret) throw refuse(7000215, app.clientId);
+  if (app.secretExpiresOn !== undefined && app.secretExpiresOn.getTime() <= now) throw refuse(7000222, app.clientId);
 }

@@ -1,5 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import { refusals } from './refusal.js';
+import type { JsonWebKeySet } from './json-web-token.js';
+import { refuse } from './refusal.js';
 
 /** An application that may ask for tokens. */
 export interface AppRegistration {
@@ -14,6 +15,32 @@ export interface AppRegistration {
   readonly clientSecret: string | undefined;
   /** When the secret ends. Default: never. */
   readonly secretExpiresOn: Date | undefined;
+  /** Certificates it may sign its assertions with, PEM. */
+  readonly certificates: readonly string[];
+  /** Certificates it may sign with although they are not listed: sent along as `x5c`, with this name, from this issuer. */
+  readonly trustedSubjects: readonly TrustedSubject[];
+  /** Foreign issuers whose tokens stand for it. */
+  readonly federatedCredentials: readonly FederatedCredential[];
+}
+
+/** Subject name and issuer authentication: a renewed certificate needs no registration. */
+export interface TrustedSubject {
+  /** Common name of the certificate. */
+  commonName: string;
+  /** The authority that issued it, PEM. */
+  authority: string;
+}
+
+/** A federated identity credential; subject, issuer and audience are compared exactly. */
+export interface FederatedCredential {
+  /** `sub` of the foreign token, e.g. `system:serviceaccount:shop:api`. */
+  subject: string;
+  /** `iss` of the foreign token. Default: the emulator in the part of a Kubernetes cluster (`issueFederatedToken`). */
+  issuer?: string | undefined;
+  /** Default `api://AzureADTokenExchange`. */
+  audience?: string | undefined;
+  /** Keys of a foreign issuer. */
+  jwks?: JsonWebKeySet | undefined;
 }
 
 /** A person. */
@@ -83,7 +110,7 @@ export class Directory {
   /** The tenant a request names; people's tenant aliases mean the home tenant. */
   tenant(name: string): string {
     if (TENANT_ALIASES.has(name.toLowerCase())) return this.homeTenantId;
-    if (!this.#tenants.has(name.toLowerCase())) throw refusals.unknownTenant(name);
+    if (!this.#tenants.has(name.toLowerCase())) throw refuse(90002, name);
     return name.toLowerCase();
   }
 
@@ -95,6 +122,9 @@ export class Directory {
       displayName: 'Test application',
       clientSecret: randomSecret(),
       secretExpiresOn: undefined,
+      certificates: [],
+      trustedSubjects: [],
+      federatedCredentials: [],
       ...options,
       kind: 'app',
     };
@@ -145,7 +175,7 @@ export class Directory {
   /** Throws AADSTS500011 for a resource nobody registered. */
   assertResource(resource: string, tenant: string): void {
     const name = resource.replace(/\/$/, '');
-    if (!this.#resources.has(name)) throw refusals.unknownResource(resource, tenant);
+    if (!this.#resources.has(name)) throw refuse(500011, resource, tenant);
   }
 
   /** A principal given as an object, a client id or a user name. */

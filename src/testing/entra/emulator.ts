@@ -15,7 +15,7 @@ import { type ActiveFault, type Fault, Faults, type Misfortune } from './faults.
 import { clientCredentials } from './grants/client-credentials.js';
 import { type HttpAnswer, type HttpListener, listen, readBody, send } from './http-listener.js';
 import { type JsonWebKeySet, sharedSigningKey } from './json-web-token.js';
-import { Refusal, refusals } from './refusal.js';
+import { Refusal, refuse } from './refusal.js';
 import type { EntraEndpoint, EntraRequest } from './request.js';
 import type { TokenAnswer } from './token-answer.js';
 import { TokenIssuer } from './token-issuer.js';
@@ -60,6 +60,17 @@ export interface IssueTokenOptions {
   /** Life in seconds; negative for a token that has already expired. Default: that of the emulator. */
   expiresInSeconds?: number | undefined;
   /** Claims to add or replace. */
+  claims?: Readonly<Record<string, unknown>> | undefined;
+}
+
+export interface FederatedTokenOptions {
+  /** `sub`, e.g. `system:serviceaccount:shop:api`. */
+  subject: string;
+  /** Default `api://AzureADTokenExchange`. */
+  audience?: string | undefined;
+  /** Life in seconds; negative for a token that has already expired. Default 3600. */
+  expiresInSeconds?: number | undefined;
+  /** Claims to add or replace, e.g. another `iss`. */
   claims?: Readonly<Record<string, unknown>> | undefined;
 }
 
@@ -238,6 +249,19 @@ export class EntraEmulator {
   }
 
   /**
+   * The token of a workload elsewhere, as Kubernetes or GitHub issue them, with the emulator in their part: what a
+   * federated credential takes as its assertion. The application needs a `federatedCredentials` entry with the subject.
+   *
+   * @example
+   * const app = entra.addApp({ federatedCredentials: [{ subject: 'system:serviceaccount:shop:api' }] });
+   * await writeFile(tokenFile, entra.issueFederatedToken({ subject: 'system:serviceaccount:shop:api' }));
+   */
+  issueFederatedToken(options: FederatedTokenOptions): string {
+    const { subject, audience = 'api://AzureADTokenExchange', expiresInSeconds = 3600 } = options;
+    return this.#issuer.signFederated({ sub: subject, aud: audience, ...options.claims }, expiresInSeconds);
+  }
+
+  /**
    * Checks a token as a resource server would; gives the claims, or the first flaw.
    *
    * @example
@@ -406,9 +430,9 @@ export class EntraEmulator {
   }
 
   #faultAnswer(fault: Extract<Misfortune, { kind: 'answer' }>, record: EntraRequest): HttpAnswer {
-    const { status, headers } = fault;
-    if (fault.body !== undefined) return { status, headers, body: fault.body };
-    const answer = this.#refuse(refusals.fault(status), record);
+    const { headers } = fault;
+    if (fault.body !== undefined) return { status: fault.status ?? 503, headers, body: fault.body };
+    const answer = this.#refuse(refusalOf(fault, record), record);
     return { ...answer, headers: { ...answer.headers, ...headers } };
   }
 
@@ -434,13 +458,19 @@ export class EntraEmulator {
 
 const RECORDED = new Set<EntraEndpoint>(['token', 'managed-identity']);
 
+/** A fault names the refusal, or only a status: then it is what Entra says when it is overloaded or broken. */
+function refusalOf(fault: Extract<Misfortune, { kind: 'answer' }>, record: EntraRequest): Refusal {
+  const known = refuse(fault.aadsts ?? (fault.status === 429 ? 90055 : 90033), record.clientId, record.tenantId);
+  return new Refusal(fault.status ?? known.status, known.error, known.aadsts, known.message, known.more);
+}
+
 function grant(request: TokenRequest): TokenAnswer {
   const grantType = required(request, 'grant_type');
   switch (grantType) {
     case 'client_credentials':
       return clientCredentials(request);
     default:
-      throw refusals.unsupportedGrant(grantType);
+      throw refuse(70003, grantType);
   }
 }
 

@@ -1,13 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { AadstsNumber } from './refusal.js';
 import type { EntraRequest } from './request.js';
 
-/** How answers go wrong. Without `status`, `hang` or `reset` the answer is right, only late by `delayMs`. */
+/** How answers go wrong. Without `status`, `aadsts`, `body`, `hang` or `reset` the answer is right, only late by `delayMs`. */
 export interface Fault {
   /** HTTP status of the answer, e.g. 429 or 503. */
   status?: number | undefined;
+  /** Refuse with this AADSTS number, in Entra's own words and with its status, e.g. 53003 (conditional access). */
+  aadsts?: AadstsNumber | undefined;
   /** `Retry-After` header: seconds, a Date (sent as HTTP-date) or text sent as it is. */
   retryAfter?: number | Date | string | undefined;
-  /** Text is sent as HTML, an object as JSON. Default: an error as Entra words it. Implies status 503 if none is given. */
+  /** Text is sent as HTML, an object as JSON. Default: an error as Entra words it. Status 503 if none is given. */
   body?: string | Readonly<Record<string, unknown>> | undefined;
   /** More response headers. */
   headers?: Readonly<Record<string, string>> | undefined;
@@ -38,7 +41,13 @@ export interface ActiveFault {
 export type Misfortune =
   | { kind: 'hang' }
   | { kind: 'reset' }
-  | { kind: 'answer'; status: number; headers: Record<string, string>; body: Fault['body'] };
+  | {
+      kind: 'answer';
+      status: number | undefined;
+      aadsts: AadstsNumber | undefined;
+      headers: Record<string, string>;
+      body: Fault['body'];
+    };
 
 /** The faults in force, oldest first; the first that matches a request decides. */
 export class Faults {
@@ -70,8 +79,9 @@ export class Faults {
     if (fault.delayMs !== undefined) await sleep(fault.delayMs, undefined, { ref: false });
     if (fault.hang) return { kind: 'hang' };
     if (fault.reset) return { kind: 'reset' };
-    if (fault.status === undefined && fault.body === undefined) return undefined;
-    return { kind: 'answer', status: fault.status ?? 503, headers: headersOf(fault), body: fault.body };
+    const { status, aadsts, body } = fault;
+    if (status === undefined && aadsts === undefined && body === undefined) return undefined;
+    return { kind: 'answer', status, aadsts, headers: headersOf(fault), body };
   }
 }
 

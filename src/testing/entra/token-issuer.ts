@@ -6,12 +6,17 @@ import type { TokenClaims } from './verification.js';
 /** From this life on tokens are dated in whole seconds, as Entra dates them; shorter ones to the millisecond. */
 const WHOLE_SECONDS_FROM = 60;
 
+/** None for a public client. */
+export type ClientAuthentication = 'none' | 'secret' | 'assertion';
+
 export interface TokenRequestDetails {
   /** `aud` of the token. */
   audience: string;
   tenantId: string;
   /** Client id of the application that asks, where the token is about a person. */
   clientId?: string | undefined;
+  /** How that application proved who it is; `appidacr` of the token. */
+  authentication?: ClientAuthentication | undefined;
   /** Delegated permissions (`scp`); only in tokens about a person. */
   scopes?: readonly string[] | undefined;
   /** Life in seconds, instead of the issuer's own setting. */
@@ -82,6 +87,18 @@ export class TokenIssuer {
     return `${this.#settings.url}/${tenantId}/${version === 2 ? 'v2.0' : ''}`;
   }
 
+  /** `iss` of the tokens that stand for a workload elsewhere, e.g. in Kubernetes. */
+  get federatedIssuer(): string {
+    return `${this.#settings.url}/federated`;
+  }
+
+  /** A token of that other place, signed with the same key. */
+  signFederated(claims: Readonly<Record<string, unknown>>, expiresInSeconds: number): string {
+    const seconds = this.now / 1000;
+    const times = { iat: Math.floor(seconds), nbf: Math.floor(seconds), exp: seconds + expiresInSeconds };
+    return signToken({ iss: this.federatedIssuer, ...times, ...claims }, this.#signingKey);
+  }
+
   /** A token for an answer: the same again where that is how the issuer is set, otherwise a new one. */
   issue(principal: EntraPrincipal, details: TokenRequestDetails): IssuedToken {
     if (!this.#settings.sameToken) return this.sign(principal, details);
@@ -95,9 +112,12 @@ export class TokenIssuer {
 
   sign(principal: EntraPrincipal, details: TokenRequestDetails): IssuedToken {
     const claims = this.#claims(principal, details);
-    const [key] = this.#keys as [SigningKey];
     this.#issued += 1;
-    return { token: signToken(claims, key), claims };
+    return { token: signToken(claims, this.#signingKey), claims };
+  }
+
+  get #signingKey(): SigningKey {
+    return this.#keys[0] as SigningKey;
   }
 
   #claims(principal: EntraPrincipal, details: TokenRequestDetails): TokenClaims {
@@ -112,7 +132,11 @@ export class TokenIssuer {
       nbf: Math.min(start, start + lifetime),
       exp: exact ? Math.round(this.now + lifetime * 1000) / 1000 : start + lifetime,
       ...(version === 1 ? { idp: this.issuerOf(principal.tenantId, 1) } : {}),
-      ...clientClaims(version, principal.kind === 'app' ? principal.clientId : details.clientId),
+      ...clientClaims(
+        version,
+        principal.kind === 'app' ? principal.clientId : details.clientId,
+        details.authentication,
+      ),
       ...(principal.kind === 'user' ? userClaims(principal, version, details.scopes) : { idtyp: 'app' }),
       oid: principal.objectId,
       sub: principal.objectId,
@@ -124,8 +148,13 @@ export class TokenIssuer {
   }
 }
 
-function clientClaims(version: 1 | 2, clientId = AZURE_CLI_CLIENT_ID): Record<string, string> {
-  return version === 1 ? { appid: clientId, appidacr: '1' } : { azp: clientId, azpacr: '1' };
+function clientClaims(
+  version: 1 | 2,
+  clientId = AZURE_CLI_CLIENT_ID,
+  authentication: ClientAuthentication = 'secret',
+): Record<string, string> {
+  const proof = { none: '0', secret: '1', assertion: '2' }[authentication];
+  return version === 1 ? { appid: clientId, appidacr: proof } : { azp: clientId, azpacr: proof };
 }
 
 function userClaims(

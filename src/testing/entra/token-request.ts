@@ -1,5 +1,5 @@
 import type { AppRegistration, Directory } from './directory.js';
-import { refusals } from './refusal.js';
+import { refuse } from './refusal.js';
 import type { TokenIssuer } from './token-issuer.js';
 
 /** One request to the token endpoint, as a grant sees it. */
@@ -18,7 +18,7 @@ export interface TokenRequest {
 /** A parameter that must be there; throws AADSTS900144. */
 export function required(request: TokenRequest, name: string): string {
   const value = request.form.get(name);
-  if (value === null || value === '') throw refusals.missingParameter(name);
+  if (value === null || value === '') throw refuse(900144, name);
   return value;
 }
 
@@ -45,7 +45,7 @@ export function requestedAccess(request: TokenRequest): RequestedAccess {
   const split = named.map(splitScope);
   const resources = new Set(split.map(({ resource }) => resource));
   const [resource = 'https://graph.microsoft.com'] = resources;
-  if (resources.size > 1) throw refusals.invalidScope(scope);
+  if (resources.size > 1) throw refuse(70011, scope);
   request.directory.assertResource(resource, request.tenantId);
   return {
     resource,
@@ -68,7 +68,7 @@ function splitScope(scope: string): { resource: string; permission: string } {
 export function callingApp(request: TokenRequest): AppRegistration {
   const clientId = basicCredentials(request.authorization)?.clientId ?? required(request, 'client_id');
   const app = request.directory.app(clientId);
-  if (app === undefined) throw refusals.unknownApp(clientId, request.tenantId);
+  if (app === undefined) throw refuse(700016, clientId, request.tenantId);
   return app;
 }
 
