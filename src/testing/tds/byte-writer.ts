@@ -1,0 +1,147 @@
+/** A buffer that grows as little-endian fields are written to it. */
+export class ByteWriter {
+  #buffer: Buffer;
+  #length = 0;
+
+  constructor(capacity = 512) {
+    this.#buffer = Buffer.allocUnsafe(capacity);
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+
+  /** What was written so far; valid until the next write. */
+  view(): Buffer {
+    return this.#buffer.subarray(0, this.#length);
+  }
+
+  /** Drops the first `count` bytes. */
+  drop(count: number): void {
+    this.#buffer.copyWithin(0, count, this.#length);
+    this.#length -= count;
+  }
+
+  /** Takes `count` bytes out at `at`. */
+  remove(at: number, count: number): void {
+    this.#buffer.copyWithin(at, at + count, this.#length);
+    this.#length -= count;
+  }
+
+  uint8(value: number): this {
+    this.#buffer[this.#grow(1)] = value;
+    return this;
+  }
+
+  uint16(value: number): this {
+    this.#buffer.writeUInt16LE(value & 0xffff, this.#grow(2));
+    return this;
+  }
+
+  uint16be(value: number): this {
+    this.#buffer.writeUInt16BE(value, this.#grow(2));
+    return this;
+  }
+
+  int16(value: number): this {
+    this.#buffer.writeInt16LE(value, this.#grow(2));
+    return this;
+  }
+
+  uint24(value: number): this {
+    this.#buffer.writeUIntLE(value, this.#grow(3), 3);
+    return this;
+  }
+
+  uint32(value: number): this {
+    this.#buffer.writeUInt32LE(value >>> 0, this.#grow(4));
+    return this;
+  }
+
+  uint32be(value: number): this {
+    this.#buffer.writeUInt32BE(value >>> 0, this.#grow(4));
+    return this;
+  }
+
+  int32(value: number): this {
+    this.#buffer.writeInt32LE(value, this.#grow(4));
+    return this;
+  }
+
+  uint40(value: number): this {
+    this.#buffer.writeUIntLE(value, this.#grow(5), 5);
+    return this;
+  }
+
+  int64(value: bigint): this {
+    this.#buffer.writeBigInt64LE(value, this.#grow(8));
+    return this;
+  }
+
+  uint64(value: bigint): this {
+    this.#buffer.writeBigUInt64LE(value, this.#grow(8));
+    return this;
+  }
+
+  float(value: number): this {
+    this.#buffer.writeFloatLE(value, this.#grow(4));
+    return this;
+  }
+
+  double(value: number): this {
+    this.#buffer.writeDoubleLE(value, this.#grow(8));
+    return this;
+  }
+
+  bytes(value: Uint8Array): this {
+    this.#buffer.set(value, this.#grow(value.length));
+    return this;
+  }
+
+  ucs2(text: string): this {
+    this.#buffer.write(text, this.#grow(text.length * 2), 'utf16le');
+    return this;
+  }
+
+  /** Text with a one-byte count of characters before it; cut at 255. */
+  shortText(text: string): this {
+    const cut = text.slice(0, 0xff);
+    return this.uint8(cut.length).ucs2(cut);
+  }
+
+  /** Text with a two-byte count of characters before it; cut at 65,535. */
+  longText(text: string): this {
+    const cut = text.slice(0, 0xffff);
+    return this.uint16(cut.length).ucs2(cut);
+  }
+
+  /** Leaves room for a 16-bit length that {@link patchUint16} fills in; returns where. */
+  reserveUint16(): number {
+    return this.#grow(2);
+  }
+
+  /** Writes at `at` how many bytes followed it. */
+  patchUint16(at: number): void {
+    this.#buffer.writeUInt16LE(this.#length - at - 2, at);
+  }
+
+  reserveUint32(): number {
+    return this.#grow(4);
+  }
+
+  patchUint32(at: number): void {
+    this.#buffer.writeUInt32LE(this.#length - at - 4, at);
+  }
+
+  #grow(count: number): number {
+    const from = this.#length;
+    const needed = from + count;
+    if (needed > this.#buffer.length) {
+      const larger = Buffer.allocUnsafe(Math.max(needed, this.#buffer.length * 2));
+      this.#buffer.copy(larger, 0, 0, from);
+      this.#buffer = larger;
+    }
+    this.#length = needed;
+    return from;
+  }
+}

@@ -1,0 +1,131 @@
+import { ByteReader } from './byte-reader.js';
+import { ProtocolError } from './packet.js';
+
+/** How a LOGIN7 wants to prove who it is. */
+export type LoginProof =
+  | { kind: 'sql'; userName: string; password: string }
+  /** The token is in LOGIN7 itself (`azure-active-directory-access-token`). */
+  | { kind: 'security-token'; token: string }
+  /** The server answers with FEDAUTHINFO, the client then sends the token (every other Entra way). */
+  | { kind: 'adal' }
+  | { kind: 'integrated' };
+
+/** The fields of LOGIN7 ([MS-TDS] 2.2.6.4) that anyone here asks for. */
+export interface Login7 {
+  tdsVersion: number;
+  packetSize: number;
+  hostName: string;
+  appName: string;
+  serverName: string;
+  library: string;
+  language: string;
+  database: string;
+  readOnlyIntent: boolean;
+  utf8: boolean;
+  fedAuthEcho: boolean;
+  proof: LoginProof;
+}
+
+const TDS_7_4 = 0x74000004;
+const Feature = { FedAuth: 0x02, Utf8Support: 0x0a, Terminator: 0xff } as const;
+const FedAuthLibrary = { SecurityToken: 1, Adal: 2 } as const;
+
+export function readLogin7(body: Buffer): Login7 {
+  const reader = new ByteReader(body);
+  const length = reader.uint32();
+  if (length > body.length) throw new ProtocolError(`LOGIN7 says it has ${length} bytes and has ${body.length}`);
+  const tdsVersion = reader.uint32();
+  const packetSize = reader.uint32();
+  reader.seek(26);
+  const typeFlags = reader.uint8();
+  const flags3 = reader.uint8();
+  reader.seek(36);
+  const field = (): Buffer => readAt(body, reader.uint16(), reader.uint16() * 2);
+  const hostName = field().toString('utf16le');
+  const userName = field().toString('utf16le');
+  const password = unscramble(field());
+  const appName = field().toString('utf16le');
+  const serverName = field().toString('utf16le');
+  const extensionAt = reader.uint16();
+  const extensionLength = reader.uint16();
+  const library = field().toString('utf16le');
+  const language = field().toString('utf16le');
+  const database = field().toString('utf16le');
+  reader.bytes(6);
+  reader.uint16();
+  const sspiLength = reader.uint16();
+
+  const extended = (flags3 & 0x10) !== 0 && extensionLength >= 4;
+  const features = extended ? readFeatures(body, readAt(body, extensionAt, 4).readUInt32LE(0)) : new Map();
+  const fedAuth = readFedAuth(features.get(Feature.FedAuth));
+  let proof: LoginProof = { kind: 'sql', userName, password };
+  if (fedAuth !== undefined) proof = fedAuth.proof;
+  else if (sspiLength > 0) proof = { kind: 'integrated' };
+  return {
+    tdsVersion,
+    packetSize,
+    hostName,
+    appName,
+    serverName,
+    library,
+    language,
+    database,
+    readOnlyIntent: (typeFlags & 0x20) !== 0,
+    utf8: features.has(Feature.Utf8Support),
+    fedAuthEcho: fedAuth?.echo ?? false,
+    proof,
+  };
+}
+
+/** True if the client speaks TDS 7.4 or 8; older ones know no tokens and are refused. */
+export function isSupportedVersion(tdsVersion: number): boolean {
+  return tdsVersion === TDS_7_4 || tdsVersion === 0x08000000;
+}
+
+/** The token in a FEDAUTH message ([MS-TDS] 2.2.6.3). */
+export function readFedAuthToken(body: Buffer): string {
+  const reader = new ByteReader(body);
+  reader.uint32();
+  return reader.bytes(reader.uint32()).toString('utf16le');
+}
+
+function readFeatures(body: Buffer, at: number): Map<number, Buffer> {
+  const features = new Map<number, Buffer>();
+  const reader = new ByteReader(body);
+  reader.seek(at);
+  for (let id = reader.uint8(); id !== Feature.Terminator; id = reader.uint8()) {
+    features.set(id, reader.bytes(reader.uint32()));
+  }
+  return features;
+}
+
+function readFedAuth(data: Buffer | undefined): { echo: boolean; proof: LoginProof } | undefined {
+  if (data === undefined) return undefined;
+  const reader = new ByteReader(data);
+  const options = reader.uint8();
+  const echo = (options & 1) === 1;
+  switch (options >> 1) {
+    case FedAuthLibrary.SecurityToken:
+      return { echo, proof: { kind: 'security-token', token: reader.bytes(reader.uint32()).toString('utf16le') } };
+    case FedAuthLibrary.Adal:
+      return { echo, proof: { kind: 'adal' } };
+    default:
+      throw new ProtocolError(`FEDAUTH library ${options >> 1} is not known`);
+  }
+}
+
+function readAt(body: Buffer, offset: number, length: number): Buffer {
+  if (length === 0) return Buffer.alloc(0);
+  const reader = new ByteReader(body);
+  reader.seek(offset);
+  return reader.bytes(length);
+}
+
+function unscramble(scrambled: Buffer): string {
+  const plain = Buffer.allocUnsafe(scrambled.length);
+  for (let i = 0; i < scrambled.length; i += 1) {
+    const mixed = (scrambled[i] as number) ^ 0xa5;
+    plain[i] = ((mixed << 4) & 0xf0) | (mixed >> 4);
+  }
+  return plain.toString('utf16le');
+}

@@ -1,0 +1,159 @@
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { type Message, MessageAssembler, type Packet, PacketSplitter, PacketType, ProtocolError } from './packet.js';
+
+/** The peer has gone. */
+export class ConnectionClosedError extends Error {
+  override name = 'ConnectionClosedError';
+}
+
+/** A client has one request under way, and perhaps an attention; one that sends more without waiting is refused. */
+const MAX_WAITING_MESSAGES = 8;
+
+/** Messages of one client, over its socket and later over TLS on it. */
+export class MessageStream {
+  readonly #splitter = new PacketSplitter((packet) => this.#onPacket(packet));
+  readonly #onClear: (chunk: Buffer) => void;
+  #assembler: MessageAssembler;
+  #stream: Duplex;
+  #secure = false;
+  #waiting: Message[] = [];
+  #reader: { resolve: (message: Message) => void; reject: (error: Error) => void } | undefined;
+  #failure: Error | undefined;
+  /** Called instead of queuing when the client cancels its request. */
+  onAttention: (() => void) | undefined;
+  /** Called once when the connection ends, for whatever reason. */
+  onEnd: (() => void) | undefined;
+
+  /** `onClear` sees every byte that arrives unencrypted. */
+  constructor(socket: Socket, messageLimit: number, onClear: (chunk: Buffer) => void) {
+    this.#onClear = onClear;
+    this.#stream = socket;
+    this.#assembler = this.#newAssembler(messageLimit);
+  }
+
+  get stream(): Duplex {
+    return this.#stream;
+  }
+
+  get secure(): boolean {
+    return this.#secure;
+  }
+
+  start(): void {
+    this.#attach(this.#stream);
+  }
+
+  /** Goes on over a secured stream. */
+  useSecure(stream: Duplex): void {
+    this.#secure = true;
+    this.#stream = stream;
+    this.#attach(stream);
+  }
+
+  /** Takes no more data; what has arrived of a message not yet whole is put back for whoever reads next. */
+  detach(): void {
+    this.#stream.off('data', this.#onData);
+    this.#stream.pause();
+    const rest = this.#splitter.takeRest();
+    if (rest.length > 0) this.#stream.unshift(rest);
+  }
+
+  /** Raises or lowers the size a message may have. */
+  limit(bytes: number): void {
+    this.#assembler = this.#newAssembler(bytes);
+  }
+
+  /** The next message; rejects when there will be none. */
+  read(): Promise<Message> {
+    const message = this.#waiting.shift();
+    if (message !== undefined) return Promise.resolve(message);
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    return new Promise((resolve, reject) => {
+      this.#reader = { resolve, reject };
+    });
+  }
+
+  /** The next message, which has to be of that type. */
+  async readOf(type: number): Promise<Message> {
+    const message = await this.read();
+    if (message.type !== type)
+      throw new ProtocolError(`a message of type ${message.type} came where one of type ${type} was due`);
+    return message;
+  }
+
+  /** Writes whole packets. */
+  readonly write = (bytes: Buffer): void => {
+    if (this.#failure === undefined) this.#stream.write(bytes);
+  };
+
+  /** Resolves when the client has taken what was written; undefined if it has. */
+  drained(): Promise<void> | undefined {
+    if (!this.#stream.writableNeedDrain || this.#failure !== undefined) return undefined;
+    return new Promise((resolve) => {
+      const done = (): void => {
+        this.#stream.off('drain', done);
+        this.#stream.off('close', done);
+        resolve();
+      };
+      this.#stream.on('drain', done);
+      this.#stream.on('close', done);
+    });
+  }
+
+  /** Ends the stream after what was written; resolves when it is closed. */
+  async end(): Promise<void> {
+    if (this.#stream.destroyed) return;
+    const closed = once(this.#stream, 'close').catch(() => {});
+    this.#stream.end();
+    await closed;
+  }
+
+  fail(error: Error): void {
+    if (this.#failure !== undefined) return;
+    this.#failure = error;
+    this.#reader?.reject(error);
+    this.#reader = undefined;
+    this.onEnd?.();
+  }
+
+  #newAssembler(limit: number): MessageAssembler {
+    return new MessageAssembler(limit, (message) => this.#onMessage(message));
+  }
+
+  #attach(stream: Duplex): void {
+    stream.on('data', this.#onData);
+    stream.on('error', (error) => this.fail(error));
+    stream.on('end', () => this.fail(new ConnectionClosedError('the client closed the connection')));
+    stream.on('close', () => this.fail(new ConnectionClosedError('the connection was closed')));
+  }
+
+  readonly #onData = (chunk: Buffer): void => {
+    if (!this.#secure) this.#onClear(chunk);
+    try {
+      this.#splitter.push(chunk);
+    } catch (error) {
+      this.fail(error as Error);
+    }
+  };
+
+  #onPacket(packet: Packet): void {
+    this.#assembler.push(packet);
+  }
+
+  #onMessage(message: Message): void {
+    if (message.type === PacketType.Attention && this.onAttention !== undefined) {
+      this.onAttention();
+      return;
+    }
+    if (this.#reader !== undefined) {
+      const reader = this.#reader;
+      this.#reader = undefined;
+      reader.resolve(message);
+      return;
+    }
+    if (this.#waiting.length >= MAX_WAITING_MESSAGES) throw new ProtocolError('the client does not wait for answers');
+    this.#waiting.push(message);
+  }
+}

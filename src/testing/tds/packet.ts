@@ -1,0 +1,179 @@
+/**
+ * TDS packets ([MS-TDS] 2.2.3.1): an 8-byte header, then a piece of a message. A message is a run of packets of one type,
+ * the last of which carries the end-of-message flag.
+ */
+
+export const PacketType = {
+  SqlBatch: 0x01,
+  Rpc: 0x03,
+  TabularResult: 0x04,
+  Attention: 0x06,
+  BulkLoad: 0x07,
+  FedAuthToken: 0x08,
+  TransactionManager: 0x0e,
+  Login7: 0x10,
+  Sspi: 0x11,
+  PreLogin: 0x12,
+} as const;
+
+export const PacketStatus = {
+  EndOfMessage: 0x01,
+  Ignore: 0x02,
+  ResetConnection: 0x08,
+  ResetConnectionSkipTran: 0x10,
+} as const;
+
+export const HEADER_LENGTH = 8;
+
+/** The peer sent something that is not TDS; its connection is closed, nothing else happens. */
+export class ProtocolError extends Error {
+  override name = 'ProtocolError';
+}
+
+/** One packet. `bytes` is the whole of it, header included. */
+export interface Packet {
+  type: number;
+  status: number;
+  bytes: Buffer;
+}
+
+/**
+ * Cuts a byte stream into packets. Bytes of a packet that has not fully arrived are kept as they came and joined once, so
+ * a packet that trickles in costs no more than one that comes whole.
+ */
+export class PacketSplitter {
+  readonly #onPacket: (packet: Packet) => void;
+  #pending: Buffer[] = [];
+  #pendingLength = 0;
+  #needed = HEADER_LENGTH;
+
+  constructor(onPacket: (packet: Packet) => void) {
+    this.#onPacket = onPacket;
+  }
+
+  /** Takes the next bytes; throws {@link ProtocolError} at a header that cannot be one. */
+  push(chunk: Buffer): void {
+    let data = chunk;
+    if (this.#pendingLength > 0) {
+      this.#pending.push(chunk);
+      this.#pendingLength += chunk.length;
+      if (this.#pendingLength < this.#needed) return;
+      data = Buffer.concat(this.#pending, this.#pendingLength);
+      this.#pending = [];
+      this.#pendingLength = 0;
+    }
+    let at = 0;
+    while (data.length - at >= HEADER_LENGTH) {
+      const length = data.readUInt16BE(at + 2);
+      if (length < HEADER_LENGTH) throw new ProtocolError(`a packet of ${length} bytes is shorter than its own header`);
+      if (data.length - at < length) break;
+      const bytes = data.subarray(at, at + length);
+      at += length;
+      this.#onPacket({ type: bytes.readUInt8(0), status: bytes.readUInt8(1), bytes });
+    }
+    const rest = data.length - at;
+    if (rest === 0) return;
+    this.#needed = rest < HEADER_LENGTH ? HEADER_LENGTH : data.readUInt16BE(at + 2);
+    this.#pending.push(data.subarray(at));
+    this.#pendingLength = rest;
+  }
+
+  /** True between two packets. */
+  get idle(): boolean {
+    return this.#pendingLength === 0;
+  }
+
+  /** The bytes that belong to a packet still to come, and forgets them. */
+  takeRest(): Buffer {
+    const rest = Buffer.concat(this.#pending, this.#pendingLength);
+    this.#pending = [];
+    this.#pendingLength = 0;
+    return rest;
+  }
+}
+
+/** A message put together from its packets. */
+export interface Message {
+  type: number;
+  /** Status bits of its first packet, where the reset flags are, with the ignore flag of its last. */
+  status: number;
+  body: Buffer;
+}
+
+/** Joins packets into messages, up to `limit` bytes each. */
+export class MessageAssembler {
+  readonly #onMessage: (message: Message) => void;
+  readonly #limit: number;
+  #parts: Buffer[] = [];
+  #length = 0;
+  #type = -1;
+  #status = 0;
+
+  constructor(limit: number, onMessage: (message: Message) => void) {
+    this.#limit = limit;
+    this.#onMessage = onMessage;
+  }
+
+  push(packet: Packet): void {
+    if (this.#type === -1) {
+      this.#type = packet.type;
+      this.#status = packet.status;
+    } else if (packet.type !== this.#type) {
+      throw new ProtocolError(`a packet of type ${packet.type} came in the middle of a message of type ${this.#type}`);
+    }
+    this.#length += packet.bytes.length - HEADER_LENGTH;
+    if (this.#length > this.#limit) throw new ProtocolError(`a message is longer than ${this.#limit} bytes`);
+    this.#parts.push(packet.bytes.subarray(HEADER_LENGTH));
+    if ((packet.status & PacketStatus.EndOfMessage) === 0) return;
+
+    const message = {
+      type: this.#type,
+      status: this.#status | (packet.status & PacketStatus.Ignore),
+      body: this.#parts.length === 1 ? (this.#parts[0] as Buffer) : Buffer.concat(this.#parts, this.#length),
+    };
+    this.#parts = [];
+    this.#length = 0;
+    this.#type = -1;
+    this.#onMessage(message);
+  }
+}
+
+/** Frames a whole message body as packets of at most `packetSize` bytes, in one buffer that goes out with one write. */
+export function frameMessage(type: number, body: Buffer, packetSize: number, status = 0): Buffer {
+  const room = packetSize - HEADER_LENGTH;
+  const packets = Math.max(1, Math.ceil(body.length / room));
+  const framed = Buffer.allocUnsafe(body.length + packets * HEADER_LENGTH);
+  for (let i = 0; i < packets; i += 1) {
+    const from = i * room;
+    const to = Math.min(body.length, from + room);
+    const at = i * packetSize;
+    const last = i === packets - 1;
+    writePacketHeader(
+      framed,
+      at,
+      type,
+      (i === 0 ? status : 0) | (last ? PacketStatus.EndOfMessage : 0),
+      to - from,
+      i + 1,
+    );
+    body.copy(framed, at + HEADER_LENGTH, from, to);
+  }
+  return framed;
+}
+
+/** Writes one packet header for `bodyLength` bytes that follow it. */
+export function writePacketHeader(
+  target: Buffer,
+  at: number,
+  type: number,
+  status: number,
+  bodyLength: number,
+  packetId: number,
+): void {
+  target.writeUInt8(type, at);
+  target.writeUInt8(status, at + 1);
+  target.writeUInt16BE(bodyLength + HEADER_LENGTH, at + 2);
+  target.writeUInt16BE(0, at + 4);
+  target.writeUInt8(packetId & 0xff, at + 6);
+  target.writeUInt8(0, at + 7);
+}

@@ -1,0 +1,222 @@
+import { ByteWriter } from './byte-writer.js';
+import type { Scalar, SqlType } from './data-type.js';
+import { HEADER_LENGTH, PacketStatus, PacketType, writePacketHeader } from './packet.js';
+import type { SqlServerError } from './server-error.js';
+import { COLLATION, valueWriter, writeTypeInfo } from './wire-type.js';
+
+const Token = {
+  ReturnStatus: 0x79,
+  ColMetadata: 0x81,
+  Error: 0xaa,
+  Info: 0xab,
+  LoginAck: 0xad,
+  ReturnValue: 0xac,
+  FeatureExtAck: 0xae,
+  Row: 0xd1,
+  EnvChange: 0xe3,
+  FedAuthInfo: 0xee,
+  Done: 0xfd,
+  DoneProc: 0xfe,
+  DoneInProc: 0xff,
+} as const;
+
+/** Bits of a DONE token's status. */
+export const DoneStatus = {
+  More: 0x01,
+  Error: 0x02,
+  InTransaction: 0x04,
+  Count: 0x10,
+  Attention: 0x20,
+  ServerError: 0x100,
+} as const;
+
+/** Which of the three DONE tokens: of a batch, of a procedure, of a statement in a procedure. */
+export type DoneKind = 'done' | 'doneProc' | 'doneInProc';
+
+const DONE_TOKENS = { done: Token.Done, doneProc: Token.DoneProc, doneInProc: Token.DoneInProc } as const;
+
+/** Kinds of ENVCHANGE ([MS-TDS] 2.2.7.9). */
+export const EnvChange = {
+  Database: 1,
+  Language: 2,
+  PacketSize: 4,
+  Collation: 7,
+  BeginTransaction: 8,
+  CommitTransaction: 9,
+  RollbackTransaction: 10,
+  ResetAck: 18,
+  Routing: 20,
+} as const;
+
+export interface Column {
+  name: string;
+  type: SqlType;
+}
+
+/** Flags of a result column: nullable, and of unknown updatability, as for any expression. */
+const COLUMN_FLAGS = 0x0009;
+const CURRENT_COMMAND_SELECT = 0xc1;
+/** Full packets are handed to the socket once this much has come together, so rows cost few writes. */
+const FLUSH_BYTES = 32 * 1024;
+
+/**
+ * Writes the tokens of one response message and cuts them into packets. What fits into one write goes out as one; a long
+ * result goes out as it is produced.
+ */
+export class Response {
+  readonly #send: (bytes: Buffer) => void;
+  readonly #room: number;
+  readonly #tokens = new ByteWriter(1024);
+  #packetId = 0;
+
+  /** `send` gets whole packets. */
+  constructor(packetSize: number, send: (bytes: Buffer) => void) {
+    this.#send = send;
+    this.#room = packetSize - HEADER_LENGTH;
+  }
+
+  loginAck(tdsVersion: number, version: readonly [number, number, number]): void {
+    const [major, minor, build] = version;
+    const at = this.#begin(Token.LoginAck);
+    this.#tokens.uint8(1).uint32be(tdsVersion).shortText('Microsoft SQL Server');
+    this.#tokens.uint8(major).uint8(minor).uint16be(build);
+    this.#tokens.patchUint16(at);
+  }
+
+  /** FEDAUTHINFO: where to get a token, and for what. */
+  fedAuthInfo(stsUrl: string, spn: string): void {
+    const HEAD = 4 + 2 * 9;
+    const sts = Buffer.from(stsUrl, 'utf16le');
+    const name = Buffer.from(spn, 'utf16le');
+    this.#tokens.uint8(Token.FedAuthInfo);
+    const at = this.#tokens.reserveUint32();
+    this.#tokens.uint32(2);
+    this.#tokens.uint8(1).uint32(sts.length).uint32(HEAD);
+    this.#tokens
+      .uint8(2)
+      .uint32(name.length)
+      .uint32(HEAD + sts.length);
+    this.#tokens.bytes(sts).bytes(name);
+    this.#tokens.patchUint32(at);
+  }
+
+  /** FEATUREEXTACK of what the client asked for and we have. */
+  featureAck(features: { fedAuth: boolean; utf8: boolean }): void {
+    this.#tokens.uint8(Token.FeatureExtAck);
+    if (features.fedAuth) this.#tokens.uint8(0x02).uint32(0);
+    if (features.utf8) this.#tokens.uint8(0x0a).uint32(1).uint8(0);
+    this.#tokens.uint8(0xff);
+  }
+
+  /** An environment change whose values are text. */
+  envChangeText(kind: number, newValue: string, oldValue: string): void {
+    const at = this.#begin(Token.EnvChange);
+    this.#tokens.uint8(kind).shortText(newValue).shortText(oldValue);
+    this.#tokens.patchUint16(at);
+  }
+
+  /** An environment change whose values are bytes. */
+  envChangeBytes(kind: number, newValue: Buffer, oldValue: Buffer): void {
+    const at = this.#begin(Token.EnvChange);
+    this.#tokens.uint8(kind).uint8(newValue.length).bytes(newValue).uint8(oldValue.length).bytes(oldValue);
+    this.#tokens.patchUint16(at);
+  }
+
+  collation(): void {
+    this.envChangeBytes(EnvChange.Collation, COLLATION, Buffer.alloc(0));
+  }
+
+  /** Sends the client to another server. */
+  routing(server: string, port: number): void {
+    const at = this.#begin(Token.EnvChange);
+    this.#tokens.uint8(EnvChange.Routing);
+    const value = this.#tokens.reserveUint16();
+    this.#tokens.uint8(0).uint16(port).longText(server);
+    this.#tokens.patchUint16(value);
+    this.#tokens.uint16(0);
+    this.#tokens.patchUint16(at);
+  }
+
+  /** An ERROR token; an INFO token for a class of 10 or less. */
+  message(error: SqlServerError, serverName: string): void {
+    const at = this.#begin(error.class > 10 ? Token.Error : Token.Info);
+    this.#tokens.int32(error.number).uint8(error.state).uint8(error.class);
+    this.#tokens.longText(error.message.slice(0, 2048)).shortText(serverName).shortText(error.procName);
+    this.#tokens.uint32(error.lineNumber);
+    this.#tokens.patchUint16(at);
+  }
+
+  columns(columns: readonly Column[]): void {
+    this.#tokens.uint8(Token.ColMetadata).uint16(columns.length);
+    for (const column of columns) {
+      this.#tokens.uint32(0).uint16(COLUMN_FLAGS);
+      writeTypeInfo(this.#tokens, column.type);
+      this.#tokens.shortText(column.name);
+    }
+  }
+
+  /** A function that writes rows of these types. */
+  rowWriter(types: readonly SqlType[]): (values: readonly Scalar[]) => void {
+    const writers = types.map(valueWriter);
+    const tokens = this.#tokens;
+    return (values) => {
+      tokens.uint8(Token.Row);
+      for (let i = 0; i < writers.length; i += 1) {
+        (writers[i] as (typeof writers)[number])(tokens, values[i] as Scalar);
+      }
+      if (tokens.length >= FLUSH_BYTES) this.#sendFullPackets();
+    };
+  }
+
+  returnStatus(status: number): void {
+    this.#tokens.uint8(Token.ReturnStatus).int32(status);
+  }
+
+  returnValue(ordinal: number, name: string, type: SqlType, value: Scalar): void {
+    this.#tokens.uint8(Token.ReturnValue).uint16(ordinal).shortText(name).uint8(1).uint32(0).uint16(COLUMN_FLAGS);
+    writeTypeInfo(this.#tokens, type);
+    valueWriter(type)(this.#tokens, value);
+  }
+
+  done(kind: DoneKind, status: number, rows?: number): void {
+    const counted = rows === undefined ? 0 : DoneStatus.Count;
+    this.#tokens.uint8(DONE_TOKENS[kind]).uint16(status | counted);
+    this.#tokens.uint16(rows === undefined ? 0 : CURRENT_COMMAND_SELECT).uint64(BigInt(rows ?? 0));
+  }
+
+  /** Ends the message and sends what is left of it. */
+  end(): void {
+    const body = this.#tokens.view();
+    this.#send(this.#frame(body, true));
+  }
+
+  #begin(token: number): number {
+    return this.#tokens.uint8(token).reserveUint16();
+  }
+
+  #sendFullPackets(): void {
+    const body = this.#tokens.view();
+    // The last packet must carry the end of the message, so a byte is always kept back.
+    const full = Math.floor((body.length - 1) / this.#room) * this.#room;
+    if (full === 0) return;
+    const framed = this.#frame(body.subarray(0, full), false);
+    this.#tokens.drop(full);
+    this.#send(framed);
+  }
+
+  #frame(body: Buffer, last: boolean): Buffer {
+    const packets = Math.max(1, Math.ceil(body.length / this.#room));
+    const framed = Buffer.allocUnsafe(body.length + packets * HEADER_LENGTH);
+    let at = 0;
+    for (let i = 0; i < packets; i += 1) {
+      const from = i * this.#room;
+      const to = Math.min(body.length, from + this.#room);
+      this.#packetId = (this.#packetId + 1) & 0xff;
+      const status = last && i === packets - 1 ? PacketStatus.EndOfMessage : 0;
+      writePacketHeader(framed, at, PacketType.TabularResult, status, to - from, this.#packetId);
+      body.copy(framed, at + HEADER_LENGTH, from, to);
+      at += HEADER_LENGTH + to - from;
+    }
+    return framed;
+  }
+}

@@ -1,0 +1,71 @@
+/** What an ERROR or INFO token carries ([MS-TDS] 2.2.7.10). */
+export interface SqlErrorInfo {
+  /** Error number: 18456, 1205, 50000 ... */
+  number: number;
+  /** Default 1. */
+  state?: number | undefined;
+  /** Severity. 10 and less is information, 20 and more ends the session. Default 16. */
+  class?: number | undefined;
+  /** Default: SQL Server's own text, as far as the emulator knows it. */
+  message?: string | undefined;
+  procName?: string | undefined;
+  /** Default 1. */
+  lineNumber?: number | undefined;
+}
+
+/** An error as SQL Server reports it to its client. */
+export class SqlServerError extends Error {
+  override name = 'SqlServerError';
+  readonly number: number;
+  readonly state: number;
+  readonly class: number;
+  readonly procName: string;
+  readonly lineNumber: number;
+
+  constructor(info: SqlErrorInfo) {
+    super(info.message ?? MESSAGES.get(info.number) ?? `Error ${info.number}.`);
+    this.number = info.number;
+    this.state = info.state ?? 1;
+    this.class = info.class ?? DEFAULT_CLASSES.get(info.number) ?? 16;
+    this.procName = info.procName ?? '';
+    this.lineNumber = info.lineNumber ?? 1;
+  }
+}
+
+/** Texts for errors that tests like to raise by number alone. */
+const MESSAGES = new Map<number, string>([
+  [
+    1205,
+    'Transaction (Process ID 51) was deadlocked on lock resources with another process and has been chosen as the deadlock victim. Rerun the transaction.',
+  ],
+  [
+    10928,
+    'Resource ID : 1. The request limit for the database is 300 and has been reached. See http://go.microsoft.com/fwlink/?LinkId=267637 for assistance.',
+  ],
+  [
+    10929,
+    'Resource ID: 1. The request minimum guarantee is 0, maximum limit is 300 and the current usage for the database is 300. However, the server is currently too busy to support requests greater than 0 for this database. See http://go.microsoft.com/fwlink/?LinkId=267637 for assistance. Otherwise, please try again later.',
+  ],
+  [37396, 'Query cannot be executed, access token is expired. Please reconnect with a new access token.'],
+  [40197, 'The service has encountered an error processing your request. Please try again. Error code 40143.'],
+  [
+    40501,
+    'The service is currently busy. Retry the request after 10 seconds. Incident ID: 00000000-0000-0000-0000-000000000000. Code: 131075.',
+  ],
+  [
+    40613,
+    "Database 'master' on server 'emulator' is not currently available.  Please retry the connection later.  If the problem persists, contact customer support, and provide them the session tracing ID of '{00000000-0000-0000-0000-000000000000}'.",
+  ],
+  [49918, 'Cannot process request. Not enough resources to process request. Please retry you request later.'],
+]);
+
+const DEFAULT_CLASSES = new Map<number, number>([
+  [102, 15],
+  [1205, 13],
+  [4060, 11],
+  [18456, 14],
+  [40197, 17],
+  [40501, 20],
+  [40613, 17],
+  [40615, 14],
+]);

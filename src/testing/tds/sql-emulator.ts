@@ -1,0 +1,211 @@
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type Server } from 'node:net';
+import { makeCertificate } from '../certificate.js';
+import { verifyAccessToken } from '../entra/verification.js';
+import { ClientConnection, type ServerContext } from './client-connection.js';
+import { type ActiveLoginFault, type LoginFault, LoginFaults } from './login-faults.js';
+import type { LoginRecord, SqlEmulatorOptions, TokenAuthority } from './options.js';
+
+/** What `server.config()` gives: an mssql config. tedious takes the same `options`. */
+export interface SqlEmulatorConfig {
+  server: string;
+  port: number;
+  user?: string;
+  password?: string;
+  authentication?: { type: string; options: Record<string, unknown> };
+  database?: string;
+  options: Record<string, unknown>;
+  [key: string]: unknown;
+}
+
+const DEFAULT_AUDIENCE = 'https://database.windows.net';
+/** What arrives in clear is kept up to this size: enough to find a token in it. */
+const CLEAR_LIMIT = 1024 * 1024;
+const FIRST_SPID = 51;
+const VERSION_NUMBER = '16.0.1000.6';
+
+/**
+ * Starts a server that speaks TDS and checks tokens as Azure SQL does, inside this process. docs/testing-sql-emulator.md
+ * lists the SQL it answers.
+ *
+ * @throws the error of `listen` where the port is taken.
+ * @example
+ * await using entra = await startEntraEmulator({ tokenLifetimeSeconds: 2 });
+ * await using server = await startSqlEmulator({ entra });
+ * const pool = await new sql.ConnectionPool(server.config()).connect();
+ */
+export async function startSqlEmulator(options: SqlEmulatorOptions = {}): Promise<SqlEmulator> {
+  const emulator = new SqlEmulator(options);
+  await emulator.listen();
+  return emulator;
+}
+
+/** A running SQL emulator; made by {@link startSqlEmulator}. */
+export class SqlEmulator implements AsyncDisposable {
+  /** Every LOGIN7 so far, oldest first. */
+  readonly logins: LoginRecord[] = [];
+  readonly #options: SqlEmulatorOptions;
+  readonly #server: Server;
+  readonly #open = new Set<ClientConnection>();
+  readonly #faults = new LoginFaults();
+  readonly #password = `Aa1!${randomBytes(12).toString('base64url')}`;
+  readonly #certificate: { cert: string; key: string };
+  readonly #context: ServerContext;
+  #clear: Buffer[] = [];
+  #clearLength = 0;
+  #most = 0;
+  #lastSpid = FIRST_SPID - 1;
+  #pause: { over: Promise<void>; end: () => void } | undefined;
+
+  /** @internal Use {@link startSqlEmulator}. */
+  constructor(options: SqlEmulatorOptions) {
+    this.#options = options;
+    this.#certificate = options.certificate ?? makeCertificate({ commonName: 'localhost' });
+    this.#context = this.#makeContext();
+    this.#server = createServer({ pauseOnConnect: false }, (socket) => {
+      const connection = new ClientConnection(socket, this.#context);
+      this.#open.add(connection);
+      this.#most = Math.max(this.#most, this.#open.size);
+      socket.once('close', () => this.#open.delete(connection));
+      void connection.serve();
+    });
+  }
+
+  /** @internal */
+  async listen(): Promise<void> {
+    this.#server.listen(this.#options.port ?? 0, this.#options.host ?? '127.0.0.1');
+    await once(this.#server, 'listening');
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  /** Certificate the server shows, PEM; `config()` already trusts it. */
+  get ca(): string {
+    return this.#certificate.cert;
+  }
+
+  /** Connections open now, and the most that were ever open at the same time. */
+  get connections(): { open: number; most: number } {
+    return { open: this.#open.size, most: this.#most };
+  }
+
+  /** Every byte received unencrypted so far (up to 1 MiB), to prove that no token was among them. */
+  get receivedInClear(): Buffer {
+    return Buffer.concat(this.#clear);
+  }
+
+  /**
+   * An mssql config that reaches this server: with a credential of the Entra emulator where there is one, else with a SQL
+   * login. `overrides` win; `options` are merged.
+   */
+  config(overrides: Partial<SqlEmulatorConfig> = {}): SqlEmulatorConfig {
+    const base: SqlEmulatorConfig = {
+      server: 'localhost',
+      port: this.port,
+      options: {},
+    };
+    if (overrides.authentication === undefined && overrides.user === undefined) Object.assign(base, this.#ownLogin());
+    const encrypt = this.#options.encrypt === 'strict' ? 'strict' : true;
+    const options = { encrypt, cryptoCredentialsDetails: { ca: this.ca }, ...overrides.options };
+    return { ...base, ...overrides, options };
+  }
+
+  /** Makes the next logins fail. */
+  failLogins(fault: LoginFault): ActiveLoginFault {
+    return this.#faults.add(fault);
+  }
+
+  /** Lifts every fault of {@link failLogins}. */
+  heal(): void {
+    this.#faults.clear();
+  }
+
+  /** Cuts every open connection, as a failover or a lost network does. Gives their number. */
+  dropConnections(): number {
+    const dropped = [...this.#open];
+    for (const connection of dropped) connection.drop();
+    return dropped.length;
+  }
+
+  /** Cuts the connection of one session (`@@SPID`), as KILL does; false if there is no such session. */
+  kill(spid: number): boolean {
+    const connection = [...this.#open].find((each) => each.spid === spid);
+    connection?.drop();
+    return connection !== undefined;
+  }
+
+  /** Stops answering, logins and requests alike, until {@link resume}; connections stay open. */
+  pause(): void {
+    if (this.#pause !== undefined) return;
+    let end = (): void => {};
+    const over = new Promise<void>((resolve) => {
+      end = resolve;
+    });
+    this.#pause = { over, end };
+  }
+
+  resume(): void {
+    this.#pause?.end();
+    this.#pause = undefined;
+  }
+
+  /** Stops listening and cuts every connection. */
+  async close(): Promise<void> {
+    this.resume();
+    if (!this.#server.listening) return;
+    const closed = once(this.#server, 'close');
+    this.#server.close();
+    this.dropConnections();
+    await closed;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #ownLogin(): Partial<SqlEmulatorConfig> {
+    const credential = this.#context.authority?.credential?.();
+    if (credential !== undefined) return { authentication: { type: 'token-credential', options: { credential } } };
+    const [user, password] = Object.entries(this.#context.users)[0] as [string, string];
+    return { user, password };
+  }
+
+  #makeContext(): ServerContext {
+    const { audience = DEFAULT_AUDIENCE, serverName = 'emulator', now = Date.now } = this.#options;
+    return {
+      options: this.#options,
+      users: this.#options.users ?? { sa: this.#password },
+      authority: authorityOf(this.#options.entra),
+      audience: typeof audience === 'string' ? [audience] : audience,
+      certificate: this.#certificate,
+      faults: this.#faults,
+      onQuery: this.#options.onQuery,
+      facts: {
+        serverName,
+        version: `Microsoft SQL Server 2022 (RTM) - ${VERSION_NUMBER} (X64) \n\tmssql-token-pool SQL emulator`,
+        versionNumber: VERSION_NUMBER,
+        databases: this.#options.databases ?? null,
+      },
+      now,
+      running: () => this.#pause?.over,
+      nextSpid: () => {
+        this.#lastSpid = this.#lastSpid >= 32_767 ? FIRST_SPID : this.#lastSpid + 1;
+        return this.#lastSpid;
+      },
+      recordLogin: (record) => this.logins.push(record),
+      recordClear: (chunk) => {
+        if (this.#clearLength >= CLEAR_LIMIT) return;
+        this.#clear.push(Buffer.from(chunk));
+        this.#clearLength += chunk.length;
+      },
+    };
+  }
+}
+
+function authorityOf(entra: SqlEmulatorOptions['entra']): TokenAuthority | undefined {
+  if (entra === undefined || 'verify' in entra) return entra;
+  return { verify: (token, { audience, now }) => verifyAccessToken(token, { ...entra, audience, now }) };
+}

@@ -1,0 +1,416 @@
+import {
+  BIT,
+  DAYS_TO_1900,
+  dateOf,
+  decimalText,
+  MAX,
+  type Moment,
+  momentOf,
+  parseDecimal,
+  rescale,
+  type Scalar,
+  type SqlType,
+  type SqlValue,
+  type TypeName,
+  typeText,
+} from '../tds/data-type.js';
+import { SqlServerError } from '../tds/server-error.js';
+
+/** CAST between types, with SQL Server's errors where a value does not fit. */
+export function convert(value: Scalar, from: SqlType, to: SqlType): Scalar {
+  if (value === null) return null;
+  if (from.name === 'sql_variant') {
+    const inner = value as SqlValue;
+    return to.name === 'sql_variant' ? inner : convert(inner.value, inner.type, to);
+  }
+  switch (to.name) {
+    case 'sql_variant':
+      return { type: from, value };
+    case 'bit':
+      if (isText(from) && /^\s*(true|false)\s*$/i.test(value as string)) return /true/i.test(value as string);
+      return isText(from) ? toDecimal(value, from, 0, to) !== 0n : Number(value) !== 0;
+    case 'tinyint':
+    case 'smallint':
+    case 'int':
+      return Number(inRange(toInteger(value, from, to), to));
+    case 'bigint':
+      return inRange(toInteger(value, from, to), to);
+    case 'real':
+    case 'float': {
+      const number = toNumber(value, from, to);
+      return to.name === 'real' ? Math.fround(number) : number;
+    }
+    case 'decimal':
+    case 'numeric':
+      return fitsDecimal(toDecimal(value, from, to.scale ?? 0, to), to);
+    case 'money':
+    case 'smallmoney':
+      return toDecimal(value, from, 4, to);
+    case 'date':
+    case 'time':
+    case 'datetime':
+    case 'datetime2':
+    case 'datetimeoffset':
+    case 'smalldatetime':
+      return toMoment(value, from, to);
+    case 'uniqueidentifier':
+      return toGuid(value, from);
+    case 'char':
+    case 'nchar':
+    case 'varchar':
+    case 'nvarchar':
+    case 'text':
+    case 'ntext':
+    case 'xml':
+      return fitText(toText(value, from), from, to);
+    case 'binary':
+    case 'varbinary':
+    case 'image':
+    case 'udt':
+      return fitBytes(toBytes(value, from), to);
+    case 'table':
+      throw clash(from, to);
+  }
+}
+
+const TEXT = new Set<TypeName>(['char', 'nchar', 'varchar', 'nvarchar', 'text', 'ntext', 'xml']);
+const BYTES = new Set<TypeName>(['binary', 'varbinary', 'image', 'udt']);
+const MOMENTS = new Set<TypeName>(['date', 'time', 'datetime', 'datetime2', 'datetimeoffset', 'smalldatetime']);
+
+export function isText(type: SqlType): boolean {
+  return TEXT.has(type.name);
+}
+
+export function isBytes(type: SqlType): boolean {
+  return BYTES.has(type.name);
+}
+
+/** Digits after the point of an exact number. */
+export function scaleOf(type: SqlType): number {
+  if (type.name === 'money' || type.name === 'smallmoney') return 4;
+  return type.precision === undefined ? 0 : (type.scale ?? 0);
+}
+
+/** A value as unscaled digits with `scale` of them after the point. */
+export function toDecimal(value: Scalar, from: SqlType, scale: number, to: SqlType): bigint {
+  switch (typeof value) {
+    case 'boolean':
+      return rescale(value ? 1n : 0n, 0, scale);
+    case 'bigint':
+      return rescale(value, scaleOf(from), scale);
+    case 'number': {
+      if (Number.isInteger(value)) return rescale(BigInt(value), 0, scale);
+      const parsed = parseDecimal(value.toFixed(Math.min(20, scale + 2)));
+      if (parsed === undefined) throw overflow(from, to);
+      return rescale(parsed.unscaled, parsed.scale, scale);
+    }
+    case 'string': {
+      const parsed = parseDecimal(value === '' ? '0' : value);
+      if (parsed === undefined) throw failed(value, from, to);
+      return rescale(parsed.unscaled, parsed.scale, scale);
+    }
+    default:
+      throw clash(from, to);
+  }
+}
+
+function toInteger(value: Scalar, from: SqlType, to: SqlType): bigint {
+  if (typeof value === 'number') return BigInt(Math.trunc(value));
+  if (typeof value === 'bigint') {
+    const scale = scaleOf(from);
+    // Money rounds on its way to an integer, decimals are cut.
+    return from.precision === undefined ? rescale(value, scale, 0) : value / 10n ** BigInt(scale);
+  }
+  if (typeof value === 'string') {
+    if (!/^\s*[+-]?\d*\s*$/.test(value)) throw failed(value, from, to);
+    return BigInt(value.trim() === '' ? 0 : value.trim().replace(/^\+/, ''));
+  }
+  if (typeof value === 'boolean') return value ? 1n : 0n;
+  if (Buffer.isBuffer(value)) return value.length === 0 ? 0n : BigInt.asIntN(64, BigInt(`0x${value.toString('hex')}`));
+  throw clash(from, to);
+}
+
+const RANGES: Partial<Record<TypeName, readonly [bigint, bigint]>> = {
+  tinyint: [0n, 255n],
+  smallint: [-32_768n, 32_767n],
+  int: [-2_147_483_648n, 2_147_483_647n],
+  bigint: [-9_223_372_036_854_775_808n, 9_223_372_036_854_775_807n],
+};
+
+/** The integer itself, or error 8115 where the type has no room for it. */
+export function inRange(value: bigint, type: SqlType): bigint {
+  const range = RANGES[type.name];
+  if (range !== undefined && (value < range[0] || value > range[1])) throw overflow(undefined, type);
+  return value;
+}
+
+export function fitsDecimal(unscaled: bigint, type: SqlType): bigint {
+  const limit = 10n ** BigInt(type.precision ?? 18);
+  if (unscaled >= limit || unscaled <= -limit) throw overflow(undefined, type);
+  return unscaled;
+}
+
+export function toNumber(value: Scalar, from: SqlType, to: SqlType): number {
+  if (typeof value === 'number') return value;
+  if (typeof value === 'boolean') return value ? 1 : 0;
+  if (typeof value === 'bigint') return Number(value) / 10 ** scaleOf(from);
+  if (typeof value === 'string') {
+    const number = Number(value);
+    if (Number.isNaN(number)) throw failed(value, from, to);
+    return number;
+  }
+  throw clash(from, to);
+}
+
+function toMoment(value: Scalar, from: SqlType, to: SqlType): Moment {
+  let moment: Moment;
+  if (MOMENTS.has(from.name)) moment = value as Moment;
+  else if (typeof value === 'string') moment = parseMoment(value, from, to);
+  else throw clash(from, to);
+  if (to.name === 'date') return { days: moment.days, ticks: 0 };
+  if (to.name === 'time') return { days: DAYS_TO_1900, ticks: cut(moment.ticks, to.scale ?? 7) };
+  const ticks = to.scale === undefined ? moment.ticks : cut(moment.ticks, to.scale);
+  return { days: moment.days, ticks, offset: moment.offset ?? 0 };
+}
+
+function cut(ticks: number, scale: number): number {
+  const unit = 10 ** (7 - scale);
+  return Math.floor(ticks / unit) * unit;
+}
+
+function parseMoment(text: string, from: SqlType, to: SqlType): Moment {
+  const match =
+    /^\s*(?:(\d{4})-?(\d\d)-?(\d\d))?[T\s]*(?:(\d\d?):(\d\d)(?::(\d\d)(?:\.(\d{1,7}))?)?)?\s*(Z|[+-]\d\d:\d\d)?\s*$/i.exec(
+      text,
+    );
+  if (match === null || (match[1] === undefined && match[4] === undefined)) {
+    throw new SqlServerError({
+      number: 241,
+      message: 'Conversion failed when converting date and/or time from character string.',
+    });
+  }
+  const [, year = '1900', month = '01', day = '01', hour = '0', minute = '0', second = '0', fraction = '', zone] =
+    match;
+  const date = new Date(
+    Date.UTC(Number(year), Number(month) - 1, Number(day), Number(hour), Number(minute), Number(second)),
+  );
+  if (date.getUTCDate() !== Number(day) || Number(hour) > 23 || Number(minute) > 59) throw failed(text, from, to);
+  const base = momentOf(date);
+  const offset = zone === undefined || /z/i.test(zone) ? 0 : zoneMinutes(zone);
+  const ticks = base.ticks + Number(fraction.padEnd(7, '0')) - offset * 600_000_000;
+  const DAY = 864_000_000_000;
+  const carry = Math.floor(ticks / DAY);
+  return { days: base.days + carry, ticks: ticks - carry * DAY, offset };
+}
+
+function zoneMinutes(zone: string): number {
+  const minutes = Number(zone.slice(1, 3)) * 60 + Number(zone.slice(4, 6));
+  return zone.startsWith('-') ? -minutes : minutes;
+}
+
+function toGuid(value: Scalar, from: SqlType): string {
+  if (from.name === 'uniqueidentifier') return value as string;
+  const text = typeof value === 'string' ? value.trim().replace(/^\{(.*)\}$/, '$1') : '';
+  if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text)) {
+    throw new SqlServerError({
+      number: 8169,
+      state: 2,
+      message: 'Conversion failed when converting from a character string to uniqueidentifier.',
+    });
+  }
+  return text.toUpperCase();
+}
+
+/** A value as text, as CAST to nvarchar(max) writes it. */
+export function toText(value: Scalar, from: SqlType): string {
+  if (typeof value === 'string') return value;
+  if (typeof value === 'boolean') return value ? '1' : '0';
+  if (typeof value === 'number') return String(value);
+  if (typeof value === 'bigint') {
+    const money = from.name === 'money' || from.name === 'smallmoney';
+    return money ? decimalText(rescale(value, 4, 2), 2) : decimalText(value, scaleOf(from));
+  }
+  if (Buffer.isBuffer(value)) return value.toString('latin1');
+  if (MOMENTS.has(from.name)) return momentText(value as Moment, from);
+  throw clash(from, { name: 'nvarchar', length: MAX });
+}
+
+function momentText(moment: Moment, type: SqlType): string {
+  const offset = type.name === 'datetimeoffset' ? (moment.offset ?? 0) : 0;
+  const iso = new Date(dateOf(moment).getTime() + offset * 60_000).toISOString();
+  const date = iso.slice(0, 10);
+  const scale = type.scale ?? (type.name === 'datetime' ? 3 : 0);
+  const fraction = String(moment.ticks % 10_000_000)
+    .padStart(7, '0')
+    .slice(0, scale);
+  const time = iso.slice(11, 19) + (scale > 0 ? `.${fraction}` : '');
+  if (type.name === 'date') return date;
+  if (type.name === 'time') return time;
+  if (type.name !== 'datetimeoffset') return `${date} ${time}`;
+  const size = Math.abs(offset);
+  const zone = `${String(Math.floor(size / 60)).padStart(2, '0')}:${String(size % 60).padStart(2, '0')}`;
+  return `${date} ${time} ${offset < 0 ? '-' : '+'}${zone}`;
+}
+
+function fitText(text: string, from: SqlType, to: SqlType): string {
+  const length = to.length ?? MAX;
+  if (text.length > length) {
+    if (!isText(from) && !isBytes(from)) throw overflow(from, to);
+    return text.slice(0, length);
+  }
+  return to.name === 'char' || to.name === 'nchar' ? text.padEnd(length) : text;
+}
+
+function toBytes(value: Scalar, from: SqlType): Buffer {
+  if (Buffer.isBuffer(value)) return value;
+  if (typeof value === 'string') {
+    if (from.name === 'uniqueidentifier') return Buffer.from(value.replaceAll('-', ''), 'hex');
+    return Buffer.from(value, from.name.startsWith('n') ? 'utf16le' : 'latin1');
+  }
+  if (typeof value === 'number' || typeof value === 'boolean') {
+    const bytes = Buffer.alloc(4);
+    bytes.writeInt32BE(Number(value));
+    return bytes;
+  }
+  throw clash(from, { name: 'varbinary' });
+}
+
+function fitBytes(bytes: Buffer, to: SqlType): Buffer {
+  const length = to.length ?? MAX;
+  if (bytes.length > length) return bytes.subarray(0, length);
+  return to.name === 'binary' ? Buffer.concat([bytes, Buffer.alloc(length - bytes.length)]) : bytes;
+}
+
+function failed(text: string, from: SqlType, to: SqlType): SqlServerError {
+  const integer = RANGES[to.name] !== undefined || to.name === 'bit';
+  if (!integer) {
+    return new SqlServerError({
+      number: 8114,
+      state: 5,
+      message: `Error converting data type ${from.name} to ${to.name}.`,
+    });
+  }
+  return new SqlServerError({
+    number: 245,
+    message: `Conversion failed when converting the ${from.name} value '${text}' to data type ${to.name}.`,
+  });
+}
+
+/** Error 8115. */
+export function overflow(from: SqlType | undefined, to: SqlType): SqlServerError {
+  const what = from === undefined || from.name === to.name ? 'expression' : from.name;
+  return new SqlServerError({
+    number: 8115,
+    state: 2,
+    message: `Arithmetic overflow error converting ${what} to data type ${to.name}.`,
+  });
+}
+
+function clash(from: SqlType, to: SqlType): SqlServerError {
+  return new SqlServerError({
+    number: 529,
+    state: 2,
+    message: `Explicit conversion from data type ${typeText(from)} to ${typeText(to)} is not allowed.`,
+  });
+}
+
+/** Which of two types an operation on both happens in. */
+export function commonType(left: SqlType, right: SqlType): SqlType {
+  if (isText(left) && isText(right)) {
+    const length = Math.max(left.length ?? MAX, right.length ?? MAX);
+    const national = left.name.startsWith('n') || right.name.startsWith('n');
+    return { name: national ? 'nvarchar' : 'varchar', length };
+  }
+  if (left.precision !== undefined || right.precision !== undefined) {
+    const other = left.precision === undefined ? left : right;
+    if (RANK.indexOf(other.name) < RANK.indexOf('decimal') && other.precision === undefined) return other;
+    return mergeDecimals(asDecimal(left), asDecimal(right));
+  }
+  return RANK.indexOf(left.name) <= RANK.indexOf(right.name) ? left : right;
+}
+
+/** Data type precedence, highest first. */
+const RANK: readonly TypeName[] = [
+  ...(['table', 'udt', 'sql_variant', 'xml', 'datetimeoffset', 'datetime2', 'datetime', 'smalldatetime'] as const),
+  ...(['date', 'time', 'float', 'real', 'decimal', 'numeric', 'money', 'smallmoney', 'bigint', 'int'] as const),
+  ...(['smallint', 'tinyint', 'bit', 'ntext', 'text', 'image', 'uniqueidentifier', 'nvarchar', 'nchar'] as const),
+  ...(['varchar', 'char', 'varbinary', 'binary'] as const),
+];
+
+/** The decimal type with room for every value of an exact number type. */
+export function asDecimal(type: SqlType): { name: TypeName; precision: number; scale: number } {
+  if (type.precision !== undefined) return { name: type.name, precision: type.precision, scale: type.scale ?? 0 };
+  const PRECISIONS: Partial<Record<TypeName, number>> = {
+    bit: 1,
+    tinyint: 3,
+    smallint: 5,
+    int: 10,
+    bigint: 19,
+    money: 19,
+  };
+  const scale = scaleOf(type);
+  return { name: 'numeric', precision: PRECISIONS[type.name] ?? (scale > 0 ? 10 : 38), scale };
+}
+
+function mergeDecimals(left: ReturnType<typeof asDecimal>, right: ReturnType<typeof asDecimal>): SqlType {
+  const scale = Math.max(left.scale, right.scale);
+  const whole = Math.max(left.precision - left.scale, right.precision - right.scale);
+  return { name: left.name, precision: Math.min(38, whole + scale), scale };
+}
+
+/** -1, 0 or 1, both values being of `type`. */
+export function compare(left: Scalar, right: Scalar, type: SqlType): number {
+  if (MOMENTS.has(type.name)) {
+    const [a, b] = [left as Moment, right as Moment];
+    return Math.sign(a.days - b.days) || Math.sign(a.ticks - b.ticks);
+  }
+  if (Buffer.isBuffer(left) && Buffer.isBuffer(right)) return Buffer.compare(left, right);
+  if (isText(type)) {
+    // The collation ignores case, and comparison ignores trailing blanks.
+    const [a, b] = [(left as string).trimEnd().toLowerCase(), (right as string).trimEnd().toLowerCase()];
+    return a < b ? -1 : a > b ? 1 : 0;
+  }
+  const [a, b] = [left as number, right as number];
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/** What a JavaScript value is in SQL Server, as mssql and tedious users expect it. */
+export function typeOfJs(value: unknown): SqlType | undefined {
+  switch (typeof value) {
+    case 'boolean':
+      return BIT;
+    case 'number':
+      if (!Number.isInteger(value)) return { name: 'float' };
+      if (Math.abs(value) <= 0x7fffffff) return { name: 'int' };
+      return { name: Number.isSafeInteger(value) ? 'bigint' : 'float' };
+    case 'bigint':
+      return { name: 'bigint' };
+    case 'string':
+      return { name: 'nvarchar', length: value.length > 4000 ? MAX : 4000 };
+    default:
+      if (value instanceof Date) return { name: 'datetime2', scale: 7 };
+      if (Buffer.isBuffer(value) || value instanceof Uint8Array) return { name: 'varbinary', length: MAX };
+      return undefined;
+  }
+}
+
+/** A JavaScript value as a value of `type`. */
+export function fromJs(value: unknown, type: SqlType): Scalar {
+  if (value === null || value === undefined) return null;
+  const own = typeOfJs(value);
+  if (own === undefined) throw new TypeError(`a ${typeof value} cannot be a value of type ${typeText(type)}`);
+  let scalar = value as Scalar;
+  if (value instanceof Date) scalar = momentOf(value);
+  else if (value instanceof Uint8Array && !Buffer.isBuffer(value)) scalar = Buffer.from(value);
+  else if (own.name === 'bigint') scalar = BigInt(value as number | bigint);
+  return convert(scalar, own, type);
+}
+
+/** A value for JavaScript: numbers where they are safe, `Date`s, strings, buffers; `bigint` stays one. */
+export function toJs(value: Scalar, type: SqlType): unknown {
+  if (value === null) return null;
+  if (type.name === 'sql_variant') return toJs((value as SqlValue).value, (value as SqlValue).type);
+  if (MOMENTS.has(type.name)) return dateOf(value as Moment);
+  if (typeof value === 'bigint' && type.name !== 'bigint') return Number(decimalText(value, scaleOf(type)));
+  return value;
+}

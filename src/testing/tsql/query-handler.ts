@@ -1,0 +1,141 @@
+import { MAX, nvarchar, type Scalar, type SqlType, typeNamed } from '../tds/data-type.js';
+import type { Column } from '../tds/response.js';
+import { SqlServerError } from '../tds/server-error.js';
+import { fromJs, toJs, typeOfJs } from './conversion.js';
+import type { Batch } from './interpreter.js';
+import type { SqlSession, Variables } from './session.js';
+
+/**
+ * Answers SQL that the emulator itself does not understand. `parameters` are by name without `@`, as JavaScript values. A
+ * stored procedure call comes as `EXEC name`. Give back `undefined` for SQL you do not know either (the client then gets
+ * SQL Server's own error), an array of rows, or a {@link QueryAnswer}; throw an object with a `number` for a SQL error.
+ */
+export type QueryHandler = (
+  sql: string,
+  parameters: Record<string, unknown>,
+  session: SqlSession,
+) => QueryResult | Promise<QueryResult>;
+
+export type QueryResult = undefined | readonly QueryRow[] | QueryAnswer;
+
+/** A row by column name, or by position where {@link QueryAnswer.columns} are given. */
+export type QueryRow = Readonly<Record<string, unknown>> | readonly unknown[];
+
+export interface QueryAnswer {
+  /** Names, or names with T-SQL types (`decimal(10,2)`). Default: from the first row. */
+  columns?: readonly (string | { name: string; type?: string | undefined })[] | undefined;
+  rows?: Iterable<QueryRow> | AsyncIterable<QueryRow> | undefined;
+  /** For a statement without a result set. */
+  rowsAffected?: number | undefined;
+  /** Values of output parameters, by name without `@`. */
+  outputs?: Readonly<Record<string, unknown>> | undefined;
+  /** Return status of a procedure. Default 0. */
+  returnStatus?: number | undefined;
+  /** Further result sets. */
+  more?: readonly QueryAnswer[] | undefined;
+}
+
+/** Asks the handler; undefined if it has no answer. Otherwise the answer is written and its return status given. */
+export async function askHandler(handler: QueryHandler, sql: string, batch: Batch): Promise<number | undefined> {
+  const parameters: Record<string, unknown> = {};
+  for (const [name, { type, value }] of batch.variables) parameters[name.replace(/^@/, '')] = toJs(value, type);
+  const result = await callHandler(handler, sql, parameters, batch.session);
+  if (result === undefined) return undefined;
+  const answer: QueryAnswer = Array.isArray(result) ? { rows: result } : (result as QueryAnswer);
+  for (const each of [answer, ...(answer.more ?? [])]) await writeAnswer(each, batch);
+  setOutputs(answer.outputs ?? {}, batch.variables);
+  return answer.returnStatus ?? 0;
+}
+
+async function callHandler(
+  handler: QueryHandler,
+  sql: string,
+  parameters: Record<string, unknown>,
+  session: SqlSession,
+): Promise<QueryResult> {
+  try {
+    return await handler(sql, parameters, session);
+  } catch (error) {
+    throw asSqlError(error);
+  }
+}
+
+/** Whatever the handler threw, as an error of SQL Server; one without a number is 50000. */
+function asSqlError(error: unknown): SqlServerError {
+  if (error instanceof SqlServerError) return error;
+  const info = (
+    typeof error === 'object' && error !== null ? error : { message: String(error) }
+  ) as Partial<SqlServerError>;
+  return new SqlServerError({
+    number: typeof info.number === 'number' ? info.number : 50_000,
+    state: info.state,
+    class: info.class,
+    message: info.message === '' ? undefined : info.message,
+    procName: info.procName,
+    lineNumber: info.lineNumber,
+  });
+}
+
+async function writeAnswer(answer: QueryAnswer, { output, session }: Batch): Promise<void> {
+  if (answer.rows === undefined && answer.columns === undefined) {
+    session.rowCount = answer.rowsAffected ?? 0;
+    output.statementDone(answer.rowsAffected);
+    return;
+  }
+  const named = answer.columns?.map(namedColumn);
+  let columns: Column[] = (named ?? []).map(({ name, type }) => ({ name, type: type ?? nvarchar(MAX) }));
+  let write: ((row: readonly Scalar[]) => void) | undefined;
+  let count = 0;
+  for await (const row of answer.rows ?? []) {
+    if (write === undefined) {
+      columns = typedColumns(named ?? columnsOf(row), row);
+      write = output.resultSet(columns);
+    }
+    write(columns.map((column, i) => fromJs(cell(row, column.name, i), column.type)));
+    count += 1;
+    if (count % 1000 === 0) await output.drained();
+    if (output.cancelled) break;
+  }
+  if (write === undefined) output.resultSet(columns);
+  session.rowCount = count;
+  output.statementDone(count);
+}
+
+/** Columns without a type take that of their value in the first row; text columns take text of any length. */
+function typedColumns(columns: readonly { name: string; type: SqlType | undefined }[], first: QueryRow): Column[] {
+  return columns.map(({ name, type }, i) => {
+    if (type !== undefined) return { name, type };
+    const own = typeOfJs(cell(first, name, i));
+    return { name, type: own === undefined || own.name === 'nvarchar' ? nvarchar(MAX) : own };
+  });
+}
+
+function namedColumn(column: string | { name: string; type?: string | undefined }): {
+  name: string;
+  type: SqlType | undefined;
+} {
+  if (typeof column === 'string') return { name: column, type: undefined };
+  if (column.type === undefined) return { name: column.name, type: undefined };
+  const match = /^\s*(\w+)\s*(?:\(([^)]*)\))?\s*$/.exec(column.type);
+  const type =
+    match === null ? undefined : typeNamed(match[1] as string, match[2]?.split(',').map((arg) => arg.trim()) ?? []);
+  if (type === undefined) throw new TypeError(`onQuery: column "${column.name}" has the unknown type "${column.type}"`);
+  return { name: column.name, type };
+}
+
+function columnsOf(row: QueryRow): { name: string; type: undefined }[] {
+  const names = Array.isArray(row) ? row.map(() => '') : Object.keys(row);
+  return names.map((name) => ({ name, type: undefined }));
+}
+
+function cell(row: QueryRow, name: string, index: number): unknown {
+  return Array.isArray(row) ? row[index] : (row as Record<string, unknown>)[name];
+}
+
+function setOutputs(outputs: Readonly<Record<string, unknown>>, variables: Variables): void {
+  for (const [name, value] of Object.entries(outputs)) {
+    const variable = variables.get(`@${name.toLowerCase()}`);
+    if (variable === undefined) throw new TypeError(`onQuery: there is no output parameter "${name}"`);
+    variable.value = fromJs(value, variable.type);
+  }
+}
