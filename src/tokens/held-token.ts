@@ -5,6 +5,10 @@ import { fingerprint } from '../credentials/identity.js';
 const LOGIN_MARGIN_MS = 60_000;
 /** A pooled connection whose token is this close to its end is not handed out again (P2): as mssql-python does. */
 const EVICTION_MARGIN_MS = 300_000;
+/** Where the issuer names no time, a refresh is due half-way, or this long before the end where that is later. */
+const REFRESH_BEFORE_END_MS = 600_000;
+/** Share of the time to the refresh by which it is moved forward at random, so that a fleet does not refresh in step. */
+const REFRESH_JITTER = 0.1;
 
 /** Margins as a share of the token's life, so that tokens shorter than Entra's usual hour work too. */
 export function marginsFor(lifeMs: number): { loginMarginMs: number; evictionMarginMs: number } {
@@ -12,6 +16,17 @@ export function marginsFor(lifeMs: number): { loginMarginMs: number; evictionMar
     loginMarginMs: Math.min(LOGIN_MARGIN_MS, lifeMs / 10),
     evictionMarginMs: Math.min(EVICTION_MARGIN_MS, lifeMs / 4),
   };
+}
+
+/**
+ * When the refresh of a token is due, epoch ms: the issuer's `refresh_in` if it gave one, else max(50 % of its life, 10 min
+ * before its end); less up to 10 % of the way there.
+ */
+export function refreshTime(accessToken: AccessToken, obtainedAt: number): number {
+  const { expiresOnTimestamp: expiresOn, refreshAfterTimestamp: asked } = accessToken;
+  const ownChoice = Math.max(obtainedAt + (expiresOn - obtainedAt) / 2, expiresOn - REFRESH_BEFORE_END_MS);
+  const dueAt = asked !== undefined && asked < expiresOn ? asked : ownChoice;
+  return Math.floor(dueAt - Math.max(0, dueAt - obtainedAt) * REFRESH_JITTER * Math.random());
 }
 
 /**
@@ -47,5 +62,10 @@ export class HeldToken {
   /** The secret. Call it only where the token goes onto the wire. */
   reveal(): string {
     return this.#token;
+  }
+
+  /** Whether this is that very token. */
+  is(token: string): boolean {
+    return this.#token === token;
   }
 }

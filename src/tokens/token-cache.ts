@@ -1,11 +1,18 @@
 import type { AccessToken, GetTokenOptions, TokenCredential } from '../credentials/credential.js';
-import type { HeldToken } from './held-token.js';
+import { identityOf } from '../credentials/identity.js';
+import { PUBLIC_SQL_SCOPE } from '../credentials/scope-for-server.js';
+import { ConfigurationError } from '../errors.js';
+import { HeldToken } from './held-token.js';
+import { TokenKeeper } from './token-keeper.js';
 
 /** Settings of a {@link TokenCache}; the defaults suit Entra tokens for Azure SQL. */
 export interface TokenCacheOptions {
-  /** Scope used where a call names none, e.g. `https://database.windows.net/.default`. */
+  /** Scope used where a call names none. Default `https://database.windows.net/.default`. */
   scope?: string | undefined;
-  /** Longest one request to the identity provider may take, ms. Default 10,000. */
+  /**
+   * Longest one request to the identity provider may take, ms. Default 10,000, or what the credential itself says where a
+   * person or a command line tool is involved.
+   */
   requestTimeoutMs?: number | undefined;
 }
 
@@ -15,20 +22,120 @@ export interface WaitOptions extends GetTokenOptions {
   timeoutMs?: number | undefined;
 }
 
-/** Keeps one identity's tokens fresh. */
-export declare class TokenCache implements TokenCredential {
-  constructor(credential: TokenCredential, options?: TokenCacheOptions);
+const DEFAULT_REQUEST_TIMEOUT_MS = 10_000;
+
+/**
+ * Keeps one identity's tokens fresh, for any number of scopes: one request at a time for each (P3), renewed in the
+ * background long before the end, and the last good token served whatever happens to its renewal (P4).
+ *
+ * It is a `TokenCredential` itself, so it can be given to any Azure SDK client.
+ *
+ * @example
+ * const tokens = new TokenCache(createCredential({ tenantId, clientId, clientSecret }));
+ * const { token } = await tokens.getToken('https://vault.azure.net/.default');
+ */
+export class TokenCache implements TokenCredential {
+  readonly #credential: TokenCredential;
+  readonly #scope: string;
+  readonly #requestTimeoutMs: number;
+  readonly #keepers = new Map<string, TokenKeeper>();
   /** Key of the identity: caches of equal identity are interchangeable. */
   readonly identity: string;
-  /** A usable token right now, or undefined. Synchronous; starts a background refresh when one is due. */
-  peek(scope?: string): HeldToken | undefined;
-  /** A usable token, waiting for the shared request where there is none. */
-  take(scope?: string, options?: WaitOptions): Promise<HeldToken>;
+
+  /** @throws ConfigurationError if `credential` has no `getToken` or a setting makes no sense */
+  constructor(credential: TokenCredential, options: TokenCacheOptions = {}) {
+    if (typeof credential?.getToken !== 'function') {
+      throw new ConfigurationError('A TokenCache needs a credential: an object with getToken(scopes, options).', {
+        hint: 'Make one with createCredential(), or give any TokenCredential of @azure/identity.',
+      });
+    }
+    const { scope = PUBLIC_SQL_SCOPE, requestTimeoutMs = patience(credential) } = options;
+    if (!(requestTimeoutMs > 0)) throw new ConfigurationError("'requestTimeoutMs' must be a number of ms above 0.");
+    this.#credential = credential;
+    this.#scope = scope;
+    this.#requestTimeoutMs = Math.min(requestTimeoutMs, 2 ** 31 - 1);
+    this.identity = identityOf(credential);
+  }
+
+  /**
+   * A usable token right now, or undefined. Synchronous; starts a request in the background when one is due, so calling it
+   * every now and then is all the upkeep there is.
+   */
+  peek(scope: string = this.#scope): HeldToken | undefined {
+    return (this.#keepers.get(scope) ?? this.#keeper(scope)).peek();
+  }
+
+  /**
+   * A usable token, waiting for the shared request where there is none.
+   *
+   * @throws CredentialError and its subclasses, with `retryAfterMs`; AbortedError, TokenTimeoutError for this caller alone
+   */
+  take(scope: string = this.#scope, options?: WaitOptions): Promise<HeldToken> {
+    return this.#keeper(scope, options).take(options);
+  }
+
   /** The `@azure/core-auth` form of {@link take}. */
-  getToken(scopes?: string | string[], options?: WaitOptions): Promise<AccessToken>;
-  /** Throws a refused token away; false where it is not the current one, or one was thrown away less than 5 s ago. */
-  invalidate(token: string | AccessToken | HeldToken, scope?: string): boolean;
+  async getToken(scopes?: string | string[], options: WaitOptions = {}): Promise<AccessToken> {
+    const scope = Array.isArray(scopes) ? scopes.join(' ') : scopes;
+    const timeoutMs = options.timeoutMs ?? (options.requestOptions?.timeout || undefined);
+    const held = await this.take(scope, { ...options, timeoutMs });
+    return { token: held.reveal(), expiresOnTimestamp: held.expiresOn, refreshAfterTimestamp: held.refreshOn };
+  }
+
+  /**
+   * Throws a token away that the server refused, whatever its scope or only in `scope`; the next call asks for a new one.
+   * False where it is not the current one, where one was thrown away less than 5 s ago, or where the identity provider is
+   * in back-off, so that nothing would be left; then it is kept, and replaced as soon as there is another.
+   */
+  invalidate(token: string | AccessToken | HeldToken, scope?: string): boolean {
+    const secret = token instanceof HeldToken ? token.reveal() : typeof token === 'string' ? token : token.token;
+    for (const [key, keeper] of this.#keepers) {
+      if ((scope === undefined || key === scope) && keeper.invalidate(secret)) return true;
+    }
+    return false;
+  }
+
+  /** Tokens of another tenant, or with continuous access evaluation, are tokens of their own. */
+  #keeper(scope: string, options: GetTokenOptions = {}): TokenKeeper {
+    const { tenantId, enableCae } = options;
+    const ordinary = tenantId === undefined && enableCae === undefined;
+    const key = ordinary ? scope : JSON.stringify([scope, tenantId, enableCae]);
+    let keeper = this.#keepers.get(key);
+    if (keeper === undefined) {
+      keeper = new TokenKeeper({
+        credential: this.#credential,
+        identity: this.identity,
+        scope,
+        request: { tenantId, enableCae },
+        requestTimeoutMs: this.#requestTimeoutMs,
+      });
+      this.#keepers.set(key, keeper);
+    }
+    return keeper;
+  }
 }
 
-/** The process-wide cache of a credential's identity. */
-export declare function sharedTokenCache(credential: TokenCredential, options?: TokenCacheOptions): TokenCache;
+/** How long a credential of ours says a request may take. */
+function patience(credential: TokenCredential & { requestTimeoutMs?: unknown }): number {
+  const { requestTimeoutMs } = credential;
+  return typeof requestTimeoutMs === 'number' ? requestTimeoutMs : DEFAULT_REQUEST_TIMEOUT_MS;
+}
+
+const shared = new Map<string, WeakRef<TokenCache>>();
+const forgotten = new FinalizationRegistry<string>((identity) => {
+  if (shared.get(identity)?.deref() === undefined) shared.delete(identity);
+});
+
+/**
+ * The process-wide cache of a credential's identity, for as long as somebody holds it: pools of one identity share one
+ * request (P3). `options` count for whoever is first; name the scope in each call.
+ */
+export function sharedTokenCache(credential: TokenCredential, options?: TokenCacheOptions): TokenCache {
+  const identity = identityOf(credential);
+  const known = shared.get(identity)?.deref();
+  if (known !== undefined) return known;
+  const cache = new TokenCache(credential, options);
+  shared.set(identity, new WeakRef(cache));
+  forgotten.register(cache, identity);
+  return cache;
+}

@@ -1,0 +1,53 @@
+import { AbortedError, TokenTimeoutError } from '../errors.js';
+
+/** Node fires a longer timer at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+/**
+ * Waits for a shared promise on one caller's own terms: when his time is up or his signal fires he leaves, and the others
+ * go on waiting.
+ *
+ * @throws AbortedError when the signal fires, TokenTimeoutError after `timeoutMs`
+ */
+export function waitFor<T>(
+  shared: Promise<T>,
+  options: { abortSignal?: AbortSignal | undefined; timeoutMs?: number | undefined },
+): Promise<T> {
+  const { abortSignal, timeoutMs } = options;
+  if (abortSignal === undefined && timeoutMs === undefined) return shared;
+  return new Promise<T>((resolve, reject) => {
+    const onAbort = () => leave(aborted(abortSignal));
+    const timer =
+      timeoutMs === undefined
+        ? undefined
+        : setTimeout(() => leave(tooLate(timeoutMs)), Math.min(timeoutMs, LONGEST_TIMER_MS));
+    abortSignal?.addEventListener('abort', onAbort, { once: true });
+    shared.then(
+      (value) => {
+        cleanUp();
+        resolve(value);
+      },
+      (error: unknown) => leave(error),
+    );
+
+    function leave(error: unknown): void {
+      cleanUp();
+      reject(error);
+    }
+    function cleanUp(): void {
+      clearTimeout(timer);
+      abortSignal?.removeEventListener('abort', onAbort);
+    }
+  });
+}
+
+/** The error for a caller whose signal fired. */
+export function aborted(signal: AbortSignal | undefined): AbortedError {
+  return new AbortedError('The caller gave up waiting for a token.', { cause: signal?.reason });
+}
+
+function tooLate(timeoutMs: number): TokenTimeoutError {
+  return new TokenTimeoutError(`No token within ${timeoutMs} ms.`, {
+    hint: 'The request to the identity provider goes on; the next call may find its answer.',
+  });
+}

@@ -1,0 +1,106 @@
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { TokenCache, TokenUnavailableError } from '../../src/index.js';
+import { FakeProvider } from './fake-provider.js';
+
+beforeEach(() => {
+  vi.useFakeTimers({ now: Date.UTC(2026, 0, 1) });
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+it('a refused token is thrown away and the next caller gets a new one', async () => {
+  const tokens = new TokenCache(new FakeProvider());
+  const refused = await tokens.take();
+  expect(tokens.invalidate(refused)).toBe(true);
+  expect(tokens.peek()).toBeUndefined();
+  expect((await tokens.take()).reveal()).toBe('token-2');
+});
+
+it('is told as a string or as an access token too, and finds its scope by itself', async () => {
+  const tokens = new TokenCache(new FakeProvider());
+  const sql = await tokens.getToken();
+  const vault = await tokens.getToken('https://vault.azure.net/.default');
+  expect(tokens.invalidate(vault.token, 'https://database.windows.net/.default')).toBe(false);
+  expect(tokens.invalidate(vault)).toBe(true);
+  expect(tokens.peek()?.reveal()).toBe(sql.token);
+  expect(tokens.invalidate(sql.token)).toBe(true);
+});
+
+it('a token that was replaced meanwhile costs nothing', async () => {
+  const tokens = new TokenCache(new FakeProvider());
+  const old = await tokens.take();
+  tokens.invalidate(old);
+  const current = await tokens.take();
+  await vi.advanceTimersByTimeAsync(10_000);
+  expect(tokens.invalidate(old)).toBe(false);
+  expect(tokens.peek()).toBe(current);
+});
+
+it('a server that refuses every token causes one request each 5 s', async () => {
+  const provider = new FakeProvider();
+  const tokens = new TokenCache(provider);
+  for (let ms = 0; ms < 60_000; ms += 50) {
+    tokens.invalidate(await tokens.take());
+    await vi.advanceTimersByTimeAsync(50);
+  }
+  expect(provider.requests.length).toBeLessThanOrEqual(25);
+  expect(provider.mostInFlight).toBe(1);
+});
+
+it('a provider that insists on the refused token does not make a loop', async () => {
+  const provider = new FakeProvider();
+  provider.sticky = provider.issue();
+  const tokens = new TokenCache(provider);
+  const refused = await tokens.take();
+  expect(tokens.invalidate(refused)).toBe(true);
+  expect(await tokens.take()).toBe(refused);
+  expect(tokens.invalidate(refused)).toBe(false);
+  for (let ms = 0; ms < 4_000; ms += 100) {
+    await tokens.take();
+    await vi.advanceTimersByTimeAsync(100);
+  }
+  expect(provider.requests).toHaveLength(2);
+});
+
+it('another token replaces the refused one even if it ends earlier', async () => {
+  const provider = new FakeProvider();
+  const tokens = new TokenCache(provider);
+  const refused = await tokens.take();
+  tokens.invalidate(refused);
+  provider.next = [{ token: refused.reveal(), expiresOnTimestamp: refused.expiresOn }];
+  await tokens.take();
+  await vi.advanceTimersByTimeAsync(6_000);
+  provider.lifeMs = 600_000;
+  tokens.invalidate(refused);
+  expect((await tokens.take()).reveal()).toBe('token-2');
+});
+
+it('during back-off a refused token is kept, since nothing would be left, and replaced when it can be', async () => {
+  const provider = new FakeProvider();
+  const tokens = new TokenCache(provider);
+  const held = await tokens.take();
+  await vi.advanceTimersByTimeAsync(held.refreshOn - Date.now());
+  provider.next = [new TokenUnavailableError('HTTP 503')];
+  tokens.peek();
+  await vi.advanceTimersByTimeAsync(0);
+  expect(tokens.invalidate(held)).toBe(false);
+  expect(tokens.peek()).toBe(held);
+  await vi.advanceTimersByTimeAsync(6_000);
+  tokens.peek();
+  await vi.advanceTimersByTimeAsync(0);
+  expect(tokens.peek()?.reveal()).toBe('token-2');
+});
+
+it('a claims challenge gets a token of its own at once, and the claims stay', async () => {
+  const provider = new FakeProvider();
+  const tokens = new TokenCache(provider);
+  await tokens.take();
+  const challenged = await Promise.all([
+    tokens.getToken(undefined, { claims: '{"access_token":{"nbf":1}}' }),
+    tokens.getToken(undefined, { claims: '{"access_token":{"nbf":1}}' }),
+  ]);
+  expect(challenged.map((answer) => answer.token)).toEqual(['token-2', 'token-2']);
+  expect(provider.requests.map((request) => request.options.claims)).toEqual([undefined, '{"access_token":{"nbf":1}}']);
+  expect((await tokens.take()).reveal()).toBe('token-2');
+});
