@@ -5,6 +5,8 @@ export type {
   AppRegistration,
   EntraPrincipal,
   FederatedCredential,
+  ManagedIdentity,
+  ManagedIdentityOptions,
   TrustedSubject,
   UserAccount,
   UserOptions,
@@ -19,6 +21,11 @@ export {
 } from './entra/emulator.js';
 export type { ActiveFault, Fault } from './entra/faults.js';
 export type { JsonWebKeySet, PublicJsonWebKey } from './entra/json-web-token.js';
+export type {
+  ManagedIdentityEndpoint,
+  ManagedIdentityEndpoints,
+  ManagedIdentityKind,
+} from './entra/managed-identity/endpoints.js';
 export type { AadstsNumber } from './entra/refusal.js';
 export type { EntraEndpoint, EntraRequest } from './entra/request.js';
 export {

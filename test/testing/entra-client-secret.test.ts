@@ -154,7 +154,7 @@ test('the secret may come as HTTP Basic, and version 1 answers with text and the
 
 test('over https only clients that trust its certificate authority get through', async () => {
   await using entra = await startEntraEmulator({ https: true });
-  expect(entra.url).toMatch(/^https:\/\/localhost:\d+$/);
+  expect(entra.url).toMatch(/^https:\/\/127\.0\.0\.1:\d+$/);
   const { token } = await entra.credential().getToken('https://database.windows.net/.default');
   expect(entra.verify(token).error).toBeUndefined();
   await expect(fetch(`${entra.url}/${entra.tenantId}/discovery/v2.0/keys`)).rejects.toThrow();

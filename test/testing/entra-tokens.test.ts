@@ -114,7 +114,9 @@ test('tokens about people and other applications carry their names', async () =>
   expect(claims({ principal: ada })).toMatchObject({ upn: 'ada@contoso.example', oid: ada.objectId, name: 'Ada' });
   expect(claims({ principal: 'ADA@contoso.example' })).toMatchObject({ oid: ada.objectId });
   expect(claims({ principal: app.clientId })).toMatchObject({ appid: app.clientId, oid: app.objectId });
-  expect(() => entra.issueToken({ principal: 'nobody' })).toThrow(/knows no application or user 'nobody'/);
+  expect(() => entra.issueToken({ principal: 'nobody' })).toThrow(
+    /knows no application, user or managed identity 'nobody'/,
+  );
 });
 
 test('version 2 claims on request', async () => {

@@ -57,20 +57,26 @@ export class EntraError extends Error {
   }
 }
 
-/** Everything in `parameters` except the scope; it stays in the closure, so cloning or printing the credential is safe. */
-export function credentialFor(source: {
+/** One HTTP request of a credential. */
+export interface CredentialRequest {
   url: string;
-  ca: string | undefined;
-  tenantId: string;
-  parameters: () => Record<string, string>;
-}): EntraCredential {
+  headers?: Readonly<Record<string, string>>;
+  /** Sent by POST; without it the request is a GET. */
+  form?: URLSearchParams;
+}
+
+/** The secrets stay in the closure `requestFor`, so cloning or printing the credential is safe. */
+export function credentialFor(
+  ca: string | undefined,
+  requestFor: (
+    scope: string,
+    options: { tenantId?: string | undefined; claims?: string | undefined },
+  ) => CredentialRequest,
+): EntraCredential {
   return {
     async getToken(scopes, options = {}) {
-      const url = `${source.url}/${options.tenantId ?? source.tenantId}/oauth2/v2.0/token`;
-      const form = new URLSearchParams({ ...source.parameters(), scope: [scopes].flat().join(' ') });
-      if (options.claims !== undefined) form.set('claims', options.claims);
       const started = Date.now();
-      const answer = await post(url, form, source.ca, options.abortSignal);
+      const answer = await exchange(requestFor([scopes].flat().join(' '), options), ca, options.abortSignal);
       const body = parse(answer.body);
       const token = body?.access_token;
       if (answer.status !== 200 || typeof token !== 'string') throw errorFrom(answer, body);
@@ -97,10 +103,18 @@ interface RawAnswer {
   body: string;
 }
 
-function post(url: string, form: URLSearchParams, ca: string | undefined, signal?: AbortSignal): Promise<RawAnswer> {
+function exchange(asked: CredentialRequest, ca: string | undefined, signal?: AbortSignal): Promise<RawAnswer> {
+  const { url, form } = asked;
   const { request } = url.startsWith('https:') ? https : http;
   // One connection per request: a kept-alive one that the emulator resets would fail the next, innocent request.
-  const options = { method: 'POST', agent: false, ...(ca === undefined ? {} : { ca }), ...(signal ? { signal } : {}) };
+  const method = form === undefined ? 'GET' : 'POST';
+  const options = {
+    method,
+    agent: false,
+    headers: { ...asked.headers },
+    ...(ca === undefined ? {} : { ca }),
+    ...(signal ? { signal } : {}),
+  };
   return new Promise((resolve, reject) => {
     const fail = (cause: Error) => {
       if (cause.name === 'AbortError') reject(cause);
@@ -118,8 +132,8 @@ function post(url: string, form: URLSearchParams, ca: string | undefined, signal
       });
     });
     sent.on('error', fail);
-    sent.setHeader('Content-Type', 'application/x-www-form-urlencoded');
-    sent.end(form.toString());
+    if (form !== undefined) sent.setHeader('Content-Type', 'application/x-www-form-urlencoded');
+    sent.end(form?.toString());
   });
 }
 

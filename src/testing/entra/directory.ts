@@ -54,14 +54,27 @@ export interface UserAccount {
   readonly displayName: string;
 }
 
+/** An identity that Azure manages: of one machine or app (system-assigned), or shared (user-assigned). */
+export interface ManagedIdentity {
+  readonly kind: 'managed-identity';
+  readonly clientId: string;
+  readonly objectId: string;
+  /** Azure Resource Manager id. */
+  readonly resourceId: string;
+  readonly tenantId: string;
+}
+
 /** Who a token can be about. */
-export type EntraPrincipal = AppRegistration | UserAccount;
+export type EntraPrincipal = AppRegistration | UserAccount | ManagedIdentity;
 
 export type AppOptions = Partial<Omit<AppRegistration, 'kind'>>;
+export type ManagedIdentityOptions = Partial<Omit<ManagedIdentity, 'kind'>>;
 export type UserOptions = Partial<Omit<UserAccount, 'kind'>>;
 
 /** Azure CLI's client id: a public client that exists in every tenant, used here for people who name no application. */
 export const AZURE_CLI_CLIENT_ID = '04b07795-8ddb-461a-bbee-02f9e1bf7b46';
+
+const RESOURCE_GROUP = '/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/emulator';
 
 const TENANT_ALIASES = new Set(['common', 'organizations']);
 
@@ -88,14 +101,20 @@ const MICROSOFT_RESOURCES = [
 /** Tenants, applications, people and resources: what Entra knows. */
 export class Directory {
   readonly homeTenantId: string;
+  /** The identity of the machine itself; undefined where it has none. */
+  systemAssignedIdentity: ManagedIdentity | undefined;
   readonly #tenants = new Set<string>();
   readonly #apps = new Map<string, AppRegistration>();
+  readonly #managedIdentities = new Map<string, ManagedIdentity>();
   readonly #users = new Map<string, UserAccount>();
   readonly #resources = new Set(MICROSOFT_RESOURCES);
 
   constructor(tenantId: string) {
     this.homeTenantId = tenantId.toLowerCase();
     this.#tenants.add(this.homeTenantId);
+    this.systemAssignedIdentity = this.addManagedIdentity({
+      resourceId: `${RESOURCE_GROUP}/providers/Microsoft.Compute/virtualMachines/machine`,
+    });
     this.addApp({ clientId: AZURE_CLI_CLIENT_ID, displayName: 'Microsoft Azure CLI', clientSecret: undefined });
   }
 
@@ -168,6 +187,26 @@ export class Directory {
     return this.#users.get(userName.toLowerCase());
   }
 
+  addManagedIdentity(options: ManagedIdentityOptions): ManagedIdentity {
+    const name = `identity${this.#managedIdentities.size + 1}`;
+    const identity: ManagedIdentity = {
+      clientId: randomUUID(),
+      objectId: randomUUID(),
+      resourceId: `${RESOURCE_GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/${name}`,
+      tenantId: this.homeTenantId,
+      ...options,
+      kind: 'managed-identity',
+    };
+    this.#managedIdentities.set(identity.clientId, identity);
+    return identity;
+  }
+
+  /** Ids are compared without regard to case, as Azure does. */
+  managedIdentity(idKind: 'clientId' | 'objectId' | 'resourceId', id: string): ManagedIdentity | undefined {
+    const wanted = id.toLowerCase();
+    return [...this.#managedIdentities.values()].find((identity) => identity[idKind].toLowerCase() === wanted);
+  }
+
   addResource(uri: string): void {
     this.#resources.add(uri.replace(/\/$/, ''));
   }
@@ -181,8 +220,9 @@ export class Directory {
   /** A principal given as an object, a client id or a user name. */
   principal(given: EntraPrincipal | string): EntraPrincipal {
     if (typeof given !== 'string') return given;
-    const found = this.app(given) ?? this.user(given);
-    if (found === undefined) throw new TypeError(`The directory knows no application or user '${given}'`);
+    const found = this.app(given) ?? this.user(given) ?? this.managedIdentity('clientId', given);
+    if (found === undefined)
+      throw new TypeError(`The directory knows no application, user or managed identity '${given}'`);
     return found;
   }
 }

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type http from 'node:http';
+import { isIP } from 'node:net';
 import { makeCertificate, makeCertificateAuthority } from '../certificate.js';
 import { credentialFor, type EntraCredential } from './credential.js';
 import {
@@ -8,22 +8,22 @@ import {
   AZURE_CLI_CLIENT_ID,
   Directory,
   type EntraPrincipal,
+  type ManagedIdentity,
+  type ManagedIdentityOptions,
   type UserAccount,
   type UserOptions,
 } from './directory.js';
-import { type ActiveFault, type Fault, Faults, type Misfortune } from './faults.js';
-import { clientCredentials } from './grants/client-credentials.js';
-import { type HttpAnswer, type HttpListener, listen, readBody, send } from './http-listener.js';
+import type { ActiveFault, Fault } from './faults.js';
+import { type ListenOptions, listen } from './http-listener.js';
 import { type JsonWebKeySet, sharedSigningKey } from './json-web-token.js';
-import { Refusal, refuse } from './refusal.js';
-import type { EntraEndpoint, EntraRequest } from './request.js';
-import type { TokenAnswer } from './token-answer.js';
+import { type ManagedIdentityEndpoints, ManagedIdentityPlatform } from './managed-identity/endpoints.js';
+import type { EntraRequest } from './request.js';
+import { EntraService, openIdConfiguration } from './service.js';
 import { TokenIssuer } from './token-issuer.js';
-import { basicCredentials, required, type TokenRequest } from './token-request.js';
 import { type TokenClaims, type TokenRefusal, type VerifyOptions, verifyAccessToken } from './verification.js';
 
 export interface EntraEmulatorOptions {
-  /** Life of access tokens, seconds; a fraction is allowed. Default 3600. */
+  /** Life of access tokens, seconds; a fraction is allowed. Default 3600, and 86,400 for managed identities. */
   tokenLifetimeSeconds?: number | undefined;
   /** `refresh_in` of answers, seconds. Default: none, as for ordinary one-hour tokens. */
   refreshInSeconds?: number | undefined;
@@ -41,6 +41,10 @@ export interface EntraEmulatorOptions {
   tenantId?: string | undefined;
   /** The default application; what is not given is made up. */
   app?: AppOptions | undefined;
+  /** The default person; what is not given is made up. */
+  user?: UserOptions | undefined;
+  /** Where the Azure Arc endpoint puts its key files. Default: a directory of the emulator among the temporary files. */
+  arcKeyDirectory?: string | undefined;
   /** The clock, epoch ms. Default `Date.now`. */
   now?: (() => number) | undefined;
 }
@@ -85,33 +89,48 @@ export interface FederatedTokenOptions {
  */
 export async function startEntraEmulator(options: EntraEmulatorOptions = {}): Promise<EntraEmulator> {
   const host = options.host ?? '127.0.0.1';
+  const urlHost = isIP(host) === 6 ? `[${host}]` : host;
   const tls = tlsFor(options.https);
+  const fabricTls = makeCertificate({ commonName: 'localhost' });
   const key = await sharedSigningKey();
-  let handle: (request: http.IncomingMessage, response: http.ServerResponse) => void = () => {};
-  const listener = await listen({
-    host,
-    port: options.port ?? 0,
-    tls,
-    onRequest: (request, response) => handle(request, response),
-  });
-  const url = tls === undefined ? `http://${host}:${listener.port}` : `https://localhost:${listener.port}`;
+  let service: EntraService | undefined;
+  const onRequest: ListenOptions['onRequest'] = (request, response) => service?.onRequest(request, response);
+  const listener = await listen({ host, port: options.port ?? 0, tls, onRequest });
+  // Service Fabric alone always speaks https.
+  const fabric = await listen({ host, port: 0, tls: fabricTls, onRequest });
   try {
+    const url = `${tls === undefined ? 'http' : 'https'}://${urlHost}:${listener.port}`;
     const issuer = new TokenIssuer({
       url,
       key,
       now: options.now ?? (() => Date.now()),
-      tokenLifetimeSeconds: options.tokenLifetimeSeconds ?? 3600,
+      tokenLifetimeSeconds: options.tokenLifetimeSeconds,
       refreshInSeconds: options.refreshInSeconds,
       sameToken: options.sameToken ?? false,
       tokenVersion: options.tokenVersion ?? 1,
     });
     const directory = new Directory(options.tenantId ?? randomUUID());
     const app = directory.addApp(options.app ?? {});
-    const emulator = new EntraEmulator({ url, ca: tls?.ca, issuer, directory, app, listener });
-    handle = emulator.onRequest;
-    return emulator;
+    const user = directory.addUser(options.user ?? {});
+    const platform = new ManagedIdentityPlatform({
+      url,
+      fabric: {
+        url: `https://${urlHost}:${fabric.port}`,
+        certificate: fabricTls.cert,
+        thumbprint: fabricTls.thumbprint,
+      },
+      systemClientId: directory.systemAssignedIdentity?.clientId ?? '',
+      person: user,
+      arcKeyDirectory: options.arcKeyDirectory,
+    });
+    service = new EntraService({ url, directory, issuer, platform });
+    const close = async () => {
+      platform.close();
+      await Promise.all([listener.close(), fabric.close()]);
+    };
+    return new EntraEmulator({ url, ca: tls?.ca, issuer, directory, platform, service, app, user, close });
   } catch (error) {
-    await listener.close();
+    await Promise.all([listener.close(), fabric.close()]);
     throw error;
   }
 }
@@ -132,13 +151,16 @@ export class EntraEmulator {
   readonly url: string;
   /** The certificate authority to trust, PEM; undefined over http. */
   readonly ca: string | undefined;
-  /** Every request for a token so far, oldest first. Discovery and sign-in pages are not in it. */
-  readonly requests: EntraRequest[] = [];
+  /** Every request for a token so far, oldest first. Discovery, sign-in pages and IMDS probes are not in it. */
+  readonly requests: readonly EntraRequest[];
+  /** The default person. */
+  readonly user: UserAccount;
   readonly #directory: Directory;
   readonly #issuer: TokenIssuer;
-  readonly #app: AppRegistration;
-  readonly #listener: HttpListener;
-  readonly #faults = new Faults();
+  readonly #platform: ManagedIdentityPlatform;
+  readonly #service: EntraService;
+  readonly #clientId: string;
+  readonly #close: () => Promise<void>;
 
   /** @internal */
   constructor(parts: {
@@ -146,15 +168,22 @@ export class EntraEmulator {
     ca: string | undefined;
     issuer: TokenIssuer;
     directory: Directory;
+    platform: ManagedIdentityPlatform;
+    service: EntraService;
     app: AppRegistration;
-    listener: HttpListener;
+    user: UserAccount;
+    close: () => Promise<void>;
   }) {
     this.url = parts.url;
     this.ca = parts.ca;
+    this.requests = parts.service.requests;
+    this.user = parts.user;
     this.#issuer = parts.issuer;
     this.#directory = parts.directory;
-    this.#app = parts.app;
-    this.#listener = parts.listener;
+    this.#platform = parts.platform;
+    this.#service = parts.service;
+    this.#clientId = parts.app.clientId;
+    this.#close = parts.close;
   }
 
   /** The home tenant. */
@@ -164,7 +193,7 @@ export class EntraEmulator {
 
   /** Client id of the default application. */
   get clientId(): string {
-    return this.#app.clientId;
+    return this.#clientId;
   }
 
   /** Secret of the default application. */
@@ -197,7 +226,7 @@ export class EntraEmulator {
    * });
    */
   get authority(): EntraAuthority {
-    const metadata = this.#openIdConfiguration('{tenantid}', 2);
+    const metadata = openIdConfiguration({ url: this.url, issuer: this.#issuer }, '{tenantid}', 2);
     const host = this.url.startsWith('https:') ? new URL(this.url).host : 'entra-emulator.invalid';
     return {
       authority: `https://${host}/${this.tenantId}`,
@@ -207,8 +236,8 @@ export class EntraEmulator {
   }
 
   /**
-   * A ready-made credential for an application (its secret) or a user (the password, through Azure CLI's client id). It
-   * asks the emulator on every call.
+   * A ready-made credential for an application (its secret), a user (the password, through Azure CLI's client id) or a
+   * managed identity (IMDS). It asks the emulator on every call.
    *
    * @throws TypeError where nobody has that client id or user name.
    * @example
@@ -216,19 +245,16 @@ export class EntraEmulator {
    */
   credential(principal: EntraPrincipal | string = this.clientId): EntraCredential {
     const found = this.#directory.principal(principal);
-    const parameters = (): Record<string, string> => {
-      if (found.kind === 'user') {
-        return {
-          grant_type: 'password',
-          client_id: AZURE_CLI_CLIENT_ID,
-          username: found.userName,
-          password: found.password,
-        };
+    return credentialFor(this.ca, (scope, { tenantId = found.tenantId, claims }) => {
+      if (found.kind === 'managed-identity') {
+        const resource = scope.replace(/\/\.default$/, '');
+        const query = new URLSearchParams({ 'api-version': '2018-02-01', resource, client_id: found.clientId });
+        return { url: `${this.managedIdentity.imds.url}?${query}`, headers: { Metadata: 'true' } };
       }
-      const secret = this.#directory.app(found.clientId)?.clientSecret ?? '';
-      return { grant_type: 'client_credentials', client_id: found.clientId, client_secret: secret };
-    };
-    return credentialFor({ url: this.url, ca: this.ca, tenantId: found.tenantId, parameters });
+      const form = new URLSearchParams({ ...this.#grantOf(found), scope });
+      if (claims !== undefined) form.set('claims', claims);
+      return { url: `${this.url}/${tenantId}/oauth2/v2.0/token`, form };
+    });
   }
 
   /**
@@ -289,12 +315,12 @@ export class EntraEmulator {
    * entra.fail({ hang: true, when: (request) => request.clientId === app.clientId });
    */
   fail(fault: Fault): ActiveFault {
-    return this.#faults.add(fault);
+    return this.#service.faults.add(fault);
   }
 
   /** Ends all faults. A request that already hangs goes on hanging: its client has to give up. */
   heal(): void {
-    this.#faults.clear();
+    this.#service.faults.clear();
   }
 
   /**
@@ -360,153 +386,48 @@ export class EntraEmulator {
     this.#directory.addResource(uri);
   }
 
+  /** The managed identity endpoints: their addresses and the environment variables that lead to them. */
+  get managedIdentity(): ManagedIdentityEndpoints {
+    return this.#platform.endpoints;
+  }
+
+  /** The identity a request gets that names none; undefined after `removeSystemAssignedIdentity`. */
+  get systemAssignedIdentity(): ManagedIdentity | undefined {
+    return this.#directory.systemAssignedIdentity;
+  }
+
+  /** Leaves only user-assigned identities: requests that name none find no identity. */
+  removeSystemAssignedIdentity(): void {
+    this.#directory.systemAssignedIdentity = undefined;
+  }
+
+  /**
+   * Assigns another managed identity, which requests choose by client, object or resource id.
+   *
+   * @example
+   * const identity = entra.addManagedIdentity();
+   * const env = { ...entra.managedIdentity.imds.env, AZURE_CLIENT_ID: identity.clientId };
+   */
+  addManagedIdentity(options: ManagedIdentityOptions = {}): ManagedIdentity {
+    return this.#directory.addManagedIdentity(options);
+  }
+
   /** Stops; requests without an answer see their connection close. */
   async close(): Promise<void> {
-    await this.#listener.close();
+    await this.#close();
+  }
+
+  #grantOf(principal: AppRegistration | UserAccount): Record<string, string> {
+    if (principal.kind === 'user') {
+      const { userName: username, password } = principal;
+      return { grant_type: 'password', client_id: AZURE_CLI_CLIENT_ID, username, password };
+    }
+    const { clientId } = principal;
+    const secret = this.#directory.app(clientId)?.clientSecret ?? '';
+    return { grant_type: 'client_credentials', client_id: clientId, client_secret: secret };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
-
-  /** @internal */
-  readonly onRequest = (request: http.IncomingMessage, response: http.ServerResponse): void => {
-    this.#serve(request, response).catch(() => response.destroy());
-  };
-
-  async #serve(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
-    const url = new URL(request.url ?? '/', this.url);
-    const route = routeOf(url.pathname);
-    const form = new URLSearchParams(request.method === 'POST' ? await readBody(request) : url.searchParams);
-    const record = describe(route, form, request, this.#issuer.now);
-    if (RECORDED.has(route.endpoint)) this.requests.push(record);
-
-    const misfortune = await this.#faults.strike(record);
-    if (misfortune?.kind === 'hang') return;
-    if (misfortune?.kind === 'reset') {
-      request.socket.resetAndDestroy();
-      return;
-    }
-    const answer =
-      misfortune === undefined
-        ? this.#answer({ route, form, authorization: request.headers.authorization }, record)
-        : this.#faultAnswer(misfortune, record);
-    record.status = answer.status;
-    record.answeredAt = this.#issuer.now;
-    send(response, { ...answer, headers: { 'client-request-id': record.correlationId, ...answer.headers } });
-  }
-
-  #answer(
-    call: { route: Route; form: URLSearchParams; authorization: string | undefined },
-    record: EntraRequest,
-  ): HttpAnswer {
-    const { route } = call;
-    try {
-      if (route.endpoint === 'unknown') return { status: 404 };
-      const tenantId = this.#directory.tenant(route.tenant);
-      if (route.endpoint === 'discovery')
-        return { status: 200, body: this.#openIdConfiguration(tenantId, route.version) };
-      if (route.endpoint === 'keys') return { status: 200, body: this.jwks };
-      const { form, authorization } = call;
-      const { version } = route;
-      return {
-        status: 200,
-        body: grant({ form, authorization, tenantId, version, directory: this.#directory, issuer: this.#issuer }),
-      };
-    } catch (error) {
-      if (error instanceof Refusal) return this.#refuse(error, record);
-      throw error;
-    }
-  }
-
-  #refuse(refusal: Refusal, record: EntraRequest): HttpAnswer {
-    const traceId = randomUUID();
-    record.aadsts = refusal.aadsts;
-    return {
-      status: refusal.status,
-      headers: { 'x-ms-request-id': traceId },
-      body: refusal.toBody({ traceId, correlationId: record.correlationId, now: this.#issuer.now }),
-    };
-  }
-
-  #faultAnswer(fault: Extract<Misfortune, { kind: 'answer' }>, record: EntraRequest): HttpAnswer {
-    const { headers } = fault;
-    if (fault.body !== undefined) return { status: fault.status ?? 503, headers, body: fault.body };
-    const answer = this.#refuse(refusalOf(fault, record), record);
-    return { ...answer, headers: { ...answer.headers, ...headers } };
-  }
-
-  #openIdConfiguration(tenant: string, version: 1 | 2) {
-    const base = `${this.url}/${tenant}`;
-    const oauth = version === 2 ? `${base}/oauth2/v2.0` : `${base}/oauth2`;
-    return {
-      issuer: this.#issuer.issuerOf(tenant, version),
-      authorization_endpoint: `${oauth}/authorize`,
-      token_endpoint: `${oauth}/token`,
-      device_authorization_endpoint: `${oauth}/devicecode`,
-      end_session_endpoint: `${oauth}/logout`,
-      jwks_uri: `${base}/discovery/v2.0/keys`,
-      response_modes_supported: ['query', 'form_post'],
-      response_types_supported: ['code'],
-      scopes_supported: ['openid', 'profile', 'email', 'offline_access'],
-      subject_types_supported: ['pairwise'],
-      id_token_signing_alg_values_supported: ['RS256'],
-      token_endpoint_auth_methods_supported: ['client_secret_post', 'private_key_jwt', 'client_secret_basic'],
-    };
-  }
-}
-
-const RECORDED = new Set<EntraEndpoint>(['token', 'managed-identity']);
-
-/** A fault names the refusal, or only a status: then it is what Entra says when it is overloaded or broken. */
-function refusalOf(fault: Extract<Misfortune, { kind: 'answer' }>, record: EntraRequest): Refusal {
-  const known = refuse(fault.aadsts ?? (fault.status === 429 ? 90055 : 90033), record.clientId, record.tenantId);
-  return new Refusal(fault.status ?? known.status, known.error, known.aadsts, known.message, known.more);
-}
-
-function grant(request: TokenRequest): TokenAnswer {
-  const grantType = required(request, 'grant_type');
-  switch (grantType) {
-    case 'client_credentials':
-      return clientCredentials(request);
-    default:
-      throw refuse(70003, grantType);
-  }
-}
-
-interface Route {
-  endpoint: EntraEndpoint;
-  tenant: string;
-  version: 1 | 2;
-}
-
-const ROUTES: readonly [RegExp, EntraEndpoint][] = [
-  [/^\/([^/]+)\/oauth2(\/v2\.0)?\/token\/?$/, 'token'],
-  [/^\/([^/]+)(\/v2\.0)?\/\.well-known\/openid-configuration$/, 'discovery'],
-  [/^\/([^/]+)\/discovery(\/v2\.0)?\/keys$/, 'keys'],
-];
-
-function routeOf(path: string): Route {
-  for (const [pattern, endpoint] of ROUTES) {
-    const match = pattern.exec(path);
-    if (match !== null) return { endpoint, tenant: decodeURIComponent(match[1] ?? ''), version: match[2] ? 2 : 1 };
-  }
-  return { endpoint: 'unknown', tenant: '', version: 2 };
-}
-
-function describe(route: Route, form: URLSearchParams, request: http.IncomingMessage, now: number): EntraRequest {
-  const correlationId = request.headers['client-request-id'] ?? form.get('client-request-id');
-  return {
-    time: now,
-    endpoint: route.endpoint,
-    grantType: form.get('grant_type') ?? '',
-    tenantId: route.tenant,
-    clientId: form.get('client_id') ?? basicCredentials(request.headers.authorization)?.clientId ?? '',
-    scope: form.get('scope') ?? form.get('resource') ?? '',
-    userName: form.get('username') ?? undefined,
-    correlationId: typeof correlationId === 'string' ? correlationId : randomUUID(),
-    status: undefined,
-    aadsts: undefined,
-    answeredAt: undefined,
-  };
 }

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AadstsNumber } from './refusal.js';
-import type { EntraRequest } from './request.js';
+import type { EntraEndpoint, EntraRequest } from './request.js';
 
 /** How answers go wrong. Without `status`, `aadsts`, `body`, `hang` or `reset` the answer is right, only late by `delayMs`. */
 export interface Fault {
@@ -85,9 +85,11 @@ export class Faults {
   }
 }
 
+const TOKEN_ENDPOINTS = new Set<EntraEndpoint>(['token', 'managed-identity', 'imds-probe', 'devicecode']);
+
 function matches(fault: Fault, request: EntraRequest): boolean {
   if (fault.when !== undefined) return fault.when(request);
-  return request.endpoint === 'token' || request.endpoint === 'managed-identity' || request.endpoint === 'devicecode';
+  return TOKEN_ENDPOINTS.has(request.endpoint);
 }
 
 function headersOf(fault: Fault): Record<string, string> {

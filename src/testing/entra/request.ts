@@ -2,6 +2,7 @@
 export type EntraEndpoint =
   | 'token'
   | 'managed-identity'
+  | 'imds-probe'
   | 'devicecode'
   | 'authorize'
   | 'discovery'

@@ -5,6 +5,9 @@ import type { TokenClaims } from './verification.js';
 
 /** From this life on tokens are dated in whole seconds, as Entra dates them; shorter ones to the millisecond. */
 const WHOLE_SECONDS_FROM = 60;
+const HOUR_SECONDS = 3600;
+/** Tokens of managed identities live about a day. */
+const DAY_SECONDS = 86_400;
 
 /** None for a public client. */
 export type ClientAuthentication = 'none' | 'secret' | 'assertion';
@@ -33,7 +36,8 @@ export interface IssuedToken {
 export interface IssuerSettings {
   url: string;
   now: () => number;
-  tokenLifetimeSeconds: number;
+  /** Undefined: an hour, and for managed identities a day. */
+  tokenLifetimeSeconds: number | undefined;
   refreshInSeconds: number | undefined;
   sameToken: boolean;
   tokenVersion: 1 | 2;
@@ -50,7 +54,8 @@ export class TokenIssuer {
   constructor(settings: IssuerSettings) {
     this.#settings = { ...settings };
     this.#keys = [settings.key];
-    this.setTokenLifetime(settings.tokenLifetimeSeconds, settings.refreshInSeconds);
+    assertPositive('tokenLifetimeSeconds', settings.tokenLifetimeSeconds);
+    assertPositive('refreshInSeconds', settings.refreshInSeconds);
   }
 
   get now(): number {
@@ -72,7 +77,7 @@ export class TokenIssuer {
 
   setTokenLifetime(seconds: number, refreshInSeconds?: number): void {
     assertPositive('tokenLifetimeSeconds', seconds);
-    if (refreshInSeconds !== undefined) assertPositive('refreshInSeconds', refreshInSeconds);
+    assertPositive('refreshInSeconds', refreshInSeconds);
     this.#settings.tokenLifetimeSeconds = seconds;
     this.#settings.refreshInSeconds = refreshInSeconds;
     this.#handedOut.clear();
@@ -122,7 +127,8 @@ export class TokenIssuer {
 
   #claims(principal: EntraPrincipal, details: TokenRequestDetails): TokenClaims {
     const version = this.#settings.tokenVersion;
-    const lifetime = details.expiresInSeconds ?? this.#settings.tokenLifetimeSeconds;
+    const usual = principal.kind === 'managed-identity' ? DAY_SECONDS : HOUR_SECONDS;
+    const lifetime = details.expiresInSeconds ?? this.#settings.tokenLifetimeSeconds ?? usual;
     const start = Math.floor(this.now / 1000);
     const exact = Math.abs(lifetime) < WHOLE_SECONDS_FROM || !Number.isInteger(lifetime);
     return {
@@ -134,10 +140,11 @@ export class TokenIssuer {
       ...(version === 1 ? { idp: this.issuerOf(principal.tenantId, 1) } : {}),
       ...clientClaims(
         version,
-        principal.kind === 'app' ? principal.clientId : details.clientId,
+        principal.kind === 'user' ? details.clientId : principal.clientId,
         details.authentication,
       ),
       ...(principal.kind === 'user' ? userClaims(principal, version, details.scopes) : { idtyp: 'app' }),
+      ...(principal.kind === 'managed-identity' ? { xms_mirid: principal.resourceId } : {}),
       oid: principal.objectId,
       sub: principal.objectId,
       tid: details.tenantId,
@@ -170,8 +177,8 @@ function userClaims(
   };
 }
 
-function assertPositive(name: string, value: number): void {
-  if (!(value > 0 && Number.isFinite(value))) {
+function assertPositive(name: string, value: number | undefined): void {
+  if (value !== undefined && !(value > 0 && Number.isFinite(value))) {
     throw new RangeError(`${name} is ${value}; it must be a number of seconds greater than 0`);
   }
 }

@@ -77,7 +77,8 @@ export function basicCredentials(authorization: string | undefined): { clientId:
   if (scheme?.toLowerCase() !== 'basic' || encoded === undefined) return undefined;
   const text = Buffer.from(encoded, 'base64').toString('utf8');
   const colon = text.indexOf(':');
+  if (colon === -1) return undefined;
   // RFC 6749 section 2.3.1: both halves are form-encoded first.
-  const decode = (part: string) => decodeURIComponent(part.replaceAll('+', ' '));
-  return { clientId: decode(text.slice(0, colon)), secret: decode(text.slice(colon + 1)) };
+  const [[clientId = '', secret = ''] = []] = new URLSearchParams(`${text.slice(0, colon)}=${text.slice(colon + 1)}`);
+  return { clientId, secret };
 }

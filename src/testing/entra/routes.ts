@@ -1,0 +1,28 @@
+import { type ManagedIdentityKind, managedIdentityKind } from './managed-identity/endpoints.js';
+import type { EntraEndpoint } from './request.js';
+
+/** Where a request goes, as far as its path tells. */
+export interface Route {
+  endpoint: EntraEndpoint;
+  /** As named in the path; empty where none is. */
+  tenant: string;
+  /** 2 for `/v2.0`. */
+  version: 1 | 2;
+  managedIdentity?: ManagedIdentityKind | undefined;
+}
+
+const ROUTES: readonly [RegExp, EntraEndpoint][] = [
+  [/^\/([^/]+)\/oauth2(\/v2\.0)?\/token\/?$/, 'token'],
+  [/^\/([^/]+)(\/v2\.0)?\/\.well-known\/openid-configuration$/, 'discovery'],
+  [/^\/([^/]+)\/discovery(\/v2\.0)?\/keys$/, 'keys'],
+];
+
+export function routeOf(path: string): Route {
+  const managedIdentity = managedIdentityKind(path);
+  if (managedIdentity !== undefined) return { endpoint: 'managed-identity', tenant: '', version: 1, managedIdentity };
+  for (const [pattern, endpoint] of ROUTES) {
+    const match = pattern.exec(path);
+    if (match !== null) return { endpoint, tenant: decodeURIComponent(match[1] ?? ''), version: match[2] ? 2 : 1 };
+  }
+  return { endpoint: 'unknown', tenant: '', version: 2 };
+}

@@ -1,0 +1,178 @@
+import { randomUUID } from 'node:crypto';
+import http from 'node:http';
+import type { Directory } from './directory.js';
+import { Faults, type Misfortune } from './faults.js';
+import { grant } from './grants/grant.js';
+import { type HttpAnswer, readBody, send } from './http-listener.js';
+import type { ManagedIdentityPlatform } from './managed-identity/endpoints.js';
+import { isImdsProbe } from './managed-identity/imds.js';
+import { Refusal, refuse } from './refusal.js';
+import type { EntraEndpoint, EntraRequest } from './request.js';
+import { type Route, routeOf } from './routes.js';
+import type { TokenIssuer } from './token-issuer.js';
+import { basicCredentials } from './token-request.js';
+
+/** What requests are answered from. */
+export interface ServiceParts {
+  url: string;
+  directory: Directory;
+  issuer: TokenIssuer;
+  platform: ManagedIdentityPlatform;
+}
+
+/** One request, read and understood. */
+interface Call {
+  method: string;
+  route: Route;
+  headers: http.IncomingHttpHeaders;
+  /** Body of a POST, otherwise the query. */
+  form: URLSearchParams;
+}
+
+const RECORDED = new Set<EntraEndpoint>(['token', 'managed-identity']);
+
+/** The HTTP side: finds out what is asked, lets faults strike, answers, and keeps the record. */
+export class EntraService {
+  readonly requests: EntraRequest[] = [];
+  readonly faults = new Faults();
+  readonly #parts: ServiceParts;
+
+  constructor(parts: ServiceParts) {
+    this.#parts = parts;
+  }
+
+  readonly onRequest = (request: http.IncomingMessage, response: http.ServerResponse): void => {
+    this.#serve(request, response).catch((error: unknown) => {
+      // Our own mistake: say so instead of leaving the client to its timeout.
+      if (response.headersSent) response.destroy();
+      else send(response, { status: 500, body: { error: 'emulator_error', error_description: String(error) } });
+    });
+  };
+
+  async #serve(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
+    const call = await read(request, this.#parts.url);
+    const record = describe(call, this.#parts.issuer.now);
+    if (RECORDED.has(record.endpoint)) this.requests.push(record);
+
+    const misfortune = await this.faults.strike(record);
+    if (misfortune?.kind === 'hang') return;
+    if (misfortune?.kind === 'reset') {
+      request.socket.resetAndDestroy();
+      return;
+    }
+    const answer = misfortune === undefined ? this.#answer(call, record) : this.#faultAnswer(misfortune, record);
+    record.status = answer.status;
+    record.answeredAt = this.#parts.issuer.now;
+    send(response, { ...answer, headers: { 'client-request-id': record.correlationId, ...answer.headers } });
+  }
+
+  #answer(call: Call, record: EntraRequest): HttpAnswer {
+    try {
+      return this.#dispatch(call);
+    } catch (error) {
+      if (error instanceof Refusal) return this.#refuse(error, record);
+      throw error;
+    }
+  }
+
+  #dispatch(call: Call): HttpAnswer {
+    const { directory, issuer, platform } = this.#parts;
+    const { route, method, headers, form } = call;
+    if (route.endpoint === 'unknown') return { status: 404, body: { error: 'not_found' } };
+    if (route.managedIdentity !== undefined) {
+      return platform.answer(route.managedIdentity, { method, headers, parameters: form, directory, issuer });
+    }
+    const tenantId = directory.tenant(route.tenant);
+    const { version } = route;
+    switch (route.endpoint) {
+      case 'discovery':
+        return { status: 200, body: openIdConfiguration(this.#parts, tenantId, version) };
+      case 'keys':
+        return { status: 200, body: issuer.jwks };
+      default: {
+        const { authorization } = headers;
+        return { status: 200, body: grant({ form, authorization, tenantId, version, directory, issuer }) };
+      }
+    }
+  }
+
+  #refuse(refusal: Refusal, record: EntraRequest): HttpAnswer {
+    const traceId = randomUUID();
+    record.aadsts = refusal.aadsts;
+    return {
+      status: refusal.status,
+      headers: { 'x-ms-request-id': traceId },
+      body: refusal.toBody({ traceId, correlationId: record.correlationId, now: this.#parts.issuer.now }),
+    };
+  }
+
+  #faultAnswer(fault: Extract<Misfortune, { kind: 'answer' }>, record: EntraRequest): HttpAnswer {
+    const { headers, body, aadsts, status } = fault;
+    if (body !== undefined) return { status: status ?? 503, headers, body };
+    if (aadsts === undefined && status !== undefined && record.tenantId === '') {
+      return { status, headers, body: { error: http.STATUS_CODES[status] ?? 'error' } };
+    }
+    const answer = this.#refuse(refusalOf(fault, record), record);
+    return { ...answer, headers: { ...answer.headers, ...headers } };
+  }
+}
+
+async function read(request: http.IncomingMessage, base: string): Promise<Call> {
+  const { method = 'GET', headers } = request;
+  const url = new URL(request.url ?? '/', base);
+  const form = method === 'POST' ? new URLSearchParams(await readBody(request)) : url.searchParams;
+  const route = routeOf(url.pathname);
+  const isProbe = route.managedIdentity === 'imds' && isImdsProbe({ headers });
+  return { method, headers, form, route: isProbe ? { ...route, endpoint: 'imds-probe' } : route };
+}
+
+function describe({ route, headers, form }: Call, now: number): EntraRequest {
+  const first = (...names: string[]) => names.map((name) => form.get(name)).find((value) => value !== null);
+  const correlationId = headers['client-request-id'] ?? first('client-request-id');
+  return {
+    time: now,
+    endpoint: route.endpoint,
+    grantType: route.managedIdentity ?? first('grant_type') ?? '',
+    tenantId: route.tenant,
+    clientId:
+      first('client_id', 'clientid', 'object_id', 'principal_id', 'msi_res_id', 'mi_res_id') ??
+      (route.endpoint === 'token' ? basicCredentials(headers.authorization)?.clientId : undefined) ??
+      '',
+    scope: first('scope', 'resource') ?? '',
+    userName: first('username'),
+    correlationId: typeof correlationId === 'string' ? correlationId : randomUUID(),
+    status: undefined,
+    aadsts: undefined,
+    answeredAt: undefined,
+  };
+}
+
+/** A fault names the refusal, or only a status: then it is what Entra says when it is overloaded or broken. */
+function refusalOf(fault: Extract<Misfortune, { kind: 'answer' }>, record: EntraRequest): Refusal {
+  const known = refuse(fault.aadsts ?? (fault.status === 429 ? 90055 : 90033), record.clientId, record.tenantId);
+  return new Refusal(fault.status ?? known.status, known.error, known.aadsts, known.message, known.more);
+}
+
+/** OpenID Connect Discovery 1.0 section 3; `tenant` may be a placeholder. */
+export function openIdConfiguration(
+  { url, issuer }: Pick<ServiceParts, 'url' | 'issuer'>,
+  tenant: string,
+  version: 1 | 2,
+) {
+  const base = `${url}/${tenant}`;
+  const oauth = version === 2 ? `${base}/oauth2/v2.0` : `${base}/oauth2`;
+  return {
+    issuer: issuer.issuerOf(tenant, version),
+    authorization_endpoint: `${oauth}/authorize`,
+    token_endpoint: `${oauth}/token`,
+    device_authorization_endpoint: `${oauth}/devicecode`,
+    end_session_endpoint: `${oauth}/logout`,
+    jwks_uri: `${base}/discovery/v2.0/keys`,
+    response_modes_supported: ['query', 'form_post'],
+    response_types_supported: ['code'],
+    scopes_supported: ['openid', 'profile', 'email', 'offline_access'],
+    subject_types_supported: ['pairwise'],
+    id_token_signing_alg_values_supported: ['RS256'],
+    token_endpoint_auth_methods_supported: ['client_secret_post', 'private_key_jwt', 'client_secret_basic'],
+  };
+}
