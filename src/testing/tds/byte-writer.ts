@@ -29,77 +29,92 @@ export class ByteWriter {
   }
 
   uint8(value: number): this {
-    this.#buffer[this.#grow(1)] = value;
+    const at = this.#grow(1);
+    this.#buffer[at] = value;
     return this;
   }
 
   uint16(value: number): this {
-    this.#buffer.writeUInt16LE(value & 0xffff, this.#grow(2));
+    const at = this.#grow(2);
+    this.#buffer.writeUInt16LE(value & 0xffff, at);
     return this;
   }
 
   uint16be(value: number): this {
-    this.#buffer.writeUInt16BE(value, this.#grow(2));
+    const at = this.#grow(2);
+    this.#buffer.writeUInt16BE(value, at);
     return this;
   }
 
   int16(value: number): this {
-    this.#buffer.writeInt16LE(value, this.#grow(2));
+    const at = this.#grow(2);
+    this.#buffer.writeInt16LE(value, at);
     return this;
   }
 
   uint24(value: number): this {
-    this.#buffer.writeUIntLE(value, this.#grow(3), 3);
+    const at = this.#grow(3);
+    this.#buffer.writeUIntLE(value, at, 3);
     return this;
   }
 
   uint32(value: number): this {
-    this.#buffer.writeUInt32LE(value >>> 0, this.#grow(4));
+    const at = this.#grow(4);
+    this.#buffer.writeUInt32LE(value >>> 0, at);
     return this;
   }
 
   uint32be(value: number): this {
-    this.#buffer.writeUInt32BE(value >>> 0, this.#grow(4));
+    const at = this.#grow(4);
+    this.#buffer.writeUInt32BE(value >>> 0, at);
     return this;
   }
 
   int32(value: number): this {
-    this.#buffer.writeInt32LE(value, this.#grow(4));
+    const at = this.#grow(4);
+    this.#buffer.writeInt32LE(value, at);
     return this;
   }
 
   uint40(value: number): this {
-    this.#buffer.writeUIntLE(value, this.#grow(5), 5);
+    const at = this.#grow(5);
+    this.#buffer.writeUIntLE(value, at, 5);
     return this;
   }
 
   int64(value: bigint): this {
-    this.#buffer.writeBigInt64LE(value, this.#grow(8));
+    const at = this.#grow(8);
+    this.#buffer.writeBigInt64LE(value, at);
     return this;
   }
 
   uint64(value: bigint): this {
-    this.#buffer.writeBigUInt64LE(value, this.#grow(8));
+    const at = this.#grow(8);
+    this.#buffer.writeBigUInt64LE(value, at);
     return this;
   }
 
   float(value: number): this {
-    this.#buffer.writeFloatLE(value, this.#grow(4));
+    const at = this.#grow(4);
+    this.#buffer.writeFloatLE(value, at);
     return this;
   }
 
   double(value: number): this {
-    this.#buffer.writeDoubleLE(value, this.#grow(8));
+    const at = this.#grow(8);
+    this.#buffer.writeDoubleLE(value, at);
     return this;
   }
 
   bytes(value: Uint8Array): this {
-    this.#buffer.set(value, this.#grow(value.length));
+    const at = this.#grow(value.length);
+    this.#buffer.set(value, at);
     return this;
   }
 
   ucs2(text: string): this {
-    this.#buffer.write(text, this.#grow(text.length * 2), 'utf16le');
+    const at = this.#grow(text.length * 2);
+    this.#buffer.write(text, at, 'utf16le');
     return this;
   }
 
@@ -133,6 +148,7 @@ export class ByteWriter {
     this.#buffer.writeUInt32LE(this.#length - at - 4, at);
   }
 
+  /** Call it in a statement of its own: `this.#buffer.write(x, this.#grow(n))` writes to the buffer there was before. */
   #grow(count: number): number {
     const from = this.#length;
     const needed = from + count;
