@@ -37,7 +37,13 @@ export {
   verifyAccessToken,
 } from './entra/verification.js';
 export type { ActiveLoginFault, LoginFault } from './tds/login-faults.js';
-export type { EncryptionMode, LoginRecord, SqlEmulatorOptions, TokenAuthority } from './tds/options.js';
+export type {
+  EncryptionMode,
+  LoginRecord,
+  ServerCredential,
+  SqlEmulatorOptions,
+  TokenAuthority,
+} from './tds/options.js';
 export type { SqlErrorInfo } from './tds/server-error.js';
 export { type SqlEmulator, type SqlEmulatorConfig, startSqlEmulator } from './tds/sql-emulator.js';
 export type { QueryAnswer, QueryHandler, QueryResult, QueryRow } from './tsql/query-handler.js';

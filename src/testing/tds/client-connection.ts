@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { TLSSocket } from 'node:tls';
 import type { TokenClaims } from '../entra/verification.js';
-import { exists, type ServerFacts } from '../tsql/interpreter.js';
+import { exists, type ServerFacts } from '../tsql/facts.js';
 import type { QueryHandler } from '../tsql/query-handler.js';
 import { Session } from '../tsql/session.js';
 import {
@@ -23,7 +23,7 @@ import { Encryption, readPreLogin, writePreLoginResponse } from './prelogin.js';
 import { RequestRunner } from './request-runner.js';
 import { DoneStatus, EnvChange, Response } from './response.js';
 import { SqlServerError } from './server-error.js';
-import { acceptStrictTls, acceptTlsInTds, TLS_HANDSHAKE } from './tls.js';
+import { acceptStrictTls, acceptTlsInTds, type ServerTls, TLS_HANDSHAKE } from './tls.js';
 
 /** What the connections of one server share. */
 export interface ServerContext {
@@ -31,7 +31,7 @@ export interface ServerContext {
   readonly users: Readonly<Record<string, string>>;
   readonly authority: TokenAuthority | undefined;
   readonly audience: readonly string[];
-  readonly certificate: { cert: string; key: string };
+  readonly tls: ServerTls;
   readonly facts: ServerFacts;
   readonly faults: LoginFaults;
   readonly onQuery: QueryHandler | undefined;
@@ -41,6 +41,7 @@ export interface ServerContext {
   nextSpid(): number;
   recordLogin(record: LoginRecord): void;
   recordClear(chunk: Buffer): void;
+  recordProtocolError(error: Error, clientAddress: string): void;
 }
 
 const VERSION = [16, 0, 1000] as const;
@@ -87,10 +88,20 @@ export class ClientConnection {
       if (loggedIn) await this.#answerRequests();
       await this.#messages.end();
     } catch (error) {
-      if (!(error instanceof ConnectionClosedError)) this.#messages.fail(error as Error);
+      if (!(error instanceof ConnectionClosedError)) await this.#giveUp(error as Error);
     } finally {
       this.#socket.destroy();
     }
+  }
+
+  /** Closes on a client that does not speak TDS as it should; one that is logged in is told why. */
+  async #giveUp(error: Error): Promise<void> {
+    this.#server.recordProtocolError(error, this.#socket.remoteAddress ?? '');
+    if (this.#session === undefined) return;
+    const message =
+      'The incoming tabular data stream (TDS) protocol stream is incorrect. The stream ended unexpectedly.';
+    this.#refuse(new SqlServerError({ number: 4002, class: 20, message }));
+    await this.#messages.end();
   }
 
   async #withinLoginTimeout(login: Promise<boolean>): Promise<boolean> {
@@ -111,7 +122,7 @@ export class ClientConnection {
     const head = await firstBytes(this.#socket);
     if (head[0] === TLS_HANDSHAKE) {
       if (encrypt === 'off' || encrypt === 'not-supported') throw new ProtocolError('TDS 8 is switched off');
-      await this.#secure(acceptStrictTls(this.#socket, this.#server.certificate));
+      await this.#secure(acceptStrictTls(this.#socket, this.#server.tls));
       this.#strict = true;
     } else {
       if (encrypt === 'strict') throw new ProtocolError('only TDS 8 is allowed');
@@ -130,7 +141,7 @@ export class ClientConnection {
         this.#packetSize,
       ),
     );
-    if (tlsFollows) await this.#secure(acceptTlsInTds(this.#socket, this.#server.certificate));
+    if (tlsFollows) await this.#secure(acceptTlsInTds(this.#socket, this.#server.tls));
     if (this.#server.faults.take('before-login7') !== undefined) return false;
 
     const login = readLogin7((await this.#messages.readOf(PacketType.Login7)).body);
@@ -161,10 +172,13 @@ export class ClientConnection {
       this.#accept(login, record, who);
       return true;
     } catch (error) {
-      if (!(error instanceof SqlServerError)) throw error;
+      if (!(error instanceof SqlServerError)) {
+        record.error = 'dropped';
+        throw error;
+      }
       const { number, state, class: severity, message } = error;
       record.error = { number, state, class: severity, message };
-      this.#refuse(error);
+      this.#refuse(error, number === 4060 ? sqlLoginRefused(record.principal ?? '') : undefined);
       return false;
     }
   }
@@ -278,10 +292,12 @@ export class ClientConnection {
     this.#messages.limit(this.#server.options.maxMessageBytes ?? DEFAULT_MESSAGE_LIMIT);
   }
 
-  /** Says why the login failed; a database error is followed by 18456, as SQL Server does. */
-  #refuse(error: SqlServerError): void {
+  /** Says why the session ends or never began. */
+  #refuse(...errors: (SqlServerError | undefined)[]): void {
     const response = this.#response();
-    response.message(error, this.#server.facts.serverName);
+    for (const error of errors) {
+      if (error !== undefined) response.message(error, this.#server.facts.serverName);
+    }
     response.done('done', DoneStatus.Error);
     response.end();
   }
@@ -297,21 +313,26 @@ export class ClientConnection {
     for (;;) {
       const message = await this.#messages.read();
       await this.#server.running();
-      if (this.#refusesExpiredToken(message)) return;
-      if (!(await runner.answer(message))) return;
+      const refusal = this.#expiryRefusal(message);
+      if (refusal !== undefined) {
+        this.#refuse(refusal);
+        // 18456 ends the session; 37396 leaves a session that can do nothing any more.
+        if (refusal.number === 18_456) return;
+      } else if (!(await runner.answer(message))) {
+        return;
+      }
     }
   }
 
-  /** Ends the session whose token has run out, where the server is set to notice. */
-  #refusesExpiredToken({ type, status }: Message): boolean {
+  /** What a session whose token has run out is told, where the server is set to notice. */
+  #expiryRefusal({ type, status }: Message): SqlServerError | undefined {
     const { enforceExpiry = 'login' } = this.#server.options;
     const { tokenExpiry } = this.#session as Session;
-    if (enforceExpiry === 'login' || tokenExpiry === undefined || this.#server.now() < tokenExpiry) return false;
-    if (type === PacketType.Attention) return false;
+    if (enforceExpiry === 'login' || tokenExpiry === undefined || this.#server.now() < tokenExpiry) return undefined;
+    if (type === PacketType.Attention) return undefined;
     const resets = (status & (PacketStatus.ResetConnection | PacketStatus.ResetConnectionSkipTran)) !== 0;
-    if (!resets && enforceExpiry === 'reset') return false;
-    this.#refuse(resets ? tokenRefused('expired') : tokenExpiredInSession());
-    return true;
+    if (resets) return tokenRefused('expired');
+    return enforceExpiry === 'query' ? tokenExpiredInSession() : undefined;
   }
 
   #response(): Response {

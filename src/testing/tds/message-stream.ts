@@ -8,6 +8,9 @@ export class ConnectionClosedError extends Error {
   override name = 'ConnectionClosedError';
 }
 
+/** How long a client that was told to go may take to close its side, ms. */
+const LINGER_MS = 1000;
+
 /** A client has one request under way, and perhaps an attention; one that sends more without waiting is refused. */
 const MAX_WAITING_MESSAGES = 8;
 
@@ -85,12 +88,12 @@ export class MessageStream {
 
   /** Writes whole packets. */
   readonly write = (bytes: Buffer): void => {
-    if (this.#failure === undefined) this.#stream.write(bytes);
+    if (!this.#stream.destroyed && this.#stream.writable) this.#stream.write(bytes);
   };
 
   /** Resolves when the client has taken what was written; undefined if it has. */
   drained(): Promise<void> | undefined {
-    if (!this.#stream.writableNeedDrain || this.#failure !== undefined) return undefined;
+    if (!this.#stream.writableNeedDrain || this.#stream.destroyed) return undefined;
     return new Promise((resolve) => {
       const done = (): void => {
         this.#stream.off('drain', done);
@@ -102,10 +105,16 @@ export class MessageStream {
     });
   }
 
-  /** Ends the stream after what was written; resolves when it is closed. */
+  /** True once no more messages can come. */
+  get ended(): boolean {
+    return this.#failure !== undefined;
+  }
+
+  /** Ends the stream after what was written. Resolves when the client has closed it too, or after a second. */
   async end(): Promise<void> {
     if (this.#stream.destroyed) return;
-    const closed = once(this.#stream, 'close').catch(() => {});
+    const patience = AbortSignal.timeout(LINGER_MS);
+    const closed = once(this.#stream, 'close', { signal: patience }).catch(() => {});
     this.#stream.end();
     await closed;
   }

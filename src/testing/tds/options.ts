@@ -2,6 +2,11 @@ import type { IssuerTrust, TokenClaims, TokenRefusal } from '../entra/verificati
 import type { QueryHandler } from '../tsql/query-handler.js';
 import type { SqlErrorInfo } from './server-error.js';
 
+/** As much of a token credential as tedious asks for. */
+export interface ServerCredential {
+  getToken(scopes: string | string[]): Promise<{ token: string; expiresOnTimestamp: number }>;
+}
+
 /** Whoever can say whether a token is good: the Entra emulator, or your own check. */
 export interface TokenAuthority {
   /** Base URL of the identity provider; clients are told to get their token there. */
@@ -9,7 +14,7 @@ export interface TokenAuthority {
   readonly tenantId?: string | undefined;
   verify(token: string, options: { audience: readonly string[]; now: number }): TokenClaims | TokenRefusal;
   /** A credential for `server.config()`. */
-  credential?(): unknown;
+  credential?(): ServerCredential;
 }
 
 /**

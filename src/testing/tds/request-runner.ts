@@ -1,15 +1,17 @@
 import { convert } from '../tsql/conversion.js';
-import { type Batch, type Output, parse, run, type ServerFacts } from '../tsql/interpreter.js';
+import type { ServerFacts } from '../tsql/facts.js';
+import { type Batch, parse, run } from '../tsql/interpreter.js';
 import { parseParameterList } from '../tsql/parser.js';
 import { askHandler, type QueryHandler } from '../tsql/query-handler.js';
-import { type Session, type TransactionEvent, type Variables, variablesOf } from '../tsql/session.js';
+import { type Session, type Variables, variablesOf } from '../tsql/session.js';
 import type { Statement } from '../tsql/syntax.js';
-import { INT, type Scalar, type SqlType } from './data-type.js';
+import { INT, type SqlType } from './data-type.js';
 import type { MessageStream } from './message-stream.js';
 import { type Message, PacketStatus, PacketType, ProtocolError } from './packet.js';
 import { type RpcParameter, type RpcRequest, readRpc, readSqlBatch, readTransactionRequest } from './request.js';
-import { type Column, type DoneKind, DoneStatus, EnvChange, type Response } from './response.js';
-import { SqlServerError as ServerError } from './server-error.js';
+import { DoneStatus, EnvChange, type Response } from './response.js';
+import { type OutputValue, ResponseOutput } from './response-output.js';
+import { SqlServerError } from './server-error.js';
 
 /** Answers the requests of one session, one after the other. */
 export class RequestRunner {
@@ -51,7 +53,7 @@ export class RequestRunner {
       this.#messages.onAttention = undefined;
     }
     // The answer to the cancelled request and the word that it was cancelled are two messages: tedious waits for both.
-    if (output.cancelled) this.#acknowledgeAttention(this.#newResponse());
+    if (output.attention) this.#acknowledgeAttention(this.#newResponse());
     return !output.fatal;
   }
 
@@ -84,6 +86,10 @@ export class RequestRunner {
         output.inProcedure = true;
         await this.#runProcedure(readRpc(message.body), output);
         return;
+      case PacketType.BulkLoad:
+        output.message(noBulkLoad());
+        output.end();
+        return;
       case PacketType.TransactionManager:
         this.#runTransactionRequest(message.body, output);
         output.end();
@@ -100,20 +106,20 @@ export class RequestRunner {
     try {
       statements = parse(sql);
     } catch (error) {
-      if (!(error instanceof ServerError)) throw error;
+      if (!(error instanceof SqlServerError)) throw error;
       return await this.#askHandler(sql, batch, error);
     }
     await run(statements, batch);
     return 0;
   }
 
-  async #askHandler(sql: string, batch: Batch, unknown: ServerError): Promise<number> {
+  async #askHandler(sql: string, batch: Batch, unknown: SqlServerError): Promise<number> {
     try {
       const status = this.#onQuery === undefined ? undefined : await askHandler(this.#onQuery, sql, batch);
       if (status !== undefined) return status;
       throw unknown;
     } catch (error) {
-      if (!(error instanceof ServerError)) throw error;
+      if (!(error instanceof SqlServerError)) throw error;
       batch.session.lastError = error.number;
       batch.output.message(error);
       batch.output.statementDone();
@@ -121,28 +127,37 @@ export class RequestRunner {
     }
   }
 
-  async #runProcedure({ procedure, parameters }: RpcRequest, output: ResponseOutput): Promise<void> {
+  async #runProcedure(request: RpcRequest, output: ResponseOutput): Promise<void> {
+    try {
+      const { status, outputs } = await this.#callProcedure(request, output);
+      output.endProcedure(status, outputs);
+    } catch (error) {
+      if (!(error instanceof SqlServerError)) throw error;
+      this.#session.lastError = error.number;
+      output.message(error);
+      output.endProcedure(error.number, []);
+    }
+  }
+
+  async #callProcedure({ procedure, parameters }: RpcRequest, output: ResponseOutput): Promise<ProcedureResult> {
     switch (procedure.toLowerCase()) {
       case 'sp_executesql': {
         const variables = declared(textOf(parameters[1]), parameters.slice(2));
         const status = await this.#runSql(textOf(parameters[0]), variables, output);
-        output.endProcedure(status, outputsOf(parameters.slice(2), variables));
-        return;
+        return { status, outputs: outputsOf(parameters.slice(2), variables) };
       }
       case 'sp_prepare': {
         const handle = this.#session.prepare({
           parameters: parseParameterList(textOf(parameters[1])),
           sql: textOf(parameters[2]),
         });
-        output.endProcedure(0, [{ ordinal: 0, name: parameters[0]?.name ?? '', type: INT, value: handle }]);
-        return;
+        return { status: 0, outputs: [{ ordinal: 0, name: parameters[0]?.name ?? '', type: INT, value: handle }] };
       }
       case 'sp_execute': {
         const statement = this.#session.prepared(handleOf(parameters[0]));
         const variables = bindParameters(statement.parameters, parameters.slice(1));
         const status = await this.#runSql(statement.sql, variables, output);
-        output.endProcedure(status, outputsOf(parameters.slice(1), variables));
-        return;
+        return { status, outputs: outputsOf(parameters.slice(1), variables) };
       }
       case 'sp_prepexec': {
         const statement = { parameters: parseParameterList(textOf(parameters[1])), sql: textOf(parameters[2]) };
@@ -151,22 +166,19 @@ export class RequestRunner {
         const status = await this.#runSql(statement.sql, variables, output);
         const outputs = outputsOf(parameters.slice(3), variables);
         const first = { ordinal: 0, name: parameters[0]?.name ?? '', type: INT, value: handle };
-        output.endProcedure(status, [first, ...outputs]);
-        return;
+        return { status, outputs: [first, ...outputs] };
       }
       case 'sp_unprepare':
         this.#session.unprepare(handleOf(parameters[0]));
-        output.endProcedure(0, []);
-        return;
+        return { status: 0, outputs: [] };
       case 'sp_reset_connection':
         this.#session.reset();
-        output.endProcedure(0, []);
-        return;
+        return { status: 0, outputs: [] };
       default: {
         const variables = variablesOf(parameters.filter(({ name }) => name !== ''));
         const batch: Batch = { session: this.#session, variables, output, facts: this.#facts };
         const status = await this.#askHandler(`EXEC ${procedure}`, batch, noSuchProcedure(procedure));
-        output.endProcedure(status, outputsOf(parameters, variables));
+        return { status, outputs: outputsOf(parameters, variables) };
       }
     }
   }
@@ -194,7 +206,7 @@ export class RequestRunner {
         output.transaction('begin');
       }
     } catch (error) {
-      if (!(error instanceof ServerError)) throw error;
+      if (!(error instanceof SqlServerError)) throw error;
       output.message(error);
     }
   }
@@ -209,113 +221,9 @@ const ISOLATION_LEVELS: Record<number, string> = {
   5: 'SNAPSHOT',
 };
 
-interface OutputValue {
-  ordinal: number;
-  name: string;
-  type: SqlType;
-  value: Scalar;
-}
-
-/** Turns what statements produce into tokens. */
-class ResponseOutput implements Output {
-  readonly #response: Response;
-  readonly #messages: MessageStream;
-  readonly #session: Session;
-  readonly #serverName: string;
-  #unfinished: { status: number; rows: number | undefined } | undefined;
-  #failed = false;
-  #onCancel: (() => void) | undefined;
-  inProcedure = false;
-  cancelled = false;
-  /** An error of class 20 or more was sent. */
-  fatal = false;
-
-  constructor(response: Response, messages: MessageStream, session: Session, serverName: string) {
-    this.#response = response;
-    this.#messages = messages;
-    this.#session = session;
-    this.#serverName = serverName;
-  }
-
-  cancel(): void {
-    this.cancelled = true;
-    this.#onCancel?.();
-  }
-
-  resultSet(columns: readonly Column[]): (row: readonly Scalar[]) => void {
-    this.#flushDone(DoneStatus.More);
-    this.#response.columns(columns);
-    return this.#response.rowWriter(columns.map(({ type }) => type));
-  }
-
-  statementDone(rows?: number): void {
-    this.#flushDone(DoneStatus.More);
-    this.#unfinished = { status: this.#failed ? DoneStatus.Error : 0, rows };
-    this.#failed = false;
-  }
-
-  message(error: ServerError): void {
-    this.#flushDone(DoneStatus.More);
-    if (error.class > 10) this.#failed = true;
-    if (error.class >= 20) this.fatal = true;
-    this.#response.message(error, this.#serverName);
-  }
-
-  transaction(event: TransactionEvent): void {
-    this.#flushDone(DoneStatus.More);
-    const descriptor = this.#session.transactionDescriptor;
-    if (event === 'begin') this.#response.envChangeBytes(EnvChange.BeginTransaction, descriptor, NOTHING);
-    else if (event === 'commit') this.#response.envChangeBytes(EnvChange.CommitTransaction, NOTHING, descriptor);
-    else this.#response.envChangeBytes(EnvChange.RollbackTransaction, NOTHING, descriptor);
-  }
-
-  databaseChanged(from: string, to: string): void {
-    this.#flushDone(DoneStatus.More);
-    this.#response.envChangeText(EnvChange.Database, to, from);
-    const message = `Changed database context to '${to}'.`;
-    this.#response.message(new ServerError({ number: 5701, state: 2, class: 0, message }), this.#serverName);
-  }
-
-  drained(): Promise<void> | undefined {
-    return this.#messages.drained();
-  }
-
-  delay(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      const finish = (): void => {
-        clearTimeout(timer);
-        this.#onCancel = undefined;
-        resolve();
-      };
-      const timer = setTimeout(finish, ms);
-      this.#onCancel = finish;
-      this.#messages.onEnd = finish;
-    });
-  }
-
-  /** Ends a batch: its last DONE says that nothing more comes. */
-  end(): void {
-    if (this.#unfinished === undefined) this.statementDone();
-    this.#flushDone(0);
-  }
-
-  /** Ends a procedure call. */
-  endProcedure(status: number, outputs: readonly OutputValue[]): void {
-    const failed = this.#failed || this.#unfinished?.status === DoneStatus.Error;
-    this.#flushDone(DoneStatus.More);
-    this.#response.returnStatus(status);
-    for (const { ordinal, name, type, value } of outputs) this.#response.returnValue(ordinal, name, type, value);
-    this.#response.done('doneProc', failed ? DoneStatus.Error : 0);
-  }
-
-  #flushDone(more: number): void {
-    if (this.#unfinished === undefined) return;
-    const { status, rows } = this.#unfinished;
-    this.#unfinished = undefined;
-    const kind: DoneKind = this.inProcedure ? 'doneInProc' : 'done';
-    const inTransaction = this.#session.transactionDepth > 0 ? DoneStatus.InTransaction : 0;
-    this.#response.done(kind, status | more | inTransaction, rows);
-  }
+interface ProcedureResult {
+  status: number;
+  outputs: OutputValue[];
 }
 
 function textOf(parameter: RpcParameter | undefined): string {
@@ -362,13 +270,17 @@ function outputsOf(parameters: readonly RpcParameter[], variables: Variables): O
   });
 }
 
-function missingParameter(name: string): ServerError {
-  return new ServerError({
+function missingParameter(name: string): SqlServerError {
+  return new SqlServerError({
     number: 8178,
     message: `The parameterized query expects the parameter '${name}', which was not supplied.`,
   });
 }
 
-function noSuchProcedure(name: string): ServerError {
-  return new ServerError({ number: 2812, state: 62, message: `Could not find stored procedure '${name}'.` });
+function noBulkLoad(): SqlServerError {
+  return new SqlServerError({ number: 4801, message: 'Insert bulk is not supported over this access protocol.' });
+}
+
+function noSuchProcedure(name: string): SqlServerError {
+  return new SqlServerError({ number: 2812, state: 62, message: `Could not find stored procedure '${name}'.` });
 }

@@ -46,7 +46,10 @@ const MESSAGES = new Map<number, string>([
     10929,
     'Resource ID: 1. The request minimum guarantee is 0, maximum limit is 300 and the current usage for the database is 300. However, the server is currently too busy to support requests greater than 0 for this database. See http://go.microsoft.com/fwlink/?LinkId=267637 for assistance. Otherwise, please try again later.',
   ],
-  [37396, 'Query cannot be executed, access token is expired. Please reconnect with a new access token.'],
+  [
+    37396,
+    'Query cannot be executed, access token is expired. Please login with a new access token and execute query again.',
+  ],
   [40197, 'The service has encountered an error processing your request. Please try again. Error code 40143.'],
   [
     40501,

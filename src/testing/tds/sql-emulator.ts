@@ -5,18 +5,17 @@ import { makeCertificate } from '../certificate.js';
 import { verifyAccessToken } from '../entra/verification.js';
 import { ClientConnection, type ServerContext } from './client-connection.js';
 import { type ActiveLoginFault, type LoginFault, LoginFaults } from './login-faults.js';
-import type { LoginRecord, SqlEmulatorOptions, TokenAuthority } from './options.js';
+import type { LoginRecord, ServerCredential, SqlEmulatorOptions, TokenAuthority } from './options.js';
+import { serverTls } from './tls.js';
 
-/** What `server.config()` gives: an mssql config. tedious takes the same `options`. */
+/** What `server.config()` gives: an mssql config. */
 export interface SqlEmulatorConfig {
   server: string;
   port: number;
   user?: string;
   password?: string;
-  authentication?: { type: string; options: Record<string, unknown> };
-  database?: string;
-  options: Record<string, unknown>;
-  [key: string]: unknown;
+  authentication?: { type: 'token-credential'; options: { credential: ServerCredential } };
+  options: { encrypt: boolean | 'strict'; cryptoCredentialsDetails: { ca: string } };
 }
 
 const DEFAULT_AUDIENCE = 'https://database.windows.net';
@@ -45,6 +44,8 @@ export async function startSqlEmulator(options: SqlEmulatorOptions = {}): Promis
 export class SqlEmulator implements AsyncDisposable {
   /** Every LOGIN7 so far, oldest first. */
   readonly logins: LoginRecord[] = [];
+  /** Connections that were closed because their client did not speak TDS as it should. */
+  readonly protocolErrors: { time: number; clientAddress: string; message: string }[] = [];
   readonly #options: SqlEmulatorOptions;
   readonly #server: Server;
   readonly #open = new Set<ClientConnection>();
@@ -101,16 +102,19 @@ export class SqlEmulator implements AsyncDisposable {
    * An mssql config that reaches this server: with a credential of the Entra emulator where there is one, else with a SQL
    * login. `overrides` win; `options` are merged.
    */
-  config(overrides: Partial<SqlEmulatorConfig> = {}): SqlEmulatorConfig {
-    const base: SqlEmulatorConfig = {
-      server: 'localhost',
-      port: this.port,
-      options: {},
-    };
-    if (overrides.authentication === undefined && overrides.user === undefined) Object.assign(base, this.#ownLogin());
+  config(): SqlEmulatorConfig;
+  config<T extends object>(overrides: T): Omit<SqlEmulatorConfig, keyof T> & T;
+  config(overrides: { authentication?: unknown; user?: unknown; options?: object } = {}): object {
+    const login = overrides.authentication === undefined && overrides.user === undefined ? this.#ownLogin() : {};
     const encrypt = this.#options.encrypt === 'strict' ? 'strict' : true;
     const options = { encrypt, cryptoCredentialsDetails: { ca: this.ca }, ...overrides.options };
-    return { ...base, ...overrides, options };
+    return { server: 'localhost', port: this.port, ...login, ...overrides, options };
+  }
+
+  /** A SQL login that works. */
+  get sqlLogin(): { user: string; password: string } {
+    const [user, password] = Object.entries(this.#context.users)[0] as [string, string];
+    return { user, password };
   }
 
   /** Makes the next logins fail. */
@@ -168,9 +172,8 @@ export class SqlEmulator implements AsyncDisposable {
 
   #ownLogin(): Partial<SqlEmulatorConfig> {
     const credential = this.#context.authority?.credential?.();
-    if (credential !== undefined) return { authentication: { type: 'token-credential', options: { credential } } };
-    const [user, password] = Object.entries(this.#context.users)[0] as [string, string];
-    return { user, password };
+    if (credential === undefined) return this.sqlLogin;
+    return { authentication: { type: 'token-credential', options: { credential } } };
   }
 
   #makeContext(): ServerContext {
@@ -180,7 +183,7 @@ export class SqlEmulator implements AsyncDisposable {
       users: this.#options.users ?? { sa: this.#password },
       authority: authorityOf(this.#options.entra),
       audience: typeof audience === 'string' ? [audience] : audience,
-      certificate: this.#certificate,
+      tls: serverTls(this.#certificate),
       faults: this.#faults,
       onQuery: this.#options.onQuery,
       facts: {
@@ -196,6 +199,8 @@ export class SqlEmulator implements AsyncDisposable {
         return this.#lastSpid;
       },
       recordLogin: (record) => this.logins.push(record),
+      recordProtocolError: ({ message }, clientAddress) =>
+        this.protocolErrors.push({ time: Date.now(), clientAddress, message }),
       recordClear: (chunk) => {
         if (this.#clearLength >= CLEAR_LIMIT) return;
         this.#clear.push(Buffer.from(chunk));

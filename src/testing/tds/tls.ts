@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
-import { type ConnectionOptions, connect, createSecureContext, type TLSSocket, TLSSocket as TlsSocket } from 'node:tls';
+import { type ConnectionOptions, connect, createSecureContext, type SecureContext, TLSSocket } from 'node:tls';
 import { frameMessage, HEADER_LENGTH, PacketSplitter, PacketType } from './packet.js';
 
 /**
@@ -8,10 +8,25 @@ import { frameMessage, HEADER_LENGTH, PacketSplitter, PacketType } from './packe
  * 3.2.5.2). TLS 1.3 sends handshake messages after the handshake is over, which this cannot carry, so 1.2 it is.
  */
 
+/** What a server needs to accept TLS, made once. */
+export interface ServerTls {
+  /** Inside TDS 7. */
+  inTds: SecureContext;
+  /** Around TDS 8. */
+  strict: SecureContext;
+}
+
+export function serverTls(certificate: { cert: string; key: string }): ServerTls {
+  const { cert, key } = certificate;
+  return {
+    inTds: createSecureContext({ cert, key, maxVersion: 'TLSv1.2' }),
+    strict: createSecureContext({ cert, key }),
+  };
+}
+
 /** Secures an accepted socket whose client is about to send its handshake in PRELOGIN packets. */
-export function acceptTlsInTds(socket: Socket, certificate: { cert: string; key: string }): TLSSocket {
-  const secureContext = createSecureContext({ ...certificate, maxVersion: 'TLSv1.2' });
-  return new TlsSocket(new HandshakeFraming(socket), { isServer: true, secureContext });
+export function acceptTlsInTds(socket: Socket, { inTds }: ServerTls): TLSSocket {
+  return new TLSSocket(new HandshakeFraming(socket), { isServer: true, secureContext: inTds });
 }
 
 /** Secures a connected socket the client's way. */
@@ -23,12 +38,8 @@ export function connectTlsInTds(socket: Socket, options: ConnectionOptions): TLS
 }
 
 /** Accepts TDS 8 (`encrypt: 'strict'`): TLS comes first, TDS is inside. */
-export function acceptStrictTls(socket: Socket, certificate: { cert: string; key: string }): TLSSocket {
-  return new TlsSocket(socket, {
-    isServer: true,
-    secureContext: createSecureContext(certificate),
-    ALPNProtocols: ['tds/8.0'],
-  });
+export function acceptStrictTls(socket: Socket, { strict }: ServerTls): TLSSocket {
+  return new TLSSocket(socket, { isServer: true, secureContext: strict, ALPNProtocols: ['tds/8.0'] });
 }
 
 /** First byte of a TLS record that carries a handshake. */

@@ -1,17 +1,6 @@
-import { randomUUID } from 'node:crypto';
-import {
-  BIGINT,
-  DATETIME,
-  decimalText,
-  INT,
-  MAX,
-  momentOf,
-  nvarchar,
-  rescale,
-  type Scalar,
-  type SqlType,
-} from '../tds/data-type.js';
+import { INT, MAX, rescale, type Scalar, type SqlType } from '../tds/data-type.js';
 import { SqlServerError } from '../tds/server-error.js';
+import type { Bound, Scope } from './bound.js';
 import {
   asDecimal,
   commonType,
@@ -22,27 +11,12 @@ import {
   isBytes,
   isText,
   toDecimal,
-  toText,
 } from './conversion.js';
+import { callFunction, concatenate } from './functions.js';
 import type { Condition, Expression } from './syntax.js';
+import { undeclared } from './undeclared.js';
 
-/** An expression whose type is known; `get` computes its value of the moment. */
-export interface Bound {
-  type: SqlType;
-  get: () => Scalar;
-}
-
-/** What an expression can refer to. */
-export interface Scope {
-  variable(name: string): Bound | undefined;
-  column(name: string): Bound | undefined;
-  /** `@@SPID` and its like, by upper-case name. */
-  global(name: string): Bound | undefined;
-  /** What `DB_NAME()`, `SUSER_SNAME()` and their like say, by upper-case name. */
-  fact(name: string): string | null | undefined;
-  transactionDepth(): number;
-}
-
+/** Finds out the type of an expression and how to compute it. Throws SQL Server's error for what has no meaning. */
 export function bind(expression: Expression, scope: Scope): Bound {
   switch (expression.kind) {
     case 'literal': {
@@ -61,7 +35,8 @@ export function bind(expression: Expression, scope: Scope): Bound {
     }
     case 'column': {
       const column = scope.column(expression.name);
-      if (column === undefined) throw noSuchColumn(expression.name, expression.qualifier);
+      if (column === undefined)
+        throw new SqlServerError({ number: 207, message: `Invalid column name '${expression.name}'.` });
       return column;
     }
     case 'cast':
@@ -73,7 +48,7 @@ export function bind(expression: Expression, scope: Scope): Bound {
     case 'case':
       return bindCase(expression, scope);
     case 'call':
-      return call(
+      return callFunction(
         expression.name,
         expression.args.map((arg) => bind(arg, scope)),
         scope,
@@ -169,26 +144,6 @@ function both(left: Bound, right: Bound, combine: (a: Scalar, b: Scalar) => Scal
 function roomFor(left: Bound, right: Bound, limit: number): number {
   const [a, b] = [left.type.length ?? MAX, right.type.length ?? MAX];
   return a === MAX || b === MAX ? MAX : Math.min(limit, a + b);
-}
-
-function concatenate(parts: readonly Bound[], nullWins: boolean): Bound {
-  const national = parts.some((part) => part.type.name.startsWith('n'));
-  const lengths = parts.map((part) => (isText(part.type) ? (part.type.length ?? MAX) : 40));
-  const total = lengths.reduce((sum, length) => sum + length, 0);
-  const limit = national ? 4000 : 8000;
-  const length = total === MAX ? MAX : Math.min(limit, Math.max(1, total));
-  return {
-    type: { name: national ? 'nvarchar' : 'varchar', length },
-    get: () => {
-      const values = parts.map((part) => {
-        const value = part.get();
-        return value === null ? null : toText(value, part.type);
-      });
-      if (nullWins && values.includes(null)) return null;
-      const text = values.map((value) => value ?? '').join('');
-      return text.length > length ? text.slice(0, length) : text;
-    },
-  };
 }
 
 const INTEGERS = new Set(['bit', 'tinyint', 'smallint', 'int', 'bigint']);
@@ -329,233 +284,6 @@ function bindCase(expression: Extract<Expression, { kind: 'case' }>, scope: Scop
   };
 }
 
-function call(name: string, args: readonly Bound[], scope: Scope): Bound {
-  const fact = scope.fact(name);
-  if (fact !== undefined) return { type: nvarchar(128), get: () => fact };
-  const arg = (index: number): Bound => {
-    const found = args[index];
-    if (found === undefined) throw wrongArguments(name);
-    return found;
-  };
-  const text = (index: number): (() => string | null) => {
-    const { type, get } = arg(index);
-    return () => {
-      const value = get();
-      return value === null ? null : toText(value, type);
-    };
-  };
-  const count = (index: number): (() => number | null) => {
-    const { type, get } = arg(index);
-    return () => convert(get(), type, INT) as number | null;
-  };
-  const ofText = (type: SqlType, change: (value: string) => Scalar): Bound => {
-    const value = text(0);
-    return {
-      type,
-      get: () => {
-        const present = value();
-        return present === null ? null : change(present);
-      },
-    };
-  };
-  const textType = (): SqlType => (isText(arg(0).type) ? arg(0).type : { name: 'varchar', length: 8000 });
-  switch (name) {
-    case 'SYSUTCDATETIME':
-    case 'SYSDATETIME':
-      return { type: { name: 'datetime2', scale: 7 }, get: () => momentOf(new Date()) };
-    case 'SYSDATETIMEOFFSET':
-      return { type: { name: 'datetimeoffset', scale: 7 }, get: () => momentOf(new Date()) };
-    case 'GETDATE':
-    case 'GETUTCDATE':
-    case 'CURRENT_TIMESTAMP':
-      return { type: DATETIME, get: () => momentOf(new Date()) };
-    case 'NEWID':
-      return { type: { name: 'uniqueidentifier' }, get: () => randomUUID().toUpperCase() };
-    case 'XACT_STATE':
-      return { type: { name: 'smallint' }, get: () => (scope.transactionDepth() > 0 ? 1 : 0) };
-    case 'LEN':
-      return ofText(textType().length === MAX ? BIGINT : INT, (value) => {
-        const length = value.replace(/ +$/, '').length;
-        return textType().length === MAX ? BigInt(length) : length;
-      });
-    case 'DATALENGTH': {
-      const { type, get } = arg(0);
-      return {
-        type: INT,
-        get: () => {
-          const value = get();
-          if (value === null) return null;
-          if (typeof value === 'string' && isText(type)) return value.length * (type.name.startsWith('n') ? 2 : 1);
-          return Buffer.isBuffer(value) ? value.length : (STORAGE_BYTES[type.name] ?? 8);
-        },
-      };
-    }
-    case 'UPPER':
-      return ofText(textType(), (value) => value.toUpperCase());
-    case 'LOWER':
-      return ofText(textType(), (value) => value.toLowerCase());
-    case 'TRIM':
-      return ofText(textType(), (value) => value.replace(/^ +| +$/g, ''));
-    case 'REVERSE':
-      return ofText(textType(), (value) => [...value].reverse().join(''));
-    case 'LEFT': {
-      const length = count(1);
-      return ofText(textType(), (value) => value.slice(0, length() ?? 0));
-    }
-    case 'RIGHT': {
-      const length = count(1);
-      return ofText(textType(), (value) => value.slice(Math.max(0, value.length - (length() ?? 0))));
-    }
-    case 'SUBSTRING': {
-      const [from, length] = [count(1), count(2)];
-      return ofText(textType(), (value) => {
-        const start = (from() ?? 1) - 1;
-        return value.slice(Math.max(0, start), Math.max(0, start + (length() ?? 0)));
-      });
-    }
-    case 'REPLACE': {
-      const [what, by] = [text(1), text(2)];
-      return ofText(textType(), (value) => value.replaceAll(what() || '\0', by() ?? ''));
-    }
-    case 'REPLICATE': {
-      const times = count(1);
-      const type = textType();
-      // As in SQL Server the result is cut at 8000 bytes unless the input is a MAX type.
-      const limit = type.length === MAX ? MAX : type.name.startsWith('n') ? 4000 : 8000;
-      return ofText({ ...type, length: limit }, (value) => {
-        const n = Math.max(0, times() ?? 0);
-        if (value.length * n > 0x7fffffff) throw overflowingText();
-        const repeated = value.repeat(limit === MAX ? n : Math.min(n, Math.ceil(limit / Math.max(1, value.length))));
-        return repeated.length > limit ? repeated.slice(0, limit) : repeated;
-      });
-    }
-    case 'CONCAT':
-      if (args.length < 2) throw wrongArguments(name);
-      return concatenate(args, false);
-    case 'STR': {
-      const { type, get } = arg(0);
-      return {
-        type: { name: 'varchar', length: 30 },
-        get: () => {
-          const value = get();
-          return value === null ? null : decimalText(toDecimal(value, type, 0, INT), 0).padStart(10);
-        },
-      };
-    }
-    case 'ISNULL': {
-      const [first, second] = [arg(0), arg(1)];
-      const { type } = first;
-      return { type, get: () => first.get() ?? convert(second.get(), second.type, type) };
-    }
-    case 'COALESCE': {
-      if (args.length === 0) throw wrongArguments(name);
-      const type = args.map((each) => each.type).reduce(commonType);
-      return {
-        type,
-        get: () => {
-          for (const each of args) {
-            const value = each.get();
-            if (value !== null) return convert(value, each.type, type);
-          }
-          return null;
-        },
-      };
-    }
-    case 'NULLIF': {
-      const [first, second] = [arg(0), arg(1)];
-      const type = commonType(first.type, second.type);
-      return {
-        type: first.type,
-        get: () => {
-          const [a, b] = [first.get(), second.get()];
-          if (a === null || b === null) return a;
-          const equal = compare(convert(a, first.type, type), convert(b, second.type, type), type) === 0;
-          return equal ? null : a;
-        },
-      };
-    }
-    case 'ABS': {
-      const { type, get } = arg(0);
-      return {
-        type,
-        get: () => {
-          const value = get();
-          if (typeof value === 'number') return Math.abs(value);
-          return typeof value === 'bigint' && value < 0n ? -value : value;
-        },
-      };
-    }
-    case 'SERVERPROPERTY':
-    case 'CONNECTIONPROPERTY':
-    case 'SESSIONPROPERTY': {
-      const property = text(0);
-      return {
-        type: { name: 'nvarchar', length: 128 },
-        get: () => scope.fact(`${name}:${(property() ?? '').toUpperCase()}`) ?? null,
-      };
-    }
-    case 'ISNUMERIC':
-      return ofText(INT, (value) => (value.trim() !== '' && Number.isFinite(Number(value)) ? 1 : 0));
-    case 'IS_MEMBER':
-    case 'IS_SRVROLEMEMBER':
-      return { type: INT, get: () => 0 };
-    default:
-      throw new SqlServerError({
-        number: 195,
-        class: 15,
-        state: 10,
-        message: `'${name.toLowerCase()}' is not a recognized built-in function name.`,
-      });
-  }
-}
-
-const STORAGE_BYTES: Record<string, number> = {
-  bit: 1,
-  tinyint: 1,
-  smallint: 2,
-  int: 4,
-  real: 4,
-  date: 3,
-  uniqueidentifier: 16,
-};
-
-/** A variable or global as a bound expression. */
-export function constant(type: SqlType, value: Scalar): Bound {
-  return { type, get: () => value };
-}
-
-export function undeclared(name: string): SqlServerError {
-  return new SqlServerError({
-    number: 137,
-    class: 15,
-    state: 2,
-    message: `Must declare the scalar variable "${name}".`,
-  });
-}
-
-function noSuchColumn(name: string, qualifier: string | undefined): SqlServerError {
-  if (qualifier === undefined) return new SqlServerError({ number: 207, message: `Invalid column name '${name}'.` });
-  return new SqlServerError({
-    number: 4104,
-    message: `The multi-part identifier "${qualifier}.${name}" could not be bound.`,
-  });
-}
-
 function divideByZero(): SqlServerError {
   return new SqlServerError({ number: 8134, message: 'Divide by zero error encountered.' });
-}
-
-function wrongArguments(name: string): SqlServerError {
-  return new SqlServerError({
-    number: 174,
-    class: 15,
-    message: `The ${name.toLowerCase()} function does not have that number of arguments.`,
-  });
-}
-
-function overflowingText(): SqlServerError {
-  return new SqlServerError({
-    number: 7119,
-    message: 'Attempting to grow LOB beyond maximum allowed size of 2147483647 bytes.',
-  });
 }

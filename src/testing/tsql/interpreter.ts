@@ -1,11 +1,14 @@
-import { BIGINT, dateOf, INT, type Moment, nvarchar, type Scalar, type SqlType } from '../tds/data-type.js';
+import { BIGINT, dateOf, INT, type Moment, type Scalar } from '../tds/data-type.js';
 import type { Column } from '../tds/response.js';
 import { SqlServerError } from '../tds/server-error.js';
+import type { Bound, Scope } from './bound.js';
 import { convert, toText } from './conversion.js';
-import { type Bound, bind, bindCondition, constant, type Scope } from './expressions.js';
+import { bind, bindCondition } from './expressions.js';
+import { exists, FACTS, GLOBALS, property, type ServerFacts } from './facts.js';
 import { parseBatch } from './parser.js';
 import type { Session, TransactionEvent, Variables } from './session.js';
 import type { Expression, SelectStatement, Statement } from './syntax.js';
+import { undeclared } from './undeclared.js';
 
 /** Where the results of running statements go. */
 export interface Output {
@@ -17,19 +20,11 @@ export interface Output {
   message(error: SqlServerError): void;
   transaction(event: TransactionEvent): void;
   databaseChanged(from: string, to: string): void;
-  /** Resolves when the client has taken what was written; undefined if it has. */
-  drained(): Promise<void> | undefined;
+  /** Lets other work happen, and waits until the client has taken what was written. */
+  turn(): Promise<void>;
   readonly cancelled: boolean;
   /** Resolves after `ms`, or at once when the client cancels. */
   delay(ms: number): Promise<void>;
-}
-
-export interface ServerFacts {
-  serverName: string;
-  version: string;
-  versionNumber: string;
-  /** Null where any database exists. */
-  databases: readonly string[] | null;
 }
 
 export interface Batch {
@@ -40,7 +35,7 @@ export interface Batch {
 }
 
 /** Rows between two looks at the client: has it cancelled, does it keep up? */
-const ROWS_PER_TURN = 1000;
+export const ROWS_PER_TURN = 1000;
 
 const parsed = new Map<string, Statement[]>();
 const PARSED_LIMIT = 500;
@@ -212,7 +207,7 @@ async function select(statement: SelectStatement, batch: Batch): Promise<void> {
     write(row);
     rows += 1;
     if (rows % ROWS_PER_TURN === 0) {
-      await output.drained();
+      await output.turn();
       if (output.cancelled) break;
     }
   }
@@ -259,7 +254,7 @@ function series(statement: SelectStatement, batch: Batch): { column: Bound; rows
 
 function assign(name: string, value: Bound, { variables }: Batch): void {
   const variable = variables.get(name.toLowerCase());
-  if (variable === undefined) throw undeclaredVariable(name);
+  if (variable === undefined) throw undeclared(name);
   variable.value = convert(value.get(), value.type, variable.type);
 }
 
@@ -280,11 +275,6 @@ function use(database: string, { session, output, facts }: Batch): void {
   session.database = database;
   output.databaseChanged(from, database);
   output.statementDone();
-}
-
-/** True if there is a database of that name. */
-export function exists(database: string, facts: ServerFacts): boolean {
-  return facts.databases === null || facts.databases.some((name) => name.toLowerCase() === database.toLowerCase());
 }
 
 function delayMs({ type, get }: Bound): number {
@@ -352,77 +342,11 @@ function scopeOf({ session, variables, facts }: Batch, column?: Bound): Scope {
       return variable === undefined ? undefined : { type: variable.type, get: () => variable.value };
     },
     column: (name) => (name.toLowerCase() === 'value' ? column : undefined),
-    global: (name) => globalVariable(name, session, facts),
-    fact: (name) => fact(name, session, facts),
+    global: (name) => GLOBALS[name]?.(session, facts),
+    fact: (name) => FACTS[name]?.(session, facts),
+    property: (name) => property(name, facts),
     transactionDepth: () => session.transactionDepth,
   };
-}
-
-function globalVariable(name: string, session: Session, facts: ServerFacts): Bound | undefined {
-  const smallint: SqlType = { name: 'smallint' };
-  switch (name) {
-    case '@@SPID':
-      return constant(smallint, session.spid);
-    case '@@VERSION':
-      return constant(nvarchar(300), facts.version);
-    case '@@TRANCOUNT':
-      return { type: INT, get: () => session.transactionDepth };
-    case '@@ROWCOUNT':
-      return { type: INT, get: () => session.rowCount };
-    case '@@ERROR':
-      return { type: INT, get: () => session.lastError };
-    case '@@SERVERNAME':
-      return constant(nvarchar(128), facts.serverName);
-    case '@@LANGUAGE':
-      return constant(nvarchar(128), 'us_english');
-    case '@@IDENTITY':
-      return constant({ name: 'numeric', precision: 38, scale: 0 }, null);
-    case '@@LOCK_TIMEOUT':
-      return constant(INT, -1);
-    case '@@DATEFIRST':
-      return constant({ name: 'tinyint' }, 7);
-    case '@@MAX_PRECISION':
-      return constant({ name: 'tinyint' }, 38);
-    default:
-      return undefined;
-  }
-}
-
-function fact(name: string, session: Session, facts: ServerFacts): string | null | undefined {
-  switch (name) {
-    case 'DB_NAME':
-      return session.database;
-    case 'SUSER_SNAME':
-    case 'SUSER_NAME':
-    case 'ORIGINAL_LOGIN':
-    case 'SYSTEM_USER':
-    case 'CURRENT_USER':
-    case 'USER_NAME':
-    case 'SESSION_USER':
-      return session.principal;
-    case 'SCHEMA_NAME':
-      return 'dbo';
-    case 'APP_NAME':
-    case 'PROGRAM_NAME':
-      return session.appName;
-    case 'HOST_NAME':
-      return session.hostName;
-    case 'SERVERPROPERTY:PRODUCTVERSION':
-      return facts.versionNumber;
-    case 'SERVERPROPERTY:PRODUCTLEVEL':
-      return 'RTM';
-    case 'SERVERPROPERTY:EDITION':
-      return 'Developer Edition (64-bit)';
-    case 'SERVERPROPERTY:ENGINEEDITION':
-      return '3';
-    case 'SERVERPROPERTY:COLLATION':
-      return 'SQL_Latin1_General_CP1_CI_AS';
-    case 'SERVERPROPERTY:SERVERNAME':
-    case 'SERVERPROPERTY:MACHINENAME':
-      return facts.serverName;
-    default:
-      return undefined;
-  }
 }
 
 function declaredTwice(name: string): SqlServerError {
@@ -432,8 +356,4 @@ function declaredTwice(name: string): SqlServerError {
     state: 2,
     message: `The variable name '${name}' has already been declared. Variable names must be unique within a query batch or stored procedure.`,
   });
-}
-
-function undeclaredVariable(name: string): SqlServerError {
-  return new SqlServerError({ number: 137, class: 15, message: `Must declare the scalar variable "${name}".` });
 }

@@ -1,7 +1,10 @@
 import { FLOAT, INT, MAX, parseDecimal, type SqlType, typeNamed } from '../tds/data-type.js';
 import { SqlServerError } from '../tds/server-error.js';
+import { GLOBALS } from './facts.js';
+import { isFunction } from './functions.js';
 import { type Token, tokenize } from './lexer.js';
 import type { Condition, Expression, SelectItem, SelectStatement, Series, Statement } from './syntax.js';
+import { undeclared } from './undeclared.js';
 
 /**
  * Parses a batch. Throws what SQL Server would say of a batch it cannot run: 102 (syntax), 208 (no such table), 2812 (no
@@ -339,8 +342,11 @@ class Parser {
         return stringLiteral(token.text, token.national === true);
       case 'variable':
         return { kind: 'variable', name: token.text };
-      case 'global':
-        return { kind: 'global', name: token.text.toUpperCase() };
+      case 'global': {
+        const name = token.text.toUpperCase();
+        if (!Object.hasOwn(GLOBALS, name)) throw undeclared(token.text, token.line);
+        return { kind: 'global', name };
+      }
       case 'symbol':
         if (token.text === '(') return this.#closing(this.#expression());
         throw this.#syntaxError(token);
@@ -367,9 +373,16 @@ class Parser {
     if (this.#accept('.')) {
       const member = this.#next();
       if (this.#accept('(')) throw noSuchFunction(`${this.#asWritten(token)}.${this.#asWritten(member)}`, token.line);
-      return { kind: 'column', name: this.#asWritten(member), qualifier: this.#asWritten(token) };
+      return this.#column(member, this.#asWritten(token));
     }
-    return { kind: 'column', name: this.#asWritten(token) };
+    return this.#column(token);
+  }
+
+  /** `value` of GENERATE_SERIES; there is no other column. */
+  #column(token: Token, qualifier?: string): Expression {
+    const name = this.#asWritten(token);
+    if (name.toLowerCase() !== 'value') throw noSuchColumn(name, qualifier, token.line);
+    return { kind: 'column', name };
   }
 
   #call(name: string): Expression {
@@ -389,6 +402,7 @@ class Parser {
       this.#expectSymbol(')');
       return { kind: 'cast', operand, type, orNull: name === 'TRY_CONVERT' };
     }
+    if (!isFunction(name)) throw notAFunction(name, this.#peek().line);
     const args: Expression[] = [];
     if (this.#accept(')')) return { kind: 'call', name, args };
     do args.push(this.#expression());
@@ -574,6 +588,11 @@ function noSuchProcedure(name: string, lineNumber: number): SqlServerError {
   });
 }
 
+function notAFunction(name: string, lineNumber: number): SqlServerError {
+  const message = `'${name.toLowerCase()}' is not a recognized built-in function name.`;
+  return new SqlServerError({ number: 195, class: 15, state: 10, message, lineNumber });
+}
+
 function noSuchFunction(name: string, lineNumber: number): SqlServerError {
   return new SqlServerError({
     number: 4121,
@@ -581,4 +600,12 @@ function noSuchFunction(name: string, lineNumber: number): SqlServerError {
     message: `Cannot find either column "${name.split('.')[0]}" or the user-defined function or aggregate "${name}", or the name is ambiguous.`,
     lineNumber,
   });
+}
+
+function noSuchColumn(name: string, qualifier: string | undefined, lineNumber: number): SqlServerError {
+  if (qualifier === undefined) {
+    return new SqlServerError({ number: 207, message: `Invalid column name '${name}'.`, lineNumber });
+  }
+  const message = `The multi-part identifier "${qualifier}.${name}" could not be bound.`;
+  return new SqlServerError({ number: 4104, message, lineNumber });
 }

@@ -2,7 +2,7 @@ import { MAX, nvarchar, type Scalar, type SqlType, typeNamed } from '../tds/data
 import type { Column } from '../tds/response.js';
 import { SqlServerError } from '../tds/server-error.js';
 import { fromJs, toJs, typeOfJs } from './conversion.js';
-import type { Batch } from './interpreter.js';
+import { type Batch, ROWS_PER_TURN } from './interpreter.js';
 import type { SqlSession, Variables } from './session.js';
 
 /**
@@ -93,7 +93,7 @@ async function writeAnswer(answer: QueryAnswer, { output, session }: Batch): Pro
     }
     write(columns.map((column, i) => fromJs(cell(row, column.name, i), column.type)));
     count += 1;
-    if (count % 1000 === 0) await output.drained();
+    if (count % ROWS_PER_TURN === 0) await output.turn();
     if (output.cancelled) break;
   }
   if (write === undefined) output.resultSet(columns);

@@ -6,7 +6,7 @@ export type Expression =
   | { kind: 'literal'; type: SqlType; value: null | number | bigint | string | Buffer }
   | { kind: 'variable'; name: string }
   | { kind: 'global'; name: string }
-  | { kind: 'column'; name: string; qualifier?: string | undefined }
+  | { kind: 'column'; name: string }
   | { kind: 'call'; name: string; args: Expression[] }
   | { kind: 'cast'; operand: Expression; type: SqlType; orNull: boolean }
   | { kind: 'negate'; operand: Expression }

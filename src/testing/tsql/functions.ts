@@ -1,0 +1,261 @@
+import { randomUUID } from 'node:crypto';
+import {
+  BIGINT,
+  DATETIME,
+  decimalText,
+  INT,
+  MAX,
+  momentOf,
+  nvarchar,
+  type Scalar,
+  type SqlType,
+} from '../tds/data-type.js';
+import { SqlServerError } from '../tds/server-error.js';
+import type { Bound, Scope } from './bound.js';
+import { commonType, compare, convert, isText, toDecimal, toText } from './conversion.js';
+import { FACTS } from './facts.js';
+
+/** The built-in functions. */
+
+/** True if there is a function of that upper-case name. */
+export function isFunction(name: string): boolean {
+  return Object.hasOwn(FUNCTIONS, name) || Object.hasOwn(FACTS, name);
+}
+
+/** A call as a bound expression. The name has to be one that {@link isFunction} knows. */
+export function callFunction(name: string, args: readonly Bound[], scope: Scope): Bound {
+  const fact = scope.fact(name);
+  if (fact !== undefined) return { type: nvarchar(128), get: () => fact };
+  const build = FUNCTIONS[name] as (call: Call) => Bound;
+  return build(new Call(name, args, scope));
+}
+
+/** The arguments of a call, in the forms functions want them. */
+class Call {
+  readonly args: readonly Bound[];
+  readonly scope: Scope;
+  readonly #name: string;
+
+  constructor(name: string, args: readonly Bound[], scope: Scope) {
+    this.#name = name;
+    this.args = args;
+    this.scope = scope;
+  }
+
+  arg(index: number): Bound {
+    const arg = this.args[index];
+    if (arg === undefined) throw this.wrongCount();
+    return arg;
+  }
+
+  text(index: number): () => string | null {
+    const { type, get } = this.arg(index);
+    return () => {
+      const value = get();
+      return value === null ? null : toText(value, type);
+    };
+  }
+
+  count(index: number): () => number {
+    const { type, get } = this.arg(index);
+    return () => Number(convert(get(), type, INT) ?? 0);
+  }
+
+  /** Type of the first argument as text. */
+  get textType(): SqlType {
+    const { type } = this.arg(0);
+    return isText(type) ? type : { name: 'varchar', length: 8000 };
+  }
+
+  /** A function of the first argument's text; null stays null. */
+  ofText(type: SqlType, change: (value: string) => Scalar): Bound {
+    const value = this.text(0);
+    return {
+      type,
+      get: () => {
+        const present = value();
+        return present === null ? null : change(present);
+      },
+    };
+  }
+
+  wrongCount(): SqlServerError {
+    const name = this.#name.toLowerCase();
+    return new SqlServerError({
+      number: 174,
+      class: 15,
+      message: `The ${name} function does not take ${this.args.length} argument(s).`,
+    });
+  }
+}
+
+function now(type: SqlType): () => Bound {
+  return () => ({ type, get: () => momentOf(new Date()) });
+}
+
+const FUNCTIONS: Readonly<Record<string, (call: Call) => Bound>> = {
+  SYSUTCDATETIME: now({ name: 'datetime2', scale: 7 }),
+  SYSDATETIME: now({ name: 'datetime2', scale: 7 }),
+  SYSDATETIMEOFFSET: now({ name: 'datetimeoffset', scale: 7 }),
+  GETDATE: now(DATETIME),
+  GETUTCDATE: now(DATETIME),
+  CURRENT_TIMESTAMP: now(DATETIME),
+  NEWID: () => ({ type: { name: 'uniqueidentifier' }, get: () => randomUUID().toUpperCase() }),
+  XACT_STATE: ({ scope }) => ({ type: { name: 'smallint' }, get: () => (scope.transactionDepth() > 0 ? 1 : 0) }),
+  SERVERPROPERTY: (call) => call.ofText(nvarchar(128), (name) => call.scope.property(name)),
+
+  LEN: (call) => {
+    const long = call.textType.length === MAX;
+    return call.ofText(long ? BIGINT : INT, (value) => {
+      const { length } = value.replace(/ +$/, '');
+      return long ? BigInt(length) : length;
+    });
+  },
+  DATALENGTH: (call) => {
+    const { type, get } = call.arg(0);
+    return { type: INT, get: () => storageBytes(get(), type) };
+  },
+  UPPER: (call) => call.ofText(call.textType, (value) => value.toUpperCase()),
+  LOWER: (call) => call.ofText(call.textType, (value) => value.toLowerCase()),
+  TRIM: (call) => call.ofText(call.textType, (value) => value.replace(/^ +| +$/g, '')),
+  REVERSE: (call) => call.ofText(call.textType, (value) => [...value].reverse().join('')),
+  LEFT: (call) => {
+    const length = call.count(1);
+    return call.ofText(call.textType, (value) => value.slice(0, length()));
+  },
+  RIGHT: (call) => {
+    const length = call.count(1);
+    return call.ofText(call.textType, (value) => value.slice(Math.max(0, value.length - length())));
+  },
+  SUBSTRING: (call) => {
+    const [from, length] = [call.count(1), call.count(2)];
+    return call.ofText(call.textType, (value) => {
+      const start = from() - 1;
+      return value.slice(Math.max(0, start), Math.max(0, start + length()));
+    });
+  },
+  REPLACE: (call) => {
+    const [what, by] = [call.text(1), call.text(2)];
+    return call.ofText(call.textType, (value) => {
+      const searched = what();
+      return searched === null || searched === '' ? value : value.replaceAll(searched, () => by() ?? '');
+    });
+  },
+  REPLICATE: (call) => {
+    const times = call.count(1);
+    // As in SQL Server the result ends at 8000 bytes unless the input is of a MAX type.
+    const { textType } = call;
+    const limit = textType.length === MAX ? MAX : textType.name.startsWith('n') ? 4000 : 8000;
+    return call.ofText({ ...textType, length: limit }, (value) => replicate(value, times(), limit));
+  },
+  CONCAT: (call) => {
+    if (call.args.length < 2) throw call.wrongCount();
+    return concatenate(call.args, false);
+  },
+  STR: (call) => {
+    const { type, get } = call.arg(0);
+    return {
+      type: { name: 'varchar', length: 30 },
+      get: () => {
+        const value = get();
+        return value === null ? null : decimalText(toDecimal(value, type, 0, INT), 0).padStart(10);
+      },
+    };
+  },
+  ISNULL: (call) => {
+    const [first, second] = [call.arg(0), call.arg(1)];
+    return { type: first.type, get: () => first.get() ?? convert(second.get(), second.type, first.type) };
+  },
+  COALESCE: (call) => {
+    const type = [call.arg(0), ...call.args.slice(1)].map((arg) => arg.type).reduce(commonType);
+    return {
+      type,
+      get: () => {
+        for (const arg of call.args) {
+          const value = arg.get();
+          if (value !== null) return convert(value, arg.type, type);
+        }
+        return null;
+      },
+    };
+  },
+  NULLIF: (call) => {
+    const [first, second] = [call.arg(0), call.arg(1)];
+    const type = commonType(first.type, second.type);
+    return {
+      type: first.type,
+      get: () => {
+        const [a, b] = [first.get(), second.get()];
+        if (a === null || b === null) return a;
+        return compare(convert(a, first.type, type), convert(b, second.type, type), type) === 0 ? null : a;
+      },
+    };
+  },
+  ABS: (call) => {
+    const { type, get } = call.arg(0);
+    return {
+      type,
+      get: () => {
+        const value = get();
+        if (typeof value === 'number') return Math.abs(value);
+        return typeof value === 'bigint' && value < 0n ? -value : value;
+      },
+    };
+  },
+};
+
+/** Joins texts; `nullWins` as `+` has it, without it as CONCAT does. */
+export function concatenate(parts: readonly Bound[], nullWins: boolean): Bound {
+  const national = parts.some((part) => part.type.name.startsWith('n'));
+  const lengths = parts.map((part) => (isText(part.type) ? (part.type.length ?? MAX) : 40));
+  const total = lengths.reduce((sum, length) => sum + length, 0);
+  const length = total === MAX ? MAX : Math.min(national ? 4000 : 8000, Math.max(1, total));
+  const texts = parts.map(({ type, get }) => () => {
+    const value = get();
+    return value === null ? null : toText(value, type);
+  });
+  return {
+    type: { name: national ? 'nvarchar' : 'varchar', length },
+    get: () => {
+      let joined = '';
+      for (const text of texts) {
+        const value = text();
+        if (value === null && nullWins) return null;
+        joined += value ?? '';
+      }
+      return joined.length > length ? joined.slice(0, length) : joined;
+    },
+  };
+}
+
+function replicate(value: string, times: number, limit: number): string {
+  const count = Math.max(0, times);
+  if (limit !== MAX) return value.repeat(Math.min(count, Math.ceil(limit / Math.max(1, value.length)))).slice(0, limit);
+  if (value.length * count > LARGEST_TEXT) {
+    throw new SqlServerError({
+      number: 7119,
+      message: 'Attempting to grow LOB beyond maximum allowed size of 2147483647 bytes.',
+    });
+  }
+  return value.repeat(count);
+}
+
+/** Characters that a JavaScript string can have. */
+const LARGEST_TEXT = 0x1fff_ffe8;
+
+function storageBytes(value: Scalar, type: SqlType): number | null {
+  if (value === null) return null;
+  if (Buffer.isBuffer(value)) return value.length;
+  if (typeof value === 'string' && isText(type)) return value.length * (type.name.startsWith('n') ? 2 : 1);
+  return STORAGE_BYTES[type.name] ?? 8;
+}
+
+const STORAGE_BYTES: Readonly<Record<string, number>> = {
+  bit: 1,
+  tinyint: 1,
+  smallint: 2,
+  int: 4,
+  real: 4,
+  date: 3,
+  uniqueidentifier: 16,
+};
