@@ -46,4 +46,9 @@ export interface Principal {
 export interface Credential extends TokenCredential {
   /** Who this is. A getter: each read gives a fresh plain object with the expiry of the latest token. */
   readonly principal: Principal;
+  /** Longest one request may take, ms, where the usual 10 s are too short: a person signs in, a command line tool starts. */
+  readonly requestTimeoutMs?: number;
 }
+
+/** A secret, or a function that gives the current one: called for each token request, so that a rotated one is used. */
+export type Secret = string | (() => string | Promise<string>);

@@ -12,9 +12,18 @@ import type { TokenCredential } from './credential.js';
 const keys = new WeakMap<object, string>();
 let anonymous = 0;
 
-/** Registers the identity of a credential made of closures. `parts` may hold secrets; only their hash is kept. */
+/**
+ * Registers the identity of a credential made of closures. `parts` may hold secrets; only their hash is kept. A function
+ * or an object among them stands for itself: two that look alike are two identities.
+ */
 export function registerIdentity(credential: TokenCredential, method: string, parts: readonly unknown[]): void {
-  keys.set(anchor(credential), `${method}:${fingerprint(JSON.stringify(parts))}`);
+  const written = parts.map((part) => (isReference(part) ? { reference: numberOf(part) } : (part ?? null)));
+  keys.set(anchor(credential), `${method}:${fingerprint(JSON.stringify(written))}`);
+}
+
+/** Makes a credential stand for another one: both have one token cache. */
+export function shareIdentity(credential: TokenCredential, other: TokenCredential): void {
+  keys.set(anchor(credential), identityOf(other));
 }
 
 /** The key of a credential's identity; stable for the life of the object. */
@@ -32,6 +41,23 @@ export function identityOf(credential: TokenCredential): string {
 /** Short hash by which a secret or token may be named in logs, events and keys. 96 bits of SHA-256. */
 export function fingerprint(secret: string): string {
   return createHash('sha256').update(secret).digest('base64url').slice(0, 16);
+}
+
+const numbers = new WeakMap<object, number>();
+let numbered = 0;
+
+function isReference(part: unknown): part is object {
+  return typeof part === 'function' || (typeof part === 'object' && part !== null);
+}
+
+function numberOf(part: object): number {
+  let number = numbers.get(part);
+  if (number === undefined) {
+    numbered += 1;
+    number = numbered;
+    numbers.set(part, number);
+  }
+  return number;
 }
 
 function anchor(credential: TokenCredential): object {

@@ -80,7 +80,7 @@ const HINTS = new Map<number, string>([
 export function providerError(
   answer: ProviderAnswer,
   who: string,
-  options: { person?: boolean; secrets?: readonly (string | undefined)[] } = {},
+  options: { person?: boolean | undefined; secrets?: readonly (string | undefined)[] | undefined } = {},
 ): CredentialError {
   const said = firstSentences(answer.description) || answer.error || 'no reason given';
   const details = {
@@ -147,11 +147,11 @@ export function asCredentialFailure(thrown: unknown): TokenPoolError {
     return providerError(
       {
         status,
-        error: errorResponse?.error,
+        error: errorResponse?.error ?? foreign.errorCode,
         description: errorResponse?.errorDescription ?? foreign.message,
-        aadsts: errorResponse?.errorCodes?.[0] ?? aadstsOf(foreign.message),
+        aadsts: errorResponse?.errorCodes?.[0] ?? foreign.aadsts ?? aadstsOf(foreign.message),
         correlationId: errorResponse?.correlationId ?? foreign.correlationId,
-        retryAfterMs: retryAfterMs(foreign.response?.headers?.get?.('retry-after')),
+        retryAfterMs: foreign.retryAfterMs ?? retryAfterMs(foreign.response?.headers?.get?.('retry-after')),
         cause,
       },
       "caller's own credential",
@@ -165,6 +165,9 @@ interface ForeignError {
   message?: string;
   status?: number;
   statusCode?: number;
+  errorCode?: string;
+  aadsts?: number;
+  retryAfterMs?: number;
   correlationId?: string;
   errorResponse?: { error?: string; errorDescription?: string; errorCodes?: number[]; correlationId?: string };
   response?: { headers?: { get?: (name: string) => string | undefined | null } };

@@ -1,0 +1,75 @@
+import { describe, expect, it } from 'vitest';
+import { ConfigurationError, createCredential, sharedTokenCache, type TokenCredential } from '../../src/index.js';
+import { printed } from './printed.js';
+
+const tenantId = '72f988bf-86f1-41af-91ab-2d7cd011db47';
+const clientId = '11111111-2222-4333-8444-555555555555';
+const clientSecret = 'a-secret-nobody-sees';
+
+function refusal(make: () => unknown): ConfigurationError {
+  try {
+    make();
+  } catch (error) {
+    expect(error).toBeInstanceOf(ConfigurationError);
+    expect(printed(error)).not.toContain(clientSecret);
+    return error as ConfigurationError;
+  }
+  throw new Error('nothing was refused');
+}
+
+describe('wrong input names the key and the mend', () => {
+  it.each<[string, unknown, RegExp]>([
+    ['missing tenant', { clientId, clientSecret }, /'tenantId' is missing.*Directory/],
+    ['missing client', { tenantId, clientSecret }, /'clientId' is missing.*Application/],
+    ['empty secret', { tenantId, clientId, clientSecret: '' }, /'clientSecret' is missing/],
+    ['secret of a wrong type', { tenantId, clientId, clientSecret: 42 }, /'clientSecret' must be a string/],
+    ['unknown key', { tenantId, clientID: clientId, clientSecret }, /'clientID'.*clientId/],
+    ['unknown method', { method: 'magic' }, /'magic'.*service-principal-secret/],
+    ['prototype method', { method: 'constructor' }, /no credential method/],
+    ['nothing that tells', { tenantId }, /'method'/],
+    ['two ways at once', { tenantId, clientId, clientSecret, token: 'x' }, /only one of 'clientSecret' and 'token'/],
+    ['tenant with a slash', { tenantId: 'a/b', clientId, clientSecret }, /'tenantId' must be/],
+    ['http authority elsewhere', { tenantId, clientId, clientSecret, authority: 'http://login.example' }, /https/],
+    ['no URL', { tenantId, clientId, clientSecret, authority: '::' }, /'authority' must be a URL/],
+    [
+      'two tenants',
+      { tenantId, clientId, clientSecret, authority: 'https://login.microsoftonline.com/other' },
+      /differ/,
+    ],
+    ['null', null, /options object/],
+    ['a number', 5, /options object/],
+    ['a string', 'hello', /string/],
+    ['no getToken', { credential: {} }, /getToken/],
+  ])('%s', (_, input, message) => {
+    const error = refusal(() => createCredential(input as never));
+    expect(`${error.message} ${error.hint ?? ''}`).toMatch(message);
+  });
+});
+
+it('the same options are the same identity, another secret is another', () => {
+  const make = (secret: string) => sharedTokenCache(createCredential({ tenantId, clientId, clientSecret: secret }));
+  expect(make('one-secret')).toBe(make('one-secret'));
+  expect(make('one-secret')).not.toBe(make('two-secret'));
+});
+
+it('survives being cloned with its config', () => {
+  const credential = createCredential({ tenantId, clientId, clientSecret });
+  expect(sharedTokenCache({ ...credential })).toBe(sharedTokenCache(credential));
+});
+
+it("takes anybody's TokenCredential, bare or as `credential`, as one identity", async () => {
+  const own: TokenCredential = {
+    async getToken() {
+      return { token: 'opaque', expiresOnTimestamp: Date.now() + 3_600_000 };
+    },
+  };
+  const tokens = sharedTokenCache(createCredential(own));
+  expect(tokens).toBe(sharedTokenCache(createCredential({ credential: own })));
+  expect(tokens).toBe(sharedTokenCache(own));
+  expect((await tokens.getToken()).token).toBe('opaque');
+});
+
+it('the tenant may stand in the authority', () => {
+  const authority = `https://login.microsoftonline.us/${tenantId}/`;
+  expect(createCredential({ clientId, clientSecret, authority }).principal.tenantId).toBe(tenantId);
+});
