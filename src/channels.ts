@@ -35,14 +35,15 @@ export interface ChannelPayloads {
   'connection:evicted': { pool: string; connection: number; reason: EvictionReason; ageMs: number };
   /** A login attempt failed. */
   'connection:login-failed': { pool: string; error: Error; kind: string; durationMs: number };
-  /** A caller got a connection after waiting. */
-  'checkout:waited': { pool: string; waitedMs: number };
+  /** A caller got a connection. */
+  checkout: { pool: string; connection: number; waitedMs: number };
   /** A caller gave up waiting. */
   'checkout:timed-out': { pool: string; waitedMs: number; error: Error };
 }
 
 /** Why a physical connection was closed. */
 export type EvictionReason =
+  | 'renewed'
   | 'token-expiry'
   | 'token-invalidated'
   | 'max-age'

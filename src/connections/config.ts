@@ -47,8 +47,20 @@ export interface TokenPoolConfig {
   beforeConnect?: ((connection: Connection) => void) | undefined;
   /** The tedious module to use; default is the one this package finds. */
   tedious?: TediousModule | undefined;
-  /** Keys of mssql's that mean nothing to a pool (`stream`, `parseJSON`, `arrayRowMode`, ...) are let through. */
-  [key: string]: unknown;
+  /** What mssql's `parseConnectionString` makes of `Authentication=`; same as `authentication.type`. */
+  authentication_type?: string | undefined;
+  clientId?: string | undefined;
+  clientSecret?: string | undefined;
+  tenantId?: string | undefined;
+  token?: string | undefined;
+  msiEndpoint?: string | undefined;
+  msiSecret?: string | undefined;
+  /** Read by mssql, not by the pool. */
+  stream?: boolean | undefined;
+  /** Read by mssql, not by the pool. */
+  parseJSON?: boolean | undefined;
+  /** Read by mssql, not by the pool. */
+  arrayRowMode?: boolean | undefined;
 }
 
 /** `tedious`'s own form, or any form of a credential. */

@@ -107,7 +107,7 @@ function setUser(config: Draft, value: string): void {
 
 function key(name: keyof TokenPoolConfig & string, convert: Convert): Setter {
   return (config, value, from) => {
-    config[name] = convert(value, from);
+    Object.assign(config, { [name]: convert(value, from) });
   };
 }
 

@@ -2,6 +2,7 @@ import type { Connection, ConnectionConfiguration } from 'tedious';
 import { publish } from '../channels.js';
 import type { HeldToken } from '../tokens/held-token.js';
 import { DialFailedError, dial, type TediousModule } from './dial.js';
+import { freshTokenMayHelp, isJustIssued } from './login-failure.js';
 import { OutageGate } from './outage-gate.js';
 import type { Session } from './session.js';
 import type { TokenSource } from './token-login.js';
@@ -61,7 +62,7 @@ export class Dialer {
         if (!(error instanceof DialFailedError)) throw error;
         const { kind } = error.failure;
         if (kind === 'transient' && performance.now() + this.#gate.pauseMs < deadline) continue;
-        if (freshTokenTried || !(await this.#freshTokenMayHelp(error, deadline))) throw error.failure.error;
+        if (freshTokenTried || !(await this.#getFreshToken(error, deadline))) throw error.failure.error;
         freshTokenTried = true;
       }
     }
@@ -100,16 +101,11 @@ export class Dialer {
   }
 
   /** Throws a refused token away and gets another; false where that cannot change the server's answer. */
-  async #freshTokenMayHelp({ failure, token }: DialFailedError, deadline: number): Promise<boolean> {
+  async #getFreshToken({ failure, token }: DialFailedError, deadline: number): Promise<boolean> {
     const { source, onTokenRefused, signal } = this.#options;
     if (source === undefined || token === undefined) return false;
-    if (failure.kind === 'ambiguous') {
-      const justIssued = Date.now() - token.obtainedAt < token.expiresOn - token.loginBefore;
-      if (justIssued) this.#refusedWhenFresh = token.id;
-      if (justIssued || token.id === this.#refusedWhenFresh) return false;
-    } else if (failure.kind !== 'stale') {
-      return false;
-    }
+    if (failure.kind === 'ambiguous' && isJustIssued(token)) this.#refusedWhenFresh = token.id;
+    if (!freshTokenMayHelp(failure.kind, token) || token.id === this.#refusedWhenFresh) return false;
     source.tokens.invalidate(token);
     onTokenRefused(token);
     try {

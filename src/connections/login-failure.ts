@@ -96,6 +96,19 @@ export function saysTokenExpired(message: ServerMessage): boolean {
   return message.state === STATE_TOKEN_EXPIRED || /token is expired/i.test(message.message);
 }
 
+/**
+ * Whether a fresh token may change the server's answer. An ambiguous refusal of a token that has just been issued is about
+ * its principal, not about the token.
+ */
+export function freshTokenMayHelp(kind: LoginFailureKind, token: HeldToken): boolean {
+  return kind === 'stale' || (kind === 'ambiguous' && !isJustIssued(token));
+}
+
+/** Younger than its own login margin. */
+export function isJustIssued(token: HeldToken): boolean {
+  return Date.now() - token.obtainedAt < token.expiresOn - token.loginBefore;
+}
+
 function fromCredential(failure: Error): LoginFailure {
   if (failure instanceof EncryptionRequiredError) return { kind: 'refused', error: failure };
   const error =
