@@ -50,6 +50,7 @@ export type EvictionReason =
   | 'idle'
   | 'broken'
   | 'destroyed-by-caller'
+  | 'unneeded'
   | 'pool-closed';
 
 export type ChannelName = keyof ChannelPayloads;

@@ -174,8 +174,20 @@ function fromSocket({ error, token, server }: FailedLogin): LoginFailure {
     code === 'ETIMEOUT'
       ? 'The server did not answer within connectTimeout: check address, port, firewall, and that the server is running.'
       : 'Check the server name and port, and that the server is running.';
-  const text = error.message || `No connection to ${server}.`;
+  const root = rootCause(error);
+  const text = [error.message || `No connection to ${server}.`, ...(root === error ? [] : [root.message])].join(': ');
   return { kind: 'unreachable', error: new ServerUnavailableError(text, { cause: error, hint }) };
+}
+
+/** tedious says "Could not connect (sequence)" and keeps what happened to each address underneath. */
+function rootCause(error: Error): Error {
+  let root = error;
+  for (let depth = 0; depth < 5; depth += 1) {
+    const next = root instanceof AggregateError ? root.errors.at(-1) : root.cause;
+    if (!(next instanceof Error)) break;
+    root = next;
+  }
+  return root;
 }
 
 function refused(login: FailedLogin, message: ServerMessage, hint: string | undefined): LoginFailure {

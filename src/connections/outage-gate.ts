@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { DialFailedError } from './dial.js';
 
 /** Longest pause between two probes of a server that cannot be reached, ms. */
@@ -14,8 +13,6 @@ const TRANSIENT_MAX_MS = 60_000;
 export class OutageGate {
   readonly #signal: AbortSignal;
   #failures = 0;
-  /** Monotonic ms of the latest counted failure; attempts begun before it belong to the same outage. */
-  #failedAt = Number.NEGATIVE_INFINITY;
   #nextProbeAt = 0;
   #probe: Promise<unknown> | undefined;
 
@@ -44,7 +41,7 @@ export class OutageGate {
   async #afterPause<T>(attempt: () => Promise<T>): Promise<T> {
     try {
       const pause = this.pauseMs;
-      if (pause > 0) await sleep(pause, undefined, { ref: false, signal: this.#signal });
+      if (pause > 0) await sleep(pause, this.#signal);
       return await this.#observe(attempt);
     } finally {
       this.#probe = undefined;
@@ -52,18 +49,18 @@ export class OutageGate {
   }
 
   async #observe<T>(attempt: () => Promise<T>): Promise<T> {
-    const startedAt = performance.now();
+    const failuresBefore = this.#failures;
     try {
       const result = await attempt();
       this.#failures = 0;
       return result;
     } catch (error) {
-      this.#note(error, startedAt);
+      this.#note(error, failuresBefore);
       throw error;
     }
   }
 
-  #note(error: unknown, startedAt: number): void {
+  #note(error: unknown, failuresBefore: number): void {
     if (!(error instanceof DialFailedError)) return;
     const { kind } = error.failure;
     if (kind !== 'unreachable' && kind !== 'transient') {
@@ -71,10 +68,10 @@ export class OutageGate {
       if (kind !== 'credential') this.#failures = 0;
       return;
     }
-    if (startedAt < this.#failedAt) return;
+    // Dials that ran side by side have met one outage, not many.
+    if (this.#failures !== failuresBefore) return;
     this.#failures += 1;
-    this.#failedAt = performance.now();
-    this.#nextProbeAt = this.#failedAt + pauseAfter(kind, this.#failures);
+    this.#nextProbeAt = performance.now() + pauseAfter(kind, this.#failures);
   }
 }
 
@@ -82,4 +79,20 @@ export class OutageGate {
 function pauseAfter(kind: 'unreachable' | 'transient', failures: number): number {
   if (kind === 'transient') return Math.min(TRANSIENT_MAX_MS, TRANSIENT_FIRST_MS * 2 ** (failures - 1));
   return failures === 1 ? 0 : Math.min(MAX_PROBE_PAUSE_MS, 250 * 2 ** (failures - 2));
+}
+
+/** Does not keep the process alive; whoever waits for the connection does. */
+function sleep(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    };
+    const timer = setTimeout(() => {
+      signal.removeEventListener('abort', onAbort);
+      resolve();
+    }, ms).unref();
+    if (signal.aborted) onAbort();
+    else signal.addEventListener('abort', onAbort, { once: true });
+  });
 }

@@ -1,8 +1,8 @@
 import type { Connection, ConnectionConfiguration } from 'tedious';
 import { createCredential } from '../credentials/create-credential.js';
 import type { TokenCredential } from '../credentials/credential.js';
-import { scopeForServer } from '../credentials/scope-for-server.js';
 import { credentialFromTedious } from '../credentials/from-tedious.js';
+import { scopeForServer } from '../credentials/scope-for-server.js';
 import { ConfigurationError } from '../errors.js';
 import { sharedTokenCache } from '../tokens/token-cache.js';
 import type { PoolConfig, TokenPoolConfig } from './config.js';

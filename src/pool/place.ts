@@ -15,8 +15,8 @@ export class Place {
   idleSince = Date.now();
   /** A newer connection, ready to take over when the old one comes back. */
   replacement: Session | undefined;
-  /** A connection is being opened for it. */
-  renewing = false;
+  /** A connection is being opened for it; resolves when that has ended, well or not. */
+  opening: Promise<void> | undefined;
   /** Its time for renewal came while it was on loan. */
   renewWhenBack = false;
   /** Set when its connection must not be handed out again, and why. */

@@ -64,7 +64,7 @@ export class Upkeep {
 
   /** Fills an empty idle place, if connections are missing. */
   restoreSoon(place: Place): void {
-    if (place.session === undefined && !place.borrowed && !place.renewing) this.attendSoon(place);
+    if (place.session === undefined && !place.borrowed && place.opening === undefined) this.attendSoon(place);
   }
 
   stop(): void {
@@ -103,7 +103,7 @@ export class Upkeep {
   }
 
   #attend(place: Place, now: number): void {
-    if (place.renewing) return;
+    if (place.opening !== undefined) return;
     const { session } = place;
     if (session === undefined) {
       this.#restore(place);
@@ -143,7 +143,7 @@ export class Upkeep {
 
   /** Opens the successor of a place's connection; it takes over at once, or when the old one comes back from its loan. */
   renew(place: Place): void {
-    if (place.renewing || place.replacement !== undefined) return;
+    if (place.opening !== undefined || place.replacement !== undefined) return;
     const opening = this.#renewing < this.#host.settings.pool.maxRenewals ? this.#host.tryOpen() : undefined;
     if (opening === undefined) {
       this.#queue.add(place);
@@ -153,18 +153,17 @@ export class Upkeep {
     }
     this.#queue.delete(place);
     this.#renewing += 1;
-    place.renewing = true;
-    opening.then(
+    place.opening = opening.then(
       (session) => {
         this.#renewing -= 1;
-        place.renewing = false;
+        place.opening = undefined;
         this.#replace(place, session);
         this.#nextInQueue();
       },
       () => {
         // The dialer has published the cause. The old connection serves on.
         this.#renewing -= 1;
-        place.renewing = false;
+        place.opening = undefined;
         if (!place.gone) this.#schedule(place, Date.now() + Math.max(recheckMs(place.session), this.#host.pauseMs));
         this.#nextInQueue();
       },
@@ -173,7 +172,7 @@ export class Upkeep {
 
   #replace(place: Place, session: Session): void {
     if (this.#stopped || place.gone) {
-      this.#host.discard(session, 'pool-closed');
+      this.#host.discard(session, this.#stopped ? 'pool-closed' : 'unneeded');
       return;
     }
     const replaced = place.session;
@@ -206,17 +205,16 @@ export class Upkeep {
       return;
     }
     this.#restoring += 1;
-    place.renewing = true;
-    opening.then(
+    place.opening = opening.then(
       (session) => {
         this.#restoring -= 1;
-        place.renewing = false;
-        if (this.#stopped || place.gone) this.#host.discard(session, 'pool-closed');
+        place.opening = undefined;
+        if (this.#stopped || place.gone) this.#host.discard(session, this.#stopped ? 'pool-closed' : 'unneeded');
         else this.#host.install(place, session);
       },
       () => {
         this.#restoring -= 1;
-        place.renewing = false;
+        place.opening = undefined;
         if (!place.gone) this.#schedule(place, Date.now() + Math.max(RETRY_MS, this.#host.pauseMs));
       },
     );

@@ -30,7 +30,11 @@ function socketError(message: string, code = 'ESOCKET'): Error {
 }
 
 test.each([
-  ['state 233', { number: 18456, state: 233, message: "Login failed for user '<token-identified principal>'." }, 'stale'],
+  [
+    'state 233',
+    { number: 18456, state: 233, message: "Login failed for user '<token-identified principal>'." },
+    'stale',
+  ],
   ['Token is expired', { number: 18456, message: "Login failed for user 'x'. Token is expired." }, 'stale'],
   ['37396', { number: 37396, message: 'Query cannot be executed, access token is expired.' }, 'stale'],
   ['bare principal', { number: 18456, message: "Login failed for user '<token-identified principal>'." }, 'ambiguous'],
@@ -52,7 +56,11 @@ test.each([
     { error: socketError('Connection lost - socket hang up'), token: token(HOUR - 100_000) },
     'stale',
   ],
-  ['connect timeout, token near its end', { error: socketError('x', 'ETIMEOUT'), token: token(HOUR - 1) }, 'unreachable'],
+  [
+    'connect timeout, token near its end',
+    { error: socketError('x', 'ETIMEOUT'), token: token(HOUR - 1) },
+    'unreachable',
+  ],
   ['self-signed', { error: socketError('self-signed certificate') }, 'refused'],
   ['no token', { credentialFailure: new TokenTimeoutError('slow') }, 'credential'],
 ] as const)('%s is %s', (_name, over, kind) => {

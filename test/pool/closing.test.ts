@@ -1,0 +1,50 @@
+import { expect, test } from 'vitest';
+import { PoolClosedError } from '../../src/errors.js';
+import { site } from '../support/pool.js';
+import { query } from '../support/query.js';
+
+test('close() waits for connections on loan, turns waiting callers away at once, and leaves nothing open', async () => {
+  await using s = await site();
+  const pool = s.pool({ pool: { max: 2 } });
+  const lent = await Promise.all([pool.acquire(), pool.acquire()]);
+  const waiting = pool.acquire();
+  let closed = false;
+  const closing = pool.close().then(() => {
+    closed = true;
+  });
+  await expect(waiting).rejects.toBeInstanceOf(PoolClosedError);
+  expect(closed).toBe(false);
+  expect(await query(lent[0] as (typeof lent)[0], 'SELECT 1')).toEqual([[1]]);
+  for (const connection of lent) pool.release(connection);
+  await closing;
+  expect(pool.stats).toMatchObject({ size: 0, borrowed: 0, pending: 0 });
+  await expect.poll(() => s.server.connections.open).toBe(0);
+});
+
+test('close({ timeoutMs }) does not wait longer for a connection that never comes back', async () => {
+  await using s = await site();
+  const pool = s.pool();
+  await pool.acquire();
+  await pool.close({ timeoutMs: 20 });
+  expect(pool.stats.size).toBe(0);
+  await expect.poll(() => s.server.connections.open).toBe(0);
+});
+
+test('close() in the middle of a login ends that login', async () => {
+  await using s = await site({ server: { loginDelayMs: 60_000 } });
+  const pool = s.pool();
+  const waiting = pool.acquire();
+  waiting.catch(() => undefined);
+  await expect.poll(() => s.server.logins.length).toBe(1);
+  await pool.close();
+  await expect(waiting).rejects.toBeInstanceOf(PoolClosedError);
+  await expect.poll(() => s.server.connections.open).toBe(0);
+});
+
+test('closing twice is closing once', async () => {
+  await using s = await site();
+  const pool = s.pool();
+  await pool.ready();
+  expect(pool.close()).toBe(pool.close());
+  await pool[Symbol.asyncDispose]();
+});
