@@ -1,3 +1,4 @@
+export type { Authentication, PoolConfig, TokenPoolConfig } from './connections/config.js';
 export {
   type CredentialInput,
   type CredentialOptions,
@@ -19,5 +20,7 @@ export type { ServicePrincipalSecretOptions } from './credentials/service-princi
 export type { StaticTokenOptions } from './credentials/static-token.js';
 export type { TokenFunction, TokenFunctionRequest } from './credentials/token-function.js';
 export * from './errors.js';
+export { createTokenPool } from './pool/create-token-pool.js';
+export type { AcquireOptions, TokenPool, TokenPoolStats } from './pool/token-pool.js';
 export type { HeldToken } from './tokens/held-token.js';
 export { sharedTokenCache, TokenCache, type TokenCacheOptions, type WaitOptions } from './tokens/token-cache.js';

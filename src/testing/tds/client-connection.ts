@@ -142,7 +142,8 @@ export class ClientConnection {
       ),
     );
     if (tlsFollows) await this.#secure(acceptTlsInTds(this.#socket, this.#server.tls));
-    if (this.#server.faults.take('before-login7') !== undefined) return false;
+    // Not a polite end: its TLS alert would still be framed as PRELOGIN, which makes tedious 19 throw in the open.
+    if (this.#server.faults.take('before-login7') !== undefined) throw new ConnectionClosedError('dropped by a fault');
 
     const login = readLogin7((await this.#messages.readOf(PacketType.Login7)).body);
     return await this.#judge(login);
