@@ -29,7 +29,7 @@ export interface TokenPoolConfig {
   /** Default of both timeouts, ms. */
   timeout?: number | undefined;
   /** tedious's options. */
-  options?: ConnectionConfiguration['options'] & { [key: string]: unknown };
+  options?: ConnectionConfiguration['options'] | undefined;
   pool?: PoolConfig | undefined;
   /**
    * How a connection is checked at checkout: `'socket'` (default) looks at the socket, `true` runs `SELECT 1` each time (as

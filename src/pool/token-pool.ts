@@ -38,6 +38,8 @@ export interface TokenPoolStats {
   borrowed: number;
   /** Callers waiting. */
   pending: number;
+  /** Connections being opened. */
+  opening: number;
   min: number;
   max: number;
   /** End of the current token; undefined before the first, and for SQL login. */
@@ -74,6 +76,7 @@ export class TokenPool {
   readonly #closing = new AbortController();
   #closed: Promise<void> | undefined;
   #open = 0;
+  #opening = 0;
   #logins = 0;
   #failedLogins = 0;
   readonly #evictions: Partial<Record<EvictionReason, number>> = {};
@@ -138,6 +141,7 @@ export class TokenPool {
 
   /** Opens a connection for which capacity has been taken. */
   async #openTaken(): Promise<Session> {
+    this.#opening += 1;
     try {
       const session = await this.#dialer.open();
       this.#logins += 1;
@@ -149,6 +153,8 @@ export class TokenPool {
       this.#lastFailure = error as Error;
       this.#capacity.give();
       throw error;
+    } finally {
+      this.#opening -= 1;
     }
   }
 
@@ -500,6 +506,7 @@ export class TokenPool {
       available: this.#open - this.#loans.size,
       borrowed: this.#loans.size,
       pending: this.#places.pending,
+      opening: this.#opening,
       min: pool.min,
       max: pool.max,
       tokenExpiresOn: source?.tokens.peek(source.scope)?.expiresOn,
