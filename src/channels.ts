@@ -1,4 +1,5 @@
 import { channel } from 'node:diagnostics_channel';
+import { printEvents } from './debug.js';
 
 /**
  * What happens inside, published on `node:diagnostics_channel` under `mssql-token-pool:<event>`. Nothing here costs
@@ -21,6 +22,10 @@ export interface ChannelPayloads {
   'token:failed': { identity: string; scope: string; error: Error; durationMs: number; retryAfterMs: number };
   /** A token was thrown away because the server refused it. */
   'token:invalidated': { identity: string; scope: string; tokenId: string };
+  /** A pool was made. `stats` gives its numbers now. */
+  'pool:opened': { pool: string; server: string; database: string | undefined; stats: () => PoolStats };
+  /** A pool has closed: nothing of it is left. */
+  'pool:closed': { pool: string };
   /** A physical connection is logged in. */
   'connection:opened': {
     pool: string;
@@ -37,8 +42,22 @@ export interface ChannelPayloads {
   'connection:login-failed': { pool: string; error: Error; kind: string; durationMs: number };
   /** A caller got a connection. */
   checkout: { pool: string; connection: number; waitedMs: number };
+  /** A caller gave a connection back. */
+  checkin: { pool: string; connection: number };
   /** A caller gave up waiting. */
   'checkout:timed-out': { pool: string; waitedMs: number; error: Error };
+}
+
+/** What `pool:opened` lets a listener ask for at any time. */
+export interface PoolStats {
+  /** Connections that can be handed out now. */
+  available: number;
+  /** Connections on loan. */
+  borrowed: number;
+  /** Callers waiting. */
+  pending: number;
+  min: number;
+  max: number;
 }
 
 /** Why a physical connection was closed. */
@@ -57,6 +76,25 @@ export type ChannelName = keyof ChannelPayloads;
 
 export const CHANNEL_PREFIX = 'mssql-token-pool:';
 
+/** Every channel there is; a payload without its name here does not compile. */
+const NAMES: Record<ChannelName, true> = {
+  'token:requested': true,
+  'token:refreshed': true,
+  'token:failed': true,
+  'token:invalidated': true,
+  'pool:opened': true,
+  'pool:closed': true,
+  'connection:opened': true,
+  'connection:renewed': true,
+  'connection:evicted': true,
+  'connection:login-failed': true,
+  checkout: true,
+  checkin: true,
+  'checkout:timed-out': true,
+};
+
+export const CHANNEL_NAMES = Object.keys(NAMES) as readonly ChannelName[];
+
 const channels = new Map<ChannelName, ReturnType<typeof channel>>();
 
 /** Publishes an event. The payload is built by `payload()` only if someone listens. */
@@ -68,3 +106,6 @@ export function publish<N extends ChannelName>(name: N, payload: () => ChannelPa
   }
   if (target.hasSubscribers) target.publish(payload());
 }
+
+// Here, because every entry point of the package loads this file: DEBUG works without a line of code.
+if (process.env.DEBUG) printEvents(process.env.DEBUG, CHANNEL_PREFIX, CHANNEL_NAMES);

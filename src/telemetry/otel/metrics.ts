@@ -1,0 +1,144 @@
+import type { BatchObservableResult, Meter } from '@opentelemetry/api';
+import type { ChannelPayloads, PoolStats } from '../../channels.js';
+import { listen } from '../listen.js';
+
+/** A token that ended this long ago is no longer reported: its pool is gone, or nobody uses it. */
+const FORGET_TOKEN_AFTER_MS = 3_600_000;
+/** Seconds. A checkout of a warm connection takes microseconds, a login tens of ms, a queue seconds. */
+const DURATIONS = [0.0001, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+
+interface KnownToken {
+  obtainedAt: number;
+  expiresOn: number;
+  attributes: { 'mssql_token_pool.identity': string; 'mssql_token_pool.scope': string };
+}
+
+/**
+ * Metrics of the semantic conventions for database client connection pools, v1.45 (their status is "development"), and
+ * of tokens. Returns what ends it.
+ */
+export function recordMetrics(meter: Meter): () => void {
+  const pools = new Map<string, () => PoolStats>();
+  const loans = new Map<number, number>();
+  const tokens = new Map<string, KnownToken>();
+
+  const connections = (name: string, description: string) =>
+    meter.createObservableUpDownCounter(name, { unit: '{connection}', description });
+  const seconds = (name: string, description: string) =>
+    meter.createHistogram(name, { unit: 's', description, advice: { explicitBucketBoundaries: DURATIONS } });
+  const counter = (name: string, unit: string, description: string) => meter.createCounter(name, { unit, description });
+
+  const count = connections('db.client.connection.count', 'Connections, by state');
+  const idleMax = connections('db.client.connection.idle.max', 'Most idle connections');
+  const idleMin = connections('db.client.connection.idle.min', 'Fewest idle connections');
+  const limit = connections('db.client.connection.limit', 'Most connections');
+  // Its name until v1.44 of the conventions, which is what dashboards know.
+  const max = connections('db.client.connection.max', 'Most connections');
+  const pending = meter.createObservableUpDownCounter('db.client.connection.pending_requests', {
+    unit: '{request}',
+    description: 'Callers waiting for a connection',
+  });
+  const timeouts = counter('db.client.connection.timeouts', '{timeout}', 'Callers that gave up waiting');
+  const createTime = seconds('db.client.connection.create_time', 'Time to open a connection, login included');
+  const waitTime = seconds('db.client.connection.wait_time', 'Time from asking for a connection to getting it');
+  const useTime = seconds('db.client.connection.use_time', 'Time from getting a connection to giving it back');
+  const renewals = counter('mssql_token_pool.connection.renewals', '{connection}', 'Connections replaced in time');
+  const evictions = counter('mssql_token_pool.connection.evictions', '{connection}', 'Connections closed, by reason');
+  const loginFailures = counter('mssql_token_pool.login.failures', '{login}', 'Logins that failed, by kind');
+  const age = meter.createObservableGauge('mssql_token_pool.token.age', {
+    unit: 's',
+    description: 'Time since the current token was obtained',
+  });
+  const lifeLeft = meter.createObservableGauge('mssql_token_pool.token.life_left', {
+    unit: 's',
+    description: 'Time until the current token ends; negative after that',
+  });
+  const requestTime = seconds('mssql_token_pool.token.request.duration', 'Time of a token request');
+  const requestFailures = counter('mssql_token_pool.token.request.failures', '{request}', 'Token requests that failed');
+  const invalidations = counter('mssql_token_pool.token.invalidations', '{token}', 'Tokens that the server refused');
+
+  const observePools = (result: BatchObservableResult): void => {
+    for (const [pool, stats] of pools) {
+      const attributes = ofPool(pool);
+      const now = stats();
+      result.observe(count, now.available, { ...attributes, 'db.client.connection.state': 'idle' });
+      result.observe(count, now.borrowed, { ...attributes, 'db.client.connection.state': 'used' });
+      result.observe(idleMax, now.max, attributes);
+      result.observe(idleMin, now.min, attributes);
+      result.observe(limit, now.max, attributes);
+      result.observe(max, now.max, attributes);
+      result.observe(pending, now.pending, attributes);
+    }
+  };
+  const observeTokens = (result: BatchObservableResult): void => {
+    const now = Date.now();
+    for (const [key, token] of tokens) {
+      if (now > token.expiresOn + FORGET_TOKEN_AFTER_MS) {
+        tokens.delete(key);
+        continue;
+      }
+      result.observe(age, (now - token.obtainedAt) / 1000, token.attributes);
+      result.observe(lifeLeft, (token.expiresOn - now) / 1000, token.attributes);
+    }
+  };
+  const poolGauges = [count, idleMax, idleMin, limit, max, pending];
+  const tokenGauges = [age, lifeLeft];
+  meter.addBatchObservableCallback(observePools, poolGauges);
+  meter.addBatchObservableCallback(observeTokens, tokenGauges);
+
+  const stopListening = listen({
+    'pool:opened': ({ pool, stats }) => pools.set(pool, stats),
+    'pool:closed': ({ pool }) => pools.delete(pool),
+    'connection:opened': ({ pool, durationMs }) => createTime.record(durationMs / 1000, ofPool(pool)),
+    'connection:renewed': ({ pool }) => renewals.add(1, ofPool(pool)),
+    'connection:evicted': ({ pool, connection, reason }) => {
+      loans.delete(connection);
+      evictions.add(1, { ...ofPool(pool), 'mssql_token_pool.eviction.reason': reason });
+    },
+    'connection:login-failed': ({ pool, kind, error }) =>
+      loginFailures.add(1, { ...ofPool(pool), 'mssql_token_pool.login.kind': kind, 'error.type': typeOf(error) }),
+    checkout: ({ pool, connection, waitedMs }) => {
+      loans.set(connection, performance.now());
+      waitTime.record(waitedMs / 1000, ofPool(pool));
+    },
+    checkin: ({ pool, connection }) => {
+      const since = loans.get(connection);
+      if (since === undefined) return;
+      loans.delete(connection);
+      useTime.record((performance.now() - since) / 1000, ofPool(pool));
+    },
+    'checkout:timed-out': ({ pool }) => timeouts.add(1, ofPool(pool)),
+    'token:refreshed': (event) => {
+      const attributes = ofToken(event);
+      requestTime.record(event.durationMs / 1000, attributes);
+      const key = `${event.identity} ${event.scope}`;
+      const obtainedAt = event.sameToken ? tokens.get(key)?.obtainedAt : undefined;
+      tokens.set(key, { obtainedAt: obtainedAt ?? Date.now(), expiresOn: event.expiresOn, attributes });
+    },
+    'token:failed': (event) => {
+      const attributes = { ...ofToken(event), 'error.type': typeOf(event.error) };
+      requestTime.record(event.durationMs / 1000, attributes);
+      requestFailures.add(1, attributes);
+    },
+    'token:invalidated': (event) => invalidations.add(1, ofToken(event)),
+  });
+
+  return () => {
+    stopListening();
+    meter.removeBatchObservableCallback(observePools, poolGauges);
+    meter.removeBatchObservableCallback(observeTokens, tokenGauges);
+  };
+}
+
+function ofPool(pool: string): { 'db.client.connection.pool.name': string } {
+  return { 'db.client.connection.pool.name': pool };
+}
+
+function ofToken({ identity, scope }: ChannelPayloads['token:requested']): KnownToken['attributes'] {
+  return { 'mssql_token_pool.identity': identity, 'mssql_token_pool.scope': scope };
+}
+
+/** `ERR_...`: few values, and never a message. */
+function typeOf(error: Error): string {
+  return (error as { code?: string }).code ?? error.name;
+}
