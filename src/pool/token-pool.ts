@@ -120,6 +120,12 @@ export class TokenPool {
       { create: () => this.#createPlace(), destroy: (place) => this.#destroyPlace(place) },
       { max: pool.max, min: pool.min, acquireTimeoutMillis: pool.acquireTimeoutMillis },
     );
+    publish('pool:opened', () => ({
+      pool: this.name,
+      server: configuration.server,
+      database: configuration.options?.database,
+      stats: () => this.stats,
+    }));
   }
 
   // ---- opening ----
@@ -424,6 +430,7 @@ export class TokenPool {
       );
     }
     this.#loans.delete(connection);
+    publish('checkin', () => ({ pool: this.name, connection: place.session?.id ?? 0 }));
     return place;
   }
 
@@ -541,6 +548,7 @@ export class TokenPool {
     await drained;
     await this.#places.clear();
     await Promise.race([this.#capacity.empty(), timeout(this.#settings.pool.destroyTimeoutMillis)]);
+    publish('pool:closed', () => ({ pool: this.name }));
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -1,0 +1,149 @@
+import { PrometheusExporter, PrometheusSerializer } from '@opentelemetry/exporter-prometheus';
+import { DataPointType, MeterProvider, type MetricData } from '@opentelemetry/sdk-metrics';
+import * as conventions from '@opentelemetry/semantic-conventions/incubating';
+import { expect, test } from 'vitest';
+import { instrument } from '../../src/telemetry/otel.js';
+import { site } from '../support/pool.js';
+
+/** The real SDK with its Prometheus exporter, read without its HTTP server. */
+function measuring() {
+  const reader = new PrometheusExporter({ preventServerStart: true });
+  const meterProvider = new MeterProvider({ readers: [reader] });
+  const instrumentation = instrument({ meterProvider });
+  const collect = async () => (await reader.collect()).resourceMetrics;
+  return {
+    async metrics(): Promise<MetricData[]> {
+      return (await collect()).scopeMetrics.flatMap((scope) => scope.metrics);
+    },
+    /** Value of the only data point with these attributes; the count of a histogram. */
+    async value(name: string, attributes: Record<string, string> = {}): Promise<number | undefined> {
+      const metric = (await this.metrics()).find(({ descriptor }) => descriptor.name === name);
+      const points = metric?.dataPoints.filter((point) =>
+        Object.entries(attributes).every(([key, value]) => point.attributes[key] === value),
+      );
+      if (points === undefined || points.length === 0) return undefined;
+      expect(points).toHaveLength(1);
+      const value = points[0]?.value as number | { count: number };
+      return metric?.dataPointType === DataPointType.HISTOGRAM ? (value as { count: number }).count : (value as number);
+    },
+    async prometheus(): Promise<string> {
+      return new PrometheusSerializer().serialize(await collect());
+    },
+    [Symbol.dispose]: instrumentation.stop,
+  };
+}
+
+test('every db.client.connection metric is one of the semantic conventions, with its unit', async () => {
+  using otel = measuring();
+  await using here = await site();
+  await here.pool().use(() => {});
+  const known = new Set<unknown>(
+    Object.entries(conventions).flatMap(([key, v]) => (key.startsWith('METRIC_') ? v : [])),
+  );
+  const metrics = (await otel.metrics()).map(({ descriptor }) => descriptor);
+  const ofPools = metrics.filter(({ name }) => name.startsWith('db.'));
+  expect(ofPools.map(({ name }) => name).filter((name) => !known.has(name))).toEqual([]);
+  expect(Object.fromEntries(ofPools.map(({ name, unit }) => [name, unit]))).toEqual({
+    'db.client.connection.count': '{connection}',
+    'db.client.connection.idle.max': '{connection}',
+    'db.client.connection.idle.min': '{connection}',
+    'db.client.connection.limit': '{connection}',
+    'db.client.connection.max': '{connection}',
+    'db.client.connection.pending_requests': '{request}',
+    'db.client.connection.create_time': 's',
+    'db.client.connection.wait_time': 's',
+    'db.client.connection.use_time': 's',
+  });
+  expect(
+    metrics.filter(({ name }) => !name.startsWith('db.')).every(({ name }) => name.startsWith('mssql_token_pool.')),
+  ).toBe(true);
+});
+
+test('connections are counted by state, waiting callers and limits beside them', async () => {
+  using otel = measuring();
+  await using here = await site();
+  const pool = here.pool({ pool: { max: 2, min: 0 } });
+  const one = await pool.acquire();
+  pool.release(await pool.acquire());
+  expect(await otel.value('db.client.connection.count', { 'db.client.connection.state': 'used' })).toBe(1);
+  expect(await otel.value('db.client.connection.count', { 'db.client.connection.state': 'idle' })).toBe(1);
+  expect(await otel.value('db.client.connection.limit')).toBe(2);
+  expect(await otel.value('db.client.connection.idle.min')).toBe(0);
+  const two = await pool.acquire();
+  const waiting = pool.acquire();
+  expect(await otel.value('db.client.connection.pending_requests')).toBe(1);
+  pool.release(one);
+  pool.release(await waiting);
+  pool.release(two);
+  expect(await otel.value('db.client.connection.wait_time')).toBe(4);
+  expect(await otel.value('db.client.connection.use_time')).toBe(4);
+  expect(await otel.value('db.client.connection.create_time')).toBe(2);
+});
+
+test('a caller that gives up waiting is a timeout', async () => {
+  using otel = measuring();
+  await using here = await site();
+  const pool = here.pool({ pool: { acquireTimeoutMillis: 50 } });
+  here.server.pause();
+  await expect(pool.acquire()).rejects.toMatchObject({ code: 'ERR_ACQUIRE_TIMEOUT' });
+  expect(await otel.value('db.client.connection.timeouts')).toBe(1);
+});
+
+test('a closed pool is no longer reported', async () => {
+  using otel = measuring();
+  await using here = await site();
+  const pool = here.pool();
+  await pool.use(() => {});
+  await pool.close();
+  expect(await otel.value('db.client.connection.count')).toBeUndefined();
+  expect(
+    await otel.value('mssql_token_pool.connection.evictions', { 'mssql_token_pool.eviction.reason': 'pool-closed' }),
+  ).toBe(1);
+});
+
+test('the age of a token and the life it has left add up to its life', async () => {
+  using otel = measuring();
+  await using here = await site({ entra: { tokenLifetimeSeconds: 600 } });
+  await here.pool().use(() => {});
+  const left = (await otel.value('mssql_token_pool.token.life_left')) as number;
+  const age = (await otel.value('mssql_token_pool.token.age')) as number;
+  expect(left).toBeGreaterThan(500);
+  expect(age + left).toBeCloseTo(600, 0);
+  expect(await otel.value('mssql_token_pool.token.request.duration')).toBe(1);
+});
+
+test('a token request that fails is counted by the code of its error', async () => {
+  using otel = measuring();
+  await using here = await site();
+  here.entra.fail({ status: 503 });
+  await expect(here.pool().acquire()).rejects.toMatchObject({ code: 'ERR_TOKEN_UNAVAILABLE' });
+  expect(await otel.value('mssql_token_pool.token.request.failures', { 'error.type': 'ERR_TOKEN_UNAVAILABLE' })).toBe(
+    1,
+  );
+});
+
+test('a refused login is counted by what it means', async () => {
+  using otel = measuring();
+  await using here = await site();
+  here.server.failLogins({ number: 4060, state: 1, class: 11, message: 'Cannot open database "x".' });
+  await expect(here.pool().acquire()).rejects.toMatchObject({ number: 4060 });
+  expect(await otel.value('mssql_token_pool.login.failures', { 'mssql_token_pool.login.kind': 'refused' })).toBe(1);
+});
+
+test('no label carries a token or a secret', async () => {
+  using otel = measuring();
+  await using here = await site();
+  await here.pool().use(() => {});
+  const text = await otel.prometheus();
+  expect(text).toContain('db_client_connection_count');
+  expect(text).not.toContain(here.entra.clientSecret);
+  expect(text).not.toContain('eyJ');
+});
+
+test('after stop nothing is recorded any more', async () => {
+  const otel = measuring();
+  otel[Symbol.dispose]();
+  await using here = await site();
+  await here.pool().use(() => {});
+  expect(await otel.metrics()).toEqual([]);
+});
