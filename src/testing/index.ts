@@ -1,5 +1,6 @@
 export { type Certificate, type CertificateOptions, makeCertificate, makeCertificateAuthority } from './certificate.js';
 export { type EntraAccessToken, type EntraCredential, EntraError } from './entra/credential.js';
+export type { DeviceSignIn } from './entra/device-codes.js';
 export type {
   AppOptions,
   AppRegistration,
@@ -28,6 +29,7 @@ export type {
 } from './entra/managed-identity/endpoints.js';
 export type { AadstsNumber } from './entra/refusal.js';
 export type { EntraEndpoint, EntraRequest } from './entra/request.js';
+export type { SignInResult } from './entra/sign-in/browser.js';
 export {
   type IssuerTrust,
   type TokenClaims,

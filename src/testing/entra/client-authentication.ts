@@ -10,6 +10,16 @@ export interface Caller {
   authentication: ClientAuthentication;
 }
 
+/** The application that asks; one that is a public client need not prove who it is, but if it tries it must succeed. */
+export function caller(request: TokenRequest): Caller {
+  const { form, authorization } = request;
+  const tries = form.has('client_secret') || form.has('client_assertion') || authorization !== undefined;
+  if (tries) return authenticatedCaller(request);
+  const app = callingApp(request);
+  if (!app.publicClient) throw refuse(7000218);
+  return { app, authentication: 'none' };
+}
+
 /** The application that asks, having proved who it is. */
 export function authenticatedCaller(request: TokenRequest): Caller {
   const app = callingApp(request);

@@ -15,6 +15,10 @@ export interface AppRegistration {
   readonly clientSecret: string | undefined;
   /** When the secret ends. Default: never. */
   readonly secretExpiresOn: Date | undefined;
+  /** Whether flows with a person work without a secret ("Allow public client flows"). Default true. */
+  readonly publicClient: boolean;
+  /** Where a sign-in may end, besides `http://localhost` and `http://127.0.0.1` with any port. */
+  readonly redirectUris: readonly string[];
   /** Certificates it may sign its assertions with, PEM. */
   readonly certificates: readonly string[];
   /** Certificates it may sign with although they are not listed: sent along as `x5c`, with this name, from this issuer. */
@@ -52,6 +56,10 @@ export interface UserAccount {
   readonly tenantId: string;
   readonly objectId: string;
   readonly displayName: string;
+  /** Asked for a second factor wherever one can be given; a password alone ends in AADSTS50076. */
+  readonly mfaRequired: boolean;
+  /** Refused with AADSTS50057. */
+  readonly disabled: boolean;
 }
 
 /** An identity that Azure manages: of one machine or app (system-assigned), or shared (user-assigned). */
@@ -141,6 +149,8 @@ export class Directory {
       displayName: 'Test application',
       clientSecret: randomSecret(),
       secretExpiresOn: undefined,
+      publicClient: true,
+      redirectUris: [],
       certificates: [],
       trustedSubjects: [],
       federatedCredentials: [],
@@ -176,11 +186,25 @@ export class Directory {
       tenantId: this.homeTenantId,
       objectId: randomUUID(),
       displayName: 'Test user',
+      mfaRequired: false,
+      disabled: false,
       ...options,
       kind: 'user',
     };
     this.#users.set(user.userName.toLowerCase(), user);
     return user;
+  }
+
+  updateUser(userName: string, changes: UserOptions): UserAccount {
+    const current = this.user(userName);
+    if (current === undefined) throw new TypeError(`There is no user ${userName}; addUser() makes one`);
+    const user: UserAccount = { ...current, ...changes, userName: current.userName, kind: 'user' };
+    this.#users.set(userName.toLowerCase(), user);
+    return user;
+  }
+
+  userByObjectId(objectId: string): UserAccount | undefined {
+    return [...this.#users.values()].find((user) => user.objectId === objectId);
   }
 
   user(userName: string): UserAccount | undefined {

@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { isIP } from 'node:net';
 import { makeCertificate, makeCertificateAuthority } from '../certificate.js';
+import { AuthorizationCodes } from './authorization-codes.js';
 import { credentialFor, type EntraCredential } from './credential.js';
+import { type DeviceCodeSettings, DeviceCodes, type DeviceSignIn } from './device-codes.js';
 import {
   type AppOptions,
   type AppRegistration,
@@ -17,8 +19,10 @@ import type { ActiveFault, Fault } from './faults.js';
 import { type ListenOptions, listen } from './http-listener.js';
 import { type JsonWebKeySet, sharedSigningKey } from './json-web-token.js';
 import { type ManagedIdentityEndpoints, ManagedIdentityPlatform } from './managed-identity/endpoints.js';
+import { type RefreshTokenSettings, RefreshTokens } from './refresh-tokens.js';
 import type { EntraRequest } from './request.js';
 import { EntraService, openIdConfiguration } from './service.js';
+import { type SignInResult, signInWithoutBrowser } from './sign-in/browser.js';
 import { TokenIssuer } from './token-issuer.js';
 import { type TokenClaims, type TokenRefusal, type VerifyOptions, verifyAccessToken } from './verification.js';
 
@@ -43,6 +47,12 @@ export interface EntraEmulatorOptions {
   app?: AppOptions | undefined;
   /** The default person; what is not given is made up. */
   user?: UserOptions | undefined;
+  /** `intervalSeconds` between polls, default 5; `expiresInSeconds` of a code, default 900. */
+  deviceCode?: Partial<DeviceCodeSettings> | undefined;
+  /** `lifetimeSeconds` without use, default 90 days; `oneTime`: refuse one that was used before, default false. */
+  refreshTokens?: Partial<RefreshTokenSettings> | undefined;
+  /** Life of revocable tokens, given to applications with the capability `cp1`, seconds. Default 28 h. */
+  caeTokenLifetimeSeconds?: number | undefined;
   /** Where the Azure Arc endpoint puts its key files. Default: a directory of the emulator among the temporary files. */
   arcKeyDirectory?: string | undefined;
   /** The clock, epoch ms. Default `Date.now`. */
@@ -105,6 +115,7 @@ export async function startEntraEmulator(options: EntraEmulatorOptions = {}): Pr
       key,
       now: options.now ?? (() => Date.now()),
       tokenLifetimeSeconds: options.tokenLifetimeSeconds,
+      caeTokenLifetimeSeconds: options.caeTokenLifetimeSeconds ?? 28 * 3600,
       refreshInSeconds: options.refreshInSeconds,
       sameToken: options.sameToken ?? false,
       tokenVersion: options.tokenVersion ?? 1,
@@ -123,12 +134,37 @@ export async function startEntraEmulator(options: EntraEmulatorOptions = {}): Pr
       person: user,
       arcKeyDirectory: options.arcKeyDirectory,
     });
-    service = new EntraService({ url, directory, issuer, platform });
+    const refreshTokens = new RefreshTokens({
+      lifetimeSeconds: options.refreshTokens?.lifetimeSeconds ?? 90 * 86_400,
+      oneTime: options.refreshTokens?.oneTime ?? false,
+    });
+    const deviceCodes = new DeviceCodes(
+      {
+        intervalSeconds: options.deviceCode?.intervalSeconds ?? 5,
+        expiresInSeconds: options.deviceCode?.expiresInSeconds ?? 900,
+      },
+      user,
+    );
+    const authorizationCodes = new AuthorizationCodes();
+    const sessions = { refreshTokens, deviceCodes, authorizationCodes };
+    service = new EntraService({ url, directory, issuer, platform, ...sessions });
     const close = async () => {
       platform.close();
       await Promise.all([listener.close(), fabric.close()]);
     };
-    return new EntraEmulator({ url, ca: tls?.ca, issuer, directory, platform, service, app, user, close });
+    return new EntraEmulator({
+      url,
+      ca: tls?.ca,
+      issuer,
+      directory,
+      platform,
+      service,
+      refreshTokens,
+      deviceCodes,
+      app,
+      user,
+      close,
+    });
   } catch (error) {
     await Promise.all([listener.close(), fabric.close()]);
     throw error;
@@ -159,6 +195,8 @@ export class EntraEmulator {
   readonly #issuer: TokenIssuer;
   readonly #platform: ManagedIdentityPlatform;
   readonly #service: EntraService;
+  readonly #refreshTokens: RefreshTokens;
+  readonly #deviceCodes: DeviceCodes;
   readonly #clientId: string;
   readonly #close: () => Promise<void>;
 
@@ -170,6 +208,8 @@ export class EntraEmulator {
     directory: Directory;
     platform: ManagedIdentityPlatform;
     service: EntraService;
+    refreshTokens: RefreshTokens;
+    deviceCodes: DeviceCodes;
     app: AppRegistration;
     user: UserAccount;
     close: () => Promise<void>;
@@ -182,6 +222,8 @@ export class EntraEmulator {
     this.#directory = parts.directory;
     this.#platform = parts.platform;
     this.#service = parts.service;
+    this.#refreshTokens = parts.refreshTokens;
+    this.#deviceCodes = parts.deviceCodes;
     this.#clientId = parts.app.clientId;
     this.#close = parts.close;
   }
@@ -299,12 +341,60 @@ export class EntraEmulator {
       this.#issuer.issuerOf(tenant, 1),
       this.#issuer.issuerOf(tenant, 2),
     ]);
-    return verifyAccessToken(token, {
+    const claims = verifyAccessToken(token, {
       jwks: this.jwks,
       issuers,
       audience: options.audience,
       now: options.now ?? this.#issuer.now,
     });
+    if (claims.error === undefined && this.#issuer.isRevoked(claims)) return { error: 'revoked', claims };
+    return claims;
+  }
+
+  /**
+   * Makes one token invalid at once: `verify` answers `revoked`, so the SQL emulator refuses it.
+   *
+   * @throws TypeError for a token that is not the emulator's.
+   */
+  revokeToken(token: string): void {
+    const claims = this.verify(token);
+    if (claims.error !== undefined) throw new TypeError(`This token cannot be revoked: ${claims.error}`);
+    this.#issuer.revokeToken(claims);
+  }
+
+  /**
+   * Ends all sessions of a person, as an administrator or a new password does: refresh tokens are refused with
+   * AADSTS50173, and so are access tokens of continuous access evaluation (`cp1`). Ordinary ones live on until they expire.
+   */
+  revokeSessions(user: UserAccount): void {
+    this.#refreshTokens.revokeAllOf(user);
+    this.#issuer.revokeTokensOf(user.objectId);
+  }
+
+  /**
+   * Sign-ins by device code, oldest first.
+   *
+   * @example
+   * entra.deviceSignIns.at(-1)?.approve(ada);
+   */
+  get deviceSignIns(): readonly DeviceSignIn[] {
+    return this.#deviceCodes.signIns;
+  }
+
+  /**
+   * Signs somebody in where an application opens a browser, over HTTP and without one: sends the form of the sign-in
+   * page and follows it to the application's own page.
+   *
+   * @example
+   * await client.acquireTokenInteractive({ scopes, openBrowser: (url) => entra.signIn(url, ada) });
+   * await entra.signIn(url, 'cancel'); // the person changes their mind
+   */
+  async signIn(authorizeUrl: string, user: UserAccount | 'cancel' = this.user): Promise<SignInResult> {
+    const fields: Record<string, string> =
+      user === 'cancel'
+        ? { decision: 'cancel' }
+        : { decision: 'sign-in', username: user.userName, password: user.password };
+    return signInWithoutBrowser(authorizeUrl, fields, this.ca);
   }
 
   /**
@@ -373,6 +463,15 @@ export class EntraEmulator {
    */
   addUser(options: UserOptions = {}): UserAccount {
     return this.#directory.addUser(options);
+  }
+
+  /**
+   * Changes a person, e.g. `{ mfaRequired: true }` or `{ disabled: true }`.
+   *
+   * @throws TypeError where nobody has that user name.
+   */
+  updateUser(userName: string, changes: UserOptions): UserAccount {
+    return this.#directory.updateUser(userName, changes);
   }
 
   /** Makes another tenant known; its applications and users are those of the home tenant. */

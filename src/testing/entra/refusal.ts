@@ -17,6 +17,11 @@ export class Refusal extends Error {
     this.more = more;
   }
 
+  /** The same refusal under another OAuth `error`. */
+  as(error: string): Refusal {
+    return new Refusal(this.status, error, this.aadsts, this.message, this.more);
+  }
+
   /** The body, in the form and with the wording conventions of login.microsoftonline.com. */
   toBody(ids: { traceId: string; correlationId: string; now: number }): Record<string, unknown> {
     const timestamp = `${new Date(ids.now).toISOString().slice(0, 19).replace('T', ' ')}Z`;
@@ -54,6 +59,11 @@ const REFUSALS = {
     status: 400,
     error: 'invalid_request',
     message: (name) => `The request body must contain the following parameter: '${name}'.`,
+  },
+  90014: {
+    status: 400,
+    error: 'invalid_request',
+    message: (name) => `The required field '${name}' is missing from the credential or is malformed.`,
   },
   70003: {
     status: 400,
@@ -211,6 +221,11 @@ const REFUSALS = {
     status: 400,
     error: 'access_denied',
     message: () => 'User declined to consent to access the app.',
+  },
+  700054: {
+    status: 400,
+    error: 'unsupported_response_type',
+    message: (type) => `response_type '${type}' is not enabled for the application.`,
   },
   // Codes, refresh tokens and assertions of people.
   50011: {

@@ -5,6 +5,7 @@ export type EntraEndpoint =
   | 'imds-probe'
   | 'devicecode'
   | 'authorize'
+  | 'deviceauth'
   | 'discovery'
   | 'keys'
   | 'unknown';

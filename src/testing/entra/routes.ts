@@ -13,6 +13,9 @@ export interface Route {
 
 const ROUTES: readonly [RegExp, EntraEndpoint][] = [
   [/^\/([^/]+)\/oauth2(\/v2\.0)?\/token\/?$/, 'token'],
+  [/^\/([^/]+)\/oauth2(\/v2\.0)?\/devicecode$/, 'devicecode'],
+  [/^\/([^/]+)\/oauth2(\/v2\.0)?\/authorize$/, 'authorize'],
+  [/^\/([^/]+)\/oauth2\/deviceauth$/, 'deviceauth'],
   [/^\/([^/]+)(\/v2\.0)?\/\.well-known\/openid-configuration$/, 'discovery'],
   [/^\/([^/]+)\/discovery(\/v2\.0)?\/keys$/, 'keys'],
 ];

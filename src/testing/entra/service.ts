@@ -1,16 +1,22 @@
 import { randomUUID } from 'node:crypto';
 import http from 'node:http';
+import type { AuthorizationCodes } from './authorization-codes.js';
+import type { DeviceCodes } from './device-codes.js';
 import type { Directory } from './directory.js';
 import { Faults, type Misfortune } from './faults.js';
+import { startDeviceCode } from './grants/device-code.js';
 import { grant } from './grants/grant.js';
 import { type HttpAnswer, readBody, send } from './http-listener.js';
 import type { ManagedIdentityPlatform } from './managed-identity/endpoints.js';
 import { isImdsProbe } from './managed-identity/imds.js';
+import type { RefreshTokens } from './refresh-tokens.js';
 import { Refusal, refuse } from './refusal.js';
 import type { EntraEndpoint, EntraRequest } from './request.js';
 import { type Route, routeOf } from './routes.js';
+import { authorize } from './sign-in/authorize.js';
+import { devicePage } from './sign-in/device-page.js';
 import type { TokenIssuer } from './token-issuer.js';
-import { basicCredentials } from './token-request.js';
+import { basicCredentials, type TokenRequest } from './token-request.js';
 
 /** What requests are answered from. */
 export interface ServiceParts {
@@ -18,6 +24,9 @@ export interface ServiceParts {
   directory: Directory;
   issuer: TokenIssuer;
   platform: ManagedIdentityPlatform;
+  refreshTokens: RefreshTokens;
+  deviceCodes: DeviceCodes;
+  authorizationCodes: AuthorizationCodes;
 }
 
 /** One request, read and understood. */
@@ -84,15 +93,23 @@ export class EntraService {
     }
     const tenantId = directory.tenant(route.tenant);
     const { version } = route;
+    const { authorization } = headers;
+    const { refreshTokens, deviceCodes, authorizationCodes } = this.#parts;
+    const sessions = { refreshTokens, deviceCodes, authorizationCodes };
+    const request: TokenRequest = { form, authorization, tenantId, version, directory, issuer, ...sessions };
     switch (route.endpoint) {
       case 'discovery':
         return { status: 200, body: openIdConfiguration(this.#parts, tenantId, version) };
       case 'keys':
         return { status: 200, body: issuer.jwks };
-      default: {
-        const { authorization } = headers;
-        return { status: 200, body: grant({ form, authorization, tenantId, version, directory, issuer }) };
-      }
+      case 'devicecode':
+        return { status: 200, body: startDeviceCode(request) };
+      case 'authorize':
+        return authorize({ ...request, method });
+      case 'deviceauth':
+        return devicePage(request, method);
+      default:
+        return { status: 200, body: grant(request) };
     }
   }
 

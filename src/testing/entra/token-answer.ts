@@ -1,4 +1,4 @@
-import type { IssuedToken } from './token-issuer.js';
+import { type IssuedToken, isRevocable } from './token-issuer.js';
 import type { TokenRequest } from './token-request.js';
 
 /** Body of a successful answer of the token endpoint. */
@@ -8,11 +8,13 @@ export type TokenAnswer = Record<string, string | number>;
 export function tokenAnswer(
   request: TokenRequest,
   issued: IssuedToken,
-  details: { resource: string; scope?: string | undefined },
+  details: { resource: string; scope?: string },
 ): TokenAnswer {
   const { claims } = issued;
   const expiresIn = lifeLeft(claims.exp, request.issuer.now);
-  const refreshIn = request.issuer.refreshInSeconds;
+  // Long-lived tokens come with the request to be renewed at half of their life.
+  const half = isRevocable(claims) ? Math.floor(expiresIn / 2) : undefined;
+  const refreshIn = request.issuer.refreshInSeconds ?? half;
   if (request.version === 2) {
     return {
       token_type: 'Bearer',

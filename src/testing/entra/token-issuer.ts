@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { AZURE_CLI_CLIENT_ID, type EntraPrincipal } from './directory.js';
+import { AZURE_CLI_CLIENT_ID, type EntraPrincipal, type UserAccount } from './directory.js';
 import { makeSigningKey, type SigningKey, signToken } from './json-web-token.js';
 import type { TokenClaims } from './verification.js';
 
@@ -22,6 +22,12 @@ export interface TokenRequestDetails {
   authentication?: ClientAuthentication | undefined;
   /** Delegated permissions (`scp`); only in tokens about a person. */
   scopes?: readonly string[] | undefined;
+  /** How the person signed in. */
+  amr?: readonly string[] | undefined;
+  /** Client capabilities; with `cp1` the token can be revoked, and lives long. */
+  capabilities?: readonly string[] | undefined;
+  /** A new token even where the last one would be given again. */
+  fresh?: boolean | undefined;
   /** Life in seconds, instead of the issuer's own setting. */
   expiresInSeconds?: number | undefined;
   /** Claims to add or replace. */
@@ -38,6 +44,8 @@ export interface IssuerSettings {
   now: () => number;
   /** Undefined: an hour, and for managed identities a day. */
   tokenLifetimeSeconds: number | undefined;
+  /** Life of tokens that can be revoked (continuous access evaluation). */
+  caeTokenLifetimeSeconds: number;
   refreshInSeconds: number | undefined;
   sameToken: boolean;
   tokenVersion: 1 | 2;
@@ -49,13 +57,21 @@ export class TokenIssuer {
   readonly #settings: IssuerSettings;
   readonly #keys: SigningKey[];
   readonly #handedOut = new Map<string, IssuedToken>();
+  readonly #revocable: TokenClaims[] = [];
+  /** Token ids (`uti`). */
+  readonly #revoked = new Set<unknown>();
   #issued = 0;
 
   constructor(settings: IssuerSettings) {
     this.#settings = { ...settings };
     this.#keys = [settings.key];
     assertPositive('tokenLifetimeSeconds', settings.tokenLifetimeSeconds);
+    assertPositive('caeTokenLifetimeSeconds', settings.caeTokenLifetimeSeconds);
     assertPositive('refreshInSeconds', settings.refreshInSeconds);
+  }
+
+  get url(): string {
+    return this.#settings.url;
   }
 
   get now(): number {
@@ -107,9 +123,11 @@ export class TokenIssuer {
   /** A token for an answer: the same again where that is how the issuer is set, otherwise a new one. */
   issue(principal: EntraPrincipal, details: TokenRequestDetails): IssuedToken {
     if (!this.#settings.sameToken) return this.sign(principal, details);
-    const key = JSON.stringify([principal.objectId, details]);
+    const { fresh, ...rest } = details;
+    const key = JSON.stringify([principal.objectId, rest]);
     const last = this.#handedOut.get(key);
-    if (last !== undefined && last.claims.exp * 1000 > this.now) return last;
+    const usable = last !== undefined && !fresh && !this.isRevoked(last.claims);
+    if (usable && last.claims.exp * 1000 > this.now) return last;
     const issued = this.sign(principal, details);
     this.#handedOut.set(key, issued);
     return issued;
@@ -118,17 +136,58 @@ export class TokenIssuer {
   sign(principal: EntraPrincipal, details: TokenRequestDetails): IssuedToken {
     const claims = this.#claims(principal, details);
     this.#issued += 1;
+    if (isRevocable(claims)) this.#revocable.push(claims);
     return { token: signToken(claims, this.#signingKey), claims };
+  }
+
+  /** OpenID Connect Core section 2. */
+  signIdToken(user: UserAccount, details: { clientId: string; tenantId: string; nonce?: string | undefined }): string {
+    const start = Math.floor(this.now / 1000);
+    const claims = {
+      aud: details.clientId,
+      iss: this.issuerOf(details.tenantId, 2),
+      iat: start,
+      nbf: start,
+      exp: start + HOUR_SECONDS,
+      name: user.displayName,
+      preferred_username: user.userName,
+      oid: user.objectId,
+      sub: user.objectId,
+      tid: details.tenantId,
+      ...(details.nonce === undefined ? {} : { nonce: details.nonce }),
+      ver: '2.0',
+    };
+    return signToken(claims, this.#signingKey);
+  }
+
+  /** Makes one token invalid at once. */
+  revokeToken(claims: Pick<TokenClaims, 'uti'>): void {
+    this.#revoked.add(claims.uti);
+  }
+
+  /** Makes the revocable tokens about somebody invalid; ordinary ones go on until they expire, as in Entra. */
+  revokeTokensOf(objectId: string): void {
+    for (const claims of this.#revocable) if (claims.oid === objectId) this.#revoked.add(claims.uti);
+  }
+
+  isRevoked(claims: Pick<TokenClaims, 'uti'>): boolean {
+    return this.#revoked.has(claims.uti);
   }
 
   get #signingKey(): SigningKey {
     return this.#keys[0] as SigningKey;
   }
 
+  #lifetimeOf(principal: EntraPrincipal, revocable: boolean): number {
+    if (revocable) return this.#settings.caeTokenLifetimeSeconds;
+    const usual = principal.kind === 'managed-identity' ? DAY_SECONDS : HOUR_SECONDS;
+    return this.#settings.tokenLifetimeSeconds ?? usual;
+  }
+
   #claims(principal: EntraPrincipal, details: TokenRequestDetails): TokenClaims {
     const version = this.#settings.tokenVersion;
-    const usual = principal.kind === 'managed-identity' ? DAY_SECONDS : HOUR_SECONDS;
-    const lifetime = details.expiresInSeconds ?? this.#settings.tokenLifetimeSeconds ?? usual;
+    const revocable = details.capabilities?.includes('cp1') ?? false;
+    const lifetime = details.expiresInSeconds ?? this.#lifetimeOf(principal, revocable);
     const start = Math.floor(this.now / 1000);
     const exact = Math.abs(lifetime) < WHOLE_SECONDS_FROM || !Number.isInteger(lifetime);
     return {
@@ -143,7 +202,8 @@ export class TokenIssuer {
         principal.kind === 'user' ? details.clientId : principal.clientId,
         details.authentication,
       ),
-      ...(principal.kind === 'user' ? userClaims(principal, version, details.scopes) : { idtyp: 'app' }),
+      ...(principal.kind === 'user' ? userClaims(principal, version, details) : { idtyp: 'app' }),
+      ...(revocable ? { xms_cc: details.capabilities } : {}),
       ...(principal.kind === 'managed-identity' ? { xms_mirid: principal.resourceId } : {}),
       oid: principal.objectId,
       sub: principal.objectId,
@@ -165,16 +225,22 @@ function clientClaims(
 }
 
 function userClaims(
-  user: Extract<EntraPrincipal, { kind: 'user' }>,
+  user: UserAccount,
   version: 1 | 2,
-  scopes: readonly string[] = ['user_impersonation'],
+  details: Pick<TokenRequestDetails, 'scopes' | 'amr'>,
 ): Record<string, unknown> {
+  const { scopes = ['user_impersonation'], amr = ['pwd'] } = details;
   return {
     name: user.displayName,
     upn: user.userName,
     scp: scopes.join(' '),
-    ...(version === 1 ? { unique_name: user.userName, acr: '1', amr: ['pwd'] } : { preferred_username: user.userName }),
+    ...(version === 1 ? { unique_name: user.userName, acr: '1', amr } : { preferred_username: user.userName }),
   };
+}
+
+/** True for a token of continuous access evaluation. */
+export function isRevocable(claims: TokenClaims): boolean {
+  return Array.isArray(claims.xms_cc) && claims.xms_cc.includes('cp1');
 }
 
 function assertPositive(name: string, value: number | undefined): void {

@@ -19,6 +19,8 @@ export interface TokenClaims {
   iat: number;
   nbf: number;
   exp: number;
+  /** Token id. */
+  uti: string;
   ver: '1.0' | '2.0';
   /** Never a claim; tells {@link TokenClaims} from {@link TokenRefusal}. */
   error?: never;

@@ -1,0 +1,65 @@
+import { randomBytes } from 'node:crypto';
+import type { UserAccount } from './directory.js';
+import { refuse } from './refusal.js';
+import type { RequestedAccess } from './requested-access.js';
+
+/** A person's signed-in state with one application, as a refresh token carries it on. */
+export interface Session {
+  readonly user: UserAccount;
+  readonly clientId: string;
+  readonly tenantId: string;
+  /** What was asked for when the person signed in. */
+  readonly access: RequestedAccess;
+  /** How the person proved who they are: `pwd`, `mfa`. */
+  readonly amr: readonly string[];
+}
+
+export interface RefreshTokenSettings {
+  /** Life without use, seconds. Entra: 90 days. */
+  lifetimeSeconds: number;
+  /** Refuse a refresh token that was used before, as Entra does for single-page apps; otherwise old ones stay good. */
+  oneTime: boolean;
+}
+
+interface Issued {
+  readonly session: Session;
+  readonly issuedAt: number;
+  used: boolean;
+  revoked: boolean;
+}
+
+/** The refresh tokens handed out: every use gives a new one. */
+export class RefreshTokens {
+  readonly #settings: RefreshTokenSettings;
+  readonly #issued = new Map<string, Issued>();
+
+  constructor(settings: RefreshTokenSettings) {
+    this.#settings = settings;
+  }
+
+  issue(session: Session, now: number): string {
+    // Real ones are opaque too and begin with a version.
+    const token = `1.${randomBytes(64).toString('base64url')}`;
+    this.#issued.set(token, { session, issuedAt: now, used: false, revoked: false });
+    return token;
+  }
+
+  /** The session of a refresh token that is still good for this application. */
+  redeem(token: string, clientId: string, now: number): Session {
+    const issued = this.#issued.get(token);
+    if (issued === undefined || issued.session.clientId !== clientId) throw refuse(70000, 'refresh_token');
+    if (issued.revoked) throw refuse(50173);
+    if (now - issued.issuedAt >= this.#settings.lifetimeSeconds * 1000) {
+      throw refuse(700082, `The token was issued on ${new Date(issued.issuedAt).toISOString()}.`);
+    }
+    if (issued.used && this.#settings.oneTime) throw refuse(70000, 'refresh_token');
+    issued.used = true;
+    return issued.session;
+  }
+
+  revokeAllOf(user: UserAccount): void {
+    for (const issued of this.#issued.values()) {
+      if (issued.session.user.objectId === user.objectId) issued.revoked = true;
+    }
+  }
+}

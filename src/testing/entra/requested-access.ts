@@ -1,0 +1,61 @@
+import type { Directory } from './directory.js';
+import { refuse } from './refusal.js';
+
+/** What is asked for: one resource, and permissions on it. */
+export interface RequestedAccess {
+  resource: string;
+  /** `['.default']`, or permissions by name. */
+  scopes: string[];
+  /** `openid`, `profile`, `offline_access`, ... */
+  identityScopes: string[];
+}
+
+/** The parts of a request that say it. */
+export interface AccessRequest {
+  readonly form: URLSearchParams;
+  /** 1 names a `resource`, 2 a `scope`. */
+  readonly version: 1 | 2;
+  readonly tenantId: string;
+  readonly directory: Directory;
+}
+
+const IDENTITY_SCOPES = new Set(['openid', 'profile', 'email', 'offline_access']);
+const GRAPH = 'https://graph.microsoft.com';
+
+/** True where the request says what it wants; a redemption may leave that to the sign-in it follows. */
+export function namesAccess({ form, version }: AccessRequest): boolean {
+  return form.has(version === 1 ? 'resource' : 'scope');
+}
+
+export function requestedAccess(request: AccessRequest): RequestedAccess {
+  const name = request.version === 1 ? 'resource' : 'scope';
+  const value = request.form.get(name);
+  if (value === null || value === '') throw refuse(900144, name);
+  const access =
+    request.version === 1 ? { resource: value, scopes: ['.default'], identityScopes: [] } : accessByScope(value);
+  request.directory.assertResource(access.resource, request.tenantId);
+  return access;
+}
+
+function accessByScope(scope: string): RequestedAccess {
+  const all = scope.split(' ').filter((name) => name !== '');
+  const split = all.filter((name) => !IDENTITY_SCOPES.has(name)).map(splitScope);
+  const resources = new Set(split.map(({ resource }) => resource));
+  const [resource = GRAPH] = resources;
+  if (resources.size > 1) throw refuse(70011, scope);
+  return {
+    resource,
+    scopes: split.map(({ permission }) => permission),
+    identityScopes: all.filter((name) => IDENTITY_SCOPES.has(name)),
+  };
+}
+
+/**
+ * `https://database.windows.net/.default` is the resource `https://database.windows.net`; with two slashes the resource
+ * keeps one, as in Entra. A scope without a resource belongs to Microsoft Graph.
+ */
+function splitScope(scope: string): { resource: string; permission: string } {
+  const end = scope.lastIndexOf('/');
+  if (end === -1) return { resource: GRAPH, permission: scope };
+  return { resource: scope.slice(0, end), permission: scope.slice(end + 1) };
+}
