@@ -1,13 +1,26 @@
 import { ConfigurationError } from '../errors.js';
+import { APPLICATION_KEYS } from './application.js';
+import { type ClientAssertionOptions, clientAssertion } from './client-assertion.js';
 import type { Credential, TokenCredential } from './credential.js';
 import { credentialFromTedious, type TediousAuthentication } from './from-tedious.js';
 import { type GivenCredentialOptions, givenCredential } from './given-credential.js';
+import {
+  type ServicePrincipalCertificateOptions,
+  servicePrincipalCertificate,
+} from './service-principal-certificate.js';
 import { type ServicePrincipalSecretOptions, servicePrincipalSecret } from './service-principal-secret.js';
 import { type StaticTokenOptions, staticToken } from './static-token.js';
 import { type TokenFunction, tokenFunction } from './token-function.js';
+import { type WorkloadIdentityOptions, workloadIdentity } from './workload-identity.js';
 
 /** One object per way of getting a token; `method` may be left out where the keys tell. */
-export type CredentialOptions = ServicePrincipalSecretOptions | StaticTokenOptions | GivenCredentialOptions;
+export type CredentialOptions =
+  | ServicePrincipalSecretOptions
+  | ServicePrincipalCertificateOptions
+  | ClientAssertionOptions
+  | WorkloadIdentityOptions
+  | StaticTokenOptions
+  | GivenCredentialOptions;
 
 /** Everything {@link createCredential} understands. */
 export type CredentialInput = CredentialOptions | TokenCredential | TokenFunction | TediousAuthentication | string;
@@ -18,13 +31,14 @@ interface Method {
   make(options: never): Credential;
 }
 
-const AUTHORITY = ['tenantId', 'authority', 'allowInsecureAuthority', 'agent'] as const;
-
 const METHODS: Readonly<Record<string, Method>> = {
-  'service-principal-secret': {
-    keys: [...AUTHORITY, 'clientId', 'clientSecret', 'enableCae'],
-    make: servicePrincipalSecret,
+  'service-principal-secret': { keys: [...APPLICATION_KEYS, 'clientSecret'], make: servicePrincipalSecret },
+  'service-principal-certificate': {
+    keys: [...APPLICATION_KEYS, 'certificate', 'certificatePath', 'certificatePassword', 'sendCertificateChain'],
+    make: servicePrincipalCertificate,
   },
+  'client-assertion': { keys: [...APPLICATION_KEYS, 'assertion'], make: clientAssertion },
+  'workload-identity': { keys: [...APPLICATION_KEYS, 'tokenFilePath'], make: workloadIdentity },
   'access-token': { keys: ['token', 'expiresOn'], make: staticToken },
   'token-credential': { keys: ['credential'], make: givenCredential },
 };
@@ -32,6 +46,10 @@ const METHODS: Readonly<Record<string, Method>> = {
 /** The key that tells the method where `method` is left out. */
 const TELLING_KEYS: readonly [key: string, method: string][] = [
   ['clientSecret', 'service-principal-secret'],
+  ['certificate', 'service-principal-certificate'],
+  ['certificatePath', 'service-principal-certificate'],
+  ['assertion', 'client-assertion'],
+  ['tokenFilePath', 'workload-identity'],
   ['token', 'access-token'],
   ['credential', 'token-credential'],
 ];
