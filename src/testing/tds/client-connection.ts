@@ -126,6 +126,7 @@ export class ClientConnection {
       this.#strict = true;
     } else {
       if (encrypt === 'strict') throw new ProtocolError('only TDS 8 is allowed');
+      if (head[0] !== PacketType.PreLogin) throw new ProtocolError('the client does not speak TDS');
       this.#messages.start();
     }
     await this.#server.running();
@@ -143,7 +144,7 @@ export class ClientConnection {
     );
     if (tlsFollows) await this.#secure(acceptTlsInTds(this.#socket, this.#server.tls));
     // Not a polite end: its TLS alert would still be framed as PRELOGIN, which makes tedious 19 throw in the open.
-    if (this.#server.faults.take('before-login7') !== undefined) throw new ConnectionClosedError('dropped by a fault');
+    if (this.#server.faults.take('before-login7') !== undefined) throw dropped();
 
     const login = readLogin7((await this.#messages.readOf(PacketType.Login7)).body);
     return await this.#judge(login);
@@ -160,10 +161,10 @@ export class ClientConnection {
     this.#server.recordLogin(record);
     try {
       if (!isSupportedVersion(login.tdsVersion)) throw new ProtocolError('TDS before 7.4 is not supported');
-      if (this.#takesFault('after-login7', record)) return false;
+      this.#dropOnFault('after-login7');
       const token = await this.#tokenOf(login);
       record.time = this.#server.now();
-      if (token !== undefined && this.#takesFault('after-fedauth', record)) return false;
+      if (token !== undefined) this.#dropOnFault('after-fedauth');
       if (this.#server.options.loginDelayMs !== undefined) await sleep(this.#server.options.loginDelayMs);
       await this.#server.running();
       const who = token === undefined ? this.#checkPassword(login, record) : this.#checkToken(token, record);
@@ -204,10 +205,8 @@ export class ClientConnection {
     };
   }
 
-  #takesFault(stage: LoginStage, record: LoginRecord): boolean {
-    if (this.#server.faults.take(stage) === undefined) return false;
-    record.error = 'dropped';
-    return true;
+  #dropOnFault(stage: LoginStage): void {
+    if (this.#server.faults.take(stage) !== undefined) throw dropped();
   }
 
   /** The token of the login; undefined for one with a password. */
@@ -339,6 +338,11 @@ export class ClientConnection {
   #response(): Response {
     return new Response(this.#packetSize, this.#messages.write);
   }
+}
+
+/** Closes without a word, not even one of TLS: what a client sees of a server that has gone. */
+function dropped(): ConnectionClosedError {
+  return new ConnectionClosedError('dropped by failLogins');
 }
 
 interface Identity {

@@ -73,6 +73,8 @@ export interface SqlValue {
 export const MAX = Number.POSITIVE_INFINITY;
 
 export const INT: SqlType = { name: 'int' };
+/** Type of a bare NULL: int, unless what it meets has another. Compared by identity. */
+export const UNTYPED: SqlType = { name: 'int' };
 export const BIGINT: SqlType = { name: 'bigint' };
 export const BIT: SqlType = { name: 'bit' };
 export const FLOAT: SqlType = { name: 'float' };

@@ -11,8 +11,10 @@ import {
   type Scalar,
   type SqlType,
   type SqlValue,
+  type TableValue,
   type TypeName,
   typeText,
+  UNTYPED,
 } from '../tds/data-type.js';
 import { SqlServerError } from '../tds/server-error.js';
 
@@ -316,6 +318,8 @@ function clash(from: SqlType, to: SqlType): SqlServerError {
 
 /** Which of two types an operation on both happens in. */
 export function commonType(left: SqlType, right: SqlType): SqlType {
+  if (left === UNTYPED) return right;
+  if (right === UNTYPED) return left;
   if (isText(left) && isText(right)) {
     const length = Math.max(left.length ?? MAX, right.length ?? MAX);
     const national = left.name.startsWith('n') || right.name.startsWith('n');
@@ -410,7 +414,21 @@ export function fromJs(value: unknown, type: SqlType): Scalar {
 export function toJs(value: Scalar, type: SqlType): unknown {
   if (value === null) return null;
   if (type.name === 'sql_variant') return toJs((value as SqlValue).value, (value as SqlValue).type);
+  if (type.name === 'table') return tableToJs(value as TableValue);
   if (MOMENTS.has(type.name)) return dateOf(value as Moment);
   if (typeof value === 'bigint' && type.name !== 'bigint') return Number(decimalText(value, scaleOf(type)));
   return value;
+}
+
+/** A table-valued parameter, its column types as T-SQL writes them. */
+function tableToJs({ typeName, columns, rows }: TableValue): {
+  typeName: string;
+  columns: string[];
+  rows: unknown[][];
+} {
+  return {
+    typeName,
+    columns: columns.map(typeText),
+    rows: rows.map((row) => row.map((value, i) => toJs(value, columns[i] as SqlType))),
+  };
 }

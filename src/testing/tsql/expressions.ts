@@ -1,4 +1,4 @@
-import { INT, MAX, rescale, type Scalar, type SqlType } from '../tds/data-type.js';
+import { INT, MAX, rescale, type Scalar, type SqlType, UNTYPED } from '../tds/data-type.js';
 import { SqlServerError } from '../tds/server-error.js';
 import type { Bound, Scope } from './bound.js';
 import {
@@ -128,6 +128,8 @@ function sameType(a: SqlType, b: SqlType): boolean {
 }
 
 function binary(operator: '+' | '-' | '*' | '/' | '%', left: Bound, right: Bound): Bound {
+  if (left.type === UNTYPED && right.type !== UNTYPED) return binary(operator, { ...left, type: right.type }, right);
+  if (right.type === UNTYPED && left.type !== UNTYPED) return binary(operator, left, { ...right, type: left.type });
   if (operator === '+' && isText(left.type) && isText(right.type)) return concatenate([left, right], true);
   if (operator === '+' && isBytes(left.type) && isBytes(right.type)) {
     const type: SqlType = { name: 'varbinary', length: roomFor(left, right, 8000) };

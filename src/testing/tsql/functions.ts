@@ -9,6 +9,7 @@ import {
   nvarchar,
   type Scalar,
   type SqlType,
+  UNTYPED,
 } from '../tds/data-type.js';
 import { SqlServerError } from '../tds/server-error.js';
 import type { Bound, Scope } from './bound.js';
@@ -164,7 +165,8 @@ const FUNCTIONS: Readonly<Record<string, (call: Call) => Bound>> = {
   },
   ISNULL: (call) => {
     const [first, second] = [call.arg(0), call.arg(1)];
-    return { type: first.type, get: () => first.get() ?? convert(second.get(), second.type, first.type) };
+    const type = first.type === UNTYPED ? second.type : first.type;
+    return { type, get: () => first.get() ?? convert(second.get(), second.type, type) };
   },
   COALESCE: (call) => {
     const type = [call.arg(0), ...call.args.slice(1)].map((arg) => arg.type).reduce(commonType);

@@ -1,4 +1,4 @@
-import { FLOAT, INT, MAX, parseDecimal, type SqlType, typeNamed } from '../tds/data-type.js';
+import { FLOAT, INT, MAX, parseDecimal, type SqlType, typeNamed, UNTYPED } from '../tds/data-type.js';
 import { SqlServerError } from '../tds/server-error.js';
 import { GLOBALS } from './facts.js';
 import { isFunction } from './functions.js';
@@ -362,7 +362,7 @@ class Parser {
     const quoted = token.kind === 'quoted';
     const upper = token.text.toUpperCase();
     if (!quoted) {
-      if (upper === 'NULL') return { kind: 'literal', type: INT, value: null };
+      if (upper === 'NULL') return { kind: 'literal', type: UNTYPED, value: null };
       if (upper === 'CASE') return this.#case();
       if (upper === 'CURRENT_TIMESTAMP' || upper === 'SYSTEM_USER' || upper === 'CURRENT_USER') {
         return { kind: 'call', name: upper, args: [] };

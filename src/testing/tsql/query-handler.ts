@@ -39,22 +39,13 @@ export interface QueryAnswer {
 export async function askHandler(handler: QueryHandler, sql: string, batch: Batch): Promise<number | undefined> {
   const parameters: Record<string, unknown> = {};
   for (const [name, { type, value }] of batch.variables) parameters[name.replace(/^@/, '')] = toJs(value, type);
-  const result = await callHandler(handler, sql, parameters, batch.session);
-  if (result === undefined) return undefined;
-  const answer: QueryAnswer = Array.isArray(result) ? { rows: result } : (result as QueryAnswer);
-  for (const each of [answer, ...(answer.more ?? [])]) await writeAnswer(each, batch);
-  setOutputs(answer.outputs ?? {}, batch.variables);
-  return answer.returnStatus ?? 0;
-}
-
-async function callHandler(
-  handler: QueryHandler,
-  sql: string,
-  parameters: Record<string, unknown>,
-  session: SqlSession,
-): Promise<QueryResult> {
   try {
-    return await handler(sql, parameters, session);
+    const result = await handler(sql, parameters, batch.session);
+    if (result === undefined) return undefined;
+    const answer: QueryAnswer = Array.isArray(result) ? { rows: result } : (result as QueryAnswer);
+    for (const each of [answer, ...(answer.more ?? [])]) await writeAnswer(each, batch);
+    setOutputs(answer.outputs ?? {}, batch.variables);
+    return answer.returnStatus ?? 0;
   } catch (error) {
     throw asSqlError(error);
   }
