@@ -4,6 +4,7 @@ import { type ClientAssertionOptions, clientAssertion } from './client-assertion
 import type { Credential, TokenCredential } from './credential.js';
 import { credentialFromTedious, type TediousAuthentication } from './from-tedious.js';
 import { type GivenCredentialOptions, givenCredential } from './given-credential.js';
+import { type ManagedIdentityOptions, managedIdentity } from './managed-identity.js';
 import {
   type ServicePrincipalCertificateOptions,
   servicePrincipalCertificate,
@@ -19,6 +20,7 @@ export type CredentialOptions =
   | ServicePrincipalCertificateOptions
   | ClientAssertionOptions
   | WorkloadIdentityOptions
+  | ManagedIdentityOptions
   | StaticTokenOptions
   | GivenCredentialOptions;
 
@@ -39,6 +41,10 @@ const METHODS: Readonly<Record<string, Method>> = {
   },
   'client-assertion': { keys: [...APPLICATION_KEYS, 'assertion'], make: clientAssertion },
   'workload-identity': { keys: [...APPLICATION_KEYS, 'tokenFilePath'], make: workloadIdentity },
+  'managed-identity': {
+    keys: ['clientId', 'objectId', 'resourceId', 'arcKeyDirectory'],
+    make: (options: ManagedIdentityOptions) => managedIdentity(options),
+  },
   'access-token': { keys: ['token', 'expiresOn'], make: staticToken },
   'token-credential': { keys: ['credential'], make: givenCredential },
 };

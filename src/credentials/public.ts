@@ -7,6 +7,7 @@ export type { AccessToken, Credential, GetTokenOptions, Principal, Secret, Token
 export type { TediousAuthentication } from './from-tedious.js';
 export type { GivenCredentialOptions } from './given-credential.js';
 export type { GivenToken } from './given-token.js';
+export type { ManagedIdentityOptions } from './managed-identity.js';
 export { scopeForServer } from './scope-for-server.js';
 export type { ServicePrincipalCertificateOptions } from './service-principal-certificate.js';
 export type { ServicePrincipalSecretOptions } from './service-principal-secret.js';
