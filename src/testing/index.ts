@@ -1,5 +1,11 @@
 export { type Certificate, type CertificateOptions, makeCertificate, makeCertificateAuthority } from './certificate.js';
-export { type EntraAccessToken, type EntraCredential, EntraError } from './entra/credential.js';
+export {
+  type EntraAbortSignal,
+  type EntraAccessToken,
+  type EntraCredential,
+  EntraError,
+  type EntraTokenOptions,
+} from './entra/credential.js';
 export type { DeviceSignIn } from './entra/device-codes.js';
 export type {
   AppOptions,
@@ -12,14 +18,7 @@ export type {
   UserAccount,
   UserOptions,
 } from './entra/directory.js';
-export {
-  type EntraAuthority,
-  type EntraEmulator,
-  type EntraEmulatorOptions,
-  type FederatedTokenOptions,
-  type IssueTokenOptions,
-  startEntraEmulator,
-} from './entra/emulator.js';
+export type { EntraAuthority, EntraEmulator, FederatedTokenOptions, IssueTokenOptions } from './entra/emulator.js';
 export type { ActiveFault, Fault } from './entra/faults.js';
 export type { JsonWebKeySet, PublicJsonWebKey } from './entra/json-web-token.js';
 export type {
@@ -30,6 +29,7 @@ export type {
 export type { AadstsNumber } from './entra/refusal.js';
 export type { EntraEndpoint, EntraRequest } from './entra/request.js';
 export type { SignInResult } from './entra/sign-in/browser.js';
+export { type EntraEmulatorOptions, startEntraEmulator } from './entra/start.js';
 export {
   type IssuerTrust,
   type TokenClaims,

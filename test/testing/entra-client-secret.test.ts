@@ -1,7 +1,15 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { inspect, promisify } from 'node:util';
+import type { TokenCredential } from '@azure/core-auth';
 import { ConfidentialClientApplication } from '@azure/msal-node';
 import { expect, test } from 'vitest';
 import { type EntraEmulator, startEntraEmulator } from '../../src/testing/index.js';
 
+const CLIENT = fileURLToPath(new URL('entra-clients/client-secret.mjs', import.meta.url));
 const SCOPES = ['https://database.windows.net/.default'];
 
 function msal(entra: EntraEmulator, auth: { clientId?: string; clientSecret?: string; tenantId?: string } = {}) {
@@ -158,6 +166,32 @@ test('over https only clients that trust its certificate authority get through',
   const { token } = await entra.credential().getToken('https://database.windows.net/.default');
   expect(entra.verify(token).error).toBeUndefined();
   await expect(fetch(`${entra.url}/${entra.tenantId}/discovery/v2.0/keys`)).rejects.toThrow();
+});
+
+test('over https MSAL finds its way by discovery, if the process trusts the certificate authority', async () => {
+  await using entra = await startEntraEmulator({ https: true });
+  const directory = await mkdtemp(join(tmpdir(), 'entra-ca-'));
+  try {
+    await writeFile(join(directory, 'ca.pem'), entra.ca ?? '');
+    const { authority, knownAuthorities } = entra.authority;
+    const auth = { clientId: entra.clientId, clientSecret: entra.clientSecret, authority, knownAuthorities };
+    const { stdout } = await promisify(execFile)(process.execPath, [CLIENT, JSON.stringify({ auth, scopes: SCOPES })], {
+      env: { NODE_EXTRA_CA_CERTS: join(directory, 'ca.pem') },
+    });
+    expect(entra.verify(stdout)).toMatchObject({ appid: entra.clientId, iss: `${entra.url}/${entra.tenantId}/` });
+  } finally {
+    await rm(directory, { recursive: true });
+  }
+});
+
+test('the credential is a TokenCredential, prints no secret and survives cloning', async () => {
+  await using entra = await startEntraEmulator();
+  const credential: TokenCredential = entra.credential();
+  expect(inspect(credential, { depth: 9 }) + JSON.stringify(credential)).not.toContain(entra.clientSecret);
+  const { token } = (await { ...credential }.getToken(SCOPES)) ?? { token: '' };
+  expect(entra.verify(token).error).toBeUndefined();
+  entra.updateApp(entra.clientId, { clientSecret: 'rotated' });
+  await credential.getToken(SCOPES);
 });
 
 test('a port that is taken fails the start', async () => {

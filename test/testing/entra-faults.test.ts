@@ -44,7 +44,10 @@ test('Retry-After is seconds, a date or any text', async () => {
 test('a body replaces the JSON of the service', async () => {
   await using entra = await startEntraEmulator();
   entra.fail({ status: 502, body: '<h1>Bad gateway</h1>', count: 1 });
-  await expect(ask(entra)).rejects.toMatchObject({ status: 502, message: 'The emulator answered 502 without JSON' });
+  await expect(ask(entra)).rejects.toMatchObject({
+    status: 502,
+    message: 'The emulator answered 502 without an explanation',
+  });
   entra.fail({ status: 200, body: { token_type: 'Bearer', expires_in: 60, access_token: 'opaque' }, count: 1 });
   const before = Date.now();
   const { token, expiresOnTimestamp } = await ask(entra);
@@ -61,6 +64,7 @@ test('a hang lasts until the client gives up, and does not stop close()', async 
   await expect.poll(() => entra.requests.length).toBe(2);
   giveUp.abort();
   await given;
+  await expect(ask(entra, { abortSignal: giveUp.signal })).rejects.toMatchObject({ name: 'AbortError' });
   await entra.close();
   await stubborn;
   expect(entra.requests.map((request) => request.status)).toEqual([undefined, undefined]);
@@ -68,6 +72,13 @@ test('a hang lasts until the client gives up, and does not stop close()', async 
 
 test('a reset connection has no answer', async () => {
   await using entra = await startEntraEmulator();
+  entra.fail({ reset: true, count: 1 });
+  await expect(ask(entra)).rejects.toMatchObject({ cause: { code: 'ECONNRESET' } });
+  await ask(entra);
+});
+
+test('under TLS the connection ends just as abruptly', async () => {
+  await using entra = await startEntraEmulator({ https: true });
   entra.fail({ reset: true, count: 1 });
   await expect(ask(entra)).rejects.toMatchObject({ cause: { code: 'ECONNRESET' } });
   await ask(entra);
@@ -92,6 +103,14 @@ test('`when` picks the requests, discovery included', async () => {
   expect((await fetch(discovery)).status).toBe(200);
   entra.fail({ status: 500, when: (request) => request.endpoint === 'discovery' });
   expect((await fetch(discovery)).status).toBe(500);
+});
+
+test('a fault that would do nothing, or cannot be done, is refused at once', async () => {
+  await using entra = await startEntraEmulator();
+  expect(() => entra.fail({ count: 1 })).toThrow(/needs one of status, aadsts, body, hang, reset or delayMs/);
+  expect(() => entra.fail({ status: 42 })).toThrow(/status is 42/);
+  expect(() => entra.fail({ status: 503, count: 0 })).toThrow(/count is 0/);
+  expect(() => entra.fail({ delayMs: -1 })).toThrow(/delayMs is -1/);
 });
 
 test('a refusal can be named by its AADSTS number', async () => {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { type EntraEmulator, startEntraEmulator } from '../../src/testing/index.js';
+import { type EntraEmulator, type SignInResult, startEntraEmulator } from '../../src/testing/index.js';
 import { claimsOf, confidentialClient, postToken, publicClient, SCOPES } from './entra-clients/msal.js';
 
 const verifier = 'a'.repeat(64);
@@ -38,16 +38,16 @@ test('MSAL signs in through its own loopback page, and renews silently afterward
   await using entra = await startEntraEmulator();
   const ada = entra.addUser({ userName: 'ada@contoso.example', mfaRequired: true });
   const app = publicClient(entra);
-  let page: Promise<{ status: number; body: string }> | undefined;
+  let page: SignInResult | undefined;
   const result = await app.acquireTokenInteractive({
     scopes: SCOPES,
     successTemplate: '<h1>Welcome</h1>',
     openBrowser: async (url) => {
-      page = entra.signIn(url, ada);
+      page = await entra.signIn(url, ada);
     },
   });
   expect(claimsOf(entra, result)).toMatchObject({ upn: ada.userName, amr: ['pwd', 'mfa'], appid: entra.clientId });
-  expect((await page)?.body).toContain('Welcome');
+  expect(page?.body).toContain('Welcome');
   const account = result.account ?? undefined;
   if (account === undefined) throw new Error('no account');
   const renewed = await app.acquireTokenSilent({ scopes: SCOPES, account, forceRefresh: true });
@@ -59,7 +59,9 @@ test('a person who cancels: MSAL gets access_denied', async () => {
   await using entra = await startEntraEmulator();
   const attempt = publicClient(entra).acquireTokenInteractive({
     scopes: SCOPES,
-    openBrowser: async (url) => void entra.signIn(url, 'cancel'),
+    openBrowser: async (url) => {
+      await entra.signIn(url, 'cancel');
+    },
   });
   await expect(attempt).rejects.toMatchObject({ errorCode: 'access_denied' });
 });

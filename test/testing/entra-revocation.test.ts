@@ -32,6 +32,13 @@ test('the answer to a claims challenge is a new token even where the same one is
   expect((await credential.getToken(SCOPES)).token).toBe(challenged.token);
 });
 
+test('the ready-made credential asks for such a token with enableCae', async () => {
+  await using entra = await startEntraEmulator();
+  const { expiresOnTimestamp, refreshAfterTimestamp } = await entra.credential().getToken(SCOPES, { enableCae: true });
+  expect(expiresOnTimestamp - Date.now()).toBeGreaterThan(27.9 * 3_600_000);
+  expect(refreshAfterTimestamp).toBeLessThan(Date.now() + 14.1 * 3_600_000);
+});
+
 test('claims that are no JSON are refused', async () => {
   await using entra = await startEntraEmulator();
   await expect(entra.credential().getToken(SCOPES, { claims: '{' })).rejects.toMatchObject({ aadsts: 90014 });

@@ -12,16 +12,37 @@ export interface EntraAccessToken {
   tokenType: 'Bearer';
 }
 
+/** The part of an `AbortSignal` that is used. */
+export interface EntraAbortSignal {
+  readonly aborted: boolean;
+  addEventListener(type: 'abort', listener: () => void): void;
+  removeEventListener(type: 'abort', listener: () => void): void;
+}
+
+/** The options of `@azure/core-auth` that mean something here. */
+export interface EntraTokenOptions {
+  /** An `AbortSignal`, or anything like one. */
+  abortSignal?: EntraAbortSignal | undefined;
+  /** The answer to a claims challenge, as JSON. */
+  claims?: string | undefined;
+  /** Another tenant than the principal's own. */
+  tenantId?: string | undefined;
+  /** Ask for a long-lived token that can be revoked. */
+  enableCae?: boolean | undefined;
+}
+
 /** A ready-made `TokenCredential` that asks the emulator over HTTP on every call and caches nothing. */
 export interface EntraCredential {
   /** Throws {@link EntraError} where the emulator refuses or does not answer. */
-  getToken(
-    scopes: string | string[],
-    options?: { abortSignal?: AbortSignal | undefined; claims?: string | undefined; tenantId?: string | undefined },
-  ): Promise<EntraAccessToken>;
+  getToken(scopes: string | string[], options?: EntraTokenOptions): Promise<EntraAccessToken>;
 }
 
-/** What the emulator answered instead of a token, with the fields an error of `@azure/identity` or MSAL would have. */
+/**
+ * What the emulator answered instead of a token, with the fields an error of `@azure/identity` or MSAL would have.
+ *
+ * @example
+ * await expect(entra.credential(app).getToken(scope)).rejects.toMatchObject({ status: 401, aadsts: 7000215 });
+ */
 export class EntraError extends Error {
   override name = 'EntraError';
   /** HTTP status; undefined where there was no answer. */
@@ -68,10 +89,7 @@ export interface CredentialRequest {
 /** The secrets stay in the closure `requestFor`, so cloning or printing the credential is safe. */
 export function credentialFor(
   ca: string | undefined,
-  requestFor: (
-    scope: string,
-    options: { tenantId?: string | undefined; claims?: string | undefined },
-  ) => CredentialRequest,
+  requestFor: (scope: string, options: EntraTokenOptions) => CredentialRequest,
 ): EntraCredential {
   return {
     async getToken(scopes, options = {}) {
@@ -103,23 +121,16 @@ interface RawAnswer {
   body: string;
 }
 
-function exchange(asked: CredentialRequest, ca: string | undefined, signal?: AbortSignal): Promise<RawAnswer> {
-  const { url, form } = asked;
+function exchange(
+  { url, form, headers = {} }: CredentialRequest,
+  ca: string | undefined,
+  signal: EntraAbortSignal | undefined,
+): Promise<RawAnswer> {
   const { request } = url.startsWith('https:') ? https : http;
   // One connection per request: a kept-alive one that the emulator resets would fail the next, innocent request.
-  const method = form === undefined ? 'GET' : 'POST';
-  const options = {
-    method,
-    agent: false,
-    headers: { ...asked.headers },
-    ...(ca === undefined ? {} : { ca }),
-    ...(signal ? { signal } : {}),
-  };
-  return new Promise((resolve, reject) => {
-    const fail = (cause: Error) => {
-      if (cause.name === 'AbortError') reject(cause);
-      else reject(new EntraError(`No answer from ${new URL(url).host}: ${cause.message}`, { cause }));
-    };
+  const options = { method: form === undefined ? 'GET' : 'POST', agent: false, headers, ...(ca ? { ca } : {}) };
+  return new Promise<RawAnswer>((resolve, reject) => {
+    if (signal?.aborted) throw aborted();
     const sent = request(url, options, (response) => {
       let body = '';
       response.setEncoding('utf8');
@@ -128,13 +139,26 @@ function exchange(asked: CredentialRequest, ca: string | undefined, signal?: Abo
       });
       response.on('error', fail);
       response.on('end', () => {
+        settle();
         resolve({ status: response.statusCode, retryAfter: response.headers['retry-after'], body });
       });
     });
+    const abort = () => sent.destroy(aborted());
+    const settle = () => signal?.removeEventListener('abort', abort);
+    const fail = (cause: Error) => {
+      settle();
+      if (cause.name === 'AbortError') reject(cause);
+      else reject(new EntraError(`No answer from ${new URL(url).host}: ${cause.message}`, { cause }));
+    };
+    signal?.addEventListener('abort', abort);
     sent.on('error', fail);
     if (form !== undefined) sent.setHeader('Content-Type', 'application/x-www-form-urlencoded');
     sent.end(form?.toString());
   });
+}
+
+function aborted(): DOMException {
+  return new DOMException('The token request was aborted', 'AbortError');
 }
 
 function parse(body: string): Record<string, unknown> | undefined {
@@ -148,13 +172,16 @@ function parse(body: string): Record<string, unknown> | undefined {
 function errorFrom(answer: RawAnswer, body: Record<string, unknown> | undefined): EntraError {
   const text = (value: unknown) => (typeof value === 'string' ? value : undefined);
   const codes: unknown = body?.error_codes;
-  return new EntraError(text(body?.error_description) ?? `The emulator answered ${answer.status} without JSON`, {
-    status: answer.status,
-    errorCode: text(body?.error),
-    aadsts: Array.isArray(codes) && typeof codes[0] === 'number' ? codes[0] : undefined,
-    retryAfterMs: retryAfterMs(answer.retryAfter),
-    correlationId: text(body?.correlation_id),
-  });
+  return new EntraError(
+    text(body?.error_description) ?? `The emulator answered ${answer.status} without an explanation`,
+    {
+      status: answer.status,
+      errorCode: text(body?.error),
+      aadsts: Array.isArray(codes) && typeof codes[0] === 'number' ? codes[0] : undefined,
+      retryAfterMs: retryAfterMs(answer.retryAfter),
+      correlationId: text(body?.correlation_id),
+    },
+  );
 }
 
 /** RFC 9110 section 10.2.3: seconds or an HTTP-date. */

@@ -1,14 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { isIP } from 'node:net';
-import { makeCertificate, makeCertificateAuthority } from '../certificate.js';
-import { AuthorizationCodes } from './authorization-codes.js';
 import { credentialFor, type EntraCredential } from './credential.js';
-import { type DeviceCodeSettings, DeviceCodes, type DeviceSignIn } from './device-codes.js';
+import type { DeviceCodes, DeviceSignIn } from './device-codes.js';
 import {
   type AppOptions,
   type AppRegistration,
   AZURE_CLI_CLIENT_ID,
-  Directory,
+  type Directory,
   type EntraPrincipal,
   type ManagedIdentity,
   type ManagedIdentityOptions,
@@ -16,56 +13,23 @@ import {
   type UserOptions,
 } from './directory.js';
 import type { ActiveFault, Fault } from './faults.js';
-import { type ListenOptions, listen } from './http-listener.js';
-import { type JsonWebKeySet, sharedSigningKey } from './json-web-token.js';
-import { type ManagedIdentityEndpoints, ManagedIdentityPlatform } from './managed-identity/endpoints.js';
-import { type RefreshTokenSettings, RefreshTokens } from './refresh-tokens.js';
+import type { JsonWebKeySet } from './json-web-token.js';
+import type { ManagedIdentityEndpoints, ManagedIdentityPlatform } from './managed-identity/endpoints.js';
+import type { RefreshTokens } from './refresh-tokens.js';
 import type { EntraRequest } from './request.js';
-import { EntraService, openIdConfiguration } from './service.js';
+import { type EntraService, openIdConfiguration } from './service.js';
 import { type SignInResult, signInWithoutBrowser } from './sign-in/browser.js';
-import { TokenIssuer } from './token-issuer.js';
+import type { TokenIssuer } from './token-issuer.js';
 import { type TokenClaims, type TokenRefusal, type VerifyOptions, verifyAccessToken } from './verification.js';
 
-export interface EntraEmulatorOptions {
-  /** Life of access tokens, seconds; a fraction is allowed. Default 3600, and 86,400 for managed identities. */
-  tokenLifetimeSeconds?: number | undefined;
-  /** `refresh_in` of answers, seconds. Default: none, as for ordinary one-hour tokens. */
-  refreshInSeconds?: number | undefined;
-  /** Answer with the same token again until it has expired, as a managed identity endpoint does. Default false. */
-  sameToken?: boolean | undefined;
-  /** Form of the claims: 1 (`appid`, `upn`; what Azure SQL gets, the default) or 2 (`azp`, `preferred_username`). */
-  tokenVersion?: 1 | 2 | undefined;
-  /** Serve https: `true` with an own certificate authority (`entra.ca`), or with a certificate of yours. */
-  https?: boolean | { cert: string; key: string; ca?: string } | undefined;
-  /** Address to listen on. Default `127.0.0.1`. */
-  host?: string | undefined;
-  /** Port to listen on. Default: any free one. */
-  port?: number | undefined;
-  /** Tenant id. Default: a random one. */
-  tenantId?: string | undefined;
-  /** The default application; what is not given is made up. */
-  app?: AppOptions | undefined;
-  /** The default person; what is not given is made up. */
-  user?: UserOptions | undefined;
-  /** `intervalSeconds` between polls, default 5; `expiresInSeconds` of a code, default 900. */
-  deviceCode?: Partial<DeviceCodeSettings> | undefined;
-  /** `lifetimeSeconds` without use, default 90 days; `oneTime`: refuse one that was used before, default false. */
-  refreshTokens?: Partial<RefreshTokenSettings> | undefined;
-  /** Life of revocable tokens, given to applications with the capability `cp1`, seconds. Default 28 h. */
-  caeTokenLifetimeSeconds?: number | undefined;
-  /** Where the Azure Arc endpoint puts its key files. Default: a directory of the emulator among the temporary files. */
-  arcKeyDirectory?: string | undefined;
-  /** The clock, epoch ms. Default `Date.now`. */
-  now?: (() => number) | undefined;
-}
-
-/** What MSAL needs in `auth` to use the emulator instead of Microsoft's service. */
+/** What MSAL needs in `auth` (see `entra.authority`) to use the emulator instead of Microsoft's service. */
 export interface EntraAuthority {
   authority: string;
   knownAuthorities: string[];
   authorityMetadata: string;
 }
 
+/** What a token of `entra.issueToken` is like. */
 export interface IssueTokenOptions {
   /** Who it is about: an application or user, a client id or a user name. Default: the default application. */
   principal?: EntraPrincipal | string | undefined;
@@ -77,6 +41,7 @@ export interface IssueTokenOptions {
   claims?: Readonly<Record<string, unknown>> | undefined;
 }
 
+/** What a token of `entra.issueFederatedToken` is like. */
 export interface FederatedTokenOptions {
   /** `sub`, e.g. `system:serviceaccount:shop:api`. */
   subject: string;
@@ -88,100 +53,10 @@ export interface FederatedTokenOptions {
   claims?: Readonly<Record<string, unknown>> | undefined;
 }
 
-/**
- * Starts a local stand-in for Microsoft Entra ID: real HTTP, real signed tokens, any life you like, any fault you need.
- * It knows one tenant with one application and its secret; add more with `addApp` and `addUser`.
- *
- * @throws RangeError for a life that is not greater than 0; the error of `listen` where the port is taken.
- * @example
- * await using entra = await startEntraEmulator({ tokenLifetimeSeconds: 2 });
- * const pool = createTokenPool({ ...server.config(), authentication: { credential: entra.credential() } });
- */
-export async function startEntraEmulator(options: EntraEmulatorOptions = {}): Promise<EntraEmulator> {
-  const host = options.host ?? '127.0.0.1';
-  const urlHost = isIP(host) === 6 ? `[${host}]` : host;
-  const tls = tlsFor(options.https);
-  const fabricTls = makeCertificate({ commonName: 'localhost' });
-  const key = await sharedSigningKey();
-  let service: EntraService | undefined;
-  const onRequest: ListenOptions['onRequest'] = (request, response) => service?.onRequest(request, response);
-  const listener = await listen({ host, port: options.port ?? 0, tls, onRequest });
-  // Service Fabric alone always speaks https.
-  const fabric = await listen({ host, port: 0, tls: fabricTls, onRequest });
-  try {
-    const url = `${tls === undefined ? 'http' : 'https'}://${urlHost}:${listener.port}`;
-    const issuer = new TokenIssuer({
-      url,
-      key,
-      now: options.now ?? (() => Date.now()),
-      tokenLifetimeSeconds: options.tokenLifetimeSeconds,
-      caeTokenLifetimeSeconds: options.caeTokenLifetimeSeconds ?? 28 * 3600,
-      refreshInSeconds: options.refreshInSeconds,
-      sameToken: options.sameToken ?? false,
-      tokenVersion: options.tokenVersion ?? 1,
-    });
-    const directory = new Directory(options.tenantId ?? randomUUID());
-    const app = directory.addApp(options.app ?? {});
-    const user = directory.addUser(options.user ?? {});
-    const platform = new ManagedIdentityPlatform({
-      url,
-      fabric: {
-        url: `https://${urlHost}:${fabric.port}`,
-        certificate: fabricTls.cert,
-        thumbprint: fabricTls.thumbprint,
-      },
-      systemClientId: directory.systemAssignedIdentity?.clientId ?? '',
-      person: user,
-      arcKeyDirectory: options.arcKeyDirectory,
-    });
-    const refreshTokens = new RefreshTokens({
-      lifetimeSeconds: options.refreshTokens?.lifetimeSeconds ?? 90 * 86_400,
-      oneTime: options.refreshTokens?.oneTime ?? false,
-    });
-    const deviceCodes = new DeviceCodes(
-      {
-        intervalSeconds: options.deviceCode?.intervalSeconds ?? 5,
-        expiresInSeconds: options.deviceCode?.expiresInSeconds ?? 900,
-      },
-      user,
-    );
-    const authorizationCodes = new AuthorizationCodes();
-    const sessions = { refreshTokens, deviceCodes, authorizationCodes };
-    service = new EntraService({ url, directory, issuer, platform, ...sessions });
-    const close = async () => {
-      platform.close();
-      await Promise.all([listener.close(), fabric.close()]);
-    };
-    return new EntraEmulator({
-      url,
-      ca: tls?.ca,
-      issuer,
-      directory,
-      platform,
-      service,
-      refreshTokens,
-      deviceCodes,
-      app,
-      user,
-      close,
-    });
-  } catch (error) {
-    await Promise.all([listener.close(), fabric.close()]);
-    throw error;
-  }
-}
+/** What clients that can handle a claims challenge send along. */
+const CAE_CLAIMS = JSON.stringify({ access_token: { xms_cc: { values: ['cp1'] } } });
 
-function tlsFor(
-  https: EntraEmulatorOptions['https'],
-): { cert: string; key: string; ca?: string | undefined } | undefined {
-  if (https === undefined || https === false) return undefined;
-  if (https !== true) return https;
-  const issuer = makeCertificateAuthority({ commonName: 'Entra emulator authority' });
-  const { cert, key } = makeCertificate({ commonName: 'localhost', issuer });
-  return { cert, key, ca: issuer.cert };
-}
-
-/** A running emulator; made by {@link startEntraEmulator}. */
+/** A running emulator; made by `startEntraEmulator`. */
 export class EntraEmulator {
   /** Where it is reached, e.g. `http://127.0.0.1:49152`. */
   readonly url: string;
@@ -287,14 +162,15 @@ export class EntraEmulator {
    */
   credential(principal: EntraPrincipal | string = this.clientId): EntraCredential {
     const found = this.#directory.principal(principal);
-    return credentialFor(this.ca, (scope, { tenantId = found.tenantId, claims }) => {
+    return credentialFor(this.ca, (scope, { tenantId = found.tenantId, claims, enableCae }) => {
       if (found.kind === 'managed-identity') {
         const resource = scope.replace(/\/\.default$/, '');
         const query = new URLSearchParams({ 'api-version': '2018-02-01', resource, client_id: found.clientId });
         return { url: `${this.managedIdentity.imds.url}?${query}`, headers: { Metadata: 'true' } };
       }
       const form = new URLSearchParams({ ...this.#grantOf(found), scope });
-      if (claims !== undefined) form.set('claims', claims);
+      const wanted = claims ?? (enableCae ? CAE_CLAIMS : undefined);
+      if (wanted !== undefined) form.set('claims', wanted);
       return { url: `${this.url}/${tenantId}/oauth2/v2.0/token`, form };
     });
   }

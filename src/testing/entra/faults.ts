@@ -2,7 +2,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { AadstsNumber } from './refusal.js';
 import type { EntraEndpoint, EntraRequest } from './request.js';
 
-/** How answers go wrong. Without `status`, `aadsts`, `body`, `hang` or `reset` the answer is right, only late by `delayMs`. */
+/**
+ * How answers go wrong. With `delayMs` alone the answer is right, only late.
+ *
+ * @example
+ * entra.fail({ status: 503 });                                  // an outage, until heal()
+ * entra.fail({ status: 429, retryAfter: 7, count: 1 });         // throttled once
+ * entra.fail({ aadsts: 53003, when: (r) => r.userName === ada.userName });
+ */
 export interface Fault {
   /** HTTP status of the answer, e.g. 429 or 503. */
   status?: number | undefined;
@@ -29,7 +36,14 @@ export interface Fault {
   when?: ((request: EntraRequest) => boolean) | undefined;
 }
 
-/** A fault that was set. */
+/**
+ * A fault that was set.
+ *
+ * @example
+ * const outage = entra.fail({ reset: true });
+ * await expect.poll(() => outage.hits).toBeGreaterThan(2);
+ * outage.heal();
+ */
 export interface ActiveFault {
   /** How many requests it has hit. */
   readonly hits: number;
@@ -54,6 +68,7 @@ export class Faults {
   #active: { fault: Fault; hits: number }[] = [];
 
   add(fault: Fault): ActiveFault {
+    assertFault(fault);
     const entry = { fault: { ...fault }, hits: 0 };
     this.#active.push(entry);
     return {
@@ -84,6 +99,26 @@ export class Faults {
     return { kind: 'answer', status, aadsts, headers: headersOf(fault), body };
   }
 }
+
+function assertFault(fault: Fault): void {
+  const { status, count, delayMs } = fault;
+  const effects = [status, fault.aadsts, fault.body, fault.hang, fault.reset, delayMs];
+  if (effects.every((effect) => effect === undefined)) {
+    throw new TypeError('A fault needs one of status, aadsts, body, hang, reset or delayMs');
+  }
+  if (status !== undefined && !(Number.isInteger(status) && status >= 200 && status <= 599)) {
+    throw new RangeError(`status is ${status}; it must be an HTTP status from 200 to 599`);
+  }
+  if (count !== undefined && !(Number.isInteger(count) && count > 0)) {
+    throw new RangeError(`count is ${count}; it must be a whole number greater than 0`);
+  }
+  if (delayMs !== undefined && !(delayMs >= 0 && delayMs <= MAX_DELAY_MS)) {
+    throw new RangeError(`delayMs is ${delayMs}; it must be from 0 to ${MAX_DELAY_MS}`);
+  }
+}
+
+/** Longest timer of Node. */
+const MAX_DELAY_MS = 2 ** 31 - 1;
 
 const TOKEN_ENDPOINTS = new Set<EntraEndpoint>(['token', 'managed-identity', 'imds-probe', 'devicecode']);
 

@@ -10,7 +10,12 @@ export type EntraEndpoint =
   | 'keys'
   | 'unknown';
 
-/** One request to the emulator, free of secrets. */
+/**
+ * One request to the emulator, free of secrets.
+ *
+ * @example
+ * expect(entra.requests.filter(({ grantType }) => grantType === 'refresh_token')).toHaveLength(1);
+ */
 export interface EntraRequest {
   /** When it came in, epoch ms. */
   readonly time: number;
@@ -28,9 +33,12 @@ export interface EntraRequest {
   /** `client-request-id` of the caller. */
   readonly correlationId: string;
   /** HTTP status of the answer; undefined as long as there is none, and for ever after a hang or reset. */
-  status: number | undefined;
+  readonly status: number | undefined;
   /** AADSTS number of a refusal. */
-  aadsts: number | undefined;
+  readonly aadsts: number | undefined;
   /** When the answer went out, epoch ms. */
-  answeredAt: number | undefined;
+  readonly answeredAt: number | undefined;
 }
+
+/** The same while the answer is being made. */
+export type RecordedRequest = { -readonly [Key in keyof EntraRequest]: EntraRequest[Key] };

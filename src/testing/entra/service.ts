@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import http from 'node:http';
+import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import type { AuthorizationCodes } from './authorization-codes.js';
 import type { DeviceCodes } from './device-codes.js';
 import type { Directory } from './directory.js';
@@ -11,7 +13,7 @@ import type { ManagedIdentityPlatform } from './managed-identity/endpoints.js';
 import { isImdsProbe } from './managed-identity/imds.js';
 import type { RefreshTokens } from './refresh-tokens.js';
 import { Refusal, refuse } from './refusal.js';
-import type { EntraEndpoint, EntraRequest } from './request.js';
+import type { EntraEndpoint, EntraRequest, RecordedRequest } from './request.js';
 import { type Route, routeOf } from './routes.js';
 import { authorize } from './sign-in/authorize.js';
 import { devicePage } from './sign-in/device-page.js';
@@ -42,7 +44,7 @@ const RECORDED = new Set<EntraEndpoint>(['token', 'managed-identity']);
 
 /** The HTTP side: finds out what is asked, lets faults strike, answers, and keeps the record. */
 export class EntraService {
-  readonly requests: EntraRequest[] = [];
+  readonly requests: RecordedRequest[] = [];
   readonly faults = new Faults();
   readonly #parts: ServiceParts;
 
@@ -66,7 +68,7 @@ export class EntraService {
     const misfortune = await this.faults.strike(record);
     if (misfortune?.kind === 'hang') return;
     if (misfortune?.kind === 'reset') {
-      request.socket.resetAndDestroy();
+      reset(request.socket);
       return;
     }
     const answer = misfortune === undefined ? this.#answer(call, record) : this.#faultAnswer(misfortune, record);
@@ -75,7 +77,7 @@ export class EntraService {
     send(response, { ...answer, headers: { 'client-request-id': record.correlationId, ...answer.headers } });
   }
 
-  #answer(call: Call, record: EntraRequest): HttpAnswer {
+  #answer(call: Call, record: RecordedRequest): HttpAnswer {
     try {
       return this.#dispatch(call);
     } catch (error) {
@@ -113,7 +115,7 @@ export class EntraService {
     }
   }
 
-  #refuse(refusal: Refusal, record: EntraRequest): HttpAnswer {
+  #refuse(refusal: Refusal, record: RecordedRequest): HttpAnswer {
     const traceId = randomUUID();
     record.aadsts = refusal.aadsts;
     return {
@@ -123,7 +125,7 @@ export class EntraService {
     };
   }
 
-  #faultAnswer(fault: Extract<Misfortune, { kind: 'answer' }>, record: EntraRequest): HttpAnswer {
+  #faultAnswer(fault: Extract<Misfortune, { kind: 'answer' }>, record: RecordedRequest): HttpAnswer {
     const { headers, body, aadsts, status } = fault;
     if (body !== undefined) return { status: status ?? 503, headers, body };
     if (aadsts === undefined && status !== undefined && record.tenantId === '') {
@@ -132,6 +134,12 @@ export class EntraService {
     const answer = this.#refuse(refusalOf(fault, record), record);
     return { ...answer, headers: { ...answer.headers, ...headers } };
   }
+}
+
+/** Only a bare TCP socket can be reset; under TLS the connection ends in mid-air, which clients report the same way. */
+function reset(socket: Socket): void {
+  if (socket instanceof TLSSocket) socket.destroy();
+  else socket.resetAndDestroy();
 }
 
 async function read(request: http.IncomingMessage, base: string): Promise<Call> {
@@ -143,7 +151,7 @@ async function read(request: http.IncomingMessage, base: string): Promise<Call> 
   return { method, headers, form, route: isProbe ? { ...route, endpoint: 'imds-probe' } : route };
 }
 
-function describe({ route, headers, form }: Call, now: number): EntraRequest {
+function describe({ route, headers, form }: Call, now: number): RecordedRequest {
   const first = (...names: string[]) => names.map((name) => form.get(name)).find((value) => value !== null);
   const correlationId = headers['client-request-id'] ?? first('client-request-id');
   return {

@@ -234,7 +234,8 @@ function userClaims(
     name: user.displayName,
     upn: user.userName,
     scp: scopes.join(' '),
-    ...(version === 1 ? { unique_name: user.userName, acr: '1', amr } : { preferred_username: user.userName }),
+    amr,
+    ...(version === 1 ? { unique_name: user.userName, acr: '1' } : { preferred_username: user.userName }),
   };
 }
 

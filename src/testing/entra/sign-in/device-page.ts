@@ -27,12 +27,13 @@ export function devicePage(
 }
 
 function codePage(form: URLSearchParams, text?: string): HttpAnswer {
+  const typed = form.get('user_code') ?? '';
   const content = html`<p>Enter the code that the other device shows, and who you are.</p>
 ${problem(text)}
 <form method="post">
 <label for="user_code">Code</label>
-<input id="user_code" name="user_code" value="${form.get('user_code') ?? ''}" autocomplete="off" autocapitalize="characters" spellcheck="false" required>
-${credentialFields(form.get('username') ?? '')}
+<input id="user_code" name="user_code" value="${typed}" autocomplete="off" autocapitalize="characters" spellcheck="false" required${typed === '' ? html` autofocus` : undefined}>
+${credentialFields(form.get('username') ?? '', { focus: typed !== '' })}
 <button type="submit" name="decision" value="approve">Sign in</button>
 <button type="submit" name="decision" value="decline" class="quiet" formnovalidate>Decline</button>
 </form>`;

@@ -37,7 +37,7 @@ const STYLE = `
   input { box-sizing: border-box; width: 100%; font: inherit; padding: .5rem; border: 1px solid #6b7280; border-radius: 4px; }
   button { font: inherit; padding: .5rem 1.25rem; margin: 1.5rem .5rem 0 0; border: 1px solid #0b57d0; border-radius: 4px; background: #0b57d0; color: #fff; cursor: pointer; }
   button.quiet { background: #fff; color: #0b57d0; }
-  input:focus-visible, button:focus-visible { outline: 3px solid #f0b429; outline-offset: 1px; }
+  input:focus-visible, button:focus-visible { outline: 3px solid #1b1b1f; outline-offset: 2px; }
   .problem { padding: .5rem .75rem; border-left: 4px solid #b3261e; background: #fce8e6; }
   footer { margin-top: 2rem; font-size: .875rem; color: #5f6368; }
 `;
@@ -84,10 +84,11 @@ export function problem(text: string | undefined): Html | undefined {
   return text === undefined ? undefined : html`<p class="problem" role="alert">${text}</p>`;
 }
 
-/** User name and password. */
-export function credentialFields(userName: string): Html {
+/** User name and password; the first of them that is empty has the focus, unless a field before them has it. */
+export function credentialFields(userName: string, options: { focus: boolean } = { focus: true }): Html {
+  const focus = (wanted: boolean) => (options.focus && wanted ? html` autofocus` : undefined);
   return html`<label for="username">User name</label>
-<input id="username" name="username" value="${userName}" autocomplete="username" autocapitalize="none" spellcheck="false" required autofocus>
+<input id="username" name="username" value="${userName}" autocomplete="username" autocapitalize="none" spellcheck="false" required${focus(userName === '')}>
 <label for="password">Password</label>
-<input id="password" name="password" type="password" autocomplete="current-password" required>`;
+<input id="password" name="password" type="password" autocomplete="current-password" required${focus(userName !== '')}>`;
 }
