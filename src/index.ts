@@ -1,6 +1,7 @@
 export type { Authentication, PoolConfig, TokenPoolConfig } from './connections/config.js';
 export * from './credentials/public.js';
 export * from './errors.js';
+export { type RefreshingConfig, withTokenRefresh } from './mssql/with-token-refresh.js';
 export { createTokenPool } from './pool/create-token-pool.js';
 export type { AcquireOptions, TokenPool, TokenPoolStats } from './pool/token-pool.js';
 export type { HeldToken } from './tokens/held-token.js';

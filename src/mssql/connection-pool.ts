@@ -1,0 +1,245 @@
+import type { config as StockConfig, ConnectionPool as StockPool } from 'mssql';
+import type { Connection } from 'tedious';
+import type { TokenPoolConfig } from '../connections/config.js';
+import { configFromConnectionString } from '../connections/connection-string-config.js';
+import { createTokenPool } from '../pool/create-token-pool.js';
+import { type TarnFacade, tarnFacade } from '../pool/tarn-facade.js';
+import { toConnectionError } from './connection-error.js';
+import { numberConnection, publishClosed, publishCreated, publishDestroyed, traceConnect } from './mssql-channels.js';
+import { requireMssql, requireTediousOfMssql } from './stock.js';
+import { withoutTokenRefresh } from './with-token-refresh.js';
+
+/** A config of mssql, in which `authentication` may also be any credential of this library. */
+export type ConnectionPoolConfig = TokenPoolConfig | StockConfig;
+
+/** mssql's switch for tedious's `debug` events, missing from its types. */
+type StockOnly = { debug?: unknown };
+
+type Done<T> = (error?: Error | null, result?: T) => void;
+
+const mssql = requireMssql();
+
+/** What is overridden below; the rest of mssql's class (`request()`, `query()`, `acquire()`, ...) works on `this.pool`. */
+type Overridden =
+  | 'connected'
+  | 'connecting'
+  | 'healthy'
+  | 'size'
+  | 'available'
+  | 'pending'
+  | 'borrowed'
+  | 'connect'
+  | 'close';
+
+const StockConnectionPool = mssql.ConnectionPool as unknown as new (
+  config: TokenPoolConfig,
+) => Omit<StockPool, Overridden>;
+
+/**
+ * mssql's `ConnectionPool` with a {@link TokenPool} inside: every connection logs in with a fresh token and is replaced
+ * before its token runs out. Use it wherever a `ConnectionPool` of mssql goes; requests, transactions, prepared
+ * statements and bulk loads are mssql's own.
+ *
+ * Differences: `connect()` keeps the connection it opens instead of throwing a probe away, connections opened in the
+ * background are renewed there, and errors are `ConnectionError`s of mssql whose `originalError` is a `TokenPoolError`.
+ */
+export class ConnectionPool extends StockConnectionPool {
+  /** The pool as mssql's own code sees it. */
+  declare pool: StockPool['pool'];
+  /** The configuration in use; mssql fills in its defaults. */
+  declare config: TokenPoolConfig;
+  /** Collation of the database, from the first login on. */
+  declare collation: Connection['databaseCollation'];
+
+  #state: 'closed' | 'connecting' | 'connected' | 'closing' = 'closed';
+  #healthy = false;
+  #opening: Promise<void> | undefined;
+  #closing: Promise<void> | undefined;
+  #connections: TarnFacade | undefined;
+
+  /** An ADO.NET connection string as a config. @throws ConfigurationError that names the key */
+  static parseConnectionString(connectionString: string): TokenPoolConfig {
+    return configFromConnectionString(connectionString);
+  }
+
+  /**
+   * With a callback it connects at once, and the callback also gets what is wrong with a connection string.
+   *
+   * @throws ConfigurationError for a connection string that cannot be read, without a callback
+   */
+  constructor(config: ConnectionPoolConfig | string, callback?: Done<ConnectionPool>) {
+    const { readable, failure } = read(config);
+    if (failure !== undefined && typeof callback !== 'function') throw failure;
+    super(readable);
+    if (failure !== undefined) setImmediate(callback as Done<ConnectionPool>, failure);
+    else if (typeof callback === 'function') this.connect(callback);
+  }
+
+  get connected(): boolean {
+    return this.#state === 'connected';
+  }
+
+  get connecting(): boolean {
+    return this.#state === 'connecting';
+  }
+
+  /** False while the pool has no connection and the last attempt to open one failed. */
+  get healthy(): boolean {
+    return this.#healthy;
+  }
+
+  /** Connections open or opening. */
+  get size(): number {
+    return this.borrowed + this.available + (this.#connections?.numPendingCreates() ?? 0);
+  }
+
+  /** Idle connections. */
+  get available(): number {
+    return this.#connections?.numFree() ?? 0;
+  }
+
+  /** Callers waiting for a connection. */
+  get pending(): number {
+    return this.#connections?.numPendingAcquires() ?? 0;
+  }
+
+  /** Connections on loan. */
+  get borrowed(): number {
+    return this.#connections?.numUsed() ?? 0;
+  }
+
+  /**
+   * Opens the pool with one connection, which proves that the configuration works. With a callback it returns the pool.
+   *
+   * @throws ConnectionError (of mssql) with the driver's code; `originalError` says more.
+   */
+  connect(): Promise<this>;
+  connect(callback: Done<this>): this;
+  connect(callback?: Done<this>): this | Promise<this> {
+    return this.#settle(
+      () =>
+        traceConnect(
+          this,
+          () => this.#description(),
+          () => this.#open(),
+        ),
+      callback,
+    );
+  }
+
+  /** Closes the pool: waits for connections on loan, then closes all. With a callback it returns the pool. */
+  close(): Promise<void>;
+  close(callback: Done<void>): this;
+  close(callback?: Done<void>): this | Promise<void> {
+    return this.#settle(() => this.#shut(), callback) as this | Promise<void>;
+  }
+
+  async #open(): Promise<void> {
+    if (this.#state === 'connected') return;
+    this.#opening ??= this.#openOnce().finally(() => {
+      this.#opening = undefined;
+    });
+    return this.#opening;
+  }
+
+  async #openOnce(): Promise<void> {
+    await this.#closing;
+    this.#state = 'connecting';
+    let connections: TarnFacade | undefined;
+    try {
+      connections = this.#createConnections();
+      const connection = await connections.acquire().promise;
+      connections.release(connection);
+      this.#connections = connections;
+      this.pool = connections as unknown as StockPool['pool'];
+      this.#state = 'connected';
+    } catch (error) {
+      this.#state = 'closed';
+      await connections?.destroy();
+      throw toConnectionError(mssql, error);
+    }
+  }
+
+  async #shut(): Promise<void> {
+    if (this.#state === 'connecting') throw new mssql.ConnectionError('Cannot close a pool while it is connecting');
+    if (this.#connections === undefined) return;
+    this.#closing ??= this.#shutOnce(this.#connections).finally(() => {
+      this.#closing = undefined;
+    });
+    return this.#closing;
+  }
+
+  async #shutOnce(connections: TarnFacade): Promise<void> {
+    this.#state = 'closing';
+    this.#healthy = false;
+    try {
+      await connections.destroy();
+      publishClosed(this);
+    } catch (error) {
+      publishClosed(this, error);
+      throw toConnectionError(mssql, error);
+    } finally {
+      this.#state = 'closed';
+      this.#connections = undefined;
+      (this as { pool: unknown }).pool = null;
+    }
+  }
+
+  #createConnections(): TarnFacade {
+    const pool = createTokenPool({
+      ...withoutTokenRefresh(this.config),
+      beforeConnect: (connection) => this.#adopt(connection),
+      tedious: requireTediousOfMssql(),
+    });
+    return tarnFacade(pool, { mapError: (error) => toConnectionError(mssql, error) });
+  }
+
+  /** Gives a new physical connection what mssql gives it: a number, its events, the user's own hook. */
+  #adopt(connection: Connection): void {
+    numberConnection(connection);
+    connection.once('connect', (error?: Error) => {
+      if (error) {
+        this.#healthy &&= this.borrowed + this.available > 0;
+        return;
+      }
+      this.#healthy = true;
+      this.collation = connection.databaseCollation;
+      publishCreated(this, connection, this.config.server, this.config.database);
+      connection.once('end', () => publishDestroyed(this, connection));
+    });
+    connection.on('error', (error: Error & { code?: string }) => {
+      if (error.code !== 'ESOCKET' && this.listenerCount('error') > 0) this.emit('error', error);
+    });
+    if ((this.config as StockOnly).debug) connection.on('debug', (message) => this.emit('debug', connection, message));
+    withoutTokenRefresh(this.config).beforeConnect?.(connection);
+  }
+
+  #description(): object {
+    const { server, port, database, pool } = this.config;
+    return { server, port, database, poolConfig: { min: pool?.min || 0, max: pool?.max || 10 } };
+  }
+
+  /** mssql's two forms: a promise (of the library the user chose with `sql.Promise`), or a callback and the pool. */
+  #settle(act: () => Promise<void>, callback: Done<this> | Done<void> | undefined): this | Promise<this> {
+    if (typeof callback !== 'function') {
+      return new mssql.Promise((resolve: (pool: this) => void, reject: (error: unknown) => void) => {
+        act().then(() => resolve(this), reject);
+      });
+    }
+    // Called outside the promise chain, so that what the callback throws reaches the process.
+    act().then(
+      () => setImmediate(callback as Done<this>, null, this),
+      (error) => setImmediate(callback, error),
+    );
+    return this;
+  }
+}
+
+function read(config: ConnectionPoolConfig | string): { readable: TokenPoolConfig; failure?: Error } {
+  if (typeof config !== 'string') return { readable: config as TokenPoolConfig };
+  try {
+    return { readable: configFromConnectionString(config) };
+  } catch (failure) {
+    return { readable: { server: '' }, failure: failure as Error };
+  }
+}

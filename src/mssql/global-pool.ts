@@ -1,0 +1,100 @@
+import { ConnectionPool, type ConnectionPoolConfig } from './connection-pool.js';
+
+// biome-ignore lint/suspicious/noExplicitAny: an event listener takes what its event carries, as in node:events.
+export type Listener = (...args: any[]) => void;
+
+/**
+ * The pool behind `sql.connect()`, `sql.query()` and `new sql.Request()`: at most one, opened by the first `connect`, and
+ * gone when it is closed or fails to connect, so that the next `connect` opens a new one. mssql keeps its own inside
+ * itself; this one belongs to the drop-in module, so that stock mssql in the same process keeps its own.
+ */
+export class GlobalPool {
+  #current: ConnectionPool | null = null;
+  readonly #listeners: { event: string; listener: Listener }[] = [];
+
+  /** The global pool, or null while there is none. */
+  get current(): ConnectionPool | null {
+    return this.#current;
+  }
+
+  /**
+   * Opens the global pool. Where there is one already, that one is returned and `config` is ignored, as mssql does.
+   * With a callback it returns the pool, without one a promise of it.
+   */
+  connect(config: ConnectionPoolConfig | string): Promise<ConnectionPool>;
+  connect(
+    config: ConnectionPoolConfig | string,
+    callback: (error?: Error | null, pool?: ConnectionPool) => void,
+  ): ConnectionPool;
+  connect(
+    config: ConnectionPoolConfig | string,
+    callback?: (error?: Error | null, pool?: ConnectionPool) => void,
+  ): ConnectionPool | Promise<ConnectionPool> {
+    this.#current ??= this.#create(config);
+    const pool = this.#current;
+    if (typeof callback === 'function') {
+      return pool.connect((error, connected) => {
+        if (error) this.#forget(pool);
+        callback(error, connected);
+      });
+    }
+    return pool.connect().catch((error) => {
+      this.#forget(pool);
+      throw error;
+    });
+  }
+
+  /** Closes the global pool; succeeds where there is none. */
+  close(): Promise<void>;
+  close(callback: (error?: Error | null) => void): ConnectionPool | null;
+  close(callback?: (error?: Error | null) => void): ConnectionPool | null | Promise<void> {
+    const pool = this.#current;
+    if (pool !== null) return callback === undefined ? pool.close() : pool.close(callback);
+    if (callback === undefined) return Promise.resolve();
+    setImmediate(callback);
+    return null;
+  }
+
+  /** Adds a listener to the global pool: to the one there is, and to every later one. */
+  on(event: string, listener: Listener): ConnectionPool | null {
+    this.#listeners.push({ event, listener });
+    this.#current?.on(event, listener);
+    return this.#current;
+  }
+
+  removeListener(event: string, listener: Listener): ConnectionPool | null {
+    const index = this.#listeners.findIndex((added) => added.event === event && added.listener === listener);
+    if (index >= 0) {
+      this.#listeners.splice(index, 1);
+      this.#current?.removeListener(event, listener);
+    }
+    return this.#current;
+  }
+
+  #create(config: ConnectionPoolConfig | string): ConnectionPool {
+    const pool = new ClosablePool(config, () => this.#forget(pool));
+    for (const { event, listener } of this.#listeners) pool.on(event, listener);
+    return pool;
+  }
+
+  #forget(pool: ConnectionPool): void {
+    if (this.#current === pool) this.#current = null;
+  }
+}
+
+/** Tells its owner when it is closed, because users close the pool they got from `connect()` themselves. */
+class ClosablePool extends ConnectionPool {
+  readonly #onClose: () => void;
+
+  constructor(config: ConnectionPoolConfig | string, onClose: () => void) {
+    super(config);
+    this.#onClose = onClose;
+  }
+
+  override close(): Promise<void>;
+  override close(callback: (error?: Error | null) => void): this;
+  override close(callback?: (error?: Error | null) => void): this | Promise<void> {
+    this.#onClose();
+    return callback === undefined ? super.close() : super.close(callback);
+  }
+}

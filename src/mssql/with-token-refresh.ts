@@ -1,0 +1,172 @@
+import type { Connection, ConnectionAuthentication, ConnectionOptions } from 'tedious';
+import type { TokenPoolConfig } from '../connections/config.js';
+import { configFromConnectionString } from '../connections/connection-string-config.js';
+import { settingsFrom } from '../connections/settings.js';
+import { LoginWatch } from './login-watch.js';
+import { passesStockChecks } from './stock-checks.js';
+
+/** What {@link withTokenRefresh} gives back: a config for stock mssql, made of its public keys only. */
+export type RefreshingConfig<C extends TokenPoolConfig> = Omit<
+  C,
+  (typeof CONSUMED)[number] | 'options' | 'pool' | 'beforeConnect'
+> & {
+  authentication: ConnectionAuthentication;
+  options: ConnectionOptions;
+  pool: Omit<NonNullable<C['pool']>, (typeof CONSUMED_OF_POOL)[number] | 'validate'> & {
+    /** tarn takes a promise too; its types do not say so. */
+    validate: (connection: Connection) => boolean;
+  };
+  beforeConnect: (connection: Connection) => void;
+};
+
+interface FromConnectionString {
+  server: string;
+  port?: number | undefined;
+  database?: string | undefined;
+  connectionTimeout?: number | undefined;
+  requestTimeout?: number | undefined;
+  pool: { min?: number; max?: number };
+}
+
+/** Keys that say who logs in, and keys that mssql does not know. */
+const CONSUMED = [
+  'user',
+  'password',
+  'clientId',
+  'clientSecret',
+  'tenantId',
+  'token',
+  'msiEndpoint',
+  'msiSecret',
+  'authentication_type',
+  'authentication',
+  'scope',
+  'strictExpiry',
+  'tedious',
+] as const;
+/** Pool settings that tarn refuses. */
+const CONSUMED_OF_POOL = ['overlap', 'maxRenewals', 'maxAgeMillis'] as const;
+
+/** Options of tedious that are decided here. */
+const CHANGED_OPTIONS = ['encrypt', 'debug', 'maxRetriesOnTransientErrors', 'connectTimeout'] as const;
+
+/** How much longer a login may take while there is no token yet: a token request ends after 10 s at the latest. */
+const TOKEN_WAIT_MS = 10_000;
+
+/** Refreshing configs by their `authentication.options`, which every copy of a config shares, with what they were made from. */
+const originals = new WeakMap<object, TokenPoolConfig>();
+/** Our hooks, with the user's own that they call. */
+const userHooks = new WeakMap<object, unknown>();
+
+/**
+ * Makes a config of mssql keep its tokens fresh: config in, config out, for `sql.connect(config)`,
+ * `new sql.ConnectionPool(config)`, and everything that hands a config to mssql 12. The input is not changed; applying
+ * it twice is the same as once; a config with SQL login or NTLM comes back as it is.
+ *
+ * ```ts
+ * await sql.connect(withTokenRefresh({
+ *   server: 'my-server.database.windows.net',
+ *   database: 'my-database',
+ *   authentication: { type: 'azure-active-directory-default', options: {} },
+ * }));
+ * ```
+ *
+ * Every login of stock mssql's pool then gets the token that is current at that moment, and a checkout refuses a
+ * connection whose token is near its end or that is too old. mssql's pool has no seam for the rest: connections are not
+ * renewed in the background, a login is not repeated, and mssql's probe login stays. `ConnectionPool` of
+ * `mssql-token-pool/mssql` has all of that.
+ *
+ * Apply it last: it takes the timeouts and hooks of the config it is given.
+ *
+ * @throws ConfigurationError that names the key and the mend
+ */
+export function withTokenRefresh<C extends TokenPoolConfig>(config: C): RefreshingConfig<C>;
+export function withTokenRefresh(connectionString: string): RefreshingConfig<FromConnectionString>;
+export function withTokenRefresh(input: TokenPoolConfig | string): object | string {
+  const original = typeof input === 'string' ? configFromConnectionString(input) : withoutTokenRefresh(input);
+  const settings = settingsFrom(original);
+  const { source } = settings;
+  if (source === undefined) return input;
+
+  const logins = new LoginWatch(settings, source);
+  const { beforeConnect, pool = {}, validateConnection = true } = original;
+  const { encrypt, connectTimeout = 0 } = settings.configuration.options ?? {};
+
+  const authentication = {
+    type: 'token-credential',
+    options: {
+      // Read by tedious once for every connection it makes.
+      get credential() {
+        return logins.nextCredential();
+      },
+    },
+  };
+  const config = {
+    ...without(original, CONSUMED),
+    authentication,
+    options: {
+      ...original.options,
+      encrypt,
+      debug: debugWithoutSecrets(original),
+      // tedious would repeat a failed login 3 times within 1.5 s, with a token each.
+      maxRetriesOnTransientErrors: 0,
+      // mssql reads it for every connection. It asks for the token inside this time, so that gets its own.
+      get connectTimeout() {
+        return connectTimeout + (source.tokens.peek(source.scope) === undefined ? TOKEN_WAIT_MS : 0);
+      },
+    },
+    beforeConnect(connection: Connection) {
+      logins.adopt(connection);
+      beforeConnect?.(connection);
+    },
+    pool: {
+      ...without(pool, CONSUMED_OF_POOL),
+      async validate(connection: Connection) {
+        if (!(await logins.mayServe(connection))) return false;
+        return pool.validate ? pool.validate(connection) : passesStockChecks(connection, validateConnection);
+      },
+    },
+  };
+  originals.set(authentication.options, original);
+  userHooks.set(config.beforeConnect, beforeConnect);
+  userHooks.set(config.pool.validate, pool.validate);
+  return config;
+}
+
+/** A refreshing config as it was before, with what was changed since; any other config as it is. */
+export function withoutTokenRefresh(config: TokenPoolConfig): TokenPoolConfig {
+  const original = originals.get(loginOptions(config));
+  if (original === undefined) return config;
+  const { beforeConnect, pool = {}, options = {} } = config;
+  return {
+    ...config,
+    ...only(original, CONSUMED),
+    options: { ...without(options, CHANGED_OPTIONS), ...only(original.options ?? {}, CHANGED_OPTIONS) },
+    beforeConnect: userHook(beforeConnect),
+    pool: { ...only(original.pool ?? {}, CONSUMED_OF_POOL), ...pool, validate: userHook(pool.validate) },
+  };
+}
+
+function loginOptions(config: TokenPoolConfig): object {
+  const { authentication } = config as { authentication?: { options?: unknown } };
+  const options = authentication?.options;
+  return typeof options === 'object' && options !== null ? options : NOBODY;
+}
+const NOBODY = {};
+
+function userHook<F extends object | undefined>(hook: F): F {
+  return hook !== undefined && userHooks.has(hook) ? (userHooks.get(hook) as F) : hook;
+}
+
+/** Debug output as asked for, less the contents of packets, which hold the token. */
+function debugWithoutSecrets({ debug, options }: TokenPoolConfig & { debug?: unknown }): object | undefined {
+  return debug || options?.debug ? { packet: true, token: true, data: false, payload: false } : undefined;
+}
+
+function without<T extends object, K extends string>(object: T, keys: readonly K[]): Omit<T, K> {
+  return Object.fromEntries(Object.entries(object).filter(([key]) => !keys.includes(key as K))) as Omit<T, K>;
+}
+
+function only<T extends object>(object: T, keys: readonly string[]): Partial<T> {
+  return Object.fromEntries(Object.entries(object).filter(([key]) => keys.includes(key))) as Partial<T>;
+}

@@ -1,0 +1,70 @@
+import type { Connection } from 'tedious';
+import { NotOnLoanError } from '../errors.js';
+import type { TokenPool } from './token-pool.js';
+
+/** One request for a connection, as tarn hands it out. */
+export interface PendingAcquire {
+  promise: Promise<Connection>;
+  /** Gives up waiting; `promise` rejects. */
+  abort(): void;
+}
+
+/** The part of tarn's `Pool` that mssql, knex and kysely use. */
+export interface TarnFacade {
+  acquire(): PendingAcquire;
+  /** Takes a connection back; false if it is not on loan from here. */
+  release(connection: Connection): boolean;
+  /** Closes the pool: loans are waited for, then every connection is closed. */
+  destroy(): Promise<void>;
+  /** True from the moment `destroy` is called. */
+  readonly destroyed: boolean;
+  numUsed(): number;
+  numFree(): number;
+  numPendingAcquires(): number;
+  numPendingCreates(): number;
+  /** Connections are validated inside `acquire`. Always 0. */
+  numPendingValidations(): number;
+  isEmpty(): boolean;
+}
+
+export interface TarnFacadeOptions {
+  /** Turns our error into the one users of the library in front expect. */
+  mapError?: ((error: unknown) => unknown) | undefined;
+}
+
+/** A TokenPool that looks like a tarn pool: libraries that expect tarn get ours without noticing. */
+export function tarnFacade(pool: TokenPool, { mapError = (error) => error }: TarnFacadeOptions = {}): TarnFacade {
+  let closing: Promise<void> | undefined;
+
+  return {
+    acquire() {
+      const controller = new AbortController();
+      const promise = pool.acquire({ signal: controller.signal }).catch((error: unknown) => {
+        throw mapError(error);
+      });
+      return { promise, abort: () => controller.abort() };
+    },
+    release(connection) {
+      try {
+        pool.release(connection);
+        return true;
+      } catch (error) {
+        if (error instanceof NotOnLoanError) return false;
+        throw error;
+      }
+    },
+    destroy() {
+      closing ??= pool.close();
+      return closing;
+    },
+    get destroyed() {
+      return closing !== undefined;
+    },
+    numUsed: () => pool.stats.borrowed,
+    numFree: () => pool.stats.available,
+    numPendingAcquires: () => pool.stats.pending,
+    numPendingCreates: () => Math.max(0, pool.stats.size - pool.stats.borrowed - pool.stats.available),
+    numPendingValidations: () => 0,
+    isEmpty: () => pool.stats.size === 0 && pool.stats.pending === 0,
+  };
+}

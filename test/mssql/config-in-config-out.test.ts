@@ -1,0 +1,115 @@
+import { describe, expect, it } from 'vitest';
+import { withTokenRefresh } from '../../src/mssql/with-token-refresh.js';
+import { stock, useEmulators } from './three-ways.js';
+
+const emulators = useEmulators();
+type Stock = import('mssql').config;
+
+function frozen<T extends object>(object: T): T {
+  for (const value of Object.values(object)) if (typeof value === 'object' && value !== null) frozen(value);
+  return Object.freeze(object);
+}
+
+async function ask(config: Stock): Promise<unknown> {
+  const pool = await new stock.ConnectionPool(config).connect();
+  try {
+    return (await pool.query('SELECT 1 AS ok')).recordset;
+  } finally {
+    await pool.close();
+  }
+}
+
+describe('withTokenRefresh: config in, config out', () => {
+  it('does not change what it is given, which may be frozen', async () => {
+    const config = frozen(emulators.server.config({ pool: { max: 3, maxAgeMillis: 1000 } }));
+    expect(await ask(withTokenRefresh(config))).toEqual([{ ok: 1 }]);
+  });
+
+  it('gives only keys that mssql and its pool know', () => {
+    const refreshing = withTokenRefresh({
+      ...emulators.server.config(),
+      scope: 'https://database.windows.net/.default',
+      strictExpiry: true,
+      clientId: 'x',
+      pool: { max: 3, min: 1, overlap: 2, maxRenewals: 1, maxAgeMillis: 5 },
+      stream: true,
+    });
+    expect(Object.keys(refreshing).sort()).toEqual([
+      'authentication',
+      'beforeConnect',
+      'options',
+      'pool',
+      'port',
+      'server',
+      'stream',
+    ]);
+    expect(Object.keys(refreshing.pool).sort()).toEqual(['max', 'min', 'validate']);
+    expect(refreshing.options).toMatchObject({ encrypt: true, maxRetriesOnTransientErrors: 0 });
+  });
+
+  it('works in sql.connect()', async () => {
+    const pool = await stock.connect(withTokenRefresh(emulators.server.config()));
+    expect((await stock.query`SELECT 1 AS ok`).recordset).toEqual([{ ok: 1 }]);
+    await pool.close();
+  });
+
+  it('survives being spread, and shares its tokens then', async () => {
+    const before = emulators.entra.requests.length;
+    const refreshing = withTokenRefresh(emulators.server.config());
+    expect(await ask({ ...refreshing })).toEqual([{ ok: 1 }]);
+    expect(await ask({ ...refreshing, options: { ...refreshing.options } })).toEqual([{ ok: 1 }]);
+    expect(emulators.entra.requests.length - before).toBe(1);
+  });
+
+  it('applied twice is the same as once', async () => {
+    let hooked = 0;
+    let validated = 0;
+    const once = withTokenRefresh({
+      ...emulators.server.config(),
+      connectionTimeout: 2000,
+      beforeConnect: () => {
+        hooked += 1;
+      },
+      pool: {
+        validate: () => {
+          validated += 1;
+          return true;
+        },
+      },
+    });
+    const twice = withTokenRefresh({ ...withTokenRefresh(once), pool: { ...once.pool, max: 2 } });
+    expect(Object.keys(twice).sort()).toEqual(Object.keys(once).sort());
+    expect(twice.options).toEqual(once.options);
+    expect(await ask(twice)).toEqual([{ ok: 1 }]);
+    // The probe and the connection; one checkout of a new connection.
+    expect({ hooked, validated }).toEqual({ hooked: 2, validated: 1 });
+  });
+
+  it('gives a login its own time for the token only while there is none', async () => {
+    const refreshing = withTokenRefresh({ ...emulators.server.config(), connectionTimeout: 2000 });
+    expect(refreshing.options.connectTimeout).toBe(12_000);
+    await ask(refreshing);
+    expect(refreshing.options.connectTimeout).toBe(2000);
+  });
+
+  it('says so when a copy of the config has lost the hook', async () => {
+    const { beforeConnect: _, ...lost } = withTokenRefresh(emulators.server.config());
+    const error = (await ask(lost as Stock).catch((e) => e)) as { originalError: AggregateError };
+    expect(error.originalError.errors.at(-1).message).toMatch(/beforeConnect hook of withTokenRefresh\(\) was lost/);
+  });
+
+  it('refuses what cannot work, at once', () => {
+    const credential = emulators.entra.credential();
+    expect(() => withTokenRefresh({ server: '', authentication: credential })).toThrow(/server/);
+    expect(() => withTokenRefresh({ server: 'db', authentication: credential, options: { encrypt: false } })).toThrow(
+      /encrypt/,
+    );
+  });
+
+  it('never turns on the debug output that holds the token', () => {
+    const refreshing = withTokenRefresh({ ...emulators.server.config(), debug: true } as never) as {
+      options: { debug: object };
+    };
+    expect(refreshing.options.debug).toEqual({ packet: true, token: true, data: false, payload: false });
+  });
+});

@@ -1,0 +1,45 @@
+import { describe, expect, it } from 'vitest';
+import sql from '../../src/mssql/index.js';
+import { withTokenRefresh } from '../../src/mssql/with-token-refresh.js';
+import { useEmulators, ways, withPool } from './three-ways.js';
+
+const emulators = useEmulators({ server: { users: { app: 'S3cret!!' } } });
+
+describe('logins without a token', () => {
+  it('withTokenRefresh gives SQL login and NTLM configs back as they are', () => {
+    const configs = [
+      { server: 'db', user: 'sa', password: 'x' },
+      { server: 'db', authentication: { type: 'default', options: { userName: 'sa', password: 'x' } } },
+      { server: 'db', domain: 'CORP', user: 'me', password: 'x' },
+      { server: 'db', authentication: { type: 'ntlm', options: { domain: 'CORP', userName: 'me', password: 'x' } } },
+    ];
+    for (const config of configs) expect(withTokenRefresh(config)).toBe(config);
+    const text = 'Server=db;User Id=sa;Password=x';
+    expect(withTokenRefresh(text)).toBe(text);
+  });
+
+  it.each(ways)('SQL login through $name', async (way) => {
+    const rows = await withPool(way, emulators.server.config({ user: 'app', password: 'S3cret!!' }), (pool) =>
+      pool.query('SELECT SUSER_SNAME() AS name'),
+    );
+    expect(rows.recordset).toEqual([{ name: 'app' }]);
+    expect(emulators.entra.requests).toEqual([]);
+  });
+
+  it('a connection string with SQL login', async () => {
+    const { server } = emulators;
+    const pool = new sql.ConnectionPool(
+      `Server=tcp:localhost,${server.port};Database=shop;User Id=app;Password=S3cret!!;Encrypt=true`,
+    );
+    Object.assign(pool.config.options as object, server.config().options);
+    await pool.connect();
+    expect((await pool.query('SELECT DB_NAME() AS name')).recordset).toEqual([{ name: 'shop' }]);
+    await pool.close();
+  });
+
+  it.each(ways)('a wrong password through $name', async (way) => {
+    const error = await way.open(emulators.server.config({ user: 'app', password: 'wrong' })).catch((e) => e);
+    expect(error).toBeInstanceOf(way.sql.ConnectionError);
+    expect(error.code).toBe('ELOGIN');
+  });
+});

@@ -1,0 +1,71 @@
+import { describe, expect, it } from 'vitest';
+import { stockMssql, useEmulators, ways, withPool } from './three-ways.js';
+
+const emulators = useEmulators();
+
+describe.each([stockMssql, ...ways])('transactions through $name', (way) => {
+  const { sql } = way;
+
+  it('commit: all requests on one connection, which comes back clean', async () => {
+    await withPool(way, emulators.server.config({ pool: { max: 2 } }), async (pool) => {
+      const transaction = pool.transaction();
+      await transaction.begin(sql.ISOLATION_LEVEL.READ_COMMITTED);
+      const inside = async () =>
+        (await transaction.request().query('SELECT @@SPID AS spid, @@TRANCOUNT AS depth')).recordset[0];
+      const first = await inside();
+      const second = await inside();
+      expect(first.depth).toBe(1);
+      expect(second).toEqual(first);
+      expect(pool.borrowed).toBe(1);
+      await transaction.commit();
+      expect(pool.borrowed).toBe(0);
+      expect((await pool.query('SELECT @@TRANCOUNT AS depth')).recordset).toEqual([{ depth: 0 }]);
+    });
+  });
+
+  it('rollback, with the event', async () => {
+    await withPool(way, emulators.server.config(), async (pool) => {
+      const transaction = new sql.Transaction(pool);
+      const events: unknown[] = [];
+      transaction
+        .on('begin', () => events.push('begin'))
+        .on('rollback', (aborted) => events.push(['rollback', aborted]));
+      await transaction.begin();
+      await transaction.rollback();
+      expect(events).toEqual(['begin', ['rollback', false]]);
+      expect(pool.borrowed).toBe(0);
+    });
+  });
+
+  it('an error inside that ends the transaction on the server (XACT_ABORT)', async () => {
+    await withPool(way, emulators.server.config({ pool: { max: 1 } }), async (pool) => {
+      const transaction = pool.transaction();
+      await transaction.begin();
+      await transaction.request().batch('SET XACT_ABORT ON');
+      await expect(transaction.request().query("THROW 50001, N'no', 1")).rejects.toMatchObject({ number: 50001 });
+      await expect(transaction.commit()).rejects.toMatchObject({ code: 'EABORT' });
+      expect((await pool.query('SELECT 1 AS ok')).recordset).toEqual([{ ok: 1 }]);
+    });
+  });
+
+  it('begin twice, commit without begin', async () => {
+    await withPool(way, emulators.server.config(), async (pool) => {
+      const transaction = pool.transaction();
+      await expect(transaction.commit()).rejects.toMatchObject({ code: 'ENOTBEGUN' });
+      await transaction.begin();
+      await expect(transaction.begin()).rejects.toMatchObject({ code: 'EALREADYBEGUN' });
+      await transaction.rollback();
+    });
+  });
+
+  it('the connection lost in the middle', async () => {
+    await withPool(way, emulators.server.config({ pool: { max: 1 } }), async (pool) => {
+      const transaction = pool.transaction();
+      await transaction.begin();
+      emulators.server.dropConnections();
+      await expect(transaction.request().query('SELECT 1')).rejects.toBeInstanceOf(sql.RequestError);
+      await transaction.rollback().catch(() => {});
+      expect((await pool.query('SELECT 1 AS ok')).recordset).toEqual([{ ok: 1 }]);
+    });
+  });
+});
