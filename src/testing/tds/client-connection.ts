@@ -159,6 +159,9 @@ export class ClientConnection {
   async #judge(login: Login7): Promise<boolean> {
     const record = this.#recordOf(login);
     this.#server.recordLogin(record);
+    this.#socket.once('close', () => {
+      record.closed = this.#server.now();
+    });
     try {
       if (!isSupportedVersion(login.tdsVersion)) throw new ProtocolError('TDS before 7.4 is not supported');
       this.#dropOnFault('after-login7');
@@ -202,6 +205,7 @@ export class ClientConnection {
       clientAddress: this.#socket.remoteAddress ?? '',
       clientPort: this.#socket.remotePort ?? 0,
       spid: undefined,
+      closed: undefined,
     };
   }
 

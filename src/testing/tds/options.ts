@@ -93,4 +93,6 @@ export interface LoginRecord {
   clientPort: number;
   /** Session id, once logged in. */
   spid: number | undefined;
+  /** When its connection ended, epoch ms; undefined while it is open. */
+  closed: number | undefined;
 }

@@ -1,0 +1,148 @@
+import type { Timeline, TimelineEvent } from '../src/telemetry/timeline-events.js';
+
+/** A connection while it lives on a valid token, or beyond the end of it. Times are ms from the start of the page's data. */
+export interface Bar {
+  lane: string;
+  from: number;
+  to: number;
+  token: string;
+  beyondToken: boolean;
+  text: string;
+}
+
+/** A single event, on the row of its kind. */
+export interface Mark {
+  lane: string;
+  at: number;
+  bad: boolean;
+  /** Token that a refresh brought. */
+  token: string | undefined;
+  text: string;
+}
+
+export interface Picture {
+  lanes: string[];
+  bars: Bar[];
+  marks: Mark[];
+  /** Ends of tokens that connections lived on. */
+  tokenEnds: { at: number; token: string }[];
+  tokens: string[];
+  facts: { label: string; value: number; bad: boolean }[];
+}
+
+const TOKENS = 'token requests';
+const REFUSED = 'refused logins';
+const WAITS = 'waits';
+const FAILURES = 'errors in the app';
+
+/** Lays a timeline out: which connection is drawn in which lane, in which colour. */
+export function pictureOf(timeline: Timeline, origin: number): Picture {
+  const { events } = timeline;
+  const end = timeline.to - origin;
+  const tokens = tokenNames(events);
+  const bars: Bar[] = [];
+  const marks: Mark[] = [];
+  const freeFrom: number[] = [];
+  let opened = 0;
+  let renewed = 0;
+
+  for (const event of events) {
+    const at = event.at - origin;
+    switch (event.kind) {
+      case 'opened': {
+        opened += 1;
+        const closing = events.find(
+          (e) => e.kind === 'closed' && e.connection === event.connection && e.at >= event.at,
+        );
+        const to = closing === undefined ? end : closing.at - origin;
+        const why = closing?.kind === 'closed' ? `closed at ${time(to)}: ${closing.reason}` : 'still open at the end';
+        let lane = freeFrom.findIndex((free) => free <= at);
+        if (lane === -1) lane = freeFrom.length;
+        freeFrom[lane] = to;
+        const token = tokens.get(event.tokenExpiresOn) ?? 'no token';
+        const expiry = event.tokenExpiresOn === undefined ? Number.POSITIVE_INFINITY : event.tokenExpiresOn - origin;
+        const login = event.durationMs === undefined ? '' : `, login took ${Math.round(event.durationMs)} ms`;
+        const ends = Number.isFinite(expiry) ? `\n${token} ends at ${time(expiry)}` : '';
+        const text = `connection ${event.connection}\nopened at ${time(at)}${login}${ends}\n${why}`;
+        const bar = { lane: laneName(lane), token, text };
+        bars.push({ ...bar, from: at, to: Math.max(at, Math.min(to, expiry)), beyondToken: false });
+        if (to > expiry) bars.push({ ...bar, from: Math.max(at, expiry), to, beyondToken: true });
+        break;
+      }
+      case 'renewed':
+        renewed += 1;
+        break;
+      case 'token': {
+        const token = tokens.get(event.expiresOn);
+        const text = `${token} after ${Math.round(event.durationMs)} ms\nends at ${time(event.expiresOn - origin)}`;
+        marks.push({ lane: TOKENS, at, bad: false, token, text });
+        break;
+      }
+      case 'token-failed':
+        marks.push({ lane: TOKENS, at, bad: true, token: undefined, text: event.message });
+        break;
+      case 'token-refused':
+        marks.push({
+          lane: TOKENS,
+          at,
+          bad: true,
+          token: undefined,
+          text: 'The server refused the token: thrown away',
+        });
+        break;
+      case 'login-refused':
+        marks.push({ lane: REFUSED, at, bad: true, token: undefined, text: event.message });
+        break;
+      case 'wait': {
+        const text = `${event.gaveUp ? 'gave up after' : 'waited'} ${Math.round(event.waitedMs)} ms`;
+        marks.push({ lane: WAITS, at, bad: event.gaveUp, token: undefined, text });
+        break;
+      }
+      case 'failure':
+        marks.push({ lane: FAILURES, at, bad: true, token: undefined, text: event.message });
+        break;
+    }
+  }
+
+  const used = new Set(marks.map(({ lane }) => lane));
+  const lanes = [
+    ...[TOKENS, WAITS, REFUSED, FAILURES].filter((lane) => used.has(lane)),
+    ...freeFrom.map((_, i) => laneName(i)),
+  ];
+  const count = (lane: string, bad: boolean) => marks.filter((mark) => mark.lane === lane && mark.bad === bad).length;
+  return {
+    lanes,
+    bars,
+    marks,
+    tokens: [...new Set(tokens.values())],
+    tokenEnds: [...tokens].flatMap(([expiresOn, token]) =>
+      expiresOn === undefined || expiresOn - origin > end ? [] : [{ at: expiresOn - origin, token }],
+    ),
+    facts: [
+      { label: 'connections opened', value: opened, bad: false },
+      { label: 'renewed in time', value: renewed, bad: false },
+      { label: 'logins refused', value: count(REFUSED, true), bad: true },
+      { label: 'errors in the app', value: count(FAILURES, true), bad: true },
+    ],
+  };
+}
+
+/** `token 1` is the one that ends first. */
+function tokenNames(events: readonly TimelineEvent[]): Map<number | undefined, string> {
+  const ends = events.flatMap((event) => {
+    if (event.kind === 'opened') return event.tokenExpiresOn ?? [];
+    return event.kind === 'token' ? event.expiresOn : [];
+  });
+  return new Map([...new Set(ends)].sort((a, b) => a - b).map((end, i) => [end, `token ${i + 1}`]));
+}
+
+function laneName(index: number): string {
+  return `connection ${index + 1}`;
+}
+
+/** Time from the start, in the unit that fits. */
+export function time(ms: number): string {
+  const abs = Math.abs(ms);
+  if (abs < 120_000) return `${(ms / 1000).toFixed(abs < 10_000 ? 1 : 0)} s`;
+  return abs < 7_200_000 ? `${(ms / 60_000).toFixed(1)} min` : `${(ms / 3_600_000).toFixed(1)} h`;
+}

@@ -1,0 +1,38 @@
+import { readFileSync } from 'node:fs';
+import type { Timeline } from './timeline-events.js';
+
+/**
+ * One HTML page that shows timelines one above the other on the same time axis. It needs no network: style, script and
+ * data are inside.
+ *
+ * @param options.title heading of the page
+ * @throws Error where the package was not built: the page's script is made by `npm run build`
+ */
+export function timelineReport(
+  timelines: readonly Timeline[],
+  { title = 'Connections and their tokens' } = {},
+): string {
+  const script = readFileSync(new URL('./timeline-page.js', import.meta.url), 'utf8');
+  const style = readFileSync(new URL('./timeline-page.css', import.meta.url), 'utf8');
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>${escapeHtml(title)}</title>
+<style>${style}</style>
+</head>
+<body>
+<main><h1>${escapeHtml(title)}</h1></main>
+<noscript>This page draws its data with a script.</noscript>
+<script id="timelines" type="application/json">${JSON.stringify(timelines).replace(/</g, '\\u003c')}</script>
+<script>${script.replace(/<\/(script)/gi, '<\\/$1')}</script>
+</body>
+</html>
+`;
+}
+
+function escapeHtml(text: string): string {
+  return text.replace(/[&<>"']/g, (char) => `&#${char.charCodeAt(0)};`);
+}
