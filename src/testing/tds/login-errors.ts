@@ -49,6 +49,15 @@ export function cannotOpenDatabase(database: string): SqlServerError {
   });
 }
 
+/** The gateway cannot reach its server: what Azure SQL says while a database moves. */
+export function upstreamUnavailable(database: string, server: string): SqlServerError {
+  return new SqlServerError({
+    number: 40_613,
+    class: 17,
+    message: `Database '${database}' on server '${server}' is not currently available.  Please retry the connection later.  If the problem persists, contact customer support, and provide them the session tracing ID of '{00000000-0000-0000-0000-000000000000}'.`,
+  });
+}
+
 /** The session's token ended while the session lives on. */
 export function tokenExpiredInSession(): SqlServerError {
   return new SqlServerError({ number: 37_396, class: 16, state: 1 });

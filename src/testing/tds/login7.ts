@@ -1,4 +1,5 @@
 import { ByteReader } from './byte-reader.js';
+import { ByteWriter } from './byte-writer.js';
 import { ProtocolError } from './packet.js';
 
 /** How a LOGIN7 wants to prove who it is. */
@@ -77,6 +78,54 @@ export function readLogin7(body: Buffer): Login7 {
   };
 }
 
+/** A LOGIN7 with a SQL login, in the name of a client: its names, its database, its packet size. */
+export function writeLogin7(login: Login7, userName: string, password: string): Buffer {
+  const FIXED = 94;
+  const writer = new ByteWriter(512);
+  writer.uint32(0).uint32(TDS_7_4).uint32(login.packetSize).uint32(0).uint32(process.pid).uint32(0);
+  // Options: language and database warnings as tedious sets them; the database has to exist; extensions follow.
+  writer
+    .uint8(0xe0)
+    .uint8(0x01)
+    .uint8(login.readOnlyIntent ? 0x20 : 0)
+    .uint8(0x18);
+  writer.int32(0).uint32(0x0409);
+
+  let at = FIXED;
+  const texts: Buffer[] = [];
+  const field = (data: Buffer, length = data.length / 2): void => {
+    writer.uint16(at).uint16(length);
+    texts.push(data);
+    at += data.length;
+  };
+  const text = (value: string): void => field(Buffer.from(value, 'utf16le'));
+  text(login.hostName);
+  text(userName);
+  field(scramble(password));
+  text(login.appName);
+  text(login.serverName);
+  const pointer = Buffer.alloc(4);
+  field(pointer, pointer.length);
+  text(login.library);
+  text(login.language);
+  text(login.database);
+  writer.bytes(Buffer.alloc(6));
+  for (let unused = 0; unused < 3; unused += 1) writer.uint16(at).uint16(0);
+  writer.uint32(0);
+  for (const each of texts) writer.bytes(each);
+
+  const features = writer.length;
+  if (login.utf8) writer.uint8(Feature.Utf8Support).uint32(1).uint8(1);
+  writer.uint8(Feature.Terminator);
+  const whole = Buffer.from(writer.view());
+  whole.writeUInt32LE(whole.length, 0);
+  whole.writeUInt32LE(
+    features,
+    FIXED + texts.slice(0, texts.indexOf(pointer)).reduce((sum, each) => sum + each.length, 0),
+  );
+  return whole;
+}
+
 /** True if the client speaks TDS 7.4 or 8; older ones know no tokens and are refused. */
 export function isSupportedVersion(tdsVersion: number): boolean {
   return tdsVersion === TDS_7_4 || tdsVersion === 0x08000000;
@@ -119,6 +168,11 @@ function readAt(body: Buffer, offset: number, length: number): Buffer {
   const reader = new ByteReader(body);
   reader.seek(offset);
   return reader.bytes(length);
+}
+
+function scramble(password: string): Buffer {
+  const bytes = Buffer.from(password, 'utf16le');
+  return bytes.map((byte) => (((byte << 4) & 0xf0) | (byte >> 4)) ^ 0xa5) as Buffer;
 }
 
 function unscramble(scrambled: Buffer): string {

@@ -26,8 +26,8 @@ export class MessageStream {
   #failure: Error | undefined;
   /** Called instead of queuing when the client cancels its request. */
   onAttention: (() => void) | undefined;
-  /** Called once when the connection ends, for whatever reason. */
-  onEnd: (() => void) | undefined;
+  /** Called when the connection is closed. */
+  onGone: (() => void) | undefined;
 
   /** `onClear` sees every byte that arrives unencrypted. */
   constructor(socket: Socket, messageLimit: number, onClear: (chunk: Buffer) => void) {
@@ -105,9 +105,9 @@ export class MessageStream {
     });
   }
 
-  /** True once no more messages can come. */
-  get ended(): boolean {
-    return this.#failure !== undefined;
+  /** True once nobody can be told anything any more. */
+  get gone(): boolean {
+    return this.#stream.destroyed;
   }
 
   /** Ends the stream after what was written. Resolves when the client has closed it too, or after a second. */
@@ -124,7 +124,6 @@ export class MessageStream {
     this.#failure = error;
     this.#reader?.reject(error);
     this.#reader = undefined;
-    this.onEnd?.();
   }
 
   #newAssembler(limit: number): MessageAssembler {
@@ -134,8 +133,11 @@ export class MessageStream {
   #attach(stream: Duplex): void {
     stream.on('data', this.#onData);
     stream.on('error', (error) => this.fail(error));
-    stream.on('end', () => this.fail(new ConnectionClosedError('the client closed the connection')));
-    stream.on('close', () => this.fail(new ConnectionClosedError('the connection was closed')));
+    stream.on('end', () => this.fail(new ConnectionClosedError('the peer closed the connection')));
+    stream.on('close', () => {
+      this.fail(new ConnectionClosedError('the connection was closed'));
+      this.onGone?.();
+    });
   }
 
   readonly #onData = (chunk: Buffer): void => {

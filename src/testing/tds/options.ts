@@ -1,6 +1,7 @@
 import type { IssuerTrust, TokenClaims, TokenRefusal } from '../entra/verification.js';
 import type { QueryHandler } from '../tsql/query-handler.js';
 import type { SqlErrorInfo } from './server-error.js';
+import type { UpstreamConfig } from './upstream.js';
 
 /** As much of a token credential as tedious asks for. */
 export interface ServerCredential {
@@ -48,7 +49,12 @@ export interface SqlEmulatorOptions {
   /** Accepted token audiences. Default: `https://database.windows.net`. */
   audience?: string | readonly string[] | undefined;
   encrypt?: EncryptionMode | undefined;
-  /** Answers SQL that the emulator does not understand. */
+  /**
+   * Makes the emulator a gateway in front of a real SQL Server: it checks the token, logs in there with a SQL login and
+   * passes everything on. SQL logins are passed on as they are, unless `users` says which to accept.
+   */
+  upstream?: UpstreamConfig | undefined;
+  /** Answers SQL that the emulator does not understand. Not together with `upstream`. */
   onQuery?: QueryHandler | undefined;
   /** Sends every client on to another server after its login. */
   redirectTo?: { server: string; port: number } | undefined;

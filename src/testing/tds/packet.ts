@@ -97,6 +97,8 @@ export interface Message {
   type: number;
   /** Status bits of its first packet, where the reset flags are, with the ignore flag of its last. */
   status: number;
+  /** Session id, which servers put into every header. */
+  spid: number;
   body: Buffer;
 }
 
@@ -108,6 +110,7 @@ export class MessageAssembler {
   #length = 0;
   #type = -1;
   #status = 0;
+  #spid = 0;
 
   constructor(limit: number, onMessage: (message: Message) => void) {
     this.#limit = limit;
@@ -118,6 +121,7 @@ export class MessageAssembler {
     if (this.#type === -1) {
       this.#type = packet.type;
       this.#status = packet.status;
+      this.#spid = packet.bytes.readUInt16BE(4);
     } else if (packet.type !== this.#type) {
       throw new ProtocolError(`a packet of type ${packet.type} came in the middle of a message of type ${this.#type}`);
     }
@@ -129,6 +133,7 @@ export class MessageAssembler {
     const message = {
       type: this.#type,
       status: this.#status | (packet.status & PacketStatus.Ignore),
+      spid: this.#spid,
       body: this.#parts.length === 1 ? (this.#parts[0] as Buffer) : Buffer.concat(this.#parts, this.#length),
     };
     this.#parts = [];
@@ -139,7 +144,7 @@ export class MessageAssembler {
 }
 
 /** Frames a whole message body as packets of at most `packetSize` bytes, in one buffer that goes out with one write. */
-export function frameMessage(type: number, body: Buffer, packetSize: number, status = 0): Buffer {
+export function frameMessage(type: number, body: Buffer, packetSize: number, status = 0, spid = 0): Buffer {
   const room = packetSize - HEADER_LENGTH;
   const packets = Math.max(1, Math.ceil(body.length / room));
   const framed = Buffer.allocUnsafe(body.length + packets * HEADER_LENGTH);
@@ -155,6 +160,7 @@ export function frameMessage(type: number, body: Buffer, packetSize: number, sta
       (i === 0 ? status : 0) | (last ? PacketStatus.EndOfMessage : 0),
       to - from,
       i + 1,
+      spid,
     );
     body.copy(framed, at + HEADER_LENGTH, from, to);
   }
@@ -169,11 +175,12 @@ export function writePacketHeader(
   status: number,
   bodyLength: number,
   packetId: number,
+  spid = 0,
 ): void {
   target.writeUInt8(type, at);
   target.writeUInt8(status, at + 1);
   target.writeUInt16BE(bodyLength + HEADER_LENGTH, at + 2);
-  target.writeUInt16BE(0, at + 4);
+  target.writeUInt16BE(spid, at + 4);
   target.writeUInt8(packetId & 0xff, at + 6);
   target.writeUInt8(0, at + 7);
 }

@@ -43,7 +43,7 @@ export class ResponseOutput implements Output {
   }
 
   get cancelled(): boolean {
-    return this.#cancelled || this.#messages.ended;
+    return this.#cancelled || this.#messages.gone;
   }
 
   cancel(): void {
@@ -99,7 +99,7 @@ export class ResponseOutput implements Output {
       };
       const timer = setTimeout(finish, ms);
       this.#onCancel = finish;
-      this.#messages.onEnd = finish;
+      this.#messages.onGone = finish;
     });
   }
 

@@ -66,11 +66,13 @@ const FLUSH_BYTES = 32 * 1024;
 export class Response {
   readonly #send: (bytes: Buffer) => void;
   readonly #room: number;
+  readonly #spid: number;
   readonly #tokens = new ByteWriter(1024);
   #packetId = 0;
 
-  /** `send` gets whole packets. */
-  constructor(packetSize: number, send: (bytes: Buffer) => void) {
+  /** `send` gets whole packets; their headers name the session. */
+  constructor(packetSize: number, send: (bytes: Buffer) => void, spid = 0) {
+    this.#spid = spid;
     this.#send = send;
     this.#room = packetSize - HEADER_LENGTH;
   }
@@ -213,7 +215,7 @@ export class Response {
       const to = Math.min(body.length, from + this.#room);
       this.#packetId = (this.#packetId + 1) & 0xff;
       const status = last && i === packets - 1 ? PacketStatus.EndOfMessage : 0;
-      writePacketHeader(framed, at, PacketType.TabularResult, status, to - from, this.#packetId);
+      writePacketHeader(framed, at, PacketType.TabularResult, status, to - from, this.#packetId, this.#spid);
       body.copy(framed, at + HEADER_LENGTH, from, to);
       at += HEADER_LENGTH + to - from;
     }

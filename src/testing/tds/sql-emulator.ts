@@ -3,9 +3,10 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server } from 'node:net';
 import { makeCertificate } from '../certificate.js';
 import { verifyAccessToken } from '../entra/verification.js';
-import { ClientConnection, type ServerContext } from './client-connection.js';
+import { ClientConnection } from './client-connection.js';
 import { type ActiveLoginFault, type LoginFault, LoginFaults } from './login-faults.js';
 import type { LoginRecord, ServerCredential, SqlEmulatorOptions, TokenAuthority } from './options.js';
+import { type ServerContext, VERSION_NUMBER } from './server-context.js';
 import { serverTls } from './tls.js';
 
 /** What `server.config()` gives: an mssql config. */
@@ -22,19 +23,21 @@ const DEFAULT_AUDIENCE = 'https://database.windows.net';
 /** What arrives in clear is kept up to this size: enough to find a token in it. */
 const CLEAR_LIMIT = 1024 * 1024;
 const FIRST_SPID = 51;
-const VERSION_NUMBER = '16.0.1000.6';
 
 /**
  * Starts a server that speaks TDS and checks tokens as Azure SQL does, inside this process. docs/testing-sql-emulator.md
  * lists the SQL it answers.
  *
- * @throws the error of `listen` where the port is taken.
+ * @throws TypeError for options that exclude each other; the error of `listen` where the port is taken.
  * @example
  * await using entra = await startEntraEmulator({ tokenLifetimeSeconds: 2 });
  * await using server = await startSqlEmulator({ entra });
  * const pool = await new sql.ConnectionPool(server.config()).connect();
  */
 export async function startSqlEmulator(options: SqlEmulatorOptions = {}): Promise<SqlEmulator> {
+  if (options.upstream !== undefined && options.onQuery !== undefined) {
+    throw new TypeError('startSqlEmulator: onQuery is never asked where there is an upstream; leave one of them out');
+  }
   const emulator = new SqlEmulator(options);
   await emulator.listen();
   return emulator;
@@ -46,6 +49,8 @@ export class SqlEmulator implements AsyncDisposable {
   readonly logins: LoginRecord[] = [];
   /** Connections that were closed because their client did not speak TDS as it should. */
   readonly protocolErrors: { time: number; clientAddress: string; message: string }[] = [];
+  /** Logins that failed because the server upstream could not be reached or did not answer. */
+  readonly upstreamErrors: { time: number; message: string }[] = [];
   readonly #options: SqlEmulatorOptions;
   readonly #server: Server;
   readonly #open = new Set<ClientConnection>();
@@ -64,7 +69,7 @@ export class SqlEmulator implements AsyncDisposable {
     this.#options = options;
     this.#certificate = options.certificate ?? makeCertificate({ commonName: 'localhost' });
     this.#context = this.#makeContext();
-    this.#server = createServer({ pauseOnConnect: false }, (socket) => {
+    this.#server = createServer({ allowHalfOpen: true }, (socket) => {
       const connection = new ClientConnection(socket, this.#context);
       this.#open.add(connection);
       this.#most = Math.max(this.#most, this.#open.size);
@@ -113,8 +118,10 @@ export class SqlEmulator implements AsyncDisposable {
 
   /** A SQL login that works. */
   get sqlLogin(): { user: string; password: string } {
-    const [user, password] = Object.entries(this.#context.users)[0] as [string, string];
-    return { user, password };
+    const { user, password } = this.#options.upstream ?? {};
+    if (this.#users === undefined) return { user: user ?? '', password: password ?? '' };
+    const [[name, secret] = ['', '']] = Object.entries(this.#users);
+    return { user: name, password: secret };
   }
 
   /** Makes the next logins fail. */
@@ -170,6 +177,12 @@ export class SqlEmulator implements AsyncDisposable {
     await this.close();
   }
 
+  /** Undefined where the server upstream knows best. */
+  get #users(): Readonly<Record<string, string>> | undefined {
+    if (this.#options.users !== undefined) return this.#options.users;
+    return this.#options.upstream === undefined ? { sa: this.#password } : undefined;
+  }
+
   #ownLogin(): Partial<SqlEmulatorConfig> {
     const credential = this.#context.authority?.credential?.();
     if (credential === undefined) return this.sqlLogin;
@@ -180,12 +193,11 @@ export class SqlEmulator implements AsyncDisposable {
     const { audience = DEFAULT_AUDIENCE, serverName = 'emulator', now = Date.now } = this.#options;
     return {
       options: this.#options,
-      users: this.#options.users ?? { sa: this.#password },
+      users: this.#users,
       authority: authorityOf(this.#options.entra),
       audience: typeof audience === 'string' ? [audience] : audience,
       tls: serverTls(this.#certificate),
       faults: this.#faults,
-      onQuery: this.#options.onQuery,
       facts: {
         serverName,
         version: `Microsoft SQL Server 2022 (RTM) - ${VERSION_NUMBER} (X64) \n\tmssql-token-pool SQL emulator`,
@@ -199,6 +211,7 @@ export class SqlEmulator implements AsyncDisposable {
         return this.#lastSpid;
       },
       recordLogin: (record) => this.logins.push(record),
+      recordUpstreamError: ({ message }) => this.upstreamErrors.push({ time: Date.now(), message }),
       recordProtocolError: ({ message }, clientAddress) =>
         this.protocolErrors.push({ time: Date.now(), clientAddress, message }),
       recordClear: (chunk) => {
