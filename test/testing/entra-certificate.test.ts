@@ -73,6 +73,13 @@ test('dates, names and thumbprints are those asked for', () => {
   expect(read.ca).toBe(false);
 });
 
+test('key usage is a named bit list without trailing zeros, as DER demands', () => {
+  const hex = (made: { cert: string }) => new X509Certificate(made.cert).raw.toString('hex');
+  // OID 2.5.29.15, critical, then the bits: digitalSignature and keyEncipherment; keyCertSign and cRLSign.
+  expect(hex(makeCertificate({ commonName: 'leaf' }))).toContain('0603551d0f0101ff0404030205a0');
+  expect(hex(ca)).toContain('0603551d0f0101ff040403020106');
+});
+
 test('an intermediate authority carries the chain', () => {
   const intermediate = makeCertificateAuthority({ commonName: 'Intermediate', issuer: ca, keyType: 'rsa' });
   const leaf = makeCertificate({ commonName: 'leaf', issuer: intermediate });
