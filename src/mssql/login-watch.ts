@@ -1,6 +1,6 @@
 import type { Connection } from 'tedious';
 import { classifyLoginFailure, type ServerMessage } from '../connections/login-failure.js';
-import { openSession, sessionOf } from '../connections/session.js';
+import { openSession, type Session, sessionOf } from '../connections/session.js';
 import type { Settings } from '../connections/settings.js';
 import { type TokenLogin, type TokenSource, tokenLogin } from '../connections/token-login.js';
 import type { TokenCredential } from '../credentials/credential.js';
@@ -68,6 +68,18 @@ export class LoginWatch {
    * can be had it goes on serving, because SQL Server does not cut a session at the end of its token.
    */
   async mayServe(connection: Connection): Promise<boolean> {
+    const verdict = this.mayServeNow(connection);
+    if (verdict !== undefined) return verdict;
+    const session = sessionOf(connection) as Session;
+    // The next login fails with the reason why there is no token.
+    if (this.#settings.strictExpiry) return false;
+    const { tokens, scope } = this.#source;
+    await tokens.take(scope, { timeoutMs: LATER_TOKEN_PATIENCE_MS }).catch(() => undefined);
+    return laterToken(this.#source, session, Date.now()) === undefined;
+  }
+
+  /** The same without waiting; undefined where the token has run out and no later one is at hand. */
+  mayServeNow(connection: Connection): boolean | undefined {
     const session = sessionOf(connection);
     const times = this.#times.get(connection);
     if (session === undefined || times === undefined) return true;
@@ -75,14 +87,8 @@ export class LoginWatch {
     if (now >= times.retireAt) return false;
     const { token } = session;
     if (token === undefined || now < times.renewAt) return true;
-
-    const { tokens, scope } = this.#source;
     if (laterToken(this.#source, session, now) !== undefined) return false;
-    if (now < token.loginBefore) return true;
-    // The next login fails with the reason why there is no token.
-    if (this.#settings.strictExpiry) return false;
-    await tokens.take(scope, { timeoutMs: LATER_TOKEN_PATIENCE_MS }).catch(() => undefined);
-    return laterToken(this.#source, session, Date.now()) === undefined;
+    return now < token.loginBefore ? true : undefined;
   }
 
   #opened(connection: Connection, login: TokenLogin): void {

@@ -1,0 +1,25 @@
+/**
+ * `mssql-token-pool/drizzle`: Drizzle on a pool that never logs in with a stale token.
+ *
+ * @module
+ */
+import type { TokenPoolConfig } from '../connections/config.js';
+import { ConnectionPool } from '../mssql/index.js';
+import { assertInstalled } from './require-peer.js';
+
+assertInstalled('drizzle-orm', 'drizzle');
+
+/**
+ * A connected pool for Drizzle's `client` setting; closing it is up to you.
+ *
+ * ```ts
+ * const client = await connectClient({ server, database, authentication: credential, pool: { max: 10 } });
+ * const db = drizzle({ client });
+ * ```
+ *
+ * @param input an mssql config or a connection string
+ * @throws ConfigurationError that names the key and the mend; ConnectionError (of mssql) where the first login fails
+ */
+export function connectClient(input: TokenPoolConfig | string): Promise<ConnectionPool> {
+  return new ConnectionPool(input).connect();
+}

@@ -1,0 +1,42 @@
+/**
+ * `mssql-token-pool/knex`: knex, and what is built on it (Objection), on a pool that never logs in with a stale token.
+ *
+ * @module
+ */
+import type { Knex } from 'knex';
+import { type TarnFacade, tarnFacade } from '../pool/tarn-facade.js';
+import { TokenPool } from '../pool/token-pool.js';
+import { knexClient } from './knex-client.js';
+import { type PoolInput, readConfig } from './pool-for.js';
+import { requirePeer } from './require-peer.js';
+
+const Client = requirePeer<typeof Knex.Client>('knex/lib/dialects/mssql/index.js', 'knex');
+
+export { type KnexDialect, knexClient } from './knex-client.js';
+
+/**
+ * The connection part of a knex config, for knex 3.
+ *
+ * ```ts
+ * const db = knex({ ...knexConfig({ server, database, authentication: credential, pool: { max: 10 } }) });
+ * ```
+ *
+ * @param input an mssql config, a connection string, or a `TokenPool` shared with others
+ * @throws ConfigurationError that names the key and the mend
+ */
+export function knexConfig(input: PoolInput): {
+  client: typeof Knex.Client;
+  connection: { server: string; database?: string };
+} {
+  const { server = '', database } = input instanceof TokenPool ? {} : readConfig(input);
+  // Not for connecting: knex asks it for the name of the database, in `columnInfo()` for example.
+  return { client: knexClient(Client, input), connection: { server, ...(database !== undefined && { database }) } };
+}
+
+/**
+ * A pool for the `connectionPool` setting of knex 3.3 and later. knex leaves such a pool open when it is destroyed, and
+ * does not learn the name of the database from it (`columnInfo()` needs that): {@link knexConfig} has neither gap.
+ */
+export function connectionPool(pool: TokenPool): TarnFacade {
+  return tarnFacade(pool);
+}

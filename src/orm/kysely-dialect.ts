@@ -1,0 +1,82 @@
+import type { Connection } from 'tedious';
+import type { TarnFacade } from '../pool/tarn-facade.js';
+import { type PoolInput, poolFor, type Tedious } from './pool-for.js';
+
+/** What Kysely's driver makes of a connection, and calls back for. */
+interface Wrapping {
+  create(): Promise<object>;
+}
+
+type Wrap = (connection: Connection, driver: Wrapping) => Promise<object>;
+
+/** The configuration of Kysely's `MssqlDialect`, without Kysely's types: MikroORM's users need not have those. */
+export interface DialectConfig {
+  tarn: { Pool: ReturnType<typeof poolClass>; options: { min: number; max: number } };
+  tedious: Tedious & { connectionFactory: () => Connection };
+  validateConnections: boolean;
+}
+
+/** @throws ConfigurationError that names the key and the mend */
+export function tokenDialectConfig(input: PoolInput, subpath: string): DialectConfig {
+  const { pool, tedious } = poolFor(input, subpath);
+  /** The connection that Kysely's driver is wrapping at this moment. */
+  let wrapped: Connection | undefined;
+  const wrap: Wrap = (connection, driver) => {
+    wrapped = connection;
+    return driver.create();
+  };
+  return {
+    tarn: { Pool: poolClass(pool, wrap), options: { min: 0, max: 0 } },
+    tedious: { ...tedious, connectionFactory: () => alreadyConnected(wrapped as Connection) },
+    // The pool has looked at the connection before it hands it out.
+    validateConnections: false,
+  };
+}
+
+/**
+ * Kysely makes its pool itself, of the class it is given, and its driver hands out wrappers around connections: each
+ * connection is wrapped when it is lent for the first time.
+ */
+function poolClass(pool: TarnFacade, wrap: Wrap) {
+  return class {
+    readonly #driver: Wrapping;
+    readonly #wrappers = new WeakMap<Connection, object>();
+    readonly #connections = new WeakMap<object, Connection>();
+
+    constructor(driver: Wrapping) {
+      this.#driver = driver;
+    }
+
+    acquire(): { promise: Promise<object> } {
+      return { promise: pool.acquire().promise.then((connection) => this.#wrapperOf(connection)) };
+    }
+
+    release(wrapper: object): void {
+      pool.release(this.#connections.get(wrapper) as Connection);
+    }
+
+    destroy(): Promise<void> {
+      return pool.destroy();
+    }
+
+    async #wrapperOf(connection: Connection): Promise<object> {
+      const known = this.#wrappers.get(connection);
+      if (known !== undefined) return known;
+      const wrapper = await wrap(connection, this.#driver);
+      this.#wrappers.set(connection, wrapper);
+      this.#connections.set(wrapper, connection);
+      return wrapper;
+    }
+  };
+}
+
+/** Kysely's driver connects what its factory gives it; ours is connected. */
+function alreadyConnected(connection: Connection): Connection {
+  return new Proxy(connection, {
+    get(target, key) {
+      if (key === 'connect') return (listener: () => void) => listener();
+      const value: unknown = Reflect.get(target, key);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
+}

@@ -1,0 +1,40 @@
+import type { TokenPoolConfig } from '../connections/config.js';
+import { configFromConnectionString } from '../connections/connection-string-config.js';
+import type { TediousModule } from '../connections/dial.js';
+import { createTokenPool } from '../pool/create-token-pool.js';
+import { type TarnFacade, tarnFacade } from '../pool/tarn-facade.js';
+import { TokenPool } from '../pool/token-pool.js';
+import { requirePeer } from './require-peer.js';
+
+/**
+ * What every ORM's factory takes: an mssql config, an ADO.NET connection string, or a pool that others use too. A pool made
+ * here is closed by the ORM; one that was handed in is closed by whoever made it.
+ */
+export type PoolInput = TokenPoolConfig | string | TokenPool;
+
+/** All of tedious, as ORMs need it. */
+export type Tedious = typeof import('tedious');
+
+/** A pool in the shape of tarn's, and the copy of tedious its connections are made with. */
+export interface OrmPool {
+  pool: TarnFacade;
+  tedious: Tedious;
+}
+
+/** @throws ConfigurationError that names the key and the mend, or says that tedious is not installed */
+export function poolFor(input: PoolInput, subpath: string): OrmPool {
+  if (input instanceof TokenPool) return { pool: lent(input), tedious: requirePeer('tedious', subpath) };
+  const config = readConfig(input);
+  const tedious = (config.tedious ?? requirePeer('tedious', subpath)) as Tedious;
+  return { pool: tarnFacade(createTokenPool({ ...config, tedious: tedious as TediousModule })), tedious };
+}
+
+export function readConfig(input: TokenPoolConfig | string): TokenPoolConfig {
+  return typeof input === 'string' ? configFromConnectionString(input) : input;
+}
+
+/** The same pool, but `destroy` leaves it to its owner. */
+function lent(pool: TokenPool): TarnFacade {
+  const facade = tarnFacade(pool);
+  return Object.create(facade, { destroy: { value: () => Promise.resolve() } }) as TarnFacade;
+}

@@ -1,0 +1,122 @@
+/**
+ * `mssql-token-pool/sequelize`: Sequelize 6 and 7 with a fresh token for every connection. Sequelize keeps its own pool,
+ * so expiry is checked when a connection is borrowed.
+ *
+ * @module
+ */
+import type { Connection, ConnectionConfiguration } from 'tedious';
+import type { PoolConfig, TokenPoolConfig } from '../connections/config.js';
+import { type Settings, settingsFrom } from '../connections/settings.js';
+import { readConfig, type Tedious } from './pool-for.js';
+import { assertOneInstalled, requirePeer } from './require-peer.js';
+import { tediousModule, type WatchedTedious } from './tedious-module.js';
+
+assertOneInstalled(['sequelize', '@sequelize/mssql'], 'sequelize');
+
+/** An mssql config, with the pool settings of mssql or those of Sequelize. */
+export type SequelizeConfig = Omit<TokenPoolConfig, 'pool'> & { pool?: SequelizePoolConfig | undefined };
+
+/** Sequelize's pool settings, or mssql's under their own names. */
+export interface SequelizePoolConfig extends Pick<PoolConfig, 'max' | 'min' | 'idleTimeoutMillis' | 'maxAgeMillis'> {
+  acquireTimeoutMillis?: number | undefined;
+  /** Same as `idleTimeoutMillis`, ms. Sequelize's default is 10,000. */
+  idle?: number | undefined;
+  /** Same as `acquireTimeoutMillis`, ms. Sequelize's default is 60,000. */
+  acquire?: number | undefined;
+  /** Time between two looks for idle connections, ms. */
+  evict?: number | undefined;
+  /** Times a connection is used before it is closed. */
+  maxUses?: number | undefined;
+}
+
+/** What Sequelize's pool is given. */
+export interface SequelizePool {
+  max?: number;
+  min?: number;
+  idle?: number;
+  acquire?: number;
+  evict?: number;
+  maxUses?: number;
+  validate: (connection: unknown) => boolean;
+}
+
+export interface Sequelize6Options {
+  dialect: 'mssql';
+  dialectModule: Tedious;
+  dialectOptions: { options: NonNullable<ConnectionConfiguration['options']>; authentication?: object };
+  host: string;
+  port: number;
+  database: string;
+  pool: SequelizePool;
+}
+
+export interface Sequelize7Options {
+  tediousModule: Tedious;
+  server: string;
+  pool: SequelizePool;
+}
+
+/**
+ * The connection part of the options of Sequelize 6.
+ *
+ * ```ts
+ * const sequelize = new Sequelize({ ...sequelizeOptions({ server, database, authentication: credential }), logging: false });
+ * ```
+ *
+ * @throws ConfigurationError that names the key and the mend
+ */
+export function sequelizeOptions(input: SequelizeConfig | string): Sequelize6Options {
+  const { settings, watched, pool } = prepare(input);
+  const { server, options = {}, authentication } = settings.configuration;
+  return {
+    dialect: 'mssql',
+    dialectModule: watched.tedious,
+    dialectOptions: { options, ...(authentication && { authentication }) },
+    host: server,
+    port: options.port ?? 1433,
+    database: options.database ?? '',
+    pool,
+  };
+}
+
+/**
+ * The connection part of the options of Sequelize 7.
+ *
+ * ```ts
+ * const sequelize = new Sequelize({
+ *   dialect: MsSqlDialect,
+ *   ...sequelize7Options({ server, database, authentication: credential }),
+ * });
+ * ```
+ *
+ * @throws ConfigurationError that names the key and the mend
+ */
+export function sequelize7Options(
+  input: SequelizeConfig | string,
+): Sequelize7Options & NonNullable<ConnectionConfiguration['options']> {
+  const { settings, watched, pool } = prepare(input);
+  const { server, options, authentication } = settings.configuration;
+  return { tediousModule: watched.tedious, server, ...options, ...(authentication && { authentication }), pool };
+}
+
+function prepare(input: SequelizeConfig | string): {
+  settings: Settings;
+  watched: WatchedTedious;
+  pool: SequelizePool;
+} {
+  const { pool = {}, ...config } = (typeof input === 'string' ? readConfig(input) : input) as SequelizeConfig;
+  const { max, min, maxAgeMillis, idleTimeoutMillis, acquireTimeoutMillis, ...own } = pool;
+  const settings = settingsFrom({ ...config, pool: { max, min, maxAgeMillis } });
+  const tedious = (settings.tedious ?? requirePeer('tedious', 'sequelize')) as Tedious;
+  const watched = tediousModule(tedious, settings);
+  const given = { max, min, idle: idleTimeoutMillis, acquire: acquireTimeoutMillis, ...own };
+  return {
+    settings,
+    watched,
+    pool: { ...definedOnly(given), validate: (connection) => watched.mayServe(connection as Connection) },
+  };
+}
+
+function definedOnly(settings: object): Omit<SequelizePool, 'validate'> {
+  return Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined));
+}

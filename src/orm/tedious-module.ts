@@ -1,0 +1,83 @@
+import type { Connection, ConnectionConfiguration } from 'tedious';
+import { isReady } from '../connections/session.js';
+import type { Settings } from '../connections/settings.js';
+import type { TokenSource } from '../connections/token-login.js';
+import { ConfigurationError } from '../errors.js';
+import { LoginWatch } from '../mssql/login-watch.js';
+import type { Tedious } from './pool-for.js';
+
+export interface WatchedTedious {
+  /** tedious, property for property, but for `Connection`. */
+  tedious: Tedious;
+  /**
+   * False for a connection that is closed, too old, or near the end of its token while a later one is at hand. Does not
+   * wait for anything: for pools that check synchronously.
+   */
+  mayServe(connection: Connection): boolean;
+}
+
+type ConnectListener = (error?: Error) => void;
+
+/**
+ * The tedious module with a `Connection` that brings its own token, for libraries that keep their own pool and make their
+ * connections with `new tedious.Connection(configuration)`. Whatever else is in their configuration stays as it is.
+ */
+export function tediousModule(tedious: Tedious, settings: Settings): WatchedTedious {
+  const { source } = settings;
+  if (source === undefined) return { tedious, mayServe: isReady };
+  const watch = new LoginWatch(settings, source);
+
+  class TokenConnection extends tedious.Connection {
+    #abandoned = false;
+
+    constructor(configuration: ConnectionConfiguration) {
+      super(withToken(configuration, watch.nextCredential()));
+      watch.adopt(this);
+      // An error on an established connection must not crash the process where the library does not listen.
+      this.on('error', () => undefined);
+    }
+
+    /** Has the token ready before the socket is opened, so that connectTimeout is the server's alone. */
+    override connect(listener?: ConnectListener): void {
+      tokenAtHand(source as TokenSource, settings.pool.createTimeoutMillis).then(
+        () => this.#abandoned || super.connect(listener),
+        (error: Error) => (listener === undefined ? this.emit('connect', error) : listener(error)),
+      );
+    }
+
+    override close(): void {
+      this.#abandoned = true;
+      super.close();
+    }
+  }
+
+  return {
+    tedious: Object.defineProperties({} as Tedious, {
+      ...Object.getOwnPropertyDescriptors(tedious),
+      Connection: { value: TokenConnection, enumerable: true },
+    }),
+    mayServe: (connection) => isReady(connection) && (watch.mayServeNow(connection) ?? !settings.strictExpiry),
+  };
+}
+
+function withToken(configuration: ConnectionConfiguration, credential: object): ConnectionConfiguration {
+  const { options } = configuration;
+  const { packet = false, token = false } = options?.debug ?? {};
+  if (options?.encrypt === false) {
+    throw new ConfigurationError(
+      'options.encrypt is false: an access token would be sent in the clear. Remove it or set it to true.',
+    );
+  }
+  return {
+    ...configuration,
+    authentication: { type: 'token-credential', options: { credential } } as NonNullable<
+      ConnectionConfiguration['authentication']
+    >,
+    // tedious would repeat a failed login 3 times within 1.5 s, with a token each; its debug output holds the token.
+    options: { ...options, maxRetriesOnTransientErrors: 0, debug: { packet, token, data: false, payload: false } },
+  };
+}
+
+async function tokenAtHand({ tokens, scope }: TokenSource, timeoutMs: number): Promise<void> {
+  if (tokens.peek(scope) === undefined) await tokens.take(scope, { timeoutMs });
+}

@@ -1,0 +1,57 @@
+/**
+ * `mssql-token-pool/typeorm`: TypeORM on a pool that never logs in with a stale token.
+ *
+ * @module
+ */
+import type { PoolConfig, TokenPoolConfig } from '../connections/config.js';
+import sql from '../mssql/index.js';
+import { readConfig } from './pool-for.js';
+import { assertInstalled } from './require-peer.js';
+
+assertInstalled('typeorm', 'typeorm');
+
+export interface TypeOrmOptions {
+  type: 'mssql';
+  host: string;
+  database?: string;
+  /** The drop-in for mssql: TypeORM takes its `ConnectionPool` from there. */
+  driver: typeof sql;
+  /** The config, which TypeORM hands on to `ConnectionPool` as it is. */
+  extra: TokenPoolConfig;
+  pool?: { errorHandler: PoolErrorHandler };
+}
+
+type PoolErrorHandler = (error: unknown) => void;
+
+/** An mssql config; `pool.errorHandler` is TypeORM's own. */
+export type TypeOrmConfig = Omit<TokenPoolConfig, 'pool'> & {
+  pool?: (PoolConfig & { errorHandler?: PoolErrorHandler | undefined }) | undefined;
+};
+
+/**
+ * The connection part of the options of a TypeORM `DataSource`.
+ *
+ * ```ts
+ * const dataSource = new DataSource({
+ *   ...dataSourceOptions({ server, database, authentication: credential, pool: { max: 10 } }),
+ *   entities: [Author],
+ * });
+ * ```
+ *
+ * @param input an mssql config or a connection string
+ * @throws ConfigurationError that names the key and the mend
+ */
+export function dataSourceOptions(input: TypeOrmConfig | string): TypeOrmOptions {
+  const { pool: { errorHandler, ...pool } = {}, ...config }: TypeOrmConfig =
+    typeof input === 'string' ? readConfig(input) : input;
+  const { server, database, options } = config;
+  return {
+    type: 'mssql',
+    host: server,
+    ...(database !== undefined && { database }),
+    ...(errorHandler !== undefined && { pool: { errorHandler } }),
+    driver: sql,
+    // TypeORM writes into `options`.
+    extra: { ...config, pool, ...(options !== undefined && { options: { ...options } }) },
+  };
+}
