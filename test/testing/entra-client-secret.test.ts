@@ -194,6 +194,14 @@ test('the credential is a TokenCredential, prints no secret and survives cloning
   await credential.getToken(SCOPES);
 });
 
+test('what is recorded holds no secret and no token', async () => {
+  await using entra = await startEntraEmulator();
+  const { token } = await entra.credential().getToken(SCOPES);
+  await entra.credential(entra.user).getToken(SCOPES);
+  const printed = JSON.stringify(entra.requests);
+  for (const secret of [entra.clientSecret, entra.user.password, token]) expect(printed).not.toContain(secret);
+});
+
 test('a port that is taken fails the start', async () => {
   await using entra = await startEntraEmulator();
   const port = Number(new URL(entra.url).port);
