@@ -26,7 +26,7 @@ export const APPLICATION_KEYS = [
 ] as const;
 
 /** How one way proves who the application is. */
-interface Proving {
+export interface Proving {
   method: string;
   /** What proves it, for error messages: `client secret`. */
   noun: string;
@@ -36,20 +36,47 @@ interface Proving {
   prove(): Promise<{ proof: ClientProof; secrets: readonly string[] }>;
 }
 
+/** What an application asks for with its proof, where it is not a token for itself. */
+export interface Grant {
+  method: string;
+  noun: string;
+  identity: readonly unknown[];
+  /** Whether a person can mend a refusal. */
+  person: boolean;
+  ask(app: ConfidentialApp, request: { scopes: string[]; skipCache: true; claims?: string }): ReturnType<AskApp>;
+}
+
+type ConfidentialApp = Parameters<Parameters<typeof throughConfidentialApp>[2]>[0];
+type AskApp = Parameters<typeof throughConfidentialApp>[2];
+
+const FOR_ITSELF: Pick<Grant, 'person' | 'ask'> = {
+  person: false,
+  ask: (app, request) => app.acquireTokenByClientCredential(request),
+};
+
 /**
- * An application that signs in as itself: the client credentials grant (RFC 6749 section 4.4).
+ * An application that asks for a token with a proof of its own: for itself (the client credentials grant, RFC 6749 section
+ * 4.4) unless `grant` says otherwise.
  *
  * @throws ConfigurationError naming the key
  */
-export function applicationCredential(options: ApplicationOptions, proving: Proving): Credential {
+export function applicationCredential(options: ApplicationOptions, proving: Proving, grant?: Grant): Credential {
   const { agent, enableCae } = options;
   const clientId = requireClientId(options.clientId);
   const authority = resolveAuthority(options);
+  const { person, ask } = grant ?? FOR_ITSELF;
   return defineCredential({
-    method: proving.method,
+    method: grant?.method ?? proving.method,
     id: clientId,
     tenantId: authority.tenantId,
-    identity: [authority.tokenEndpoint.href, clientId, enableCae, agent, ...proving.identity],
+    identity: [
+      authority.tokenEndpoint.href,
+      clientId,
+      enableCae,
+      agent,
+      ...proving.identity,
+      ...(grant?.identity ?? []),
+    ],
     async request(scope, requested) {
       const { proof, secrets } = await proving.prove();
       const { claims } = requested;
@@ -57,18 +84,14 @@ export function applicationCredential(options: ApplicationOptions, proving: Prov
         {
           authority: authority.inTenant(requested.tenantId),
           clientId,
-          who: `${proving.noun} of application ${clientId}`,
+          who: `${grant?.noun ?? proving.noun} of application ${clientId}`,
+          person,
           secrets,
           options: { ...requested, enableCae: requested.enableCae ?? enableCae },
           agent,
         },
         proof,
-        (app) =>
-          app.acquireTokenByClientCredential({
-            scopes: [scope],
-            skipCache: true,
-            ...(claims === undefined ? {} : { claims }),
-          }),
+        (app) => ask(app, { scopes: [scope], skipCache: true, ...(claims === undefined ? {} : { claims }) }),
       );
     },
   });

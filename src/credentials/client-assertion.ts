@@ -1,4 +1,4 @@
-import { type ApplicationOptions, applicationCredential } from './application.js';
+import { type ApplicationOptions, applicationCredential, type Proving } from './application.js';
 import type { Credential, Secret } from './credential.js';
 import { currentSecret } from './msal.js';
 import { requireSecret } from './require-option.js';
@@ -12,8 +12,13 @@ export interface ClientAssertionOptions extends ApplicationOptions {
 
 /** @throws ConfigurationError naming the key */
 export function clientAssertion(options: ClientAssertionOptions): Credential {
+  return applicationCredential(options, proveByAssertion(options));
+}
+
+/** @throws ConfigurationError naming the key */
+export function proveByAssertion(options: Omit<ClientAssertionOptions, keyof ApplicationOptions | 'method'>): Proving {
   const assertion = requireSecret(options.assertion, 'assertion');
-  return applicationCredential(options, {
+  return {
     method: 'client-assertion',
     noun: 'assertion',
     identity: [assertion],
@@ -21,5 +26,5 @@ export function clientAssertion(options: ClientAssertionOptions): Credential {
       const jwt = await currentSecret(assertion, 'assertion');
       return { proof: { clientAssertion: jwt }, secrets: [jwt] };
     },
-  });
+  };
 }

@@ -2,9 +2,15 @@ import { ConfigurationError } from '../errors.js';
 import { APPLICATION_KEYS } from './application.js';
 import { type ClientAssertionOptions, clientAssertion } from './client-assertion.js';
 import type { Credential, TokenCredential } from './credential.js';
+import { type DeviceCodeOptions, deviceCode } from './device-code.js';
 import { credentialFromTedious, type TediousAuthentication } from './from-tedious.js';
 import { type GivenCredentialOptions, givenCredential } from './given-credential.js';
+import { type InteractiveOptions, interactive } from './interactive.js';
 import { type ManagedIdentityOptions, managedIdentity } from './managed-identity.js';
+import { type OnBehalfOfOptions, onBehalfOf } from './on-behalf-of.js';
+import { type PasswordOptions, usernamePassword } from './password.js';
+import { PERSON_KEYS, type PersonCredential } from './person.js';
+import { type RefreshTokenOptions, refreshToken } from './refresh-token.js';
 import {
   type ServicePrincipalCertificateOptions,
   servicePrincipalCertificate,
@@ -21,11 +27,19 @@ export type CredentialOptions =
   | ClientAssertionOptions
   | WorkloadIdentityOptions
   | ManagedIdentityOptions
+  | OnBehalfOfOptions
+  | DeviceCodeOptions
+  | InteractiveOptions
+  | PasswordOptions
+  | RefreshTokenOptions
   | StaticTokenOptions
   | GivenCredentialOptions;
 
 /** Everything {@link createCredential} understands. */
 export type CredentialInput = CredentialOptions | TokenCredential | TokenFunction | TediousAuthentication | string;
+
+/** Those where a person signs in, and may have to do so again. */
+type PersonInput = DeviceCodeOptions | InteractiveOptions | PasswordOptions | RefreshTokenOptions;
 
 interface Method {
   /** Keys that its options may have; `method` is one always. */
@@ -45,6 +59,23 @@ const METHODS: Readonly<Record<string, Method>> = {
     keys: ['clientId', 'objectId', 'resourceId', 'arcKeyDirectory'],
     make: (options: ManagedIdentityOptions) => managedIdentity(options),
   },
+  'on-behalf-of': {
+    keys: [
+      ...APPLICATION_KEYS,
+      'clientSecret',
+      'certificate',
+      'certificatePath',
+      'certificatePassword',
+      'sendCertificateChain',
+      'assertion',
+      'userAssertion',
+    ],
+    make: onBehalfOf,
+  },
+  'device-code': { keys: [...PERSON_KEYS, 'onCode'], make: deviceCode },
+  interactive: { keys: [...PERSON_KEYS, 'openBrowser', 'signInTimeoutMs', 'port'], make: interactive },
+  password: { keys: [...PERSON_KEYS, 'password'], make: usernamePassword },
+  'refresh-token': { keys: [...PERSON_KEYS, 'refreshToken', 'clientSecret'], make: refreshToken },
   'access-token': { keys: ['token', 'expiresOn'], make: staticToken },
   'token-credential': { keys: ['credential'], make: givenCredential },
 };
@@ -56,6 +87,7 @@ const TELLING_KEYS: readonly [key: string, method: string][] = [
   ['certificatePath', 'service-principal-certificate'],
   ['assertion', 'client-assertion'],
   ['tokenFilePath', 'workload-identity'],
+  ['password', 'password'],
   ['token', 'access-token'],
   ['credential', 'token-credential'],
 ];
@@ -74,6 +106,8 @@ const TELLING_KEYS: readonly [key: string, method: string][] = [
  * @example
  * const credential = createCredential({ tenantId, clientId, clientSecret: process.env.SQL_CLIENT_SECRET });
  */
+export function createCredential(input: PersonInput): PersonCredential;
+export function createCredential(input: CredentialInput): Credential;
 export function createCredential(input: CredentialInput): Credential {
   if (typeof input === 'string') return fromText(input);
   if (typeof input === 'function') return tokenFunction(input);
@@ -106,6 +140,9 @@ function fromOptions(options: Record<string, unknown>): Credential {
 }
 
 function methodOf(keys: readonly string[]): string {
+  // These come with a proof of the application, which by itself would tell another method.
+  if (keys.includes('userAssertion')) return 'on-behalf-of';
+  if (keys.includes('refreshToken')) return 'refresh-token';
   const told = TELLING_KEYS.filter(([key]) => keys.includes(key));
   const methods = [...new Set(told.map(([, method]) => method))];
   const [method, another] = methods;

@@ -1,11 +1,10 @@
 import type * as Msal from '@azure/msal-node';
-import { ConfigurationError, type CredentialError, TokenUnavailableError } from '../errors.js';
+import { ConfigurationError, TokenPoolError, TokenUnavailableError } from '../errors.js';
 import type { Authority } from './authority.js';
 import type { AccessToken, GetTokenOptions, Secret } from './credential.js';
 import { type HttpAgent, httpExchange, jsonObject } from './http-request.js';
-import { aadstsOf, providerError } from './provider-error.js';
+import { oauthRefusal } from './oauth-refusal.js';
 import { redact, redactedCause } from './redact.js';
-import { retryAfterMs } from './retry-after.js';
 
 /** What every request through MSAL needs. */
 export interface MsalRequest {
@@ -19,7 +18,7 @@ export interface MsalRequest {
   secrets?: readonly (string | undefined)[] | undefined;
   options: GetTokenOptions;
   agent?: HttpAgent | undefined;
-  /** The last token's, if it was asked for anew; MSAL cache plugin of the user's. */
+  /** Where a person's session is kept between requests. */
   cachePlugin?: Msal.ICachePlugin | undefined;
 }
 
@@ -65,6 +64,7 @@ async function through(
   try {
     return accessTokenOf(await ask(config), request.who);
   } catch (thrown) {
+    if (thrown instanceof TokenPoolError) throw thrown;
     throw network.failure ?? ownFailure(thrown, request);
   }
 }
@@ -100,7 +100,7 @@ function recordingNetwork(request: MsalRequest): { module: Msal.INetworkModule; 
       });
       const body = jsonObject(reply.body);
       if (body === undefined || reply.status >= 400 || 'error' in body) {
-        record.failure = refusal(request, reply.status, reply.headers, body);
+        record.failure = oauthRefusal(reply, body, request);
       }
       // MSAL's throttle would answer by itself for a minute to come; it must not see what engages it.
       if (body === undefined || reply.status === 429 || reply.status >= 500) throw record.failure;
@@ -111,42 +111,6 @@ function recordingNetwork(request: MsalRequest): { module: Msal.INetworkModule; 
       throw error;
     }
   }
-}
-
-function refusal(
-  request: MsalRequest,
-  status: number,
-  headers: Record<string, string | string[] | undefined>,
-  body: Record<string, unknown> | undefined,
-): CredentialError {
-  const retryAfter = retryAfterMs(one(headers['retry-after']));
-  const correlationId = one(headers['client-request-id']) ?? one(headers['x-ms-request-id']);
-  if (body === undefined) {
-    return providerError(
-      {
-        status: status < 400 ? 502 : status,
-        description: 'the answer is not JSON',
-        correlationId,
-        retryAfterMs: retryAfter,
-      },
-      request.who,
-      request,
-    );
-  }
-  const description = typeof body.error_description === 'string' ? body.error_description : undefined;
-  const [code] = Array.isArray(body.error_codes) ? body.error_codes : [];
-  return providerError(
-    {
-      status,
-      error: typeof body.error === 'string' ? body.error : undefined,
-      description,
-      aadsts: typeof code === 'number' ? code : aadstsOf(description),
-      correlationId: typeof body.correlation_id === 'string' ? body.correlation_id : correlationId,
-      retryAfterMs: retryAfter,
-    },
-    request.who,
-    request,
-  );
 }
 
 /** MSAL found something wrong before it asked, a malformed key for example. */
@@ -186,8 +150,4 @@ export async function currentSecret(secret: Secret, key: string): Promise<string
   }
   if (typeof value === 'string' && value !== '') return value;
   throw new ConfigurationError(`The function given as '${key}' must return a string that is not empty.`);
-}
-
-function one(header: string | string[] | undefined): string | undefined {
-  return Array.isArray(header) ? header[0] : header;
 }

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { ConfigurationError } from '../errors.js';
-import { type ApplicationOptions, applicationCredential } from './application.js';
+import { type ApplicationOptions, applicationCredential, type Proving } from './application.js';
 import { readCertificate } from './certificate.js';
 import type { Credential, Secret } from './credential.js';
 import { currentSecret } from './msal.js';
@@ -21,6 +21,13 @@ export interface ServicePrincipalCertificateOptions extends ApplicationOptions {
 
 /** @throws ConfigurationError naming the key; for a file when a token is asked for */
 export function servicePrincipalCertificate(options: ServicePrincipalCertificateOptions): Credential {
+  return applicationCredential(options, proveByCertificate(options));
+}
+
+/** @throws ConfigurationError naming the key */
+export function proveByCertificate(
+  options: Omit<ServicePrincipalCertificateOptions, keyof ApplicationOptions | 'method'>,
+): Proving {
   const { certificate, certificatePassword, sendCertificateChain = false } = options;
   const path = optionalText(options.certificatePath, 'certificatePath');
   if ((certificate === undefined) === (path === undefined)) {
@@ -33,7 +40,7 @@ export function servicePrincipalCertificate(options: ServicePrincipalCertificate
   }
   const fingerprintable = typeof certificate === 'object' ? Buffer.from(certificate).toString('base64') : certificate;
 
-  return applicationCredential(options, {
+  return {
     method: 'service-principal-certificate',
     noun: 'certificate',
     identity: [fingerprintable, path, certificatePassword, sendCertificateChain],
@@ -51,7 +58,7 @@ export function servicePrincipalCertificate(options: ServicePrincipalCertificate
         secrets: [privateKey, ...(password === undefined ? [] : [password])],
       };
     },
-  });
+  };
 }
 
 async function readCertificateFile(path: string): Promise<Buffer> {

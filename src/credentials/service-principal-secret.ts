@@ -1,4 +1,4 @@
-import { type ApplicationOptions, applicationCredential } from './application.js';
+import { type ApplicationOptions, applicationCredential, type Proving } from './application.js';
 import type { Credential, Secret } from './credential.js';
 import { currentSecret } from './msal.js';
 import { requireSecret } from './require-option.js';
@@ -12,8 +12,15 @@ export interface ServicePrincipalSecretOptions extends ApplicationOptions {
 
 /** @throws ConfigurationError naming the key */
 export function servicePrincipalSecret(options: ServicePrincipalSecretOptions): Credential {
+  return applicationCredential(options, proveBySecret(options));
+}
+
+/** @throws ConfigurationError naming the key */
+export function proveBySecret(
+  options: Omit<ServicePrincipalSecretOptions, keyof ApplicationOptions | 'method'>,
+): Proving {
   const clientSecret = requireSecret(options.clientSecret, 'clientSecret');
-  return applicationCredential(options, {
+  return {
     method: 'service-principal-secret',
     noun: 'client secret',
     identity: [clientSecret],
@@ -21,5 +28,5 @@ export function servicePrincipalSecret(options: ServicePrincipalSecretOptions): 
       const secret = await currentSecret(clientSecret, 'clientSecret');
       return { proof: { clientSecret: secret }, secrets: [secret] };
     },
-  });
+  };
 }
