@@ -50,4 +50,4 @@ export type { SqlErrorInfo } from './tds/server-error.js';
 export { type SqlEmulator, type SqlEmulatorConfig, startSqlEmulator } from './tds/sql-emulator.js';
 export type { UpstreamConfig } from './tds/upstream.js';
 export type { QueryAnswer, QueryHandler, QueryResult, QueryRow } from './tsql/query-handler.js';
-export type { SqlSession } from './tsql/session.js';
+export type { SqlSession, TransactionHandler } from './tsql/session.js';

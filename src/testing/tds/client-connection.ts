@@ -140,7 +140,9 @@ export class ClientConnection {
     const { appName, hostName, utf8 } = login;
     const spid = this.#server.nextSpid();
     this.#spid = spid;
-    const session = new Session({ spid, principal, database, appName, hostName, tokenExpiry });
+    const { onTransaction } = this.#server.options;
+    const session = new Session({ spid, principal, database, appName, hostName, tokenExpiry, onTransaction });
+    this.#socket.once('close', () => session.end());
 
     const packetSize = Math.min(LARGEST_PACKET, Math.max(SMALLEST_PACKET, login.packetSize || INITIAL_PACKET_SIZE));
     const response = this.#response();

@@ -1,5 +1,6 @@
 import type { IssuerTrust, TokenClaims, TokenRefusal } from '../entra/verification.js';
 import type { QueryHandler } from '../tsql/query-handler.js';
+import type { TransactionHandler } from '../tsql/session.js';
 import type { SqlErrorInfo } from './server-error.js';
 import type { UpstreamConfig } from './upstream.js';
 
@@ -56,6 +57,8 @@ export interface SqlEmulatorOptions {
   upstream?: UpstreamConfig | undefined;
   /** Answers SQL that the emulator does not understand. Not together with `upstream`. */
   onQuery?: QueryHandler | undefined;
+  /** Is told of every transaction, for an `onQuery` that keeps data. */
+  onTransaction?: TransactionHandler | undefined;
   /** Sends every client on to another server after its login. */
   redirectTo?: { server: string; port: number } | undefined;
   /** Time every login takes, ms. Default 0. */

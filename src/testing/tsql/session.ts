@@ -31,6 +31,16 @@ export interface PreparedStatement {
 /** What happens to a transaction; the client is told with an ENVCHANGE. */
 export type TransactionEvent = 'begin' | 'commit' | 'rollback';
 
+/**
+ * Told what happens to a session's transactions, right when it happens: when one begins, is committed or rolled back (a
+ * dropped connection rolls back too), and of savepoints (`save`, and `rollback` with their name). For an `onQuery` that
+ * keeps data.
+ */
+export type TransactionHandler = (
+  event: { kind: TransactionEvent | 'save' /** Of the savepoint; else empty. */; name: string },
+  session: SqlSession,
+) => void;
+
 /** The state of one session: what outlives a request, and what a reset takes back. */
 export class Session implements SqlSession {
   readonly spid: number;
@@ -52,6 +62,7 @@ export class Session implements SqlSession {
   #savepoints: string[] = [];
   #lastHandle = 0;
   #lastTransaction = 0n;
+  readonly #onTransaction: TransactionHandler | undefined;
 
   constructor(login: {
     spid: number;
@@ -60,6 +71,7 @@ export class Session implements SqlSession {
     appName: string;
     hostName: string;
     tokenExpiry: number | undefined;
+    onTransaction?: TransactionHandler | undefined;
   }) {
     this.spid = login.spid;
     this.principal = login.principal;
@@ -68,6 +80,7 @@ export class Session implements SqlSession {
     this.appName = login.appName;
     this.hostName = login.hostName;
     this.tokenExpiry = login.tokenExpiry;
+    this.#onTransaction = login.onTransaction;
   }
 
   /** Name of the transaction on the wire. */
@@ -83,6 +96,7 @@ export class Session implements SqlSession {
     this.transactionDepth += 1;
     if (this.transactionDepth > 1) return false;
     this.#lastTransaction += 1n;
+    this.#tell('begin');
     return true;
   }
 
@@ -97,6 +111,7 @@ export class Session implements SqlSession {
     this.transactionDepth -= 1;
     if (this.transactionDepth > 0) return false;
     this.#savepoints = [];
+    this.#tell('commit');
     return true;
   }
 
@@ -111,10 +126,12 @@ export class Session implements SqlSession {
     const savepoint = this.#savepoints.lastIndexOf(name.toLowerCase());
     if (name !== '' && savepoint !== -1) {
       this.#savepoints = this.#savepoints.slice(0, savepoint + 1);
+      this.#tell('rollback', name.toLowerCase());
       return false;
     }
     this.transactionDepth = 0;
     this.#savepoints = [];
+    this.#tell('rollback');
     return true;
   }
 
@@ -126,6 +143,16 @@ export class Session implements SqlSession {
       });
     }
     this.#savepoints.push(name.toLowerCase());
+    this.#tell('save', name.toLowerCase());
+  }
+
+  /** The connection is gone: an open transaction is rolled back. */
+  end(): void {
+    if (this.transactionDepth > 0) this.rollback();
+  }
+
+  #tell(kind: TransactionEvent | 'save', name = ''): void {
+    this.#onTransaction?.({ kind, name }, this);
   }
 
   prepare(statement: PreparedStatement): number {
