@@ -134,8 +134,8 @@ export class ConnectionPool extends StockConnectionPool {
     return this.#settle(() => this.#shut(), callback) as this | Promise<void>;
   }
 
-  async #open(): Promise<void> {
-    if (this.#state === 'connected') return;
+  #open(): Promise<void> {
+    if (this.#state === 'connected') return Promise.resolve();
     this.#opening ??= this.#openOnce().finally(() => {
       this.#opening = undefined;
     });
@@ -143,10 +143,11 @@ export class ConnectionPool extends StockConnectionPool {
   }
 
   async #openOnce(): Promise<void> {
-    await this.#closing;
+    const closing = this.#closing;
     this.#state = 'connecting';
     let connections: TarnFacade | undefined;
     try {
+      await closing?.catch(() => {});
       connections = this.#createConnections();
       const connection = await connections.acquire().promise;
       connections.release(connection);
@@ -179,7 +180,8 @@ export class ConnectionPool extends StockConnectionPool {
       publishClosed(this, error);
       throw toConnectionError(mssql, error);
     } finally {
-      this.#state = 'closed';
+      // Unless connect() has been called meanwhile; that waits for this.
+      if (this.#state === 'closing') this.#state = 'closed';
       this.#connections = undefined;
       (this as { pool: unknown }).pool = null;
     }

@@ -1,0 +1,121 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { AccessToken, TokenCredential } from '../../src/index.js';
+import { type Config, type StockPool, useEmulators, ways, withPool } from './three-ways.js';
+
+const emulators = useEmulators({ server: { now: () => Date.now() } });
+const HOUR = 3_600_000;
+const MINUTE = 60_000;
+
+// Only the clocks are driven: sockets and timers are real.
+beforeEach(() => void vi.useFakeTimers({ toFake: ['Date', 'performance'] }));
+afterEach(() => void vi.useRealTimers());
+const pass = (ms: number) => vi.advanceTimersByTime(ms);
+
+/** Gives tokens of one hour, unless it is down. */
+function hourly(): TokenCredential & { asked: number; down: boolean } {
+  return {
+    asked: 0,
+    down: false,
+    async getToken(): Promise<AccessToken> {
+      if (this.down) throw new Error('no answer');
+      this.asked += 1;
+      const token = emulators.entra.issueToken({ expiresInSeconds: HOUR / 1000, claims: { n: this.asked } });
+      return { token, expiresOnTimestamp: Date.now() + HOUR };
+    },
+  };
+}
+
+const config = (credential: TokenCredential, overrides: Partial<Config> = {}) =>
+  ({ ...emulators.server.config(), authentication: credential, pool: { max: 1 }, ...overrides }) as Config;
+const session = async (pool: StockPool) => (await pool.query('SELECT @@SPID AS spid')).recordset[0].spid as number;
+
+describe.each(ways)('tokens that run out, with $name', (way) => {
+  it('a connection keeps its place while its token is good', async () => {
+    await withPool(way, config(hourly()), async (pool) => {
+      const first = await session(pool);
+      pass(20 * MINUTE);
+      expect(await session(pool)).toBe(first);
+    });
+  });
+
+  it('a connection near the end of its token is replaced once there is a later token', async () => {
+    const credential = hourly();
+    await withPool(way, config(credential), async (pool) => {
+      const first = await session(pool);
+      pass(57 * MINUTE);
+      await session(pool);
+      await expect.poll(() => credential.asked).toBe(2);
+      await expect.poll(() => session(pool)).not.toBe(first);
+      expect(emulators.server.logins.at(-1)?.tokenExpiry).toBeGreaterThan(Date.now() + 55 * MINUTE);
+      const second = await session(pool);
+      expect(await session(pool)).toBe(second);
+    });
+  });
+
+  it('a connection that slept past the end of its token is not handed out', async () => {
+    await withPool(way, config(hourly()), async (pool) => {
+      const first = await session(pool);
+      pass(2 * HOUR);
+      expect(await session(pool)).not.toBe(first);
+    });
+  });
+
+  it('with the identity provider down a live connection serves on', async () => {
+    const credential = hourly();
+    await withPool(way, config(credential), async (pool) => {
+      const first = await session(pool);
+      credential.down = true;
+      pass(2 * HOUR);
+      expect(await session(pool)).toBe(first);
+    });
+  });
+
+  it('strictExpiry refuses it then, and says why', async () => {
+    const credential = hourly();
+    await withPool(way, config(credential, { strictExpiry: true }), async (pool) => {
+      pool.on('error', () => {});
+      await session(pool);
+      credential.down = true;
+      pass(2 * HOUR);
+      const error = await pool.query('SELECT 1').catch((e) => e);
+      expect(error).toBeInstanceOf(way.sql.ConnectionError);
+      expect(error.code).toBe('EFEDAUTH');
+      expect(error.message).not.toBe('');
+    });
+  });
+
+  it('a connection older than maxAgeMillis is replaced', async () => {
+    await withPool(way, config(hourly(), { pool: { max: 1, maxAgeMillis: 10 * MINUTE } }), async (pool) => {
+      const first = await session(pool);
+      pass(8 * MINUTE);
+      expect(await session(pool)).toBe(first);
+      pass(2 * MINUTE);
+      expect(await session(pool)).not.toBe(first);
+    });
+  });
+
+  it('no connection is replaced for a token that is no later', async () => {
+    const credential = hourly();
+    const { token, expiresOnTimestamp } = (await credential.getToken('')) as AccessToken;
+    const same = { getToken: async () => ({ token, expiresOnTimestamp }) };
+    await withPool(way, config(same), async (pool) => {
+      const first = await session(pool);
+      pass(58 * MINUTE);
+      for (let i = 0; i < 5; i += 1) expect(await session(pool)).toBe(first);
+    });
+  });
+
+  it('a token the server calls expired is thrown away', async () => {
+    const credential = hourly();
+    await withPool(way, config(credential), async (pool) => {
+      pool.on('error', () => {});
+      await session(pool);
+      emulators.server.failLogins({ number: 18456, state: 233, class: 14, message: 'Token is expired.', count: 1 });
+      emulators.server.dropConnections();
+      // Stock mssql has no second attempt: the caller after this one gets the fresh token.
+      await pool.query('SELECT 1').catch(() => {});
+      expect((await pool.query('SELECT 1 AS ok')).recordset).toEqual([{ ok: 1 }]);
+      expect(credential.asked).toBe(2);
+    });
+  });
+});
