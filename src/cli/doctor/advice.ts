@@ -1,0 +1,189 @@
+/** Why something probably failed, and the one thing to do next. */
+export interface Advice {
+  cause: string;
+  next: string;
+}
+
+/** What is known of a failure; any of our errors and most of Node's fit. */
+export interface Failure {
+  message: string;
+  code?: string | undefined;
+  number?: number | undefined;
+  state?: number | undefined;
+  aadsts?: number | undefined;
+  hint?: string | undefined;
+}
+
+const GRANT = 'CREATE USER [name] FROM EXTERNAL PROVIDER; ALTER ROLE db_datareader ADD MEMBER [name];';
+
+/** What Entra says about a token request. https://learn.microsoft.com/entra/identity-platform/reference-error-codes */
+const BY_AADSTS: Readonly<Record<number, Advice>> = {
+  700016: {
+    cause: 'The tenant has no application with this client id: a wrong client id, or a wrong tenant.',
+    next: 'Compare both with the overview page of the app registration; a multi-tenant app must be consented to in this tenant first.',
+  },
+  7000215: {
+    cause: 'The client secret is wrong; often it is the id of the secret instead of its value.',
+    next: 'Make a new secret (az ad app credential reset --id <client id> --append) and use its value.',
+  },
+  7000222: {
+    cause: 'The client secret has expired.',
+    next: 'Make a new secret (az ad app credential reset --id <client id> --append), or change to a managed identity, which has none.',
+  },
+  50034: {
+    cause: 'The tenant has no user of this name.',
+    next: 'Check the user name and the tenant; a guest is known by name#EXT#@tenant.',
+  },
+  53003: {
+    cause: 'A Conditional Access policy forbids this sign-in.',
+    next: 'Look the sign-in up in Entra under Sign-in logs, where the policy is named, and ask its owner; services should use a managed identity.',
+  },
+  500011: {
+    cause: 'The tenant does not know the resource that the token is for: a wrong scope, or the scope of another cloud.',
+    next: 'Leave `scope` out, so that it is chosen by the name of the server; or use https://database.windows.net/.default.',
+  },
+  65001: {
+    cause: 'Nobody has consented to this application using the database on behalf of its users.',
+    next: 'Grant the delegated permission Azure SQL Database / user_impersonation and consent to it (az ad app permission admin-consent --id <client id>).',
+  },
+  90002: {
+    cause: 'There is no such tenant: a typing error, or another cloud.',
+    next: 'Check the tenant id; for US Government or China set AZURE_AUTHORITY_HOST to the authority of that cloud.',
+  },
+};
+
+/** What SQL Server says about a login. */
+const BY_NUMBER: Readonly<Record<number, (failure: Failure) => Advice>> = {
+  18456: loginFailed,
+  40615: firewall,
+  4060: () => ({
+    cause: 'There is no such database on this server, or this principal has no user in it.',
+    next: `Check the name of the database; connect to it as the Entra admin and run ${GRANT}`,
+  }),
+  40613: () => ({
+    cause: 'The database is not available right now: a serverless one that is waking up, or a failover.',
+    next: 'Run this again in a minute. For a serverless database set connectionTimeout and pool.createTimeoutMillis to 60,000 ms or more.',
+  }),
+  37525: () => ({
+    cause: 'Microsoft Entra authentication is not set up on this server, or is not reachable from it.',
+    next: 'Set a Microsoft Entra admin on the server (az sql server ad-admin create), then run this again.',
+  }),
+};
+
+const BY_CODE: Readonly<Record<string, Advice>> = {
+  ENOTFOUND: {
+    cause:
+      'No DNS server knows this name: a typing error, a deleted server, or a private name asked for from outside its network.',
+    next: 'Compare the name with the one in the Azure portal; for a private endpoint link the private DNS zone to this network.',
+  },
+  EAI_AGAIN: {
+    cause: 'The DNS server did not answer.',
+    next: 'Check the network and the resolver of this machine (in a container: /etc/resolv.conf), then run this again.',
+  },
+  ECONNREFUSED: {
+    cause: 'The machine is there, but nothing listens on this port.',
+    next: 'Check the port, that SQL Server is running, and that TCP is enabled in SQL Server Configuration Manager.',
+  },
+  ETIMEDOUT: {
+    cause: 'Nothing answers: a firewall or network security group drops the packets, or the server is down.',
+    next: 'Allow outgoing TCP to this port (for Azure SQL also 11000 to 11999 where the server redirects), then run this again.',
+  },
+  ECONNRESET: {
+    cause: 'The other side hung up: a proxy or load balancer in between, or a server that is starting.',
+    next: 'Check what stands between here and the server, then run this again.',
+  },
+  CERT_HAS_EXPIRED: {
+    cause: 'The certificate of the server has expired.',
+    next: 'Renew it on the server. trustServerCertificate would hide this, and an attacker too.',
+  },
+  ERR_TLS_CERT_ALTNAME_INVALID: {
+    cause: 'The certificate is for another name than the one you connect to.',
+    next: 'Connect by a name that is in the certificate, or set options.serverName to it.',
+  },
+  ERR_CREDENTIAL_UNAVAILABLE: {
+    cause:
+      'There is no managed identity here: this is not an Azure machine, or none is assigned to it, or the endpoint is blocked.',
+    next: 'Assign an identity to this app or machine (in Kubernetes: workload identity), or sign in another way when working elsewhere.',
+  },
+  ERR_TOKEN_TIMEOUT: {
+    cause: 'The identity provider did not answer in time.',
+    next: 'Allow outgoing HTTPS to the authority (login.microsoftonline.com), through the proxy if there is one.',
+  },
+  ERR_TOKEN_THROTTLED: {
+    cause: 'The identity provider has been asked too often.',
+    next: 'Wait for the time it names. One TokenCache for all pools of an identity, or a shared one for a fleet, asks less often.',
+  },
+  ERR_ENCRYPTION_REQUIRED: {
+    cause: 'The server does not encrypt, so that a token or password would be readable by anybody in between.',
+    next: 'Install a certificate on the server and restart it; then run this again.',
+  },
+};
+
+/** Codes of OpenSSL for a chain that ends in nothing we trust. */
+const UNTRUSTED = new Set([
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+]);
+
+/** The likely cause of a failure and the exact next step. */
+export function adviceFor(failure: Failure): Advice {
+  const { aadsts, number, code } = failure;
+  if (aadsts !== undefined && BY_AADSTS[aadsts] !== undefined) return BY_AADSTS[aadsts];
+  if (number !== undefined && BY_NUMBER[number] !== undefined) return BY_NUMBER[number](failure);
+  if (code !== undefined && UNTRUSTED.has(code)) {
+    return {
+      cause: 'The certificate of the server is not signed by an authority that this machine trusts.',
+      next: 'Trust the authority: options.cryptoCredentialsDetails.ca, or NODE_EXTRA_CA_CERTS=/path/to/ca.pem. For a throw-away server only: trustServerCertificate.',
+    };
+  }
+  if (code !== undefined && BY_CODE[code] !== undefined) return BY_CODE[code];
+  return {
+    cause: 'Not one of the failures this program knows.',
+    next: failure.hint ?? 'Look the message up in docs/errors.md, or open an issue with the output of --json.',
+  };
+}
+
+/** 18456 hides its reason on purpose; text and state tell more than the number. */
+function loginFailed({ message, state, hint }: Failure): Advice {
+  if (state === 233 || /token is expired/i.test(message)) {
+    return {
+      cause: 'The token had expired when the server looked at it, by the clock of the server.',
+      next: 'Set the clock of this machine (NTP); if you gave a token yourself, give a function that fetches one instead.',
+    };
+  }
+  if (/not currently configured to accept this token/i.test(message)) {
+    return {
+      cause: 'The server trusts another tenant or cloud than the one the token comes from, or has no Entra admin.',
+      next: 'Compare the tenant of the token above with that of the server, and set a Microsoft Entra admin (az sql server ad-admin create).',
+    };
+  }
+  if (/<token-identified principal>/i.test(message)) {
+    return {
+      cause: 'The token is good, but whoever it is about has no user in this database.',
+      next: `Connect as the Entra admin and run ${GRANT}`,
+    };
+  }
+  if (/ANONYMOUS LOGON/i.test(message)) {
+    return {
+      cause:
+        'The server did not accept the token as anybody: no Entra admin is set, or the token is for another resource.',
+      next: 'Set a Microsoft Entra admin on the server (az sql server ad-admin create), and leave `scope` out.',
+    };
+  }
+  return {
+    cause: 'Wrong user name or password, or a server that takes no Entra logins (a plain SQL Server or container).',
+    next: hint ?? 'Check user name and password; the reason stands in the error log of the server.',
+  };
+}
+
+function firewall({ message }: Failure): Advice {
+  const address = /IP address '([^']+)'/i.exec(message)?.[1] ?? '<address>';
+  const server = /server '([^']+)'/i.exec(message)?.[1]?.split('.')[0] ?? '<server>';
+  return {
+    cause: `The firewall of the server does not let ${address} in.`,
+    next: `az sql server firewall-rule create --resource-group <group> --server ${server} --name ${/^[\d.]+$/.test(address) ? `ip-${address.replaceAll('.', '-')}` : 'client'} --start-ip-address ${address} --end-ip-address ${address} (takes up to 5 minutes)`,
+  };
+}

@@ -1,0 +1,157 @@
+import { once } from 'node:events';
+import { isIP, type Socket } from 'node:net';
+import { type ConnectionOptions, connect as connectTls, type PeerCertificate, type TLSSocket } from 'node:tls';
+import { frameMessage, HEADER_LENGTH, PacketSplitter, PacketType } from '../../testing/tds/packet.js';
+import { Encryption, readPreLogin, writePreLoginRequest } from '../../testing/tds/prelogin.js';
+import { connectTlsInTds } from '../../testing/tds/tls.js';
+import { connectTo } from './reach.js';
+import { Ailment, type StepResult, type Visit } from './step.js';
+
+const OFFERS: Readonly<Record<number, string>> = {
+  [Encryption.Off]: 'encrypts the login only',
+  [Encryption.On]: 'encrypts',
+  [Encryption.NotSupported]: 'does not encrypt',
+  [Encryption.Required]: 'insists on encryption',
+};
+
+function isStrict({ settings }: Visit): boolean {
+  return (settings.configuration.options as { encrypt?: unknown }).encrypt === 'strict';
+}
+
+/** Step: what the server offers in PRELOGIN ([MS-TDS] 2.2.6.5), or that it speaks TLS first (TDS 8). */
+export async function askEncryption(visit: Visit): Promise<StepResult> {
+  if (isStrict(visit)) {
+    return { lines: ["TDS 8: TLS comes first (encrypt: 'strict')"], facts: { encryption: 'strict' } };
+  }
+  const socket = await connectTo(visit);
+  try {
+    const offer = await preLogin(socket, visit.timeoutMs);
+    const text = OFFERS[offer] ?? `answers ${offer}`;
+    if (offer !== Encryption.On && offer !== Encryption.Required) {
+      throw new Ailment(`The server ${text}.`, 'ERR_ENCRYPTION_REQUIRED', {
+        cause:
+          'The server, or something that pretends to be it, does not encrypt: anybody in between could read the token.',
+        next: 'Install a certificate on the server and restart it; if it has one, find out what answers in its place. We send no token there.',
+      });
+    }
+    return { lines: [`the server ${text}`], facts: { encryption: offer === Encryption.On ? 'on' : 'required' } };
+  } finally {
+    socket.destroy();
+  }
+}
+
+/** Step: whose certificate it is, until when, and whether this machine trusts it. */
+export async function inspectCertificate(visit: Visit): Promise<StepResult> {
+  const socket = await connectTo(visit);
+  try {
+    const secured = await handshake(socket, visit);
+    const certificate = secured.getPeerCertificate();
+    // `authorizationError` is a code, typed as an Error.
+    const flaw = secured.authorized ? undefined : String(secured.authorizationError);
+    const protocol = secured.getProtocol() ?? '';
+    secured.destroy();
+    return judge(visit, certificate, flaw, protocol);
+  } finally {
+    socket.destroy();
+  }
+}
+
+function judge(visit: Visit, certificate: PeerCertificate, flaw: string | undefined, protocol: string): StepResult {
+  const until = new Date(certificate.valid_to);
+  const facts = {
+    subject: nameOf(certificate.subject),
+    issuer: nameOf(certificate.issuer),
+    validTo: until.toISOString(),
+    fingerprint256: certificate.fingerprint256,
+    trusted: flaw === undefined,
+    flaw,
+    protocol,
+  };
+  const lines = [`${facts.subject}, by ${facts.issuer}, until ${facts.validTo.slice(0, 10)}, ${protocol}`];
+  if (flaw === undefined) {
+    const daysLeft = Math.floor((until.getTime() - visit.now()) / 86_400_000);
+    if (daysLeft < 14) visit.findings.push({ text: `The certificate of the server ends in ${daysLeft} days.` });
+    return { lines: [...lines, 'trusted'], facts };
+  }
+  if (visit.settings.configuration.options?.trustServerCertificate === true) {
+    visit.findings.push({
+      text: `The certificate is not checked (${flaw}): anybody in between can read everything, the token included.`,
+      setting: { key: 'trustServerCertificate', value: false },
+    });
+    return { lines: [...lines, `not trusted (${flaw}), but trustServerCertificate is set`], facts };
+  }
+  throw Object.assign(new Error(`Not trusted: ${flaw} (${lines[0]}).`), { code: flaw });
+}
+
+async function handshake(socket: Socket, visit: Visit): Promise<TLSSocket> {
+  const { configuration } = visit.settings;
+  const details = configuration.options?.cryptoCredentialsDetails;
+  const name = (configuration.options as { serverName?: string }).serverName || visit.host;
+  const options: ConnectionOptions = {
+    ...details,
+    host: name,
+    ...(isIP(name) === 0 ? { servername: name } : {}),
+    // It is looked at here and judged afterwards; nothing is sent over it.
+    rejectUnauthorized: false,
+  };
+  let secured: TLSSocket;
+  if (isStrict(visit)) secured = connectTls({ ...options, socket, ALPNProtocols: ['tds/8.0'] });
+  else {
+    await preLogin(socket, visit.timeoutMs);
+    secured = connectTlsInTds(socket, options);
+  }
+  secured.setTimeout(visit.timeoutMs, () => secured.destroy(new Error('The TLS handshake took too long.')));
+  await once(secured, 'secureConnect');
+  return secured;
+}
+
+/** Sends PRELOGIN and gives the server's answer about encryption. */
+function preLogin(socket: Socket, timeoutMs: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const body: Buffer[] = [];
+    const splitter = new PacketSplitter(({ bytes, status }) => {
+      body.push(bytes.subarray(HEADER_LENGTH));
+      if ((status & 1) === 0) return;
+      settle();
+      resolve(readPreLogin(Buffer.concat(body)).encryption);
+    });
+    const onData = (chunk: Buffer): void => {
+      try {
+        splitter.push(chunk);
+      } catch (error) {
+        onError(error as Error);
+      }
+    };
+    const onError = (error: Error): void => {
+      settle();
+      reject(error);
+    };
+    const onClose = (): void =>
+      onError(
+        new Ailment('The server hung up at the first message.', 'ECONNRESET', {
+          cause:
+            "Something else than SQL Server listens on this port, or a server that takes TDS 8 only (encrypt: 'strict').",
+          next: "Check the port; try --encrypt strict for SQL Server 2022 with 'Force Strict Encryption'.",
+        }),
+      );
+    const timer = setTimeout(() => onError(noAnswer()), timeoutMs);
+    const settle = (): void => {
+      clearTimeout(timer);
+      socket.off('data', onData).off('error', onError).off('close', onClose);
+    };
+    socket.on('data', onData).on('error', onError).on('close', onClose);
+    socket.write(frameMessage(PacketType.PreLogin, writePreLoginRequest(Encryption.On), 4096));
+  });
+}
+
+function noAnswer(): Error {
+  return new Ailment('The server accepts connections but says nothing.', 'ETIMEDOUT', {
+    cause: 'SQL Server is starting or hangs, or something else listens on this port.',
+    next: 'Check the port and the state of the server, then run this again.',
+  });
+}
+
+function nameOf(name: PeerCertificate['subject'] | undefined): string {
+  const { CN, O } = (name ?? {}) as { CN?: string | string[]; O?: string | string[] };
+  return String([CN ?? O ?? 'nobody'].flat()[0]);
+}

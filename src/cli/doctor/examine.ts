@@ -1,0 +1,113 @@
+import type { Connection } from 'tedious';
+import type { Settings } from '../../connections/settings.js';
+import { redact } from '../../credentials/redact.js';
+import { adviceFor, type Failure } from './advice.js';
+import { askEncryption, inspectCertificate } from './encryption.js';
+import { askWho, logIn, runQuery } from './login.js';
+import { reachPort, resolveName } from './reach.js';
+import {
+  Ailment,
+  EXIT_CODES,
+  type Finding,
+  type StepName,
+  type StepReport,
+  type StepResult,
+  type Visit,
+} from './step.js';
+import { fetchToken } from './token.js';
+
+export interface ExamineOptions {
+  /** Longest time for a step, ms. */
+  timeoutMs: number;
+  /** Called when a step has ended. */
+  onStep: (report: StepReport) => void;
+  /** The local clock, epoch ms. Default `Date.now`. */
+  now?: (() => number) | undefined;
+}
+
+export interface Examination {
+  ok: boolean;
+  exitCode: number;
+  steps: StepReport[];
+  /** What to mend or set, beside what failed. */
+  findings: Finding[];
+}
+
+/** Takes the way of a login step by step, up to the first that fails. */
+export async function examine(settings: Settings, options: ExamineOptions): Promise<Examination> {
+  const { configuration } = settings;
+  const visit: Visit = {
+    settings,
+    host: configuration.server,
+    port: configuration.options?.port ?? 1433,
+    timeoutMs: options.timeoutMs,
+    now: options.now ?? Date.now,
+    findings: [],
+  };
+  const steps: StepReport[] = [];
+  let connection: Connection | undefined;
+
+  const step = async (name: StepName, work: () => Promise<StepResult>): Promise<boolean> => {
+    const startedAt = performance.now();
+    const report = await work().then(
+      (result): Omit<StepReport, 'durationMs'> => ({ step: name, ok: true, ...result }),
+      (error: unknown) => ({ step: name, ok: false, lines: [], facts: {}, failure: failureOf(error) }),
+    );
+    const timed = { ...report, durationMs: Math.round(performance.now() - startedAt) };
+    steps.push(timed);
+    options.onStep(timed);
+    return timed.ok;
+  };
+  const opened = async (): Promise<StepResult> => {
+    const { result, connection: open } = await logIn(visit);
+    connection = open;
+    return result;
+  };
+
+  const way: [StepName, () => Promise<StepResult>][] = [
+    ['name resolution', () => resolveName(visit)],
+    ['TCP', () => reachPort(visit)],
+    ['encryption', () => askEncryption(visit)],
+    ['certificate', () => inspectCertificate(visit)],
+    ['token', () => fetchToken(visit)],
+    ['login', opened],
+    ['identity', () => askWho(visit, connection as Connection)],
+    ['query', () => runQuery(visit, connection as Connection)],
+  ];
+  // A named instance has its port from the SQL Server Browser, which only the driver asks.
+  const known = configuration.options?.instanceName === undefined;
+  const probes: StepName[] = ['TCP', 'encryption', 'certificate'];
+  try {
+    for (const [name, work] of way) {
+      if (!known && probes.includes(name)) continue;
+      if (!(await step(name, work))) {
+        return { ok: false, exitCode: EXIT_CODES[name], steps, findings: visit.findings };
+      }
+    }
+    return { ok: true, exitCode: 0, steps, findings: visit.findings };
+  } finally {
+    connection?.close();
+  }
+}
+
+function failureOf(thrown: unknown): StepReport['failure'] {
+  const error = realCause(thrown);
+  const { number, state, aadsts } = error;
+  const advice = thrown instanceof Ailment ? thrown.advice : adviceFor(error);
+  return {
+    // Ours are free of secrets; what the driver or the system says goes through the same sieve.
+    message: redact(error.message || String(error.code ?? thrown)),
+    code: error.code ?? 'ERR_UNKNOWN',
+    ...(number === undefined ? {} : { number }),
+    ...(state === undefined ? {} : { state }),
+    ...(aadsts === undefined ? {} : { aadsts }),
+    ...advice,
+  };
+}
+
+/** Node tries several addresses and wraps their failures (happy eyeballs). */
+function realCause(thrown: unknown): Failure & Error {
+  const errors = (thrown as { errors?: unknown }).errors;
+  if (Array.isArray(errors) && errors[0] instanceof Error) return errors[0];
+  return thrown as Failure & Error;
+}

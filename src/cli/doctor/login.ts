@@ -1,0 +1,90 @@
+import type { Connection } from 'tedious';
+import { DialFailedError, dial } from '../../connections/dial.js';
+import type { StepResult, Visit } from './step.js';
+import { describeSkew } from './token.js';
+
+/** A login that takes longer than this is worth being done before anybody waits for it, ms. */
+const SLOW_LOGIN_MS = 300;
+const SKEW_WORTH_A_WORD_MS = 30_000;
+const QUERIES = 5;
+
+const WHO = `SELECT SUSER_SNAME() AS login_name, USER_NAME() AS user_name, DB_NAME() AS database_name, @@SPID AS spid`;
+const WHAT = `SELECT @@VERSION AS version, CONVERT(nvarchar(128), SERVERPROPERTY('Edition')) AS edition,
+  CONVERT(nvarchar(128), SERVERPROPERTY('ProductVersion')) AS product_version, SYSUTCDATETIME() AS now`;
+
+/** Step: one login, without a second try. */
+export async function logIn(visit: Visit): Promise<{ result: StepResult; connection: Connection }> {
+  const { settings } = visit;
+  const tedious = settings.tedious ?? (await import('tedious'));
+  const startedAt = performance.now();
+  try {
+    const { connection } = await dial({
+      tedious,
+      configuration: settings.configuration,
+      source: settings.source,
+      signal: new AbortController().signal,
+    });
+    const loginMs = performance.now() - startedAt;
+    if (loginMs > SLOW_LOGIN_MS && settings.pool.min === 0) {
+      visit.findings.push({
+        text: `A login takes ${Math.round(loginMs)} ms: keep one connection open, so that nobody waits for it.`,
+        setting: { key: 'pool.min', value: 1 },
+      });
+    }
+    return { result: { lines: ['accepted'], facts: { loginMs: Math.round(loginMs) } }, connection };
+  } catch (error) {
+    throw error instanceof DialFailedError ? error.failure.error : error;
+  }
+}
+
+/** Step: who SQL Server says we are, what it is, and what time it has. */
+export async function askWho(visit: Visit, connection: Connection): Promise<StepResult> {
+  const [who] = await select(visit, connection, WHO);
+  const sentAt = visit.now();
+  const [what] = await select(visit, connection, WHAT);
+  const skew = Math.round((sentAt + visit.now()) / 2 - (what?.now as Date).getTime());
+  const facts = {
+    login: who?.login_name,
+    user: who?.user_name,
+    database: who?.database_name,
+    spid: who?.spid,
+    edition: what?.edition,
+    productVersion: what?.product_version,
+    version: String(what?.version).split('\n')[0]?.trim(),
+    serverClockSkewMs: skew,
+  };
+  if (Math.abs(skew) > SKEW_WORTH_A_WORD_MS) {
+    visit.findings.push({ text: `The clock of this machine is ${describeSkew(skew)} the server: set it (NTP).` });
+  }
+  const lines = [
+    `login ${facts.login}, user ${facts.user} in ${facts.database}`,
+    `${facts.edition} ${facts.productVersion}`,
+    `clock: ${describeSkew(skew)} the server`,
+  ];
+  return { lines, facts };
+}
+
+/** Step: how long a query takes. */
+export async function runQuery(visit: Visit, connection: Connection): Promise<StepResult> {
+  const times: number[] = [];
+  for (let i = 0; i < QUERIES; i += 1) {
+    const startedAt = performance.now();
+    await select(visit, connection, 'SELECT 1 AS one');
+    times.push(performance.now() - startedAt);
+  }
+  times.sort((a, b) => a - b);
+  const medianMs = Number((times[Math.floor(QUERIES / 2)] as number).toFixed(1));
+  return { lines: [`SELECT 1 takes ${medianMs} ms`], facts: { medianMs } };
+}
+
+async function select(visit: Visit, connection: Connection, sql: string): Promise<Record<string, unknown>[]> {
+  const { Request } = visit.settings.tedious ?? (await import('tedious'));
+  return new Promise((resolve, reject) => {
+    const rows: Record<string, unknown>[] = [];
+    const request = new Request(sql, (error) => (error ? reject(error) : resolve(rows)));
+    request.on('row', (columns: { metadata: { colName: string }; value: unknown }[]) => {
+      rows.push(Object.fromEntries(columns.map(({ metadata, value }) => [metadata.colName, value])));
+    });
+    connection.execSql(request);
+  });
+}

@@ -1,0 +1,49 @@
+import type { Examination } from './examine.js';
+import type { StepReport } from './step.js';
+
+const WIDTH = 16;
+
+/** Text for people. Colour only where `colour` says so. */
+export class Printer {
+  readonly #write: (text: string) => void;
+  readonly #colour: boolean;
+
+  constructor(write: (text: string) => void, colour: boolean) {
+    this.#write = write;
+    this.#colour = colour;
+  }
+
+  step({ step, ok, lines, durationMs, failure }: StepReport): void {
+    const mark = ok ? this.#paint(32, '✓') : this.#paint(31, '✗');
+    const [first = '', ...rest] = failure === undefined ? lines : [failure.message];
+    const time = this.#paint(2, `${durationMs} ms`);
+    this.#write(`${mark} ${step.padEnd(WIDTH)} ${first}  ${time}\n`);
+    for (const line of rest) this.#indented(line);
+    if (failure === undefined) return;
+    this.#write('\n');
+    this.#write(`  ${this.#paint(1, 'Likely cause')}  ${failure.cause}\n`);
+    this.#write(`  ${this.#paint(1, 'Next step')}     ${failure.next}\n`);
+  }
+
+  summary({ ok, findings, steps }: Examination): void {
+    if (findings.length > 0) this.#write('\n');
+    for (const { text } of findings) this.#write(`${this.#paint(33, '!')} ${text}\n`);
+    if (!ok) return;
+    const settings = findings.flatMap(({ setting }) => (setting === undefined ? [] : [setting]));
+    const total = steps.reduce((sum, { durationMs }) => sum + durationMs, 0);
+    this.#write(`\nAll well, in ${total} ms.\n`);
+    this.#write(
+      settings.length === 0
+        ? 'Recommended settings: yours.\n'
+        : `Recommended settings: ${settings.map(({ key, value }) => `${key}: ${value}`).join(', ')}\n`,
+    );
+  }
+
+  #indented(line: string): void {
+    this.#write(`  ${''.padEnd(WIDTH)} ${line}\n`);
+  }
+
+  #paint(code: number, text: string): string {
+    return this.#colour ? `\u001b[${code}m${text}\u001b[0m` : text;
+  }
+}

@@ -1,0 +1,140 @@
+import { readFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import type { TokenPoolConfig } from '../../connections/config.js';
+import { type Settings, settingsFrom } from '../../connections/settings.js';
+import { ConfigurationError } from '../../errors.js';
+
+export const USAGE = `Usage: mssql-token-pool doctor --server S [--database D] [--authentication A] [options]
+       mssql-token-pool doctor --connection-string C [options]
+
+Takes the way of a login step by step and says at the first failure what it probably is and what to do.
+
+  --server S               host, host,port or host\\instance
+  --port N                 default 1433
+  --database D
+  --authentication A       how to get a token; default managed-identity where AZURE_CLIENT_SECRET is not set:
+                             managed-identity           [--client-id]
+                             service-principal-secret   AZURE_TENANT_ID, AZURE_CLIENT_ID, AZURE_CLIENT_SECRET
+                             workload-identity          as the webhook of Kubernetes sets it up
+                             access-token               SQL_ACCESS_TOKEN
+                             sql-login                  --user, SQL_PASSWORD
+                             or any value of an ADO.NET connection string, such as "Active Directory Default"
+  --client-id, --tenant-id, --user
+  --connection-string C    an ADO.NET connection string instead; or set SQL_CONNECTION_STRING, which other users of
+                           this machine cannot see
+  --encrypt strict         TDS 8
+  --ca FILE                PEM of the authority that signed the server's certificate
+  --trust-server-certificate
+  --timeout MS             longest time for one step, default 15000
+  --json                   for scripts
+
+Secrets are taken from the environment only, and never printed.
+Exit code: 0 all well, 2 wrong usage, 10 name resolution, 11 TCP, 12 encryption, 13 certificate, 14 token, 15 login,
+16 identity, 17 query.
+`;
+
+export interface DoctorArgs {
+  settings: Settings;
+  timeoutMs: number;
+  json: boolean;
+}
+
+/** @throws TypeError for an unknown option; ConfigurationError for a value that makes no sense */
+export function settingsFromArgs(args: string[], env: NodeJS.ProcessEnv): DoctorArgs | 'help' {
+  const { values } = parseArgs({
+    args,
+    options: {
+      server: { type: 'string' },
+      port: { type: 'string' },
+      database: { type: 'string' },
+      authentication: { type: 'string' },
+      'client-id': { type: 'string' },
+      'tenant-id': { type: 'string' },
+      user: { type: 'string' },
+      'connection-string': { type: 'string' },
+      encrypt: { type: 'string' },
+      ca: { type: 'string' },
+      'trust-server-certificate': { type: 'boolean' },
+      timeout: { type: 'string', default: '15000' },
+      json: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  if (values.help) return 'help';
+  const timeoutMs = Number(values.timeout);
+  if (!(timeoutMs > 0)) throw new ConfigurationError('--timeout must be a number of ms above 0.');
+  const text = values['connection-string'] ?? (values.server === undefined ? env.SQL_CONNECTION_STRING : undefined);
+  const settings = settingsFrom(text ?? configFrom(values, env));
+  const { options = {} } = settings.configuration;
+  options.connectTimeout = Math.min(options.connectTimeout ?? timeoutMs, timeoutMs);
+  if (values.ca !== undefined) options.cryptoCredentialsDetails = { ca: readFileSync(values.ca, 'utf8') };
+  if (values['trust-server-certificate']) options.trustServerCertificate = true;
+  return { settings, timeoutMs, json: values.json };
+}
+
+type Values = Partial<
+  Record<'server' | 'port' | 'database' | 'authentication' | 'client-id' | 'tenant-id' | 'user' | 'encrypt', string>
+>;
+
+function configFrom(values: Values, env: NodeJS.ProcessEnv): TokenPoolConfig | string {
+  const { server, port, database, authentication } = values;
+  if (server === undefined)
+    throw new ConfigurationError('Give --server or --connection-string.', { hint: 'See --help.' });
+  if (authentication !== undefined && /^active\s*directory|^sql\s*password$/i.test(authentication)) {
+    return connectionStringFrom(values, env);
+  }
+  const config: TokenPoolConfig = {
+    server,
+    ...(port === undefined ? {} : { port: portFrom(port) }),
+    ...(database === undefined ? {} : { database }),
+    ...(values.encrypt === undefined
+      ? {}
+      : { encrypt: values.encrypt === 'strict' ? 'strict' : values.encrypt !== 'false' }),
+  };
+  return { ...config, ...loginFrom(values, env) };
+}
+
+function loginFrom(values: Values, env: NodeJS.ProcessEnv): Partial<TokenPoolConfig> {
+  const clientId = values['client-id'] ?? env.AZURE_CLIENT_ID;
+  const tenantId = values['tenant-id'] ?? env.AZURE_TENANT_ID;
+  const method = values.authentication ?? (env.AZURE_CLIENT_SECRET ? 'service-principal-secret' : 'managed-identity');
+  switch (method) {
+    case 'sql-login':
+      return { user: required(values.user, '--user'), password: required(env.SQL_PASSWORD, 'SQL_PASSWORD') };
+    case 'access-token':
+      return { authentication: { method, token: required(env.SQL_ACCESS_TOKEN, 'SQL_ACCESS_TOKEN') } };
+    case 'service-principal-secret': {
+      const clientSecret = required(env.AZURE_CLIENT_SECRET, 'AZURE_CLIENT_SECRET');
+      return { authentication: { method, tenantId, clientId, clientSecret } };
+    }
+    case 'managed-identity':
+      return { authentication: { method, clientId } };
+    default:
+      return { authentication: { method, tenantId, clientId } };
+  }
+}
+
+/** Values of ADO.NET need all of it to be one connection string. */
+function connectionStringFrom(values: Values, env: NodeJS.ProcessEnv): string {
+  const port = values.port === undefined ? '' : `,${portFrom(values.port)}`;
+  const parts: [string, string | undefined][] = [
+    ['Server', `${values.server}${port}`],
+    ['Database', values.database],
+    ['Authentication', values.authentication],
+    ['User ID', values.user ?? values['client-id']],
+    ['Password', env.SQL_PASSWORD ?? env.AZURE_CLIENT_SECRET],
+    ['Encrypt', values.encrypt],
+  ];
+  return parts.flatMap(([key, value]) => (value ? `${key}="${value.replaceAll('"', '""')}"` : [])).join(';');
+}
+
+function portFrom(text: string): number {
+  const port = Number(text);
+  if (!Number.isInteger(port) || port < 1 || port > 65_535) throw new ConfigurationError('--port must be 1 to 65535.');
+  return port;
+}
+
+function required(value: string | undefined, name: string): string {
+  if (value === undefined || value === '') throw new ConfigurationError(`${name} is missing.`, { hint: 'See --help.' });
+  return value;
+}

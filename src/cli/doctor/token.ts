@@ -1,0 +1,71 @@
+import { decodeJwt } from './decode-jwt.js';
+import type { StepResult, Visit } from './step.js';
+
+/** A clock that is this far off, ms, is worth a word; tokens start failing at some minutes. */
+const SKEW_WORTH_A_WORD_MS = 30_000;
+const ISSUER_TIMEOUT_MS = 3_000;
+
+/** Step: a token, whose it is, how long it lives, and whether the issuer's clock agrees with ours. */
+export async function fetchToken(visit: Visit): Promise<StepResult> {
+  const { source } = visit.settings;
+  if (source === undefined) {
+    return { lines: ['not needed: this login is by user name and password'], facts: { needed: false } };
+  }
+  const { tokens, scope } = source;
+  const token = await tokens.take(scope, { timeoutMs: visit.timeoutMs });
+  const claims = decodeJwt(token.reveal());
+  const method = tokens.identity.split(':')[0];
+  const minutesLeft = (token.expiresOn - visit.now()) / 60_000;
+  const facts = {
+    needed: true,
+    method,
+    scope,
+    principal: claims?.principal,
+    objectId: claims?.objectId,
+    tenantId: claims?.tenantId,
+    audience: claims?.audience,
+    expiresOn: new Date(token.expiresOn).toISOString(),
+    issuerClockSkewMs: await issuerSkew(claims?.issuer, visit.now),
+  };
+  const lines = [
+    `by ${method}, as ${facts.principal ?? 'somebody (the token cannot be read)'}${facts.tenantId ? ` of tenant ${facts.tenantId}` : ''}`,
+    `for ${facts.audience ?? scope}, ${minutesLeft.toFixed(minutesLeft < 10 ? 1 : 0)} min left`,
+  ];
+  const skew = facts.issuerClockSkewMs;
+  if (skew !== undefined) {
+    lines.push(`clock: ${describeSkew(skew)} the issuer`);
+    if (Math.abs(skew) > SKEW_WORTH_A_WORD_MS) {
+      visit.findings.push({
+        text: `The clock of this machine is ${describeSkew(skew)} the issuer of tokens: set it (NTP).`,
+      });
+    }
+  }
+  return { lines, facts };
+}
+
+/** `2.5 s ahead of`; positive is ahead. */
+export function describeSkew(ms: number): string {
+  if (Math.abs(ms) < 1_500) return 'in step with';
+  const seconds = Math.abs(ms) / 1000;
+  const size = seconds < 120 ? `${seconds.toFixed(0)} s` : `${(seconds / 60).toFixed(0)} min`;
+  return ms > 0 ? `${size} ahead of` : `${size} behind`;
+}
+
+/** Our clock less that of the issuer, ms, from the `Date` of its answer; undefined where it gives none. */
+async function issuerSkew(issuer: string | undefined, now: () => number): Promise<number | undefined> {
+  if (issuer === undefined || !/^https?:\/\//.test(issuer)) return undefined;
+  try {
+    const { origin } = new URL(issuer);
+    const sentAt = now();
+    const response = await fetch(origin, {
+      method: 'HEAD',
+      redirect: 'manual',
+      signal: AbortSignal.timeout(ISSUER_TIMEOUT_MS),
+    });
+    const date = Date.parse(response.headers.get('date') ?? '');
+    // The header tells whole seconds: on average it is half a second behind.
+    return Number.isNaN(date) ? undefined : Math.round((sentAt + now()) / 2 - (date + 500));
+  } catch {
+    return undefined;
+  }
+}
