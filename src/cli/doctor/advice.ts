@@ -70,6 +70,13 @@ const BY_NUMBER: Readonly<Record<number, (failure: Failure) => Advice>> = {
   }),
 };
 
+/** IMDS, or what takes its place, is not there. */
+export const NO_MANAGED_IDENTITY: Advice = {
+  cause:
+    'There is no managed identity here: this is not an Azure machine, or none is assigned to it, or the endpoint is blocked.',
+  next: 'Assign an identity to this app or machine (in Kubernetes: workload identity), or sign in another way when working elsewhere.',
+};
+
 const BY_CODE: Readonly<Record<string, Advice>> = {
   ENOTFOUND: {
     cause:
@@ -100,11 +107,7 @@ const BY_CODE: Readonly<Record<string, Advice>> = {
     cause: 'The certificate is for another name than the one you connect to.',
     next: 'Connect by a name that is in the certificate, or set options.serverName to it.',
   },
-  ERR_CREDENTIAL_UNAVAILABLE: {
-    cause:
-      'There is no managed identity here: this is not an Azure machine, or none is assigned to it, or the endpoint is blocked.',
-    next: 'Assign an identity to this app or machine (in Kubernetes: workload identity), or sign in another way when working elsewhere.',
-  },
+  ERR_CREDENTIAL_UNAVAILABLE: NO_MANAGED_IDENTITY,
   ERR_TOKEN_TIMEOUT: {
     cause: 'The identity provider did not answer in time.',
     next: 'Allow outgoing HTTPS to the authority (login.microsoftonline.com), through the proxy if there is one.',

@@ -31,7 +31,13 @@ export interface Examination {
   steps: StepReport[];
   /** What to mend or set, beside what failed. */
   findings: Finding[];
+  /** Settings for this server and network, once everything else is well. */
+  recommended?: Readonly<Record<string, string | number | boolean>> | undefined;
 }
+
+/** A login may take this many times as long on a bad day. */
+const BAD_DAY = 20;
+const DEFAULT_CONNECT_TIMEOUT_MS = 15_000;
 
 /** Takes the way of a login step by step, up to the first that fails. */
 export async function examine(settings: Settings, options: ExamineOptions): Promise<Examination> {
@@ -84,10 +90,23 @@ export async function examine(settings: Settings, options: ExamineOptions): Prom
         return { ok: false, exitCode: EXIT_CODES[name], steps, findings: visit.findings };
       }
     }
-    return { ok: true, exitCode: 0, steps, findings: visit.findings };
+    return { ok: true, exitCode: 0, steps, findings: visit.findings, recommended: recommend(visit, steps) };
   } finally {
     connection?.close();
   }
+}
+
+function recommend({ settings, findings }: Visit, steps: readonly StepReport[]): Examination['recommended'] {
+  const { encrypt = true } = settings.configuration.options as { encrypt?: boolean | string };
+  const loginMs = Number(steps.find(({ step }) => step === 'login')?.facts.loginMs);
+  const timeout = Math.ceil((loginMs * BAD_DAY) / 5_000) * 5_000;
+  return {
+    encrypt,
+    trustServerCertificate: false,
+    connectionTimeout: Math.max(DEFAULT_CONNECT_TIMEOUT_MS, timeout),
+    'pool.min': settings.pool.min,
+    ...Object.fromEntries(findings.flatMap(({ setting }) => (setting ? [[setting.key, setting.value]] : []))),
+  };
 }
 
 function failureOf(thrown: unknown): StepReport['failure'] {

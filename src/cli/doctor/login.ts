@@ -41,16 +41,16 @@ export async function logIn(visit: Visit): Promise<{ result: StepResult; connect
 export async function askWho(visit: Visit, connection: Connection): Promise<StepResult> {
   const [who] = await select(visit, connection, WHO);
   const sentAt = visit.now();
-  const [what] = await select(visit, connection, WHAT);
-  const skew = Math.round((sentAt + visit.now()) / 2 - (what?.now as Date).getTime());
+  const [what] = (await select(visit, connection, WHAT)) as [{ now: Date; [column: string]: unknown }];
+  const skew = Math.round((sentAt + visit.now()) / 2 - what.now.getTime());
   const facts = {
     login: who?.login_name,
     user: who?.user_name,
     database: who?.database_name,
     spid: who?.spid,
-    edition: what?.edition,
-    productVersion: what?.product_version,
-    version: String(what?.version).split('\n')[0]?.trim(),
+    edition: what.edition,
+    productVersion: what.product_version,
+    version: String(what.version).split('\n')[0]?.trim(),
     serverClockSkewMs: skew,
   };
   if (Math.abs(skew) > SKEW_WORTH_A_WORD_MS) {

@@ -25,18 +25,13 @@ export class Printer {
     this.#write(`  ${this.#paint(1, 'Next step')}     ${failure.next}\n`);
   }
 
-  summary({ ok, findings, steps }: Examination): void {
+  summary({ ok, findings, steps, recommended }: Examination): void {
     if (findings.length > 0) this.#write('\n');
     for (const { text } of findings) this.#write(`${this.#paint(33, '!')} ${text}\n`);
     if (!ok) return;
-    const settings = findings.flatMap(({ setting }) => (setting === undefined ? [] : [setting]));
     const total = steps.reduce((sum, { durationMs }) => sum + durationMs, 0);
-    this.#write(`\nAll well, in ${total} ms.\n`);
-    this.#write(
-      settings.length === 0
-        ? 'Recommended settings: yours.\n'
-        : `Recommended settings: ${settings.map(({ key, value }) => `${key}: ${value}`).join(', ')}\n`,
-    );
+    const settings = Object.entries(recommended ?? {}).map(([key, value]) => `${key}: ${value}`);
+    this.#write(`\nAll well, in ${total} ms. Settings for here: ${settings.join(', ')}\n`);
   }
 
   #indented(line: string): void {

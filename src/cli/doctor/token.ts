@@ -1,5 +1,7 @@
+import type { CredentialError } from '../../errors.js';
+import { NO_MANAGED_IDENTITY } from './advice.js';
 import { decodeJwt } from './decode-jwt.js';
-import type { StepResult, Visit } from './step.js';
+import { Ailment, type StepResult, type Visit } from './step.js';
 
 /** A clock that is this far off, ms, is worth a word; tokens start failing at some minutes. */
 const SKEW_WORTH_A_WORD_MS = 30_000;
@@ -12,9 +14,13 @@ export async function fetchToken(visit: Visit): Promise<StepResult> {
     return { lines: ['not needed: this login is by user name and password'], facts: { needed: false } };
   }
   const { tokens, scope } = source;
-  const token = await tokens.take(scope, { timeoutMs: visit.timeoutMs });
-  const claims = decodeJwt(token.reveal());
   const method = tokens.identity.split(':')[0];
+  const token = await tokens.take(scope, { timeoutMs: visit.timeoutMs }).catch((error: CredentialError) => {
+    // Whoever answers gives a status; where nobody does, there is no such endpoint.
+    if (method !== 'managed-identity' || error.status !== undefined) throw error;
+    throw new Ailment(error.message, error.code, NO_MANAGED_IDENTITY);
+  });
+  const claims = decodeJwt(token.reveal());
   const minutesLeft = (token.expiresOn - visit.now()) / 60_000;
   const facts = {
     needed: true,

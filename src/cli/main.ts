@@ -1,0 +1,24 @@
+#!/usr/bin/env node
+/** The program: `npx mssql-token-pool <command>`. Each command is loaded only when it is asked for. */
+
+type Command = (args: string[]) => Promise<number>;
+
+const COMMANDS: Record<string, { summary: string; load: () => Promise<Command> }> = {
+  doctor: {
+    summary: 'why a login fails: takes its way step by step and says what to do',
+    load: async () => (await import('./doctor/doctor.js')).doctor,
+  },
+};
+
+const [name = 'help', ...args] = process.argv.slice(2);
+const command = COMMANDS[name];
+if (command === undefined) {
+  const width = Math.max(...Object.keys(COMMANDS).map((each) => each.length));
+  const lines = Object.entries(COMMANDS).map(([each, { summary }]) => `  ${each.padEnd(width)}  ${summary}`);
+  const text = ['Usage: mssql-token-pool <command> [options]', '', ...lines, ''].join('\n');
+  const asked = name === 'help' || name === '--help';
+  (asked ? process.stdout : process.stderr).write(text);
+  process.exitCode = asked ? 0 : 2;
+} else {
+  process.exitCode = await (await command.load())(args);
+}
