@@ -21,6 +21,7 @@ export interface Certificate {
   thumbprintSha256: string;
 }
 
+/** What {@link makeCertificate} makes. */
 export interface CertificateOptions {
   /** Subject common name, e.g. `localhost`. */
   commonName: string;

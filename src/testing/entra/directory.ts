@@ -75,8 +75,11 @@ export interface ManagedIdentity {
 /** Who a token can be about. */
 export type EntraPrincipal = AppRegistration | UserAccount | ManagedIdentity;
 
+/** What can be given of an application; the rest is made up. */
 export type AppOptions = Partial<Omit<AppRegistration, 'kind'>>;
+/** What can be given of a managed identity; the rest is made up. */
 export type ManagedIdentityOptions = Partial<Omit<ManagedIdentity, 'kind'>>;
+/** What can be given of a person; the rest is made up. */
 export type UserOptions = Partial<Omit<UserAccount, 'kind'>>;
 
 /** Azure CLI's client id: a public client that exists in every tenant, used here for people who name no application. */

@@ -57,7 +57,7 @@ export interface FederatedTokenOptions {
 const CAE_CLAIMS = JSON.stringify({ access_token: { xms_cc: { values: ['cp1'] } } });
 
 /** A running emulator; made by `startEntraEmulator`. */
-export class EntraEmulator {
+export class EntraEmulator implements AsyncDisposable {
   /** Where it is reached, e.g. `http://127.0.0.1:49152`. */
   readonly url: string;
   /** The certificate authority to trust, PEM; undefined over http. */
@@ -231,6 +231,8 @@ export class EntraEmulator {
    * Makes one token invalid at once: `verify` answers `revoked`, so the SQL emulator refuses it.
    *
    * @throws TypeError for a token that is not the emulator's.
+   * @example
+   * entra.revokeToken(entra.issueToken());
    */
   revokeToken(token: string): void {
     const claims = this.verify(token);
@@ -293,6 +295,8 @@ export class EntraEmulator {
    * Life of the tokens issued from now on, seconds, and `refresh_in` of the answers.
    *
    * @throws RangeError for a number that is not greater than 0.
+   * @example
+   * entra.setTokenLifetime(3600, 1800);
    */
   setTokenLifetime(seconds: number, refreshInSeconds?: number): void {
     this.#issuer.setTokenLifetime(seconds, refreshInSeconds);
@@ -361,7 +365,12 @@ export class EntraEmulator {
     this.#directory.addResource(uri);
   }
 
-  /** The managed identity endpoints: their addresses and the environment variables that lead to them. */
+  /**
+   * The managed identity endpoints: their addresses and the environment variables that lead to them.
+   *
+   * @example
+   * spawn(process.execPath, ['app.js'], { env: entra.managedIdentity.appService.env });
+   */
   get managedIdentity(): ManagedIdentityEndpoints {
     return this.#platform.endpoints;
   }

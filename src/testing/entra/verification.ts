@@ -36,6 +36,7 @@ export interface TokenRefusal {
   claims?: TokenClaims;
 }
 
+/** What a resource server insists on. */
 export interface VerifyOptions {
   /** Accepted audiences, compared without a trailing slash. Default: any. */
   audience?: string | readonly string[] | undefined;
@@ -43,6 +44,7 @@ export interface VerifyOptions {
   now?: number | undefined;
 }
 
+/** Whom a resource server trusts. */
 export interface IssuerTrust {
   /** Signing keys, as `jwks_uri` lists them. */
   jwks: JsonWebKeySet;
