@@ -5,4 +5,5 @@ export { type RefreshingConfig, withTokenRefresh } from './mssql/with-token-refr
 export { createTokenPool } from './pool/create-token-pool.js';
 export type { AcquireOptions, TokenPool, TokenPoolStats } from './pool/token-pool.js';
 export type { HeldToken } from './tokens/held-token.js';
+export { OnBehalfOfTokens, type OnBehalfOfTokensOptions } from './tokens/on-behalf-of-tokens.js';
 export { sharedTokenCache, TokenCache, type TokenCacheOptions, type WaitOptions } from './tokens/token-cache.js';

@@ -1,7 +1,6 @@
 import type { Connection, ConnectionConfiguration } from 'tedious';
-import { createCredential } from '../credentials/create-credential.js';
+import { type CredentialInput, createCredential } from '../credentials/create-credential.js';
 import type { TokenCredential } from '../credentials/credential.js';
-import { credentialFromTedious } from '../credentials/from-tedious.js';
 import { scopeForServer } from '../credentials/scope-for-server.js';
 import { ConfigurationError } from '../errors.js';
 import { sharedTokenCache } from '../tokens/token-cache.js';
@@ -73,9 +72,8 @@ export function credentialOf(config: TokenPoolConfig): TokenCredential | undefin
   if (authentication === undefined) return undefined;
   if (typeof authentication === 'object' && 'type' in authentication && typeof authentication.type === 'string') {
     if (authentication.type === 'default' || authentication.type === 'ntlm') return undefined;
-    return credentialFromTedious(authentication as { type: string; options?: object });
   }
-  return createCredential(authentication as Parameters<typeof createCredential>[0]);
+  return createCredential(authentication as CredentialInput, { server: config.server });
 }
 
 /** mssql's parseConnectionString puts the parts of a credential beside `server`. */

@@ -1,9 +1,14 @@
 import { ConfigurationError } from '../errors.js';
 import { APPLICATION_KEYS } from './application.js';
+import type { AuthorityOptions } from './authority.js';
 import { type ClientAssertionOptions, clientAssertion } from './client-assertion.js';
 import type { Credential, TokenCredential } from './credential.js';
+import { type ChainOptions, defaultChain } from './default-chain.js';
+import { type DeveloperToolOptions, developerTool } from './developer-tools.js';
 import { type DeviceCodeOptions, deviceCode } from './device-code.js';
+import { type EnvironmentOptions, fromEnvironment } from './environment.js';
 import { credentialFromTedious, type TediousAuthentication } from './from-tedious.js';
+import { fromText } from './from-text.js';
 import { type GivenCredentialOptions, givenCredential } from './given-credential.js';
 import { type InteractiveOptions, interactive } from './interactive.js';
 import { type ManagedIdentityOptions, managedIdentity } from './managed-identity.js';
@@ -11,6 +16,7 @@ import { type OnBehalfOfOptions, onBehalfOf } from './on-behalf-of.js';
 import { type PasswordOptions, usernamePassword } from './password.js';
 import { PERSON_KEYS, type PersonCredential } from './person.js';
 import { type RefreshTokenOptions, refreshToken } from './refresh-token.js';
+import { authorityHostForServer, PUBLIC_AUTHORITY_HOST } from './scope-for-server.js';
 import {
   type ServicePrincipalCertificateOptions,
   servicePrincipalCertificate,
@@ -32,6 +38,9 @@ export type CredentialOptions =
   | InteractiveOptions
   | PasswordOptions
   | RefreshTokenOptions
+  | DeveloperToolOptions
+  | EnvironmentOptions
+  | ChainOptions
   | StaticTokenOptions
   | GivenCredentialOptions;
 
@@ -76,6 +85,11 @@ const METHODS: Readonly<Record<string, Method>> = {
   interactive: { keys: [...PERSON_KEYS, 'openBrowser', 'signInTimeoutMs', 'port'], make: interactive },
   password: { keys: [...PERSON_KEYS, 'password'], make: usernamePassword },
   'refresh-token': { keys: [...PERSON_KEYS, 'refreshToken', 'clientSecret'], make: refreshToken },
+  'azure-cli': { keys: ['tenantId', 'subscription', 'timeoutMs'], make: developerTool },
+  'azure-developer-cli': { keys: ['tenantId', 'timeoutMs'], make: developerTool },
+  'azure-powershell': { keys: ['tenantId', 'timeoutMs'], make: developerTool },
+  environment: { keys: [], make: fromEnvironment },
+  chain: { keys: ['members', 'credentials', 'clientId', 'tenantId'], make: defaultChain },
   'access-token': { keys: ['token', 'expiresOn'], make: staticToken },
   'token-credential': { keys: ['credential'], make: givenCredential },
 };
@@ -95,10 +109,13 @@ const TELLING_KEYS: readonly [key: string, method: string][] = [
 /**
  * A credential from whatever says who to sign in as.
  *
- * - an object such as `{ tenantId, clientId, clientSecret }`
+ * - an object such as `{ tenantId, clientId, clientSecret }` or `{ method: 'managed-identity' }`
  * - an access token as a string (a JWT), or a function that returns one
+ * - a connection string: AzureServiceTokenProvider's (`RunAs=App;AppId=...`), or ADO.NET's with
+ *   `Authentication=Active Directory ...`
  * - any `TokenCredential`
  * - tedious's own `{ type: 'azure-active-directory-...', options }`
+ * - nothing: the variable `AzureServicesAuthConnectionString`, else the default chain
  *
  * Nothing is sent before the first token is asked for.
  *
@@ -106,10 +123,11 @@ const TELLING_KEYS: readonly [key: string, method: string][] = [
  * @example
  * const credential = createCredential({ tenantId, clientId, clientSecret: process.env.SQL_CLIENT_SECRET });
  */
-export function createCredential(input: PersonInput): PersonCredential;
-export function createCredential(input: CredentialInput): Credential;
-export function createCredential(input: CredentialInput): Credential {
-  if (typeof input === 'string') return fromText(input);
+export function createCredential(input: PersonInput, context?: CredentialContext): PersonCredential;
+export function createCredential(input?: CredentialInput, context?: CredentialContext): Credential;
+export function createCredential(input: CredentialInput = '', context: CredentialContext = {}): Credential {
+  const authority = authorityFor(context);
+  if (typeof input === 'string') return fromText(input, authority);
   if (typeof input === 'function') return tokenFunction(input);
   if (typeof input !== 'object' || input === null) {
     throw new ConfigurationError(
@@ -117,14 +135,35 @@ export function createCredential(input: CredentialInput): Credential {
     );
   }
   if (isTokenCredential(input)) return givenCredential({ credential: input });
-  if (isTedious(input)) return credentialFromTedious(input);
-  return fromOptions(input as unknown as Record<string, unknown>);
+  if (isTedious(input)) return credentialFromTedious(input, authority);
+  return fromOptions(input as unknown as Record<string, unknown>, authority);
 }
 
-function fromOptions(options: Record<string, unknown>): Credential {
+/** What is known about the use of a credential. */
+export interface CredentialContext {
+  /** Name of the SQL Server: tells the cloud, and so the identity provider where none is named. */
+  server?: string | undefined;
+}
+
+function authorityFor({ server }: CredentialContext): AuthorityOptions {
+  if (server === undefined || process.env.AZURE_AUTHORITY_HOST) return {};
+  const authority = authorityHostForServer(server);
+  return authority === PUBLIC_AUTHORITY_HOST ? {} : { authority };
+}
+
+/** Implicit grant is asked for by people who know it from browsers. */
+const BROWSER_FLOWS = /^(implicit|implicit-grant|id-token)$/i;
+
+function fromOptions(options: Record<string, unknown>, authority: AuthorityOptions): Credential {
   const given = Object.keys(options).filter((key) => options[key] !== undefined && key !== 'method');
   const name = options.method ?? methodOf(given);
   const method = typeof name === 'string' && Object.hasOwn(METHODS, name) ? METHODS[name] : undefined;
+  if (method === undefined && BROWSER_FLOWS.test(String(name))) {
+    throw new ConfigurationError(
+      'The implicit grant gives tokens to pages in a browser; a server has no browser to receive them.',
+      { hint: "Use 'interactive' or 'device-code' for a person, 'on-behalf-of' for the person who calls your API." },
+    );
+  }
   if (method === undefined) {
     throw new ConfigurationError(`There is no credential method '${String(name)}'.`, {
       hint: `Methods: ${Object.keys(METHODS).join(', ')}.`,
@@ -136,6 +175,7 @@ function fromOptions(options: Record<string, unknown>): Credential {
       hint: `Its keys: ${method.keys.join(', ')}.`,
     });
   }
+  if (method.keys.includes('authority')) return method.make({ ...authority, ...definedOnly(options) } as never);
   return method.make(options as never);
 }
 
@@ -157,9 +197,8 @@ function methodOf(keys: readonly string[]): string {
   });
 }
 
-function fromText(text: string): Credential {
-  if (/^(Bearer\s+)?eyJ[\w-]+\.[\w-]+\./i.test(text.trim())) return staticToken({ token: text });
-  throw new ConfigurationError('This string is neither an access token nor a connection string with a credential.');
+function definedOnly(options: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
 }
 
 function isTokenCredential(input: object): input is TokenCredential {

@@ -3,8 +3,8 @@ import { registerIdentity } from './identity.js';
 
 /** What one way of getting a token consists of. */
 export interface CredentialDefinition {
-  /** Name of the way, e.g. `service-principal-secret`. */
-  method: string;
+  /** Name of the way, e.g. `service-principal-secret`; a function where a chain decides it. */
+  method: string | (() => string);
   /** Application id, user name, or what else says who this is; a function where it is known only later. */
   id?: string | undefined | (() => string | undefined);
   tenantId?: string | undefined | (() => string | undefined);
@@ -27,14 +27,14 @@ export function defineCredential(definition: CredentialDefinition): Credential {
       return answer;
     },
     get principal(): Principal {
-      return { method, id: now(id), tenantId: now(tenantId), expiresOn };
+      return { method: now(method), id: now(id), tenantId: now(tenantId), expiresOn };
     },
     ...(requestTimeoutMs === undefined ? {} : { requestTimeoutMs }),
   };
-  registerIdentity(credential, method, definition.identity);
+  registerIdentity(credential, now(method), definition.identity);
   return credential;
 }
 
-function now(value: string | undefined | (() => string | undefined)): string | undefined {
+function now<T extends string | undefined>(value: T | (() => T)): T {
   return typeof value === 'function' ? value() : value;
 }

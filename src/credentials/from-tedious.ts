@@ -1,6 +1,10 @@
 import { ConfigurationError } from '../errors.js';
+import type { AuthorityOptions } from './authority.js';
 import type { Credential } from './credential.js';
+import { defaultChain } from './default-chain.js';
 import { givenCredential } from './given-credential.js';
+import { managedIdentity } from './managed-identity.js';
+import { usernamePassword } from './password.js';
 import { servicePrincipalSecret } from './service-principal-secret.js';
 import { staticToken } from './static-token.js';
 
@@ -19,7 +23,17 @@ const TYPES: Readonly<Record<string, { keys: readonly string[]; make: Make }>> =
     keys: ['clientId', 'clientSecret', 'tenantId'],
     make: servicePrincipalSecret,
   },
+  'azure-active-directory-password': {
+    keys: ['userName', 'password', 'clientId', 'tenantId'],
+    make: ({ userName, ...others }: { userName: string; password: string }) =>
+      usernamePassword({ username: userName, ...others }),
+  },
+  'azure-active-directory-msi-vm': { keys: ['clientId'], make: (options: object) => managedIdentity(options) },
+  'azure-active-directory-msi-app-service': { keys: ['clientId'], make: (options: object) => managedIdentity(options) },
+  'azure-active-directory-default': { keys: ['clientId'], make: (options: object) => defaultChain(options) },
 };
+
+const WITH_AUTHORITY = new Set(['azure-active-directory-service-principal-secret', 'azure-active-directory-password']);
 
 /** Whether one of tedious's authentication types logs in with a token; the others (`default`, `ntlm`) use a password. */
 export function isTokenAuthentication(type: string): boolean {
@@ -32,18 +46,22 @@ export function isTokenAuthentication(type: string): boolean {
  *
  * @throws ConfigurationError naming the key
  */
-export function credentialFromTedious(authentication: TediousAuthentication): Credential {
+export function credentialFromTedious(
+  authentication: TediousAuthentication,
+  authority: AuthorityOptions = {},
+): Credential {
   const { type, options = {} } = authentication;
   const known = Object.hasOwn(TYPES, type) ? TYPES[type] : undefined;
   if (known === undefined) {
     throw new ConfigurationError(
       isTokenAuthentication(type)
-        ? `The authentication type '${type}' is not supported yet.`
+        ? `There is no authentication type '${type}'.`
         : `The authentication type '${type}' does not use tokens.`,
       { hint: `Types with a token: ${Object.keys(TYPES).join(', ')}; or give any options of createCredential().` },
     );
   }
   // Other keys are let through unused, as tedious does: mssql adds its own user, password and domain to them.
   const given = options as Record<string, unknown>;
-  return known.make(Object.fromEntries(known.keys.map((key) => [key, given[key] ?? undefined])) as never);
+  const own = Object.fromEntries(known.keys.map((key) => [key, given[key] ?? undefined]));
+  return known.make({ ...(WITH_AUTHORITY.has(type) ? authority : {}), ...own } as never);
 }

@@ -2,9 +2,17 @@
 export type { ApplicationOptions } from './application.js';
 export type { AuthorityOptions } from './authority.js';
 export type { ClientAssertionOptions } from './client-assertion.js';
-export { type CredentialInput, type CredentialOptions, createCredential } from './create-credential.js';
+export {
+  type CredentialContext,
+  type CredentialInput,
+  type CredentialOptions,
+  createCredential,
+} from './create-credential.js';
 export type { AccessToken, Credential, GetTokenOptions, Principal, Secret, TokenCredential } from './credential.js';
+export type { ChainMemberName, ChainOptions } from './default-chain.js';
+export type { DeveloperToolOptions } from './developer-tools.js';
 export type { DeviceCode, DeviceCodeOptions } from './device-code.js';
+export type { EnvironmentOptions } from './environment.js';
 export type { TediousAuthentication } from './from-tedious.js';
 export type { GivenCredentialOptions } from './given-credential.js';
 export type { GivenToken } from './given-token.js';

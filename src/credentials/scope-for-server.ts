@@ -1,6 +1,8 @@
 /** Scope of Azure SQL, Managed Instance and Synapse in the public cloud, and of SQL Server with Entra (Arc). */
 export const PUBLIC_SQL_SCOPE = 'https://database.windows.net/.default';
 
+export const PUBLIC_AUTHORITY_HOST = 'https://login.microsoftonline.com';
+
 /**
  * Which resource a server belongs to, by the end of its name. Synapse (`*.sql.azuresynapse.net`) and Fabric
  * (`*.fabric.microsoft.com`) take tokens for Azure SQL's own resource, as FEDAUTHINFO from them says.
@@ -27,7 +29,7 @@ export function authorityHostForServer(serverName: string): string {
   const scope = scopeForServer(serverName);
   if (scope.includes('usgovcloudapi')) return 'https://login.microsoftonline.us';
   if (scope.includes('chinacloudapi')) return 'https://login.partner.microsoftonline.cn';
-  return 'https://login.microsoftonline.com';
+  return PUBLIC_AUTHORITY_HOST;
 }
 
 function hostOf(serverName: string): string {

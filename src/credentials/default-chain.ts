@@ -1,0 +1,84 @@
+import { ConfigurationError } from '../errors.js';
+import { type ChainMember, chain, identityOfChain, membersOf } from './chain.js';
+import type { Credential, TokenCredential } from './credential.js';
+import { type DeveloperToolOptions, developerTool } from './developer-tools.js';
+import { fromEnvironment, workloadIdentityFromEnvironment } from './environment.js';
+import { managedIdentity } from './managed-identity.js';
+import { optionalText } from './require-option.js';
+
+/** A member of the default chain. */
+export type ChainMemberName =
+  | 'environment'
+  | 'workload-identity'
+  | 'managed-identity'
+  | 'azure-cli'
+  | 'azure-developer-cli'
+  | 'azure-powershell';
+
+/** Several ways, tried in order until one exists here. */
+export interface ChainOptions {
+  method: 'chain';
+  /** Names of ways, in the order in which they are tried. Default: environment, workload identity, managed identity, tools. */
+  members?: readonly ChainMemberName[] | undefined;
+  /** Or credentials of your own. */
+  credentials?: readonly TokenCredential[] | undefined;
+  /** Client id of the workload identity or user-assigned managed identity. Default `AZURE_CLIENT_ID`. */
+  clientId?: string | undefined;
+  /** For the developer tools. */
+  tenantId?: string | undefined;
+}
+
+const DEFAULT_MEMBERS: readonly ChainMemberName[] = [
+  'environment',
+  'workload-identity',
+  'managed-identity',
+  'azure-cli',
+  'azure-developer-cli',
+  'azure-powershell',
+];
+/** A tool that takes longer is as good as missing, in a chain. */
+const TOOL_TIMEOUT_MS = 15_000;
+const REQUEST_TIMEOUT_MS = 60_000;
+
+/** @throws ConfigurationError naming the key */
+export function defaultChain(options: Omit<ChainOptions, 'method'> = {}): Credential {
+  const { credentials, members = DEFAULT_MEMBERS } = options;
+  if (credentials !== undefined) {
+    if (options.members !== undefined) throw new ConfigurationError("Give either 'members' or 'credentials'.");
+    const ways = membersOf(credentials);
+    return chain('chain', ways, REQUEST_TIMEOUT_MS, [identityOfChain(credentials)]);
+  }
+  const clientId = optionalText(options.clientId, 'clientId');
+  const tenantId = optionalText(options.tenantId, 'tenantId');
+  if (!Array.isArray(members) || members.length === 0) {
+    throw new ConfigurationError("'members' must be a list of at least one name.");
+  }
+  const ways = members.map((name: ChainMemberName) => memberOf(name, clientId, tenantId));
+  return chain('chain', ways, REQUEST_TIMEOUT_MS, ['members', members.join(' '), clientId, tenantId]);
+}
+
+function memberOf(name: ChainMemberName, clientId: string | undefined, tenantId: string | undefined): ChainMember {
+  const tool = (method: DeveloperToolOptions['method']) => ({
+    name,
+    credential: () => developerTool({ method, tenantId, timeoutMs: TOOL_TIMEOUT_MS }),
+  });
+  switch (name) {
+    case 'environment':
+      return { name, credential: fromEnvironment };
+    case 'workload-identity':
+      return { name, credential: () => workloadIdentityFromEnvironment(clientId) };
+    case 'managed-identity': {
+      const credential = () =>
+        managedIdentity({ clientId: clientId ?? (process.env.AZURE_CLIENT_ID || undefined) }, { probe: true });
+      return { name, credential };
+    }
+    case 'azure-cli':
+    case 'azure-developer-cli':
+    case 'azure-powershell':
+      return tool(name);
+    default:
+      throw new ConfigurationError(`There is no chain member '${String(name)}'.`, {
+        hint: `Members: ${DEFAULT_MEMBERS.join(', ')}.`,
+      });
+  }
+}

@@ -1,0 +1,56 @@
+import { CredentialUnavailableError } from '../errors.js';
+import type { Credential } from './credential.js';
+import { usernamePassword } from './password.js';
+import { servicePrincipalCertificate } from './service-principal-certificate.js';
+import { servicePrincipalSecret } from './service-principal-secret.js';
+import { workloadIdentity } from './workload-identity.js';
+
+/** What the variables of `@azure/identity`'s EnvironmentCredential say. */
+export interface EnvironmentOptions {
+  method: 'environment';
+}
+
+/**
+ * `AZURE_TENANT_ID` and `AZURE_CLIENT_ID` with `AZURE_CLIENT_SECRET`, or `AZURE_CLIENT_CERTIFICATE_PATH` (and
+ * `AZURE_CLIENT_CERTIFICATE_PASSWORD`, `AZURE_CLIENT_SEND_CERTIFICATE_CHAIN`), or `AZURE_USERNAME` and `AZURE_PASSWORD`.
+ *
+ * @throws CredentialUnavailableError where no such set is complete; ConfigurationError where one is wrong
+ */
+export function fromEnvironment(): Credential {
+  const { env } = process;
+  const tenantId = env.AZURE_TENANT_ID || undefined;
+  const clientId = env.AZURE_CLIENT_ID || undefined;
+  if (tenantId !== undefined && clientId !== undefined) {
+    if (env.AZURE_CLIENT_SECRET) {
+      return servicePrincipalSecret({ tenantId, clientId, clientSecret: env.AZURE_CLIENT_SECRET });
+    }
+    if (env.AZURE_CLIENT_CERTIFICATE_PATH) {
+      return servicePrincipalCertificate({
+        tenantId,
+        clientId,
+        certificatePath: env.AZURE_CLIENT_CERTIFICATE_PATH,
+        certificatePassword: env.AZURE_CLIENT_CERTIFICATE_PASSWORD || undefined,
+        sendCertificateChain: /^(1|true)$/i.test(env.AZURE_CLIENT_SEND_CERTIFICATE_CHAIN ?? ''),
+      });
+    }
+  }
+  if (env.AZURE_USERNAME && env.AZURE_PASSWORD) {
+    return usernamePassword({ tenantId, clientId, username: env.AZURE_USERNAME, password: env.AZURE_PASSWORD });
+  }
+  throw new CredentialUnavailableError('The AZURE_* variables name no complete credential.', { hint: missing(env) });
+}
+
+function missing(env: NodeJS.ProcessEnv): string {
+  const wanted = ['AZURE_TENANT_ID', 'AZURE_CLIENT_ID'].filter((name) => !env[name]);
+  const proof = env.AZURE_CLIENT_SECRET || env.AZURE_CLIENT_CERTIFICATE_PATH;
+  if (!proof) wanted.push('AZURE_CLIENT_SECRET (or AZURE_CLIENT_CERTIFICATE_PATH)');
+  return `Not set: ${wanted.join(', ')}.`;
+}
+
+/** @throws CredentialUnavailableError outside a cluster with workload identity */
+export function workloadIdentityFromEnvironment(clientId?: string): Credential {
+  if (!process.env.AZURE_FEDERATED_TOKEN_FILE) {
+    throw new CredentialUnavailableError('AZURE_FEDERATED_TOKEN_FILE is not set.');
+  }
+  return workloadIdentity({ clientId });
+}

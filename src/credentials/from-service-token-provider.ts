@@ -1,0 +1,110 @@
+import { ConfigurationError } from '../errors.js';
+import type { AuthorityOptions } from './authority.js';
+import type { Credential } from './credential.js';
+import { developerTool } from './developer-tools.js';
+import { keyVaultCertificate } from './key-vault-certificate.js';
+import { managedIdentity } from './managed-identity.js';
+import { servicePrincipalCertificate } from './service-principal-certificate.js';
+import { servicePrincipalSecret } from './service-principal-secret.js';
+
+/** Keys of AzureServiceTokenProvider's connection strings, and `CertificatePath` and `CertificatePassword` of ours. */
+const KEYS = new Map(
+  [
+    'RunAs',
+    'DeveloperTool',
+    'AppId',
+    'AppKey',
+    'TenantId',
+    'CertificateStoreLocation',
+    'CertificateThumbprint',
+    'CertificateSubjectName',
+    'KeyVaultCertificateSecretIdentifier',
+    'KeyVaultUserAssignedManagedIdentityId',
+    'MsiRetryTimeout',
+    'CertificatePath',
+    'CertificatePassword',
+  ].map((key) => [key.toLowerCase(), key]),
+);
+
+/**
+ * The credential that a connection string of .NET's AzureServiceTokenProvider means, e.g.
+ * `RunAs=App;AppId=...;TenantId=...;AppKey=...`. Forms that need Windows say what to use instead.
+ * https://learn.microsoft.com/dotnet/api/overview/azure/service-to-service-authentication
+ *
+ * @throws ConfigurationError naming the key; values are never quoted
+ */
+export function fromServiceTokenProvider(
+  entries: ReadonlyMap<string, string>,
+  authority: AuthorityOptions,
+): Credential {
+  const unknown = [...entries.keys()].find((key) => !KEYS.has(key));
+  if (unknown !== undefined) {
+    throw new ConfigurationError(`Connection string: the key '${unknown}' is not known.`, {
+      hint: `Keys: ${[...KEYS.values()].join(', ')}.`,
+    });
+  }
+  const value = (key: string) => entries.get(key.toLowerCase()) || undefined;
+  switch (value('RunAs')?.toLowerCase()) {
+    case 'developer':
+      return developer(value);
+    case 'app':
+      return application(value, authority);
+    case 'currentuser':
+      throw unsupported(
+        "'RunAs=CurrentUser' needs Windows and the user's Kerberos ticket.",
+        'RunAs=Developer;DeveloperTool=AzureCLI',
+      );
+    default:
+      throw new ConfigurationError("Connection string: 'RunAs' must be App, Developer or CurrentUser.");
+  }
+}
+
+type Values = (key: string) => string | undefined;
+
+function developer(value: Values): Credential {
+  switch (value('DeveloperTool')?.toLowerCase()) {
+    case 'azurecli':
+      return developerTool({ method: 'azure-cli', tenantId: value('TenantId') });
+    case 'visualstudio':
+      throw unsupported("'DeveloperTool=VisualStudio' works in .NET only.", 'RunAs=Developer;DeveloperTool=AzureCLI');
+    default:
+      throw new ConfigurationError("Connection string: 'DeveloperTool' must be AzureCLI.");
+  }
+}
+
+/** Precedence as in .NET: certificate store, Key Vault, secret, user-assigned identity, system-assigned identity. */
+function application(value: Values, authority: AuthorityOptions): Credential {
+  const retryTimeout = value('MsiRetryTimeout');
+  if (retryTimeout !== undefined && !/^\d+$/.test(retryTimeout)) {
+    throw new ConfigurationError("Connection string: 'MsiRetryTimeout' must be a whole number of seconds.");
+  }
+  if (value('CertificateThumbprint') || value('CertificateSubjectName') || value('CertificateStoreLocation')) {
+    throw unsupported(
+      'Node.js cannot reach the Windows certificate store.',
+      'RunAs=App;AppId=...;TenantId=...;CertificatePath=C:\\app.pfx;CertificatePassword=...',
+    );
+  }
+  const clientId = value('AppId');
+  const tenantId = value('TenantId');
+  const certificateSecret = value('KeyVaultCertificateSecretIdentifier');
+  if (certificateSecret !== undefined) {
+    const vaultIdentityClientId = value('KeyVaultUserAssignedManagedIdentityId');
+    const app = { ...authority, clientId: needed(clientId, 'AppId'), tenantId };
+    return keyVaultCertificate({ ...app, certificateSecret, vaultIdentityClientId });
+  }
+  const certificatePath = value('CertificatePath');
+  const clientSecret = value('AppKey');
+  if (certificatePath === undefined && clientSecret === undefined) return managedIdentity({ clientId });
+  const app = { ...authority, clientId: needed(clientId, 'AppId'), tenantId: needed(tenantId, 'TenantId') };
+  if (certificatePath === undefined) return servicePrincipalSecret({ ...app, clientSecret: clientSecret ?? '' });
+  return servicePrincipalCertificate({ ...app, certificatePath, certificatePassword: value('CertificatePassword') });
+}
+
+function needed(value: string | undefined, key: string): string {
+  if (value !== undefined) return value;
+  throw new ConfigurationError(`Connection string: '${key}' is missing.`);
+}
+
+function unsupported(what: string, instead: string): ConfigurationError {
+  return new ConfigurationError(`Connection string: ${what}`, { hint: `Use instead: ${instead}` });
+}

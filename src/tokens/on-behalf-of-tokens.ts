@@ -1,0 +1,56 @@
+import { fingerprint } from '../credentials/identity.js';
+import { type OnBehalfOfApplication, onBehalfOf } from '../credentials/on-behalf-of.js';
+import { ConfigurationError } from '../errors.js';
+import { TokenCache, type TokenCacheOptions } from './token-cache.js';
+
+/** Settings of {@link OnBehalfOfTokens}. */
+export interface OnBehalfOfTokensOptions extends TokenCacheOptions {
+  /** Most people whose tokens are kept; whoever was not seen for the longest time goes first. Default 1,000. */
+  maxUsers?: number | undefined;
+}
+
+const MAX_USERS = 1_000;
+
+/**
+ * Tokens on behalf of the people who call a web API: one {@link TokenCache} each, found by a hash of the assertion that
+ * their call brought along. Each has its own back-off, so that the throttling of one never blocks another.
+ *
+ * @example
+ * const people = new OnBehalfOfTokens({ tenantId, clientId, clientSecret });
+ * const { token } = await people.for(request.headers.authorization.slice('Bearer '.length)).getToken();
+ */
+export class OnBehalfOfTokens {
+  readonly #application: OnBehalfOfApplication;
+  readonly #options: TokenCacheOptions;
+  readonly #maxUsers: number;
+  /** In the order in which they were last seen. */
+  readonly #users = new Map<string, TokenCache>();
+
+  /** @throws ConfigurationError naming the key */
+  constructor(application: OnBehalfOfApplication, { maxUsers = MAX_USERS, ...options }: OnBehalfOfTokensOptions = {}) {
+    if (!(maxUsers >= 1)) throw new ConfigurationError("'maxUsers' must be a number above 0.");
+    onBehalfOf({ ...application, userAssertion: 'checks the other options' });
+    this.#application = application;
+    this.#options = options;
+    this.#maxUsers = maxUsers;
+  }
+
+  /** How many people's tokens are kept. */
+  get size(): number {
+    return this.#users.size;
+  }
+
+  /** The tokens of the person with this access token, given without `Bearer`. */
+  for(userAssertion: string): TokenCache {
+    const key = fingerprint(userAssertion);
+    const known = this.#users.get(key);
+    const tokens = known ?? new TokenCache(onBehalfOf({ ...this.#application, userAssertion }), this.#options);
+    this.#users.delete(key);
+    this.#users.set(key, tokens);
+    if (this.#users.size > this.#maxUsers) {
+      const [eldest] = this.#users.keys();
+      if (eldest !== undefined) this.#users.delete(eldest);
+    }
+    return tokens;
+  }
+}
