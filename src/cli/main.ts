@@ -8,6 +8,14 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<Command> }
     summary: 'why a login fails: takes its way step by step and says what to do',
     load: async () => (await import('./doctor/doctor.js')).doctor,
   },
+  gateway: {
+    summary: 'Entra logins in front of a SQL Server that knows none',
+    load: async () => (await import('./gateway.js')).gateway,
+  },
+  entra: {
+    summary: 'a local stand-in for Microsoft Entra ID',
+    load: async () => (await import('./entra.js')).entra,
+  },
 };
 
 const [name = 'help', ...args] = process.argv.slice(2);

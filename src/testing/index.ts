@@ -48,6 +48,7 @@ export type {
 } from './tds/options.js';
 export type { SqlErrorInfo } from './tds/server-error.js';
 export { type SqlEmulator, type SqlEmulatorConfig, startSqlEmulator } from './tds/sql-emulator.js';
+export { trustIssuer } from './tds/trust-issuer.js';
 export type { UpstreamConfig } from './tds/upstream.js';
 export type { QueryAnswer, QueryHandler, QueryResult, QueryRow } from './tsql/query-handler.js';
 export type { SqlSession, TransactionHandler } from './tsql/session.js';

@@ -28,6 +28,8 @@ export interface EntraEmulatorOptions {
   host?: string | undefined;
   /** Port to listen on. Default: any free one. */
   port?: number | undefined;
+  /** Base URL by which clients reach it, where that is not the address it listens on, as in a container. */
+  url?: string | undefined;
   /** Tenant id. Default: a random one. */
   tenantId?: string | undefined;
   /** The default application; what is not given is made up. */
@@ -74,7 +76,8 @@ export async function startEntraEmulator(options: EntraEmulatorOptions = {}): Pr
     return listener.port;
   };
   try {
-    const url = `${tls === undefined ? 'http' : 'https'}://${urlHost}:${await listenOn(options.port ?? 0, tls)}`;
+    const listening = `${tls === undefined ? 'http' : 'https'}://${urlHost}:${await listenOn(options.port ?? 0, tls)}`;
+    const url = options.url?.replace(/\/+$/, '') ?? listening;
     const fabricUrl = `https://${urlHost}:${await listenOn(0, fabricTls)}`;
     const issuer = new TokenIssuer({
       url,

@@ -110,6 +110,8 @@ export class ClientConnection {
       record.error = { number, state, class: severity, message };
       // SQL Server says twice that a database cannot be opened.
       this.#refuse(error, number === 4060 ? sqlLoginRefused(record.principal ?? '') : undefined);
+    } finally {
+      this.#server.decidedLogin(record);
     }
   }
 

@@ -67,6 +67,10 @@ export interface SqlEmulatorOptions {
   loginTimeoutMs?: number | undefined;
   /** Largest message after login, bytes. Default 64 MiB. */
   maxMessageBytes?: number | undefined;
+  /** Called once for each login when it is decided. */
+  onLogin?: ((login: LoginRecord) => void) | undefined;
+  /** Called when the server upstream could not be reached or did not answer a login. */
+  onUpstreamError?: ((error: Error) => void) | undefined;
   /** Address to listen on. Default `127.0.0.1`. */
   host?: string | undefined;
   /** Port to listen on. Default: any free one. */

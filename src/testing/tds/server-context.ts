@@ -18,6 +18,7 @@ export interface ServerContext {
   running(): Promise<void> | undefined;
   nextSpid(): number;
   recordLogin(record: LoginRecord): void;
+  decidedLogin(record: LoginRecord): void;
   recordClear(chunk: Buffer): void;
   recordUpstreamError(error: Error): void;
   recordProtocolError(error: Error, clientAddress: string): void;

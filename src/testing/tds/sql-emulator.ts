@@ -23,6 +23,7 @@ const DEFAULT_AUDIENCE = 'https://database.windows.net';
 /** What arrives in clear is kept up to this size: enough to find a token in it. */
 const CLEAR_LIMIT = 1024 * 1024;
 const FIRST_SPID = 51;
+const EVENT_LIMIT = 100_000;
 
 /**
  * Starts a server that speaks TDS and checks tokens as Azure SQL does, inside this process. docs/testing-sql-emulator.md
@@ -45,7 +46,7 @@ export async function startSqlEmulator(options: SqlEmulatorOptions = {}): Promis
 
 /** A running SQL emulator; made by {@link startSqlEmulator}. */
 export class SqlEmulator implements AsyncDisposable {
-  /** Every LOGIN7 so far, oldest first. */
+  /** Every LOGIN7 so far, oldest first (the last 100,000). */
   readonly logins: LoginRecord[] = [];
   /** Connections that were closed because their client did not speak TDS as it should. */
   readonly protocolErrors: { time: number; clientAddress: string; message: string }[] = [];
@@ -163,14 +164,16 @@ export class SqlEmulator implements AsyncDisposable {
     this.#pause = undefined;
   }
 
-  /** Stops listening and cuts every connection. */
-  async close(): Promise<void> {
+  /** Stops listening, gives connections `drainMs` to end by themselves (default 0), then cuts them. */
+  async close({ drainMs = 0 }: { drainMs?: number } = {}): Promise<void> {
     this.resume();
     if (!this.#server.listening) return;
     const closed = once(this.#server, 'close');
     this.#server.close();
-    this.dropConnections();
+    const timer = setTimeout(() => this.dropConnections(), drainMs);
+    if (drainMs === 0) this.dropConnections();
     await closed;
+    clearTimeout(timer);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -210,10 +213,14 @@ export class SqlEmulator implements AsyncDisposable {
         this.#lastSpid = this.#lastSpid >= 32_767 ? FIRST_SPID : this.#lastSpid + 1;
         return this.#lastSpid;
       },
-      recordLogin: (record) => this.logins.push(record),
-      recordUpstreamError: ({ message }) => this.upstreamErrors.push({ time: Date.now(), message }),
+      recordLogin: (record) => keep(this.logins, record),
+      decidedLogin: (record) => this.#options.onLogin?.(record),
+      recordUpstreamError: (error) => {
+        keep(this.upstreamErrors, { time: Date.now(), message: error.message });
+        this.#options.onUpstreamError?.(error);
+      },
       recordProtocolError: ({ message }, clientAddress) =>
-        this.protocolErrors.push({ time: Date.now(), clientAddress, message }),
+        keep(this.protocolErrors, { time: Date.now(), clientAddress, message }),
       recordClear: (chunk) => {
         if (this.#clearLength >= CLEAR_LIMIT) return;
         this.#clear.push(Buffer.from(chunk));
@@ -221,6 +228,12 @@ export class SqlEmulator implements AsyncDisposable {
       },
     };
   }
+}
+
+/** Remembers an event, and no more of them than {@link EVENT_LIMIT}: a gateway may run for months. */
+function keep<T>(list: T[], event: T): void {
+  if (list.length >= EVENT_LIMIT) list.shift();
+  list.push(event);
 }
 
 function authorityOf(entra: SqlEmulatorOptions['entra']): TokenAuthority | undefined {

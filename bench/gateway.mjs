@@ -1,0 +1,126 @@
+// What the gateway costs: `SELECT 1` round trips and a stream of 100,000 rows, straight to a server and through the gateway
+// to the same server, alternating, as ratios of the medians. Build first: npm run build && node bench/gateway.mjs
+//
+//   node bench/gateway.mjs [--rounds 7] [--server HOST --port P --user U --password W --sql 'SELECT ... 100,000 rows']
+//
+// Without --server the server is the SQL emulator. Server and gateway each run in a process of their own.
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { Connection, Request } from 'tedious';
+import { startEntraEmulator, startSqlEmulator, verifyAccessToken } from '../dist/testing/index.js';
+
+const ROUND_TRIPS = 2000;
+const ROWS = "SELECT value, N'some text of row' AS text, CAST(value AS bigint) AS big FROM GENERATE_SERIES(1, 100000)";
+
+if (process.argv[2] === '--child') await serve();
+else await measure();
+
+/** In a child: a server, told by a message which. */
+async function serve() {
+  const [options] = await once(process, 'message');
+  const { trust, ...rest } = options;
+  const verify = (token, how) => verifyAccessToken(token, { ...trust, ...how });
+  const server = await startSqlEmulator({ ...rest, ...(trust && { entra: { verify } }) });
+  process.send({ port: server.port, ca: server.ca, login: server.sqlLogin });
+}
+
+async function start(options) {
+  const child = fork(fileURLToPath(import.meta.url), ['--child']);
+  child.send(options);
+  const [started] = await once(child, 'message');
+  return { ...started, stop: () => child.kill() };
+}
+
+async function measure() {
+  const { values } = parseArgs({
+    options: {
+      rounds: { type: 'string', default: '7' },
+      server: { type: 'string' },
+      port: { type: 'string', default: '1433' },
+      user: { type: 'string', default: 'sa' },
+      password: { type: 'string', default: '' },
+      sql: { type: 'string', default: ROWS },
+    },
+  });
+  const entra = await startEntraEmulator();
+  const behind = values.server === undefined ? await start({}) : undefined;
+  const target = behind
+    ? { server: 'localhost', port: behind.port, ...behind.login }
+    : { server: values.server, port: Number(values.port), user: values.user, password: values.password };
+  const gateway = await start({
+    trust: { jwks: entra.jwks, issuers: [entra.issuer] },
+    upstream: { ...target, options: { trustServerCertificate: true } },
+  });
+
+  const direct = await connect(target.server, target.port, {
+    type: 'default',
+    options: { userName: target.user, password: target.password },
+  });
+  const through = await connect('localhost', gateway.port, {
+    type: 'azure-active-directory-access-token',
+    options: { token: entra.issueToken() },
+  });
+  const work = {
+    [`SELECT 1 round trips/s (${ROUND_TRIPS} one after the other)`]: roundTripsPerSecond,
+    'rows/s of a 100,000-row stream': (connection) => rowsPerSecond(connection, values.sql),
+  };
+  const result = {};
+  for (const [name, run] of Object.entries(work)) {
+    const [straight, passed] = [[], []];
+    await run(direct);
+    await run(through);
+    for (let round = 0; round < Number(values.rounds); round += 1) {
+      straight.push(await run(direct));
+      passed.push(await run(through));
+    }
+    const ratio = median(passed) / median(straight);
+    result[name] = {
+      direct: Math.round(median(straight)),
+      gateway: Math.round(median(passed)),
+      ratio: Number(ratio.toFixed(2)),
+    };
+  }
+  console.table(result);
+  direct.close();
+  through.close();
+  gateway.stop();
+  behind?.stop();
+  await entra.close();
+}
+
+async function connect(server, port, authentication) {
+  const options = { port, encrypt: true, trustServerCertificate: true, requestTimeout: 0 };
+  const connection = new Connection({ server, authentication, options });
+  await new Promise((resolve, reject) => connection.connect((error) => (error ? reject(error) : resolve())));
+  return connection;
+}
+
+function run(connection, statement, onRow) {
+  return new Promise((resolve, reject) => {
+    const request = new Request(statement, (error) => (error ? reject(error) : resolve()));
+    if (onRow) request.on('row', onRow);
+    connection.execSqlBatch(request);
+  });
+}
+
+async function roundTripsPerSecond(connection) {
+  const started = performance.now();
+  for (let i = 0; i < ROUND_TRIPS; i += 1) await run(connection, 'SELECT 1');
+  return (ROUND_TRIPS * 1000) / (performance.now() - started);
+}
+
+async function rowsPerSecond(connection, statement) {
+  let rows = 0;
+  const started = performance.now();
+  await run(connection, statement, () => {
+    rows += 1;
+  });
+  return (rows * 1000) / (performance.now() - started);
+}
+
+function median(numbers) {
+  const sorted = [...numbers].sort((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)];
+}

@@ -1,0 +1,26 @@
+/** Address and port of `--listen`: `1433`, `0.0.0.0:1433`, `[::]:1433`. */
+export function parseListen(text: string): { host: string; port: number } {
+  const match = /^(?:\[([^\]]+)\]:|([^:]+):)?(\d+)$/.exec(text);
+  const port = Number(match?.[3]);
+  if (match === null || port > 65_535) throw new UsageError(`--listen ${text}: give a port, or an address and a port`);
+  return { host: match[1] ?? match[2] ?? '127.0.0.1', port };
+}
+
+/** Server and port of `--upstream`: `localhost`, `localhost:1433`, `[::1]:1433`. */
+export function parseServer(text: string): { server: string; port: number } {
+  const match = /^(?:\[([^\]]+)\]|([^:,]+))(?:[:,](\d+))?$/.exec(text);
+  if (match === null) throw new UsageError(`--upstream ${text}: give a server, or a server and a port`);
+  return { server: match[1] ?? match[2] ?? '', port: match[3] === undefined ? 1433 : Number(match[3]) };
+}
+
+/** The command line makes no sense; the message says how to mend it. */
+export class UsageError extends Error {
+  override name = 'UsageError';
+}
+
+/** A secret from an environment variable that is named, so that it is seen in no list of processes. */
+export function fromEnvironment(option: string, name: string): string {
+  const value = process.env[name];
+  if (value === undefined) throw new UsageError(`${option} ${name}: there is no such environment variable`);
+  return value;
+}

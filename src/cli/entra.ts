@@ -1,0 +1,80 @@
+import { parseArgs } from 'node:util';
+import { startEntraEmulator } from '../testing/index.js';
+import { fromEnvironment, parseListen, UsageError } from './address.js';
+import { log, untilStopped } from './until-stopped.js';
+
+const USAGE = `Usage: mssql-token-pool entra [options]
+
+A local stand-in for Microsoft Entra ID: real HTTP, real signed tokens, of any life you like. For tests only.
+
+  --listen [ADDRESS:]PORT      default 127.0.0.1:8080
+  --url URL                    how clients reach it, where that is not the address it listens on
+  --tenant-id ID               default: a random one
+  --client-id ID               default: a random one
+  --client-secret-env VARIABLE environment variable with the secret of the application; default: a random one, shown
+  --lifetime SECONDS           life of access tokens; default 3600
+  --refresh-in SECONDS         refresh_in of the answers; default: none
+`;
+
+/** `mssql-token-pool entra`: the Entra emulator as a program of its own. */
+export async function entra(args: string[]): Promise<number> {
+  if (args.includes('--help')) {
+    process.stdout.write(USAGE);
+    return 0;
+  }
+  try {
+    return await run(args);
+  } catch (error) {
+    const usage =
+      error instanceof UsageError || String((error as { code?: unknown }).code).startsWith('ERR_PARSE_ARGS');
+    process.stderr.write(`${(error as Error).message}\n${usage ? `\n${USAGE}` : ''}`);
+    return usage ? 2 : 1;
+  }
+}
+
+async function run(args: string[]): Promise<number> {
+  const { values } = parseArgs({
+    args,
+    options: {
+      listen: { type: 'string', default: '127.0.0.1:8080' },
+      url: { type: 'string' },
+      'tenant-id': { type: 'string' },
+      'client-id': { type: 'string' },
+      'client-secret-env': { type: 'string' },
+      lifetime: { type: 'string' },
+      'refresh-in': { type: 'string' },
+    },
+  });
+  const secretEnv = values['client-secret-env'];
+  const clientSecret = secretEnv === undefined ? undefined : fromEnvironment('--client-secret-env', secretEnv);
+  const emulator = await startEntraEmulator({
+    ...parseListen(values.listen),
+    url: values.url,
+    tenantId: values['tenant-id'],
+    tokenLifetimeSeconds: seconds('--lifetime', values.lifetime),
+    refreshInSeconds: seconds('--refresh-in', values['refresh-in']),
+    app: {
+      ...(values['client-id'] !== undefined && { clientId: values['client-id'] }),
+      ...(clientSecret !== undefined && { secret: clientSecret }),
+    },
+  });
+  log('ready', {
+    url: emulator.url,
+    tenant: emulator.tenantId,
+    client: emulator.clientId,
+    // Nobody else knows a secret that was made up here; one that was given is not repeated.
+    secret: clientSecret === undefined ? emulator.clientSecret : undefined,
+  });
+  const signal = await untilStopped();
+  log('stopping', { signal, requests: emulator.requests.length });
+  await emulator.close();
+  log('stopped');
+  return 0;
+}
+
+function seconds(option: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const value = Number(text);
+  if (!(value > 0)) throw new UsageError(`${option} ${text}: give a number of seconds greater than 0`);
+  return value;
+}

@@ -1,0 +1,157 @@
+import { readFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import {
+  type EncryptionMode,
+  type LoginRecord,
+  startSqlEmulator,
+  trustIssuer,
+  type UpstreamConfig,
+} from '../testing/index.js';
+import { fromEnvironment, parseListen, parseServer, UsageError } from './address.js';
+import { log, untilStopped } from './until-stopped.js';
+
+const USAGE = `Usage: mssql-token-pool gateway --upstream SERVER[:PORT] --user NAME --password-env VARIABLE --entra URL [options]
+
+Checks Entra tokens in front of a SQL Server that cannot: logs in there with a SQL login, passes everything else on.
+
+  --upstream SERVER[:PORT]      the SQL Server behind it
+  --user NAME                   SQL login for every principal without one of its own
+  --password-env VARIABLE       environment variable with its password (--password TEXT shows in process lists)
+  --login PRINCIPAL=USER:VARIABLE
+                                SQL login of one principal (client id or user name); may be repeated
+  --database NAME               for clients that name none
+  --upstream-encrypt on|off|strict   default on
+  --trust-upstream              take any certificate of the server behind it
+  --entra URL                   issuer to trust, with the tenant: http://localhost:8080/TENANT
+  --audience URI                default https://database.windows.net
+  --listen [ADDRESS:]PORT       default 127.0.0.1:1433
+  --encrypt on|required|strict  default required
+  --certificate FILE --key FILE PEM; default: made for the occasion, for localhost
+  --certificate-out FILE        writes the certificate there, for clients to trust
+  --enforce-expiry login|reset|query   default login
+  --drain-seconds N             how long sessions may go on after SIGTERM; default 10
+`;
+
+/** `mssql-token-pool gateway`: a gateway as a program of its own. */
+export async function gateway(args: string[]): Promise<number> {
+  if (args.includes('--help')) {
+    process.stdout.write(USAGE);
+    return 0;
+  }
+  try {
+    return await run(args);
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}\n${isUsage(error) ? `\n${USAGE}` : ''}`);
+    return isUsage(error) ? 2 : 1;
+  }
+}
+
+async function run(args: string[]): Promise<number> {
+  const { values } = parseArgs({
+    args,
+    options: {
+      upstream: { type: 'string' },
+      user: { type: 'string' },
+      password: { type: 'string' },
+      'password-env': { type: 'string' },
+      login: { type: 'string', multiple: true, default: [] },
+      database: { type: 'string' },
+      'upstream-encrypt': { type: 'string', default: 'on' },
+      'trust-upstream': { type: 'boolean', default: false },
+      entra: { type: 'string' },
+      audience: { type: 'string' },
+      listen: { type: 'string', default: '127.0.0.1:1433' },
+      encrypt: { type: 'string', default: 'required' },
+      certificate: { type: 'string' },
+      key: { type: 'string' },
+      'certificate-out': { type: 'string' },
+      'enforce-expiry': { type: 'string', default: 'login' },
+      'drain-seconds': { type: 'string', default: '10' },
+    },
+  });
+  if (values.upstream === undefined) throw new UsageError('--upstream is missing');
+  if (values.entra === undefined) throw new UsageError('--entra is missing');
+  if ((values.certificate === undefined) !== (values.key === undefined)) {
+    throw new UsageError('--certificate and --key go together');
+  }
+  const passwordEnv = values['password-env'];
+  const upstream: UpstreamConfig = {
+    ...parseServer(values.upstream),
+    user: values.user,
+    password: passwordEnv === undefined ? values.password : fromEnvironment('--password-env', passwordEnv),
+    database: values.database,
+    options: {
+      encrypt: { on: true, off: false, strict: 'strict' as const }[
+        oneOf('--upstream-encrypt', values['upstream-encrypt'], ['on', 'off', 'strict'])
+      ],
+      trustServerCertificate: values['trust-upstream'],
+    },
+    logins: Object.fromEntries(values.login.map(parseLogin)),
+  };
+  const server = await startSqlEmulator({
+    ...parseListen(values.listen),
+    entra: await trustIssuer(values.entra),
+    upstream,
+    audience: values.audience,
+    encrypt: oneOf<EncryptionMode>('--encrypt', values.encrypt, ['on', 'required', 'strict']),
+    enforceExpiry: oneOf<'login' | 'reset' | 'query'>('--enforce-expiry', values['enforce-expiry'], [
+      'login',
+      'reset',
+      'query',
+    ]),
+    certificate:
+      values.certificate === undefined
+        ? undefined
+        : { cert: readFileSync(values.certificate, 'utf8'), key: readFileSync(values.key as string, 'utf8') },
+    onLogin: logLogin,
+    onUpstreamError: ({ message }) => log('upstream failed', { error: message }),
+  });
+  const out = values['certificate-out'];
+  if (out !== undefined) (await import('node:fs')).writeFileSync(out, server.ca);
+  log('ready', {
+    listen: `${parseListen(values.listen).host}:${server.port}`,
+    upstream: values.upstream,
+    entra: values.entra,
+  });
+
+  const signal = await untilStopped();
+  log('stopping', { signal, connections: server.connections.open });
+  await server.close({ drainMs: Number(values['drain-seconds']) * 1000 });
+  log('stopped');
+  return 0;
+}
+
+function logLogin(login: LoginRecord): void {
+  const { principal, clientAddress, authentication, database, appName, tokenExpiry, spid, error } = login;
+  const details = {
+    principal,
+    client: clientAddress,
+    authentication,
+    database: database || undefined,
+    app: appName || undefined,
+    tokenExpires: tokenExpiry === undefined ? undefined : new Date(tokenExpiry).toISOString(),
+  };
+  if (login.accepted) log('login accepted', { ...details, spid });
+  else if (typeof error === 'object')
+    log('login refused', { ...details, number: error.number, state: error.state, message: error.message });
+  else log('login dropped', details);
+}
+
+/** `PRINCIPAL=USER:VARIABLE` as an entry of `logins`. */
+function parseLogin(text: string): [string, { user: string; password: string }] {
+  const match = /^([^=]+)=(.+):([^:]+)$/.exec(text);
+  if (match === null) throw new UsageError(`--login ${text}: write PRINCIPAL=USER:VARIABLE`);
+  const [, principal = '', user = '', variable = ''] = match;
+  return [principal, { user, password: fromEnvironment('--login', variable) }];
+}
+
+function oneOf<T extends string>(option: string, value: string, allowed: readonly T[]): T {
+  const found = allowed.find((each) => each === value);
+  if (found === undefined) throw new UsageError(`${option} ${value}: give one of ${allowed.join(', ')}`);
+  return found;
+}
+
+/** Ours, or what `parseArgs` says of an option it does not know. */
+function isUsage(error: unknown): boolean {
+  return error instanceof UsageError || String((error as { code?: unknown }).code).startsWith('ERR_PARSE_ARGS');
+}

@@ -1,0 +1,67 @@
+import { type IssuerTrust, verifyAccessToken } from '../entra/verification.js';
+import type { TokenAuthority } from './options.js';
+
+/** Between two looks at the issuer's keys, ms: a flood of forged tokens is no flood of requests. */
+const REFRESH_INTERVAL_MS = 10_000;
+
+/**
+ * Trusts the tokens of an issuer elsewhere: an Entra emulator in another process, or Microsoft's own service. Its keys are
+ * read once, and again when a token comes whose signature fits none of them, so that the login after a key change works.
+ *
+ * @param url Base URL with the tenant, e.g. `http://localhost:8080/<tenant id>` or
+ *   `https://login.microsoftonline.com/<tenant id>`.
+ * @throws Error where the issuer cannot be reached or does not answer as one.
+ * @example
+ * const server = await startSqlEmulator({ entra: await trustIssuer('http://entra:8080/my-tenant') });
+ */
+export async function trustIssuer(url: string): Promise<TokenAuthority> {
+  const base = new URL(url.replace(/\/+$/, ''));
+  const tenantId = base.pathname.split('/').at(-1) ?? '';
+  if (tenantId === '') throw new TypeError(`${url} names no tenant; write ${base.origin}/<tenant id>`);
+  let trust = await readTrust(base);
+  let nextRefresh = Date.now() + REFRESH_INTERVAL_MS;
+  const refresh = (): void => {
+    if (Date.now() < nextRefresh) return;
+    nextRefresh = Date.now() + REFRESH_INTERVAL_MS;
+    readTrust(base).then(
+      (fresh) => {
+        trust = fresh;
+      },
+      // The keys we have stay good; the next unknown signature asks again.
+      () => {},
+    );
+  };
+  return {
+    url: base.href.slice(0, -tenantId.length - 1),
+    tenantId,
+    verify(token, options) {
+      const result = verifyAccessToken(token, { ...trust, ...options });
+      if (result.error === 'signature') refresh();
+      return result;
+    },
+  };
+}
+
+async function readTrust(base: URL): Promise<IssuerTrust> {
+  const [jwks, ...issuers] = await Promise.all([
+    // Not by its `jwks_uri`: an issuer in a container says there how the host reaches it.
+    readJson(`${base.href}/discovery/v2.0/keys`),
+    issuerIn(`${base.href}/.well-known/openid-configuration`),
+    issuerIn(`${base.href}/v2.0/.well-known/openid-configuration`),
+  ]);
+  return { jwks: jwks as IssuerTrust['jwks'], issuers };
+}
+
+async function issuerIn(url: string): Promise<string> {
+  const { issuer } = (await readJson(url)) as { issuer?: unknown };
+  if (typeof issuer !== 'string') throw new Error(`${url} names no issuer`);
+  return issuer;
+}
+
+async function readJson(url: string): Promise<unknown> {
+  const response = await fetch(url, { signal: AbortSignal.timeout(REFRESH_INTERVAL_MS) }).catch((cause) => {
+    throw new Error(`${url} cannot be reached`, { cause });
+  });
+  if (!response.ok) throw new Error(`${url} answered ${response.status}`);
+  return await response.json();
+}

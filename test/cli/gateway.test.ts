@@ -1,0 +1,152 @@
+import { mkdtempSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { startEntraEmulator, startSqlEmulator } from '../../src/testing/index.js';
+import { closing, execute, refusedLogin, tediousConnect } from '../testing/tds/clients.js';
+import { Program } from './programs.js';
+
+const PASSWORD = 'App-password-1';
+
+async function behind() {
+  return closing(await startSqlEmulator({ users: { app: PASSWORD, boss: 'Boss-password-1' } }));
+}
+
+/** A token by the ordinary OAuth request of any client. */
+async function tokenOf(url: string, tenant: string, client: string, secret: string): Promise<string> {
+  const response = await fetch(`${url}/${tenant}/oauth2/v2.0/token`, {
+    method: 'POST',
+    body: new URLSearchParams({
+      grant_type: 'client_credentials',
+      client_id: client,
+      client_secret: secret,
+      scope: 'https://database.windows.net/.default',
+    }),
+  });
+  const { access_token: token } = (await response.json()) as { access_token: string };
+  return token;
+}
+
+/** A login at a gateway that runs in another process. */
+function at(listen: string, token: string, ca: string) {
+  return {
+    server: 'localhost',
+    port: Number(listen.split(':').at(-1)),
+    authentication: { type: 'azure-active-directory-access-token', options: { token } },
+    options: { encrypt: true, cryptoCredentialsDetails: { ca } },
+  };
+}
+
+describe('the programs', () => {
+  test('entra and gateway together let a token in', async () => {
+    const server = await behind();
+    const entra = new Program(['entra', '--listen', '0', '--lifetime', '600']);
+    const { url = '', tenant = '', client = '', secret = '' } = await entra.said('ready');
+    const certificate = join(mkdtempSync(join(tmpdir(), 'gateway-')), 'gateway.pem');
+    const gateway = new Program(
+      [
+        'gateway',
+        ...[
+          '--listen',
+          '0',
+          '--upstream',
+          `localhost:${server.port}`,
+          '--trust-upstream',
+          '--entra',
+          `${url}/${tenant}`,
+        ],
+        ...['--user', 'app', '--password-env', 'UPSTREAM_PASSWORD', '--certificate-out', certificate],
+      ],
+      { UPSTREAM_PASSWORD: PASSWORD },
+    );
+    const { listen = '' } = await gateway.said('ready');
+    const token = await tokenOf(url, tenant, client, secret);
+    const { connection } = await tediousConnect(at(listen, token, readFileSync(certificate, 'utf8')));
+    expect(await execute(connection, 'SELECT SUSER_SNAME()')).toEqual([['app']]);
+    expect(await gateway.said('login accepted')).toMatchObject({ principal: client, authentication: 'security-token' });
+
+    connection.close();
+    expect(await gateway.stop()).toBe(0);
+    expect(gateway.lines.at(-1)).toContain(' stopped');
+    expect(await entra.stop('SIGINT')).toBe(0);
+    expect([...gateway.lines, gateway.errors].join('\n')).not.toMatch(new RegExp(`${PASSWORD}|${token.slice(0, 40)}`));
+  });
+
+  test('gateway lets sessions end before it does, for a while', async () => {
+    const server = await behind();
+    const entra = closing(await startEntraEmulator());
+    const gateway = new Program(
+      [
+        'gateway',
+        ...['--listen', '0', '--upstream', `localhost:${server.port}`, '--trust-upstream', '--encrypt', 'on'],
+        ...['--entra', `${entra.url}/${entra.tenantId}`, '--drain-seconds', '20'],
+        ...['--user', 'app', '--password', PASSWORD, '--login', `${entra.clientId}=boss:BOSS`],
+      ],
+      { BOSS: 'Boss-password-1' },
+    );
+    const { listen = '' } = await gateway.said('ready');
+    const settings = at(listen, entra.issueToken(), '');
+    const { connection } = await tediousConnect({
+      ...settings,
+      options: { encrypt: true, trustServerCertificate: true },
+    });
+    const working = execute(connection, "WAITFOR DELAY '00:00:00.300'; SELECT SUSER_SNAME()", { batch: true });
+    const stopped = gateway.stop();
+    await gateway.said('stopping');
+    expect(await working).toEqual([['boss']]);
+    connection.close();
+    expect(await stopped).toBe(0);
+  });
+
+  test('gateway logs why it refuses a login', async () => {
+    const entra = closing(await startEntraEmulator());
+    const gateway = new Program([
+      'gateway',
+      ...['--listen', '0', '--upstream', 'localhost:1', '--user', 'x', '--password', 'y'],
+      ...['--entra', `${entra.url}/${entra.tenantId}`],
+    ]);
+    const { listen = '' } = await gateway.said('ready');
+    const trusting = { encrypt: true, trustServerCertificate: true };
+    await refusedLogin({ ...at(listen, entra.issueToken({ expiresInSeconds: -5 }), ''), options: trusting });
+    expect(await gateway.said('login refused')).toMatchObject({ number: '18456', state: '233' });
+    await refusedLogin({ ...at(listen, entra.issueToken(), ''), options: trusting });
+    expect((await gateway.said('upstream failed')).error).toContain('ECONNREFUSED');
+  });
+
+  test.each([
+    [['gateway'], '--upstream is missing'],
+    [['gateway', '--upstream', 'x'], '--entra is missing'],
+    [['gateway', '--nonsense'], "Unknown option '--nonsense'"],
+    [
+      ['gateway', '--upstream', 'x', '--entra', 'http://localhost:1/t', '--password-env', 'NO_SUCH_VARIABLE'],
+      'there is no such environment variable',
+    ],
+    [['gateway', '--upstream', 'x', '--entra', 'http://localhost:1/t', '--listen', 'nowhere'], '--listen nowhere'],
+    [['entra', '--lifetime', 'long'], '--lifetime long'],
+    [['nothing'], 'Usage: mssql-token-pool <command>'],
+  ])('%j is told how to do it', async (args, says) => {
+    const program = new Program(args);
+    expect(await program.exit()).toBe(2);
+    expect(program.errors).toContain(says);
+  });
+
+  test('an issuer that cannot be reached', async () => {
+    const program = new Program([
+      'gateway',
+      '--upstream',
+      'x',
+      '--entra',
+      'http://127.0.0.1:1/tenant',
+      '--listen',
+      '0',
+    ]);
+    expect(await program.exit()).toBe(1);
+    expect(program.errors).toContain('http://127.0.0.1:1/tenant');
+  });
+
+  test('help', async () => {
+    const program = new Program(['gateway', '--help']);
+    expect(await program.exit()).toBe(0);
+    expect(program.lines[0]).toContain('Usage: mssql-token-pool gateway');
+  });
+});
