@@ -1,5 +1,5 @@
 import type { Connection } from 'tedious';
-import { NotOnLoanError } from '../errors.js';
+import { AbortedError, NotOnLoanError } from '../errors.js';
 import type { TokenPool } from './token-pool.js';
 
 /** One request for a connection, as tarn hands it out. */
@@ -32,17 +32,32 @@ export interface TarnFacadeOptions {
   mapError?: ((error: unknown) => unknown) | undefined;
 }
 
+/** tarn waits for connections on loan without a limit; this is the longest time a timer takes. */
+const AS_LONG_AS_IT_TAKES_MS = 2 ** 31 - 1;
+
 /** A TokenPool that looks like a tarn pool: libraries that expect tarn get ours without noticing. */
 export function tarnFacade(pool: TokenPool, { mapError = (error) => error }: TarnFacadeOptions = {}): TarnFacade {
   let closing: Promise<void> | undefined;
 
   return {
     acquire() {
-      const controller = new AbortController();
-      const promise = pool.acquire({ signal: controller.signal }).catch((error: unknown) => {
-        throw mapError(error);
+      // Not with an AbortSignal: without one, the checkout of an idle connection costs no timer.
+      let gaveUp = false;
+      let giveUp: (error: unknown) => void = () => {};
+      const promise = new Promise<Connection>((resolve, reject) => {
+        giveUp = reject;
+        pool.acquire().then(
+          (connection) => (gaveUp ? pool.release(connection) : resolve(connection)),
+          (error) => reject(mapError(error)),
+        );
       });
-      return { promise, abort: () => controller.abort() };
+      return {
+        promise,
+        abort() {
+          gaveUp = true;
+          giveUp(mapError(new AbortedError('The caller gave up waiting for a connection.')));
+        },
+      };
     },
     release(connection) {
       try {
@@ -54,7 +69,7 @@ export function tarnFacade(pool: TokenPool, { mapError = (error) => error }: Tar
       }
     },
     destroy() {
-      closing ??= pool.close();
+      closing ??= pool.close({ timeoutMs: AS_LONG_AS_IT_TAKES_MS });
       return closing;
     },
     get destroyed() {
@@ -63,7 +78,7 @@ export function tarnFacade(pool: TokenPool, { mapError = (error) => error }: Tar
     numUsed: () => pool.stats.borrowed,
     numFree: () => pool.stats.available,
     numPendingAcquires: () => pool.stats.pending,
-    numPendingCreates: () => Math.max(0, pool.stats.size - pool.stats.borrowed - pool.stats.available),
+    numPendingCreates: () => pool.stats.opening,
     numPendingValidations: () => 0,
     isEmpty: () => pool.stats.size === 0 && pool.stats.pending === 0,
   };
