@@ -9,7 +9,7 @@ import { printEvents } from './debug.js';
 export interface ChannelPayloads {
   /** A request to the identity provider starts. */
   'token:requested': { identity: string; scope: string };
-  /** The identity provider answered with a token. */
+  /** The identity provider answered with a token; or another process had asked, and put it into the shared store. */
   'token:refreshed': {
     identity: string;
     scope: string;
@@ -17,11 +17,16 @@ export interface ChannelPayloads {
     expiresOn: number;
     durationMs: number;
     sameToken: boolean;
+    fromStore: boolean;
   };
   /** The identity provider failed; the next attempt is not made before `retryAfterMs`. */
   'token:failed': { identity: string; scope: string; error: Error; durationMs: number; retryAfterMs: number };
   /** A token was thrown away because the server refused it. */
   'token:invalidated': { identity: string; scope: string; tokenId: string };
+  /** The store that processes share let us down; tokens are got without it. Told once until it works again. */
+  'token:store-failed': { reason: StoreFailure; error: Error };
+  /** It works again. */
+  'token:store-recovered': Record<string, never>;
   /** A pool was made. `stats` gives its numbers now. */
   'pool:opened': { pool: string; server: string; database: string | undefined; stats: () => PoolStats };
   /** A pool has closed: nothing of it is left. */
@@ -60,6 +65,9 @@ export interface PoolStats {
   max: number;
 }
 
+/** What can be wrong with a store of tokens. */
+export type StoreFailure = 'unreachable' | 'slow' | 'unreadable-entry' | 'clock-skew';
+
 /** Why a physical connection was closed. */
 export type EvictionReason =
   | 'renewed'
@@ -82,6 +90,8 @@ const NAMES: Record<ChannelName, true> = {
   'token:refreshed': true,
   'token:failed': true,
   'token:invalidated': true,
+  'token:store-failed': true,
+  'token:store-recovered': true,
   'pool:opened': true,
   'pool:closed': true,
   'connection:opened': true,

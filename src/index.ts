@@ -4,6 +4,13 @@ export * from './errors.js';
 export { type RefreshingConfig, withTokenRefresh } from './mssql/with-token-refresh.js';
 export { createTokenPool } from './pool/create-token-pool.js';
 export type { AcquireOptions, TokenPool, TokenPoolStats } from './pool/token-pool.js';
+export {
+  type EncryptedTokenStore,
+  encryptedTokenStore,
+  type TokenEncryptionOptions,
+} from './tokens/encrypted-token-store.js';
+export type { StoreKey } from './tokens/entry-cipher.js';
 export type { HeldToken } from './tokens/held-token.js';
 export { OnBehalfOfTokens, type OnBehalfOfTokensOptions } from './tokens/on-behalf-of-tokens.js';
 export { sharedTokenCache, TokenCache, type TokenCacheOptions, type WaitOptions } from './tokens/token-cache.js';
+export type { StoredValue, TokenStore } from './tokens/token-store.js';

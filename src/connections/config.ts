@@ -1,5 +1,6 @@
 import type { Connection, ConnectionConfiguration } from 'tedious';
 import type { TokenCredential } from '../credentials/credential.js';
+import type { EncryptedTokenStore } from '../tokens/encrypted-token-store.js';
 import type { TediousModule } from './dial.js';
 
 /**
@@ -41,6 +42,11 @@ export interface TokenPoolConfig {
    * it out, because SQL Server does not cut a session at the end of its token; true refuses.
    */
   strictExpiry?: boolean | undefined;
+  /**
+   * Where the processes of a fleet share their tokens: `redisTokenStore(client, { keys })` of `mssql-token-pool/redis`, or
+   * an `encryptedTokenStore(...)` of your own. Default: each process gets its own.
+   */
+  tokenStore?: EncryptedTokenStore | undefined;
   /** Scope of the token; default is chosen from the server's name. */
   scope?: string | undefined;
   /** mssql's hook: sees each tedious connection before anything is sent. */

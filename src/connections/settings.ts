@@ -89,7 +89,8 @@ function tokenSource(
   { server }: ConnectionConfiguration,
 ): TokenSource {
   const scope = config.scope ?? scopeForServer(server);
-  return { tokens: sharedTokenCache(credential), scope, scopeIsFixed: config.scope !== undefined };
+  const { tokenStore } = config;
+  return { tokens: sharedTokenCache(credential, { tokenStore }), scope, scopeIsFixed: config.scope !== undefined };
 }
 
 /** What mssql would give tedious for this config, less everything that must not happen to a token. */

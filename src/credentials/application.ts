@@ -77,6 +77,7 @@ export function applicationCredential(options: ApplicationOptions, proving: Prov
       ...proving.identity,
       ...(grant?.identity ?? []),
     ],
+    sameEverywhere: true,
     async request(scope, requested) {
       const { proof, secrets } = await proving.prove();
       const { claims } = requested;

@@ -10,6 +10,11 @@ export interface CredentialDefinition {
   tenantId?: string | undefined | (() => string | undefined);
   /** Everything that decides which tokens come out; secrets are kept as a hash only. */
   identity: readonly unknown[];
+  /**
+   * The same `identity` is the same principal in every process and on every machine, so that processes may share its
+   * tokens. Default false: not for what depends on the host or on who is signed in there.
+   */
+  sameEverywhere?: boolean | undefined;
   /** Longest a request takes, ms, where the token cache's usual 10 s are too short. */
   requestTimeoutMs?: number | undefined;
   request(scope: string, options: GetTokenOptions): Promise<AccessToken | null>;
@@ -31,7 +36,7 @@ export function defineCredential(definition: CredentialDefinition): Credential {
     },
     ...(requestTimeoutMs === undefined ? {} : { requestTimeoutMs }),
   };
-  registerIdentity(credential, now(method), definition.identity);
+  registerIdentity(credential, now(method), definition.identity, definition.sameEverywhere);
   return credential;
 }
 

@@ -10,20 +10,31 @@ import type { TokenCredential } from './credential.js';
  * keep functions by reference; on the object itself where `getToken` comes from a class.
  */
 const keys = new WeakMap<object, string>();
+/** Credentials whose key means the same principal in every process and on every machine. */
+const portable = new WeakSet<object>();
 let anonymous = 0;
 
 /**
  * Registers the identity of a credential made of closures. `parts` may hold secrets; only their hash is kept. A function
  * or an object among them stands for itself: two that look alike are two identities.
  */
-export function registerIdentity(credential: TokenCredential, method: string, parts: readonly unknown[]): void {
+export function registerIdentity(
+  credential: TokenCredential,
+  method: string,
+  parts: readonly unknown[],
+  sameEverywhere = false,
+): void {
   const written = parts.map((part) => (isReference(part) ? { reference: numberOf(part) } : (part ?? null)));
-  keys.set(anchor(credential), `${method}:${fingerprint(JSON.stringify(written))}`);
+  const at = anchor(credential);
+  keys.set(at, `${method}:${fingerprint(JSON.stringify(written))}`);
+  // A reference is numbered by this process; another one may give its number to something else.
+  if (sameEverywhere && !parts.some(isReference)) portable.add(at);
 }
 
 /** Makes a credential stand for another one: both have one token cache. */
 export function shareIdentity(credential: TokenCredential, other: TokenCredential): void {
   keys.set(anchor(credential), identityOf(other));
+  if (portable.has(anchor(other))) portable.add(anchor(credential));
 }
 
 /** The key of a credential's identity; stable for the life of the object. */
@@ -36,6 +47,14 @@ export function identityOf(credential: TokenCredential): string {
     keys.set(at, key);
   }
   return key;
+}
+
+/**
+ * The key of a credential's identity where it means the same principal in every process and on every machine; undefined
+ * where it does not (`system-assigned` is another identity on each host) or where nobody can tell (P9).
+ */
+export function portableIdentityOf(credential: TokenCredential): string | undefined {
+  return portable.has(anchor(credential)) ? identityOf(credential) : undefined;
 }
 
 /** Short hash by which a secret or token may be named in logs, events and keys. 96 bits of SHA-256. */

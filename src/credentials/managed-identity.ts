@@ -59,6 +59,8 @@ export function managedIdentity(
     method: 'managed-identity',
     id: () => id,
     identity: [choice.clientId, choice.objectId, choice.resourceId, arcKeyDirectory],
+    // The system-assigned one is another principal on each machine.
+    sameEverywhere: Object.values(choice).some((value) => value !== undefined),
     async request(scope, requested) {
       const source = detectSource();
       if (source === imds && !probed) {

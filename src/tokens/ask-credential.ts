@@ -1,24 +1,39 @@
+import { publish } from '../channels.js';
 import type { AccessToken, GetTokenOptions, TokenCredential } from '../credentials/credential.js';
 import { CredentialUnavailableError, TokenExpiredError, TokenUnavailableError } from '../errors.js';
+import type { HeldToken } from './held-token.js';
 
 /** What one request for a token is about. */
 export interface TokenRequest extends GetTokenOptions {
+  /** Key of the identity, for events. */
+  identity: string;
   scope: string;
+  /** The token there is: only a later one is of use. */
+  held?: HeldToken | undefined;
   /** Id of the token that the server refused: an answer with that one is of no use where another can be had. */
   refusedId?: string | undefined;
+}
+
+/** A token, and since when it lives. */
+export interface AskedToken extends AccessToken {
+  /** Epoch ms by this machine's clock. */
+  obtainedAt: number;
+  /** Another process asked for it. */
+  fromStore: boolean;
 }
 
 /** An instant before 1973 is a number of seconds. */
 const SMALLEST_EPOCH_MS = 1e11;
 
 /**
- * The one place that asks a credential for a token, and where a store shared between processes joins in. Whatever a
- * caller's own credential does wrong ends here as a typed error.
+ * The one place that asks a credential for a token. Whatever a caller's own credential does wrong ends here as a typed
+ * error.
  */
-export async function askCredential(credential: TokenCredential, request: TokenRequest): Promise<AccessToken> {
-  const { scope, refusedId: _, ...options } = request;
+export async function askCredential(credential: TokenCredential, request: TokenRequest): Promise<AskedToken> {
+  const { identity, scope, held: _, refusedId: __, ...options } = request;
+  publish('token:requested', () => ({ identity, scope }));
   const answer: unknown = await credential.getToken(scope, options);
-  return checkAnswer(answer);
+  return { ...checkAnswer(answer), obtainedAt: Date.now(), fromStore: false };
 }
 
 function checkAnswer(answer: unknown): AccessToken {

@@ -2,6 +2,8 @@ import type { AccessToken, GetTokenOptions, TokenCredential } from '../credentia
 import { identityOf } from '../credentials/identity.js';
 import { PUBLIC_SQL_SCOPE } from '../credentials/scope-for-server.js';
 import { ConfigurationError } from '../errors.js';
+import { askCredential } from './ask-credential.js';
+import { type EncryptedTokenStore, requireTokenStore } from './encrypted-token-store.js';
 import { HeldToken } from './held-token.js';
 import { TokenKeeper } from './token-keeper.js';
 
@@ -14,6 +16,8 @@ export interface TokenCacheOptions {
    * person or a command line tool is involved.
    */
   requestTimeoutMs?: number | undefined;
+  /** Where processes of a fleet share their tokens: `redisTokenStore(...)`, or an `encryptedTokenStore(...)` of your own. */
+  tokenStore?: EncryptedTokenStore | undefined;
 }
 
 /** How one caller waits; nothing here changes the shared request. */
@@ -38,6 +42,7 @@ export class TokenCache implements TokenCredential {
   readonly #credential: TokenCredential;
   readonly #scope: string;
   readonly #requestTimeoutMs: number;
+  #store: EncryptedTokenStore | undefined;
   readonly #keepers = new Map<string, TokenKeeper>();
   /** Key of the identity: caches of equal identity are interchangeable. */
   readonly identity: string;
@@ -55,6 +60,18 @@ export class TokenCache implements TokenCredential {
     this.#scope = scope;
     this.#requestTimeoutMs = Math.min(requestTimeoutMs, 2 ** 31 - 1);
     this.identity = identityOf(credential);
+    if (options.tokenStore !== undefined) this.shareThrough(options.tokenStore);
+  }
+
+  /**
+   * Shares tokens through a store from now on, unless it does so already.
+   *
+   * @internal
+   * @throws ConfigurationError for a store that does not encrypt, or a credential whose identity other processes cannot know
+   */
+  shareThrough(store: EncryptedTokenStore): void {
+    requireTokenStore(store, this.#credential);
+    this.#store ??= store;
   }
 
   /**
@@ -102,12 +119,17 @@ export class TokenCache implements TokenCredential {
     const key = ordinary ? scope : JSON.stringify([scope, tenantId, enableCae]);
     let keeper = this.#keepers.get(key);
     if (keeper === undefined) {
+      const requestTimeoutMs = this.#requestTimeoutMs;
       keeper = new TokenKeeper({
-        credential: this.#credential,
+        ask: (request) => {
+          const ask = () => askCredential(this.#credential, request);
+          return this.#store?.obtain(this.#credential, request, ask) ?? ask();
+        },
         identity: this.identity,
         scope,
         request: { tenantId, enableCae },
-        requestTimeoutMs: this.#requestTimeoutMs,
+        // What the store takes is not the identity provider's fault.
+        timeoutMs: () => requestTimeoutMs + (this.#store?.longestMs ?? 0),
       });
       this.#keepers.set(key, keeper);
     }
@@ -128,12 +150,16 @@ const forgotten = new FinalizationRegistry<string>((identity) => {
 
 /**
  * The process-wide cache of a credential's identity, for as long as somebody holds it: pools of one identity share one
- * request (P3). `options` count for whoever is first; name the scope in each call.
+ * request (P3). `options` count for whoever is first, and a
+ * `tokenStore` for whoever is the first to bring one; name the scope in each call.
  */
 export function sharedTokenCache(credential: TokenCredential, options?: TokenCacheOptions): TokenCache {
   const identity = identityOf(credential);
   const known = shared.get(identity)?.deref();
-  if (known !== undefined) return known;
+  if (known !== undefined) {
+    if (options?.tokenStore !== undefined) known.shareThrough(options.tokenStore);
+    return known;
+  }
   const cache = new TokenCache(credential, options);
   shared.set(identity, new WeakRef(cache));
   forgotten.register(cache, identity);

@@ -1,8 +1,8 @@
 import { publish } from '../channels.js';
-import type { AccessToken, GetTokenOptions, TokenCredential } from '../credentials/credential.js';
+import type { GetTokenOptions } from '../credentials/credential.js';
 import { asCredentialFailure } from '../credentials/provider-error.js';
 import { CredentialError, TokenExpiredError, type TokenPoolError, TokenTimeoutError } from '../errors.js';
-import { askCredential, isoTime } from './ask-credential.js';
+import { type AskedToken, isoTime, type TokenRequest } from './ask-credential.js';
 import { backOffMs } from './back-off.js';
 import { HeldToken, refreshTime } from './held-token.js';
 import { aborted, waitFor } from './wait-for.js';
@@ -12,12 +12,14 @@ const FORCED_REFRESH_APART_MS = 5_000;
 
 /** What all requests of one keeper have in common. */
 export interface KeeperSettings {
-  credential: TokenCredential;
+  /** Gets a token from the identity provider, or from whoever has just done so. */
+  ask: (request: TokenRequest) => Promise<AskedToken>;
   identity: string;
   scope: string;
   /** Goes along with each request. */
   request: GetTokenOptions;
-  requestTimeoutMs: number;
+  /** Longest a request may take, ms. */
+  timeoutMs: () => number;
 }
 
 /** How one caller waits. */
@@ -139,12 +141,13 @@ export class TokenKeeper {
   }
 
   #start(): Flight {
-    const { credential, identity, scope, request, requestTimeoutMs } = this.#settings;
+    const { ask, identity, scope, request } = this.#settings;
+    const timeoutMs = this.#settings.timeoutMs();
     const claims = this.#claims;
     const refusedId = this.#refusedId;
+    const held = this.#current;
     const startedAt = performance.now();
     const abort = new AbortController();
-    publish('token:requested', () => ({ identity, scope }));
 
     let resolve: (token: HeldToken) => void = () => {};
     let reject: (error: TokenPoolError) => void = () => {};
@@ -165,12 +168,12 @@ export class TokenKeeper {
     let timedOut = false;
     const timer = setTimeout(() => {
       timedOut = true;
-      const error = new TokenTimeoutError(`The identity provider did not answer within ${requestTimeoutMs} ms.`, {
+      const error = new TokenTimeoutError(`The identity provider did not answer within ${timeoutMs} ms.`, {
         hint: 'Check the network path to the identity provider, proxies and firewalls included.',
       });
       land(() => this.#failed(error, startedAt));
       abort.abort(error);
-    }, requestTimeoutMs);
+    }, timeoutMs);
     // Alone it keeps no process alive; it does while somebody waits.
     timer.unref();
 
@@ -178,7 +181,7 @@ export class TokenKeeper {
     this.#flight = flight;
     // In a later turn of the microtask queue: whoever looked is not held up by the credential's own code.
     Promise.resolve()
-      .then(() => askCredential(credential, { ...request, scope, claims, refusedId, abortSignal: abort.signal }))
+      .then(() => ask({ ...request, identity, scope, claims, held, refusedId, abortSignal: abort.signal }))
       .then(
         (answer) => {
           // A late answer is as good as a punctual one, if it is better than what there is by now.
@@ -193,12 +196,13 @@ export class TokenKeeper {
   }
 
   /** Takes an answer over, if it is later than what there is. Gives the token to use, or why there is none. */
-  #adopt(answer: AccessToken, flight: Flight, startedAt: number): HeldToken | TokenPoolError {
+  #adopt(answer: AskedToken, flight: Flight, startedAt: number): HeldToken | TokenPoolError {
     const { identity, scope } = this.#settings;
     const now = Date.now();
     // Given again, a token keeps the life it had when it was new, so that its margins do not shrink with each answer.
     const again = this.#lastAnswer?.is(answer.token) === true ? this.#lastAnswer : undefined;
-    const offered = again ?? new HeldToken(answer, { obtainedAt: now, refreshOn: refreshTime(answer, now) });
+    const { obtainedAt } = answer;
+    const offered = again ?? new HeldToken(answer, { obtainedAt, refreshOn: refreshTime(answer, obtainedAt) });
     const current = this.#current;
     const refused = (token: HeldToken) => token.id === this.#refusedId;
     const better =
@@ -227,6 +231,7 @@ export class TokenKeeper {
       expiresOn: offered.expiresOn,
       durationMs: performance.now() - startedAt,
       sameToken: again !== undefined,
+      fromStore: answer.fromStore,
     }));
     const usable = this.#usable(now);
     if (usable !== undefined) return usable;

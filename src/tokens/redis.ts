@@ -1,0 +1,82 @@
+import { randomUUID } from 'node:crypto';
+import { ConfigurationError } from '../errors.js';
+import { type EncryptedTokenStore, encryptedTokenStore, type TokenEncryptionOptions } from './encrypted-token-store.js';
+import type { TokenStore } from './token-store.js';
+
+export type { EncryptedTokenStore, TokenEncryptionOptions } from './encrypted-token-store.js';
+export type { StoreKey } from './entry-cipher.js';
+
+/** As much of a node-redis client (package `redis`), or cluster, as is used. */
+export interface NodeRedisClient {
+  eval(script: string, options: { keys: string[]; arguments: string[] }): Promise<unknown>;
+  readonly isReady?: boolean;
+}
+
+/** As much of an `ioredis` client, or cluster, as is used. */
+export interface IORedisClient {
+  eval(script: string, numberOfKeys: number, ...keysAndArguments: string[]): Promise<unknown>;
+  defineCommand(name: string, definition: { lua: string }): void;
+}
+
+export interface RedisTokenStoreOptions extends TokenEncryptionOptions {
+  /** What names in Redis start with. Default `mssql-token-pool:`. */
+  prefix?: string | undefined;
+}
+
+// One script, one key, one round trip each: atomic, and at home in a cluster.
+const GET = "return {redis.call('GET', KEYS[1]), redis.call('PTTL', KEYS[1])}";
+const SET = "return redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])";
+const LEASE = "return redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2])";
+const GIVE_BACK = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
+
+/**
+ * Shares tokens between processes through Redis 2.6 or later, or what speaks its protocol. The client is yours: connect it,
+ * give it an `error` listener, close it.
+ *
+ * @param client a client or cluster of `redis` (node-redis) or `ioredis`
+ * @throws ConfigurationError that names the setting
+ * @example
+ * import { createClient } from 'redis';
+ * import { redisTokenStore } from 'mssql-token-pool/redis';
+ *
+ * const client = await createClient({ url: process.env.REDIS_URL }).on('error', log).connect();
+ * const tokenStore = redisTokenStore(client, { keys: process.env.TOKEN_STORE_KEY });
+ * const pool = createTokenPool({ ...config, tokenStore });
+ */
+export function redisTokenStore(
+  client: NodeRedisClient | IORedisClient,
+  options: RedisTokenStoreOptions,
+): EncryptedTokenStore {
+  if (typeof client?.eval !== 'function') {
+    throw new ConfigurationError("redisTokenStore needs a client of the package 'redis' or 'ioredis'.");
+  }
+  const { prefix = 'mssql-token-pool:', ...encryption } = options;
+  return encryptedTokenStore(rawStore(client, prefix), encryption);
+}
+
+function rawStore(client: NodeRedisClient | IORedisClient, prefix: string): TokenStore {
+  // ioredis has defineCommand, node-redis has not.
+  const run = (script: string, key: string, ...args: string[]): Promise<unknown> =>
+    'defineCommand' in client
+      ? client.eval(script, 1, key, ...args)
+      : client.eval(script, { keys: [key], arguments: args });
+  return {
+    async get(name) {
+      const [value, ttlMs] = (await run(GET, prefix + name)) as [unknown, unknown];
+      if (value === null || value === undefined) return undefined;
+      // Negative: it has no end, which is not our doing.
+      return { value: String(value), ttlMs: Number(ttlMs) >= 0 ? Number(ttlMs) : undefined };
+    },
+    async set(name, value, ttlMs) {
+      await run(SET, prefix + name, value, String(ttlMs));
+    },
+    async lease(name, leaseMs) {
+      const key = `${prefix}${name}:lease`;
+      const owner = randomUUID();
+      if ((await run(LEASE, key, owner, String(Math.ceil(leaseMs)))) === null) return undefined;
+      return async () => {
+        await run(GIVE_BACK, key, owner);
+      };
+    },
+  };
+}

@@ -1,0 +1,64 @@
+import { publish, type StoreFailure } from '../channels.js';
+import { redactedCause } from '../credentials/redact.js';
+
+/** What a failure means for whoever runs the service. */
+const MEANING: Readonly<Record<StoreFailure, string>> = {
+  unreachable: 'it cannot be reached, or refuses us',
+  slow: 'it does not answer in time',
+  'unreadable-entry': 'an entry was changed, cut short, or written under a key that is not in `keys`',
+  'clock-skew': 'the clocks of two machines differ',
+};
+
+/**
+ * Calls a store that may be down, slow or wrong, so that nothing worse than a lost moment comes of it. A failure is told
+ * once: as an event each time the store stops working, as a process warning once for each kind.
+ */
+export class StoreHealth {
+  readonly #timeoutMs: number;
+  readonly #warned = new Set<StoreFailure>();
+  #failing = false;
+
+  constructor(timeoutMs: number) {
+    this.#timeoutMs = timeoutMs;
+  }
+
+  /** Never rejects and never takes longer than the timeout. */
+  async run<T>(operation: () => Promise<T>): Promise<T | 'store-failed'> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<'late'>((resolve) => {
+      timer = setTimeout(() => resolve('late'), this.#timeoutMs).unref();
+    });
+    try {
+      const result = await Promise.race([operation(), late]);
+      if (result !== 'late') {
+        this.#worked();
+        return result;
+      }
+      this.failed('slow', new Error(`No answer within ${this.#timeoutMs} ms.`));
+    } catch (error) {
+      this.failed('unreachable', error);
+    } finally {
+      clearTimeout(timer);
+    }
+    return 'store-failed';
+  }
+
+  failed(reason: StoreFailure, thrown: unknown): void {
+    const error = redactedCause(thrown);
+    const isOutage = reason === 'unreachable' || reason === 'slow';
+    if (isOutage ? !this.#failing : !this.#warned.has(reason)) publish('token:store-failed', () => ({ reason, error }));
+    if (isOutage) this.#failing = true;
+    if (this.#warned.has(reason)) return;
+    this.#warned.add(reason);
+    process.emitWarning(
+      `The shared token store is not used: ${MEANING[reason]} (${error.message}). Tokens are got without it.`,
+      { type: 'TokenStoreWarning', code: 'MSSQL_TOKEN_POOL_STORE' },
+    );
+  }
+
+  #worked(): void {
+    if (!this.#failing) return;
+    this.#failing = false;
+    publish('token:store-recovered', () => ({}));
+  }
+}

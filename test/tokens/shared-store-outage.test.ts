@@ -1,0 +1,148 @@
+import { randomBytes } from 'node:crypto';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { encryptedTokenStore, TokenCache } from '../../src/index.js';
+import { FakeProvider } from './fake-provider.js';
+import { MemoryStore } from './memory-store.js';
+
+const KEY = randomBytes(32);
+const HOUR = 3_600_000;
+let events: string[] = [];
+let warnings: string[] = [];
+const onFailed = (message: unknown) => events.push((message as { reason: string }).reason);
+const onRecovered = () => events.push('recovered');
+
+beforeEach(() => {
+  vi.useFakeTimers({ now: Date.UTC(2026, 0, 1) });
+  events = [];
+  warnings = [];
+  subscribe('mssql-token-pool:token:store-failed', onFailed);
+  subscribe('mssql-token-pool:token:store-recovered', onRecovered);
+  vi.spyOn(process, 'emitWarning').mockImplementation((warning) => void warnings.push(String(warning)));
+});
+afterEach(() => {
+  unsubscribe('mssql-token-pool:token:store-failed', onFailed);
+  unsubscribe('mssql-token-pool:token:store-recovered', onRecovered);
+  vi.restoreAllMocks();
+  vi.useRealTimers();
+});
+
+function aProcess(store: MemoryStore, provider = new FakeProvider(), keys = KEY): TokenCache {
+  return new TokenCache(provider, { tokenStore: encryptedTokenStore(store, { keys }).named('orders-api') });
+}
+
+/** Looks and lives; the token is always there. */
+async function live(tokens: TokenCache, ms: number): Promise<void> {
+  for (let passed = 0; passed < ms; passed += 10_000) {
+    expect(tokens.peek()).toBeDefined();
+    await vi.advanceTimersByTimeAsync(10_000);
+  }
+}
+
+it.each([
+  ['reject', 'unreachable', 0],
+  ['throw', 'unreachable', 0],
+  ['hang', 'slow', 500],
+] as const)(
+  'a store whose calls %s costs at most its timeout, is told once, and is used again when it works',
+  async (fault, reason, costMs) => {
+    const store = new MemoryStore();
+    store.fault = fault;
+    const provider = new FakeProvider();
+    const tokens = aProcess(store, provider);
+    const startedAt = performance.now();
+    const taken = tokens.take().then((held) => [held.reveal(), performance.now() - startedAt]);
+    await vi.advanceTimersByTimeAsync(costMs);
+    expect(await taken).toEqual(['token-1', costMs]);
+
+    await live(tokens, 5 * HOUR);
+    expect(events).toEqual([reason]);
+    expect(warnings).toHaveLength(1);
+    expect(warnings[0]).toMatch(/Tokens are got without it/);
+
+    store.fault = 'none';
+    await live(tokens, HOUR);
+    expect(events).toEqual([reason, 'recovered']);
+    expect(store.values.size).toBe(1);
+
+    store.fault = fault;
+    await live(tokens, HOUR);
+    expect(events).toEqual([reason, 'recovered', reason]);
+    expect(warnings).toHaveLength(1);
+  },
+);
+
+it('a store that takes no values is told once, and logins do not notice', async () => {
+  const store = new MemoryStore();
+  vi.spyOn(store, 'set').mockRejectedValue(new Error('OOM command not allowed'));
+  const tokens = aProcess(store);
+  expect((await tokens.take()).reveal()).toBe('token-1');
+  await vi.advanceTimersByTimeAsync(0);
+  expect(warnings.join()).toMatch(/OOM command not allowed/);
+  expect(store.leases.size).toBe(0);
+});
+
+it('a provider that is slow after a slow store still has its own ten seconds', async () => {
+  const store = new MemoryStore();
+  store.fault = 'hang';
+  const provider = new FakeProvider();
+  provider.delayMs = 9_900;
+  const taken = aProcess(store, provider).take();
+  await vi.advanceTimersByTimeAsync(10_400);
+  expect((await taken).reveal()).toBe('token-1');
+});
+
+it('an unreadable entry is told once, not at each look', async () => {
+  const store = new MemoryStore();
+  await aProcess(store).take();
+  await vi.advanceTimersByTimeAsync(0);
+  store.tamper((value) => `${value.slice(0, -8)}AAAAAAA=`);
+  const set = vi.spyOn(store, 'set').mockResolvedValue();
+  const tokens = aProcess(store);
+  await tokens.take();
+  await live(tokens, HOUR / 2);
+  expect(events).toEqual(['unreadable-entry']);
+  expect(warnings).toHaveLength(1);
+  expect(set).toHaveBeenCalled();
+});
+
+it('errors of the store are told without secrets', async () => {
+  const store = new MemoryStore();
+  vi.spyOn(store, 'get').mockRejectedValue(new Error('connect redis://:x@host?password=Hunter2Hunter2 failed'));
+  await aProcess(store).take();
+  expect(warnings.join()).not.toContain('Hunter2');
+});
+
+it.each([
+  ['fast', 2 * 60_000],
+  ['slow', -2 * 60_000],
+])(
+  'the clock of the process that got the token is %s: the token is used no longer than it lives, which is told once',
+  async (_, aheadMs) => {
+    const store = new MemoryStore();
+    const truth = Date.now();
+    vi.setSystemTime(truth + aheadMs);
+    await aProcess(store).take();
+    await vi.advanceTimersByTimeAsync(0);
+    vi.setSystemTime(truth);
+    const provider = new FakeProvider();
+    const tokens = aProcess(store, provider);
+    const held = await tokens.take();
+    expect(provider.requests).toHaveLength(0);
+    expect(held.expiresOn).toBeLessThanOrEqual(truth + HOUR);
+    expect(held.expiresOn).toBeGreaterThanOrEqual(truth + HOUR - 2 * 60_000 - 1_000);
+    await live(tokens, HOUR / 2);
+    expect(events).toEqual(['clock-skew']);
+    expect(warnings).toHaveLength(1);
+  },
+);
+
+it('where clocks are so far apart that a shared token seems to have ended, a process gets its own', async () => {
+  const store = new MemoryStore();
+  await aProcess(store).take();
+  await vi.advanceTimersByTimeAsync(0);
+  vi.setSystemTime(Date.now() + 2 * HOUR);
+  const provider = new FakeProvider();
+  expect((await aProcess(store, provider).take()).expiresOn).toBe(Date.now() + HOUR);
+  expect(provider.requests).toHaveLength(1);
+});

@@ -1,0 +1,182 @@
+import { randomBytes } from 'node:crypto';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { createCredential, encryptedTokenStore, TokenCache, TokenUnavailableError } from '../../src/index.js';
+import { FakeProvider } from './fake-provider.js';
+import { MemoryStore } from './memory-store.js';
+
+const KEY = randomBytes(32);
+const HOUR = 3_600_000;
+
+beforeEach(() => {
+  vi.useFakeTimers({ now: Date.UTC(2026, 0, 1) });
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+/** What a process of its own has: a connection to the store, and a cache. */
+function aProcess(store: MemoryStore, provider: FakeProvider, options = {}): TokenCache {
+  const tokenStore = encryptedTokenStore(store, { keys: KEY, ...options }).named('orders-api');
+  return new TokenCache(provider, { tokenStore });
+}
+
+function fleet(size: number): { store: MemoryStore; provider: FakeProvider; processes: TokenCache[] } {
+  const store = new MemoryStore();
+  const provider = new FakeProvider();
+  return { store, provider, processes: Array.from({ length: size }, () => aProcess(store, provider)) };
+}
+
+/** Lets time pass while every process looks for its token, as busy pools do. */
+async function live(processes: TokenCache[], ms: number, stepMs = 1_000): Promise<void> {
+  for (let passed = 0; passed < ms; passed += stepMs) {
+    for (const tokens of processes) tokens.peek();
+    await vi.advanceTimersByTimeAsync(stepMs);
+  }
+}
+
+it('fifty processes that start at once ask once', async () => {
+  const { provider, processes } = fleet(50);
+  provider.delayMs = 800;
+  const taken = Promise.all(processes.map((tokens) => tokens.take()));
+  await vi.advanceTimersByTimeAsync(2_000);
+  expect(new Set((await taken).map((held) => held.reveal()))).toEqual(new Set(['token-1']));
+  expect(provider.requests).toHaveLength(1);
+});
+
+it('a fleet renews its token once, and nobody ever waits for that', async () => {
+  const { provider, processes } = fleet(20);
+  await processes[0]?.take();
+  provider.delayMs = 800;
+  await live(processes, 1_000);
+  for (let hour = 0; hour < 5; hour += 1) {
+    await live(processes, HOUR, 10_000);
+    for (const tokens of processes) expect(tokens.peek()).toBeDefined();
+  }
+  // A token is renewed 10 min before its end at the latest, up to 10 % of 50 min earlier.
+  expect(provider.requests.length).toBeGreaterThanOrEqual(6);
+  expect(provider.requests.length).toBeLessThanOrEqual(7);
+  expect(new Set(processes.map((tokens) => tokens.peek()?.id)).size).toBe(1);
+});
+
+it('a process that joins late has the margins of the others, not those of a young token', async () => {
+  const { store, provider, processes } = fleet(1);
+  const held = await processes[0]?.take();
+  await vi.advanceTimersByTimeAsync(30 * 60_000);
+  const late = await aProcess(store, provider).take();
+  expect(late).toMatchObject({ id: held?.id, obtainedAt: held?.obtainedAt, expiresOn: held?.expiresOn });
+  expect(late).toMatchObject({ loginBefore: held?.loginBefore, evictAt: held?.evictAt });
+  expect(provider.requests).toHaveLength(1);
+});
+
+it('a process that dies while it asks holds the others up for its lease, no longer, and costs one request', async () => {
+  const { store, provider, processes } = fleet(20);
+  provider.next = ['hang'];
+  processes[0]?.take().catch(() => {});
+  await vi.advanceTimersByTimeAsync(0);
+  const startedAt = performance.now();
+  const others = Promise.all(processes.slice(1).map((tokens) => tokens.take()));
+  others.then(() => expect(performance.now() - startedAt).toBeLessThanOrEqual(5_000 + 500));
+  await vi.advanceTimersByTimeAsync(4_900);
+  expect(provider.requests).toHaveLength(1);
+  await vi.advanceTimersByTimeAsync(700);
+  expect(new Set((await others).map((held) => held.reveal()))).toEqual(new Set(['token-1']));
+  expect(provider.requests).toHaveLength(2);
+  expect(store.leases.size).toBe(0);
+});
+
+it('a lease that nobody ever gives back does not stop a login', async () => {
+  const { store, provider, processes } = fleet(1);
+  vi.spyOn(store, 'lease').mockResolvedValue(undefined);
+  const taken = processes[0]?.take();
+  await vi.advanceTimersByTimeAsync(10_500);
+  expect((await taken)?.reveal()).toBe('token-1');
+  expect(provider.requests).toHaveLength(1);
+});
+
+it('a lease that comes after we have gone on without it is given back', async () => {
+  vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
+  const { store, processes } = fleet(2);
+  const lease = store.lease.bind(store);
+  vi.spyOn(store, 'lease').mockImplementationOnce(async (...args) => {
+    await new Promise((resolve) => setTimeout(resolve, 2_000));
+    return lease(...args);
+  });
+  const taken = processes[0]?.take();
+  await vi.advanceTimersByTimeAsync(1_000);
+  expect((await taken)?.reveal()).toBe('token-1');
+  await vi.advanceTimersByTimeAsync(1_500);
+  expect(store.leases.size).toBe(0);
+});
+
+it('when the provider fails, the next process tries at once', async () => {
+  const { provider, processes } = fleet(2);
+  provider.next = [new TokenUnavailableError('HTTP 503')];
+  await expect(processes[0]?.take()).rejects.toMatchObject({ code: 'ERR_TOKEN_UNAVAILABLE' });
+  expect((await processes[1]?.take())?.reveal()).toBe('token-1');
+  expect((await processes[0]?.take().catch(() => undefined))?.reveal()).toBeUndefined();
+});
+
+it('a token that the server refused is not taken from the store again', async () => {
+  const { provider, processes } = fleet(2);
+  const [one, other] = processes as [TokenCache, TokenCache];
+  const refused = await one.take();
+  await other.take();
+  one.invalidate(refused);
+  expect((await one.take()).reveal()).toBe('token-2');
+  other.invalidate(refused);
+  expect((await other.take()).reveal()).toBe('token-2');
+  expect(provider.requests).toHaveLength(2);
+});
+
+it.each([['an answer later than its lease does not replace a later token', 9_000, 'token-2']])(
+  '%s',
+  async (_, delayMs, expected) => {
+    const { store, provider, processes } = fleet(2);
+    provider.delayMs = delayMs;
+    const early = provider.issue(HOUR / 2);
+    provider.next = [early];
+    const slow = processes[0]?.take();
+    await vi.advanceTimersByTimeAsync(100);
+    provider.delayMs = 0;
+    const next = processes[1]?.take();
+    await vi.advanceTimersByTimeAsync(20_000);
+    expect((await slow)?.reveal()).toBe('token-1');
+    expect((await next)?.reveal()).toBe('token-2');
+    expect((await aProcess(store, provider).take()).reveal()).toBe('token-2');
+  },
+);
+
+it('scopes, tenants and claims have entries of their own', async () => {
+  const { store, provider, processes } = fleet(2);
+  for (const tokens of processes) {
+    await tokens.getToken('https://a/.default');
+    await tokens.getToken('https://b/.default');
+    await tokens.getToken('https://a/.default', { tenantId: 'other' });
+    await tokens.getToken('https://a/.default', { enableCae: true });
+  }
+  expect(provider.requests).toHaveLength(4);
+  expect(store.values.size).toBe(4);
+});
+
+it('own credentials need no name: the same options share, another secret or tenant does not', async () => {
+  const store = encryptedTokenStore(new MemoryStore(), { keys: KEY });
+  const clientId = '11111111-1111-4111-8111-111111111111';
+  const keyOf = (tenantId: string, clientSecret: string) =>
+    store.keyOf(createCredential({ tenantId, clientId, clientSecret }));
+  const [a, b] = ['22222222-2222-4222-8222-222222222222', '33333333-3333-4333-8333-333333333333'] as const;
+  expect(keyOf(a, 'secret one')).toBe(keyOf(a, 'secret one'));
+  expect(keyOf(a, 'secret one')).not.toBe(keyOf(a, 'secret two'));
+  expect(keyOf(a, 'secret one')).not.toBe(keyOf(b, 'secret one'));
+  expect(keyOf(a, 'secret one')).not.toContain('secret one');
+});
+
+it('a credential that is not the same everywhere must be named', () => {
+  const tokenStore = encryptedTokenStore(new MemoryStore(), { keys: KEY });
+  const clientId = '11111111-1111-4111-8111-111111111111';
+  const rotating = createCredential({ tenantId: clientId, clientId, clientSecret: () => 'rotated' });
+  for (const credential of [new FakeProvider(), rotating]) {
+    expect(() => new TokenCache(credential, { tokenStore })).toThrow(/cannot tell whose tokens/);
+    expect(() => new TokenCache(credential, { tokenStore: tokenStore.named('orders') })).not.toThrow();
+  }
+  expect(() => tokenStore.named('')).toThrow(/name/);
+});
