@@ -17,7 +17,7 @@ export interface ChannelPayloads {
     expiresOn: number;
     durationMs: number;
     sameToken: boolean;
-    fromStore: boolean;
+    fromStore?: boolean;
   };
   /** The identity provider failed; the next attempt is not made before `retryAfterMs`. */
   'token:failed': { identity: string; scope: string; error: Error; durationMs: number; retryAfterMs: number };
