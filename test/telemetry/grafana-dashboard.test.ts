@@ -30,6 +30,8 @@ beforeAll(async () => {
     'token:refreshed': { ...token, tokenId: 't', expiresOn: Date.now() + 1000, durationMs: 1, sameToken: false },
     'token:failed': { ...token, error, durationMs: 1, retryAfterMs: 1 },
     'token:invalidated': { ...token, tokenId: 't' },
+    'token:store-failed': { reason: 'slow', error },
+    'token:store-recovered': {},
     'pool:opened': { pool: 'p', server: 'h', database: 'd', stats: () => stats },
     'connection:opened': { pool: 'p', connection: 1, durationMs: 1 },
     'connection:renewed': { pool: 'p', connection: 2, replaced: 1 },
