@@ -4,6 +4,10 @@
 type Command = (args: string[]) => Promise<number>;
 
 const COMMANDS: Record<string, { summary: string; load: () => Promise<Command> }> = {
+  demo: {
+    summary: 'stock mssql beside this library while tokens expire, on embedded emulators',
+    load: async () => (await import('./demo.js')).demo,
+  },
   doctor: {
     summary: 'why a login fails: takes its way step by step and says what to do',
     load: async () => (await import('./doctor/doctor.js')).doctor,

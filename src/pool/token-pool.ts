@@ -15,8 +15,6 @@ import { selectOne } from './select-one.js';
 import { judgeNearEnd, laterToken } from './token-expiry.js';
 import { Upkeep, wake } from './upkeep.js';
 
-/** A failure to connect is told to whoever asked for the connection, not to somebody who comes later, ms. */
-const FAILURE_IS_NEWS_MS = 1_000;
 /** How long `close` waits for connections on loan where the caller does not say, ms. */
 const CLOSE_TIMEOUT_MS = 10_000;
 /** Before all others: a caller whose connection turned out unusable has waited its turn already. */
@@ -138,9 +136,9 @@ export class TokenPool {
       await this.#capacity.take();
       this.#install(place, await this.#openTaken());
     } catch (error) {
-      place.failure = error as Error;
-      place.idleSince = Date.now();
-      if (this.#places.pending === 0) this.#upkeep.attendSoon(place);
+      // Told to whoever waits for it; when nobody does, it is not the fault of somebody who comes later.
+      if (this.#places.pending > 0) place.failure = error as Error;
+      else this.#upkeep.attendSoon(place);
     }
     return place;
   }
@@ -244,9 +242,9 @@ export class TokenPool {
       throw poolClosed();
     }
     if (session === undefined) {
-      const { failure, idleSince } = place;
+      const { failure } = place;
       this.#drop(place, 'broken');
-      if (failure !== undefined && Date.now() - idleSince < FAILURE_IS_NEWS_MS) throw failure;
+      if (failure !== undefined) throw failure;
       return this.#again(startedAt, signal);
     }
     if (place.doomed !== undefined || !isReady(session.connection)) {

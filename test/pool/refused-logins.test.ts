@@ -124,3 +124,20 @@ test('an identity provider that fails: one typed error with the cause for all wa
   expect(s.entra.requests).toHaveLength(1);
   expect(s.server.logins).toHaveLength(0);
 });
+
+test('a login that fails after nobody waits for it any more is not blamed on the next caller', async () => {
+  await using s = await site();
+  const pool = s.pool({ pool: { max: 2 } });
+  const first = await pool.acquire();
+  s.server.failLogins({ drop: true, count: 1 });
+  const second = pool.acquire();
+  // Serves the second caller before the login that was begun for it has failed.
+  pool.release(first);
+  const served = await second;
+  await expect.poll(() => pool.stats.failedLogins).toBe(1);
+
+  const third = await pool.acquire();
+  expect(await query(third, 'SELECT 1')).toEqual([[1]]);
+  pool.release(third);
+  pool.release(served);
+});

@@ -1,0 +1,151 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import stock from 'mssql';
+import ours from '../mssql/index.js';
+import { type EntraEmulator, type SqlEmulator, startEntraEmulator, startSqlEmulator } from '../testing/index.js';
+import { Workload } from './demo-workload.js';
+
+const LIFETIME_SECONDS = 4;
+const SECONDS = 24;
+const CALLERS = 8;
+/** How often all connections are cut, ms; without that a pool of open connections never logs in again. */
+const CUT_EVERY_MS = 3_000;
+
+interface Side {
+  name: string;
+  server: SqlEmulator;
+  workload: Workload;
+  tokenRequests: () => number;
+  close: () => Promise<unknown>;
+}
+
+/**
+ * The same work done by stock mssql, configured as its README says, and by ours, while tokens expire every few seconds and
+ * the network cuts idle connections now and then.
+ *
+ * @returns 0 if stock was seen to fail and ours was not
+ */
+export async function demo(args: string[]): Promise<number> {
+  const { values } = parseArgs({ args, options: { seconds: { type: 'string', default: String(SECONDS) } } });
+  const seconds = Number(values.seconds);
+  const print = (line: string): void => void process.stdout.write(`${line}\n`);
+
+  print(
+    `Tokens live ${LIFETIME_SECONDS} s here instead of an hour. ${CALLERS} callers query two servers for ${seconds} s;`,
+  );
+  print('every few seconds the network cuts the idle connections, as a failover or a load balancer does.\n');
+
+  const sides = [await startStock(), await startOurs()] as const;
+  const live = process.stdout.isTTY;
+  const startedAt = Date.now();
+  const elapsed = (): number => (Date.now() - startedAt) / 1000;
+  const work = sides.map(({ workload }) => workload.run(CALLERS));
+  const cutting = cutNowAndThen(sides, () => elapsed() < seconds);
+
+  while (elapsed() < seconds) {
+    await sleep(live ? 250 : 3_000);
+    const line = sides.map(
+      ({ name, workload: { queries, failed } }) => `${name}: ${queries} queries, ${failed} failed`,
+    );
+    const text = `${elapsed().toFixed(0).padStart(3)} s   ${line.join('   |   ')}`;
+    process.stdout.write(live ? `\r${text}` : `${text}\n`);
+  }
+  for (const { workload } of sides) workload.stop();
+  await Promise.all([...work, cutting]);
+
+  print(`\n\n${table(sides)}\n`);
+  const firstFailure = sides[0].workload.firstFailure;
+  if (firstFailure !== undefined) print(`What stock mssql ran into: ${firstFailure}`);
+  const verdict = judge(...sides);
+  print(verdict.text);
+  await Promise.all(sides.map((side) => side.close()));
+  return verdict.ok ? 0 : 1;
+}
+
+/** As mssql's README says: fetch a token, put it into the config. */
+async function startStock(): Promise<Side> {
+  const { entra, server } = await emulators();
+  const token = await entra.credential().getToken('https://database.windows.net/.default');
+  const pool = new stock.ConnectionPool({
+    ...server.config(),
+    authentication: { type: 'azure-active-directory-access-token', options: { token: token.token } },
+  } as stock.config);
+  pool.on('error', () => undefined);
+  await pool.connect();
+  return side('stock mssql', pool, entra, server);
+}
+
+async function startOurs(): Promise<Side> {
+  const { entra, server } = await emulators();
+  const pool = new ours.ConnectionPool({ ...server.config(), authentication: entra.credential() });
+  pool.on('error', () => undefined);
+  await pool.connect();
+  return side('mssql-token-pool', pool as stock.ConnectionPool, entra, server);
+}
+
+async function emulators(): Promise<{ entra: EntraEmulator; server: SqlEmulator }> {
+  const entra = await startEntraEmulator({ tokenLifetimeSeconds: LIFETIME_SECONDS });
+  return { entra, server: await startSqlEmulator({ entra, enforceExpiry: 'login' }) };
+}
+
+function side(name: string, pool: stock.ConnectionPool, entra: EntraEmulator, server: SqlEmulator): Side {
+  return {
+    name,
+    server,
+    workload: new Workload(pool),
+    tokenRequests: () => entra.requests.length,
+    close: async () => {
+      await pool.close();
+      await server.close();
+      await entra.close();
+    },
+  };
+}
+
+/** Cuts only connections on which nothing is running: a query that is cut fails for anybody. */
+async function cutNowAndThen(sides: readonly Side[], more: () => boolean): Promise<void> {
+  while (more()) {
+    await sleep(CUT_EVERY_MS);
+    await Promise.all(
+      sides.map(({ server, workload }) =>
+        workload.whileNothingRuns(async () => {
+          server.dropConnections();
+          // Long enough for the clients to be told.
+          await sleep(50);
+        }),
+      ),
+    );
+  }
+}
+
+function table(sides: readonly Side[]): string {
+  const rows: [label: string, value: (side: Side) => number | string][] = [
+    ['queries', ({ workload }) => workload.queries],
+    ['failed queries', ({ workload }) => workload.failed],
+    ['logins', ({ server }) => server.logins.length],
+    ['failed logins', ({ server }) => refusedLogins(server)],
+    ['token requests', ({ tokenRequests }) => tokenRequests()],
+    ['worst wait', ({ workload }) => `${workload.worstWaitMs.toFixed(0)} ms`],
+  ];
+  const lines = rows.map(([label, value]) => [label, ...sides.map((each) => String(value(each)))]);
+  const all = [['', ...sides.map(({ name }) => name)], ...lines];
+  const widths = [0, 1, 2].map((column) => Math.max(...all.map((line) => line[column]?.length ?? 0)));
+  const format = (line: string[]): string =>
+    line.map((cell, i) => (i === 0 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))).join('   ');
+  return [format(all[0] as string[]), widths.map((width) => '-'.repeat(width)).join('   '), ...lines.map(format)].join(
+    '\n',
+  );
+}
+
+/** Refused by the server; one that the network cut is no refusal. */
+function refusedLogins(server: SqlEmulator): number {
+  return server.logins.filter(({ error }) => error !== undefined && error !== 'dropped').length;
+}
+
+function judge(theirs: Side, own: Side): { ok: boolean; text: string } {
+  if (theirs.workload.failed === 0) return { ok: false, text: 'Stock mssql did not fail: this demo shows nothing.' };
+  if (own.workload.failed > 0 || refusedLogins(own.server) > 0) {
+    return { ok: false, text: `mssql-token-pool failed: ${own.workload.firstFailure ?? 'a login was refused'}` };
+  }
+  return { ok: true, text: 'mssql-token-pool: no failed query, no refused login.' };
+}
