@@ -1,0 +1,20 @@
+import { startEntraEmulator, startSqlEmulator } from 'mssql-token-pool/testing';
+
+/** A config that reaches both emulators, and a way to stop them. In your code this is your server and your credential. */
+export async function withEmulators({ tokenLifetimeSeconds = 3, onQuery } = {}) {
+  const entra = await startEntraEmulator({ tokenLifetimeSeconds });
+  const server = await startSqlEmulator({ entra, enforceExpiry: 'login', onQuery });
+  const { tenantId, clientId, clientSecret, url } = entra;
+  return {
+    config: server.config({ authentication: { tenantId, clientId, clientSecret, authority: url } }),
+    report() {
+      const refused = server.logins.filter((login) => login.error !== undefined).length;
+      console.log(`${entra.requests.length} token requests, ${server.logins.length} logins, ${refused} refused`);
+      return refused;
+    },
+    async stop() {
+      await server.close();
+      await entra.close();
+    },
+  };
+}
