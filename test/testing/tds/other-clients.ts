@@ -1,0 +1,174 @@
+import { execFile, execFileSync } from 'node:child_process';
+import { existsSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+
+/** SQL Server clients that are neither ours nor tedious. */
+
+const run = promisify(execFile);
+
+/** How one of them logs in. */
+export interface Target {
+  port: number;
+  user: string;
+  password: string;
+  database?: string;
+  /** Certificate to trust, PEM. */
+  ca: string;
+}
+
+/** FreeTDS `tsql`: what it prints for some SQL. */
+export async function freeTds({ port, user, password, database }: Target, sql: string): Promise<string> {
+  const folder = mkdtempSync(join(tmpdir(), 'freetds-'));
+  const config = join(folder, 'freetds.conf');
+  writeFileSync(config, '[global]\ntds version = 7.4\nencryption = require\n');
+  const login = [
+    '-H',
+    'localhost',
+    '-p',
+    String(port),
+    '-U',
+    user,
+    '-P',
+    password,
+    ...(database ? ['-D', database] : []),
+  ];
+  const child = run('tsql', login, { env: { ...process.env, FREETDSCONF: config }, timeout: 20_000 });
+  child.child.stdin?.end(`${sql}\ngo\n`);
+  const { stdout, stderr } = await child;
+  return stdout + stderr;
+}
+
+/** python-tds: the rows of some SQL, over TLS. */
+export async function pythonTds(
+  target: Target,
+  sql: string,
+  parameters: readonly unknown[] = [],
+): Promise<unknown[][]> {
+  const { port, user, password, database = 'master', ca } = target;
+  const cafile = join(mkdtempSync(join(tmpdir(), 'pytds-')), 'ca.pem');
+  writeFileSync(cafile, ca);
+  const program = `
+import json, sys, pytds
+how = json.loads(sys.argv[1])
+with pytds.connect(server='localhost', port=how['port'], user=how['user'], password=how['password'],
+                   database=how['database'], cafile=how['cafile'], validate_host=False, autocommit=True) as connection:
+    with connection.cursor() as cursor:
+        cursor.execute(how['sql'], tuple(how['parameters']))
+        print(json.dumps([list(row) for row in cursor.fetchall()], default=str))
+`;
+  const how = JSON.stringify({ port, user, password, database, cafile, sql, parameters });
+  const { stdout } = await run(PYTHON, ['-c', program, how], { timeout: 20_000 });
+  return JSON.parse(stdout) as unknown[][];
+}
+
+/** go-mssqldb: the first value of some SQL, by a token or, without one, by a SQL login. */
+export async function goMssqldb(binary: string, target: Target & { token?: string }, sql: string): Promise<string> {
+  const { port, user, password, database = 'master', token = '' } = target;
+  const login = token === '' ? `user id=${user};password=${password};` : '';
+  const dsn = `server=localhost;port=${port};database=${database};${login}encrypt=true;TrustServerCertificate=true`;
+  const { stdout } = await run(binary, [dsn, sql], { env: { ...process.env, TOKEN: token }, timeout: 30_000 });
+  return stdout.trim();
+}
+
+/** A small program with Microsoft's go-mssqldb, or why it cannot be built here. */
+export function buildGoClient(): { binary: string } | { missing: string } {
+  if (!has('go')) return { missing: 'there is no go here: apt-get install golang-go' };
+  const folder = mkdtempSync(join(tmpdir(), 'go-client-'));
+  writeFileSync(
+    join(folder, 'go.mod'),
+    'module example.org/client\n\ngo 1.19\n\nrequire github.com/microsoft/go-mssqldb v1.1.0\n',
+  );
+  writeFileSync(join(folder, 'main.go'), GO_CLIENT);
+  try {
+    for (const args of [
+      ['mod', 'tidy'],
+      ['build', '-o', 'client', '.'],
+    ]) {
+      execFileSync('go', args, { cwd: folder, timeout: 300_000, stdio: 'pipe' });
+    }
+    return { binary: join(folder, 'client') };
+  } catch (error) {
+    const said = String((error as { stderr?: Buffer }).stderr ?? error).trim();
+    return { missing: `go-mssqldb cannot be had here: ${said.split('\n').at(-1)}` };
+  }
+}
+
+/** Debian's go-mssqldb, of 2017: SQL logins only. */
+export function buildDebianGoClient(): { binary: string } | { missing: string } {
+  const source = '/usr/share/gocode/src/github.com/denisenkom/go-mssqldb';
+  if (!has('go')) return { missing: 'there is no go here: apt-get install golang-go' };
+  if (!existsSync(source)) {
+    return { missing: 'there is no go-mssqldb here: apt-get install golang-github-denisenkom-go-mssqldb-dev' };
+  }
+  const folder = mkdtempSync(join(tmpdir(), 'go-client-'));
+  const binary = join(folder, 'client');
+  writeFileSync(join(folder, 'main.go'), DEBIAN_GO_CLIENT);
+  const env = { ...process.env, GO111MODULE: 'off', GOPATH: '/usr/share/gocode', GOFLAGS: '' };
+  execFileSync('go', ['build', '-o', binary, 'main.go'], { cwd: folder, env, timeout: 300_000, stdio: 'pipe' });
+  return { binary };
+}
+
+const PYTHON = existsSync('/usr/bin/python3') ? '/usr/bin/python3' : 'python3';
+
+export function has(program: string, args: readonly string[] = ['version']): boolean {
+  try {
+    execFileSync(program, args, { stdio: 'ignore', timeout: 20_000 });
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ENOENT' && (error as { status?: number }).status !== 1;
+  }
+}
+
+export const hasFreeTds = has('tsql', ['-C']);
+export const hasPythonTds = has(PYTHON, ['-c', 'import pytds']);
+
+const QUERY = `
+	var value string
+	if err := db.QueryRow(os.Args[2]).Scan(&value); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	fmt.Println(value)
+`;
+
+const GO_CLIENT = `package main
+
+import (
+	"database/sql"
+	"fmt"
+	"os"
+
+	mssql "github.com/microsoft/go-mssqldb"
+)
+
+func main() {
+	var db *sql.DB
+	if token := os.Getenv("TOKEN"); token != "" {
+		connector, err := mssql.NewAccessTokenConnector(os.Args[1], func() (string, error) { return token, nil })
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		db = sql.OpenDB(connector)
+	} else {
+		db, _ = sql.Open("sqlserver", os.Args[1])
+	}
+${QUERY}}
+`;
+
+const DEBIAN_GO_CLIENT = `package main
+
+import (
+	"database/sql"
+	"fmt"
+	"os"
+
+	_ "github.com/denisenkom/go-mssqldb"
+)
+
+func main() {
+	db, _ := sql.Open("mssql", os.Args[1])
+${QUERY}}
+`;
