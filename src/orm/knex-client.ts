@@ -1,4 +1,5 @@
 import type { TarnFacade } from '../pool/tarn-facade.js';
+import { singleReturn } from './loans.js';
 import { type PoolInput, poolFor, type Tedious } from './pool-for.js';
 
 /** The `mssql` dialect of some copy of knex, or a class that extends it. */
@@ -22,7 +23,7 @@ export function knexClient<Dialect extends KnexDialect>(Base: Dialect, input: Po
 
     /** knex calls it at the end of its constructor; its own makes a tarn pool of `acquireRawConnection`. */
     initializePool(): void {
-      this.pool = pool;
+      this.pool = singleReturn(pool);
     }
 
     /** Requests and connections must come from one copy of tedious. */

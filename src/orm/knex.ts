@@ -7,6 +7,7 @@ import type { Knex } from 'knex';
 import { type TarnFacade, tarnFacade } from '../pool/tarn-facade.js';
 import { TokenPool } from '../pool/token-pool.js';
 import { knexClient } from './knex-client.js';
+import { singleReturn } from './loans.js';
 import { type PoolInput, readConfig } from './pool-for.js';
 import { requirePeer } from './require-peer.js';
 
@@ -38,5 +39,5 @@ export function knexConfig(input: PoolInput): {
  * does not learn the name of the database from it (`columnInfo()` needs that): {@link knexConfig} has neither gap.
  */
 export function connectionPool(pool: TokenPool): TarnFacade {
-  return tarnFacade(pool);
+  return singleReturn(tarnFacade(pool));
 }

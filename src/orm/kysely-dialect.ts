@@ -1,5 +1,6 @@
 import type { Connection } from 'tedious';
 import type { TarnFacade } from '../pool/tarn-facade.js';
+import { boundTo } from './bound-to.js';
 import { type PoolInput, poolFor, type Tedious } from './pool-for.js';
 
 /** What Kysely's driver makes of a connection, and calls back for. */
@@ -72,11 +73,5 @@ function poolClass(pool: TarnFacade, wrap: Wrap) {
 
 /** Kysely's driver connects what its factory gives it; ours is connected. */
 function alreadyConnected(connection: Connection): Connection {
-  return new Proxy(connection, {
-    get(target, key) {
-      if (key === 'connect') return (listener: () => void) => listener();
-      const value: unknown = Reflect.get(target, key);
-      return typeof value === 'function' ? value.bind(target) : value;
-    },
-  });
+  return boundTo(connection, { connect: (listener) => listener?.() });
 }

@@ -1,0 +1,53 @@
+import {
+  type EntraEmulator,
+  type SqlEmulator,
+  type SqlSession,
+  startEntraEmulator,
+  startSqlEmulator,
+} from '../../src/testing/index.js';
+import { makeTables } from './tsql-on-sqlite.js';
+
+/** An identity provider with short-lived tokens and a server with tables that takes only them. */
+export interface Site extends AsyncDisposable {
+  entra: EntraEmulator;
+  server: SqlEmulator;
+  /** Statements that were sent over a session whose token had run out. A real server behind the gateway cannot tell. */
+  late: string[];
+}
+
+export const TOKEN_LIFETIME_MS = 3_000;
+
+/**
+ * The SQL emulator with tables of SQLite; or, where `MSSQL_UPSTREAM` holds an mssql config in JSON, a gateway in front of
+ * that server.
+ */
+export async function startSite(): Promise<Site> {
+  const entra = await startEntraEmulator({ tokenLifetimeSeconds: TOKEN_LIFETIME_MS / 1000, refreshInSeconds: 1 });
+  const late: string[] = [];
+  const note = (sql: string, { tokenExpiry = Number.POSITIVE_INFINITY }: SqlSession): void => {
+    if (Date.now() >= tokenExpiry) late.push(sql);
+  };
+  const upstream = process.env.MSSQL_UPSTREAM;
+  const { onQuery, onTransaction } = await makeTables();
+  const server = await startSqlEmulator({
+    entra,
+    ...(upstream !== undefined
+      ? { upstream: JSON.parse(upstream) }
+      : {
+          onTransaction,
+          onQuery(sql, parameters, session) {
+            note(sql, session);
+            return onQuery(sql, parameters, session);
+          },
+        }),
+  });
+  return {
+    entra,
+    server,
+    late,
+    async [Symbol.asyncDispose]() {
+      await server.close();
+      await entra.close();
+    },
+  };
+}
