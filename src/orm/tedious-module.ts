@@ -26,6 +26,7 @@ export function tediousModule(tedious: Tedious, settings: Settings): WatchedTedi
   const { source } = settings;
   if (source === undefined) return { tedious, mayServe: isReady };
   const watch = new LoginWatch(settings, source);
+  const upkeep = new TokenUpkeep(source);
 
   class TokenConnection extends tedious.Connection {
     #abandoned = false;
@@ -35,6 +36,9 @@ export function tediousModule(tedious: Tedious, settings: Settings): WatchedTedi
       watch.adopt(this);
       // An error on an established connection must not crash the process where the library does not listen.
       this.on('error', () => undefined);
+      this.once('connect', (error?: Error) => {
+        if (error === undefined || error === null) upkeep.add(this);
+      });
     }
 
     /** Has the token ready before the socket is opened, so that connectTimeout is the server's alone. */
@@ -81,3 +85,44 @@ function withToken(configuration: ConnectionConfiguration, credential: object): 
 async function tokenAtHand({ tokens, scope }: TokenSource, timeoutMs: number): Promise<void> {
   if (tokens.peek(scope) === undefined) await tokens.take(scope, { timeoutMs });
 }
+
+/** How long to wait for the next look at a token that could not be had, ms. */
+const ANOTHER_LOOK_MS = 1_000;
+const SHORTEST_WAIT_MS = 100;
+
+/**
+ * Has the token renewed in time while connections are open. A check that must not wait can replace a connection only where
+ * a later token is at hand.
+ */
+class TokenUpkeep {
+  readonly #source: TokenSource;
+  readonly #open = new Set<Connection>();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(source: TokenSource) {
+    this.#source = source;
+  }
+
+  add(connection: Connection): void {
+    this.#open.add(connection);
+    connection.once('end', () => {
+      this.#open.delete(connection);
+      if (this.#open.size > 0) return;
+      clearTimeout(this.#timer);
+      this.#timer = undefined;
+    });
+    if (this.#timer === undefined) this.#look();
+  }
+
+  #look(): void {
+    const { tokens, scope } = this.#source;
+    // Starts a request where one is due.
+    const token = tokens.peek(scope);
+    const { refreshOn, evictAt } = token ?? { refreshOn: 0, evictAt: 4 * ANOTHER_LOOK_MS };
+    const wait = Math.max(refreshOn - Date.now(), (evictAt - refreshOn) / 4, SHORTEST_WAIT_MS);
+    this.#timer = setTimeout(() => this.#look(), Math.min(wait, LONGEST_WAIT_MS)).unref();
+  }
+}
+
+/** What setTimeout takes. */
+const LONGEST_WAIT_MS = 2 ** 31 - 1;

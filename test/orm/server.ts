@@ -11,7 +11,7 @@ import { makeTables } from './tsql-on-sqlite.js';
 export interface Site extends AsyncDisposable {
   entra: EntraEmulator;
   server: SqlEmulator;
-  /** Statements that were sent over a session whose token had run out. A real server behind the gateway cannot tell. */
+  /** Statements outside transactions that were sent over a session whose token had run out. A real server behind the gateway cannot tell. */
   late: string[];
 }
 
@@ -24,8 +24,9 @@ export const TOKEN_LIFETIME_MS = 3_000;
 export async function startSite(): Promise<Site> {
   const entra = await startEntraEmulator({ tokenLifetimeSeconds: TOKEN_LIFETIME_MS / 1000, refreshInSeconds: 1 });
   const late: string[] = [];
-  const note = (sql: string, { tokenExpiry = Number.POSITIVE_INFINITY }: SqlSession): void => {
-    if (Date.now() >= tokenExpiry) late.push(sql);
+  // Inside a transaction the connection was lent earlier, and is not taken away.
+  const note = (sql: string, { tokenExpiry = Number.POSITIVE_INFINITY, transactionDepth }: SqlSession): void => {
+    if (Date.now() >= tokenExpiry && transactionDepth === 0) late.push(sql);
   };
   const upstream = process.env.MSSQL_UPSTREAM;
   const { onQuery, onTransaction } = await makeTables();

@@ -45,6 +45,7 @@ class SqliteTables {
   }
 
   async run(sql: string, parameters: Record<string, unknown>, session: SqlSession): Promise<QueryAnswer> {
+    if (sql.includes('@ms_ver')) return VERSION_FOR_SEQUELIZE;
     await this.#turnOf(session);
     const [first, ...more] = this.#batch(statementsOf(tokenize(sql)), parameters);
     return { ...(first ?? { rowsAffected: 0 }), more };
@@ -155,6 +156,9 @@ class SqliteTables {
     );
   }
 }
+
+/** Sequelize picks the version apart with functions that SQLite has not. */
+const VERSION_FOR_SEQUELIZE: QueryAnswer = { columns: ['version'], rows: [['16.0.1000']] };
 
 const FUNCTIONS = {
   db_name: () => 'master',
@@ -323,7 +327,8 @@ function withoutSchema(tokens: Tokens): Tokens {
   const kept: Tokens = [];
   for (let i = 0; i < tokens.length; i++) {
     const [token = '', dot, next] = tokens.slice(i, i + 3);
-    if (dot === '.' && named(next) === 'dbo' && tokens[i + 3] === '.') i += 1;
+    if (dot === '.' && next === '.') i += 2;
+    else if (dot === '.' && named(next) === 'dbo' && tokens[i + 3] === '.') i += 1;
     else if (dot === '.' && named(next) === 'information_schema') i += 1;
     else if (dot === '.' && named(token) === 'dbo') i += 1;
     else if (dot === '.' && named(token) === 'information_schema') {
