@@ -16,14 +16,14 @@ export type KnexDialect = new (...args: never[]) => object;
  * @throws ConfigurationError that names the key and the mend
  */
 export function knexClient<Dialect extends KnexDialect>(Base: Dialect, input: PoolInput, subpath = 'knex'): Dialect {
-  const { pool, tedious } = poolFor(input, subpath);
+  const { open, tedious } = poolFor(input, subpath);
 
   class TokenClient extends (Base as unknown as new (config: object) => object) {
     declare pool: TarnFacade;
 
     /** knex calls it at the end of its constructor; its own makes a tarn pool of `acquireRawConnection`. */
     initializePool(): void {
-      this.pool = singleReturn(pool);
+      this.pool = singleReturn(open());
     }
 
     /** Requests and connections must come from one copy of tedious. */

@@ -19,7 +19,7 @@ export interface DialectConfig {
 
 /** @throws ConfigurationError that names the key and the mend */
 export function tokenDialectConfig(input: PoolInput, subpath: string): DialectConfig {
-  const { pool, tedious } = poolFor(input, subpath);
+  const { open, tedious } = poolFor(input, subpath);
   /** The connection that Kysely's driver is wrapping at this moment. */
   let wrapped: Connection | undefined;
   const wrap: Wrap = (connection, driver) => {
@@ -27,7 +27,7 @@ export function tokenDialectConfig(input: PoolInput, subpath: string): DialectCo
     return driver.create();
   };
   return {
-    tarn: { Pool: poolClass(pool, wrap), options: { min: 0, max: 0 } },
+    tarn: { Pool: poolClass(open, wrap), options: { min: 0, max: 0 } },
     tedious: { ...tedious, connectionFactory: () => alreadyConnected(wrapped as Connection) },
     // The pool has looked at the connection before it hands it out.
     validateConnections: false,
@@ -38,9 +38,10 @@ export function tokenDialectConfig(input: PoolInput, subpath: string): DialectCo
  * Kysely makes its pool itself, of the class it is given, and its driver hands out wrappers around connections: each
  * connection is wrapped when it is lent for the first time.
  */
-function poolClass(pool: TarnFacade, wrap: Wrap) {
+function poolClass(open: () => TarnFacade, wrap: Wrap) {
   return class {
     readonly #driver: Wrapping;
+    readonly #pool = open();
     readonly #wrappers = new WeakMap<Connection, object>();
     readonly #connections = new WeakMap<object, Connection>();
 
@@ -49,15 +50,15 @@ function poolClass(pool: TarnFacade, wrap: Wrap) {
     }
 
     acquire(): { promise: Promise<object> } {
-      return { promise: pool.acquire().promise.then((connection) => this.#wrapperOf(connection)) };
+      return { promise: this.#pool.acquire().promise.then((connection) => this.#wrapperOf(connection)) };
     }
 
     release(wrapper: object): void {
-      pool.release(this.#connections.get(wrapper) as Connection);
+      this.#pool.release(this.#connections.get(wrapper) as Connection);
     }
 
     destroy(): Promise<void> {
-      return pool.destroy();
+      return this.#pool.destroy();
     }
 
     async #wrapperOf(connection: Connection): Promise<object> {

@@ -1,6 +1,6 @@
 import type { TokenPoolConfig } from '../connections/config.js';
 import { configFromConnectionString } from '../connections/connection-string-config.js';
-import type { TediousModule } from '../connections/dial.js';
+import { settingsFrom } from '../connections/settings.js';
 import { createTokenPool } from '../pool/create-token-pool.js';
 import { type TarnFacade, tarnFacade } from '../pool/tarn-facade.js';
 import { TokenPool } from '../pool/token-pool.js';
@@ -15,18 +15,22 @@ export type PoolInput = TokenPoolConfig | string | TokenPool;
 /** All of tedious, as ORMs need it. */
 export type Tedious = typeof import('tedious');
 
-/** A pool in the shape of tarn's, and the copy of tedious its connections are made with. */
+/** Makes pools in the shape of tarn's, and names the copy of tedious their connections are made with. */
 export interface OrmPool {
-  pool: TarnFacade;
+  /** A pool. ORMs close theirs and open another one, to check a connection or to connect again. */
+  open(): TarnFacade;
   tedious: Tedious;
 }
 
 /** @throws ConfigurationError that names the key and the mend, or says that tedious is not installed */
 export function poolFor(input: PoolInput, subpath: string): OrmPool {
-  if (input instanceof TokenPool) return { pool: lent(input), tedious: requirePeer('tedious', subpath) };
-  const config = readConfig(input);
-  const tedious = (config.tedious ?? requirePeer('tedious', subpath)) as Tedious;
-  return { pool: tarnFacade(createTokenPool({ ...config, tedious: tedious as TediousModule })), tedious };
+  if (input instanceof TokenPool) return { open: () => lent(input), tedious: requirePeer('tedious', subpath) };
+  const given = readConfig(input);
+  const tedious = (given.tedious ?? requirePeer('tedious', subpath)) as Tedious;
+  const config = { ...given, tedious };
+  // Says now what is wrong with it, not at the first query.
+  settingsFrom(config);
+  return { open: () => tarnFacade(createTokenPool(config)), tedious };
 }
 
 export function readConfig(input: TokenPoolConfig | string): TokenPoolConfig {

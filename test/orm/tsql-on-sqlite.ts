@@ -109,6 +109,8 @@ class SqliteTables {
     if (first === 'DECLARE' || (first === 'SET' && second === 'IDENTITY_INSERT')) return undefined;
     if (first === 'IF') return this.#if(tokens, parameters);
     if (first === 'BEGIN' && is(tokens.at(-1), 'END')) return this.#statement(tokens.slice(1, -1), parameters);
+    // Every database exists, as with the emulator itself; of the catalog there is nothing else.
+    if (mentionsCatalog(tokens) && tokens.some((token) => named(token) === 'databases')) return { rows: [{ name: 1 }] };
     if (first === 'EXEC' || first === 'EXECUTE' || mentionsCatalog(tokens)) return { columns: ['name'], rows: [] };
     if (first === 'CREATE' && second === 'TABLE') return this.#change(createTable(tokens), parameters);
     if (first === 'ALTER' && tokens.some((token) => is(token, 'CONSTRAINT'))) return { rowsAffected: 0 };
@@ -299,10 +301,15 @@ function tableVariable(name: string): string {
 }
 
 function toSqlite(tokens: Tokens): Tokens {
-  return [outputToReturning, withoutSchema, withoutHints, offsetToLimit, topToLimit, smallThings].reduce(
-    (changed, change) => change(changed),
-    tokens,
-  );
+  return [
+    outputToReturning,
+    withoutSchema,
+    plainInsertColumns,
+    withoutHints,
+    offsetToLimit,
+    topToLimit,
+    smallThings,
+  ].reduce((changed, change) => change(changed), tokens);
 }
 
 /** OUTPUT stands before VALUES or WHERE, RETURNING at the end. */
@@ -337,6 +344,15 @@ function withoutSchema(tokens: Tokens): Tokens {
     } else kept.push(token.startsWith('@') && isTableName(tokens, i) ? tableVariable(token) : token);
   }
   return kept;
+}
+
+/** `INSERT INTO t (t.a, t.b)`, as Prisma writes it. */
+function plainInsertColumns(tokens: Tokens): Tokens {
+  const open = tokens.indexOf('(');
+  if (!is(tokens[0], 'INSERT') || tokens[open + 2] !== '.') return tokens;
+  const end = closing(tokens, open);
+  const columns = tokens.slice(open, end).filter((token, i, all) => token !== '.' && all[i + 1] !== '.');
+  return [...tokens.slice(0, open), ...columns, ...tokens.slice(end)];
 }
 
 function isTableName(tokens: Tokens, i: number): boolean {
