@@ -7,7 +7,7 @@ const mikroOrm = { pool: 'ours', tables: 'schema generator', relations: 'entitie
 ormSuite({
   ...mikroOrm,
   name: 'MikroORM 6',
-  version: versionOf('@mikro-orm/mssql'),
+  version: versionOf('@mikro-orm/mssql', new URL('packages/mikro-orm-6/', import.meta.url)),
   seam: '`driverOptions.client` as a class, with our pool in it',
   open: async (config) => (await import('./packages/mikro-orm-6/orm.js')).open(config),
 });

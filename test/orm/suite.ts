@@ -97,12 +97,12 @@ export function ormSuite(orm: OrmUnderTest): void {
       };
       const before = expired();
       await Promise.all(
-        Array.from({ length: MAX + 3 }, async () => {
+        Array.from({ length: MAX + 1 }, async () => {
           while (expired() < before + 3) {
             await insertReadUpdateDelete(library);
             await transactions(library);
             if (library.stream !== undefined) await stream(library);
-            await inParallel(library, 10);
+            await inParallel(library, MAX);
             tally.queries += 1;
           }
         }),

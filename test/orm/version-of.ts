@@ -1,7 +1,10 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 
-/** The installed version of a package, by its folder: not every package exports its package.json. */
-export function versionOf(name: string, from = new URL('../../', import.meta.url)): string {
-  const manifest = readFileSync(new URL(`node_modules/${name}/package.json`, from), 'utf8');
-  return (JSON.parse(manifest) as { version: string }).version;
+const ROOT = new URL('../../', import.meta.url);
+
+/** The installed version of a package as `from` finds it; by its folder, as not every package exports its package.json. */
+export function versionOf(name: string, from = ROOT): string {
+  const manifest = new URL(`node_modules/${name}/package.json`, from);
+  if (!existsSync(manifest) && from.href !== ROOT.href) return versionOf(name, new URL('../', from));
+  return (JSON.parse(readFileSync(manifest, 'utf8')) as { version: string }).version;
 }
