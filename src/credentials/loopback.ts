@@ -104,7 +104,7 @@ async function answerBrowser(
   const description = fields.get('error_description') ?? undefined;
   const reason =
     error === 'access_denied' ? 'You cancelled the sign-in.' : (description ?? error ?? 'No code was given.');
-  await show(response, 400, 'Not signed in', `${reason} You can close this page; the application knows.`);
+  await show(response, 400, 'Not signed in', `${reason} You can close this page; the application was told.`);
   settle({ error: error ?? 'invalid_request', description });
 }
 

@@ -53,14 +53,14 @@ export function managedIdentity(
 ): Credential {
   const choice = readChoice(options);
   const arcKeyDirectory = optionalText(options.arcKeyDirectory, 'arcKeyDirectory');
+  const isChosen = Object.values(choice).some((value) => value !== undefined);
   let id = choice.clientId ?? choice.objectId ?? choice.resourceId ?? 'system-assigned';
   let probed = !probe;
   return defineCredential({
     method: 'managed-identity',
     id: () => id,
-    identity: [choice.clientId, choice.objectId, choice.resourceId, arcKeyDirectory],
-    // The system-assigned one is another principal on each machine.
-    sameEverywhere: Object.values(choice).some((value) => value !== undefined),
+    identity: [...Object.values(choice), arcKeyDirectory, ...(isChosen ? [] : platformInUse())],
+    sameEverywhere: isChosen,
     async request(scope, requested) {
       const source = detectSource();
       if (source === imds && !probed) {
@@ -97,6 +97,12 @@ function detectSource(): Source {
   if (MSI_ENDPOINT) return MSI_SECRET ? machineLearning : cloudShell;
   if (IDENTITY_ENDPOINT && IMDS_ENDPOINT) return azureArc;
   return arcAgentIsInstalled() ? azureArc : imds;
+}
+
+/** What leads to the endpoint: the system-assigned identity is another principal on each platform, and machine. */
+function platformInUse(): (string | undefined)[] {
+  const { IDENTITY_ENDPOINT, MSI_ENDPOINT, AZURE_POD_IDENTITY_AUTHORITY_HOST } = process.env;
+  return [IDENTITY_ENDPOINT, MSI_ENDPOINT, AZURE_POD_IDENTITY_AUTHORITY_HOST];
 }
 
 function arcAgentIsInstalled(): boolean {

@@ -1,0 +1,470 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { inspect } from 'node:util';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { CHANNEL_PREFIX } from '../../src/channels.js';
+import {
+  type CredentialInput,
+  createCredential,
+  createTokenPool,
+  sharedTokenCache,
+  type TokenPool,
+  type TokenPoolConfig,
+} from '../../src/index.js';
+import {
+  type EntraEmulator,
+  type ManagedIdentityEndpoint,
+  makeCertificate,
+  type SqlEmulator,
+  startEntraEmulator,
+  startSqlEmulator,
+  type UserAccount,
+} from '../../src/testing/index.js';
+import { FakeTools } from '../credentials/fake-tools.js';
+import { query } from '../support/query.js';
+
+const HOUR = 3_600_000;
+const MINUTE = 60_000;
+const CALLERS = 100;
+const subject = 'system:serviceaccount:shop:api';
+const certificate = makeCertificate({ commonName: 'app', keyType: 'rsa', days: 400 });
+const fixtures = new URL('../credentials/fixtures/', import.meta.url);
+const folder = mkdtempSync(join(tmpdir(), 'every-way-'));
+const PRINTED_BY = ['token:requested', 'token:refreshed', 'token:failed', 'connection:opened', 'connection:evicted'];
+
+let entra: EntraEmulator;
+let server: SqlEmulator;
+let tools: FakeTools;
+
+/** One way of getting a token, ready to use. */
+interface Ready {
+  authentication: CredentialInput;
+  /** What SUSER_SNAME() must say. */
+  principal: string;
+  /** How often the source of tokens was asked. Default: requests to the emulator. */
+  asked?: () => number;
+  /** Makes the source fail, and work again. Default: the emulator. */
+  breakDown?: () => void;
+  mend?: () => void;
+  /** Must not turn up in anything printed. */
+  secrets?: string[];
+}
+
+type Way = [name: string, setUp: () => Ready];
+
+/** An application of its own for each way, so that no two share a token cache. */
+function application() {
+  const clientSecret = `secret-${Math.random().toString(36).slice(2)}-hidden`;
+  const pfxCertificate = readFileSync(new URL('cert.pem', fixtures), 'utf8');
+  const app = entra.addApp({
+    clientSecret,
+    certificates: [certificate.cert, pfxCertificate],
+    federatedCredentials: [{ subject }],
+  });
+  const { tenantId, url: authority } = entra;
+  const shared = { tenantId, authority, clientId: app.clientId };
+  return { clientId: app.clientId, clientSecret, shared, ready: { principal: app.clientId, secrets: [clientSecret] } };
+}
+
+function person() {
+  const user = entra.addUser();
+  const { tenantId, url: authority } = entra;
+  return { user, shared: { tenantId, authority }, ready: { principal: user.userName, secrets: [user.password] } };
+}
+
+function onPlatform(platform: ManagedIdentityEndpoint): void {
+  for (const [name, value] of Object.entries(platform.env)) vi.stubEnv(name, value);
+}
+
+/** A tool that prints a new token each time it runs; broken, it fails. */
+function tool(command: string, print: (token: string, seconds: number) => object): Ready {
+  const { user, ready } = person();
+  const works = () => {
+    const seconds = Math.floor((Date.now() + HOUR) / 1000);
+    const token = entra.issueToken({ principal: user, expiresInSeconds: 3600 });
+    tools.install(command, `cat <<'END'\n${JSON.stringify(print(token, seconds))}\nEND`);
+  };
+  works();
+  return {
+    ...ready,
+    authentication: '',
+    asked: () => tools.runs(command).length,
+    breakDown: () => tools.install(command, 'echo broken >&2; exit 1'),
+    mend: works,
+  };
+}
+
+function quoted(value: string): string {
+  return `"${value.replaceAll('"', '""')}"`;
+}
+
+const azPrints = (accessToken: string, expires_on: number) => ({ accessToken, expires_on });
+
+const managedIdentities = (['imds', 'appService', 'serviceFabric', 'machineLearning', 'azureArc'] as const).map(
+  (platform): Way => [
+    `managed identity: ${platform}`,
+    () => {
+      onPlatform(entra.managedIdentity[platform]);
+      return {
+        authentication: { method: 'managed-identity', arcKeyDirectory: folder },
+        principal: entra.systemAssignedIdentity?.clientId ?? '',
+      };
+    },
+  ],
+);
+
+const WAYS: Way[] = [
+  [
+    'service principal: secret',
+    () => {
+      const { shared, clientSecret, ready } = application();
+      return { ...ready, authentication: { ...shared, clientSecret } };
+    },
+  ],
+  [
+    'service principal: certificate, PEM',
+    () => {
+      const { shared, ready } = application();
+      return { ...ready, authentication: { ...shared, certificate: certificate.key + certificate.cert } };
+    },
+  ],
+  [
+    'service principal: certificate, PFX file',
+    () => {
+      const { shared, ready } = application();
+      const certificatePath = new URL('modern.pfx', fixtures).pathname;
+      return { ...ready, authentication: { ...shared, certificatePath, certificatePassword: 'open-sesame' } };
+    },
+  ],
+  [
+    'service principal: federated assertion',
+    () => {
+      const { shared, ready } = application();
+      return { ...ready, authentication: { ...shared, assertion: () => entra.issueFederatedToken({ subject }) } };
+    },
+  ],
+  [
+    'workload identity',
+    () => {
+      const { clientId, ready } = application();
+      const file = join(folder, 'federated-token');
+      writeFileSync(file, entra.issueFederatedToken({ subject, expiresInSeconds: 86_400 }));
+      vi.stubEnv('AZURE_TENANT_ID', entra.tenantId);
+      vi.stubEnv('AZURE_CLIENT_ID', clientId);
+      vi.stubEnv('AZURE_FEDERATED_TOKEN_FILE', file);
+      vi.stubEnv('AZURE_AUTHORITY_HOST', entra.url);
+      return { ...ready, authentication: { method: 'workload-identity' } };
+    },
+  ],
+  ...managedIdentities,
+  [
+    'managed identity: cloudShell',
+    () => {
+      onPlatform(entra.managedIdentity.cloudShell);
+      return { authentication: { method: 'managed-identity' }, principal: entra.user.userName };
+    },
+  ],
+  [
+    'managed identity: user-assigned',
+    () => {
+      onPlatform(entra.managedIdentity.imds);
+      const { resourceId, clientId } = entra.addManagedIdentity();
+      return { authentication: { method: 'managed-identity', resourceId }, principal: clientId };
+    },
+  ],
+  [
+    'device code',
+    () => {
+      const { user, shared, ready } = person();
+      let codes = 0;
+      const onCode = () => {
+        codes += 1;
+        entra.deviceSignIns.at(-1)?.approve(user);
+      };
+      return { ...ready, asked: () => codes, authentication: { method: 'device-code', ...shared, onCode } };
+    },
+  ],
+  [
+    'interactive',
+    () => {
+      const { user, shared, ready } = person();
+      let opened = 0;
+      const openBrowser = (url: string) => {
+        opened += 1;
+        void entra.signIn(url, user);
+      };
+      return { ...ready, asked: () => opened, authentication: { method: 'interactive', ...shared, openBrowser } };
+    },
+  ],
+  [
+    'user name and password',
+    () => {
+      const { user, shared, ready } = person();
+      return { ...ready, authentication: { ...shared, username: user.userName, password: user.password } };
+    },
+  ],
+  [
+    'refresh token',
+    () => {
+      const { user, shared, ready } = person();
+      return { ...ready, authentication: { ...shared, refreshToken: () => refreshTokenOf(user) }, asked: renewals };
+    },
+  ],
+  [
+    'on behalf of',
+    () => {
+      const { user, ready } = person();
+      const { shared, clientSecret, clientId } = application();
+      const userAssertion = () => entra.issueToken({ principal: user, audience: clientId });
+      return { ...ready, secrets: [clientSecret], authentication: { ...shared, clientSecret, userAssertion } };
+    },
+  ],
+  ['Azure CLI', () => ({ ...tool('az', azPrints), authentication: { method: 'azure-cli' } })],
+  [
+    'Azure Developer CLI',
+    () => ({
+      ...tool('azd', (token, seconds) => ({ token, expiresOn: new Date(seconds * 1000).toISOString() })),
+      authentication: { method: 'azure-developer-cli' },
+    }),
+  ],
+  [
+    'Azure PowerShell',
+    () => ({
+      ...tool('pwsh', (token, expires) => ({ token, expires })),
+      authentication: { method: 'azure-powershell' },
+    }),
+  ],
+  [
+    'token function',
+    () => {
+      const { clientId } = application();
+      let asked = 0;
+      let broken = false;
+      const authentication = async () => {
+        asked += 1;
+        if (broken) throw new Error('broken');
+        return entra.issueToken({ principal: clientId });
+      };
+      return {
+        authentication,
+        principal: clientId,
+        asked: () => asked,
+        breakDown: () => {
+          broken = true;
+        },
+        mend: () => {
+          broken = false;
+        },
+      };
+    },
+  ],
+  [
+    'any TokenCredential',
+    () => {
+      const { clientId, ready } = application();
+      return { ...ready, authentication: { credential: entra.credential(clientId) } };
+    },
+  ],
+  [
+    'chain, down to the managed identity',
+    () => {
+      onPlatform(entra.managedIdentity.imds);
+      return { authentication: { method: 'chain' }, principal: entra.systemAssignedIdentity?.clientId ?? '' };
+    },
+  ],
+  [
+    'environment variables',
+    () => {
+      const { clientId, clientSecret, ready } = application();
+      vi.stubEnv('AZURE_TENANT_ID', entra.tenantId);
+      vi.stubEnv('AZURE_CLIENT_ID', clientId);
+      vi.stubEnv('AZURE_CLIENT_SECRET', clientSecret);
+      vi.stubEnv('AZURE_AUTHORITY_HOST', entra.url);
+      return { ...ready, authentication: { method: 'environment' } };
+    },
+  ],
+  [
+    'AzureServiceTokenProvider connection string',
+    () => {
+      const { clientId, clientSecret, ready } = application();
+      vi.stubEnv('AZURE_AUTHORITY_HOST', entra.url);
+      const app = `AppId=${clientId};TenantId=${entra.tenantId};AppKey=${quoted(clientSecret)}`;
+      return { ...ready, authentication: `RunAs=App;${app}` };
+    },
+  ],
+  [
+    'ADO.NET connection string',
+    () => {
+      const { clientId, clientSecret, ready } = application();
+      vi.stubEnv('AZURE_AUTHORITY_HOST', entra.url);
+      const app = `User ID=${clientId}@${entra.tenantId};Password=${quoted(clientSecret)}`;
+      return { ...ready, authentication: `Authentication=Active Directory Service Principal;${app}` };
+    },
+  ],
+  [
+    "tedious's service principal",
+    () => {
+      const { clientId, clientSecret, ready } = application();
+      vi.stubEnv('AZURE_AUTHORITY_HOST', entra.url);
+      const options = { clientId, clientSecret, tenantId: entra.tenantId };
+      return { ...ready, authentication: { type: 'azure-active-directory-service-principal-secret', options } };
+    },
+  ],
+  [
+    "tedious's default",
+    () => {
+      onPlatform(entra.managedIdentity.appService);
+      const { clientId } = entra.addManagedIdentity();
+      return { authentication: { type: 'azure-active-directory-default', options: { clientId } }, principal: clientId };
+    },
+  ],
+];
+
+beforeAll(async () => {
+  entra = await startEntraEmulator({
+    tokenLifetimeSeconds: 3600,
+    deviceCode: { intervalSeconds: 0.02 },
+    arcKeyDirectory: folder,
+  });
+  const longLived = makeCertificate({ commonName: 'localhost', days: 400 });
+  // Read anew each time: Date is replaced after this.
+  server = await startSqlEmulator({ entra, certificate: longLived, now: () => Date.now() });
+});
+beforeEach(() => {
+  tools = new FakeTools();
+  for (const name of Object.keys(process.env)) {
+    if (/^(AZURE_|IDENTITY_|MSI_|IMDS_|AzureServices)/.test(name)) vi.stubEnv(name, undefined);
+  }
+  // Only what says the time: sockets, and the timers that guard them, are real.
+  vi.useFakeTimers({ toFake: ['Date', 'performance'], now: Date.now() });
+});
+afterEach(() => {
+  entra.heal();
+  vi.useRealTimers();
+  tools.remove();
+});
+afterAll(async () => {
+  await server.close();
+  await entra.close();
+  rmSync(folder, { recursive: true });
+});
+
+const tokenRequests = () => entra.requests.filter((request) => request.status === 200).length;
+const renewals = () =>
+  entra.requests.filter(({ grantType, status }) => grantType === 'refresh_token' && status === 200).length;
+
+describe.each(WAYS)('%s', (name, setUp) => {
+  it('logs in, shares one request, outlives two tokens and an outage, and tells no secret', async () => {
+    const { authentication, principal, asked = requestsOfOurs(), secrets = [], ...ready } = setUp();
+    const config = server.config({
+      authentication,
+      options: { appName: name },
+    }) as unknown as TokenPoolConfig;
+    const tokens = sharedTokenCache(createCredential(authentication));
+    const printed: unknown[] = [];
+    const listener = (event: unknown) => printed.push(event);
+    for (const channel of PRINTED_BY) subscribe(CHANNEL_PREFIX + channel, listener);
+    await using pool = createTokenPool({ ...config, pool: { max: 5 } });
+    const seen = new Set<string>();
+    const whoAmI = async (on: TokenPool = pool) => {
+      const rows = await on.use((connection) => query(connection, 'SELECT SUSER_SNAME()'));
+      const token = tokens.peek()?.reveal();
+      if (token !== undefined) seen.add(token);
+      return rows[0]?.[0];
+    };
+    try {
+      const before = asked();
+      const answers = await Promise.all(Array.from({ length: CALLERS }, () => whoAmI()));
+      expect(new Set(answers)).toEqual(new Set([principal]));
+      expect(asked() - before).toBe(1);
+
+      // The refresh is due, and fails; what there is goes on serving, new logins too.
+      (ready.breakDown ?? (() => void entra.fail({ status: 503 })))();
+      vi.advanceTimersByTime(52 * MINUTE);
+      await using another = createTokenPool(config);
+      for (const on of [pool, another]) expect(await whoAmI(on)).toBe(principal);
+      (ready.mend ?? (() => entra.heal()))();
+
+      for (let life = 0; life < 2; life += 1) {
+        vi.advanceTimersByTime(HOUR + MINUTE);
+        ready.mend?.();
+        expect(await whoAmI()).toBe(principal);
+      }
+      expect(seen.size).toBeGreaterThanOrEqual(3);
+      expect(printed.some((event) => event !== null && typeof event === 'object' && 'error' in event)).toBe(true);
+      const logins = server.logins.filter(({ appName }) => appName === name);
+      expect(logins.filter(({ accepted }) => !accepted)).toEqual([]);
+
+      const credential = createCredential(authentication);
+      printed.push(pool, tokens, credential, credential.principal, tokens.peek(), pool.stats);
+      const text = everythingIn(printed);
+      for (const secret of [...secrets, ...seen]) expect(text).not.toContain(secret);
+    } finally {
+      for (const channel of PRINTED_BY) unsubscribe(CHANNEL_PREFIX + channel, listener);
+    }
+  });
+});
+
+it('a static token logs in until it ends, and then says so before any connection is opened', async () => {
+  const clientId = application().clientId;
+  const authentication = { token: entra.issueToken({ principal: clientId, expiresInSeconds: 3600 }) };
+  const config = server.config({ authentication, options: { appName: 'static token' } }) as unknown as TokenPoolConfig;
+  const whoAmI = async () => {
+    await using pool = createTokenPool(config);
+    return (await pool.use((connection) => query(connection, 'SELECT SUSER_SNAME()')))[0]?.[0];
+  };
+  expect(await whoAmI()).toBe(clientId);
+  vi.advanceTimersByTime(HOUR);
+  await expect(whoAmI()).rejects.toMatchObject({
+    code: 'ERR_TOKEN_EXPIRED',
+    hint: expect.stringContaining('function'),
+  });
+  expect(server.logins.filter(({ appName }) => appName === 'static token')).toHaveLength(1);
+});
+
+it('every identity kept its own token', () => {
+  const principals = new Map<string, Set<string | undefined>>();
+  for (const { appName, principal } of server.logins) {
+    principals.set(appName, (principals.get(appName) ?? new Set()).add(principal));
+  }
+  expect(principals.size).toBe(WAYS.length + 1);
+  for (const [, names] of principals) expect(names.size).toBe(1);
+});
+
+/** Requests that gave a token since now; a test that runs alone has no others. */
+function requestsOfOurs(): () => number {
+  const start = tokenRequests();
+  return () => tokenRequests() - start;
+}
+
+function everythingIn(things: unknown[]): string {
+  return things
+    .map((thing) => `${inspect(thing, { depth: 12, showHidden: true })} ${safeJson(thing)} ${String(thing)}`)
+    .join('\n');
+}
+
+function safeJson(thing: unknown): string {
+  const seen = new Set<unknown>();
+  return JSON.stringify(thing, (_, value: unknown) => {
+    if (typeof value !== 'object' || value === null) return value;
+    if (seen.has(value)) return '[seen]';
+    seen.add(value);
+    return value;
+  });
+}
+
+async function refreshTokenOf(user: UserAccount): Promise<string> {
+  const response = await fetch(`${entra.url}/${entra.tenantId}/oauth2/v2.0/token`, {
+    method: 'POST',
+    body: new URLSearchParams({
+      grant_type: 'password',
+      client_id: '04b07795-8ddb-461a-bbee-02f9e1bf7b46',
+      username: user.userName,
+      password: user.password,
+      scope: 'https://database.windows.net/.default offline_access openid',
+    }),
+  });
+  return ((await response.json()) as { refresh_token: string }).refresh_token;
+}
