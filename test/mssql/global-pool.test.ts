@@ -109,4 +109,6 @@ it('the two modules have a global pool each', async () => {
   await stock.connect(config({ database: 'theirs' }));
   expect((await tokenPoolSql.query('SELECT DB_NAME() AS name')).recordset).toEqual([{ name: 'ours' }]);
   expect((await stock.query('SELECT DB_NAME() AS name')).recordset).toEqual([{ name: 'theirs' }]);
+  await tokenPoolSql.close();
+  await expect(tokenPoolSql.query('SELECT 1')).rejects.toMatchObject({ code: 'ENOCONN' });
 });
