@@ -1,0 +1,68 @@
+/**
+ * What pools cost while nobody uses them: 1,000 pools with one connection each, and one pool of 5,000, on connections
+ * without sockets. Time is virtual, so that ten minutes at rest take as long as the work done in them.
+ */
+import { runFresh } from '../lib/child.mjs';
+import { figureProgram } from '../lib/figure-program.mjs';
+import { figure, interleave, median, OURS } from '../lib/rounds.mjs';
+
+const MSSQL = 'mssql + tarn';
+const CONTESTANTS = { [OURS]: 'ours', [MSSQL]: 'mssql' };
+/** What Node.js and the clock cost by themselves, ms. */
+const NOTHING_MS = 2;
+
+/** @param {{ quick: boolean }} options */
+async function measure({ quick }) {
+  const rounds = quick ? 1 : 7;
+  const many = await collect({ pools: quick ? 200 : 1_000, connections: 1 }, rounds);
+  const big = await collect({ pools: 1, connections: quick ? 1_000 : 5_000 }, rounds);
+  const small = await collect({ pools: 1, connections: 50 }, rounds);
+  const title = `${quick ? 200 : '1,000'} idle pools`;
+  const bigTitle = `one pool of ${quick ? '1,000' : '5,000'}`;
+  const notMore = ({ ratio }) => ratio <= 1;
+  const atRest = 'work in 10 min at rest';
+  const flat = median(big.workMs[OURS]) <= NOTHING_MS + 2 * median(small.workMs[OURS]);
+  return [
+    figure({ name: `${title}: memory each`, unit: 'KiB', aim: "<= mssql's", results: many.kib, reached: notMore }),
+    figure({
+      ...{ name: `${title}: timers`, unit: 'timers', aim: 'one for each pool or fewer', results: many.timers },
+      reached: ({ ours }) => ours <= (quick ? 200 : 1_000),
+    }),
+    figure({ name: `${title}: ${atRest}`, unit: 'ms', aim: "<= mssql's", results: many.workMs, reached: notMore }),
+    figure({
+      ...{ name: `${bigTitle}: memory of a connection`, unit: 'KiB', aim: "<= mssql's", results: big.kib },
+      reached: notMore,
+    }),
+    figure({
+      ...{
+        name: `${bigTitle}: timers`,
+        unit: 'timers',
+        aim: '1',
+        results: big.timers,
+        reached: ({ ours }) => ours <= 1,
+      },
+    }),
+    figure({
+      ...{ name: `${bigTitle}: ${atRest}`, unit: 'ms', aim: 'that of a pool of 50', results: big.workMs },
+      reached: () => flat,
+    }),
+  ];
+}
+
+/** @param {{ pools: number, connections: number }} shape @param {number} rounds */
+async function collect(shape, rounds) {
+  /** @type {Record<'kib' | 'timers' | 'workMs', Record<string, number[]>>} */
+  const results = { kib: {}, timers: {}, workMs: {} };
+  const contestants = Object.entries(CONTESTANTS).map(([name, way]) => [
+    name,
+    async () => {
+      const measured = await runFresh('at-rest-client.mjs', { way, ...shape }, ['--expose-gc']);
+      for (const key of Object.keys(results)) (results[key][name] ??= []).push(measured[key]);
+      return 0;
+    },
+  ]);
+  await interleave(Object.fromEntries(contestants), { rounds, warmUp: 0 });
+  return results;
+}
+
+await figureProgram(measure);

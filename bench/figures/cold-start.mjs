@@ -1,0 +1,78 @@
+/**
+ * A process that has just started: 100 callers at once want one row each from a pool of 50, and neither a token nor a
+ * connection is there yet. Each client is a process of its own; the time runs from the first line of its code, loading
+ * the libraries included, to the last row.
+ */
+import { spawn } from 'node:child_process';
+import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
+import { check } from '../lib/check.mjs';
+import { figureProgram } from '../lib/figure-program.mjs';
+import { figure, interleave, OURS } from '../lib/rounds.mjs';
+import { startSite } from '../lib/site.mjs';
+
+const CALLERS = 100;
+const MAX = 50;
+const CLIENTS = {
+  [OURS]: 'ours',
+  'mssql, service-principal-secret': 'secret',
+  'mssql, token-credential with @azure/identity': 'identity',
+  'mssql, token-credential with msal-node': 'msal',
+};
+
+/** @param {{ quick: boolean }} options */
+async function measure({ quick }) {
+  const site = await startSite();
+  /** @type {Record<string, number[]>} */
+  const tokenRequests = {};
+  /** @type {Record<string, number[]>} */
+  const logins = {};
+  try {
+    const contestants = Object.entries(CLIENTS).map(([name, way]) => [
+      name,
+      async () => {
+        const app = await site.addApp();
+        const client = { ...app, appName: `${way} ${app.clientId}` };
+        const milliseconds = await runClient({ way, site, client, callers: CALLERS, max: MAX });
+        const counts = await site.counts(client);
+        check(counts.refused === 0, `${name}: ${counts.refused} logins refused`);
+        (tokenRequests[name] ??= []).push(counts.tokenRequests);
+        (logins[name] ??= []).push(counts.logins);
+        return milliseconds;
+      },
+    ]);
+    const results = await interleave(Object.fromEntries(contestants), { rounds: quick ? 1 : 9, warmUp: 0 });
+    const title = `cold start, ${CALLERS} callers, pool of ${MAX}`;
+    return [
+      figure({
+        ...{ name: `${title}: token requests`, unit: 'requests', aim: '1', results: tokenRequests },
+        reached: ({ ours }) => ours === 1,
+      }),
+      figure({
+        ...{ name: `${title}: logins`, unit: 'logins', aim: `${MAX}: no extra login`, results: logins },
+        reached: ({ ours }) => ours <= MAX,
+      }),
+      figure({
+        ...{ name: `${title}: all served`, unit: 'ms', aim: 'fastest', results },
+        reached: ({ ratios }) => Object.values(ratios).every((ratio) => ratio < 1),
+      }),
+    ];
+  } finally {
+    site.close();
+  }
+}
+
+/**
+ * @param {{ way: string, site: import('../lib/site.mjs').Site, client: object, callers: number, max: number }} job
+ * @returns {Promise<number>} ms
+ */
+async function runClient({ site: { config, entra }, ...job }) {
+  const program = fileURLToPath(new URL('../lib/cold-start-client.mjs', import.meta.url));
+  const about = JSON.stringify({ ...job, config, entra });
+  const child = spawn(process.execPath, ['--no-warnings', program, about], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const printed = await text(child.stdout);
+  check(/^\d+(\.\d+)?$/.test(printed), `${job.way}: ${printed || 'the client failed'}`);
+  return Number(printed);
+}
+
+await figureProgram(measure);

@@ -1,0 +1,72 @@
+/** One process of figures/at-rest.mjs: opens its pools, lets them rest for ten virtual minutes, prints what that cost. */
+import { check } from './check.mjs';
+import { VirtualClock } from './virtual-clock.mjs';
+
+const { way, pools, connections } = JSON.parse(process.argv[2]);
+const REST_MS = 600_000;
+
+const clock = new VirtualClock();
+clock.install();
+const { longToken, stubFactory, stubTedious } = await import('./stub-tedious.mjs');
+const open = await { ours, mssql }[way]();
+
+// The first one loads what is loaded once, and stays.
+const first = open({ max: 1, min: 1 });
+await warm(first, 1);
+await clock.advance(1_000);
+const heapBefore = heap();
+const timersBefore = clock.timers;
+const all = Array.from({ length: pools }, () => open({ max: connections, min: connections }));
+for (const pool of all) await warm(pool, connections);
+await clock.advance(60_000);
+const kib = (heap() - heapBefore) / 1024 / (pools * connections);
+const timers = clock.timers - timersBefore;
+
+const startedAt = clock.realNow();
+await clock.advance(REST_MS);
+const workMs = clock.realNow() - startedAt;
+
+check(first.open() === 1, 'the first pool lost its connection');
+for (const pool of all) check(pool.open() === connections, `${pool.open()} connections open, not ${connections}`);
+process.stdout.write(JSON.stringify({ kib, timers, workMs }), () => process.exit());
+
+/** Every connection is used once. */
+async function warm(pool, count) {
+  const loans = Promise.all(Array.from({ length: count }, () => pool.acquire()));
+  await clock.settle();
+  for (const connection of await loans) pool.release(connection);
+  await clock.settle();
+}
+
+function heap() {
+  globalThis.gc();
+  globalThis.gc();
+  return process.memoryUsage().heapUsed;
+}
+
+async function ours() {
+  const { createTokenPool } = await import('mssql-token-pool');
+  return (limits) => {
+    const config = { server: 'localhost', authentication: longToken, pool: limits, tedious: stubTedious };
+    const pool = createTokenPool(config);
+    return { acquire: () => pool.acquire(), release: (loan) => pool.release(loan), open: () => pool.stats.size };
+  };
+}
+
+async function mssql() {
+  const { mssql } = await import('./peers.mjs');
+  class Pool extends mssql.ConnectionPool {
+    _poolCreate() {
+      return stubFactory.create();
+    }
+  }
+  return (limits) => {
+    const pool = new Pool({ server: 'localhost', validateConnection: 'socket', pool: limits });
+    const connected = pool.connect();
+    return {
+      acquire: async () => (await connected).acquire(pool),
+      release: (loan) => pool.release(loan),
+      open: () => pool.size,
+    };
+  };
+}

@@ -1,0 +1,61 @@
+/** One simulation of figures/fleet.mjs; prints the requests the identity provider got. */
+import { check } from './check.mjs';
+import { VirtualClock } from './virtual-clock.mjs';
+
+const { way, processes, hours } = JSON.parse(process.argv[2]);
+const SCOPE = 'https://database.windows.net/.default';
+const LIFE_MS = 3_600_000;
+/** The first seconds of the fleet: nobody has a token, so everybody asks, whatever the cache is like. */
+const START_S = 60;
+
+const clock = new VirtualClock();
+clock.install();
+const { TokenCache } = await import('mssql-token-pool');
+
+/** Requests in each second. */
+const perSecond = new Uint32Array(hours * 3_600 + 1);
+const startedAt = clock.now;
+let issued = 0;
+
+const fleet = Array.from({ length: processes }, { ours, noJitter }[way]);
+for (const ask of fleet) ask();
+await clock.advance(5_000);
+for (let second = 5; second < hours * 3_600; second += 1) {
+  for (const ask of fleet) check(ask() > clock.now, 'a process had no token that is still good');
+  await clock.advance(1_000);
+}
+
+const afterStart = perSecond.subarray(START_S);
+const peak = afterStart.reduce((most, count) => Math.max(most, count), 0);
+const total = perSecond.reduce((sum, count) => sum + count, 0);
+process.stdout.write(JSON.stringify({ peak, perHour: total / processes / hours }));
+
+/** The identity provider. */
+function issue() {
+  perSecond[Math.floor((clock.now - startedAt) / 1_000)] += 1;
+  issued += 1;
+  const token = `token.number.${issued}`;
+  const expiresOnTimestamp = clock.now + LIFE_MS;
+  return new Promise((resolve) => setTimeout(resolve, 100 + 200 * Math.random(), { token, expiresOnTimestamp }));
+}
+
+/** A process of the fleet: gives the end of the token it would log in with, or 0. */
+function ours() {
+  const cache = new TokenCache({ getToken: issue });
+  return () => cache.peek(SCOPE)?.expiresOn ?? 0;
+}
+
+function noJitter() {
+  let expiresOn = 0;
+  let asking = false;
+  return () => {
+    if (!asking && clock.now > expiresOn - 300_000) {
+      asking = true;
+      void issue().then((answer) => {
+        expiresOn = answer.expiresOnTimestamp;
+        asking = false;
+      });
+    }
+    return expiresOn;
+  };
+}

@@ -1,0 +1,59 @@
+/**
+ * `npm run bench`: measures everything beside its alternatives, prints a table, writes results.json and results.svg.
+ * `--quick` is a smoke run that writes nothing; names of figures (`checkout queries`) run only those.
+ */
+import { fork } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { chart } from './lib/chart.mjs';
+import { table } from './lib/table.mjs';
+
+const FIGURES = ['checkout', 'queries', 'cold-start', 'token-lookup', 'at-rest', 'loading', 'fleet'];
+
+const { values, positionals } = parseArgs({ options: { quick: { type: 'boolean' } }, allowPositionals: true });
+const unknown = positionals.filter((name) => !FIGURES.includes(name));
+if (unknown.length > 0) {
+  console.error(`There is no figure called ${unknown.join(', ')}; there are ${FIGURES.join(', ')}.`);
+  process.exit(2);
+}
+
+const wanted = positionals.length > 0 ? positionals : FIGURES;
+/** @type {import('./lib/rounds.mjs').Figure[]} */
+const figures = [];
+const failed = [];
+for (const name of wanted) {
+  const measured = await measure(name);
+  if (measured === undefined) failed.push(name);
+  else {
+    figures.push(...measured);
+    console.log(table(measured));
+  }
+}
+
+if (failed.length > 0) {
+  console.error(`No figures for ${failed.join(', ')}: the run failed or an answer was wrong; see above.`);
+  process.exitCode = 1;
+} else if (!values.quick && wanted.length === FIGURES.length) {
+  writeFileSync(path('results.json'), `${JSON.stringify(figures, null, 2)}\n`);
+  writeFileSync(path('results.svg'), chart(figures));
+  console.log('Written: bench/results.json, bench/results.svg');
+}
+
+/** @param {string} name @returns {Promise<import('./lib/rounds.mjs').Figure[] | undefined>} */
+function measure(name) {
+  const args = values.quick ? ['--quick'] : [];
+  const child = fork(path(`figures/${name}.mjs`), args, { execArgv: ['--no-warnings'] });
+  return new Promise((resolve) => {
+    let measured;
+    child.on('message', ({ figures: sent }) => {
+      measured = sent;
+    });
+    child.once('exit', (code) => resolve(code === 0 ? measured : undefined));
+  });
+}
+
+/** @param {string} file */
+function path(file) {
+  return fileURLToPath(new URL(file, import.meta.url));
+}
