@@ -4,10 +4,9 @@
  */
 import { runFresh } from '../lib/child.mjs';
 import { figureProgram } from '../lib/figure-program.mjs';
-import { figure, interleave, median, OURS } from '../lib/rounds.mjs';
+import { figure, interleaveMany, median, OURS } from '../lib/rounds.mjs';
 
 const MSSQL = 'mssql + tarn';
-const CONTESTANTS = { [OURS]: 'ours', [MSSQL]: 'mssql' };
 /** What Node.js and the clock cost by themselves, ms. */
 const NOTHING_MS = 2;
 
@@ -50,19 +49,9 @@ async function measure({ quick }) {
 }
 
 /** @param {{ pools: number, connections: number }} shape @param {number} rounds */
-async function collect(shape, rounds) {
-  /** @type {Record<'kib' | 'timers' | 'workMs', Record<string, number[]>>} */
-  const results = { kib: {}, timers: {}, workMs: {} };
-  const contestants = Object.entries(CONTESTANTS).map(([name, way]) => [
-    name,
-    async () => {
-      const measured = await runFresh('at-rest-client.mjs', { way, ...shape }, ['--expose-gc']);
-      for (const key of Object.keys(results)) (results[key][name] ??= []).push(measured[key]);
-      return 0;
-    },
-  ]);
-  await interleave(Object.fromEntries(contestants), { rounds, warmUp: 0 });
-  return results;
+function collect(shape, rounds) {
+  const run = (/** @type {string} */ way) => () => runFresh('at-rest-client.mjs', { way, ...shape }, ['--expose-gc']);
+  return interleaveMany({ [OURS]: run('ours'), [MSSQL]: run('mssql') }, { rounds, warmUp: 0 });
 }
 
 await figureProgram(measure);

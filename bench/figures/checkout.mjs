@@ -7,11 +7,13 @@ import { check } from '../lib/check.mjs';
 import { figureProgram } from '../lib/figure-program.mjs';
 import { genericPool, mssql, sequelizePool, tarn } from '../lib/peers.mjs';
 import { figure, interleave, OURS } from '../lib/rounds.mjs';
-import { longToken, StubConnection, stubFactory, stubTedious } from '../lib/stub-tedious.mjs';
+import { longToken, stubFactory, stubTedious } from '../lib/stub-tedious.mjs';
 
 const MAX = 10;
 
 /**
+ * @typedef {import('../lib/stub-tedious.mjs').StubConnection} StubConnection
+ *
  * @typedef {object} Pool
  * @property {() => Promise<StubConnection>} acquire
  * @property {(connection: StubConnection) => unknown} release

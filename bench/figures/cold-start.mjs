@@ -8,52 +8,50 @@ import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { check } from '../lib/check.mjs';
 import { figureProgram } from '../lib/figure-program.mjs';
-import { figure, interleave, OURS } from '../lib/rounds.mjs';
+import { figure, interleaveMany, OURS } from '../lib/rounds.mjs';
 import { startSite } from '../lib/site.mjs';
 
-const CALLERS = 100;
-const MAX = 50;
 const CLIENTS = {
   [OURS]: 'ours',
   'mssql, service-principal-secret': 'secret',
   'mssql, token-credential with @azure/identity': 'identity',
   'mssql, token-credential with msal-node': 'msal',
+  'Kysely + tarn, token-credential with @azure/identity': 'kysely',
 };
 
 /** @param {{ quick: boolean }} options */
 async function measure({ quick }) {
+  const callers = quick ? 20 : 100;
+  const max = quick ? 10 : 50;
   const site = await startSite();
-  /** @type {Record<string, number[]>} */
-  const tokenRequests = {};
-  /** @type {Record<string, number[]>} */
-  const logins = {};
   try {
     const contestants = Object.entries(CLIENTS).map(([name, way]) => [
       name,
       async () => {
         const app = await site.addApp();
         const client = { ...app, appName: `${way} ${app.clientId}` };
-        const milliseconds = await runClient({ way, site, client, callers: CALLERS, max: MAX });
+        const milliseconds = await runClient({ way, site, client, callers, max });
         const counts = await site.counts(client);
         check(counts.refused === 0, `${name}: ${counts.refused} logins refused`);
-        (tokenRequests[name] ??= []).push(counts.tokenRequests);
-        (logins[name] ??= []).push(counts.logins);
-        return milliseconds;
+        return { tokenRequests: counts.tokenRequests, logins: counts.logins, milliseconds };
       },
     ]);
-    const results = await interleave(Object.fromEntries(contestants), { rounds: quick ? 1 : 9, warmUp: 0 });
-    const title = `cold start, ${CALLERS} callers, pool of ${MAX}`;
+    const { tokenRequests, logins, milliseconds } = await interleaveMany(Object.fromEntries(contestants), {
+      rounds: quick ? 1 : 9,
+      warmUp: 0,
+    });
+    const title = `cold start, ${callers} callers, pool of ${max}`;
     return [
       figure({
         ...{ name: `${title}: token requests`, unit: 'requests', aim: '1', results: tokenRequests },
         reached: ({ ours }) => ours === 1,
       }),
       figure({
-        ...{ name: `${title}: logins`, unit: 'logins', aim: `${MAX}: no extra login`, results: logins },
-        reached: ({ ours }) => ours <= MAX,
+        ...{ name: `${title}: logins`, unit: 'logins', aim: `${max}: no extra login`, results: logins },
+        reached: ({ ours }) => ours <= max,
       }),
       figure({
-        ...{ name: `${title}: all served`, unit: 'ms', aim: 'fastest', results },
+        ...{ name: `${title}: all served`, unit: 'ms', aim: 'fastest', results: milliseconds },
         reached: ({ ratios }) => Object.values(ratios).every((ratio) => ratio < 1),
       }),
     ];

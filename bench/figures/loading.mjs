@@ -5,32 +5,31 @@
 import { check } from '../lib/check.mjs';
 import { runFresh } from '../lib/child.mjs';
 import { figureProgram } from '../lib/figure-program.mjs';
-import { figure, interleave, OURS } from '../lib/rounds.mjs';
+import { figure, OURS } from '../lib/rounds.mjs';
 
 const MSSQL = 'mssql itself';
 
+/** @typedef {{ milliseconds: number, mib: number }} Reading */
+
 /** @param {{ quick: boolean }} options */
 async function measure({ quick }) {
-  /** @type {Record<string, Record<string, number[]>>} */
-  const results = { milliseconds: {}, mib: {} };
-  const load = async () => {
-    const { added, base } = await runFresh('loading-client.mjs', {}, ['--expose-gc']);
-    for (const key of Object.keys(results)) {
-      (results[key][OURS] ??= []).push(added[key]);
-      (results[key][MSSQL] ??= []).push(base[key]);
-    }
-    return 0;
-  };
-  await interleave({ load }, { rounds: quick ? 3 : 15, warmUp: 1 });
+  /** @type {{ added: Reading, base: Reading }[]} */
+  const readings = [];
+  for (let i = 0; i < (quick ? 3 : 15); i += 1)
+    readings.push(await runFresh('loading-client.mjs', {}, ['--expose-gc']));
+  const all = (/** @type {keyof Reading} */ what) => ({
+    [OURS]: readings.map(({ added }) => added[what]),
+    [MSSQL]: readings.map(({ base }) => base[what]),
+  });
   const msal = await runFresh('loading-client.mjs', { msal: true });
   check(msal.after, 'MSAL was not seen although a token was asked for');
   return [
     figure({
       ...{ name: 'loading mssql-token-pool/mssql on top of mssql', unit: 'ms', aim: '<= 15 ms' },
-      ...{ results: results.milliseconds, reached: ({ ours }) => ours <= 15 },
+      ...{ results: all('milliseconds'), reached: ({ ours }) => ours <= 15 },
     }),
     figure({
-      ...{ name: 'memory it adds', unit: 'MiB', aim: 'MSAL not loaded until a token is needed', results: results.mib },
+      ...{ name: 'memory it adds', unit: 'MiB', aim: 'MSAL not loaded until a token is needed', results: all('mib') },
       reached: () => !msal.before,
     }),
   ];

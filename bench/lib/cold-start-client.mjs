@@ -8,7 +8,7 @@ leadMicrosoftLoginTo(entra);
 
 const startedAt = performance.now();
 const base = { ...config, pool: { max }, options: { ...config.options, appName } };
-const pool = await { ours, secret, identity, msal }[way]();
+const pool = await { ours, secret, identity, msal, kysely }[way]();
 const rows = await Promise.all(Array.from({ length: callers }, (_, n) => pool.query(`SELECT ${n} AS n`)));
 const wrong = rows.findIndex(({ recordset }, n) => recordset.length !== 1 || recordset[0].n !== n);
 const milliseconds = performance.now() - startedAt;
@@ -50,4 +50,25 @@ async function msal() {
 async function stock(authentication) {
   const { default: sql } = await import('mssql');
   return new sql.ConnectionPool({ ...base, authentication }).connect();
+}
+
+async function kysely() {
+  const { ClientSecretCredential } = await import('@azure/identity');
+  const { Kysely, MssqlDialect, sql } = await import('kysely');
+  const { tarn, tedious } = await import('./peers.mjs');
+  const credential = new ClientSecretCredential(tenantId, clientId, clientSecret);
+  const { server, port } = config;
+  const options = { ...base.options, port };
+  const connectionFactory = () =>
+    new tedious.Connection({ server, authentication: { type: 'token-credential', options: { credential } }, options });
+  const dialect = new MssqlDialect({
+    tarn: { ...tarn, options: { min: 0, max, propagateCreateError: true } },
+    tedious: { ...tedious, connectionFactory },
+    validateConnections: false,
+  });
+  const db = new Kysely({ dialect });
+  return {
+    query: async (text) => ({ recordset: (await sql.raw(text).execute(db)).rows }),
+    close: () => db.destroy(),
+  };
 }

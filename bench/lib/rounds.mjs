@@ -39,15 +39,35 @@ export function quantile(values, at) {
  * @param {{ rounds: number, warmUp?: number }} options
  * @returns {Promise<Record<string, number[]>>} results by name, one for each round
  */
-export async function interleave(contestants, { rounds, warmUp = 1 }) {
+export async function interleave(contestants, options) {
+  const { value } = await interleaveMany(
+    mapValues(contestants, (run) => async () => ({ value: await run() })),
+    options,
+  );
+  return value;
+}
+
+/**
+ * The same for contestants that measure several things in one run.
+ *
+ * @param {Record<string, () => Promise<Record<string, number>>>} contestants
+ * @param {{ rounds: number, warmUp?: number }} options
+ * @returns {Promise<Record<string, Record<string, number[]>>>} by what was measured, then by name
+ */
+export async function interleaveMany(contestants, { rounds, warmUp = 1 }) {
   const names = Object.keys(contestants);
-  const results = Object.fromEntries(names.map((name) => [name, /** @type {number[]} */ ([])]));
+  /** @type {Record<string, Record<string, number[]>>} */
+  const results = {};
   for (let round = -warmUp; round < rounds; round += 1) {
     for (let i = 0; i < names.length; i += 1) {
       const name = names[(i + round + warmUp) % names.length];
-      const result = await contestants[name]();
-      if (!Number.isFinite(result)) throw new Error(`${name} gave no number but ${result}`);
-      if (round >= 0) results[name].push(result);
+      const measured = await contestants[name]();
+      if (round < 0) continue;
+      for (const [what, value] of Object.entries(measured)) {
+        if (!Number.isFinite(value)) throw new Error(`${name}: ${what} is ${value}`);
+        results[what] ??= Object.fromEntries(names.map((each) => [each, []]));
+        results[what][name].push(value);
+      }
     }
   }
   return results;
