@@ -6,6 +6,7 @@ export default defineConfig({
     include: ['test/container/**/*.test.ts'],
     testTimeout: 90_000,
     hookTimeout: 60_000,
+    expect: { poll: { timeout: 20_000 } },
     // One server for all files: they take turns.
     fileParallelism: false,
   },

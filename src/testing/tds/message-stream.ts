@@ -26,7 +26,7 @@ export class MessageStream {
   #failure: Error | undefined;
   /** Called instead of queuing when the client cancels its request. */
   onAttention: (() => void) | undefined;
-  /** Called when the connection is closed. */
+  /** Called when the peer is {@link gone}. */
   onGone: (() => void) | undefined;
 
   /** `onClear` sees every byte that arrives unencrypted. */
@@ -105,9 +105,9 @@ export class MessageStream {
     });
   }
 
-  /** True once nobody can be told anything any more. */
+  /** True once there is no use in working for the peer: it has closed its side, or it has stopped speaking TDS. */
   get gone(): boolean {
-    return this.#stream.destroyed;
+    return this.#failure !== undefined;
   }
 
   /** Ends the stream after what was written. Resolves when the client has closed it too, or after a second. */
@@ -124,6 +124,7 @@ export class MessageStream {
     this.#failure = error;
     this.#reader?.reject(error);
     this.#reader = undefined;
+    this.onGone?.();
   }
 
   #newAssembler(limit: number): MessageAssembler {
@@ -134,10 +135,7 @@ export class MessageStream {
     stream.on('data', this.#onData);
     stream.on('error', (error) => this.fail(error));
     stream.on('end', () => this.fail(new ConnectionClosedError('the peer closed the connection')));
-    stream.on('close', () => {
-      this.fail(new ConnectionClosedError('the connection was closed'));
-      this.onGone?.();
-    });
+    stream.on('close', () => this.fail(new ConnectionClosedError('the connection was closed')));
   }
 
   readonly #onData = (chunk: Buffer): void => {

@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream';
-import { type Packet, PacketSplitter, PacketStatus } from './packet.js';
+import { type Packet, PacketSplitter, PacketStatus, ProtocolError } from './packet.js';
 
 /** Decides over a request before it goes upstream. */
 export interface Gate {
@@ -14,7 +14,8 @@ export interface Gate {
 
 /**
  * Passes packets between a client and a server, untouched, until both have ended. Each side is read only as fast as the
- * other takes it; a side that ends is ended on the other, which may still answer.
+ * other takes it; a side that ends is ended on the other, which may still answer. Rejects with a
+ * {@link ProtocolError} where the client sends what is no TDS; it can still be told so.
  */
 export async function relay(client: Duplex, upstream: Duplex, gate: Gate): Promise<void> {
   const bothClosed = Promise.all([closed(client), closed(upstream)]);
@@ -25,7 +26,11 @@ export async function relay(client: Duplex, upstream: Duplex, gate: Gate): Promi
   upstream.pipe(client);
   try {
     await passRequests(client, upstream, gate);
-  } catch {
+  } catch (error) {
+    upstream.unpipe(client);
+    upstream.destroy();
+    // Anything else is a connection that broke, which ends both.
+    if (error instanceof ProtocolError) throw error;
     client.destroy();
   }
   await bothClosed;

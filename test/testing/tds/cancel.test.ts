@@ -49,6 +49,16 @@ describe('a cancelled request', () => {
     expect(await execute(connection, 'SELECT 2')).toEqual([[2]]);
   });
 
+  test('of a client that has gone is not worked on', async () => {
+    const server = closing(await startSqlEmulator());
+    const { connection } = await tediousConnect(server.config());
+    const waiting = rejection(execute(connection, "WAITFOR DELAY '00:01:00'"));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    connection.close();
+    await waiting;
+    await expect.poll(() => server.connections.open).toBe(0);
+  });
+
   test('WAITFOR waits as long as it says', async () => {
     const server = closing(await startSqlEmulator());
     const { connection } = await tediousConnect(server.config());
