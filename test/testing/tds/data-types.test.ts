@@ -121,6 +121,7 @@ describe('a result has the type its expression has in SQL Server', () => {
     ["CAST('12.345' AS decimal(5,2))", 'decimal', 12.35],
     ['CAST(12.5 AS money)', 'money', 12.5],
     ["CAST('x' AS char(3))", 'char', 'x  '],
+    ["CAST('2024-02-29 23:59:59.9999' AS datetime)", 'datetime', new Date('2024-03-01T00:00:00Z')],
     ["CAST(N'x' AS xml)", 'xml', 'x'],
     ["CAST(N'x' AS sql_variant)", 'variant', 'x'],
     ['CAST(7 AS sql_variant)', 'variant', 7],

@@ -89,6 +89,53 @@ describe('a server upstream that', () => {
   });
 });
 
+test('a server upstream that does not read holds the client back', async () => {
+  const accepted = Buffer.from('ad0e00017400000402610062001000000000', 'hex');
+  const loginAck = Buffer.concat([accepted.subarray(0, 17), Buffer.from('fd000000000000000000000000', 'hex')]);
+  loginAck.writeUInt16LE(14, 1);
+  const port = await behind((socket) => {
+    socket.once('data', () => {
+      socket.write(PRELOGIN_ANSWER);
+      socket.once('data', () => {
+        socket.write(packet(loginAck));
+        socket.pause();
+      });
+    });
+  });
+  const gateway = await gatewayTo(port);
+  const client = await rawLogin(gateway);
+  const MEGABYTE = packet(Buffer.alloc(32_000), 1);
+  let sent = 0;
+  for (; sent < 200; sent += 1) {
+    for (let i = 0; i < 32; i += 1) client.write(MEGABYTE);
+    if (!client.writableNeedDrain) continue;
+    const went = await Promise.race([once(client, 'drain').then(() => true), after(500).then(() => false)]);
+    if (!went) break;
+  }
+  expect(sent).toBeLessThan(50);
+  client.destroy();
+});
+
+function after(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** A socket on which a SQL login has just gone well. */
+async function rawLogin(gateway: SqlEmulator): Promise<Socket> {
+  const socket = connect(gateway.port, '127.0.0.1');
+  socket.on('error', () => {});
+  await once(socket, 'connect');
+  socket.write(packet(Buffer.from('000010000601001600010200170001ff1000000000000200', 'hex'), 0x12));
+  await once(socket, 'data');
+  const login = Buffer.alloc(94);
+  login.writeUInt32LE(94, 0);
+  login.writeUInt32LE(0x74000004, 4);
+  login.writeUInt32LE(4096, 8);
+  socket.write(packet(login, 0x10));
+  await once(socket, 'data');
+  return socket;
+}
+
 test('a logged-in client that stops speaking TDS is told so, and its session upstream ends', async () => {
   const working = closing(await startSqlEmulator({ users: { [LOGIN.user]: LOGIN.password } }));
   const gateway = await gatewayTo(working.port, { trustServerCertificate: true });
