@@ -1,43 +1,79 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import { expect, test } from 'vitest';
-import { site } from '../support/pool.js';
+import { subscribe } from 'node:diagnostics_channel';
+import { afterEach, expect, test, vi } from 'vitest';
+import { createCredential } from '../../src/credentials/create-credential.js';
+import { type Site, site } from '../support/pool.js';
 import { query } from '../support/query.js';
 
+const realSetTimeout = globalThis.setTimeout;
+const pause = (ms: number): Promise<void> => new Promise((resolve) => realSetTimeout(resolve, ms));
+
+afterEach(() => void vi.useRealTimers());
+
+/** Clocks and timers are driven, sockets are real: an hour passes in a second, but never in the middle of a login. */
+function driveClock(): void {
+  vi.useFakeTimers({
+    toFake: ['Date', 'performance', 'setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'],
+    now: Date.now(),
+  });
+}
+
+const PATIENT = { connectionTimeout: 86_400_000, requestTimeout: 0 };
+
+/** A credential, and whether somebody is waiting for it: no clock moves then either. */
+function watched({ entra }: Site): { authentication: object; asking: () => boolean } {
+  const { tenantId, clientId, clientSecret, url } = entra;
+  const credential = createCredential({ tenantId, clientId, clientSecret, authority: url });
+  let asking = 0;
+  subscribe('mssql-token-pool:token:requested', () => (asking += 1));
+  for (const end of ['refreshed', 'failed']) subscribe(`mssql-token-pool:token:${end}`, () => (asking -= 1));
+  return { authentication: { ...credential, requestTimeoutMs: 2 ** 31 - 1 }, asking: () => asking > 0 };
+}
+
 test('a busy pool lives through many tokens: no query fails, no login is refused, never more than max + 1 connections', async () => {
-  await using s = await site({ entra: { tokenLifetimeSeconds: 1 } });
-  const pool = s.pool({ pool: { max: 5 } });
-  const tokens = (): number => s.entra.requests.length;
+  driveClock();
+  await using s = await site({ entra: { tokenLifetimeSeconds: 3_600 } });
+  const { authentication, asking } = watched(s);
+  const pool = s.pool({ ...PATIENT, authentication, pool: { max: 5, acquireTimeoutMillis: 2 ** 31 - 1 } });
+  await pool.ready();
+  const enough = (): boolean => s.entra.requests.length >= 8;
   let queries = 0;
 
-  await Promise.all(
-    Array.from({ length: 20 }, async () => {
-      while (tokens() < 8) {
-        expect(await pool.use((connection) => query(connection, 'SELECT 1'))).toEqual([[1]]);
-        queries += 1;
-        await sleep(5);
-      }
-    }),
-  );
+  const callers = Array.from({ length: 10 }, async () => {
+    while (!enough()) {
+      expect(await pool.use((connection) => query(connection, 'SELECT 1'))).toEqual([[1]]);
+      queries += 1;
+      await pause(1);
+    }
+  });
+  while (!enough()) {
+    if (pool.stats.opening === 0 && !asking()) await vi.advanceTimersByTimeAsync(30_000);
+    await pause(2);
+  }
+  await Promise.all(callers);
 
   expect(queries).toBeGreaterThan(100);
   expect(pool.stats).toMatchObject({ failedLogins: 0 });
   expect(pool.stats.renewals).toBeGreaterThan(0);
   expect(s.server.logins.filter((login) => login.error !== undefined)).toEqual([]);
   expect(s.server.connections.most).toBeLessThanOrEqual(6);
+  vi.useRealTimers();
   await pool.close();
   await expect.poll(() => s.server.connections.open).toBe(0);
 });
 
-test('no connection outlives its token by being idle: it is closed or renewed in the background', async () => {
-  await using s = await site({ entra: { tokenLifetimeSeconds: 1 } });
-  const pool = s.pool({ pool: { max: 3, min: 1 } });
-  const lent = await Promise.all([pool.acquire(), pool.acquire(), pool.acquire()]);
-  for (const connection of lent) pool.release(connection);
-  const [first] = s.server.logins;
-
-  // Nobody asks for a connection any more. The one of `min` is renewed again and again, by its own doing.
-  await expect
-    .poll(() => s.server.logins.at(-1)?.tokenExpiry ?? 0, { timeout: 10_000 })
-    .toBeGreaterThan((first?.tokenExpiry ?? 0) + 1_000);
-  expect(s.server.connections.open).toBeLessThanOrEqual(4);
+test('a connection of min that nobody uses is renewed in the background, again and again', async () => {
+  driveClock();
+  await using s = await site({ entra: { tokenLifetimeSeconds: 3_600 } });
+  const { authentication, asking } = watched(s);
+  const pool = s.pool({ ...PATIENT, authentication, pool: { max: 3, min: 1 } });
+  await pool.ready();
+  while (s.server.logins.length < 5) {
+    if (pool.stats.opening === 0 && !asking()) await vi.advanceTimersByTimeAsync(30_000);
+    await pause(2);
+  }
+  expect(pool.stats).toMatchObject({ size: 1, failedLogins: 0, renewals: expect.any(Number) });
+  expect(pool.stats.renewals).toBeGreaterThanOrEqual(3);
+  const lives = s.server.logins.filter(({ accepted }) => accepted).map((login) => login.tokenExpiry ?? 0);
+  expect(lives).toEqual([...lives].sort((a, b) => a - b));
+  vi.useRealTimers();
 });
