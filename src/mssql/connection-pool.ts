@@ -70,7 +70,10 @@ export class ConnectionPool extends StockConnectionPool {
   constructor(config: ConnectionPoolConfig | string, callback?: Done<ConnectionPool>) {
     const { readable, failure } = read(config);
     if (failure !== undefined && typeof callback !== 'function') throw failure;
+    const checkIsChosen = 'validateConnection' in readable;
     super(readable);
+    // mssql's own default asks the server at every checkout; a closed socket is noticed without that.
+    if (!checkIsChosen) this.config.validateConnection = 'socket';
     if (failure !== undefined) setImmediate(callback as Done<ConnectionPool>, failure);
     else if (typeof callback === 'function') this.connect(callback);
   }
