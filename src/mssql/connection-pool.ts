@@ -36,7 +36,7 @@ const StockConnectionPool = mssql.ConnectionPool as unknown as new (
 ) => Omit<StockPool, Overridden>;
 
 /**
- * mssql's `ConnectionPool` with a {@link TokenPool} inside: every connection logs in with a fresh token and is replaced
+ * mssql's `ConnectionPool` with a `TokenPool` inside: every connection logs in with a fresh token and is replaced
  * before its token runs out. Use it wherever a `ConnectionPool` of mssql goes; requests, transactions, prepared
  * statements and bulk loads are mssql's own.
  *

@@ -527,7 +527,7 @@ export class TokenPool {
   /**
    * Closes the pool: turns callers away, waits for connections on loan, then closes everything. Nothing is left open.
    *
-   * @param options.timeoutMs how long to wait for connections on loan before they are closed under their users. Default 10,000
+   * @param options `timeoutMs`: how long to wait for connections on loan before they are closed under their users. Default 10,000
    */
   close({ timeoutMs = CLOSE_TIMEOUT_MS }: { timeoutMs?: number | undefined } = {}): Promise<void> {
     this.#closed ??= this.#shutDown(timeoutMs);

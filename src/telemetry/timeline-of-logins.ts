@@ -13,7 +13,7 @@ export interface ServerLogin {
  * The same picture from the other end of the line, for a pool that publishes no events, such as stock mssql: what the
  * test kit's SQL emulator saw of it.
  *
- * @param failures what the application saw go wrong
+ * @param options `failures`: what the application saw go wrong
  * @example
  * const timeline = timelineOfLogins(server.logins, { title: 'mssql as it is', from: started });
  */

@@ -5,7 +5,7 @@ import type { Timeline } from './timeline-events.js';
  * One HTML page that shows timelines one above the other on the same time axis. It needs no network: style, script and
  * data are inside.
  *
- * @param options.title heading of the page
+ * @param options `title`: heading of the page
  * @throws Error where the package was not built: the page's script is made by `npm run build`
  */
 export function timelineReport(

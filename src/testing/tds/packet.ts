@@ -51,7 +51,7 @@ export class PacketSplitter {
     this.#onPacket = onPacket;
   }
 
-  /** Takes the next bytes; throws {@link ProtocolError} at a header that cannot be one. */
+  /** Takes the next bytes; throws `ProtocolError` at a header that cannot be one. */
   push(chunk: Buffer): void {
     let data = chunk;
     if (this.#pendingLength > 0) {
