@@ -26,7 +26,7 @@ export function snippetsOf(page: string): Snippet[] {
   const fence = /^([ \t]*)```(?:ts|js|mjs|typescript|javascript)\b[^\n]*\n([\s\S]*?)^\1```/gm;
   return [...text.matchAll(fence)].map(({ index, 2: code = '' }) => {
     const above = text.slice(0, index);
-    const comment = /<!--\s*(not run|before):\s*([\s\S]*?)\s*-->\s*$/.exec(above);
+    const comment = /<!--\s*(not run|before):\s*((?:(?!-->)[\s\S])*?)\s*-->\s*$/.exec(above);
     const line = above.split('\n').length + 1;
     const [, kind, said = ''] = comment ?? [];
     return { line, code: kind === 'before' ? `${said}\n${code}` : code, notRun: kind === 'not run' ? said : undefined };
