@@ -125,9 +125,11 @@ function legend(): HTMLElement {
   p.innerHTML =
     'Each bar is a connection, in the colour of the token it logged in with. A dashed line is the end of a token; a pale bar ' +
     'with a <span class="bad">red rim</span> lives on beyond it. <span class="bad">×</span> is a refusal or an error, ' +
-    '● a token or a wait. Point at anything to read more.';
+    '● a token, a wait or a login that the network cut. Point at anything to read more.';
   return p;
 }
+
+const MOST_ROWS = 2_000;
 
 /** The same in words, for those who cannot see the picture, and for copying. */
 function table({ events }: Timeline): HTMLElement {
@@ -135,7 +137,7 @@ function table({ events }: Timeline): HTMLElement {
   const summary = document.createElement('summary');
   summary.textContent = `${events.length} events`;
   const tbody = document.createElement('tbody');
-  for (const { at, kind, ...rest } of events) {
+  for (const { at, kind, ...rest } of events.slice(0, MOST_ROWS)) {
     const row = tbody.insertRow();
     row.insertCell().textContent = time(at - origin);
     row.insertCell().textContent = kind;

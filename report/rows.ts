@@ -30,8 +30,11 @@ export interface Picture {
   facts: { label: string; value: number; bad: boolean }[];
 }
 
+/** So many marks fit side by side. */
+const MARKS_APART = 100;
+
 const TOKENS = 'token requests';
-const REFUSED = 'refused logins';
+const REFUSED = 'failed logins';
 const WAITS = 'waits';
 const FAILURES = 'errors in the app';
 
@@ -93,6 +96,9 @@ export function pictureOf(timeline: Timeline, origin: number): Picture {
       case 'login-refused':
         marks.push({ lane: REFUSED, at, bad: true, token: undefined, text: event.message });
         break;
+      case 'login-lost':
+        marks.push({ lane: REFUSED, at, bad: false, token: undefined, text: event.message });
+        break;
       case 'wait': {
         const text = `${event.gaveUp ? 'gave up after' : 'waited'} ${Math.round(event.waitedMs)} ms`;
         marks.push({ lane: WAITS, at, bad: event.gaveUp, token: undefined, text });
@@ -104,6 +110,7 @@ export function pictureOf(timeline: Timeline, origin: number): Picture {
     }
   }
 
+  const merged = mergeClose(marks, (timeline.to - timeline.from) / MARKS_APART);
   const used = new Set(marks.map(({ lane }) => lane));
   const lanes = [
     ...[TOKENS, WAITS, REFUSED, FAILURES].filter((lane) => used.has(lane)),
@@ -113,7 +120,7 @@ export function pictureOf(timeline: Timeline, origin: number): Picture {
   return {
     lanes,
     bars,
-    marks,
+    marks: merged,
     tokens: [...new Set(tokens.values())],
     tokenEnds: [...tokens].flatMap(([expiresOn, token]) =>
       expiresOn === undefined || expiresOn - origin > end ? [] : [{ at: expiresOn - origin, token }],
@@ -125,6 +132,24 @@ export function pictureOf(timeline: Timeline, origin: number): Picture {
       { label: 'errors in the app', value: count(FAILURES, true), bad: true },
     ],
   };
+}
+
+/** Marks of one kind that would lie on top of each other, as one that says how many they are. */
+function mergeClose(marks: readonly Mark[], apart: number): Mark[] {
+  const merged: (Mark & { count: number })[] = [];
+  const last = new Map<string, Mark & { count: number }>();
+  for (const mark of [...marks].sort((a, b) => a.at - b.at)) {
+    const kind = `${mark.lane} ${mark.bad} ${mark.token}`;
+    const before = last.get(kind);
+    if (before !== undefined && mark.at - before.at < apart) {
+      before.count += 1;
+      continue;
+    }
+    const next = { ...mark, count: 1 };
+    last.set(kind, next);
+    merged.push(next);
+  }
+  return merged.map(({ count, ...mark }) => (count === 1 ? mark : { ...mark, text: `${count} times: ${mark.text}` }));
 }
 
 /** `token 1` is the one that ends first. */

@@ -13,12 +13,20 @@ export class Workload {
   #gate: Promise<void> | undefined;
   #whenIdle: (() => void) | undefined;
   queries = 0;
-  failed = 0;
   worstWaitMs = 0;
-  firstFailure: string | undefined;
+  /** What went wrong and when, epoch ms. */
+  readonly failures: { at: number; message: string }[] = [];
 
   constructor(pool: ConnectionPool) {
     this.#pool = pool;
+  }
+
+  get failed(): number {
+    return this.failures.length;
+  }
+
+  get firstFailure(): string | undefined {
+    return this.failures[0]?.message;
   }
 
   async run(callers: number): Promise<void> {
@@ -50,8 +58,7 @@ export class Workload {
       try {
         await (turn % TRANSACTION_EVERY === 0 ? this.#transaction(turn) : this.#query(turn));
       } catch (error) {
-        this.failed += 1;
-        this.firstFailure ??= (error as Error).message;
+        this.failures.push({ at: Date.now(), message: (error as Error).message });
       }
       this.queries += 1;
       this.worstWaitMs = Math.max(this.worstWaitMs, performance.now() - startedAt);

@@ -1,7 +1,9 @@
+import { writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import stock from 'mssql';
 import ours from '../mssql/index.js';
+import { recordTimeline, type Timeline, timelineOfLogins, timelineReport } from '../telemetry/timeline.js';
 import { type EntraEmulator, type SqlEmulator, startEntraEmulator, startSqlEmulator } from '../testing/index.js';
 import { Workload } from './demo-workload.js';
 
@@ -23,10 +25,14 @@ interface Side {
  * The same work done by stock mssql, configured as its README says, and by ours, while tokens expire every few seconds and
  * the network cuts idle connections now and then.
  *
+ * @param args `--seconds N`; `--report FILE` writes both timelines as an HTML page
  * @returns 0 if stock was seen to fail and ours was not
  */
 export async function demo(args: string[]): Promise<number> {
-  const { values } = parseArgs({ args, options: { seconds: { type: 'string', default: String(SECONDS) } } });
+  const { values } = parseArgs({
+    args,
+    options: { seconds: { type: 'string', default: String(SECONDS) }, report: { type: 'string' } },
+  });
   const seconds = Number(values.seconds);
   const print = (line: string): void => void process.stdout.write(`${line}\n`);
 
@@ -35,6 +41,8 @@ export async function demo(args: string[]): Promise<number> {
   );
   print('every few seconds the network cuts the idle connections, as a failover or a load balancer does.\n');
 
+  // Before our pool is used. Stock mssql publishes nothing: what its server sees has to do.
+  const recorder = recordTimeline(undefined, { title: 'mssql-token-pool' });
   const sides = [await startStock(), await startOurs()] as const;
   const live = process.stdout.isTTY;
   const startedAt = Date.now();
@@ -58,6 +66,10 @@ export async function demo(args: string[]): Promise<number> {
   if (firstFailure !== undefined) print(`What stock mssql ran into: ${firstFailure}`);
   const verdict = judge(...sides);
   print(verdict.text);
+  if (values.report !== undefined) {
+    await writeFile(values.report, report(sides[0], sides[1], recorder.stop()));
+    print(`The picture: ${values.report}`);
+  }
   await Promise.all(sides.map((side) => side.close()));
   return verdict.ok ? 0 : 1;
 }
@@ -116,6 +128,24 @@ async function cutNowAndThen(sides: readonly Side[], more: () => boolean): Promi
       ),
     );
   }
+}
+
+function report(theirs: Side, own: Side, recorded: Timeline): string {
+  const { from, to } = recorded;
+  const failures = own.workload.failures.map(({ at, message }) => ({ at, kind: 'failure' as const, message }));
+  const title = `The same load on both; tokens live ${LIFETIME_SECONDS} s instead of an hour, idle connections are cut now and then`;
+  return timelineReport(
+    [
+      timelineOfLogins(theirs.server.logins, {
+        title: 'mssql as its README says',
+        from,
+        to,
+        failures: theirs.workload.failures,
+      }),
+      { ...recorded, events: [...recorded.events, ...failures] },
+    ],
+    { title },
+  );
 }
 
 function table(sides: readonly Side[]): string {

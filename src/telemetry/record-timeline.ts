@@ -48,8 +48,8 @@ export function recordTimeline(
       ours(of) && add({ kind: 'closed', connection: String(connection), reason }),
     'connection:renewed': ({ pool: of, connection, replaced }) =>
       ours(of) && add({ kind: 'renewed', connection: String(connection), replaced: String(replaced) }),
-    'connection:login-failed': ({ pool: of, error }) =>
-      ours(of) && add({ kind: 'login-refused', message: error.message }),
+    'connection:login-failed': ({ pool: of, error, kind }) =>
+      ours(of) && add({ kind: kind === 'unreachable' ? 'login-lost' : 'login-refused', message: error.message }),
     checkout: ({ pool: of, waitedMs }) =>
       ours(of) && waitedMs >= SHORTEST_WAIT_MS && add({ kind: 'wait', waitedMs, gaveUp: false }),
     'checkout:timed-out': ({ pool: of, waitedMs }) => ours(of) && add({ kind: 'wait', waitedMs, gaveUp: true }),

@@ -12,6 +12,8 @@ export type TimelineEvent = { at: number } & (
   /** `connection` took over from `replaced`, which then closed. */
   | { kind: 'renewed'; connection: string; replaced: string }
   | { kind: 'login-refused'; message: string }
+  /** The connection broke before the server had decided. */
+  | { kind: 'login-lost'; message: string }
   | { kind: 'token'; tokenId: string; expiresOn: number; durationMs: number }
   | { kind: 'token-failed'; message: string; durationMs: number }
   | { kind: 'token-refused'; tokenId: string }

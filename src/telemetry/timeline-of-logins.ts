@@ -27,8 +27,9 @@ export function timelineOfLogins(
     const { time: at, tokenExpiry, accepted, error, closed } = login;
     const connection = String(i + 1);
     if (!accepted) {
-      const message = error === undefined || error === 'dropped' ? 'The connection was dropped.' : error.message;
-      events.push({ at, kind: 'login-refused', message });
+      const lost = error === undefined || error === 'dropped';
+      if (lost) events.push({ at, kind: 'login-lost', message: 'The connection was cut during the login.' });
+      else events.push({ at, kind: 'login-refused', message: error.message });
       return;
     }
     events.push({ at, kind: 'opened', connection, tokenExpiresOn: tokenExpiry });

@@ -49,6 +49,6 @@ test('the server of the test kit gives the timeline of a pool that publishes not
   await pool.close();
   await expect.poll(() => here.server.logins.every((login) => login.closed !== undefined)).toBe(true);
   const { events } = timelineOfLogins(here.server.logins, { title: 'stock', from });
-  expect(events.map(({ kind }) => kind)).toEqual(expect.arrayContaining(['opened', 'login-refused', 'closed']));
+  expect(events.map(({ kind }) => kind)).toEqual(expect.arrayContaining(['opened', 'login-lost', 'closed']));
   expect(events.find(({ kind }) => kind === 'opened')).toMatchObject({ tokenExpiresOn: expect.any(Number) });
 });
