@@ -59,7 +59,7 @@ export default defineConfig({
   description: 'SQL Server connection pools for Node.js that never log in with a stale Microsoft Entra token',
   cleanUrls: true,
   // Links out of docs/ are for readers on the forge.
-  ignoreDeadLinks: [/testing-sql-emulator/, /^\.\.?\/\.\.?\//, /^\.\/\.\.\//],
+  ignoreDeadLinks: [/^\.\.?\/\.\.?\//, /^\.\/\.\.\//],
   themeConfig: {
     search: { provider: 'local' },
     outline: [2, 3],

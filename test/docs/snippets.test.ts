@@ -52,6 +52,7 @@ describe.each(pages().filter((page) => snippetsOf(page).length > 0))('%s', (page
       writeFileSync(file, await runnable(snippet, here.server.port));
       files.push(file);
     }
+    // A snippet that leaves something out says so to us: `<!-- before: const app = ... -->` in front of it (snippets.ts).
     expect(await run(files)).toBeUndefined();
   });
 
