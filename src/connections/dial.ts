@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Connection, ConnectionConfiguration } from 'tedious';
-import { PoolClosedError } from '../errors.js';
+import { ConfigurationError, PoolClosedError } from '../errors.js';
 import type { HeldToken } from '../tokens/held-token.js';
 import { classifyLoginFailure, type LoginFailure, type ServerMessage } from './login-failure.js';
 import { openSession, type Session } from './session.js';
@@ -38,7 +38,8 @@ export class DialFailedError extends Error {
  * Opens one physical connection: one attempt, no retry. The caller has put a usable token into the cache before, so a
  * slow identity provider never eats `connectTimeout`.
  *
- * @throws DialFailedError with the classified cause; PoolClosedError when `signal` fires.
+ * @throws DialFailedError with the classified cause; PoolClosedError when `signal` fires; ConfigurationError when
+ *   `beforeConnect` throws
  */
 export function dial(options: DialOptions): Promise<Session> {
   const { tedious, configuration, source, signal } = options;
@@ -81,7 +82,14 @@ export function dial(options: DialOptions): Promise<Session> {
       if (signal.aborted) hangUp(connection);
       else resolve(openSession(connection, login?.token));
     });
-    options.beforeConnect?.(connection);
+    try {
+      options.beforeConnect?.(connection);
+    } catch (error) {
+      signal.removeEventListener('abort', onAbort);
+      login?.cancel();
+      reject(new ConfigurationError(`beforeConnect threw: ${(error as Error)?.message}`, { cause: error }));
+      hangUp(connection);
+    }
   });
 
   function failed(error: Error): DialFailedError {

@@ -40,6 +40,9 @@ const POOL_DEFAULTS: PoolSettings = {
   validate: undefined,
 };
 
+/** Node fires a longer timer at once; Infinity means "no limit" to those who write it. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
 /** tarn's settings that have no counterpart here: accepted, because a drop-in must take them. */
 const TARN_ONLY = new Set(['reapIntervalMillis', 'createRetryIntervalMillis', 'propagateCreateError', 'log']);
 
@@ -175,6 +178,7 @@ function poolSettings(given: PoolConfig = {}, withToken = true): PoolSettings {
     'idleTimeoutMillis',
   ] as const) {
     if (!(pool[key] > 0)) throw new ConfigurationError(`pool.${key} must be more than 0 ms.`);
+    pool[key] = Math.min(pool[key], LONGEST_TIMER_MS);
   }
   if (!(pool.maxAgeMillis >= 0)) throw new ConfigurationError('pool.maxAgeMillis must be 0 (no limit) or more, in ms.');
   return pool;

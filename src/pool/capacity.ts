@@ -19,7 +19,7 @@ export class Capacity {
     return this.#taken;
   }
 
-  /** Takes one if that is possible now, leaving `reserve` free. */
+  /** Takes one if that is possible now and nobody waits for one. */
   tryTake(): boolean {
     if (this.#closed || this.#taken >= this.#bound || this.#waiting.length > 0) return false;
     this.#taken += 1;

@@ -1,6 +1,8 @@
 import type { EvictionReason } from '../channels.js';
 import type { Session } from '../connections/session.js';
 
+const NEVER = Number.POSITIVE_INFINITY;
+
 /**
  * One of the pool's `max` places. generic-pool hands out places; a place holds one physical connection, which can be
  * replaced by another while the place stays (renewal), or taken away (eviction). An empty place is dropped by whoever gets
@@ -8,11 +10,11 @@ import type { Session } from '../connections/session.js';
  */
 export class Place {
   session: Session | undefined;
-  /** Why opening a connection for it failed. A waiter gets it as the real cause. */
+  /** Why opening a connection for it failed. The waiter who gets it is told. */
   failure: Error | undefined;
   borrowed = false;
-  /** Epoch ms of the latest return, or of the opening. */
-  idleSince = Date.now();
+  /** Monotonic ms of the latest return, or of the opening. */
+  idleSince = performance.now();
   /** A newer connection, ready to take over when the old one comes back. */
   replacement: Session | undefined;
   /** A connection is being opened for it; resolves when that has ended, well or not. */
@@ -22,33 +24,42 @@ export class Place {
   /** Set when its connection must not be handed out again, and why. */
   doomed: EvictionReason | undefined;
   /** Epoch ms from which a checkout must look closer: token margin or age. */
-  lookAt = Number.POSITIVE_INFINITY;
+  lookAt = NEVER;
   /** Epoch ms from which a replacement should be opened. */
-  renewAt = Number.POSITIVE_INFINITY;
+  renewAt = NEVER;
+  /** Epoch ms from which its age is a reason to replace it. */
+  ripeAt = NEVER;
   /** Epoch ms from which it is too old. */
-  retireAt = Number.POSITIVE_INFINITY;
+  retireAt = NEVER;
   /** Its socket does not keep the process alive, until the next checkout. */
   resting = false;
   /** The pool has dropped it. */
   gone = false;
-  /** Epoch ms at which upkeep looks at it next; an entry of another time in its queue is outdated. */
-  dueAt = Number.POSITIVE_INFINITY;
+  /** Monotonic ms at which upkeep looks at it next; an entry of another time in its queue is outdated. */
+  dueAt = NEVER;
 
   /** Puts a connection into the place and sets its times; returns the one that was there. */
   fill(session: Session, maxAgeMillis: number): Session | undefined {
     const previous = this.session;
     const { token, openedAt } = session;
     this.session = session;
+    this.idleSince = performance.now();
     this.failure = undefined;
     this.doomed = undefined;
     this.resting = false;
     this.replacement = undefined;
     this.renewWhenBack = false;
+    this.retireAt = maxAgeMillis > 0 ? openedAt + maxAgeMillis : NEVER;
     // Up to 10 % earlier, so that connections opened together are not re-opened together (P11).
-    this.retireAt = maxAgeMillis > 0 ? openedAt + maxAgeMillis * (1 - Math.random() / 10) : Number.POSITIVE_INFINITY;
-    this.renewAt = Math.min(this.retireAt, token === undefined ? Number.POSITIVE_INFINITY : spread(openedAt, token));
-    this.lookAt = Math.min(this.retireAt, token?.evictAt ?? Number.POSITIVE_INFINITY);
+    const agedAt = openedAt + maxAgeMillis * (0.9 + 0.1 * Math.random());
+    this.renewAt = Math.min(maxAgeMillis > 0 ? agedAt : NEVER, token === undefined ? NEVER : spread(openedAt, token));
+    this.ripeAt = maxAgeMillis > 0 ? agedAt : NEVER;
+    this.lookAt = Math.min(this.retireAt, token?.evictAt ?? NEVER);
     return previous;
+  }
+
+  get isTooOld(): boolean {
+    return Date.now() >= this.retireAt;
   }
 
   /** Takes the connection out. */
@@ -57,7 +68,8 @@ export class Place {
     this.session = undefined;
     this.doomed = undefined;
     this.resting = false;
-    this.lookAt = this.renewAt = this.retireAt = Number.POSITIVE_INFINITY;
+    this.renewWhenBack = false;
+    this.lookAt = this.renewAt = this.ripeAt = this.retireAt = NEVER;
     return session;
   }
 }

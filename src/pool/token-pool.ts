@@ -6,7 +6,7 @@ import { Dialer } from '../connections/dialer.js';
 import { type ServerMessage, saysTokenExpired } from '../connections/login-failure.js';
 import { isReady, type Session } from '../connections/session.js';
 import type { Settings } from '../connections/settings.js';
-import { AbortedError, AcquireTimeoutError, NotOnLoanError, PoolClosedError, TokenExpiredError } from '../errors.js';
+import { AcquireTimeoutError, NotOnLoanError, TokenExpiredError } from '../errors.js';
 import type { HeldToken } from '../tokens/held-token.js';
 import { Capacity } from './capacity.js';
 import { createResourcePool, type ResourcePool } from './generic-pool.js';
@@ -14,6 +14,7 @@ import { Place } from './place.js';
 import { selectOne } from './select-one.js';
 import { judgeNearEnd, laterToken } from './token-expiry.js';
 import { Upkeep, wake } from './upkeep.js';
+import { aborted, poolClosed, WaitingCaller } from './waiting-caller.js';
 
 /** How long `close` waits for connections on loan where the caller does not say, ms. */
 const CLOSE_TIMEOUT_MS = 10_000;
@@ -106,6 +107,9 @@ export class TokenPool {
       get open() {
         return self.#open;
       },
+      get places() {
+        return self.#everyPlace;
+      },
       get pauseMs() {
         return self.#dialer.pauseMs;
       },
@@ -128,19 +132,38 @@ export class TokenPool {
 
   // ---- opening ----
 
-  /** Never rejects: a failure becomes a place that tells its waiter why. */
   async #createPlace(): Promise<Place> {
     const place = new Place();
     this.#everyPlace.add(place);
-    try {
-      await this.#capacity.take();
-      this.#install(place, await this.#openTaken());
-    } catch (error) {
-      // Told to whoever waits for it; when nobody does, it is not the fault of somebody who comes later.
-      if (this.#places.pending > 0) place.failure = error as Error;
-      else this.#upkeep.attendSoon(place);
-    }
+    // Where nobody waits for it, it is for `min`, and upkeep knows when to try.
+    if (this.#places === undefined || this.#places.pending === 0) this.#upkeep.attendSoon(place);
+    else await this.#fill(place);
     return place;
+  }
+
+  /** Opens a connection for an empty place. Never rejects: a failure becomes a place that tells its waiter why. */
+  #fill(place: Place): Promise<void> {
+    place.opening = this.#openInTurn()
+      .then(
+        (session) => (place.gone ? this.#hangUp(session, 'unneeded') : this.#install(place, session)),
+        (error: Error) => {
+          // When nobody waits for it, it is not the fault of somebody who comes later.
+          if (place.borrowed || this.#places.pending > 0) place.failure = error;
+        },
+      )
+      .finally(() => {
+        place.opening = undefined;
+        // Whoever asked for it may be gone.
+        this.#upkeep.restoreSoon(place);
+      });
+    return place.opening;
+  }
+
+  async #openInTurn(): Promise<Session> {
+    const spare = this.#upkeep.takeSpare();
+    if (spare !== undefined) return spare;
+    await this.#capacity.take();
+    return this.#openTaken();
   }
 
   /** Opens a connection for which capacity has been taken. */
@@ -164,7 +187,6 @@ export class TokenPool {
 
   #install(place: Place, session: Session): void {
     const replaced = place.fill(session, this.#settings.pool.maxAgeMillis);
-    place.idleSince = Date.now();
     if (replaced === undefined) this.#open += 1;
     else this.#hangUp(replaced, 'renewed');
     const { connection, token } = session;
@@ -177,7 +199,7 @@ export class TokenPool {
       this.#settings.source?.tokens.invalidate(token);
       this.#doomSessionsOf(token);
     });
-    this.#upkeep.watch(place);
+    this.#upkeep.installed(place);
   }
 
   // ---- checkout ----
@@ -191,153 +213,154 @@ export class TokenPool {
   acquire({ signal }: AcquireOptions = {}): Promise<Connection> {
     if (this.#closed !== undefined) return Promise.reject(poolClosed());
     if (signal?.aborted) return Promise.reject(aborted(signal));
-    const startedAt = performance.now();
-    const immediate = signal === undefined && this.#places.available > 0;
-    const place = this.#places.acquire(IN_TURN);
-    if (immediate) return place.then((p) => this.#handOver(p, startedAt, signal));
-    return this.#wait(place, startedAt, signal).then((p) => this.#handOver(p, startedAt, signal));
+    const caller = new WaitingCaller(signal);
+    if (this.#places.available === 0) return this.#bounded(caller, this.#serve(caller));
+    // A place is free: most often its connection is good, and nothing has to be waited for.
+    return this.#places
+      .acquire(IN_TURN)
+      .then((place) => this.#lendAtOnce(place, caller) ?? this.#bounded(caller, this.#serve(caller, place)));
   }
 
-  /** Waits for a place, but not longer than the caller or the pool wants; a place that comes too late goes back. */
-  #wait(place: Promise<Place>, startedAt: number, signal: AbortSignal | undefined): Promise<Place> {
-    return new Promise((resolve, reject) => {
-      const closing = this.#closing.signal;
-      let waiting = true;
-      const settle = (): void => {
-        waiting = false;
-        clearTimeout(timer);
-        signal?.removeEventListener('abort', onAbort);
-        closing.removeEventListener('abort', onClosing);
-      };
-      const giveUp = (error: Error): void => {
-        settle();
-        reject(error);
-      };
-      const onAbort = (): void => giveUp(aborted(signal as AbortSignal));
-      const onClosing = (): void => giveUp(poolClosed());
-      const left = this.#settings.pool.acquireTimeoutMillis - (performance.now() - startedAt);
-      const timer = setTimeout(() => giveUp(this.#timedOut(startedAt)), Math.max(0, left));
-      signal?.addEventListener('abort', onAbort, { once: true });
-      closing.addEventListener('abort', onClosing, { once: true });
-      place.then(
-        (p) => {
-          if (waiting) {
-            settle();
-            resolve(p);
-          } else this.#putBack(p);
-        },
-        // generic-pool's own timer, a moment before or after ours.
-        () => waiting && giveUp(this.#timedOut(startedAt)),
-      );
-    });
+  #bounded(caller: WaitingCaller, served: Promise<Connection>): Promise<Connection> {
+    const terms = {
+      timeoutMs: this.#settings.pool.acquireTimeoutMillis,
+      signal: caller.signal,
+      closing: this.#closing.signal,
+      timedOut: () => this.#timedOut(caller),
+    };
+    // A caller who left at the last moment has it on loan without knowing.
+    return caller.wait(served, terms, (connection) => this.#loans.has(connection) && this.release(connection));
   }
 
-  /** The last look before a caller gets a connection. */
-  #handOver(place: Place, startedAt: number, signal: AbortSignal | undefined): Connection | Promise<Connection> {
-    const { session } = place;
+  /** Tries one place after the other until a connection is good. After the first, the caller goes before all others. */
+  async #serve(caller: WaitingCaller, first?: Place): Promise<Connection> {
+    let place = first ?? (await this.#nextPlace(IN_TURN, caller));
+    for (;;) {
+      const connection = this.#lendAtOnce(place, caller) ?? (await this.#lendAfterCloserLook(place, caller));
+      if (connection !== undefined) return connection;
+      place = await this.#nextPlace(AGAIN, caller);
+    }
+  }
+
+  async #nextPlace(turn: number, caller: WaitingCaller): Promise<Place> {
+    try {
+      return await this.#places.acquire(turn);
+    } catch {
+      // generic-pool gives up when it closes, or a moment before or after our own timer.
+      throw this.#closed === undefined ? this.#timedOut(caller) : poolClosed();
+    }
+  }
+
+  /** The connection of a place that needs no closer look. */
+  #lendAtOnce(place: Place, caller: WaitingCaller): Connection | undefined {
     // From here on upkeep leaves it alone.
     place.borrowed = true;
-    if (this.#closed !== undefined) {
-      this.#drop(place, 'pool-closed');
+    const { session } = place;
+    const good =
+      session !== undefined &&
+      place.doomed === undefined &&
+      Date.now() < place.lookAt &&
+      isReady(session.connection) &&
+      !this.#needsTest &&
+      !caller.hasLeft &&
+      this.#closed === undefined;
+    return good ? this.#lend(place, session, caller) : undefined;
+  }
+
+  /** Undefined where the place was no good; it is given up then. */
+  async #lendAfterCloserLook(place: Place, caller: WaitingCaller): Promise<Connection | undefined> {
+    if (this.#isPassedOver(place, caller)) {
+      this.#drop(place, 'broken');
+      return undefined;
+    }
+    await this.#awaitLogin(place, caller);
+    const verdict = await this.#judge(place, caller);
+    if (verdict === 'serve' && !(await this.#works(place, caller))) place.doomed ??= 'broken';
+    // Much may have happened meanwhile.
+    if (this.#closed !== undefined || caller.hasLeft) {
+      this.#comeBack(place);
       throw poolClosed();
     }
+    const { session } = place;
     if (session === undefined) {
       const { failure } = place;
       this.#drop(place, 'broken');
       if (failure !== undefined) throw failure;
-      return this.#again(startedAt, signal);
+      return undefined;
     }
-    if (place.doomed !== undefined || !isReady(session.connection)) {
-      this.#drop(place, place.doomed ?? 'broken');
-      return this.#again(startedAt, signal);
-    }
-    if (Date.now() >= place.lookAt) return this.#handOverNearEnd(place, session, startedAt, signal);
-    return this.#needsTest
-      ? this.#lendIfItWorks(place, session, startedAt, signal)
-      : this.#lend(place, session, startedAt);
-  }
-
-  /** P2: inside the eviction margin only where no later token can be had, and never with `strictExpiry`. */
-  async #handOverNearEnd(
-    place: Place,
-    session: Session,
-    startedAt: number,
-    signal: AbortSignal | undefined,
-  ): Promise<Connection> {
-    const { source, strictExpiry } = this.#settings;
-    if (Date.now() >= place.retireAt) {
-      this.#drop(place, 'max-age');
-      return this.#again(startedAt, signal);
-    }
-    const verdict = source === undefined ? 'serve' : await judgeNearEnd(source, session, { strictExpiry, signal });
-    if (signal?.aborted) {
-      this.#putBack(place);
-      throw aborted(signal);
-    }
-    if (verdict === 'replace' && place.opening !== undefined) return this.#handOverSuccessor(place, startedAt, signal);
-    if (verdict !== 'serve') this.#drop(place, 'token-expiry');
-    if (verdict === 'replace') return this.#again(startedAt, signal);
     if (verdict === 'refuse') {
+      this.#putBack(place);
       throw new TokenExpiredError('The token of every connection is near its end and no later one can be had.', {
         hint: 'strictExpiry is on: without it the session would have gone on serving.',
       });
     }
-    return this.#needsTest
-      ? this.#lendIfItWorks(place, session, startedAt, signal)
-      : this.#lend(place, session, startedAt);
+    if (verdict === 'serve' && place.doomed === undefined && isReady(session.connection)) {
+      return this.#lend(place, session, caller);
+    }
+    this.#drop(place, place.doomed ?? (place.isTooOld ? 'max-age' : 'token-expiry'));
+    return undefined;
   }
 
-  /** Its successor is being opened already: quicker than another login. */
-  async #handOverSuccessor(place: Place, startedAt: number, signal: AbortSignal | undefined): Promise<Connection> {
-    await this.#wait(
-      (place.opening as Promise<void>).then(() => place),
-      startedAt,
-      signal,
-    );
-    const arrived = place.replacement !== undefined;
+  /** generic-pool may give an empty place although another one has an idle connection. Not for ever: new empty ones come. */
+  #isPassedOver({ session, opening }: Place, caller: WaitingCaller): boolean {
+    if (session !== undefined || opening !== undefined || this.#open <= this.#loans.size) return false;
+    caller.passedOver += 1;
+    return caller.passedOver <= this.#settings.pool.max;
+  }
+
+  /** Where a login for this very place is under way, that is quicker than another one; an empty place gets one. */
+  async #awaitLogin(place: Place, caller: WaitingCaller): Promise<void> {
+    const empty = place.session === undefined && place.failure === undefined;
+    if (empty && place.opening === undefined && this.#closed === undefined && !caller.hasLeft) void this.#fill(place);
+    if (place.opening === undefined || !this.#isDueForReplacement(place)) return;
+    await caller.outlast(place.opening);
     this.#letSuccessorTakeOver(place);
-    if (arrived) return this.#handOver(place, startedAt, signal);
-    this.#drop(place, 'token-expiry');
-    return this.#again(startedAt, signal);
+  }
+
+  /** P2: inside the eviction margin only where no later token can be had, and never with `strictExpiry`. */
+  async #judge(place: Place, { signal }: WaitingCaller): Promise<'serve' | 'replace' | 'refuse'> {
+    const { source, strictExpiry } = this.#settings;
+    if (place.isTooOld) return 'replace';
+    if (place.session === undefined || source === undefined || Date.now() < place.lookAt) return 'serve';
+    return judgeNearEnd(source, place.session, { strictExpiry, signal });
+  }
+
+  #isDueForReplacement({ session, lookAt }: Place): boolean {
+    if (session === undefined) return true;
+    const { source } = this.#settings;
+    const now = Date.now();
+    return now >= lookAt && source !== undefined && laterToken(source, session, now) !== undefined;
   }
 
   get #needsTest(): boolean {
     return this.#settings.validateConnection === true || this.#settings.pool.validate !== undefined;
   }
 
-  async #lendIfItWorks(
-    place: Place,
-    session: Session,
-    startedAt: number,
-    signal: AbortSignal | undefined,
-  ): Promise<Connection> {
+  /** A test that outlasts its caller has failed: nothing may hold a place for ever. */
+  async #works({ session }: Place, caller: WaitingCaller): Promise<boolean> {
+    if (session === undefined || !this.#needsTest) return true;
+    let passed = false;
+    const test = this.#test(session.connection).then((result) => {
+      passed = result;
+    });
+    await caller.outlast(test);
+    return passed;
+  }
+
+  async #test(connection: Connection): Promise<boolean> {
     const { validateConnection, pool } = this.#settings;
-    const { connection } = session;
-    let good = false;
-    try {
-      good = pool.validate === undefined || (await pool.validate(connection)) === true;
-      if (good && validateConnection === true) good = await selectOne(await this.#loadTedious(), connection);
-    } catch {
-      good = false;
-    }
-    if (good && isReady(connection) && place.doomed === undefined) return this.#lend(place, session, startedAt);
-    this.#drop(place, place.doomed ?? 'broken');
-    return this.#again(startedAt, signal);
+    if (pool.validate !== undefined && (await pool.validate(connection)) !== true) return false;
+    return validateConnection !== true || (await selectOne(await this.#loadTedious(), connection));
   }
 
-  /** Next try of a caller whose place was no good: before everybody else, within the time that is left. */
-  #again(startedAt: number, signal: AbortSignal | undefined): Promise<Connection> {
-    return this.#wait(this.#places.acquire(AGAIN), startedAt, signal).then((p) => this.#handOver(p, startedAt, signal));
-  }
-
-  #lend(place: Place, session: Session, startedAt: number): Connection {
+  #lend(place: Place, session: Session, { startedAt }: WaitingCaller): Connection {
     if (place.resting) wake(place);
     this.#loans.set(session.connection, place);
     publish('checkout', () => ({ pool: this.name, connection: session.id, waitedMs: performance.now() - startedAt }));
     return session.connection;
   }
 
-  #timedOut(startedAt: number): AcquireTimeoutError {
+  #timedOut({ startedAt }: WaitingCaller): AcquireTimeoutError {
     const waitedMs = performance.now() - startedAt;
     const { max, acquireTimeoutMillis } = this.#settings.pool;
     const error = new AcquireTimeoutError(
@@ -363,15 +386,14 @@ export class TokenPool {
    * @throws NotOnLoanError
    */
   release(connection: Connection): void {
-    const place = this.#takeBack(connection);
+    this.#comeBack(this.#takeBack(connection));
+  }
+
+  #comeBack(place: Place): void {
     this.#letSuccessorTakeOver(place);
     const reason = this.#reasonToDrop(place);
-    if (reason !== undefined) {
-      this.#drop(place, reason);
-      return;
-    }
-    if (place.renewWhenBack) this.#upkeep.renew(place);
-    this.#putBack(place);
+    if (reason === undefined) this.#putBack(place);
+    else this.#drop(place, reason);
   }
 
   /** Soft eviction (P8): the successor was opened while this one was on loan. */
@@ -380,19 +402,20 @@ export class TokenPool {
     if (replacement === undefined || this.#closed !== undefined) return;
     place.replacement = undefined;
     if (isReady(replacement.connection)) this.#install(place, replacement);
+    else this.#hangUp(replacement, 'broken');
   }
 
-  #reasonToDrop({ session, doomed, lookAt, retireAt, opening }: Place): EvictionReason | undefined {
+  #reasonToDrop(place: Place): EvictionReason | undefined {
+    const { session, doomed, opening } = place;
     if (this.#closed !== undefined) return 'pool-closed';
-    if (session === undefined || !isReady(session.connection)) return 'broken';
+    if (session === undefined) return opening === undefined ? 'broken' : undefined;
+    if (!isReady(session.connection)) return 'broken';
     if ((session.connection as { inTransaction?: boolean }).inTransaction === true) return 'broken';
     if (doomed !== undefined) return doomed;
-    const now = Date.now();
-    if (now < lookAt) return undefined;
-    if (now >= retireAt) return 'max-age';
     if (opening !== undefined) return undefined;
-    const { source } = this.#settings;
-    return source !== undefined && laterToken(source, session, now) !== undefined ? 'token-expiry' : undefined;
+    if (place.isTooOld) return 'max-age';
+    if (place.renewWhenBack && !this.#upkeep.hasRoom) return 'token-expiry';
+    return this.#isDueForReplacement(place) ? 'token-expiry' : undefined;
   }
 
   /**
@@ -433,10 +456,12 @@ export class TokenPool {
   }
 
   #putBack(place: Place): void {
+    if (place.gone) return;
     this.#letSuccessorTakeOver(place);
     place.borrowed = false;
-    place.idleSince = Date.now();
+    place.idleSince = performance.now();
     void this.#places.release(place);
+    this.#upkeep.cameBack(place);
   }
 
   // ---- eviction ----
@@ -444,6 +469,11 @@ export class TokenPool {
   /** A token was refused before its time: idle connections that live on it go now, those on loan when they come back. */
   #doomSessionsOf(token: HeldToken): void {
     for (const place of this.#everyPlace) {
+      const { replacement } = place;
+      if (replacement?.token?.id === token.id) {
+        place.replacement = undefined;
+        this.#hangUp(replacement, 'token-invalidated');
+      }
       if (place.session?.token?.id !== token.id) continue;
       if (place.borrowed) place.doomed = 'token-invalidated';
       else this.#vacate(place, 'token-invalidated');
@@ -461,6 +491,7 @@ export class TokenPool {
 
   /** Gives up a place that generic-pool has lent us. */
   #drop(place: Place, reason: EvictionReason): void {
+    if (place.gone) return;
     place.doomed = reason;
     void this.#places.destroy(place);
   }
@@ -542,7 +573,8 @@ export class TokenPool {
     this.#capacity.close();
     const drained = this.#places.drain();
     await Promise.race([drained, timeout(timeoutMs)]);
-    for (const connection of [...this.#loans.keys()]) this.#drop(this.#takeBack(connection), 'pool-closed');
+    this.#loans.clear();
+    for (const place of [...this.#everyPlace]) if (place.borrowed) this.#drop(place, 'pool-closed');
     await drained;
     await this.#places.clear();
     await Promise.race([this.#capacity.empty(), timeout(this.#settings.pool.destroyTimeoutMillis)]);
@@ -556,12 +588,4 @@ export class TokenPool {
 
 function timeout(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms).unref());
-}
-
-function poolClosed(): PoolClosedError {
-  return new PoolClosedError('The pool is closed.');
-}
-
-function aborted(signal: AbortSignal): AbortedError {
-  return new AbortedError('The wait for a connection was aborted.', { cause: signal.reason });
 }

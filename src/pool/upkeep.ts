@@ -7,10 +7,13 @@ import { laterToken } from './token-expiry.js';
 
 /** A connection unused for longer than this is not worth a new login; it is closed, and opened again when needed. */
 const IN_USE_LATELY_MS = 30_000;
-/** Longest sleep of the timer: after a jump of the clock the next look is never further away. */
+/** Longest sleep of the timer: a jump of the clock is noticed after this at the latest. */
 const LONGEST_SLEEP_MS = 30_000;
-/** Pause before the next try to open a connection in the background, beside the dialer's own back-off. */
-const RETRY_MS = 1_000;
+/** A difference between wall and monotonic time that is no mere adjustment. */
+const JUMP_MS = 1_000;
+/** First and longest pause after a failure to open a connection that nobody waits for: a server that refuses is not pestered. */
+const FIRST_RETRY_MS = 1_000;
+const LONGEST_RETRY_MS = 60_000;
 
 const NEVER = Number.POSITIVE_INFINITY;
 
@@ -18,11 +21,12 @@ const NEVER = Number.POSITIVE_INFINITY;
 export interface UpkeepHost {
   readonly name: string;
   readonly settings: Settings;
+  readonly places: Iterable<Place>;
   /** Places that hold a connection. */
   readonly open: number;
   /** Starts a connection if the bound on physical connections allows one now. */
   tryOpen(): Promise<Session> | undefined;
-  /** Puts a connection into a place that is not on loan, closing the one that was there. */
+  /** Puts a connection into a place, closing the one that was there. */
   install(place: Place, session: Session): void;
   /** Closes the connection of a place that is not on loan. */
   evict(place: Place, reason: EvictionReason): void;
@@ -34,17 +38,23 @@ export interface UpkeepHost {
 
 /**
  * The background work on a pool: closes what is idle, replaces what nears its end before it is closed, restores `min`.
- * One timer, set to the next deadline, which never keeps the process alive.
+ * One timer, set to the next deadline, which never keeps the process alive. It runs on monotonic time; tokens run on wall
+ * time, so a jump of the wall clock makes everything due at once.
  */
 export class Upkeep {
   readonly #host: UpkeepHost;
   readonly #deadlines = new Deadlines<Place>();
   /** Places that want to be renewed and wait for their turn. */
   readonly #queue = new Set<Place>();
+  /** Places whose successor waits for them to come back from their loan. */
+  readonly #withSpare = new Set<Place>();
   #renewing = 0;
   #restoring = 0;
+  #failures = 0;
+  #retryAt = 0;
   #timer: NodeJS.Timeout | undefined;
   #wakeAt = NEVER;
+  #wallOffset = Date.now() - performance.now();
   #stopped = false;
   renewals = 0;
 
@@ -52,19 +62,59 @@ export class Upkeep {
     this.#host = host;
   }
 
-  /** Looks at a place when it is next due. Call it when its connection has changed. */
-  watch(place: Place): void {
-    this.#schedule(place, this.#dueAt(place));
+  /** Call it when a place has got a connection. */
+  installed(place: Place): void {
+    this.#failures = 0;
+    this.#retryAt = 0;
+    this.#withSpare.delete(place);
+    this.#queue.delete(place);
+    this.#watch(place);
+  }
+
+  /** Call it when a place has come back from its loan. */
+  cameBack(place: Place): void {
+    if (place.session === undefined) this.restoreSoon(place);
+    else if (place.renewWhenBack && this.#canImprove(place)) this.#renew(place);
+    else {
+      const idleAt = place.idleSince + this.#host.settings.pool.idleTimeoutMillis;
+      if (place.dueAt > idleAt) this.#schedule(place, idleAt);
+    }
   }
 
   /** Looks at a place as soon as possible. */
   attendSoon(place: Place): void {
-    this.#schedule(place, Date.now());
+    this.#schedule(place, performance.now());
   }
 
   /** Fills an empty idle place, if connections are missing. */
   restoreSoon(place: Place): void {
-    if (place.session === undefined && !place.borrowed && place.opening === undefined) this.attendSoon(place);
+    const { session, borrowed, opening, gone } = place;
+    if (session === undefined && opening === undefined && !borrowed && !gone) this.attendSoon(place);
+  }
+
+  /** A connection can be opened beside the one that it replaces. */
+  get hasRoom(): boolean {
+    const { pool } = this.#host.settings;
+    return pool.overlap > 0 || this.#host.open < pool.max;
+  }
+
+  /**
+   * A successor that waits for its place to come back, for somebody who needs a connection now: a loan that never ends must
+   * not hold two of the pool's connections.
+   */
+  takeSpare(): Session | undefined {
+    for (const place of this.#withSpare) {
+      this.#withSpare.delete(place);
+      const { replacement } = place;
+      if (replacement === undefined) continue;
+      place.replacement = undefined;
+      if (isReady(replacement.connection)) {
+        this.#watch(place);
+        return replacement;
+      }
+      this.#host.discard(replacement, 'broken');
+    }
+    return undefined;
   }
 
   stop(): void {
@@ -72,8 +122,17 @@ export class Upkeep {
     clearTimeout(this.#timer);
     this.#deadlines.clear();
     this.#queue.clear();
+    this.#withSpare.clear();
   }
 
+  // ---- when ----
+
+  #watch(place: Place): void {
+    const wait = this.#dueIn(place);
+    this.#schedule(place, performance.now() + wait);
+  }
+
+  /** `at` is monotonic. */
   #schedule(place: Place, at: number): void {
     place.dueAt = at;
     if (this.#stopped || at === NEVER) return;
@@ -85,70 +144,124 @@ export class Upkeep {
     clearTimeout(this.#timer);
     this.#wakeAt = at;
     if (at === NEVER) return;
-    const sleep = Math.min(Math.max(0, at - Date.now()), LONGEST_SLEEP_MS);
+    const sleep = Math.min(Math.max(0, at - performance.now()), LONGEST_SLEEP_MS);
     this.#timer = setTimeout(() => this.#sweep(), sleep);
     this.#timer.unref();
   }
 
   #sweep(): void {
-    const now = Date.now();
+    const now = performance.now();
     this.#wakeAt = NEVER;
+    this.#noticeClockJump(now);
     for (let due = this.#deadlines.takeDue(now); due !== undefined; due = this.#deadlines.takeDue(now)) {
       const place = due.item;
       if (place.dueAt !== due.at || place.gone) continue;
       place.dueAt = NEVER;
-      this.#attend(place, now);
+      this.#attend(place);
     }
     this.#setTimer(this.#deadlines.next);
   }
 
-  #attend(place: Place, now: number): void {
+  #noticeClockJump(now: number): void {
+    const offset = Date.now() - now;
+    if (Math.abs(offset - this.#wallOffset) < JUMP_MS) return;
+    this.#wallOffset = offset;
+    for (const place of this.#host.places) this.#schedule(place, now);
+  }
+
+  /** Ms until a place that holds a connection should be looked at. */
+  #dueIn(place: Place): number {
+    const now = Date.now();
+    const { idleTimeoutMillis } = this.#host.settings.pool;
+    const sinceReturn = performance.now() - place.idleSince;
+    const idleIn = place.borrowed || place.resting ? LONGEST_SLEEP_MS : idleTimeoutMillis - sinceReturn;
+    const settled = place.renewWhenBack || place.replacement !== undefined;
+    const recheck = settled ? LONGEST_SLEEP_MS : recheckMs(place.session);
+    const renewIn = now < place.renewAt ? place.renewAt - now : recheck;
+    return Math.max(1, Math.min(idleIn, renewIn));
+  }
+
+  // ---- what ----
+
+  #attend(place: Place): void {
     if (place.opening !== undefined) return;
     const { session } = place;
     if (session === undefined) {
       this.#restore(place);
       return;
     }
+    const { pool } = this.#host.settings;
     if (!place.borrowed) {
       if (!isReady(session.connection)) {
         this.#host.evict(place, 'broken');
         return;
       }
-      if (now - place.idleSince >= this.#host.settings.pool.idleTimeoutMillis) {
-        if (this.#host.open > this.#host.settings.pool.min) {
+      if (performance.now() - place.idleSince >= pool.idleTimeoutMillis) {
+        if (this.#host.open > pool.min) {
           this.#host.evict(place, 'idle');
           return;
         }
         rest(place);
       }
     }
-    if (now < place.renewAt || place.replacement !== undefined || !this.#canImprove(place, now)) this.watch(place);
-    else if (place.borrowed) place.renewWhenBack = true;
-    else if (this.#isWorthRenewing(place, now)) this.renew(place);
-    else this.#host.evict(place, now >= place.retireAt ? 'max-age' : 'token-expiry');
+    // Looking for a later token is also what has the token refreshed.
+    if (Date.now() < place.renewAt || place.replacement !== undefined || !this.#canImprove(place)) this.#watch(place);
+    else if (place.borrowed) {
+      place.renewWhenBack = true;
+      this.#watch(place);
+    } else if (this.#isWorthRenewing(place)) this.#renew(place);
+    else this.#host.evict(place, place.isTooOld ? 'max-age' : 'token-expiry');
   }
 
   /** A place past its age is always better replaced; one near the end of its token only by a later token. */
-  #canImprove(place: Place, now: number): boolean {
-    if (now >= place.retireAt) return true;
+  #canImprove({ session, ripeAt }: Place): boolean {
+    const now = Date.now();
+    if (now >= ripeAt) return true;
     const { source } = this.#host.settings;
-    return source !== undefined && place.session !== undefined && laterToken(source, place.session, now) !== undefined;
+    return source !== undefined && session !== undefined && laterToken(source, session, now) !== undefined;
   }
 
-  #isWorthRenewing(place: Place, now: number): boolean {
+  #isWorthRenewing(place: Place): boolean {
+    if (!this.hasRoom) return false;
     const { pool } = this.#host.settings;
-    if (pool.overlap === 0 && this.#host.open >= pool.max) return false;
-    return this.#host.open <= pool.min || now - place.idleSince < IN_USE_LATELY_MS;
+    return this.#host.open <= pool.min || performance.now() - place.idleSince < IN_USE_LATELY_MS;
   }
+
+  // ---- opening in the background ----
+
+  /** Opens a connection if now is the time. After a failure one tries, and the others wait for what it finds. */
+  #tryOpen(): Promise<Session> | undefined {
+    if (this.#pauseMs > 0 || (this.#failures > 0 && this.#renewing + this.#restoring > 0)) return undefined;
+    return this.#host.tryOpen();
+  }
+
+  get #pauseMs(): number {
+    return Math.max(0, this.#retryAt - performance.now(), this.#host.pauseMs);
+  }
+
+  #failed(): void {
+    const now = performance.now();
+    // Those that were under way together have met one failure, not many.
+    if (now < this.#retryAt) return;
+    this.#failures += 1;
+    this.#retryAt = now + Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** (this.#failures - 1));
+  }
+
+  // ---- renewal ----
 
   /** Opens the successor of a place's connection; it takes over at once, or when the old one comes back from its loan. */
-  renew(place: Place): void {
+  #renew(place: Place): void {
     if (place.opening !== undefined || place.replacement !== undefined) return;
-    const opening = this.#renewing < this.#host.settings.pool.maxRenewals ? this.#host.tryOpen() : undefined;
+    const spare = this.takeSpare();
+    if (spare !== undefined) {
+      this.#replace(place, spare);
+      return;
+    }
+    const opening = this.#renewing < this.#host.settings.pool.maxRenewals ? this.#tryOpen() : undefined;
     if (opening === undefined) {
       this.#queue.add(place);
       // The end of another renewal takes the next from the queue; this is for a bound that other connections have reached.
-      this.#schedule(place, Date.now() + recheckMs(place.session));
+      this.#schedule(place, performance.now() + Math.max(recheckMs(place.session), this.#pauseMs));
       return;
     }
     this.#queue.delete(place);
@@ -164,7 +277,9 @@ export class Upkeep {
         // The dialer has published the cause. The old connection serves on.
         this.#renewing -= 1;
         place.opening = undefined;
-        if (!place.gone) this.#schedule(place, Date.now() + Math.max(recheckMs(place.session), this.#host.pauseMs));
+        this.#failed();
+        const wait = Math.max(recheckMs(place.session), this.#pauseMs);
+        if (!place.gone) this.#schedule(place, performance.now() + wait);
         this.#nextInQueue();
       },
     );
@@ -176,8 +291,11 @@ export class Upkeep {
       return;
     }
     const replaced = place.session;
-    if (place.borrowed) place.replacement = session;
-    else this.#host.install(place, session);
+    if (place.borrowed && replaced !== undefined) {
+      place.replacement = session;
+      this.#withSpare.add(place);
+      this.#watch(place);
+    } else this.#host.install(place, session);
     this.renewals += 1;
     publish('connection:renewed', () => ({
       pool: this.#host.name,
@@ -196,12 +314,14 @@ export class Upkeep {
     }
   }
 
+  // ---- min ----
+
   /** Opens a connection for an empty place while there are fewer than `min`. */
   #restore(place: Place): void {
     if (place.borrowed || this.#host.open + this.#restoring >= this.#host.settings.pool.min) return;
-    const opening = this.#host.pauseMs > 0 ? undefined : this.#host.tryOpen();
+    const opening = this.#tryOpen();
     if (opening === undefined) {
-      this.#schedule(place, Date.now() + Math.max(RETRY_MS, this.#host.pauseMs));
+      this.#schedule(place, performance.now() + Math.max(FIRST_RETRY_MS, this.#pauseMs));
       return;
     }
     this.#restoring += 1;
@@ -212,30 +332,21 @@ export class Upkeep {
         if (this.#stopped || place.gone) this.#host.discard(session, this.#stopped ? 'pool-closed' : 'unneeded');
         else this.#host.install(place, session);
       },
-      () => {
+      (error: Error) => {
         this.#restoring -= 1;
         place.opening = undefined;
-        if (!place.gone) this.#schedule(place, Date.now() + Math.max(RETRY_MS, this.#host.pauseMs));
+        if (place.borrowed) place.failure = error;
+        this.#failed();
+        if (!place.gone) this.#schedule(place, performance.now() + Math.max(FIRST_RETRY_MS, this.#pauseMs));
       },
     );
-  }
-
-  #dueAt(place: Place): number {
-    const now = Date.now();
-    const { session } = place;
-    if (session === undefined) return now;
-    const { idleTimeoutMillis } = this.#host.settings.pool;
-    const idleAt = place.borrowed || place.resting ? now + idleTimeoutMillis : place.idleSince + idleTimeoutMillis;
-    const renewAt =
-      place.replacement !== undefined ? NEVER : now < place.renewAt ? place.renewAt : now + recheckMs(session);
-    return Math.max(now + 1, Math.min(idleAt, renewAt));
   }
 }
 
 /** How soon to ask again for a later token where there was none: a fraction of the token's life, at most 5 s. */
 function recheckMs(session: Session | undefined): number {
   const token = session?.token;
-  if (token === undefined) return RETRY_MS;
+  if (token === undefined) return 1_000;
   return Math.min(5_000, Math.max(50, (token.expiresOn - token.obtainedAt) / 40));
 }
 

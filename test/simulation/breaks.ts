@@ -1,0 +1,185 @@
+import type { TediousModule } from '../../src/connections/dial.js';
+import type { Settings } from '../../src/connections/settings.js';
+import type { TokenPool } from '../../src/pool/token-pool.js';
+import { HeldToken, refreshTime } from '../../src/tokens/held-token.js';
+import { sharedTokenCache, TokenCache } from '../../src/tokens/token-cache.js';
+import type { IdentityProvider } from './identity-provider.js';
+import type { SimConnection } from './server.js';
+import type { VirtualClock } from './virtual-clock.js';
+import type { PromiseName } from './watch.js';
+
+/** Something wrong with what the pool is made of. The product itself has no switch for it. */
+export interface Break {
+  promise: PromiseName;
+  what: string;
+  settings?: (settings: Settings, providers: IdentityProvider[]) => void;
+  tedious?: (tedious: TediousModule, clock: VirtualClock) => TediousModule;
+  pool?: (pool: TokenPool) => void;
+  random?: () => number;
+}
+
+type Tokens = TokenCache & Record<'peek' | 'take', (...args: unknown[]) => unknown>;
+
+/** A cache with some of its methods replaced. */
+function patched(settings: Settings, methods: (real: TokenCache) => Partial<Record<keyof TokenCache, unknown>>): void {
+  const { source } = settings;
+  if (source === undefined) return;
+  const real = source.tokens;
+  const replacements = methods(real);
+  source.tokens = new Proxy(real, {
+    get: (_, key) => {
+      const own = (replacements as Record<string | symbol, unknown>)[key];
+      if (own !== undefined) return own;
+      const value = (real as unknown as Record<string | symbol, unknown>)[key];
+      return typeof value === 'function' ? value.bind(real) : value;
+    },
+  }) as Tokens;
+}
+
+/** The same token with other margins. */
+function withMargins(
+  token: HeldToken | undefined,
+  change: { evictAt?: number; loginBefore?: number },
+): HeldToken | undefined {
+  return (
+    token &&
+    new Proxy(token, {
+      get: (held, key) => {
+        if (key in change) return change[key as keyof typeof change];
+        const value = held[key as keyof HeldToken];
+        return typeof value === 'function' ? (value as (...args: never[]) => unknown).bind(held) : value;
+      },
+    })
+  );
+}
+
+export const BREAKS: readonly Break[] = [
+  {
+    promise: 'P1',
+    what: 'the cache hands out its last token although it has run out',
+    settings: (settings) => {
+      let last: HeldToken | undefined;
+      patched(settings, (real) => ({
+        peek: (scope: string) => {
+          last = real.peek(scope) ?? last;
+          return last;
+        },
+      }));
+    },
+  },
+  {
+    promise: 'P2',
+    what: 'tokens have no eviction margin',
+    settings: (settings) => {
+      patched(settings, (real) => {
+        const held = (token: HeldToken | undefined) =>
+          withMargins(token, { evictAt: (token?.expiresOn ?? 0) + 3_600_000 });
+        return {
+          peek: (scope: string) => held(real.peek(scope)),
+          take: async (scope: string, options?: object) => held(await real.take(scope, options)),
+        };
+      });
+    },
+  },
+  {
+    promise: 'P3',
+    what: 'each login asks the identity provider for a token of its own',
+    settings: (settings, providers) => {
+      patched(settings, (real) => ({
+        peek: () => undefined,
+        take: async () => {
+          const provider = providers.find(({ credential }) => new TokenCache(credential).identity === real.identity);
+          const answer = await (provider as IdentityProvider).credential.getToken('scope');
+          if (answer === null) throw new Error('no token');
+          const obtainedAt = Date.now();
+          return new HeldToken(answer, { obtainedAt, refreshOn: refreshTime(answer, obtainedAt) });
+        },
+      }));
+    },
+  },
+  {
+    promise: 'P4',
+    what: 'a token that is due for its refresh is not served until the refresh is there',
+    settings: (settings) => {
+      patched(settings, (real) => ({
+        peek: (scope: string) => {
+          const token = real.peek(scope);
+          return token !== undefined && Date.now() >= token.refreshOn ? undefined : token;
+        },
+        take: async (scope: string, options?: object) => {
+          for (;;) {
+            const token = await real.take(scope, options);
+            if (Date.now() < token.refreshOn) return token;
+            await new Promise((resolve) => setTimeout(resolve, 100));
+          }
+        },
+      }));
+    },
+  },
+  {
+    promise: 'P5',
+    what: 'a request that failed is repeated after a second',
+    settings: (_, providers) => {
+      for (const provider of providers) {
+        const { credential } = provider;
+        const getToken = credential.getToken.bind(credential);
+        credential.getToken = async (scopes, options) => {
+          try {
+            return await getToken(scopes, options);
+          } catch {
+            await new Promise((resolve) => setTimeout(resolve, 1_000));
+            return getToken(scopes, options);
+          }
+        };
+      }
+    },
+  },
+  {
+    promise: 'P6',
+    what: 'one in twenty connections that come back is lost',
+    pool: (pool) => {
+      const release = pool.release.bind(pool);
+      let returned = 0;
+      pool.release = (connection) => {
+        returned += 1;
+        if (returned % 20 !== 0) release(connection);
+      };
+    },
+  },
+  {
+    promise: 'P7',
+    what: 'the pool allows two connections more than it was told',
+    settings: ({ pool }) => {
+      pool.max += 2;
+    },
+  },
+  {
+    promise: 'P8',
+    what: 'connections are closed five minutes after their login, on loan or not',
+    tedious: ({ Connection, Request }, clock) => ({
+      Connection: class extends (Connection as unknown as typeof SimConnection) {
+        override connect(listener: (error?: Error) => void): void {
+          super.connect((error) => {
+            listener(error);
+            clock.schedule(300_000, () => this.close());
+          });
+        }
+      } as unknown as TediousModule['Connection'],
+      Request,
+    }),
+  },
+  {
+    promise: 'P9',
+    what: "all pools use the first pool's tokens",
+    settings: (settings, providers) => {
+      const { source } = settings;
+      const [first] = providers;
+      if (source !== undefined && first !== undefined) source.tokens = sharedTokenCache(first.credential);
+    },
+  },
+  {
+    promise: 'P11',
+    what: 'all connections choose the same moment for their renewal',
+    random: () => 0.5,
+  },
+];

@@ -1,0 +1,200 @@
+import type { AccessToken, GetTokenOptions, TokenCredential } from '../../src/credentials/credential.js';
+import {
+  CredentialRejectedError,
+  TokenThrottledError,
+  TokenTimeoutError,
+  TokenUnavailableError,
+} from '../../src/errors.js';
+import type { Random } from './random.js';
+import type { VirtualClock } from './virtual-clock.js';
+import type { Watch } from './watch.js';
+
+/** A token as those see it who know everything. Epoch ms; `expiresOn` and `obtainedAt` by the clock of the process. */
+export interface IssuedToken {
+  text: string;
+  principal: string;
+  expiresOn: number;
+  trueExpiry: number;
+  obtainedAt: number;
+  /** Monotonic ms of its first delivery; undefined until then. */
+  deliveredAt: number | undefined;
+  /** A login or query with it went wrong, so that throwing it away is right. */
+  suspect: boolean;
+}
+
+export type ProviderFault = 'hang' | 'network' | '500' | '429' | 'refused' | 'nothing' | 'plain-error' | 'expired';
+
+/** An identity provider for one principal, with its moods. */
+export class IdentityProvider {
+  readonly principal: string;
+  readonly tokens = new Map<string, IssuedToken>();
+  readonly credential: TokenCredential;
+  readonly #clock: VirtualClock;
+  readonly #random: Random;
+  readonly #watch: Watch;
+  latencyMs = 200;
+  lifeMs = 3_600_000;
+  /** Share of its life after which the issuer asks for a refresh. */
+  refreshAfter: number | undefined;
+  /** Gives the same token until this long before its end, as a managed identity does; undefined: always a new one. */
+  renewsBeforeEndMs: number | undefined;
+  fault: ProviderFault | undefined;
+  retryAfterMs: number | undefined;
+  requests = 0;
+  #issued = 0;
+  /** Monotonic ms until which a `Retry-After` asks for silence. */
+  silentUntil = 0;
+  latest: IssuedToken | undefined;
+  #cached: IssuedToken | undefined;
+  #inFlight = 0;
+  #failures = 0;
+  #notBefore = 0;
+
+  constructor(principal: string, clock: VirtualClock, random: Random, watch: Watch) {
+    this.principal = principal;
+    this.#clock = clock;
+    this.#random = random;
+    this.#watch = watch;
+    this.credential = { getToken: (_scope, options) => this.#getToken(options) };
+  }
+
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  forgetCached(): void {
+    this.#cached = undefined;
+  }
+
+  async #getToken(options: GetTokenOptions = {}): Promise<AccessToken | null> {
+    const clock = this.#clock;
+    const watch = this.#watch;
+    this.requests += 1;
+    this.#inFlight += 1;
+    watch.note(`${this.principal}: token request ${this.requests} (${this.fault ?? 'well'})`);
+    watch.check(
+      'P3',
+      this.#inFlight === 1,
+      () => `${this.#inFlight} token requests of ${this.principal} are in flight`,
+    );
+    watch.check(
+      'P5',
+      clock.now >= this.#notBefore,
+      () => `${this.principal} is asked ${Math.ceil(this.#notBefore - clock.now)} ms too early`,
+    );
+    const { latest } = this;
+    // P3, second half: a token that is far from its refresh is not asked for again.
+    if (
+      latest !== undefined &&
+      !latest.suspect &&
+      this.refreshAfter === undefined &&
+      this.renewsBeforeEndMs === undefined
+    ) {
+      const life = latest.expiresOn - latest.obtainedAt;
+      const earliest = latest.obtainedAt + 0.9 * Math.max(life / 2, life - 600_000) - 2;
+      watch.check(
+        'P3',
+        clock.wall >= earliest,
+        () => `${this.principal} is asked although its token is good for ${latest.expiresOn - clock.wall} ms`,
+      );
+    }
+    let left = false;
+    const leave = (): void => {
+      if (!left) this.#inFlight -= 1;
+      left = true;
+    };
+    const onAbort = (): void => {
+      leave();
+      this.#noteFailure(0);
+    };
+    options.abortSignal?.addEventListener('abort', onAbort, { once: true });
+    try {
+      return await this.#answer(options.abortSignal);
+    } finally {
+      options.abortSignal?.removeEventListener('abort', onAbort);
+      leave();
+    }
+  }
+
+  async #answer(signal: AbortSignal | undefined): Promise<AccessToken | null> {
+    const { fault, retryAfterMs } = this;
+    if (fault === 'hang') return new Promise(() => {});
+    await this.#clock.sleep(this.latencyMs * this.#random.between(0.5, 1.5));
+    if (signal?.aborted) throw new TokenTimeoutError('too late');
+    if (fault === undefined) return this.#issue();
+    this.#noteFailure(fault === '429' ? (retryAfterMs ?? 0) : 0);
+    switch (fault) {
+      case '429':
+        throw new TokenThrottledError('slow down', { retryAfterMs, status: 429 });
+      case '500':
+        throw new TokenUnavailableError('internal error', { status: 500 });
+      case 'network':
+        throw Object.assign(new Error('getaddrinfo ENOTFOUND login'), { code: 'ENOTFOUND' });
+      case 'refused':
+        throw new CredentialRejectedError('AADSTS7000215: wrong secret', { status: 401, aadsts: 7000215 });
+      case 'plain-error':
+        throw new Error('something else');
+      case 'nothing':
+        return null;
+      case 'expired':
+        return { token: `${this.principal}.expired`, expiresOnTimestamp: this.#clock.wall - 1_000 };
+    }
+  }
+
+  #issue(): AccessToken {
+    const clock = this.#clock;
+    const reuse = this.#cached;
+    let issued: IssuedToken;
+    if (
+      reuse !== undefined &&
+      this.renewsBeforeEndMs !== undefined &&
+      clock.wall < reuse.expiresOn - this.renewsBeforeEndMs
+    ) {
+      issued = reuse;
+    } else {
+      this.#issued += 1;
+      const life = this.lifeMs * this.#random.between(1, 1.2);
+      issued = {
+        text: `${this.principal}.${this.#issued}`,
+        principal: this.principal,
+        expiresOn: Math.floor(clock.wall + life),
+        trueExpiry: clock.trueTime + life,
+        obtainedAt: clock.wall,
+        deliveredAt: clock.now,
+        suspect: false,
+      };
+      this.tokens.set(issued.text, issued);
+      this.#cached = issued;
+      if (this.tokens.size > 200) this.tokens.delete(this.tokens.keys().next().value as string);
+    }
+    this.#failures = 0;
+    this.#notBefore = 0;
+    if (this.latest === undefined || this.latest.suspect || issued.expiresOn >= this.latest.expiresOn) {
+      this.latest = issued;
+    }
+    this.#watch.note(`${this.principal}: gives ${issued.text}, ends in ${issued.expiresOn - clock.wall} ms`);
+    const refreshAfterTimestamp =
+      this.refreshAfter === undefined
+        ? undefined
+        : issued.obtainedAt + (issued.expiresOn - issued.obtainedAt) * this.refreshAfter;
+    return { token: issued.text, expiresOnTimestamp: issued.expiresOn, refreshAfterTimestamp };
+  }
+
+  /** P5, worked out independently: 5 s doubling to 60 s, or what the provider asked for. */
+  #noteFailure(retryAfterMs: number): void {
+    this.#failures += 1;
+    const pause = Math.max(retryAfterMs, Math.min(60_000, 5_000 * 2 ** (this.#failures - 1)));
+    this.#notBefore = this.#clock.now + pause;
+    this.silentUntil = Math.max(this.silentUntil, this.#notBefore + pause * 0.1);
+    this.#watch.note(`${this.principal}: failure ${this.#failures}, silence for ${pause} ms`);
+  }
+}
+
+/** Margins as the promises put them, worked out independently of the product. */
+export function loginBefore({ expiresOn, obtainedAt }: IssuedToken): number {
+  return expiresOn - Math.min(60_000, (expiresOn - obtainedAt) / 10);
+}
+
+export function evictionMargin({ expiresOn, obtainedAt }: IssuedToken): number {
+  return Math.min(300_000, (expiresOn - obtainedAt) / 4);
+}

@@ -1,0 +1,340 @@
+import { EventEmitter } from 'node:events';
+import type { ConnectionConfiguration } from 'tedious';
+import type { TediousModule } from '../../src/connections/dial.js';
+import type { TokenCredential } from '../../src/credentials/credential.js';
+import { type IdentityProvider, type IssuedToken, loginBefore } from './identity-provider.js';
+import type { Random } from './random.js';
+import type { VirtualClock } from './virtual-clock.js';
+import type { Watch } from './watch.js';
+
+export type ServerFault =
+  | 'refuses-tcp'
+  | 'black-hole'
+  | 'drops-before-login'
+  | 'drops-after-login7'
+  | 'drops-after-token'
+  | '40613'
+  | '40501'
+  | 'stale'
+  | 'ambiguous'
+  | 'anonymous'
+  | 'configuration'
+  | 'firewall';
+
+const SERVER_ERRORS: Partial<Record<ServerFault, { number: number; state: number; message: string }>> = {
+  '40613': { number: 40613, state: 1, message: 'Database is not currently available.' },
+  '40501': { number: 40501, state: 1, message: 'The service is currently busy.' },
+  stale: { number: 18456, state: 233, message: 'Login failed. Token is expired.' },
+  ambiguous: { number: 18456, state: 1, message: "Login failed for user '<token-identified principal>'." },
+  anonymous: { number: 18456, state: 1, message: "Login failed for user 'NT AUTHORITY\\ANONYMOUS LOGON'." },
+  configuration: {
+    number: 18456,
+    state: 235,
+    message: 'The server is not currently configured to accept this token.',
+  },
+  firewall: { number: 40615, state: 1, message: 'Client with this address is not allowed.' },
+};
+
+/** One pool as the server knows it. */
+export interface Client {
+  name: string;
+  principal: string;
+  provider: IdentityProvider;
+  /** `max` plus the overlap. */
+  bound: number;
+  /** Sockets that are open, from the start of the connect to the `end` event. */
+  physical: Set<SimConnection>;
+  dials: number;
+  /** Connections that a caller holds. */
+  lent: Set<SimConnection>;
+  /** Past the timeout of `close`, loans may be cut. */
+  mayCutLoans: boolean;
+}
+
+/** A SQL Server with its moods, and the network before it. */
+export class Server {
+  readonly clock: VirtualClock;
+  readonly random: Random;
+  readonly watch: Watch;
+  readonly connections = new Set<SimConnection>();
+  fault: ServerFault | undefined;
+  /** Share of logins that the fault hits. */
+  faultShare = 1;
+  connectMs = 5;
+  loginMs = 30;
+  closeMs = 0;
+  redirects = 0;
+  connectTimeoutMs = 15_000;
+
+  constructor(clock: VirtualClock, random: Random, watch: Watch) {
+    this.clock = clock;
+    this.random = random;
+    this.watch = watch;
+  }
+
+  /** A `tedious` whose connections come here. */
+  tediousFor(client: Client): TediousModule {
+    const server = this;
+    class Connection extends SimConnection {
+      constructor(configuration: ConnectionConfiguration) {
+        super(server, client, configuration);
+      }
+    }
+    return { Connection, Request: SimRequest } as unknown as TediousModule;
+  }
+
+  /** Cuts sessions: all, or a share of them. */
+  drop(share: number): void {
+    for (const connection of [...this.connections]) {
+      if (this.random.chance(share)) connection.cut();
+    }
+  }
+
+  /** Tells sessions on a token, at their next statement, that it has run out. */
+  refuseQueries(share: number): void {
+    for (const connection of [...this.connections]) {
+      if (!connection.ready || !this.random.chance(share)) continue;
+      if (connection.token !== undefined) connection.token.suspect = true;
+      this.watch.note(`c${connection.id}: 37396`);
+      connection.emit('errorMessage', {
+        number: 37396,
+        state: 1,
+        class: 16,
+        message: 'Query cannot be executed, access token is expired.',
+      });
+    }
+  }
+}
+
+class SimRequest {
+  readonly callback: (error?: Error) => void;
+
+  constructor(_sql: string, callback: (error?: Error) => void) {
+    this.callback = callback;
+  }
+}
+
+let connections = 0;
+
+/** As much of tedious's `Connection` as the pool uses, with its manners (19.2): it logs in although closed meanwhile. */
+export class SimConnection extends EventEmitter {
+  readonly id: number;
+  readonly client: Client;
+  readonly openedAt: number;
+  state = { name: 'Initialized' };
+  closed = false;
+  hasError = false;
+  inTransaction = false;
+  token: IssuedToken | undefined;
+  socket: { destroyed: boolean; ref(): void; unref(): void; destroy(error?: Error): void } | undefined;
+  readonly #server: Server;
+  readonly #credential: TokenCredential | undefined;
+  #listener: ((error?: Error) => void) | undefined;
+  #ended = false;
+
+  constructor(server: Server, client: Client, configuration: ConnectionConfiguration) {
+    super();
+    connections += 1;
+    this.id = connections;
+    this.#server = server;
+    this.client = client;
+    this.openedAt = server.clock.now;
+    this.#credential = (configuration.authentication?.options as { credential?: TokenCredential })?.credential;
+  }
+
+  get ready(): boolean {
+    return this.state.name === 'LoggedIn' && !this.closed;
+  }
+
+  connect(listener: (error?: Error) => void): void {
+    const { clock, watch } = this.#server;
+    this.#listener = listener;
+    this.state = { name: 'Connecting' };
+    this.client.dials += 1;
+    this.client.physical.add(this);
+    this.#server.connections.add(this);
+    watch.note(`c${this.id}: ${this.client.name} connects (${this.#server.fault ?? 'well'})`);
+    watch.check(
+      'P7',
+      this.client.physical.size <= this.client.bound,
+      () => `${this.client.name} has ${this.client.physical.size} connections, bound is ${this.client.bound}`,
+    );
+    const timeout = clock.schedule(this.#server.connectTimeoutMs, () =>
+      this.#fail(Object.assign(new Error('Failed to connect in time'), { code: 'ETIMEOUT' })),
+    );
+    this.socket = {
+      destroyed: false,
+      ref() {},
+      unref() {},
+      destroy: (error) => {
+        if (this.socket !== undefined) this.socket.destroyed = true;
+        if (error !== undefined) this.#fail(error);
+      },
+    };
+    void this.#logIn().then(
+      () => {
+        timeout.run = undefined;
+      },
+      (error: Error) => {
+        timeout.run = undefined;
+        this.#fail(error);
+      },
+    );
+  }
+
+  async #logIn(): Promise<void> {
+    const server = this.#server;
+    const { clock, random } = server;
+    await clock.sleep(server.connectMs * random.between(0.5, 1.5));
+    const fault = server.fault !== undefined && random.chance(server.faultShare) ? server.fault : undefined;
+    if (fault === 'black-hole') await new Promise(() => {});
+    if (fault === 'refuses-tcp')
+      throw Object.assign(new Error('Failed to connect - ECONNREFUSED'), { code: 'ESOCKET' });
+    if (fault === 'drops-before-login') throw hangUp();
+    const hops = server.redirects > 0 && random.chance(0.5) ? 2 : 1;
+    for (let hop = 0; hop < hops; hop += 1) {
+      this.emit('secure');
+      await this.#sendToken(fault);
+      await clock.sleep(server.loginMs * random.between(0.5, 1.5));
+    }
+    if (this.#ended) return;
+    if (fault === 'drops-after-token') {
+      this.#suspect();
+      throw hangUp();
+    }
+    this.#judge(fault);
+    this.state = { name: 'LoggedIn' };
+    server.watch.note(`c${this.id}: logged in with ${this.token?.text ?? 'no token'}`);
+    const listener = this.#listener;
+    this.#listener = undefined;
+    process.nextTick(() => listener?.());
+  }
+
+  async #sendToken(fault: ServerFault | undefined): Promise<void> {
+    if (this.#credential === undefined) return;
+    const { clock, watch } = this.#server;
+    const { provider, principal } = this.client;
+    if (fault === 'drops-after-login7') {
+      this.#suspect();
+      throw hangUp();
+    }
+    const usable =
+      provider.latest !== undefined && !provider.latest.suspect && clock.wall < loginBefore(provider.latest) - 1;
+    const askedAt = clock.now;
+    const frozen = clock.frozen;
+    let answer: { token: string } | null;
+    try {
+      answer = await this.#credential.getToken('https://database.windows.net/.default');
+    } catch (error) {
+      throw new AggregateError([Object.assign(new Error('no token', { cause: error }), { code: 'EFEDAUTH' })]);
+    }
+    if (this.#ended) return;
+    const text = answer?.token ?? '';
+    if (usable) {
+      watch.check(
+        'P4',
+        clock.now - askedAt <= clock.frozen - frozen,
+        () => `a login waited ${clock.now - askedAt} ms for a token although ${provider.latest?.text} was good`,
+      );
+    }
+    const token = provider.tokens.get(text);
+    this.token = token;
+    watch.check(
+      'P9',
+      text.startsWith(`${principal}.`),
+      () => `a login of ${this.client.name} (${principal}) sends the token ${text}`,
+    );
+    if (token === undefined) {
+      watch.check('P1', !text.startsWith(`${principal}.`), () => `unknown or long gone token ${text} is sent`);
+      return;
+    }
+    watch.check(
+      'P1',
+      clock.wall < loginBefore(token),
+      () => `c${this.id} sends ${text} ${clock.wall - loginBefore(token)} ms inside its login margin`,
+    );
+  }
+
+  #judge(fault: ServerFault | undefined): void {
+    let error = fault === undefined ? undefined : SERVER_ERRORS[fault];
+    const { token } = this;
+    if (error === undefined && token !== undefined && this.#server.clock.trueTime > token.trueExpiry) {
+      error = SERVER_ERRORS.stale;
+    }
+    if (error === undefined) return;
+    if (error.number === 18456) this.#suspect();
+    this.emit('errorMessage', { class: 14, ...error });
+    throw Object.assign(new Error(error.message), { code: 'ELOGIN' });
+  }
+
+  #suspect(): void {
+    const { latest } = this.client.provider;
+    if (this.token !== undefined) this.token.suspect = true;
+    else if (latest !== undefined) latest.suspect = true;
+  }
+
+  #fail(error: Error): void {
+    if (this.#listener === undefined) return;
+    const listener = this.#listener;
+    this.#listener = undefined;
+    this.state = { name: 'Final' };
+    this.closed = true;
+    this.#server.watch.note(`c${this.id}: login fails: ${error.message || 'no token'}`);
+    this.#end();
+    process.nextTick(() => listener(error));
+  }
+
+  /** The server or the network ends the session. */
+  cut(): void {
+    if (this.#listener !== undefined) {
+      this.#fail(hangUp());
+      return;
+    }
+    if (this.closed) return;
+    this.#server.watch.note(`c${this.id}: cut`);
+    this.state = { name: 'Final' };
+    this.closed = true;
+    process.nextTick(() => this.emit('error', hangUp()));
+    this.#end();
+  }
+
+  close(): void {
+    const { watch } = this.#server;
+    if (this.closed) return;
+    watch.check(
+      'P8',
+      !this.client.lent.has(this) || this.client.mayCutLoans,
+      () => `c${this.id} is closed by the pool while it is on loan`,
+    );
+    watch.note(`c${this.id}: closed by the pool`);
+    if (this.#listener !== undefined) return;
+    this.state = { name: 'Final' };
+    this.closed = true;
+    const { closeMs, random } = this.#server;
+    if (closeMs === 0) this.#end();
+    else this.#server.clock.schedule(closeMs * random.between(0.5, 1.5), () => this.#end());
+  }
+
+  #end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#server.connections.delete(this);
+    process.nextTick(() => {
+      this.client.physical.delete(this);
+      this.emit('end');
+    });
+  }
+
+  execSqlBatch(request: SimRequest): void {
+    const { clock, random, fault } = this.#server;
+    if (fault === 'black-hole') {
+      clock.schedule(15_000, () => request.callback(new Error('Timeout: Request failed to complete in 15000ms')));
+      return;
+    }
+    clock.schedule(random.between(1, 20), () => request.callback(this.ready ? undefined : hangUp()));
+  }
+}
+
+function hangUp(): Error {
+  return Object.assign(new Error('Connection lost - socket hang up'), { code: 'ESOCKET' });
+}

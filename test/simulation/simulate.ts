@@ -1,0 +1,50 @@
+import { parseArgs } from 'node:util';
+import { describeViolation, simulate } from './run.js';
+
+const { values } = parseArgs({
+  options: {
+    seeds: { type: 'string', default: '100' },
+    hours: { type: 'string', default: '24' },
+    from: { type: 'string', default: '1' },
+    seed: { type: 'string' },
+    trace: { type: 'boolean', default: false },
+    'keep-going': { type: 'boolean', default: false },
+  },
+});
+
+const hours = Number(values.hours);
+const from = Number(values.seed ?? values.from);
+const seeds = values.seed === undefined ? Number(values.seeds) : 1;
+const startedAt = performance.now();
+const total = { poolHours: 0, checkouts: 0, failedCheckouts: 0, logins: 0, renewals: 0, faults: 0 };
+const checks: Record<string, number> = {};
+const broken: string[] = [];
+
+for (let seed = from; seed < from + seeds; seed += 1) {
+  const result = await simulate({ seed, hours, trace: values.trace });
+  for (const key of Object.keys(total) as (keyof typeof total)[]) total[key] += result[key];
+  for (const [promise, count] of Object.entries(result.checks)) checks[promise] = (checks[promise] ?? 0) + count;
+  if (result.violation === undefined) continue;
+  broken.push(`${result.violation.promise} seed ${seed}: ${result.violation.message}`);
+  if (!values['keep-going']) {
+    console.log(describeViolation(result, hours));
+    break;
+  }
+}
+
+const seconds = (performance.now() - startedAt) / 1000;
+const { user, system } = process.cpuUsage();
+const cpuSeconds = (user + system) / 1e6;
+console.log(
+  `${total.poolHours} pool-hours in ${seconds.toFixed(1)} s, ${cpuSeconds.toFixed(1)} s of CPU ` +
+    `(${Math.round((total.poolHours / cpuSeconds) * 600)} in 10 minutes of one core): ` +
+    `${total.checkouts} checkouts, ${total.failedCheckouts} turned away, ${total.logins} logins, ` +
+    `${total.renewals} renewals, ${total.faults} faults`,
+);
+console.log(
+  `checks: ${Object.entries(checks)
+    .map(([promise, count]) => `${promise} ${count}`)
+    .join(', ')}`,
+);
+for (const line of broken) console.log(line);
+process.exitCode = broken.length === 0 ? 0 : 1;

@@ -1,0 +1,752 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { CHANNEL_PREFIX, type ChannelName, type ChannelPayloads } from '../../src/channels.js';
+import { type Settings, settingsFrom } from '../../src/connections/settings.js';
+import { TokenPoolError } from '../../src/errors.js';
+import { TokenPool } from '../../src/pool/token-pool.js';
+import { TokenCache } from '../../src/tokens/token-cache.js';
+import type { Break } from './breaks.js';
+import { evictionMargin, IdentityProvider, loginBefore, type ProviderFault } from './identity-provider.js';
+import { Random } from './random.js';
+import { type Client, Server, type ServerFault, type SimConnection } from './server.js';
+import { VirtualClock } from './virtual-clock.js';
+import { type Violation, Watch } from './watch.js';
+
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+
+export interface SimulationResult {
+  seed: number;
+  poolHours: number;
+  violation: Violation | undefined;
+  lastEvents: string[];
+  checkouts: number;
+  failedCheckouts: number;
+  logins: number;
+  renewals: number;
+  faults: number;
+  checks: Watch['checks'];
+}
+
+export interface SimulationOptions {
+  seed: number;
+  hours: number;
+  /** A deliberate fault in what the pool is made of, to show that the simulation would see it. */
+  sabotage?: Break | undefined;
+  /** Note every event the library publishes, for reading. */
+  trace?: boolean | undefined;
+}
+
+/** Somebody who waits in `acquire`. */
+interface Waiter {
+  id: number;
+  startedAt: number;
+  frozen: number;
+  /** All connections were on loan at some moment of the wait. */
+  sawPoolExhausted: boolean;
+  aborted: boolean;
+  /** Must get a connection in no time at all. */
+  warm: boolean;
+}
+
+/** One pool, and everybody around it. */
+interface Site extends Client {
+  settings: Settings;
+  pool: TokenPool;
+  waiting: Set<Waiter>;
+  closing: boolean;
+  /** Mean ms between two callers; Infinity when all is quiet. */
+  pace: number;
+  /** How many callers have come. */
+  calls: number;
+  /** Share of callers that hold their connection for long, lose it, and so on. */
+  careless: number;
+  holdMs: number;
+  openedOn: Map<string, { sessions: Set<number>; renewedAt: number[] }>;
+  minutesBelowMin: number;
+}
+
+/**
+ * One seed's world: identity providers, a server, pools of the real code, callers, and faults. All that happens follows
+ * from the seed.
+ */
+export class World {
+  readonly clock: VirtualClock;
+  readonly watch: Watch;
+  readonly #options: SimulationOptions;
+  readonly #random: Random;
+  readonly #server: Server;
+  readonly #sites: Site[] = [];
+  readonly #providers: IdentityProvider[] = [];
+  /** Monotonic ms until which a failure can be blamed on a fault. */
+  #troubledUntil = 0;
+  #activeFaults = 0;
+  #result = { checkouts: 0, failedCheckouts: 0, faults: 0 };
+  #closedStats = { logins: 0, renewals: 0 };
+  #waiters = 0;
+  #dialsAtOutage: Map<Site, { dials: number; calls: number }> | undefined;
+  #outageSince = 0;
+
+  constructor(options: SimulationOptions) {
+    this.#options = options;
+    this.#random = new Random(options.seed);
+    // Any instant will do, but not always the same one.
+    this.clock = new VirtualClock(1_700_000_000_000 + Math.floor(this.#random.next() * 1e10));
+    this.watch = new Watch(this.clock);
+    this.#server = new Server(this.clock, this.#random, this.watch);
+  }
+
+  /** Runs the whole simulation. Synchronous; call it from a macrotask. */
+  run(): SimulationResult {
+    const { hours, seed, trace } = this.#options;
+    const restore = this.clock.install(() =>
+      (this.#options.sabotage?.random ?? this.#random.next.bind(this.#random))(),
+    );
+    const onRejection = (reason: unknown): void =>
+      this.watch.broken('P6', `unhandled rejection: ${reason instanceof Error ? reason.stack : String(reason)}`);
+    process.on('unhandledRejection', onRejection);
+    const unlisten = this.#listen(trace === true);
+    try {
+      // Everything happens inside an event, so that what it leads to happens at its time.
+      this.clock.schedule(0, () => {
+        this.#build();
+        this.#everyMinute();
+      });
+      this.clock.runUntil(hours * HOUR, () => this.watch.violation !== undefined);
+      if (this.watch.violation === undefined) {
+        this.clock.schedule(0, () => this.#close());
+        // Not opened again: half a minute is for looking at what close() leaves behind.
+        this.clock.runUntil(this.clock.now + 29_000, () => this.watch.violation !== undefined);
+        this.#afterClose();
+      }
+    } finally {
+      unlisten();
+      process.off('unhandledRejection', onRejection);
+      restore();
+    }
+    return {
+      seed,
+      poolHours: hours * this.#sites.length,
+      violation: this.watch.violation,
+      lastEvents: this.watch.lastEvents(60),
+      ...this.#result,
+      logins: this.#closedStats.logins + sum(this.#sites, (s) => s.pool.stats.logins),
+      renewals: this.#closedStats.renewals + sum(this.#sites, (s) => s.pool.stats.renewals),
+      checks: this.watch.checks,
+    };
+  }
+
+  // ---- the scene ----
+
+  #build(): void {
+    const random = this.#random;
+    const identities = random.chance(0.25) ? 2 : 1;
+    const pools = random.chance(0.3) || identities === 2 ? 2 : 1;
+    for (let i = 0; i < identities; i += 1) {
+      const provider = new IdentityProvider(`app${i}`, this.clock, random, this.watch);
+      provider.latencyMs = random.pick([1, 50, 200, 800]);
+      provider.lifeMs = random.pick([MINUTE, 5 * MINUTE, 10 * MINUTE, HOUR, HOUR, HOUR, HOUR, 24 * HOUR]);
+      if (random.chance(0.3)) provider.refreshAfter = random.pick([0.5, 0.8]);
+      if (random.chance(0.25)) {
+        provider.renewsBeforeEndMs = provider.lifeMs * random.pick([0.05, 0.15, 0.3, 0.6]);
+        // A provider that renews its token inside the login margin leaves nobody a usable one for a while.
+        if (provider.renewsBeforeEndMs < Math.min(MINUTE, provider.lifeMs / 10) * 1.5)
+          provider.renewsBeforeEndMs = Math.min(MINUTE, provider.lifeMs / 10) * 1.5;
+      }
+      this.#providers.push(provider);
+    }
+    this.#server.connectMs = random.pick([1, 5, 50]);
+    this.#server.loginMs = random.pick([5, 30, 100, 400]);
+    this.#server.closeMs = random.pick([0, 0, 5, 300]);
+    if (random.chance(0.2)) this.#server.redirects = 1;
+    const caches = this.#providers.map((provider) => new TokenCache(provider.credential));
+    for (let i = 0; i < pools; i += 1) {
+      const provider = this.#providers[i % identities] as IdentityProvider;
+      this.#sites.push(this.#site(i, provider, caches[i % identities] as TokenCache));
+    }
+    if (!random.chance(0.2)) this.#nextFault();
+    for (const site of this.#sites) this.#nextCaller(site);
+  }
+
+  #site(index: number, provider: IdentityProvider, tokens: TokenCache): Site {
+    const random = this.#random;
+    const max = random.pick([1, 2, 3, 5, 10, 20]);
+    const min = random.chance(0.5) ? 0 : random.whole(0, max);
+    const overlap = random.pick([0, 1, 1, 1, 2]);
+    const settings = settingsFrom({
+      server: `server${index}.database.windows.net`,
+      authentication: provider.credential,
+      strictExpiry: random.chance(0.15),
+      validateConnection: random.chance(0.15) ? true : 'socket',
+      pool: {
+        max,
+        min,
+        overlap,
+        maxRenewals: random.pick([1, 2, 2, 4]),
+        acquireTimeoutMillis: random.pick([2_000, 30_000, 30_000, 60_000]),
+        idleTimeoutMillis: random.pick([1_000, 30_000, 30_000, 600_000]),
+        ...(random.chance(0.3) ? { maxAgeMillis: random.pick([0, 10 * MINUTE, 2 * HOUR]) } : {}),
+      },
+    });
+    if (settings.source !== undefined) settings.source.tokens = tokens;
+    const site = {
+      name: `pool${index}`,
+      principal: provider.principal,
+      provider,
+      bound: max + overlap,
+      physical: new Set(),
+      dials: 0,
+      lent: new Set(),
+      mayCutLoans: false,
+      settings,
+      waiting: new Set(),
+      closing: false,
+      pace: 10_000,
+      calls: 0,
+      careless: random.chance(0.3) ? 0 : random.between(0, 0.1),
+      holdMs: random.pick([5, 50, 500, 5_000]),
+      openedOn: new Map(),
+      minutesBelowMin: 0,
+    } as Omit<Site, 'pool'> as Site;
+    this.#options.sabotage?.settings?.(settings, this.#providers);
+    site.pool = this.#open(site);
+    return site;
+  }
+
+  #open(site: Site): TokenPool {
+    const real = this.#server.tediousFor(site);
+    const tedious = this.#options.sabotage?.tedious?.(real, this.clock) ?? real;
+    const pool = new TokenPool(site.settings, () => Promise.resolve(tedious));
+    this.#options.sabotage?.pool?.(pool);
+    return pool;
+  }
+
+  // ---- callers ----
+
+  #nextCaller(site: Site): void {
+    const random = this.#random;
+    if (random.chance(0.02)) {
+      site.pace = random.pick([300, 2_000, 10_000, 10_000, 60_000, 60_000, 600_000]);
+      site.holdMs = random.pick([5, 50, 500, 5_000]);
+    }
+    this.clock.schedule(random.around(site.pace), () => {
+      const callers = random.chance(0.02) ? random.whole(2, 30) : 1;
+      for (let i = 0; i < callers; i += 1) this.#call(site);
+      this.#nextCaller(site);
+    });
+  }
+
+  #call(site: Site): void {
+    if (site.closing) return;
+    const { clock, watch } = this;
+    const random = this.#random;
+    const { pool } = site;
+    this.#waiters += 1;
+    site.calls += 1;
+    const waiter: Waiter = {
+      id: this.#waiters,
+      startedAt: clock.now,
+      frozen: clock.frozen,
+      sawPoolExhausted: site.lent.size + site.waiting.size >= site.settings.pool.max,
+      aborted: false,
+      warm: this.#isWarm(site),
+    };
+    let signal: AbortSignal | undefined;
+    if (random.chance(0.05)) {
+      const controller = new AbortController();
+      signal = controller.signal;
+      clock.schedule(random.around(200), () => {
+        waiter.aborted = true;
+        controller.abort(new Error('caller gave up'));
+      });
+    }
+    site.waiting.add(waiter);
+    watch.note(`w${waiter.id}: ${site.name} acquire`);
+    pool.acquire({ signal }).then(
+      (connection) => {
+        site.waiting.delete(waiter);
+        this.#result.checkouts += 1;
+        this.#served(site, waiter, connection as unknown as SimConnection);
+      },
+      (error: unknown) => {
+        site.waiting.delete(waiter);
+        this.#result.failedCheckouts += 1;
+        this.#turnedAway(site, waiter, error);
+      },
+    );
+    if (site.lent.size + site.waiting.size >= site.settings.pool.max)
+      for (const each of site.waiting) each.sawPoolExhausted = true;
+  }
+
+  /** Every connection is fine and one is free: nothing in the world can hold up a checkout (P3, P4). */
+  #isWarm(site: Site): boolean {
+    const { stats } = site.pool;
+    if (site.waiting.size > 0 || stats.available === 0 || stats.pending > 0) return false;
+    const { wall } = this.clock;
+    const { maxAgeMillis } = site.settings.pool;
+    for (const connection of site.physical) {
+      const { token } = connection;
+      if (!connection.ready || token === undefined || token.suspect) return false;
+      if (wall >= token.expiresOn - evictionMargin(token)) return false;
+      if (maxAgeMillis > 0 && this.clock.now - connection.openedAt > maxAgeMillis * 0.85) return false;
+    }
+    return site.settings.validateConnection !== true && this.#quietMs > 10 * MINUTE;
+  }
+
+  #served(site: Site, waiter: Waiter, connection: SimConnection): void {
+    const { clock, watch } = this;
+    watch.note(`w${waiter.id}: gets c${connection.id} after ${Math.round(clock.now - waiter.startedAt)} ms`);
+    this.#checkWait(site, waiter);
+    watch.check(
+      'P3',
+      !waiter.warm || clock.now === waiter.startedAt,
+      () => `w${waiter.id} waited ${clock.now - waiter.startedAt} ms for a warm connection`,
+    );
+    watch.check('P8', !site.lent.has(connection), () => `c${connection.id} is lent twice`);
+    watch.check('P9', connection.client === site, () => `c${connection.id} belongs to ${connection.client.name}`);
+    watch.check('P6', connection.ready, () => `c${connection.id} is handed out in state ${connection.state.name}`);
+    watch.check('P6', !site.closing, () => `c${connection.id} is handed out by a pool that is closed`);
+    this.#checkToken(site, connection);
+    site.lent.add(connection);
+    if (site.lent.size >= site.settings.pool.max) for (const each of site.waiting) each.sawPoolExhausted = true;
+    this.#hold(site, connection);
+  }
+
+  /** P2, by what the harness knows of the provider. */
+  #checkToken(site: Site, connection: SimConnection): void {
+    const { clock, watch } = this;
+    const { token } = connection;
+    if (token === undefined) return;
+    const { provider } = site;
+    watch.check(
+      'P9',
+      token.principal === site.principal,
+      () => `c${connection.id} lives on a token of ${token.principal}`,
+    );
+    const margin = evictionMargin(token);
+    const nearEnd = clock.wall >= token.expiresOn - margin;
+    watch.check('P2', !nearEnd || !site.settings.strictExpiry, () => `strictExpiry: c${connection.id} is near its end`);
+    if (!nearEnd) return;
+    const { latest } = provider;
+    const laterIsHere =
+      latest !== undefined &&
+      !latest.suspect &&
+      latest.deliveredAt !== undefined &&
+      latest.deliveredAt < clock.now &&
+      latest.expiresOn - token.expiresOn > margin / 2 + 1 &&
+      clock.wall < loginBefore(latest) - 1;
+    watch.check(
+      'P2',
+      !laterIsHere,
+      () =>
+        `c${connection.id} on ${token.text} is ${clock.wall - token.expiresOn} ms from its end, ${latest?.text} is at hand`,
+    );
+    const cachedIsAllThereIs = provider.renewsBeforeEndMs !== undefined;
+    watch.check(
+      'P2',
+      // A connection that has just been opened may be the first for long: nobody has asked for a token meanwhile.
+      cachedIsAllThereIs || Math.min(this.#quietMs, clock.now - connection.openedAt) < 90_000 + provider.lifeMs / 4,
+      () => `c${connection.id} on ${token.text} is near its end although the provider has been well for long`,
+    );
+  }
+
+  #hold(site: Site, connection: SimConnection): void {
+    const random = this.#random;
+    const fate = random.chance(site.careless)
+      ? random.weighted({ forgets: 1, holdsLong: 6, destroys: 4, breaks: 3, twice: 3 })
+      : 'returns';
+    const ms =
+      fate === 'forgets' ? 20 * HOUR : fate === 'holdsLong' ? random.around(40 * MINUTE) : random.around(site.holdMs);
+    const { pool } = site;
+    this.clock.schedule(ms, () => {
+      site.lent.delete(connection);
+      if (!pool.isOnLoan(connection as never)) return;
+      this.watch.note(`c${connection.id}: comes back (${fate})`);
+      if (fate === 'destroys') pool.destroy(connection as never);
+      else {
+        if (fate === 'breaks') connection.inTransaction = true;
+        pool.release(connection as never);
+        if (fate === 'twice') {
+          try {
+            pool.release(connection as never);
+            this.watch.broken('P6', 'a connection could be returned twice');
+          } catch {}
+        }
+      }
+    });
+  }
+
+  #turnedAway(site: Site, waiter: Waiter, error: unknown): void {
+    const { clock, watch } = this;
+    const { name, message } = error as Error;
+    watch.note(`w${waiter.id}: ${name} after ${Math.round(clock.now - waiter.startedAt)} ms: ${message}`);
+    this.#checkWait(site, waiter);
+    watch.check(
+      'P6',
+      error instanceof TokenPoolError,
+      () => `w${waiter.id} got an untyped ${name}: ${(error as Error).stack}`,
+    );
+    const { code } = error as TokenPoolError;
+    if (code === 'ERR_ABORTED' && waiter.aborted) return;
+    watch.check('P6', code !== 'ERR_ABORTED', () => `w${waiter.id} did not abort`);
+    if (site.closing) {
+      watch.check('P6', code === 'ERR_POOL_CLOSED', () => `w${waiter.id} of a closed pool got ${name}: ${message}`);
+      return;
+    }
+    watch.check('P6', code !== 'ERR_POOL_CLOSED', () => `w${waiter.id} was told that the pool is closed`);
+    // A refusal for good has to be explained by a fault; a timeout by a fault or by a pool that was full.
+    const { latest } = site.provider;
+    const strictlyRefused =
+      code === 'ERR_TOKEN_EXPIRED' &&
+      site.settings.strictExpiry &&
+      latest !== undefined &&
+      clock.wall >= latest.expiresOn - evictionMargin(latest);
+    const explained =
+      this.#quietMs < 0 || strictlyRefused || (code === 'ERR_ACQUIRE_TIMEOUT' && waiter.sawPoolExhausted);
+    watch.check('P6', explained, () => `w${waiter.id} failed without a cause: ${name}: ${message}`);
+  }
+
+  #checkWait(site: Site, waiter: Waiter): void {
+    const { clock } = this;
+    const waited = clock.now - waiter.startedAt - (clock.frozen - waiter.frozen);
+    const { acquireTimeoutMillis } = site.settings.pool;
+    this.watch.check(
+      'P6',
+      waited <= acquireTimeoutMillis + 2,
+      () => `w${waiter.id} waited ${waited} ms, timeout is ${acquireTimeoutMillis}`,
+    );
+  }
+
+  /** How long nothing has been wrong that could still be felt, ms; negative while it can. */
+  get #quietMs(): number {
+    return this.#activeFaults > 0 ? -1 : this.clock.now - this.#troubledUntil;
+  }
+
+  // ---- faults ----
+
+  #nextFault(): void {
+    this.clock.schedule(this.#random.around(25 * MINUTE), () => {
+      this.#fault();
+      this.#nextFault();
+    });
+  }
+
+  #fault(): void {
+    const random = this.#random;
+    this.#result.faults += 1;
+    const kind = random.weighted({
+      provider: 8,
+      slowProvider: 2,
+      server: 8,
+      slowServer: 2,
+      drop: 4,
+      revoke: 2,
+      midSession: 2,
+      jump: 2,
+      suspend: 1,
+      freeze: 2,
+      close: 1,
+    });
+    const lasts = random.pick([random.around(2_000), random.around(MINUTE), random.around(20 * MINUTE)]);
+    switch (kind) {
+      case 'provider': {
+        const provider = random.pick(this.#providers);
+        if (provider.fault !== undefined) return;
+        provider.fault = random.pick<ProviderFault>([
+          'hang',
+          'network',
+          '500',
+          '429',
+          'refused',
+          'nothing',
+          'plain-error',
+          'expired',
+        ]);
+        provider.retryAfterMs = random.chance(0.7) ? random.pick([1_000, 20_000, 90_000, 600_000]) : undefined;
+        this.#lasting(`${provider.principal}: ${provider.fault}`, lasts, () => {
+          provider.fault = undefined;
+          return Math.max(0, provider.silentUntil - this.clock.now);
+        });
+        return;
+      }
+      case 'slowProvider': {
+        const provider = random.pick(this.#providers);
+        const { latencyMs } = provider;
+        if (latencyMs >= 2_000) return;
+        provider.latencyMs = random.between(2_000, 20_000);
+        this.#lasting(`${provider.principal}: slow`, lasts, () => {
+          provider.latencyMs = latencyMs;
+          return Math.max(0, provider.silentUntil - this.clock.now);
+        });
+        return;
+      }
+      case 'server': {
+        const server = this.#server;
+        if (server.fault !== undefined) return;
+        const fault = random.pick<ServerFault>([
+          'refuses-tcp',
+          'black-hole',
+          'drops-before-login',
+          'drops-after-login7',
+          'drops-after-token',
+          '40613',
+          '40501',
+          'stale',
+          'ambiguous',
+          'anonymous',
+          'configuration',
+          'firewall',
+        ]);
+        server.fault = fault;
+        server.faultShare = random.chance(0.7) ? 1 : random.between(0.1, 0.9);
+        if (random.chance(0.5)) server.drop(1);
+        const whole = server.faultShare === 1 && fault !== 'black-hole';
+        if (whole) this.#startOutage();
+        this.#lasting(`server: ${fault} (${server.faultShare.toFixed(1)})`, lasts, () => {
+          if (whole) this.#endOutage(fault);
+          server.fault = undefined;
+          return 0;
+        });
+        return;
+      }
+      case 'slowServer': {
+        const server = this.#server;
+        const { loginMs, closeMs } = server;
+        if (loginMs > 1_000) return;
+        server.loginMs = random.between(1_000, 12_000);
+        server.closeMs = random.between(0, 3_000);
+        this.#lasting('server: slow', lasts, () => {
+          server.loginMs = loginMs;
+          server.closeMs = closeMs;
+          return 0;
+        });
+        return;
+      }
+      case 'drop':
+        this.#at('server: drops connections');
+        this.#server.drop(random.pick([1, 1, 0.3]));
+        return;
+      case 'revoke':
+        this.#at('tokens revoked');
+        for (const { tokens } of this.#providers)
+          for (const token of tokens.values()) token.trueExpiry = Math.min(token.trueExpiry, this.clock.trueTime);
+        for (const provider of this.#providers) provider.forgetCached();
+        return;
+      case 'midSession':
+        this.#at('queries refused with 37396');
+        for (const provider of this.#providers) provider.forgetCached();
+        this.#server.refuseQueries(random.pick([1, 0.5, 0.1]));
+        return;
+      case 'jump': {
+        const ms = random.pick([-1, 1]) * random.pick([2_000, MINUTE, 20 * MINUTE, 3 * HOUR]);
+        this.clock.jump(ms);
+        for (const provider of this.#providers) {
+          provider.forgetCached();
+          if (provider.latest !== undefined) provider.latest.suspect = true;
+        }
+        this.#at(`clock jumps by ${ms} ms`, 2 * Math.abs(ms));
+        return;
+      }
+      case 'suspend': {
+        const ms = random.pick([MINUTE, 20 * MINUTE, 3 * HOUR, 12 * HOUR]);
+        this.clock.suspend(ms);
+        if (random.chance(0.5)) this.#server.drop(1);
+        this.#at(`suspended for ${ms} ms`);
+        return;
+      }
+      case 'freeze': {
+        const ms = random.pick([500, 20_000, 10 * MINUTE, 3 * HOUR]);
+        this.clock.freeze(ms);
+        this.#at(`frozen for ${ms} ms`);
+        return;
+      }
+      case 'close':
+        this.#closeAndReopen(random.pick(this.#sites));
+        return;
+    }
+  }
+
+  #at(what: string, aftermathMs = 0): void {
+    this.watch.note(`--- ${what}`);
+    this.#troubled(aftermathMs);
+  }
+
+  #lasting(what: string, ms: number, end: () => number): void {
+    this.watch.note(`--- ${what} for ${Math.round(ms)} ms`);
+    this.#activeFaults += 1;
+    this.clock.schedule(ms, () => {
+      this.watch.note(`--- over: ${what}`);
+      this.#activeFaults -= 1;
+      this.#troubled(end());
+    });
+  }
+
+  /** Back-off of at most 66 s, a login and its timeout, and whoever has been waiting since then. */
+  #troubled(aftermathMs: number): void {
+    const slowest = Math.max(...this.#sites.map((site) => site.settings.pool.acquireTimeoutMillis));
+    const until = this.clock.now + aftermathMs + 66_000 + 2 * this.#server.connectTimeoutMs + slowest;
+    this.#troubledUntil = Math.max(this.#troubledUntil, until);
+  }
+
+  // ---- healing without a storm ----
+
+  #startOutage(): void {
+    this.#outageSince = this.clock.now;
+    this.#dialsAtOutage = new Map(this.#sites.map((site) => [site, { dials: site.dials, calls: site.calls }]));
+  }
+
+  #endOutage(fault: ServerFault): void {
+    const lasted = this.clock.now - this.#outageSince;
+    for (const [site, before] of this.#dialsAtOutage ?? []) {
+      const dials = site.dials - before.dials;
+      // A server that cannot be reached is asked by one caller at a time; one that refuses is asked by each, twice at most.
+      const unreachable = fault === 'refuses-tcp' || fault.startsWith('drops') || fault.startsWith('40');
+      const allowed = 2 * site.bound + 10 + lasted / 4_000 + (unreachable ? 0 : 2 * (site.calls - before.calls));
+      this.watch.check(
+        'P6',
+        dials <= allowed,
+        () => `${site.name} dialled ${dials} times in an outage (${fault}) of ${Math.round(lasted)} ms`,
+      );
+    }
+    this.#dialsAtOutage = undefined;
+  }
+
+  // ---- every minute ----
+
+  #everyMinute(): void {
+    const { clock, watch } = this;
+    clock.schedule(MINUTE, () => this.#everyMinute());
+    for (const site of this.#sites) {
+      for (const waiter of site.waiting) this.#checkWait(site, waiter);
+      const { stats } = site.pool;
+      watch.check(
+        'P6',
+        stats.borrowed === site.lent.size || site.closing,
+        () => `${site.name} counts ${stats.borrowed} on loan, callers hold ${site.lent.size}`,
+      );
+      watch.check('P7', stats.size <= stats.max, () => `${site.name} has ${stats.size} of ${stats.max} connections`);
+      site.minutesBelowMin = stats.size < stats.min && !site.closing ? site.minutesBelowMin + 1 : 0;
+      watch.check(
+        'P6',
+        site.minutesBelowMin < 2 || this.#quietMs < 3 * MINUTE || site.lent.size >= stats.max,
+        () => `${site.name} has ${stats.size} connections, min is ${stats.min}`,
+      );
+    }
+    const idle =
+      this.#sites.every((site) => site.waiting.size === 0 && site.pool.stats.pending === 0) &&
+      this.#providers.every((provider) => provider.inFlight === 0);
+    if (idle && [...this.#server.connections].every((connection) => connection.ready)) {
+      for (const timer of clock.pending) {
+        watch.check('P6', !timer.hasRef(), () => 'a timer keeps the idle process alive');
+      }
+    }
+  }
+
+  // ---- renewals are spread out ----
+
+  #listen(trace: boolean): () => void {
+    const handlers: [string, (message: unknown) => void][] = [];
+    const on = <N extends ChannelName>(name: N, handler: (payload: ChannelPayloads[N]) => void): void => {
+      const listener = (payload: unknown): void => handler(payload as ChannelPayloads[N]);
+      handlers.push([CHANNEL_PREFIX + name, listener]);
+      subscribe(CHANNEL_PREFIX + name, listener);
+    };
+    on('connection:renewed', (event) => this.#renewed(event));
+    if (trace) {
+      on('connection:evicted', (e) => this.watch.note(`    evicted ${e.connection}: ${e.reason}`));
+      on('connection:login-failed', (e) => this.watch.note(`    login failed: ${e.kind}: ${e.error.message}`));
+      on('token:failed', (e) => this.watch.note(`    token failed: ${e.error.message}`));
+    }
+    return () => {
+      for (const [name, listener] of handlers) unsubscribe(name, listener);
+    };
+  }
+
+  /** P11: of those connections that were opened on one token within a moment, most are not renewed within another. */
+  #renewed({ pool }: ChannelPayloads['connection:renewed']): void {
+    const site = this.#sites.find((each) => each.pool?.name === pool);
+    const token = site?.provider.latest;
+    if (site === undefined || token === undefined) return;
+    let group = site.openedOn.get(token.text);
+    if (group === undefined) {
+      site.openedOn.clear();
+      group = { sessions: new Set(), renewedAt: [] };
+      site.openedOn.set(token.text, group);
+    }
+    group.renewedAt.push(this.clock.now);
+    const window = evictionMargin(token);
+    const many = 8;
+    if (group.renewedAt.length < many || this.#quietMs < 2 * provider24h(token)) return;
+    const first = group.renewedAt.at(-many) as number;
+    this.watch.check(
+      'P11',
+      this.clock.now - first > window / 40,
+      () => `${many} connections of ${site.name} were renewed within ${Math.round(this.clock.now - first)} ms`,
+    );
+  }
+
+  // ---- close ----
+
+  #closeAndReopen(site: Site): void {
+    if (site.closing) return;
+    const { pool } = site;
+    site.closing = true;
+    this.watch.note(`--- ${site.name} closes`);
+    const timeoutMs = this.#random.pick([0, 1_000, 10_000, 10_000]);
+    const startedAt = this.clock.now;
+    const frozen = this.clock.frozen;
+    this.clock.schedule(timeoutMs, () => {
+      site.mayCutLoans = true;
+    });
+    if (timeoutMs === 0) site.mayCutLoans = true;
+    let closed = false;
+    void pool.close({ timeoutMs }).then(async () => {
+      closed = true;
+      const took = this.clock.now - startedAt - (this.clock.frozen - frozen);
+      this.watch.note(`--- ${site.name} is closed after ${Math.round(took)} ms`);
+      this.watch.check(
+        'P6',
+        site.waiting.size === 0,
+        () => `${site.waiting.size} callers of ${site.name} still wait after close()`,
+      );
+      await this.clock.sleep(1);
+      this.watch.check(
+        'P7',
+        site.physical.size === 0,
+        () => `${site.physical.size} connections of ${site.name} are open after close()`,
+      );
+      this.watch.check('P7', pool.stats.size === 0, () => `${site.name} counts ${pool.stats.size} after close()`);
+    });
+    this.clock.schedule(timeoutMs + 30_000, () => {
+      this.watch.check('P6', closed, () => `close() of ${site.name} hangs`);
+      this.#closedStats.logins += pool.stats.logins;
+      this.#closedStats.renewals += pool.stats.renewals;
+      site.mayCutLoans = false;
+      site.lent.clear();
+      site.closing = false;
+      site.pool = this.#open(site);
+      this.watch.note(`--- ${site.name} opens again`);
+    });
+  }
+
+  #close(): void {
+    for (const site of this.#sites) this.#closeAndReopen(site);
+  }
+
+  #afterClose(): void {
+    for (const site of this.#sites) {
+      this.watch.check('P7', site.physical.size === 0, () => `${site.physical.size} connections are left at the end`);
+    }
+    const busy = this.#providers.some((provider) => provider.inFlight > 0);
+    for (const timer of this.clock.pending) {
+      this.watch.check('P6', !timer.hasRef() || busy, () => 'a timer keeps the process alive after close()');
+    }
+  }
+}
+
+function provider24h(token: { expiresOn: number; obtainedAt: number }): number {
+  return token.expiresOn - token.obtainedAt;
+}
+
+function sum<T>(items: readonly T[], value: (item: T) => number): number {
+  return items.reduce((total, item) => total + value(item), 0);
+}
