@@ -4,6 +4,7 @@ export * from './errors.js';
 export { type RefreshingConfig, withTokenRefresh } from './mssql/with-token-refresh.js';
 export { createTokenPool } from './pool/create-token-pool.js';
 export type { AcquireOptions, TokenPool, TokenPoolStats } from './pool/token-pool.js';
+export { type RetryOptions, withRetry } from './pool/with-retry.js';
 export {
   type EncryptedTokenStore,
   encryptedTokenStore,

@@ -105,7 +105,8 @@ export class Dialer {
     const { source, onTokenRefused, signal } = this.#options;
     if (source === undefined || token === undefined) return false;
     if (failure.kind === 'ambiguous' && isJustIssued(token)) this.#refusedWhenFresh = token.id;
-    if (!freshTokenMayHelp(failure.kind, token) || token.id === this.#refusedWhenFresh) return false;
+    if (!freshTokenMayHelp(failure.kind, token)) return false;
+    if (failure.kind === 'ambiguous' && token.id === this.#refusedWhenFresh) return false;
     source.tokens.invalidate(token);
     onTokenRefused(token);
     try {

@@ -70,6 +70,11 @@ const LOGIN_FAILED = 18456;
 const TOKEN_EXPIRED_ON_QUERY = 37396;
 const STATE_TOKEN_EXPIRED = 233;
 
+/** True for an error number after which Azure SQL asks to try again. */
+export function isTransient(number: unknown): boolean {
+  return TRANSIENT.has(number as number);
+}
+
 /** Says what a failed login means. Never throws; the returned error is free of secrets. */
 export function classifyLoginFailure(login: FailedLogin): LoginFailure {
   if (login.credentialFailure !== undefined) return fromCredential(login.credentialFailure);

@@ -21,6 +21,8 @@ export class Place {
   opening: Promise<void> | undefined;
   /** Its time for renewal came while it was on loan. */
   renewWhenBack = false;
+  /** Its time for renewal has come, but there is no later token yet. */
+  waitsForToken = false;
   /** Set when its connection must not be handed out again, and why. */
   doomed: EvictionReason | undefined;
   /** Epoch ms from which a checkout must look closer: token margin or age. */
@@ -49,6 +51,7 @@ export class Place {
     this.resting = false;
     this.replacement = undefined;
     this.renewWhenBack = false;
+    this.waitsForToken = false;
     this.retireAt = maxAgeMillis > 0 ? openedAt + maxAgeMillis : NEVER;
     // Up to 10 % earlier, so that connections opened together are not re-opened together (P11).
     const agedAt = openedAt + maxAgeMillis * (0.9 + 0.1 * Math.random());
@@ -60,6 +63,14 @@ export class Place {
 
   get isTooOld(): boolean {
     return Date.now() >= this.retireAt;
+  }
+
+  /** A later token has come at last: not all that waited for it are renewed at once (P11). */
+  spreadAgain(): void {
+    if (!this.waitsForToken || this.session?.token === undefined) return;
+    this.waitsForToken = false;
+    const now = Date.now();
+    this.renewAt = now + Math.max(0, this.session.token.evictAt - now) * 0.8 * Math.random();
   }
 
   /** Takes the connection out. */

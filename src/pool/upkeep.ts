@@ -205,7 +205,10 @@ export class Upkeep {
       }
     }
     // Looking for a later token is also what has the token refreshed.
-    if (Date.now() < place.renewAt || place.replacement !== undefined || !this.#canImprove(place)) this.#watch(place);
+    const improvable = Date.now() >= place.renewAt && place.replacement === undefined && this.#canImprove(place);
+    if (improvable) place.spreadAgain();
+    else if (Date.now() >= place.renewAt) place.waitsForToken = true;
+    if (!improvable || Date.now() < place.renewAt) this.#watch(place);
     else if (place.borrowed) {
       place.renewWhenBack = true;
       this.#watch(place);

@@ -20,12 +20,15 @@ export function marginsFor(lifeMs: number): { loginMarginMs: number; evictionMar
 
 /**
  * When the refresh of a token is due, epoch ms: the issuer's `refresh_in` if it gave one, else max(50 % of its life, 10 min
- * before its end); less up to 10 % of the way there.
+ * before its end), but well before the eviction margin; less up to 10 % of the way there.
  */
 export function refreshTime(accessToken: AccessToken, obtainedAt: number): number {
   const { expiresOnTimestamp: expiresOn, refreshAfterTimestamp: asked } = accessToken;
   const ownChoice = Math.max(obtainedAt + (expiresOn - obtainedAt) / 2, expiresOn - REFRESH_BEFORE_END_MS);
-  const dueAt = asked !== undefined && asked < expiresOn ? asked : ownChoice;
+  // Some issuers ask for it so late that connections would be in their eviction margin before there is a later token.
+  const { evictionMarginMs } = marginsFor(Math.max(0, expiresOn - obtainedAt));
+  const latest = expiresOn - 1.5 * evictionMarginMs;
+  const dueAt = Math.min(asked !== undefined && asked < expiresOn ? asked : ownChoice, latest);
   return Math.floor(dueAt - Math.max(0, dueAt - obtainedAt) * REFRESH_JITTER * Math.random());
 }
 

@@ -56,6 +56,8 @@ interface Site extends Client {
   closing: boolean;
   /** Mean ms between two callers; Infinity when all is quiet. */
   pace: number;
+  /** Monotonic ms at which the second or later of several callers came at once. */
+  latestCallAt: number;
   /** How many callers have come. */
   calls: number;
   /** Share of callers that hold their connection for long, lose it, and so on. */
@@ -202,6 +204,7 @@ export class World {
       closing: false,
       pace: 10_000,
       calls: 0,
+      latestCallAt: -1,
       careless: random.chance(0.3) ? 0 : random.between(0, 0.1),
       holdMs: random.pick([5, 50, 500, 5_000]),
       openedOn: new Map(),
@@ -242,6 +245,7 @@ export class World {
     const { pool } = site;
     this.#waiters += 1;
     site.calls += 1;
+    if (site.waiting.size > 0) site.latestCallAt = clock.now;
     const waiter: Waiter = {
       id: this.#waiters,
       startedAt: clock.now,
@@ -298,7 +302,7 @@ export class World {
     this.#checkWait(site, waiter);
     watch.check(
       'P3',
-      !waiter.warm || clock.now === waiter.startedAt,
+      !waiter.warm || clock.now === waiter.startedAt || site.latestCallAt === waiter.startedAt,
       () => `w${waiter.id} waited ${clock.now - waiter.startedAt} ms for a warm connection`,
     );
     watch.check('P8', !site.lent.has(connection), () => `c${connection.id} is lent twice`);
@@ -331,7 +335,7 @@ export class World {
       latest !== undefined &&
       !latest.suspect &&
       latest.deliveredAt !== undefined &&
-      latest.deliveredAt < clock.now &&
+      latest.deliveredAt < clock.now - 100 &&
       latest.expiresOn - token.expiresOn > margin / 2 + 1 &&
       clock.wall < loginBefore(latest) - 1;
     watch.check(
@@ -526,7 +530,8 @@ export class World {
         this.#server.drop(random.pick([1, 1, 0.3]));
         return;
       case 'revoke':
-        this.#at('tokens revoked');
+        // It is found out at the next login, however late that is.
+        this.#at('tokens revoked', Math.max(...this.#providers.map(({ lifeMs }) => lifeMs)));
         for (const { tokens } of this.#providers)
           for (const token of tokens.values()) token.trueExpiry = Math.min(token.trueExpiry, this.clock.trueTime);
         for (const provider of this.#providers) provider.forgetCached();
@@ -675,7 +680,10 @@ export class World {
     group.renewedAt.push(this.clock.now);
     const window = evictionMargin(token);
     const many = 8;
-    if (group.renewedAt.length < many || this.#quietMs < 2 * provider24h(token)) return;
+    const renewsBefore = site.provider.renewsBeforeEndMs ?? Number.POSITIVE_INFINITY;
+    // A provider whose next token comes after the eviction margin has begun leaves no time to spread anything over.
+    if (renewsBefore < 1.5 * window) return;
+    if (group.renewedAt.length < many || this.#quietMs < 2 * lifeOf(token)) return;
     const first = group.renewedAt.at(-many) as number;
     this.watch.check(
       'P11',
@@ -743,7 +751,7 @@ export class World {
   }
 }
 
-function provider24h(token: { expiresOn: number; obtainedAt: number }): number {
+function lifeOf(token: { expiresOn: number; obtainedAt: number }): number {
   return token.expiresOn - token.obtainedAt;
 }
 
