@@ -126,7 +126,7 @@ export class SimConnection extends EventEmitter {
   hasError = false;
   inTransaction = false;
   token: IssuedToken | undefined;
-  socket: { destroyed: boolean; ref(): void; unref(): void; destroy(error?: Error): void } | undefined;
+  socket: { destroyed: boolean; on(): void; ref(): void; unref(): void; destroy(error?: Error): void } | undefined;
   readonly #server: Server;
   readonly #credential: TokenCredential | undefined;
   #listener: ((error?: Error) => void) | undefined;
@@ -164,6 +164,7 @@ export class SimConnection extends EventEmitter {
     );
     this.socket = {
       destroyed: false,
+      on() {},
       ref() {},
       unref() {},
       destroy: (error) => {

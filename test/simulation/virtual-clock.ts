@@ -73,6 +73,10 @@ export class VirtualClock {
   #monotonic = 0;
   #suspended = 0;
   #skew = 0;
+  /** Told what is thrown and caught by nobody. */
+  onError: (error: unknown) => void = (error) => {
+    throw error;
+  };
   /** Monotonic ms in which nothing could run. */
   frozen = 0;
 
@@ -131,8 +135,12 @@ export class VirtualClock {
       this.#pop();
       if (next.run === undefined) continue;
       this.#monotonic = Math.max(this.#monotonic, next.at);
-      next.run();
-      drain();
+      try {
+        next.run();
+        drain();
+      } catch (error) {
+        this.onError(error);
+      }
     }
     this.#monotonic = Math.max(this.#monotonic, end);
   }

@@ -106,6 +106,8 @@ export class World {
     const onRejection = (reason: unknown): void =>
       this.watch.broken('P6', `unhandled rejection: ${reason instanceof Error ? reason.stack : String(reason)}`);
     process.on('unhandledRejection', onRejection);
+    this.clock.onError = (error) =>
+      this.watch.broken('P6', `uncaught: ${error instanceof Error ? error.stack : String(error)}`);
     const unlisten = this.#listen(trace === true);
     try {
       // Everything happens inside an event, so that what it leads to happens at its time.

@@ -1,0 +1,25 @@
+/** Emulators whose tokens are short and whose logins are slow, in a process of their own. */
+import { startEntraEmulator, startSqlEmulator } from 'mssql-token-pool/testing';
+
+const entra = await startEntraEmulator({ tokenLifetimeSeconds: Number(process.argv[2]) });
+const server = await startSqlEmulator({ entra, loginDelayMs: 100 });
+const { clientId, clientSecret } = entra.addApp();
+process.on('message', () =>
+  process.send?.({
+    logins: server.logins.map(({ time, accepted }) => ({ time, accepted })),
+    tokens: entra.requests.filter((request) => request.status === 200).length,
+  }),
+);
+process.on('disconnect', () => process.exit());
+process.send?.({
+  config: server.config({ authentication: undefined, user: undefined }),
+  token: {
+    url: `${entra.url}/${entra.tenantId}/oauth2/v2.0/token`,
+    body: {
+      grant_type: 'client_credentials',
+      client_id: clientId,
+      client_secret: clientSecret,
+      scope: 'https://database.windows.net/.default',
+    },
+  },
+});
