@@ -150,7 +150,13 @@ export class StaleTokenError extends LoginRefusedError {
 /** No connection became free within the acquire timeout; `cause` is the last failure to open one, if there was any. */
 export class AcquireTimeoutError extends TokenPoolError {
   override name = 'AcquireTimeoutError';
-  override readonly code = 'ERR_ACQUIRE_TIMEOUT';
+  override readonly code: string = 'ERR_ACQUIRE_TIMEOUT';
+}
+
+/** The bound on the connections or pools of all identities together was reached, and nothing became idle in time. */
+export class NoRoomError extends AcquireTimeoutError {
+  override name = 'NoRoomError';
+  override readonly code = 'ERR_NO_ROOM';
 }
 
 /** The caller's `AbortSignal` fired; `cause` is its reason. */

@@ -2,9 +2,18 @@ export type { Authentication, PoolConfig, TokenPoolConfig } from './connections/
 export * from './credentials/public.js';
 export * from './errors.js';
 export { type RefreshingConfig, withTokenRefresh } from './mssql/with-token-refresh.js';
+export type { ConnectionSource, SourceStats } from './pool/connection-source.js';
 export { createTokenPool } from './pool/create-token-pool.js';
 export type { AcquireOptions, TokenPool, TokenPoolStats } from './pool/token-pool.js';
 export { type RetryOptions, withRetry } from './pool/with-retry.js';
+export {
+  createTokenPools,
+  type Identity,
+  type IdentityPool,
+  type TokenPools,
+  type TokenPoolsConfig,
+  type TokenPoolsStats,
+} from './pool/token-pools.js';
 export {
   type EncryptedTokenStore,
   encryptedTokenStore,

@@ -9,6 +9,8 @@ export interface JwtClaims {
   /** Application id or user name. */
   id: string | undefined;
   tenantId: string | undefined;
+  /** Tenant and object id: the same in every token of one user, application or identity. */
+  principal: string | undefined;
 }
 
 /** Reads the claims of a JWT (RFC 7519); undefined where the token is none. */
@@ -22,6 +24,7 @@ export function readJwtClaims(token: string): JwtClaims | undefined {
     issuedAt: seconds(claims.iat),
     id: [claims.upn, claims.preferred_username, claims.unique_name, claims.appid, claims.azp].find(isText),
     tenantId: isText(claims.tid) ? claims.tid : undefined,
+    principal: isText(claims.tid) && isText(claims.oid) ? `${claims.tid}/${claims.oid}` : undefined,
   };
 }
 

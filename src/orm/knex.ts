@@ -4,11 +4,11 @@
  * @module
  */
 import type { Knex } from 'knex';
+import type { ConnectionSource } from '../pool/connection-source.js';
 import { type TarnFacade, tarnFacade } from '../pool/tarn-facade.js';
-import { TokenPool } from '../pool/token-pool.js';
 import { knexClient } from './knex-client.js';
 import { singleReturn } from './loans.js';
-import { type PoolInput, readConfig } from './pool-for.js';
+import { isPool, type PoolInput, readConfig } from './pool-for.js';
 import { requirePeer } from './require-peer.js';
 
 const Client = requirePeer<typeof Knex.Client>('knex/lib/dialects/mssql/index.js', 'knex');
@@ -29,7 +29,7 @@ export function knexConfig(input: PoolInput): {
   client: typeof Knex.Client;
   connection: { server: string; database?: string };
 } {
-  const { server = '', database } = input instanceof TokenPool ? {} : readConfig(input);
+  const { server = '', database } = isPool(input) ? {} : readConfig(input);
   // Not for connecting: knex asks it for the name of the database, in `columnInfo()` for example.
   return { client: knexClient(Client, input), connection: { server, ...(database !== undefined && { database }) } };
 }
@@ -38,6 +38,6 @@ export function knexConfig(input: PoolInput): {
  * A pool for the `connectionPool` setting of knex 3.3 and later. knex leaves such a pool open when it is destroyed, and
  * does not learn the name of the database from it (`columnInfo()` needs that): {@link knexConfig} has neither gap.
  */
-export function connectionPool(pool: TokenPool): TarnFacade {
+export function connectionPool(pool: ConnectionSource): TarnFacade {
   return singleReturn(tarnFacade(pool));
 }

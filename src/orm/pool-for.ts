@@ -1,16 +1,17 @@
 import type { TokenPoolConfig } from '../connections/config.js';
 import { configFromConnectionString } from '../connections/connection-string-config.js';
 import { settingsFrom } from '../connections/settings.js';
+import type { ConnectionSource } from '../pool/connection-source.js';
 import { createTokenPool } from '../pool/create-token-pool.js';
 import { type TarnFacade, tarnFacade } from '../pool/tarn-facade.js';
-import { TokenPool } from '../pool/token-pool.js';
 import { requirePeer } from './require-peer.js';
 
 /**
- * What every ORM's factory takes: an mssql config, an ADO.NET connection string, or a pool that others use too. A pool made
- * here is closed by the ORM; one that was handed in is closed by whoever made it.
+ * What every ORM's factory takes: an mssql config, an ADO.NET connection string, or a pool that others use too: a
+ * `TokenPool`, or `pools.current` of many identities. A pool made here is closed by the ORM; one that was handed in is
+ * closed by whoever made it.
  */
-export type PoolInput = TokenPoolConfig | string | TokenPool;
+export type PoolInput = TokenPoolConfig | string | ConnectionSource;
 
 /** All of tedious, as ORMs need it. */
 export type Tedious = typeof import('tedious');
@@ -24,7 +25,7 @@ export interface OrmPool {
 
 /** @throws ConfigurationError that names the key and the mend, or says that tedious is not installed */
 export function poolFor(input: PoolInput, subpath: string): OrmPool {
-  if (input instanceof TokenPool) return { open: () => lent(input), tedious: requirePeer('tedious', subpath) };
+  if (isPool(input)) return { open: () => lent(input), tedious: requirePeer('tedious', subpath) };
   const given = readConfig(input);
   const tedious = (given.tedious ?? requirePeer('tedious', subpath)) as Tedious;
   const config = { ...given, tedious };
@@ -33,12 +34,16 @@ export function poolFor(input: PoolInput, subpath: string): OrmPool {
   return { open: () => tarnFacade(createTokenPool(config)), tedious };
 }
 
+export function isPool(input: PoolInput): input is ConnectionSource {
+  return typeof input === 'object' && 'acquire' in input;
+}
+
 export function readConfig(input: TokenPoolConfig | string): TokenPoolConfig {
   return typeof input === 'string' ? configFromConnectionString(input) : input;
 }
 
 /** The same pool, but `destroy` leaves it to its owner. */
-function lent(pool: TokenPool): TarnFacade {
+function lent(pool: ConnectionSource): TarnFacade {
   const facade = tarnFacade(pool);
   return Object.create(facade, { destroy: { value: () => Promise.resolve() } }) as TarnFacade;
 }

@@ -1,10 +1,19 @@
 import { PoolClosedError } from '../errors.js';
 
+/** What bounds the physical connections of a pool. */
+export interface ConnectionBound {
+  tryTake(): boolean;
+  take(): Promise<void>;
+  give(): void;
+  close(): void;
+  empty(): Promise<void>;
+}
+
 /**
  * Counts physical connections, from before the socket is opened until nothing is left of it, and makes whoever wants one
  * more wait while the bound is reached (P7). generic-pool does not count resources that are being destroyed.
  */
-export class Capacity {
+export class Capacity implements ConnectionBound {
   readonly #bound: number;
   #taken = 0;
   #waiting: { resolve: () => void; reject: (error: Error) => void }[] = [];

@@ -1,6 +1,6 @@
 import type { TokenPoolConfig } from '../connections/config.js';
 import type { TediousModule } from '../connections/dial.js';
-import { settingsFrom } from '../connections/settings.js';
+import { type Settings, settingsFrom } from '../connections/settings.js';
 import { ConfigurationError } from '../errors.js';
 import { TokenPool } from './token-pool.js';
 
@@ -18,11 +18,16 @@ import { TokenPool } from './token-pool.js';
  */
 export function createTokenPool(config: TokenPoolConfig | string): TokenPool {
   const settings = settingsFrom(config);
+  return new TokenPool(settings, tediousFor(settings));
+}
+
+/** How a pool gets tedious when it first needs it. */
+export function tediousFor({ tedious }: Settings): () => Promise<TediousModule> {
   let loading: Promise<TediousModule> | undefined;
-  return new TokenPool(settings, () => {
-    loading ??= settings.tedious === undefined ? loadTedious() : Promise.resolve(settings.tedious);
+  return () => {
+    loading ??= tedious === undefined ? loadTedious() : Promise.resolve(tedious);
     return loading;
-  });
+  };
 }
 
 /** Loaded at the first connection, so that importing this package costs nothing. */

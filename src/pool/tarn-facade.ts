@@ -1,6 +1,6 @@
 import type { Connection } from 'tedious';
 import { AbortedError, NotOnLoanError } from '../errors.js';
-import type { TokenPool } from './token-pool.js';
+import type { ConnectionSource } from './connection-source.js';
 
 /** One request for a connection, as tarn hands it out. */
 export interface PendingAcquire {
@@ -35,8 +35,11 @@ export interface TarnFacadeOptions {
 /** tarn waits for connections on loan without a limit; this is the longest time a timer takes. */
 const AS_LONG_AS_IT_TAKES_MS = 2 ** 31 - 1;
 
-/** A TokenPool that looks like a tarn pool: libraries that expect tarn get ours without noticing. */
-export function tarnFacade(pool: TokenPool, { mapError = (error) => error }: TarnFacadeOptions = {}): TarnFacade {
+/** A pool of ours that looks like a tarn pool: libraries that expect tarn get ours without noticing. */
+export function tarnFacade(
+  pool: ConnectionSource,
+  { mapError = (error) => error }: TarnFacadeOptions = {},
+): TarnFacade {
   let closing: Promise<void> | undefined;
 
   return {

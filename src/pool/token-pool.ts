@@ -8,7 +8,7 @@ import { isReady, type Session } from '../connections/session.js';
 import type { Settings } from '../connections/settings.js';
 import { AcquireTimeoutError, NotOnLoanError, TokenExpiredError } from '../errors.js';
 import type { HeldToken } from '../tokens/held-token.js';
-import { Capacity } from './capacity.js';
+import { Capacity, type ConnectionBound } from './capacity.js';
 import { createResourcePool, type ResourcePool } from './generic-pool.js';
 import { Place } from './place.js';
 import { selectOne } from './select-one.js';
@@ -67,7 +67,7 @@ export class TokenPool {
   readonly #settings: Settings;
   readonly #loadTedious: () => Promise<TediousModule>;
   readonly #dialer: Dialer;
-  readonly #capacity: Capacity;
+  readonly #capacity: ConnectionBound;
   readonly #places: ResourcePool<Place>;
   readonly #everyPlace = new Set<Place>();
   readonly #loans = new Map<Connection, Place>();
@@ -81,7 +81,8 @@ export class TokenPool {
   readonly #evictions: Partial<Record<EvictionReason, number>> = {};
   #lastFailure: Error | undefined;
 
-  constructor(settings: Settings, tedious: () => Promise<TediousModule>) {
+  /** @param capacity what bounds its connections, where that is more than its own settings */
+  constructor(settings: Settings, tedious: () => Promise<TediousModule>, capacity?: ConnectionBound) {
     pools += 1;
     const { configuration, source, pool, beforeConnect } = settings;
     this.#loadTedious = tedious;
@@ -89,7 +90,7 @@ export class TokenPool {
     this.#settings = settings;
     // One listener for each dial and each waiting caller.
     setMaxListeners(0, this.#closing.signal);
-    this.#capacity = new Capacity(pool.max + pool.overlap);
+    this.#capacity = capacity ?? new Capacity(pool.max + pool.overlap);
     this.#dialer = new Dialer({
       pool: this.name,
       tedious,
@@ -487,6 +488,18 @@ export class TokenPool {
     this.#open -= 1;
     this.#hangUp(session, reason);
     this.#upkeep.attendSoon(place);
+  }
+
+  /**
+   * Closes the connection that is idle longest, to make room elsewhere; false where none is idle.
+   *
+   * @internal
+   */
+  closeIdle(): boolean {
+    const idle = [...this.#everyPlace].filter((place) => place.session !== undefined && !place.borrowed);
+    const [longest] = idle.sort((a, b) => a.idleSince - b.idleSince);
+    if (longest !== undefined) this.#vacate(longest, 'unneeded');
+    return longest !== undefined;
   }
 
   /** Gives up a place that generic-pool has lent us. */

@@ -11,11 +11,12 @@ const MEANING: Readonly<Record<StoreFailure, string>> = {
 
 /**
  * Calls a store that may be down, slow or wrong, so that nothing worse than a lost moment comes of it. A failure is told
- * once: as an event each time the store stops working, as a process warning once for each kind.
+ * once: as an event each time the store stops working, as a process warning once at all; a bad entry and a bad clock
+ * likewise.
  */
 export class StoreHealth {
   readonly #timeoutMs: number;
-  readonly #warned = new Set<StoreFailure>();
+  readonly #told = new Set<StoreFailure | 'outage'>();
   #failing = false;
 
   constructor(timeoutMs: number) {
@@ -46,10 +47,12 @@ export class StoreHealth {
   failed(reason: StoreFailure, thrown: unknown): void {
     const error = redactedCause(thrown);
     const isOutage = reason === 'unreachable' || reason === 'slow';
-    if (isOutage ? !this.#failing : !this.#warned.has(reason)) publish('token:store-failed', () => ({ reason, error }));
-    if (isOutage) this.#failing = true;
-    if (this.#warned.has(reason)) return;
-    this.#warned.add(reason);
+    const topic = isOutage ? 'outage' : reason;
+    const isNews = !this.#told.has(topic);
+    if (isOutage ? !this.#failing : isNews) publish('token:store-failed', () => ({ reason, error }));
+    this.#failing ||= isOutage;
+    if (!isNews) return;
+    this.#told.add(topic);
     process.emitWarning(
       `The shared token store is not used: ${MEANING[reason]} (${error.message}). Tokens are got without it.`,
       { type: 'TokenStoreWarning', code: 'MSSQL_TOKEN_POOL_STORE' },

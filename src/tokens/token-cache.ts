@@ -2,7 +2,7 @@ import type { AccessToken, GetTokenOptions, TokenCredential } from '../credentia
 import { identityOf } from '../credentials/identity.js';
 import { PUBLIC_SQL_SCOPE } from '../credentials/scope-for-server.js';
 import { ConfigurationError } from '../errors.js';
-import { askCredential } from './ask-credential.js';
+import { type AskedToken, askCredential } from './ask-credential.js';
 import { type EncryptedTokenStore, requireTokenStore } from './encrypted-token-store.js';
 import { HeldToken } from './held-token.js';
 import { TokenKeeper } from './token-keeper.js';
@@ -110,6 +110,15 @@ export class TokenCache implements TokenCredential {
       if ((scope === undefined || key === scope) && keeper.invalidate(secret)) return true;
     }
     return false;
+  }
+
+  /**
+   * Takes over a token that its identity got beside it; with it ends what back-off there was.
+   *
+   * @internal
+   */
+  offer(token: AskedToken, scope: string = this.#scope): void {
+    this.#keeper(scope).offer(token);
   }
 
   /** Tokens of another tenant, or with continuous access evaluation, are tokens of their own. */

@@ -88,6 +88,11 @@ export class TokenKeeper {
     return waitFor(this.#next(claims), options);
   }
 
+  /** Takes over a token that was got beside it. */
+  offer(token: AskedToken): void {
+    this.#adopt(token, { claims: undefined }, performance.now());
+  }
+
   /** Throws the token away if it is the current one and a replacement may be asked for now. */
   invalidate(token: string): boolean {
     const current = this.#current;
@@ -196,7 +201,7 @@ export class TokenKeeper {
   }
 
   /** Takes an answer over, if it is later than what there is. Gives the token to use, or why there is none. */
-  #adopt(answer: AskedToken, flight: Flight, startedAt: number): HeldToken | TokenPoolError {
+  #adopt(answer: AskedToken, flight: Pick<Flight, 'claims'>, startedAt: number): HeldToken | TokenPoolError {
     const { identity, scope } = this.#settings;
     const now = Date.now();
     // Given again, a token keeps the life it had when it was new, so that its margins do not shrink with each answer.

@@ -1,0 +1,227 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import { createTokenPools, type TokenPools, type TokenPoolsConfig } from '../../src/index.js';
+import {
+  type EntraEmulator,
+  type SqlEmulator,
+  startEntraEmulator,
+  startSqlEmulator,
+  type UserAccount,
+} from '../../src/testing/index.js';
+import { query } from '../support/query.js';
+
+interface Api extends AsyncDisposable {
+  entra: EntraEmulator;
+  server: SqlEmulator;
+  pools: TokenPools;
+  /** What a call of this user brings along. */
+  callOf(user: UserAccount, claims?: Record<string, unknown>): string;
+}
+
+/** A web API in front of both emulators. */
+async function api(config: Partial<TokenPoolsConfig> = {}): Promise<Api> {
+  const entra = await startEntraEmulator();
+  const server = await startSqlEmulator({ entra });
+  const { authentication: _, ...reach } = server.config();
+  const { tenantId, clientId, clientSecret } = entra;
+  const authentication = { tenantId, clientId, clientSecret, authority: entra.url };
+  const pools = createTokenPools({ ...(reach as TokenPoolsConfig), authentication, ...config });
+  return {
+    entra,
+    server,
+    pools,
+    callOf: (user, claims = {}) => entra.issueToken({ principal: user, audience: `api://${entra.clientId}`, claims }),
+    async [Symbol.asyncDispose]() {
+      await pools.close({ timeoutMs: 0 });
+      await server.close();
+      await entra.close();
+    },
+  };
+}
+
+const whoAmI = (connection: Parameters<typeof query>[0]) =>
+  query(connection, 'SELECT SUSER_SNAME()').then((rows) => rows[0]?.[0]);
+
+test('each user runs as himself', async () => {
+  await using a = await api();
+  const users = [a.entra.addUser(), a.entra.addUser(), a.entra.addUser()];
+  const seen = await Promise.all(users.map((user) => a.pools.for({ userAssertion: a.callOf(user) }).use(whoAmI)));
+  expect(seen).toEqual(users.map((user) => user.userName));
+  expect(a.pools.stats).toMatchObject({ pools: 3, size: 3, borrowed: 0 });
+});
+
+test('a new assertion of the same user keeps the pool and its connection', async () => {
+  await using a = await api();
+  const ada = a.entra.addUser();
+  for (let call = 0; call < 3; call += 1) {
+    expect(await a.pools.for({ userAssertion: a.callOf(ada, { call }) }).use(whoAmI)).toBe(ada.userName);
+  }
+  expect(a.pools.stats).toMatchObject({ pools: 1, size: 1 });
+  expect(a.server.logins).toHaveLength(1);
+  // Each assertion is shown to Entra once.
+  expect(a.entra.requests).toHaveLength(3);
+});
+
+test('the same assertion again costs no token request', async () => {
+  await using a = await api();
+  const userAssertion = a.callOf(a.entra.addUser());
+  await Promise.all(Array.from({ length: 20 }, () => a.pools.for({ userAssertion }).use(whoAmI)));
+  expect(a.entra.requests).toHaveLength(1);
+});
+
+test('P9: a forged assertion does not open the way to the connections of the user it names', async () => {
+  await using a = await api();
+  const ada = a.entra.addUser();
+  const real = a.callOf(ada);
+  await a.pools.for({ userAssertion: real }).use(whoAmI);
+  const [header, payload] = real.split('.');
+  const forged = `${header}.${payload}.${Buffer.from('no signature of Entra').toString('base64url')}`;
+  for (let attempt = 0; attempt < 3; attempt += 1) {
+    await expect(a.pools.for({ userAssertion: forged }).acquire()).rejects.toMatchObject({ aadsts: 50013 });
+  }
+  expect(await a.pools.for({ userAssertion: real }).use(whoAmI)).toBe(ada.userName);
+  expect(a.server.logins).toHaveLength(1);
+});
+
+test('P9: one key for two users is refused', async () => {
+  await using a = await api();
+  const [ada, bob] = [a.entra.addUser(), a.entra.addUser()];
+  expect(await a.pools.for({ userAssertion: a.callOf(ada), key: 'me' }).use(whoAmI)).toBe(ada.userName);
+  await expect(a.pools.for({ userAssertion: a.callOf(bob), key: 'me' }).acquire()).rejects.toThrow(/another principal/);
+  expect(await a.pools.for({ userAssertion: a.callOf(ada), key: 'me' }).use(whoAmI)).toBe(ada.userName);
+});
+
+test("tenants with credentials of their own: the same options are the same pool, somebody's own credential has a key", async () => {
+  await using a = await api();
+  const { tenantId, clientId, clientSecret, url: authority } = a.entra;
+  const other = a.entra.addApp({});
+  const own = () => a.pools.for({ authentication: { tenantId, clientId, clientSecret, authority } });
+  expect(await own().use(whoAmI)).toBe(clientId);
+  expect(await own().use(whoAmI)).toBe(clientId);
+  for (let call = 0; call < 2; call += 1) {
+    const authentication = a.entra.credential(other.clientId);
+    expect(await a.pools.for({ authentication, key: 'tenant-7' }).use(whoAmI)).toBe(other.clientId);
+  }
+  expect(a.pools.stats.pools).toBe(2);
+  expect(a.server.logins).toHaveLength(2);
+});
+
+test('the global bound holds: idle pools give way, the one unused longest first, and come back', async () => {
+  await using a = await api({ maxConnections: 2, pool: { overlap: 0 } });
+  const users = [a.entra.addUser(), a.entra.addUser(), a.entra.addUser()] as const;
+  const of = users.map((user) => a.pools.for({ userAssertion: a.callOf(user) }));
+  for (const pool of of) await pool.use(whoAmI);
+  expect(a.pools.stats).toMatchObject({ pools: 2, size: 2 });
+  expect(of.map((pool) => pool.stats.size)).toEqual([0, 1, 1]);
+  expect(await of[0]?.use(whoAmI)).toBe(users[0].userName);
+  expect(of.map((pool) => pool.stats.size)).toEqual([1, 0, 1]);
+});
+
+test('a pool in use is never closed to make room; who has to wait gets its place when it is returned', async () => {
+  await using a = await api({ maxConnections: 1, pool: { overlap: 0 } });
+  const [ada, bob] = [a.entra.addUser(), a.entra.addUser()];
+  const adas = a.pools.for({ userAssertion: a.callOf(ada) });
+  const connection = await adas.acquire();
+  const waiting = a.pools.for({ userAssertion: a.callOf(bob) }).use(whoAmI);
+  await expect.poll(() => a.pools.stats.pending).toBe(1);
+  await sleep(200);
+  expect(await whoAmI(connection)).toBe(ada.userName);
+  adas.release(connection);
+  expect(await waiting).toBe(bob.userName);
+});
+
+test('idle connections of a pool in use give way too', async () => {
+  await using a = await api({ maxConnections: 3, pool: { overlap: 0, max: 3 } });
+  const adas = a.pools.for({ userAssertion: a.callOf(a.entra.addUser()) });
+  const lent = await Promise.all([adas.acquire(), adas.acquire(), adas.acquire()]);
+  for (const connection of lent.slice(1)) adas.release(connection);
+  const bob = a.entra.addUser();
+  expect(await a.pools.for({ userAssertion: a.callOf(bob) }).use(whoAmI)).toBe(bob.userName);
+  expect(adas.stats).toMatchObject({ size: 2, borrowed: 1 });
+});
+
+test('no identity starves the others: a greedy one yields at each return', async () => {
+  await using a = await api({ maxConnections: 4, pool: { overlap: 0, max: 4 } });
+  const greedy = a.pools.for({ userAssertion: a.callOf(a.entra.addUser()) });
+  let done = false;
+  const flood = Promise.all(
+    Array.from({ length: 40 }, async () => {
+      while (!done) {
+        await greedy.use(whoAmI);
+        const { size, opening } = a.pools.stats;
+        expect(size + opening).toBeLessThanOrEqual(4);
+      }
+    }),
+  );
+  await expect.poll(() => greedy.stats.borrowed).toBe(4);
+  const users = [a.entra.addUser(), a.entra.addUser(), a.entra.addUser()];
+  for (let round = 0; round < 3; round += 1) {
+    const seen = await Promise.all(users.map((user) => a.pools.for({ userAssertion: a.callOf(user) }).use(whoAmI)));
+    expect(seen).toEqual(users.map((user) => user.userName));
+  }
+  done = true;
+  await flood;
+});
+
+test('waiting for room ends with a typed error that says what to do, for connections and for pools', async () => {
+  for (const bound of [{ maxConnections: 1 }, { maxPools: 1 }]) {
+    await using a = await api({ ...bound, pool: { overlap: 0, acquireTimeoutMillis: 300 } });
+    const adas = a.pools.for({ userAssertion: a.callOf(a.entra.addUser()) });
+    const connection = await adas.acquire();
+    const error = await a.pools
+      .for({ userAssertion: a.callOf(a.entra.addUser()) })
+      .acquire()
+      .catch((e) => e);
+    expect(error).toMatchObject({ code: 'ERR_NO_ROOM', hint: expect.stringContaining(Object.keys(bound).join()) });
+    adas.release(connection);
+  }
+});
+
+test('the bound on pools: who waits is served in order when one becomes idle', async () => {
+  await using a = await api({ maxPools: 1 });
+  const adas = a.pools.for({ userAssertion: a.callOf(a.entra.addUser()) });
+  const connection = await adas.acquire();
+  const order: number[] = [];
+  const waiting = [1, 2, 3].map((n) =>
+    a.pools.for({ userAssertion: a.callOf(a.entra.addUser()) }).use(() => order.push(n)),
+  );
+  await expect.poll(() => a.pools.stats.pending).toBe(3);
+  adas.release(connection);
+  await Promise.all(waiting);
+  expect(order).toEqual([1, 2, 3]);
+  expect(a.pools.stats.pools).toBe(1);
+});
+
+test('per-request pool: connections are those of whoever is being served, and of nobody outside', async () => {
+  await using a = await api();
+  const users = [a.entra.addUser(), a.entra.addUser()];
+  const handler = async (): Promise<unknown> => {
+    await sleep(5);
+    return a.pools.current.use(whoAmI);
+  };
+  const seen = await Promise.all(users.map((user) => a.pools.run({ userAssertion: a.callOf(user) }, handler)));
+  expect(seen).toEqual(users.map((user) => user.userName));
+  await expect(a.pools.current.use(whoAmI)).rejects.toThrow(/outside of pools.run/);
+});
+
+test('closing turns callers away and leaves nothing open', async () => {
+  await using a = await api();
+  const adas = a.pools.for({ userAssertion: a.callOf(a.entra.addUser()) });
+  await adas.use(whoAmI);
+  await a.pools.close();
+  await expect(adas.use(whoAmI)).rejects.toMatchObject({ code: 'ERR_POOL_CLOSED' });
+  await expect.poll(() => a.server.connections.open).toBe(0);
+});
+
+test('what cannot be told apart is refused with a hint', async () => {
+  await using a = await api();
+  for (const [identity, message] of [
+    [{}, /userAssertion/],
+    [{ userAssertion: 'Bearer eyJ' }, /without 'Bearer'/],
+    [{ userAssertion: 'opaque' }, /does not tell whose/],
+    [{ userAssertion: 'opaque', key: '' }, /'key'/],
+  ] as const) {
+    expect(() => a.pools.for(identity as never)).toThrow(message);
+  }
+  expect(() => createTokenPools({ server: 'x', maxConnections: 0 })).toThrow(/maxConnections/);
+});

@@ -1,0 +1,146 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** Whether a redis-server is installed; says so where it is not, because tests are skipped then. */
+export const hasRedis = ((): boolean => {
+  try {
+    execFileSync('redis-server', ['--version'], { stdio: 'ignore' });
+    return true;
+  } catch {
+    process.stderr.write(
+      'SKIPPED: no redis-server here, so tests with a real Redis do not run (.ci/install-debian-packages)\n',
+    );
+    return false;
+  }
+})();
+
+/** A redis-server that can be stopped and started again; nothing of it is left at the end. */
+export class RedisServer implements AsyncDisposable {
+  readonly #directory: string;
+  readonly #args: string[];
+  readonly port: number;
+  #process: ChildProcess | undefined;
+
+  private constructor(directory: string, port: number, args: string[]) {
+    this.#directory = directory;
+    this.port = port;
+    this.#args = args;
+  }
+
+  static async start(...args: string[]): Promise<RedisServer> {
+    const server = new RedisServer(await mkdtemp(join(tmpdir(), 'redis-')), await freePort(), args);
+    await server.start();
+    return server;
+  }
+
+  async start(): Promise<void> {
+    const fixed = ['--port', String(this.port), '--bind', '127.0.0.1', '--dir', this.#directory, '--save', ''];
+    this.#process = spawn('redis-server', [...fixed, '--rdbcompression', 'no', ...this.#args], { stdio: 'ignore' });
+    for (;;) {
+      const answer = await this.#command('PING').catch(() => undefined);
+      if (answer !== undefined) return;
+      await sleep(20);
+    }
+  }
+
+  /** Stops as a machine that goes away: clients see their connections break. */
+  async stop(): Promise<void> {
+    const running = this.#process;
+    this.#process = undefined;
+    if (running === undefined || running.exitCode !== null) return;
+    running.kill('SIGKILL');
+    await once(running, 'exit');
+  }
+
+  /** All that is kept, as Redis writes it to disk. */
+  async dump(): Promise<Buffer> {
+    await this.#command('SAVE');
+    return readFile(join(this.#directory, 'dump.rdb'));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+    await rm(this.#directory, { recursive: true, force: true });
+  }
+
+  async #command(command: string): Promise<Buffer> {
+    const socket = connect(this.port, '127.0.0.1');
+    try {
+      socket.write(`${command}\r\n`);
+      const [answer] = (await once(socket, 'data')) as [Buffer];
+      return answer;
+    } finally {
+      socket.destroy();
+    }
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  return port;
+}
+
+/** A network that can be slow, or swallow everything, in front of a port; it keeps what went by. */
+export class Network implements AsyncDisposable {
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+  readonly #seen: Buffer[] = [];
+  /** Share of the packets that are late, 0 to 1, and by how much, ms. */
+  late = { share: 0, ms: 0 };
+  /** Nothing gets through; nothing is refused either. */
+  silent = false;
+
+  constructor(target: number) {
+    this.#server = createServer((client) => {
+      const server = connect(target, '127.0.0.1');
+      for (const [from, to] of [
+        [client, server],
+        [server, client],
+      ] as const) {
+        this.#sockets.add(from);
+        void this.#pass(from, to);
+        from.once('close', () => {
+          this.#sockets.delete(from);
+          to.destroy();
+        });
+      }
+    });
+  }
+
+  async listen(): Promise<number> {
+    this.#server.listen(0, '127.0.0.1');
+    await once(this.#server, 'listening');
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  /** Everything that went through so far, both ways. */
+  get seen(): Buffer {
+    return Buffer.concat(this.#seen);
+  }
+
+  async #pass(from: Socket, to: Socket): Promise<void> {
+    try {
+      for await (const chunk of from as AsyncIterable<Buffer>) {
+        this.#seen.push(chunk);
+        if (Math.random() < this.late.share) await sleep(this.late.ms);
+        while (this.silent && !to.destroyed) await sleep(20);
+        to.write(chunk);
+      }
+    } catch {
+      // A broken connection is what is tested here.
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#server.close();
+    for (const socket of this.#sockets) socket.destroy();
+  }
+}

@@ -1,0 +1,161 @@
+import { randomBytes } from 'node:crypto';
+import { Redis } from 'ioredis';
+import { createClient } from 'redis';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { TokenCache } from '../../src/index.js';
+import { type RedisTokenStoreOptions, redisTokenStore } from '../../src/tokens/redis.js';
+import { hasRedis, Network, RedisServer } from '../support/redis.js';
+import { FakeProvider } from './fake-provider.js';
+
+const keys = randomBytes(32);
+let warnings: string[];
+const cleanUp: (() => unknown)[] = [];
+
+beforeEach(() => {
+  warnings = [];
+  vi.spyOn(process, 'emitWarning').mockImplementation((warning) => void warnings.push(String(warning)));
+});
+afterEach(async () => {
+  for (const act of cleanUp.splice(0).reverse()) await act();
+  vi.restoreAllMocks();
+});
+
+/** The two clients that people use, as they come. */
+const CLIENTS = {
+  redis: async (port: number, password?: string) => {
+    const client = createClient({ socket: { port, host: '127.0.0.1' }, ...(password && { password }) });
+    client.on('error', () => {});
+    client.connect().catch(() => {});
+    cleanUp.push(() => client.destroy());
+    return client;
+  },
+  ioredis: async (port: number, password?: string) => {
+    const client = new Redis({ port, ...(password && { password }) });
+    client.on('error', () => {});
+    cleanUp.push(() => client.disconnect());
+    return client;
+  },
+};
+
+async function redis(...args: string[]): Promise<RedisServer> {
+  const server = await RedisServer.start(...args);
+  cleanUp.push(() => server[Symbol.asyncDispose]());
+  return server;
+}
+
+/** Patience that an overloaded machine does not exhaust; the faults here last longer. */
+const options: RedisTokenStoreOptions = { keys, timeoutMs: 20_000 };
+
+describe.skipIf(!hasRedis).each(Object.entries(CLIENTS))('with the client of %s', (_, connectTo) => {
+  async function aProcess(port: number, provider: FakeProvider, more: { password?: string; timeoutMs?: number } = {}) {
+    const { password, ...overrides } = more;
+    const client = await connectTo(port, password);
+    const tokenStore = redisTokenStore(client, { ...options, ...overrides });
+    return new TokenCache(provider, { tokenStore: tokenStore.named('orders-api') });
+  }
+
+  it('two processes share one token, and its end', async () => {
+    const { port } = await redis();
+    const provider = new FakeProvider();
+    const processes = await Promise.all([aProcess(port, provider), aProcess(port, provider)]);
+    const [one, other] = await Promise.all(processes.map((tokens) => tokens.take()));
+    expect(other?.reveal()).toBe('token-1');
+    expect(Math.abs((other?.expiresOn ?? 0) - (one?.expiresOn ?? 0))).toBeLessThan(1_000);
+    expect(provider.requests).toHaveLength(1);
+    expect(warnings).toEqual([]);
+  });
+
+  it('a renewed token reaches the others', async () => {
+    const { port } = await redis();
+    const provider = new FakeProvider();
+    const [one, other] = await Promise.all([aProcess(port, provider), aProcess(port, provider)]);
+    const refused = await one.take();
+    await other.take();
+    one.invalidate(refused);
+    await one.take();
+    other.invalidate(refused);
+    await vi.waitFor(async () => expect((await other.take()).reveal()).toBe('token-2'));
+    expect(provider.requests).toHaveLength(2);
+  });
+
+  it('a wrong password costs a word, not a login', async () => {
+    const { port } = await redis('--requirepass', 'right');
+    const tokens = await aProcess(port, new FakeProvider(), { password: 'Hunter2wrong', timeoutMs: 200 });
+    expect((await tokens.take()).reveal()).toBe('token-1');
+    expect(warnings).toHaveLength(1);
+    expect(warnings[0]).not.toContain('Hunter2');
+  });
+
+  it('a Redis that is gone, and comes back', async () => {
+    const server = await redis();
+    const provider = new FakeProvider();
+    const tokens = await aProcess(server.port, provider, { timeoutMs: 300 });
+    await tokens.take();
+    await server.stop();
+    expect((await tokens.take('https://vault.azure.net/.default')).reveal()).toBe('token-2');
+    expect((await tokens.take('https://graph.microsoft.com/.default')).reveal()).toBe('token-3');
+    expect(warnings).toHaveLength(1);
+    await server.start();
+    const other = await aProcess(server.port, provider);
+    await vi.waitFor(
+      async () => {
+        const scope = `https://${provider.requests.length}/.default`;
+        const held = await tokens.take(scope);
+        expect((await other.take(scope)).id).toBe(held.id);
+      },
+      { timeout: 15_000 },
+    );
+  });
+
+  it('a network that swallows everything costs the timeout', async () => {
+    const { port } = await redis();
+    await using network = new Network(port);
+    network.silent = true;
+    const tokens = await aProcess(await network.listen(), new FakeProvider(), { timeoutMs: 200 });
+    expect((await tokens.take()).reveal()).toBe('token-1');
+    expect(warnings[0]).toMatch(/does not answer in time/);
+  });
+
+  it('nothing that went to Redis, or is kept there, can be read', async () => {
+    const server = await redis();
+    await using network = new Network(server.port);
+    const provider = new FakeProvider();
+    const token = randomBytes(900).toString('base64url');
+    provider.sticky = { token, expiresOnTimestamp: Date.now() + 3_600_000 };
+    await (await aProcess(await network.listen(), provider)).take();
+    await vi.waitFor(() => expect(network.seen.length).toBeGreaterThan(1_200), { timeout: 15_000 });
+    const kept = await vi.waitFor(async () => {
+      const dump = await server.dump();
+      expect(dump.length).toBeGreaterThan(1_200);
+      return dump;
+    });
+    for (const bytes of [network.seen, kept]) {
+      expect(bytes.includes('mssql-token-pool:')).toBe(true);
+      for (const secret of [token.slice(40, 60), 'orders-api', 'database.windows.net']) {
+        for (const form of [secret, ...(['hex', 'base64'] as const).map((f) => Buffer.from(secret).toString(f))]) {
+          expect(bytes.includes(form.slice(0, -4)), form).toBe(false);
+        }
+      }
+    }
+  });
+
+  it('a lease is given back only by who has it', async () => {
+    const { port } = await redis();
+    const client = await connectTo(port);
+    const provider = new FakeProvider();
+    const own = redisTokenStore(client, { ...options, leaseMs: 300 }).named('orders-api');
+    const slow = new FakeProvider();
+    slow.delayMs = 900;
+    slow.next = [slow.issue(1_800_000)];
+    const late = new TokenCache(slow, { tokenStore: own }).take();
+    const prompt = await new TokenCache(provider, { tokenStore: own }).take();
+    expect((await late).reveal()).toBe('token-1');
+    expect(prompt.expiresOn).toBeGreaterThan((await late).expiresOn);
+    const third = await new TokenCache(new FakeProvider(), { tokenStore: own }).take();
+    expect(third.id).toBe(prompt.id);
+  });
+});
+
+it('something that is no client is refused', () => {
+  expect(() => redisTokenStore({} as never, options)).toThrow(/client/);
+});
