@@ -42,7 +42,7 @@ describe.skipIf(!hasRedis || !isBuilt)(`a fleet of ${SIZE} processes with one to
       tokenLifetimeSeconds: LIFETIME_MS / 1000,
       refreshInSeconds: REFRESH_IN_MS / 1000,
     });
-    server = await startSqlEmulator({ entra });
+    server = await startSqlEmulator({ entra, loginTimeoutMs: 60_000 });
     const fleet = {
       redisPort: await network.listen(),
       key: randomBytes(32).toString('base64'),
