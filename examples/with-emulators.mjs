@@ -6,6 +6,7 @@ export async function withEmulators({ tokenLifetimeSeconds = 3, onQuery } = {}) 
   const server = await startSqlEmulator({ entra, enforceExpiry: 'login', onQuery });
   const { tenantId, clientId, clientSecret, url } = entra;
   return {
+    entra,
     config: server.config({ authentication: { tenantId, clientId, clientSecret, authority: url } }),
     report() {
       const refused = server.logins.filter((login) => login.error !== undefined).length;
