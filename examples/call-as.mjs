@@ -12,7 +12,9 @@ export async function callAs({ entra, report }, url) {
       const response = await fetch(url, { headers: { authorization: `Bearer ${token}` } });
       return response.ok && (await response.json()).name === user.userName;
     });
-    for (const isRight of await Promise.all(calls)) isRight ? (right += 1) : (wrong += 1);
+    const answers = await Promise.all(calls);
+    right += answers.filter((isRight) => isRight).length;
+    wrong += answers.filter((isRight) => !isRight).length;
     await sleep(200);
   }
   const unsigned = await fetch(url);
