@@ -2,6 +2,7 @@ import type { config as StockConfig, ConnectionPool as StockPool } from 'mssql';
 import type { Connection } from 'tedious';
 import type { TokenPoolConfig } from '../connections/config.js';
 import { configFromConnectionString } from '../connections/connection-string-config.js';
+import type { ConnectionSource } from '../pool/connection-source.js';
 import { createTokenPool } from '../pool/create-token-pool.js';
 import { type TarnFacade, tarnFacade } from '../pool/tarn-facade.js';
 import { toConnectionError } from './connection-error.js';
@@ -56,6 +57,18 @@ export class ConnectionPool extends StockConnectionPool {
   #opening: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
   #connections: TarnFacade | undefined;
+  /** Somebody else's pool that it works on. */
+  #source: ConnectionSource | undefined;
+
+  /**
+   * A pool of mssql on connections of somebody else's, for many identities: `ConnectionPool.over(pools.current)` runs each
+   * request as whoever is being served. `connect()` opens nothing, `close()` leaves the connections to their owner.
+   */
+  static over(source: ConnectionSource): ConnectionPool {
+    const pool = new ConnectionPool({ server: 'of many identities' });
+    pool.#source = source;
+    return pool;
+  }
 
   /** An ADO.NET connection string as a config. @throws ConfigurationError that names the key */
   static parseConnectionString(connectionString: string): TokenPoolConfig {
@@ -152,8 +165,8 @@ export class ConnectionPool extends StockConnectionPool {
     try {
       await closing?.catch(() => {});
       connections = this.#createConnections();
-      const connection = await connections.acquire().promise;
-      connections.release(connection);
+      // With many identities there is none yet to connect as.
+      if (this.#source === undefined) connections.release(await connections.acquire().promise);
       this.#connections = connections;
       this.pool = connections as unknown as StockPool['pool'];
       this.#state = 'connected';
@@ -191,12 +204,18 @@ export class ConnectionPool extends StockConnectionPool {
   }
 
   #createConnections(): TarnFacade {
+    const mapError = (error: unknown) => toConnectionError(mssql, error);
+    if (this.#source !== undefined) {
+      const facade = tarnFacade(this.#source, { mapError });
+      this.#healthy = true;
+      return Object.create(facade, { destroy: { value: () => Promise.resolve() } }) as TarnFacade;
+    }
     const pool = createTokenPool({
       ...withoutTokenRefresh(this.config),
       beforeConnect: (connection) => this.#adopt(connection),
       tedious: requireTediousOfMssql(),
     });
-    return tarnFacade(pool, { mapError: (error) => toConnectionError(mssql, error) });
+    return tarnFacade(pool, { mapError });
   }
 
   /** Gives a new physical connection what mssql gives it: a number, its events, the user's own hook. */

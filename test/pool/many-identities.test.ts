@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { createTokenPools, type TokenPools, type TokenPoolsConfig } from '../../src/index.js';
+import { ConnectionPool } from '../../src/mssql/index.js';
 import {
   type EntraEmulator,
   type SqlEmulator,
@@ -202,6 +203,25 @@ test('per-request pool: connections are those of whoever is being served, and of
   const seen = await Promise.all(users.map((user) => a.pools.run({ userAssertion: a.callOf(user) }, handler)));
   expect(seen).toEqual(users.map((user) => user.userName));
   await expect(a.pools.current.use(whoAmI)).rejects.toThrow(/outside of pools.run/);
+});
+
+test("mssql's ConnectionPool over all identities: requests and transactions run as whoever is being served", async () => {
+  await using a = await api();
+  const users = [a.entra.addUser(), a.entra.addUser()];
+  const db = await ConnectionPool.over(a.pools.current).connect();
+  const handler = async (): Promise<unknown[]> => {
+    const { recordset } = await db.request().query('SELECT SUSER_SNAME() AS name');
+    const transaction = db.transaction();
+    await transaction.begin();
+    const again = await transaction.request().query('SELECT SUSER_SNAME() AS name');
+    await transaction.commit();
+    return [recordset[0]?.name, again.recordset[0]?.name];
+  };
+  const seen = await Promise.all(users.map((user) => a.pools.run({ userAssertion: a.callOf(user) }, handler)));
+  expect(seen).toEqual(users.map((user) => [user.userName, user.userName]));
+  await expect(db.request().query('SELECT 1')).rejects.toThrow(/outside of pools.run/);
+  await db.close();
+  expect(a.pools.stats.size).toBe(2);
 });
 
 test('closing turns callers away and leaves nothing open', async () => {
