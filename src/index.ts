@@ -5,7 +5,6 @@ export { type RefreshingConfig, withTokenRefresh } from './mssql/with-token-refr
 export type { ConnectionSource, SourceStats } from './pool/connection-source.js';
 export { createTokenPool } from './pool/create-token-pool.js';
 export type { AcquireOptions, TokenPool, TokenPoolStats } from './pool/token-pool.js';
-export { type RetryOptions, withRetry } from './pool/with-retry.js';
 export {
   createTokenPools,
   type Identity,
@@ -14,6 +13,7 @@ export {
   type TokenPoolsConfig,
   type TokenPoolsStats,
 } from './pool/token-pools.js';
+export { type RetryOptions, withRetry } from './pool/with-retry.js';
 export {
   type EncryptedTokenStore,
   encryptedTokenStore,
