@@ -1,4 +1,5 @@
 /** One process of figures/at-rest.mjs: opens its pools, lets them rest for ten virtual minutes, prints what that cost. */
+import { createRequire } from 'node:module';
 import { check } from './check.mjs';
 import { VirtualClock } from './virtual-clock.mjs';
 
@@ -7,7 +8,7 @@ const REST_MS = 600_000;
 
 const clock = new VirtualClock();
 clock.install();
-const { longToken, stubFactory, stubTedious } = await import('./stub-tedious.mjs');
+const { longToken, stubTedious } = await import('./stub-tedious.mjs');
 const open = await { ours, mssql }[way]();
 
 // The first one loads what is loaded once, and stays.
@@ -53,15 +54,22 @@ async function ours() {
   };
 }
 
+/** Stock mssql, to which the stub is tedious. */
 async function mssql() {
-  const { mssql } = await import('./peers.mjs');
-  class Pool extends mssql.ConnectionPool {
-    _poolCreate() {
-      return stubFactory.create();
-    }
-  }
+  const require = createRequire(import.meta.url);
+  const tedious = createRequire(require.resolve('mssql')).resolve('tedious');
+  require(tedious);
+  const cached = /** @type {NodeModule} */ (require.cache[tedious]);
+  cached.exports = { ...cached.exports, ...stubTedious };
+  const stock = require('mssql');
+  const authentication = { type: 'token-credential', options: { credential: longToken } };
   return (limits) => {
-    const pool = new Pool({ server: 'localhost', validateConnection: 'socket', pool: limits });
+    const pool = new stock.ConnectionPool({
+      server: 'localhost',
+      authentication,
+      pool: limits,
+      validateConnection: 'socket',
+    });
     const connected = pool.connect();
     return {
       acquire: async () => (await connected).acquire(pool),

@@ -15,12 +15,12 @@ export class StubConnection extends EventEmitter {
   inTransaction = false;
   socket = { destroyed: false, writable: true, ref() {}, unref() {}, destroy() {} };
   onLoan = false;
-  #credential;
+  config;
 
   /** @param {{ authentication?: { options?: { credential?: { getToken(scope: string): Promise<{ token: string }> } } } }} [configuration] */
   constructor(configuration) {
     super();
-    this.#credential = configuration?.authentication?.options?.credential;
+    this.config = configuration;
   }
 
   /** @param {(error?: Error) => void} callback */
@@ -32,7 +32,7 @@ export class StubConnection extends EventEmitter {
   async #logIn() {
     this.emit('secure');
     try {
-      await this.#credential?.getToken(SCOPE);
+      await this.config?.authentication?.options?.credential?.getToken(SCOPE);
       this.state = LOGGED_IN;
       this.emit('connect');
     } catch (error) {
