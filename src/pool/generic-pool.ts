@@ -1,4 +1,4 @@
-import genericPool from 'generic-pool';
+import { createRequire } from 'node:module';
 
 /**
  * The public surface of generic-pool 3.9 that its own types leave out: the constructor that takes an evictor, and
@@ -47,9 +47,12 @@ class NeverEvict {
   }
 }
 
+const require = createRequire(import.meta.url);
+
 /** A pool that queues, bounds and orders; last in, first out. Callers with priority 0 go before those with 1. */
 export function createResourcePool<T>(factory: ResourceFactory<T>, options: ResourcePoolOptions): ResourcePool<T> {
-  const { Pool, Deque, PriorityQueue } = genericPool as unknown as {
+  // Loaded with the first pool: its 18 files would be half of what importing this package costs.
+  const { Pool, Deque, PriorityQueue } = require('generic-pool') as {
     Pool: PoolConstructor;
     Deque: unknown;
     PriorityQueue: unknown;

@@ -12,8 +12,9 @@ export function timelineReport(
   timelines: readonly Timeline[],
   { title = 'Connections and their tokens' } = {},
 ): string {
-  const script = readFileSync(new URL('./timeline-page.js', import.meta.url), 'utf8');
-  const style = readFileSync(new URL('./timeline-page.css', import.meta.url), 'utf8');
+  // The build may have put this file into dist/shared.
+  const script = readFileSync(new URL('../telemetry/timeline-page.js', import.meta.url), 'utf8');
+  const style = readFileSync(new URL('../telemetry/timeline-page.css', import.meta.url), 'utf8');
   return `<!doctype html>
 <html lang="en">
 <head>
