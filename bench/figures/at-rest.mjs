@@ -12,7 +12,7 @@ const NOTHING_MS = 2;
 
 /** @param {{ quick: boolean }} options */
 async function measure({ quick }) {
-  const rounds = quick ? 1 : 7;
+  const rounds = quick ? 1 : 5;
   const many = await collect({ pools: quick ? 200 : 1_000, connections: 1 }, rounds);
   const big = await collect({ pools: 1, connections: quick ? 1_000 : 5_000 }, rounds);
   const small = await collect({ pools: 1, connections: 50 }, rounds);

@@ -92,7 +92,7 @@ async function measure({ quick }) {
       Object.fromEntries(
         Object.entries(pools).map(([name, pool]) => [name, () => microseconds(pool, callers, checkouts)]),
       ),
-      { rounds: quick ? 3 : 25, warmUp: quick ? 1 : 4 },
+      { rounds: quick ? 3 : 15, warmUp: quick ? 1 : 3 },
     );
     for (const pool of Object.values(pools)) await pool.close();
     figures.push(

@@ -37,7 +37,7 @@ async function measure({ quick }) {
       },
     ]);
     const { tokenRequests, logins, milliseconds } = await interleaveMany(Object.fromEntries(contestants), {
-      rounds: quick ? 1 : 9,
+      rounds: quick ? 1 : 5,
       warmUp: 0,
     });
     const title = `cold start, ${callers} callers, pool of ${max}`;

@@ -18,7 +18,7 @@ async function measure({ quick }) {
   const run = (/** @type {string} */ way, size = processes) => {
     return () => runFresh('fleet-client.mjs', { way, processes: size, hours });
   };
-  const rounds = { rounds: quick ? 1 : 3, warmUp: 0 };
+  const rounds = { rounds: quick ? 1 : 2, warmUp: 0 };
   const { peak, total } = await interleaveMany({ [OURS]: run('ours'), [NO_JITTER]: run('noJitter') }, rounds);
   const shared = await interleaveMany({ [OURS]: run('shared'), [ALONE]: run('ours', 1) }, rounds);
   const title = `${processes.toLocaleString('en')} processes, ${hours} h`;

@@ -15,7 +15,7 @@ const MSSQL = 'mssql itself';
 async function measure({ quick }) {
   /** @type {{ added: Reading, base: Reading }[]} */
   const readings = [];
-  for (let i = 0; i < (quick ? 3 : 15); i += 1)
+  for (let i = 0; i < (quick ? 3 : 11); i += 1)
     readings.push(await runFresh('loading-client.mjs', {}, ['--expose-gc']));
   const all = (/** @type {keyof Reading} */ what) => ({
     [OURS]: readings.map(({ added }) => added[what]),

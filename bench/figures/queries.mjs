@@ -131,12 +131,12 @@ async function measure({ quick }) {
     const open = {};
     for (const [name, start] of Object.entries(clients(site))) open[name] = await start();
     for (const callers of [1, 32]) {
-      const queries = (quick ? 64 : 640) / (callers === 1 ? 4 : 1);
+      const queries = (quick ? 64 : 160) / (callers === 1 ? 4 : 1);
       const results = await interleave(
         Object.fromEntries(
           Object.entries(open).map(([name, client]) => [name, () => perSecond(client, callers, queries)]),
         ),
-        { rounds: quick ? 3 : 25, warmUp: quick ? 1 : 3 },
+        { rounds: quick ? 3 : 15, warmUp: quick ? 1 : 3 },
       );
       figures.push(...rows(callers, results));
     }

@@ -92,11 +92,16 @@ export class TokenCache implements TokenCredential {
   }
 
   /** The `@azure/core-auth` form of {@link take}. */
-  async getToken(scopes?: string | string[], options: WaitOptions = {}): Promise<AccessToken> {
+  async getToken(scopes?: string | string[], options?: WaitOptions): Promise<AccessToken> {
     const scope = Array.isArray(scopes) ? scopes.join(' ') : scopes;
+    // Most calls ask for nothing special and find a token.
+    const atHand = options === undefined ? this.peek(scope) : undefined;
+    return asAccessToken(atHand ?? (await this.#await(scope, options)));
+  }
+
+  #await(scope: string | undefined, options: WaitOptions = {}): Promise<HeldToken> {
     const timeoutMs = options.timeoutMs ?? (options.requestOptions?.timeout || undefined);
-    const held = await this.take(scope, { ...options, timeoutMs });
-    return { token: held.reveal(), expiresOnTimestamp: held.expiresOn, refreshAfterTimestamp: held.refreshOn };
+    return this.take(scope, { ...options, timeoutMs });
   }
 
   /**
@@ -144,6 +149,10 @@ export class TokenCache implements TokenCredential {
     }
     return keeper;
   }
+}
+
+function asAccessToken(held: HeldToken): AccessToken {
+  return { token: held.reveal(), expiresOnTimestamp: held.expiresOn, refreshAfterTimestamp: held.refreshOn };
 }
 
 /** How long a credential of ours says a request may take. */
