@@ -32,7 +32,8 @@ const BARE = 'tedious, no pool';
 function clients({ config, token }) {
   const credential = { getToken: async () => ({ token, expiresOnTimestamp: Date.now() + 8e7 }) };
   const login = { type: 'token-credential', options: { credential } };
-  const withLogin = { ...config, authentication: login, pool: { max: MAX } };
+  // A new object each time: mssql writes its defaults into the config it is given.
+  const withLogin = () => ({ ...config, authentication: login, pool: { max: MAX } });
   const tediousConfig = {
     server: config.server,
     authentication: login,
@@ -41,7 +42,7 @@ function clients({ config, token }) {
 
   return {
     [ALONE]: async () => {
-      const pool = createTokenPool({ ...withLogin, tedious });
+      const pool = createTokenPool({ ...withLogin(), tedious });
       return {
         select: (n) => pool.use((connection) => selectWithTedious(connection, n)),
         close: () => pool.close(),
@@ -68,10 +69,10 @@ function clients({ config, token }) {
         },
       };
     },
-    [BEHIND_MSSQL]: () => mssqlClient(ours, withLogin),
-    [MSSQL_DEFAULT]: () => mssqlClient(mssql, withLogin),
-    [MSSQL_SOCKET]: () => mssqlClient(mssql, { ...withLogin, validateConnection: 'socket' }),
-    [BEHIND_KYSELY]: async () => kyselyClient(dialectConfig({ ...withLogin, tedious })),
+    [BEHIND_MSSQL]: () => mssqlClient(ours, withLogin()),
+    [MSSQL_DEFAULT]: () => mssqlClient(mssql, withLogin()),
+    [MSSQL_SOCKET]: () => mssqlClient(mssql, { ...withLogin(), validateConnection: 'socket' }),
+    [BEHIND_KYSELY]: async () => kyselyClient(dialectConfig({ ...withLogin(), tedious })),
     [KYSELY_TARN]: async () =>
       kyselyClient({
         tarn: { ...tarn, options: { min: 0, max: MAX, propagateCreateError: true } },
