@@ -2,6 +2,8 @@ import type { EvictionReason } from '../channels.js';
 import type { Session } from '../connections/session.js';
 
 const NEVER = Number.POSITIVE_INFINITY;
+/** A waiter meets a failure in the same turn of the event loop; where none did, it is soon old news, ms. */
+const FAILURE_IS_NEWS_MS = 1_000;
 
 /**
  * One of the pool's `max` places. generic-pool hands out places; a place holds one physical connection, which can be
@@ -10,8 +12,7 @@ const NEVER = Number.POSITIVE_INFINITY;
  */
 export class Place {
   session: Session | undefined;
-  /** Why opening a connection for it failed. The waiter who gets it is told. */
-  failure: Error | undefined;
+  #failure: { error: Error; at: number } | undefined;
   borrowed = false;
   /** Monotonic ms of the latest return, or of the opening. */
   idleSince = performance.now();
@@ -46,7 +47,7 @@ export class Place {
     const { token, openedAt } = session;
     this.session = session;
     this.idleSince = performance.now();
-    this.failure = undefined;
+    this.#failure = undefined;
     this.doomed = undefined;
     this.resting = false;
     this.replacement = undefined;
@@ -59,6 +60,16 @@ export class Place {
     this.ripeAt = maxAgeMillis > 0 ? agedAt : NEVER;
     this.lookAt = Math.min(this.retireAt, token?.evictAt ?? NEVER);
     return previous;
+  }
+
+  /** Why opening a connection for it failed, for the waiter who gets it, not for somebody who comes later. */
+  get failure(): Error | undefined {
+    const failure = this.#failure;
+    return failure !== undefined && performance.now() - failure.at < FAILURE_IS_NEWS_MS ? failure.error : undefined;
+  }
+
+  set failure(error: Error) {
+    this.#failure = { error, at: performance.now() };
   }
 
   get isTooOld(): boolean {

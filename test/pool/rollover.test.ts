@@ -31,7 +31,7 @@ function watched({ entra }: Site): { authentication: object; asking: () => boole
 
 test('a busy pool lives through many tokens: no query fails, no login is refused, never more than max + 1 connections', async () => {
   driveClock();
-  await using s = await site({ entra: { tokenLifetimeSeconds: 3_600 } });
+  await using s = await site({ entra: { tokenLifetimeSeconds: 3_600 }, server: { loginTimeoutMs: 2 ** 31 - 1 } });
   const { authentication, asking } = watched(s);
   const pool = s.pool({ ...PATIENT, authentication, pool: { max: 5, acquireTimeoutMillis: 2 ** 31 - 1 } });
   await pool.ready();
@@ -63,7 +63,7 @@ test('a busy pool lives through many tokens: no query fails, no login is refused
 
 test('a connection of min that nobody uses is renewed in the background, again and again', async () => {
   driveClock();
-  await using s = await site({ entra: { tokenLifetimeSeconds: 3_600 } });
+  await using s = await site({ entra: { tokenLifetimeSeconds: 3_600 }, server: { loginTimeoutMs: 2 ** 31 - 1 } });
   const { authentication, asking } = watched(s);
   const pool = s.pool({ ...PATIENT, authentication, pool: { max: 3, min: 1 } });
   await pool.ready();
