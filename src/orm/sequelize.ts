@@ -95,7 +95,9 @@ export function sequelize7Options(
   input: SequelizeConfig | string,
 ): Sequelize7Options & NonNullable<ConnectionConfiguration['options']> {
   const { settings, watched, pool } = prepare(input);
-  const { server, options, authentication } = settings.configuration;
+  const { server, authentication } = settings.configuration;
+  // Sequelize 7 refuses options it does not know.
+  const { useColumnNames: _, ...options } = settings.configuration.options ?? {};
   return { tediousModule: watched.tedious, server, ...options, ...(authentication && { authentication }), pool };
 }
 

@@ -1,6 +1,9 @@
 import { DataTypes, type Sequelize, type Transaction } from 'sequelize';
 import type { Authors, Library } from './suite.js';
 
+/** Sequelize 7 joins the outer transaction otherwise; 6 knows nothing else. */
+const SAVEPOINT = { nestMode: 'savepoint' };
+
 /** The library on any version of Sequelize. */
 export function sequelizeLibrary(sequelize: Sequelize, types: typeof DataTypes = DataTypes): Library {
   const options = { timestamps: false };
@@ -47,7 +50,7 @@ export function sequelizeLibrary(sequelize: Sequelize, types: typeof DataTypes =
       sequelize.transaction((transaction) =>
         work({
           ...authors(transaction),
-          nested: (inner) => sequelize.transaction({ transaction }, (savepoint) => inner(authors(savepoint))),
+          nested: (inner) => sequelize.transaction({ transaction, ...SAVEPOINT }, (savepoint) => inner(authors(savepoint))),
         }),
       ),
     close: () => sequelize.close(),

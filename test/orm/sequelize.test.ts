@@ -1,15 +1,34 @@
-import { Sequelize } from 'sequelize';
-import { sequelizeOptions } from '../../src/orm/sequelize.js';
+import * as core from '@sequelize/core';
+import { MsSqlDialect } from '@sequelize/mssql';
+import { DataTypes, Sequelize } from 'sequelize';
+import { sequelize7Options, sequelizeOptions } from '../../src/orm/sequelize.js';
 import { sequelizeLibrary } from './sequelize-library.js';
 import { ormSuite } from './suite.js';
 import { versionOf } from './version-of.js';
 
+const sequelizeSuite = { pool: 'its own', tables: '`sync()`', relations: 'models' } as const;
+
 ormSuite({
+  ...sequelizeSuite,
   name: 'Sequelize 6.37',
   version: versionOf('sequelize'),
   seam: '`dialectModule` and `pool.validate` (public)',
-  pool: 'its own',
-  tables: '`sync()`',
-  relations: 'models',
-  open: async (config) => sequelizeLibrary(new Sequelize({ ...sequelizeOptions(config), logging: false })),
+  open: async (config) => sequelizeLibrary(new Sequelize({ ...sequelizeOptions(config), logging: false }), DataTypes),
+});
+
+ormSuite({
+  ...sequelizeSuite,
+  name: 'Sequelize 7 alpha',
+  version: versionOf('@sequelize/core'),
+  seam: '`tediousModule` and `pool.validate` (public)',
+  async open(config) {
+    const sequelize = new core.Sequelize({
+      dialect: MsSqlDialect,
+      ...(sequelize7Options(config) as object),
+      disableClsTransactions: true,
+      logging: false,
+    } as core.Options<MsSqlDialect>);
+    // The types of Sequelize 6 do for what the suite uses.
+    return sequelizeLibrary(sequelize as unknown as Sequelize, core.DataTypes as unknown as typeof DataTypes);
+  },
 });

@@ -21,8 +21,9 @@ export const TOKEN_LIFETIME_MS = 3_000;
  * The SQL emulator with tables of SQLite; or, where `MSSQL_UPSTREAM` holds an mssql config in JSON, a gateway in front of
  * that server.
  */
-export async function startSite(): Promise<Site> {
-  const entra = await startEntraEmulator({ tokenLifetimeSeconds: TOKEN_LIFETIME_MS / 1000, refreshInSeconds: 1 });
+export async function startSite({ shortTokens = true } = {}): Promise<Site> {
+  const short = { tokenLifetimeSeconds: TOKEN_LIFETIME_MS / 1000, refreshInSeconds: 1 };
+  const entra = await startEntraEmulator(shortTokens ? short : {});
   const late: string[] = [];
   // Inside a transaction the connection was lent earlier, and is not taken away.
   const note = (sql: string, { tokenExpiry = Number.POSITIVE_INFINITY, transactionDepth }: SqlSession): void => {
