@@ -50,7 +50,8 @@ export function sequelizeLibrary(sequelize: Sequelize, types: typeof DataTypes =
       sequelize.transaction((transaction) =>
         work({
           ...authors(transaction),
-          nested: (inner) => sequelize.transaction({ transaction, ...SAVEPOINT }, (savepoint) => inner(authors(savepoint))),
+          nested: (inner) =>
+            sequelize.transaction({ transaction, ...SAVEPOINT }, (savepoint) => inner(authors(savepoint))),
         }),
       ),
     close: () => sequelize.close(),

@@ -18,8 +18,8 @@ export interface Site extends AsyncDisposable {
 export const TOKEN_LIFETIME_MS = 3_000;
 
 /**
- * The SQL emulator with tables of SQLite; or, where `MSSQL_UPSTREAM` holds an mssql config in JSON, a gateway in front of
- * that server.
+ * The SQL emulator with tables of SQLite; or, in `npm run test:container`, a gateway in front of the real server that is
+ * tested there.
  */
 export async function startSite({ shortTokens = true } = {}): Promise<Site> {
   const short = { tokenLifetimeSeconds: TOKEN_LIFETIME_MS / 1000, refreshInSeconds: 1 };
@@ -29,12 +29,12 @@ export async function startSite({ shortTokens = true } = {}): Promise<Site> {
   const note = (sql: string, { tokenExpiry = Number.POSITIVE_INFINITY, transactionDepth }: SqlSession): void => {
     if (Date.now() >= tokenExpiry && transactionDepth === 0) late.push(sql);
   };
-  const upstream = process.env.MSSQL_UPSTREAM;
+  const real = process.env.SERVER_UNDER_TEST;
   const { onQuery, onTransaction } = await makeTables();
   const server = await startSqlEmulator({
     entra,
-    ...(upstream !== undefined
-      ? { upstream: JSON.parse(upstream) }
+    ...(real !== undefined
+      ? { upstream: { ...JSON.parse(real), options: { encrypt: true, trustServerCertificate: true } } }
       : {
           onTransaction,
           onQuery(sql, parameters, session) {

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 
 /** What the suite uses of the client that is generated from schema.prisma. */
@@ -28,19 +28,23 @@ interface Models {
 
 type NewClient = new (options: { adapter: unknown }) => Client;
 
-/** The client, generated where it is not there yet. Needs no download: `generate` never starts the engine it looks for. */
+/** The client of schema.prisma beside this file. */
 export async function generatedClient(): Promise<NewClient> {
-  const require = createRequire(import.meta.url);
-  const generated = fileURLToPath(new URL('generated/index.js', import.meta.url));
+  const generated = await generateClient(import.meta.dirname);
+  return (createRequire(import.meta.url)(generated) as { PrismaClient: NewClient }).PrismaClient;
+}
+
+/**
+ * Generates the client of the schema in a folder, where it is not there yet. Needs no download: `generate` looks for an
+ * engine that it never starts, so any program will do.
+ */
+export async function generateClient(folder: string): Promise<string> {
+  const generated = join(folder, 'generated/index.js');
   if (!existsSync(generated)) {
-    const schema = fileURLToPath(new URL('schema.prisma', import.meta.url));
-    await promisify(execFile)(
-      process.execPath,
-      [require.resolve('prisma/build/index.js'), 'generate', '--schema', schema],
-      {
-        env: { ...process.env, PRISMA_SCHEMA_ENGINE_BINARY: process.execPath, CHECKPOINT_DISABLE: '1' },
-      },
-    );
+    const prisma = createRequire(import.meta.url).resolve('prisma/build/index.js');
+    await promisify(execFile)(process.execPath, [prisma, 'generate', '--schema', join(folder, 'schema.prisma')], {
+      env: { ...process.env, PRISMA_SCHEMA_ENGINE_BINARY: process.execPath, CHECKPOINT_DISABLE: '1' },
+    });
   }
-  return (require(generated) as { PrismaClient: NewClient }).PrismaClient;
+  return generated;
 }

@@ -1,0 +1,21 @@
+// MikroORM 6; for 7 it is `MssqlDialect` of 'kysely' in the place of `MsSqlKnexDialect`.
+import { MsSqlKnexDialect } from '@mikro-orm/knex';
+import { EntitySchema, MikroORM } from '@mikro-orm/mssql';
+import { driverOptions } from 'mssql-token-pool/mikro-orm';
+import { crossingExpiries } from './crossing-expiries.mjs';
+
+const Order = new EntitySchema({
+  name: 'Order',
+  tableName: 'orders',
+  properties: { id: { type: 'number', primary: true }, item: { type: 'string' } },
+});
+
+await crossingExpiries(async (config) => {
+  const orm = await MikroORM.init({
+    dbName: 'shop',
+    entities: [Order],
+    ensureDatabase: false,
+    driverOptions: driverOptions(MsSqlKnexDialect, config),
+  });
+  return { orders: () => orm.em.fork().findAll('Order'), close: () => orm.close(true) };
+});
