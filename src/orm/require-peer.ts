@@ -39,3 +39,9 @@ export function requirePeer<T>(name: string, subpath: string): T {
   assertInstalled(name.split('/', name.startsWith('@') ? 2 : 1).join('/'), subpath);
   return require(name) as T;
 }
+
+/** The same package as another one finds it: its values and ours must come from one copy. */
+export function requireAsSeenFrom<T>(owner: string, name: string, subpath: string): T {
+  assertInstalled(owner, subpath);
+  return createRequire(require.resolve(owner))(name) as T;
+}

@@ -8,7 +8,7 @@ import type { Connection, ConnectionConfiguration } from 'tedious';
 import type { PoolConfig, TokenPoolConfig } from '../connections/config.js';
 import { type Settings, settingsFrom } from '../connections/settings.js';
 import { readConfig, type Tedious } from './pool-for.js';
-import { assertOneInstalled, requirePeer } from './require-peer.js';
+import { assertOneInstalled, requireAsSeenFrom, requirePeer } from './require-peer.js';
 import { tediousModule, type WatchedTedious } from './tedious-module.js';
 
 assertOneInstalled(['sequelize', '@sequelize/mssql'], 'sequelize');
@@ -66,7 +66,7 @@ export interface Sequelize7Options {
  * @throws ConfigurationError that names the key and the mend
  */
 export function sequelizeOptions(input: SequelizeConfig | string): Sequelize6Options {
-  const { settings, watched, pool } = prepare(input);
+  const { settings, watched, pool } = prepare(input, () => requirePeer('tedious', 'sequelize'));
   const { server, options = {}, authentication } = settings.configuration;
   return {
     dialect: 'mssql',
@@ -94,22 +94,24 @@ export function sequelizeOptions(input: SequelizeConfig | string): Sequelize6Opt
 export function sequelize7Options(
   input: SequelizeConfig | string,
 ): Sequelize7Options & NonNullable<ConnectionConfiguration['options']> {
-  const { settings, watched, pool } = prepare(input);
+  // Sequelize 7 brings its own tedious, whose data types it uses.
+  const { settings, watched, pool } = prepare(input, () =>
+    requireAsSeenFrom('@sequelize/mssql', 'tedious', 'sequelize'),
+  );
   const { server, authentication } = settings.configuration;
   // Sequelize 7 refuses options it does not know.
   const { useColumnNames: _, ...options } = settings.configuration.options ?? {};
   return { tediousModule: watched.tedious, server, ...options, ...(authentication && { authentication }), pool };
 }
 
-function prepare(input: SequelizeConfig | string): {
-  settings: Settings;
-  watched: WatchedTedious;
-  pool: SequelizePool;
-} {
+function prepare(
+  input: SequelizeConfig | string,
+  loadTedious: () => Tedious,
+): { settings: Settings; watched: WatchedTedious; pool: SequelizePool } {
   const { pool = {}, ...config } = (typeof input === 'string' ? readConfig(input) : input) as SequelizeConfig;
   const { max, min, maxAgeMillis, idleTimeoutMillis, acquireTimeoutMillis, ...own } = pool;
   const settings = settingsFrom({ ...config, pool: { max, min, maxAgeMillis } });
-  const tedious = (settings.tedious ?? requirePeer('tedious', 'sequelize')) as Tedious;
+  const tedious = (settings.tedious ?? loadTedious()) as Tedious;
   const watched = tediousModule(tedious, settings);
   const given = { max, min, idle: idleTimeoutMillis, acquire: acquireTimeoutMillis, ...own };
   return {
