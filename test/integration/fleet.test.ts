@@ -7,10 +7,13 @@ import { type EntraEmulator, type SqlEmulator, startEntraEmulator, startSqlEmula
 import { hasRedis, Network, RedisServer } from '../support/redis.js';
 
 const SIZE = 50;
-const LIFETIME_MS = 6_000;
-const REFRESH_IN_MS = 4_500;
-/** A process refreshes up to 10 % earlier than the issuer says. */
-const APART_MS = REFRESH_IN_MS * 0.9;
+const LIFETIME_MS = 7_000;
+const REFRESH_IN_MS = 5_000;
+/**
+ * A token is renewed up to 10 % earlier than the issuer says, and MSAL knows whole seconds only, counted from before its
+ * request. Two requests for one token would be less apart by far: all processes look within those 10 %.
+ */
+const APART_MS = REFRESH_IN_MS * 0.9 - 2_000;
 /** Long enough for an overloaded machine to load MSAL and ask: whoever takes longer is thought dead. */
 const LEASE_MS = 10_000;
 const MEMBER = fileURLToPath(new URL('./fleet-member.mjs', import.meta.url));
@@ -100,10 +103,11 @@ describe.skipIf(!hasRedis || !isBuilt)(`a fleet of ${SIZE} processes with one to
   it('all start at once and live through five lifetimes: one request for each token', async () => {
     const startedAt = Date.now();
     for (const { child } of members) child.send('go');
-    const gaps = await untilRequests(1 + Math.ceil((5 * LIFETIME_MS) / APART_MS));
-    expect(Date.now() - startedAt).toBeGreaterThanOrEqual(5 * LIFETIME_MS);
+    const gaps: number[] = [];
+    while (Date.now() - startedAt < 5 * LIFETIME_MS) gaps.push(...(await untilRequests(1)));
     expect(storeFailures).toEqual([]);
-    expect(Math.min(...gaps)).toBeGreaterThanOrEqual(APART_MS - 5);
+    expect(gaps.length).toBeGreaterThanOrEqual(5);
+    expect(Math.min(...gaps)).toBeGreaterThanOrEqual(APART_MS);
   });
 
   it('20 % of the packets to Redis come late: still one request for each token', async () => {
@@ -112,7 +116,7 @@ describe.skipIf(!hasRedis || !isBuilt)(`a fleet of ${SIZE} processes with one to
     const gaps = await untilRequests(3);
     network.late = { share: 0, ms: 0 };
     expect(storeFailures).toEqual([]);
-    expect(Math.min(...gaps)).toBeGreaterThanOrEqual(APART_MS - 5);
+    expect(Math.min(...gaps)).toBeGreaterThanOrEqual(APART_MS);
   });
 
   it('the process that asks is killed: the lease passes, another one asks, once', async () => {
@@ -130,7 +134,7 @@ describe.skipIf(!hasRedis || !isBuilt)(`a fleet of ${SIZE} processes with one to
     // Its lease began before it was killed; shared-store.test.ts has the bound to the ms, this machine may be overloaded.
     expect((entra.requests.at(-1)?.time ?? 0) - killedAt).toBeLessThan(2 * LEASE_MS);
     const [, ...gaps] = await untilRequests(3);
-    expect(Math.min(...gaps)).toBeGreaterThanOrEqual(APART_MS - 5);
+    expect(Math.min(...gaps)).toBeGreaterThanOrEqual(APART_MS);
   });
 
   it('what Redis holds and what went over the wire names no token, tenant, client or secret', async () => {
@@ -167,7 +171,7 @@ describe.skipIf(!hasRedis || !isBuilt)(`a fleet of ${SIZE} processes with one to
     await vi.waitFor(
       async () => {
         const gaps = await untilRequests(3);
-        expect(Math.min(...gaps)).toBeGreaterThanOrEqual(APART_MS - 5);
+        expect(Math.min(...gaps)).toBeGreaterThanOrEqual(APART_MS);
       },
       { timeout: 60_000, interval: 0 },
     );

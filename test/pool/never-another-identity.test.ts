@@ -6,7 +6,7 @@ import { query } from '../support/query.js';
 
 const SEED = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31));
 const IDENTITIES = 300;
-const QUERIES = 3_000;
+const QUERIES = Number(process.env.QUERIES ?? 1_500);
 const WORKERS = 40;
 
 /** mulberry32: the same numbers for the same seed. */
