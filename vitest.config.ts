@@ -8,8 +8,6 @@ export default defineConfig({
     hookTimeout: 120_000,
     // What a test waits for comes when it comes; a slow machine is no failure.
     expect: { poll: { timeout: 20_000 } },
-    // CI may run beside other work; what needed a second try is named in its output.
-    retry: process.env.CI === 'true' ? 2 : 0,
     // Two cores: more workers only make socket tests wait for each other.
     maxWorkers: 2,
     // An unhandled rejection anywhere is a broken promise (P6), never a warning.

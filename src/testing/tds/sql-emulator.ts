@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { type AddressInfo, createServer, type Server } from 'node:net';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { setImmediate } from 'node:timers';
 import { makeCertificate } from '../certificate.js';
 import { verifyAccessToken } from '../entra/verification.js';
 import { ClientConnection } from './client-connection.js';
@@ -55,6 +56,8 @@ export class SqlEmulator implements AsyncDisposable {
   readonly #options: SqlEmulatorOptions;
   readonly #server: Server;
   readonly #open = new Set<ClientConnection>();
+  /** Sockets whose client has not hung up. */
+  readonly #present = new Set<Socket>();
   readonly #faults = new LoginFaults();
   readonly #password = `Aa1!${randomBytes(12).toString('base64url')}`;
   readonly #certificate: { cert: string; key: string };
@@ -73,7 +76,12 @@ export class SqlEmulator implements AsyncDisposable {
     this.#server = createServer({ allowHalfOpen: true }, (socket) => {
       const connection = new ClientConnection(socket, this.#context);
       this.#open.add(connection);
-      this.#most = Math.max(this.#most, this.#open.size);
+      this.#present.add(socket);
+      for (const event of ['end', 'close']) socket.once(event, () => this.#present.delete(socket));
+      // A client that closes one connection before it opens the next has two here until both events have been handled.
+      setImmediate(() => {
+        this.#most = Math.max(this.#most, this.#present.size);
+      });
       socket.once('close', () => this.#open.delete(connection));
       void connection.serve();
     });
