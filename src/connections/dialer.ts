@@ -1,11 +1,15 @@
 import type { Connection, ConnectionConfiguration } from 'tedious';
 import { publish } from '../channels.js';
+import type { CredentialError } from '../errors.js';
 import type { HeldToken } from '../tokens/held-token.js';
 import { DialFailedError, dial, type TediousModule } from './dial.js';
 import { freshTokenMayHelp, isJustIssued } from './login-failure.js';
 import { OutageGate } from './outage-gate.js';
 import type { Session } from './session.js';
 import type { TokenSource } from './token-login.js';
+
+/** AADSTS500011: the resource does not exist in that tenant. */
+const NO_SUCH_RESOURCE = 500_011;
 
 export interface DialerOptions {
   /** Name of the pool, for events. */
@@ -73,7 +77,12 @@ export class Dialer {
     const { source, signal } = this.#options;
     if (source === undefined || source.tokens.peek(source.scope) !== undefined) return;
     const timeoutMs = Math.max(1, deadline - performance.now());
-    await source.tokens.take(source.scope, { timeoutMs, abortSignal: signal });
+    try {
+      await source.tokens.take(source.scope, { timeoutMs, abortSignal: signal });
+    } catch (error) {
+      // In a cloud that its name does not tell, the server says in FEDAUTHINFO which resource it is.
+      if (source.scopeIsFixed || (error as CredentialError).aadsts !== NO_SUCH_RESOURCE) throw error;
+    }
   }
 
   async #attempt(): Promise<Session> {

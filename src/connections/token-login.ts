@@ -7,7 +7,7 @@ import type { TokenCache } from '../tokens/token-cache.js';
 /** Where the tokens of a pool come from, and for which resource. */
 export interface TokenSource {
   tokens: TokenCache;
-  /** Scope asked for before the socket is opened. */
+  /** Scope asked for before the socket is opened; that of the server once it has named another. */
   scope: string;
   /** Keep `scope` even if the server names another one in FEDAUTHINFO (MS-TDS 2.2.7.12). */
   scopeIsFixed: boolean;
@@ -62,6 +62,7 @@ export function tokenLogin(source: TokenSource, strictEncryption: boolean): Toke
       const scope = source.scopeIsFixed || asked === undefined ? source.scope : asked;
       const held = source.tokens.peek(scope) ?? (await source.tokens.take(scope));
       refuseIfCancelled();
+      source.scope = scope;
       token = held;
       return { token: held.reveal(), expiresOnTimestamp: held.expiresOn };
     } catch (error) {

@@ -53,7 +53,8 @@ type PersonInput = DeviceCodeOptions | InteractiveOptions | PasswordOptions | Re
 interface Method {
   /** Keys that its options may have; `method` is one always. */
   keys: readonly string[];
-  make(options: never): Credential;
+  /** `authority` is for those whose options cannot name one. */
+  make(options: never, authority: AuthorityOptions): Credential;
 }
 
 const METHODS: Readonly<Record<string, Method>> = {
@@ -88,7 +89,7 @@ const METHODS: Readonly<Record<string, Method>> = {
   'azure-cli': { keys: ['tenantId', 'subscription', 'timeoutMs'], make: developerTool },
   'azure-developer-cli': { keys: ['tenantId', 'timeoutMs'], make: developerTool },
   'azure-powershell': { keys: ['tenantId', 'timeoutMs'], make: developerTool },
-  environment: { keys: [], make: fromEnvironment },
+  environment: { keys: [], make: (_: EnvironmentOptions, authority) => fromEnvironment(authority) },
   chain: { keys: ['members', 'credentials', 'clientId', 'tenantId'], make: defaultChain },
   'access-token': { keys: ['token', 'expiresOn'], make: staticToken },
   'token-credential': { keys: ['credential'], make: givenCredential },
@@ -175,8 +176,9 @@ function fromOptions(options: Record<string, unknown>, authority: AuthorityOptio
       hint: `Its keys: ${method.keys.join(', ')}.`,
     });
   }
-  if (method.keys.includes('authority')) return method.make({ ...authority, ...definedOnly(options) } as never);
-  return method.make(options as never);
+  if (method.keys.includes('authority'))
+    return method.make({ ...authority, ...definedOnly(options) } as never, authority);
+  return method.make(options as never, authority);
 }
 
 function methodOf(keys: readonly string[]): string {

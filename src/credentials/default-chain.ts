@@ -1,4 +1,5 @@
 import { ConfigurationError } from '../errors.js';
+import type { AuthorityOptions } from './authority.js';
 import { type ChainMember, chain, identityOfChain, membersOf } from './chain.js';
 import type { Credential, TokenCredential } from './credential.js';
 import { type DeveloperToolOptions, developerTool } from './developer-tools.js';
@@ -40,8 +41,11 @@ const DEFAULT_MEMBERS: readonly ChainMemberName[] = [
 const TOOL_TIMEOUT_MS = 15_000;
 const REQUEST_TIMEOUT_MS = 60_000;
 
-/** @throws ConfigurationError naming the key */
-export function defaultChain(options: Omit<ChainOptions, 'method'> = {}): Credential {
+/**
+ * @param authority for the members that `AZURE_AUTHORITY_HOST` would tell it, where that is not set
+ * @throws ConfigurationError naming the key
+ */
+export function defaultChain(options: Omit<ChainOptions, 'method'> = {}, authority: AuthorityOptions = {}): Credential {
   const { credentials, members = DEFAULT_MEMBERS } = options;
   if (credentials !== undefined) {
     if (options.members !== undefined) throw new ConfigurationError("Give either 'members' or 'credentials'.");
@@ -53,20 +57,27 @@ export function defaultChain(options: Omit<ChainOptions, 'method'> = {}): Creden
   if (!Array.isArray(members) || members.length === 0) {
     throw new ConfigurationError("'members' must be a list of at least one name.");
   }
-  const ways = members.map((name: ChainMemberName) => memberOf(name, clientId, tenantId));
-  return chain('chain', ways, REQUEST_TIMEOUT_MS, ['members', members.join(' '), clientId, tenantId]);
+  const ways = members.map((name: ChainMemberName) => memberOf(name, { clientId, tenantId, authority }));
+  const identity = ['members', members.join(' '), clientId, tenantId, authority.authority];
+  return chain('chain', ways, REQUEST_TIMEOUT_MS, identity);
 }
 
-function memberOf(name: ChainMemberName, clientId: string | undefined, tenantId: string | undefined): ChainMember {
+interface MemberOptions {
+  clientId: string | undefined;
+  tenantId: string | undefined;
+  authority: AuthorityOptions;
+}
+
+function memberOf(name: ChainMemberName, { clientId, tenantId, authority }: MemberOptions): ChainMember {
   const tool = (method: DeveloperToolOptions['method']) => ({
     name,
     credential: () => developerTool({ method, tenantId, timeoutMs: TOOL_TIMEOUT_MS }),
   });
   switch (name) {
     case 'environment':
-      return { name, credential: fromEnvironment };
+      return { name, credential: () => fromEnvironment(authority) };
     case 'workload-identity':
-      return { name, credential: () => workloadIdentityFromEnvironment(clientId) };
+      return { name, credential: () => workloadIdentityFromEnvironment(clientId, authority) };
     case 'managed-identity': {
       const credential = () =>
         managedIdentity({ clientId: clientId ?? (process.env.AZURE_CLIENT_ID || undefined) }, { probe: true });

@@ -1,4 +1,5 @@
 import { CredentialUnavailableError } from '../errors.js';
+import type { AuthorityOptions } from './authority.js';
 import type { Credential } from './credential.js';
 import { usernamePassword } from './password.js';
 import { servicePrincipalCertificate } from './service-principal-certificate.js';
@@ -14,18 +15,20 @@ export interface EnvironmentOptions {
  * `AZURE_TENANT_ID` and `AZURE_CLIENT_ID` with `AZURE_CLIENT_SECRET`, or `AZURE_CLIENT_CERTIFICATE_PATH` (and
  * `AZURE_CLIENT_CERTIFICATE_PASSWORD`, `AZURE_CLIENT_SEND_CERTIFICATE_CHAIN`), or `AZURE_USERNAME` and `AZURE_PASSWORD`.
  *
+ * @param authority for where `AZURE_AUTHORITY_HOST` is not set
  * @throws CredentialUnavailableError where no such set is complete; ConfigurationError where one is wrong
  */
-export function fromEnvironment(): Credential {
+export function fromEnvironment(authority: AuthorityOptions = {}): Credential {
   const { env } = process;
   const tenantId = env.AZURE_TENANT_ID || undefined;
   const clientId = env.AZURE_CLIENT_ID || undefined;
   if (tenantId !== undefined && clientId !== undefined) {
     if (env.AZURE_CLIENT_SECRET) {
-      return servicePrincipalSecret({ tenantId, clientId, clientSecret: env.AZURE_CLIENT_SECRET });
+      return servicePrincipalSecret({ ...authority, tenantId, clientId, clientSecret: env.AZURE_CLIENT_SECRET });
     }
     if (env.AZURE_CLIENT_CERTIFICATE_PATH) {
       return servicePrincipalCertificate({
+        ...authority,
         tenantId,
         clientId,
         certificatePath: env.AZURE_CLIENT_CERTIFICATE_PATH,
@@ -35,7 +38,8 @@ export function fromEnvironment(): Credential {
     }
   }
   if (env.AZURE_USERNAME && env.AZURE_PASSWORD) {
-    return usernamePassword({ tenantId, clientId, username: env.AZURE_USERNAME, password: env.AZURE_PASSWORD });
+    const { AZURE_USERNAME: username, AZURE_PASSWORD: password } = env;
+    return usernamePassword({ ...authority, tenantId, clientId, username, password });
   }
   throw new CredentialUnavailableError('The AZURE_* variables name no complete credential.', { hint: missing(env) });
 }
@@ -48,9 +52,9 @@ function missing(env: NodeJS.ProcessEnv): string {
 }
 
 /** @throws CredentialUnavailableError outside a cluster with workload identity */
-export function workloadIdentityFromEnvironment(clientId?: string): Credential {
+export function workloadIdentityFromEnvironment(clientId?: string, authority: AuthorityOptions = {}): Credential {
   if (!process.env.AZURE_FEDERATED_TOKEN_FILE) {
     throw new CredentialUnavailableError('AZURE_FEDERATED_TOKEN_FILE is not set.');
   }
-  return workloadIdentity({ clientId });
+  return workloadIdentity({ ...authority, clientId });
 }

@@ -36,7 +36,7 @@ export function fromSqlClient(entries: ReadonlyMap<string, string>, authority: A
     case 'activedirectorymsi':
       return managedIdentity({ clientId: user ?? clientId });
     case 'activedirectorydefault':
-      return defaultChain({ clientId: user ?? clientId, tenantId });
+      return defaultChain({ clientId: user ?? clientId, tenantId }, authority);
     case 'activedirectoryworkloadidentity':
       return workloadIdentity({ ...options, clientId: user ?? clientId });
     case 'activedirectorypassword':
@@ -78,7 +78,7 @@ export function fromSqlClient(entries: ReadonlyMap<string, string>, authority: A
     if (token !== undefined) return staticToken({ token });
     if (value('client secret') !== undefined) return servicePrincipal();
     if (value('msi endpoint') !== undefined) return managedIdentity({ clientId });
-    return defaultChain({ clientId, tenantId });
+    return defaultChain({ clientId, tenantId }, authority);
   }
 }
 

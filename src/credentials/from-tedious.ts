@@ -14,7 +14,7 @@ export interface TediousAuthentication {
   options?: object | undefined;
 }
 
-type Make = (options: never) => Credential;
+type Make = (options: never, authority: AuthorityOptions) => Credential;
 
 const TYPES: Readonly<Record<string, { keys: readonly string[]; make: Make }>> = {
   'token-credential': { keys: ['credential'], make: givenCredential },
@@ -30,7 +30,7 @@ const TYPES: Readonly<Record<string, { keys: readonly string[]; make: Make }>> =
   },
   'azure-active-directory-msi-vm': { keys: ['clientId'], make: (options: object) => managedIdentity(options) },
   'azure-active-directory-msi-app-service': { keys: ['clientId'], make: (options: object) => managedIdentity(options) },
-  'azure-active-directory-default': { keys: ['clientId'], make: (options: object) => defaultChain(options) },
+  'azure-active-directory-default': { keys: ['clientId'], make: defaultChain },
 };
 
 const WITH_AUTHORITY = new Set(['azure-active-directory-service-principal-secret', 'azure-active-directory-password']);
@@ -63,5 +63,5 @@ export function credentialFromTedious(
   // Other keys are let through unused, as tedious does: mssql adds its own user, password and domain to them.
   const given = options as Record<string, unknown>;
   const own = Object.fromEntries(known.keys.map((key) => [key, given[key] ?? undefined]));
-  return known.make({ ...(WITH_AUTHORITY.has(type) ? authority : {}), ...own } as never);
+  return known.make({ ...(WITH_AUTHORITY.has(type) ? authority : {}), ...own } as never, authority);
 }

@@ -19,7 +19,7 @@ const VARIABLE = 'AzureServicesAuthConnectionString';
  */
 export function fromText(text: string, authority: AuthorityOptions = {}): Credential {
   const given = text.trim() === '' ? (process.env[VARIABLE]?.trim() ?? '') : text.trim();
-  if (given === '') return defaultChain();
+  if (given === '') return defaultChain({}, authority);
   if (/^(Bearer\s+)?eyJ[\w-]+\.[\w-]+\./i.test(given)) return staticToken({ token: given });
   if (!given.includes('=')) throw unclear();
   if (/(^|;)\s*RunAs\s*=/i.test(given)) {

@@ -8,7 +8,7 @@ import { limitConcurrency } from './limit-concurrency.js';
 import { type ClientProof, throughConfidentialApp, throughPublicApp } from './msal.js';
 import { redact } from './redact.js';
 import { optionalText, requireClientId } from './require-option.js';
-import { PUBLIC_SQL_SCOPE } from './scope-for-server.js';
+import { scopeForAuthority } from './scope-for-server.js';
 
 /** Azure CLI's application: exists in every tenant and may ask for Azure SQL. What `@azure/identity` uses too. */
 const AZURE_CLI = '04b07795-8ddb-461a-bbee-02f9e1bf7b46';
@@ -118,7 +118,7 @@ export function personCredential(options: PersonOptions, flow: Flow): PersonCred
   });
   // Object.assign would read the getter `principal` once and for all.
   const signInNow = async (requested: GetTokenOptions = {}) => {
-    await inTurn(() => signIn(PUBLIC_SQL_SCOPE, requested));
+    await inTurn(() => signIn(scopeForAuthority(authority.tokenEndpoint), requested));
   };
   return Object.defineProperty(base, 'signIn', { value: signInNow, enumerable: true }) as PersonCredential;
 

@@ -4,32 +4,44 @@ export const PUBLIC_SQL_SCOPE = 'https://database.windows.net/.default';
 export const PUBLIC_AUTHORITY_HOST = 'https://login.microsoftonline.com';
 
 /**
- * Which resource a server belongs to, by the end of its name. Synapse (`*.sql.azuresynapse.net`) and Fabric
- * (`*.fabric.microsoft.com`) take tokens for Azure SQL's own resource, as FEDAUTHINFO from them says.
+ * The clouds beside the public one: their identity provider, the resource of their databases, and how their servers' names
+ * end. Synapse and Fabric take tokens for Azure SQL's own resource, as FEDAUTHINFO from them says.
  * https://learn.microsoft.com/azure/azure-sql/database/authentication-aad-overview
  */
-const SCOPES: readonly [suffix: string, scope: string][] = [
-  ['.database.usgovcloudapi.net', 'https://database.usgovcloudapi.net/.default'],
-  ['.sql.azuresynapse.usgovcloudapi.net', 'https://database.usgovcloudapi.net/.default'],
-  ['.database.chinacloudapi.cn', 'https://database.chinacloudapi.cn/.default'],
-  ['.sql.azuresynapse.azure.cn', 'https://database.chinacloudapi.cn/.default'],
-];
+const CLOUDS = [
+  {
+    authority: 'https://login.microsoftonline.us',
+    scope: 'https://database.usgovcloudapi.net/.default',
+    suffixes: ['.database.usgovcloudapi.net', '.sql.azuresynapse.usgovcloudapi.net'],
+  },
+  {
+    authority: 'https://login.partner.microsoftonline.cn',
+    scope: 'https://database.chinacloudapi.cn/.default',
+    suffixes: ['.database.chinacloudapi.cn', '.sql.azuresynapse.azure.cn'],
+  },
+] as const;
 
 /**
  * The scope of the token that a server wants, chosen from its name (`host`, `tcp:host,port`, `host\instance`). Anything
  * unknown, own DNS names and private endpoints included, gets the public cloud's.
  */
 export function scopeForServer(serverName: string): string {
-  const host = hostOf(serverName);
-  return SCOPES.find(([suffix]) => host.endsWith(suffix))?.[1] ?? PUBLIC_SQL_SCOPE;
+  return cloudOf(serverName)?.scope ?? PUBLIC_SQL_SCOPE;
 }
 
 /** The authority that goes with a server's cloud, e.g. `https://login.microsoftonline.us`. */
 export function authorityHostForServer(serverName: string): string {
-  const scope = scopeForServer(serverName);
-  if (scope.includes('usgovcloudapi')) return 'https://login.microsoftonline.us';
-  if (scope.includes('chinacloudapi')) return 'https://login.partner.microsoftonline.cn';
-  return PUBLIC_AUTHORITY_HOST;
+  return cloudOf(serverName)?.authority ?? PUBLIC_AUTHORITY_HOST;
+}
+
+/** The scope of the databases in an identity provider's cloud, for a sign-in that no server asked for. */
+export function scopeForAuthority({ origin }: URL): string {
+  return CLOUDS.find(({ authority }) => authority === origin)?.scope ?? PUBLIC_SQL_SCOPE;
+}
+
+function cloudOf(serverName: string) {
+  const host = hostOf(serverName);
+  return CLOUDS.find(({ suffixes }) => suffixes.some((suffix) => host.endsWith(suffix)));
 }
 
 function hostOf(serverName: string): string {
