@@ -204,7 +204,10 @@ describe('where the name tells nothing', () => {
     const emulator = await serverOf(resource);
     try {
       const config = configFor('localhost', emulator, application());
-      expect(await whoAmI(config)).toBe(entra.clientId);
+      await using pool = createTokenPool(config);
+      expect(await pool.use((connection) => query(connection, 'SELECT SUSER_SNAME()'))).toEqual([[entra.clientId]]);
+      // The token that is kept fresh from now on is the one that this server takes.
+      expect(pool.stats.tokenExpiresOn).toBeGreaterThan(Date.now());
       await expect(whoAmI({ ...config, scope: `${PUBLIC.resource}/.default` })).rejects.toMatchObject({
         aadsts: 500011,
         hint: expect.stringContaining('scope'),
