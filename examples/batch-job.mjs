@@ -10,7 +10,7 @@ const pool = await new sql.ConnectionPool(emulators.config).connect();
 
 const transaction = pool.transaction();
 await transaction.begin();
-const until = Date.now() + Number(process.env.EXAMPLE_MS ?? 10_000);
+const until = Date.now() + Number(process.env.EXAMPLE_MS ?? 15_000);
 while (Date.now() < until) {
   const { recordset } = await transaction.request().query('SELECT @@SPID AS session, @@TRANCOUNT AS depth');
   rows.push(recordset[0]);

@@ -23,7 +23,7 @@ function freeze(ms) {
 }
 for (const name of ['one', 'two', 'three']) {
   console.log(await handler({ name }));
-  freeze(Number(process.env.EXAMPLE_MS ?? 4_000));
+  freeze(Number(process.env.EXAMPLE_MS ?? 6_000));
 }
 process.exitCode = emulators.report();
 await (await connecting).close();

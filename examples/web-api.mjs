@@ -30,7 +30,7 @@ process.once('SIGTERM', shutDown);
 await new Promise((resolve) => api.listen(0, '127.0.0.1', resolve));
 const url = `http://127.0.0.1:${api.address().port}/?id=`;
 let [served, failed] = [0, 0];
-const until = Date.now() + Number(process.env.EXAMPLE_MS ?? 10_000);
+const until = Date.now() + Number(process.env.EXAMPLE_MS ?? 15_000);
 while (Date.now() < until) {
   const answers = await Promise.all([1, 2, 3, 4, 5, 6, 7, 8].map(async (id) => (await fetch(url + id)).ok));
   served += answers.filter(Boolean).length;

@@ -1,7 +1,7 @@
 import { startEntraEmulator, startSqlEmulator } from 'mssql-token-pool/testing';
 
 /** A config that reaches both emulators, and a way to stop them. In your code this is your server and your credential. */
-export async function withEmulators({ tokenLifetimeSeconds = 3, onQuery } = {}) {
+export async function withEmulators({ tokenLifetimeSeconds = 5, onQuery } = {}) {
   const entra = await startEntraEmulator({ tokenLifetimeSeconds });
   const server = await startSqlEmulator({ entra, enforceExpiry: 'login', onQuery });
   const { tenantId, clientId, clientSecret, url } = entra;

@@ -90,7 +90,7 @@ describe('malformed input closes that connection and nothing else', () => {
   });
 
   test('whatever bytes come, before a login', async () => {
-    const server = closing(await startSqlEmulator({ loginTimeoutMs: 200 }));
+    const server = closing(await startSqlEmulator());
     await fc.assert(
       fc.asyncProperty(fc.array(fc.uint8Array({ maxLength: 300 }), { maxLength: 5 }), async (chunks) => {
         const socket = await open(server);
@@ -105,7 +105,7 @@ describe('malformed input closes that connection and nothing else', () => {
   });
 
   test('whatever is in PRELOGIN and LOGIN7', async () => {
-    const server = closing(await startSqlEmulator({ loginTimeoutMs: 200 }));
+    const server = closing(await startSqlEmulator());
     const message = fc.tuple(
       fc.constantFrom(0x12, 0x10, 0x08, 0x01, 0x03, 0x06, 0x0e),
       fc.uint8Array({ maxLength: 200 }),
