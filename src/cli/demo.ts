@@ -5,6 +5,7 @@ import stock from 'mssql';
 import ours from '../mssql/index.js';
 import { recordTimeline, type Timeline, timelineOfLogins, timelineReport } from '../telemetry/timeline.js';
 import { type EntraEmulator, type SqlEmulator, startEntraEmulator, startSqlEmulator } from '../testing/index.js';
+import { UsageError } from './address.js';
 import { Workload } from './demo-workload.js';
 
 const LIFETIME_SECONDS = 4;
@@ -12,6 +13,14 @@ const SECONDS = 24;
 const CALLERS = 8;
 /** How often all connections are cut, ms; without that a pool of open connections never logs in again. */
 const CUT_EVERY_MS = 3_000;
+
+const USAGE = `Usage: mssql-token-pool demo [--seconds N] [--report FILE]
+
+Stock mssql beside this library while tokens expire every ${LIFETIME_SECONDS} s, on embedded emulators. Needs no cloud and no Docker.
+
+  --seconds N              how long; default ${SECONDS}
+  --report FILE            writes what every connection went through as an HTML page
+`;
 
 interface Side {
   name: string;
@@ -26,14 +35,16 @@ interface Side {
  * the network cuts idle connections now and then.
  *
  * @param args `--seconds N`; `--report FILE` writes both timelines as an HTML page
- * @returns 0 if stock was seen to fail and ours was not
+ * @returns 0 if stock was seen to fail and ours was not, 2 for wrong usage
  */
 export async function demo(args: string[]): Promise<number> {
-  const { values } = parseArgs({
-    args,
-    options: { seconds: { type: 'string', default: String(SECONDS) }, report: { type: 'string' } },
-  });
-  const seconds = Number(values.seconds);
+  if (args.includes('--help')) {
+    process.stdout.write(USAGE);
+    return 0;
+  }
+  const options = optionsFrom(args);
+  if (options === undefined) return 2;
+  const { seconds, file } = options;
   const print = (line: string): void => void process.stdout.write(`${line}\n`);
 
   print(
@@ -66,12 +77,28 @@ export async function demo(args: string[]): Promise<number> {
   if (firstFailure !== undefined) print(`What stock mssql ran into: ${firstFailure}`);
   const verdict = judge(...sides);
   print(verdict.text);
-  if (values.report !== undefined) {
-    await writeFile(values.report, report(sides[0], sides[1], recorder.stop()));
-    print(`The picture: ${values.report}`);
+  if (file !== undefined) {
+    await writeFile(file, report(sides[0], sides[1], recorder.stop()));
+    print(`The picture: ${file}`);
   }
   await Promise.all(sides.map((side) => side.close()));
   return verdict.ok ? 0 : 1;
+}
+
+/** Undefined, and said on stderr, where they make no sense. */
+function optionsFrom(args: string[]): { seconds: number; file: string | undefined } | undefined {
+  try {
+    const { values } = parseArgs({
+      args,
+      options: { seconds: { type: 'string', default: String(SECONDS) }, report: { type: 'string' } },
+    });
+    const seconds = Number(values.seconds);
+    if (!(seconds > 0)) throw new UsageError(`--seconds ${values.seconds}: give a number greater than 0`);
+    return { seconds, file: values.report };
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}\n\n${USAGE}`);
+    return undefined;
+  }
 }
 
 /** As mssql's README says: fetch a token, put it into the config. */

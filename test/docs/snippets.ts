@@ -6,45 +6,76 @@ const ROOT = new URL('../../', import.meta.url);
 export interface Snippet {
   /** First line of the code in its page. */
   line: number;
+  /** With what is hidden around it. */
   code: string;
   /** Why it is not run, if it is not. */
   notRun: string | undefined;
+  /** What has to be there to run it: `redis`, `Node.js 22`. */
+  needs: string | undefined;
 }
 
 /** README and every page of docs/. */
 export function pages(): string[] {
   const docs = readdirSync(new URL('docs/', ROOT)).filter((name) => name.endsWith('.md'));
-  return ['README.md', ...docs.sort().map((name) => `docs/${name}`)].filter((page) => read(page) !== undefined);
+  return ['README.md', ...docs.sort().map((name) => `docs/${name}`)];
 }
 
 /**
- * The TypeScript and JavaScript of a page. A comment right before a snippet may say `not run: reason`, or hold code that
- * the reader need not see: `before: const app = express();`.
+ * The TypeScript and JavaScript of a page. Comments right above a snippet hold what the reader need not see: code `before:`
+ * and `after:` it (`before: const app = express();`), what it `needs:`, or the reason why it is `not run:`.
  */
 export function snippetsOf(page: string): Snippet[] {
-  const text = read(page) ?? '';
-  const fence = /^([ \t]*)```(?:ts|js|mjs|typescript|javascript)\b[^\n]*\n([\s\S]*?)^\1```/gm;
-  return [...text.matchAll(fence)].map(({ index, 2: code = '' }) => {
-    const above = text.slice(0, index);
-    const comment = /<!--\s*(not run|before):\s*((?:(?!-->)[\s\S])*?)\s*-->\s*$/.exec(above);
-    const line = above.split('\n').length + 1;
-    const [, kind, said = ''] = comment ?? [];
-    return { line, code: kind === 'before' ? `${said}\n${code}` : code, notRun: kind === 'not run' ? said : undefined };
+  return fencesOf(page, /ts|js|mjs|typescript|javascript/).map(({ line, code, said }) => {
+    const { before = '', after = '', needs, 'not run': notRun } = said;
+    return { line, code: `${before}\n${code}\n${after}`, notRun, needs };
   });
 }
 
-/** As JavaScript that this Node can run, with the example server replaced by one that is there. */
-export async function runnable({ code }: Snippet, port: number): Promise<string> {
-  const { code: script } = await transform(code, { loader: 'ts', format: 'esm', target: 'node20' });
-  return script
-    .replace(/server: (["'])[\w.-]+\.database\.windows\.net\1/g, `server: "localhost", port: ${port}`)
-    .replace(/(Server=(?:tcp:)?)[\w.-]+\.database\.windows\.net(,\d+)?/gi, `$1localhost,${port}`);
+/** Each command of the shell snippets of a page, its continued lines joined. */
+export function commandsOf(page: string): string[] {
+  return fencesOf(page, /sh|bash|console|(?=\n)/).flatMap(({ code }) =>
+    code
+      .replaceAll(/\\\n\s*/g, '')
+      .split('\n')
+      .map((line) => line.replace(/\s+#.*/, '').trim())
+      .filter((line) => line !== ''),
+  );
 }
 
-function read(page: string): string | undefined {
-  try {
-    return readFileSync(new URL(page, ROOT), 'utf8');
-  } catch {
-    return undefined;
+interface Fence {
+  line: number;
+  code: string;
+  said: Partial<Record<string, string>>;
+}
+
+function fencesOf(page: string, language: RegExp): Fence[] {
+  const text = read(page);
+  const fences = /^([ \t]*)```(\w*)[^\n]*\n([\s\S]*?)^\1```/gm;
+  const wanted = new RegExp(`^(?:${language.source.replace('(?=\\n)', '')})$`);
+  return [...text.matchAll(fences)]
+    .filter(([, , name = '']) => wanted.test(name))
+    .map(({ index, 3: code = '' }) => {
+      const above = text.slice(0, index);
+      return { line: above.split('\n').length + 1, code, said: commentsAtTheEndOf(above) };
+    });
+}
+
+function commentsAtTheEndOf(text: string): Fence['said'] {
+  const said: Fence['said'] = {};
+  let above = text;
+  for (;;) {
+    const comment = /<!--\s*([a-z ]+):((?:(?!-->)[\s\S])*?)-->\s*$/.exec(above);
+    if (comment === null) return said;
+    said[comment[1] as string] = (comment[2] as string).trim();
+    above = above.slice(0, comment.index);
   }
+}
+
+/** As JavaScript that this Node can run. */
+export async function runnable({ code }: Snippet): Promise<string> {
+  return (await transform(code, { loader: 'ts', format: 'esm', target: 'node20' })).code;
+}
+
+export function read(page: string): string {
+  return readFileSync(new URL(page, ROOT), 'utf8');
 }
