@@ -1,8 +1,10 @@
 // Runs test/container against a real SQL Server.
 //
-//   npm run test:container                                     starts docker-compose.yml, runs, stops it
+//   npm run test:container [-- vitest arguments]               starts docker-compose.yml, runs, stops it
 //   npm run test:container -- --server HOST [--port 1433] --user U --password P [--restart COMMAND] [vitest arguments]
 //                                                              runs against a server that is there already
+//
+// What is not named here goes to vitest, and so does everything after a second `--`: file names, -t NAME, --bail 1.
 import { spawnSync } from 'node:child_process';
 import { parseArgs } from 'node:util';
 
@@ -17,18 +19,31 @@ const CONTAINER = {
   compose: { entra: 'http://localhost:18080', gatewayPort: 11434 },
 };
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    server: { type: 'string' },
-    port: { type: 'string', default: '1433' },
-    user: { type: 'string', default: 'sa' },
-    password: { type: 'string', default: '' },
-    restart: { type: 'string' },
-  },
-});
+const OPTIONS = {
+  server: { type: 'string' },
+  port: { type: 'string', default: '1433' },
+  user: { type: 'string', default: 'sa' },
+  password: { type: 'string', default: '' },
+  restart: { type: 'string' },
+};
+const { own, forVitest } = divide(process.argv.slice(2));
+const { values } = parseArgs({ args: own, options: OPTIONS });
 
 process.exitCode = values.server === undefined ? inContainers() : against({ ...values, port: Number(values.port) });
+
+/** Our own options with their values, and the rest in its order. */
+function divide(args) {
+  const own = [];
+  const forVitest = [];
+  for (let i = 0; i < args.length; i += 1) {
+    if (args[i] === '--') return { own, forVitest: [...forVitest, ...args.slice(i + 1)] };
+    const [name, value] = args[i].split('=', 2);
+    if (!(name.startsWith('--') && Object.hasOwn(OPTIONS, name.slice(2)))) forVitest.push(args[i]);
+    else if (value !== undefined) own.push(args[i]);
+    else own.push(args[i], args[++i] ?? '');
+  }
+  return { own, forVitest };
+}
 
 function inContainers() {
   if (run('docker', ['compose', 'version'], { stdio: 'ignore' }) !== 0) {
@@ -48,7 +63,7 @@ function inContainers() {
 
 function against(server) {
   const env = { ...process.env, SERVER_UNDER_TEST: JSON.stringify(server) };
-  return run('npx', ['vitest', 'run', '--config', 'vitest.container.config.ts', ...positionals], { env });
+  return run('npx', ['vitest', 'run', '--config', 'vitest.container.config.ts', ...forVitest], { env });
 }
 
 function run(command, args, options = {}) {

@@ -9,6 +9,7 @@ export function knexLibrary(db: Knex): Library {
     async createTables() {
       await db.migrate.latest(migrations);
     },
+    createTablesWithoutMigrations: () => createTables(db),
     async dropTables() {
       for (const table of ['knex_books', 'knex_authors', 'knex_done', 'knex_done_lock']) {
         await db.schema.dropTableIfExists(table);
@@ -58,19 +59,18 @@ function migrationSource(): Knex.MigrationSource<string> {
   return {
     getMigrations: async () => ['tables'],
     getMigrationName: (name) => name,
-    getMigration: async () => ({
-      async up(db) {
-        await db.schema.createTable('knex_authors', (table) => {
-          table.increments('id');
-          table.string('name', 100).notNullable();
-        });
-        await db.schema.createTable('knex_books', (table) => {
-          table.increments('id');
-          table.string('title', 100).notNullable();
-          table.integer('author_id').notNullable().references('id').inTable('knex_authors');
-        });
-      },
-      async down() {},
-    }),
+    getMigration: async () => ({ up: createTables, async down() {} }),
   };
+}
+
+async function createTables(db: Knex): Promise<void> {
+  await db.schema.createTable('knex_authors', (table) => {
+    table.increments('id');
+    table.string('name', 100).notNullable();
+  });
+  await db.schema.createTable('knex_books', (table) => {
+    table.increments('id');
+    table.string('title', 100).notNullable();
+    table.integer('author_id').notNullable().references('id').inTable('knex_authors');
+  });
 }

@@ -3,11 +3,17 @@ import knex3_2 from 'knex-3.2';
 import MssqlClient3_2 from 'knex-3.2/lib/dialects/mssql/index.js';
 import { createTokenPool } from '../../src/index.js';
 import { connectionPool, knexClient, knexConfig } from '../../src/orm/knex.js';
+import { NAMELESS_ROW_COUNT } from './abilities.js';
 import { knexLibrary } from './knex-library.js';
 import { ormSuite } from './suite.js';
 import { versionOf } from './version-of.js';
 
-const knexSuite = { pool: 'ours', tables: 'migrations', relations: 'joins' } as const;
+const knexSuite = {
+  pool: 'ours',
+  tables: 'migrations',
+  relations: 'joins',
+  needs: { migrations: NAMELESS_ROW_COUNT },
+} as const;
 
 ormSuite({
   ...knexSuite,

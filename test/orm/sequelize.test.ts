@@ -2,11 +2,17 @@ import * as core from '@sequelize/core';
 import { MsSqlDialect } from '@sequelize/mssql';
 import { DataTypes, Sequelize } from 'sequelize';
 import { sequelize7Options, sequelizeOptions } from '../../src/orm/sequelize.js';
+import { ANY_TRANSACTION_NAME } from './abilities.js';
 import { sequelizeLibrary } from './sequelize-library.js';
 import { ormSuite } from './suite.js';
 import { versionOf } from './version-of.js';
 
-const sequelizeSuite = { pool: 'its own', tables: '`sync()`', relations: 'models' } as const;
+const sequelizeSuite = {
+  pool: 'its own',
+  tables: '`sync()`',
+  relations: 'models',
+  needs: { transactions: ANY_TRANSACTION_NAME },
+} as const;
 
 ormSuite({
   ...sequelizeSuite,

@@ -1,8 +1,10 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { afterAll, beforeAll, describe, expect, type TestContext, test } from 'vitest';
 import type { TokenPoolConfig } from '../../src/connections/config.js';
-import { type Site, startSite, TOKEN_LIFETIME_MS } from './server.js';
+import type { Ability } from './abilities.js';
+import { EVICTION_MARGIN_MS, REAL_SERVER, type Site, startSite, TOKEN_LIFETIME_MS } from './server.js';
 
 /** An ORM, as the suite sees it. */
 export interface OrmUnderTest {
@@ -16,6 +18,8 @@ export interface OrmUnderTest {
   /** How tables are made, and what relations are: words for the compatibility table. */
   tables: string;
   relations: string;
+  /** What not every real server can do, and this ORM cannot do without. */
+  needs?: { migrations?: Ability; transactions?: Ability };
   open(config: TokenPoolConfig): Promise<Library>;
 }
 
@@ -31,6 +35,8 @@ export interface Authors {
 
 export interface Library extends Authors {
   createTables(): Promise<void>;
+  /** The same tables without the ORM's migrations; where it has such. */
+  createTablesWithoutMigrations?(): Promise<void>;
   dropTables(): Promise<void>;
   /** Commits, or rolls back when `work` throws. */
   transaction(work: (transaction: LibraryTransaction) => Promise<void>): Promise<void>;
@@ -47,7 +53,7 @@ export interface LibraryTransaction extends Authors {
 const MAX = 5;
 /** For what happens soon, on a machine that may be busy. */
 const PATIENT = { timeout: 10_000 };
-const LONGEST_MS = 120_000;
+const LONGEST_MS = REAL_SERVER === undefined ? 120_000 : 600_000;
 
 /** The same for every ORM. */
 export function ormSuite(orm: OrmUnderTest): void {
@@ -56,10 +62,15 @@ export function ormSuite(orm: OrmUnderTest): void {
     let library: Library;
     let closed = false;
     const passed: string[] = [];
+    /** Why something cannot be tested here. */
+    const lacking: { migrations?: string; transactions?: string } = {};
     const tally = { rounds: 0, tokens: 0 };
 
     beforeAll(async () => {
       site = await startSite();
+      for (const [what, ability] of Object.entries(orm.needs ?? {})) {
+        if (!(await site.can(ability))) lacking[what as keyof typeof lacking] = `this server ${ability.lacking}`;
+      }
       library = await orm.open(configOf(site));
     });
     afterAll(async () => {
@@ -68,24 +79,33 @@ export function ormSuite(orm: OrmUnderTest): void {
       await site?.[Symbol.asyncDispose]();
     });
 
-    const behaviour = (name: string, fn: () => Promise<void>): void => {
-      test(name, { timeout: LONGEST_MS }, async () => {
-        await fn();
+    const behaviour = (name: string, fn: (context: TestContext) => Promise<void>): void => {
+      test(name, { timeout: LONGEST_MS }, async (context) => {
+        await fn(context);
         passed.push(name);
       });
     };
 
-    behaviour('makes tables', async () => {
+    const transactionsOf = (): Promise<void> =>
+      lacking.transactions === undefined ? transactions(library) : Promise.resolve();
+
+    behaviour('makes tables', async (context) => {
       await library.dropTables();
-      await library.createTables();
+      if (lacking.migrations === undefined) return library.createTables();
+      await library.createTablesWithoutMigrations?.();
+      skip(context, lacking.migrations);
     });
 
     behaviour('inserts, reads, updates and deletes, with relations', () => insertReadUpdateDelete(library));
 
-    behaviour('commits a transaction, rolls one back, and rolls a nested one back alone', () => transactions(library));
+    behaviour('commits a transaction, rolls one back, and rolls a nested one back alone', async (context) => {
+      if (lacking.transactions !== undefined) skip(context, lacking.transactions);
+      await transactions(library);
+    });
 
-    behaviour('streams rows', async () => {
-      if (library.stream !== undefined) await stream(library);
+    behaviour('streams rows', async (context) => {
+      if (library.stream === undefined) skip(context, `${orm.name} offers no streaming`);
+      await stream(library);
     });
 
     behaviour('runs 100 queries at once', () => inParallel(library));
@@ -101,7 +121,7 @@ export function ormSuite(orm: OrmUnderTest): void {
         Array.from({ length: MAX + 1 }, async () => {
           while (expired() < before + 3) {
             await insertReadUpdateDelete(library);
-            await transactions(library);
+            await transactionsOf();
             if (library.stream !== undefined) await stream(library);
             await inParallel(library, MAX);
             tally.rounds += 1;
@@ -120,21 +140,17 @@ export function ormSuite(orm: OrmUnderTest): void {
       expect(logins.every(({ time, tokenExpiry = time + 1 }) => tokenExpiry > time)).toBe(true);
     });
 
-    behaviour('ran nothing on a session whose token had run out', async () => {
+    behaviour('ran nothing on a session whose token had run out', async (context) => {
+      if (REAL_SERVER !== undefined) skip(context, 'the gateway does not see which statement belongs to a transaction');
       expect(site.late).toEqual([]);
     });
 
     behaviour(
       orm.pool === 'ours'
-        ? 'keeps no connection beyond its token, used or not'
-        : 'replaces a connection beyond its token at the next checkout',
+        ? 'closes every connection inside its margin, used or not'
+        : 'replaces a connection inside its margin at the next checkout',
       async () => {
-        const { logins } = site.server;
-        const openBeyond = () => logins.filter((l) => l.accepted && l.closed === undefined && isOver(l.tokenExpiry));
-        const newest = Math.max(...logins.map(({ tokenExpiry = 0 }) => tokenExpiry));
-        await expect.poll(() => Date.now(), PATIENT).toBeGreaterThan(newest);
-        if (orm.pool === 'its own') await inParallel(library);
-        await expect.poll(openBeyond, PATIENT).toEqual([]);
+        await closesInsideTheMargin(site, () => inParallel(library), orm.pool === 'ours');
         expect(site.late).toEqual([]);
       },
     );
@@ -152,8 +168,44 @@ function configOf({ entra, server }: Site): TokenPoolConfig {
   return { ...server.config({ authentication: entra.credential() }), database: 'master', pool: { max: MAX } };
 }
 
-function isOver(tokenExpiry = Number.POSITIVE_INFINITY): boolean {
-  return Date.now() > tokenExpiry;
+/**
+ * The connections whose tokens end first are closed between the beginning of their margin and the end of those tokens: by
+ * themselves, or when they would be used. A round in which this process was held up for too long to do so says nothing, and
+ * is repeated.
+ */
+async function closesInsideTheMargin({ server }: Site, useAll: () => Promise<void>, byItself: boolean): Promise<void> {
+  const delay = monitorEventLoopDelay({ resolution: 10 });
+  for (;;) {
+    await useAll();
+    const open = server.logins.filter(({ accepted, closed }) => accepted && closed === undefined);
+    const end = Math.min(...open.map(({ tokenExpiry = 0 }) => tokenExpiry));
+    const watched = open.filter(({ tokenExpiry }) => tokenExpiry === end);
+    delay.reset();
+    delay.enable();
+    if (!byItself) {
+      await until(end - EVICTION_MARGIN_MS);
+      await useAll();
+    }
+    const inTime = byItself || Date.now() < end;
+    await until(end + 1);
+    delay.disable();
+    const outlived = watched.filter(({ closed = Number.POSITIVE_INFINITY }) => closed > end);
+    if (inTime && outlived.length === 0) return;
+    const heldUp = delay.max / 1e6 > EVICTION_MARGIN_MS / 4;
+    if (inTime && !heldUp) expect(outlived).toEqual([]);
+  }
+}
+
+function until(time: number): Promise<void> {
+  return expect
+    .poll(() => Date.now(), { timeout: TOKEN_LIFETIME_MS + PATIENT.timeout })
+    .toBeGreaterThanOrEqual(time) as Promise<void>;
+}
+
+/** Skips, and says so on the console, where nobody can overlook it. */
+function skip(context: TestContext, reason: string): never {
+  console.warn(`SKIPPED: ${context.task.suite?.name}: ${context.task.name}: ${reason}`);
+  return context.skip(reason);
 }
 
 async function insertReadUpdateDelete(library: Library): Promise<void> {

@@ -46,7 +46,8 @@ class SqliteTables {
 
   async run(sql: string, parameters: Record<string, unknown>, session: SqlSession): Promise<QueryAnswer> {
     if (sql.includes('@ms_ver')) return VERSION_FOR_SEQUELIZE;
-    await this.#turnOf(session);
+    // Nobody else may come between the turn and the work.
+    while (!this.#takesTurn(session)) await new Promise<void>((go) => this.#waiting.push(go));
     const [first, ...more] = this.#batch(statementsOf(tokenize(sql)), parameters);
     return { ...(first ?? { rowsAffected: 0 }), more };
   }
@@ -75,16 +76,16 @@ class SqliteTables {
     }
   }
 
-  /** Waits for the transaction of another session; takes the turn where this one is in a transaction. */
-  async #turnOf(session: SqlSession): Promise<void> {
-    while (this.#owner !== undefined && this.#owner !== session) {
-      await new Promise<void>((go) => this.#waiting.push(go));
-    }
-    if (session.transactionDepth === 0 || this.#owner === session) return;
+  /** False during the transaction of another session; begins that of this one. */
+  #takesTurn(session: SqlSession): boolean {
+    if (this.#owner === session) return true;
+    if (this.#owner !== undefined) return false;
+    if (session.transactionDepth === 0) return true;
     this.#owner = session;
     this.#db.run('BEGIN');
     for (const name of this.#early.get(session) ?? []) this.#db.run(`SAVEPOINT "${name}"`);
     this.#early.delete(session);
+    return true;
   }
 
   #batch(statements: Tokens[], parameters: Record<string, unknown>): QueryAnswer[] {
