@@ -2,9 +2,9 @@ import type { config as StockConfig, ConnectionPool as StockPool } from 'mssql';
 import type { Connection } from 'tedious';
 import type { TokenPoolConfig } from '../connections/config.js';
 import { configFromConnectionString } from '../connections/connection-string-config.js';
-import type { ConnectionSource } from '../pool/connection-source.js';
+import { type ConnectionSource, isConnectionSource } from '../pool/connection-source.js';
 import { createTokenPool } from '../pool/create-token-pool.js';
-import { type TarnFacade, tarnFacade } from '../pool/tarn-facade.js';
+import { type PendingAcquire, type TarnFacade, tarnFacade } from '../pool/tarn-facade.js';
 import { toConnectionError } from './connection-error.js';
 import { numberConnection, publishClosed, publishCreated, publishDestroyed, traceConnect } from './mssql-channels.js';
 import { requireMssql, requireTediousOfMssql } from './stock.js';
@@ -58,15 +58,18 @@ export class ConnectionPool extends StockConnectionPool {
   #closing: Promise<void> | undefined;
   #connections: TarnFacade | undefined;
   /** Somebody else's pool that it works on. */
-  #source: ConnectionSource | undefined;
+  readonly #shared: ConnectionSource | undefined;
+  /** Whether `connect()` proves that a login works. */
+  #provesLogin = true;
 
   /**
    * A pool of mssql on connections of somebody else's, for many identities: `ConnectionPool.over(pools.current)` runs each
    * request as whoever is being served. `connect()` opens nothing, `close()` leaves the connections to their owner.
    */
   static over(source: ConnectionSource): ConnectionPool {
-    const pool = new ConnectionPool({ server: 'of many identities' });
-    pool.#source = source;
+    const pool = new ConnectionPool(source);
+    // There is nobody yet to log in as.
+    pool.#provesLogin = false;
     return pool;
   }
 
@@ -78,13 +81,23 @@ export class ConnectionPool extends StockConnectionPool {
   /**
    * With a callback it connects at once, and the callback also gets what is wrong with a connection string.
    *
+   * A `TokenPool` in the place of a config is shared with whoever else uses it: `size`, `available`, `pending` and
+   * `borrowed` are those of all of them, and `close()` leaves its connections to its owner.
+   *
+   * ```ts
+   * const pool = createTokenPool(config);
+   * const db = await new ConnectionPool(pool).connect();
+   * ```
+   *
    * @throws ConfigurationError for a connection string that cannot be read, without a callback
    */
-  constructor(config: ConnectionPoolConfig | string, callback?: Done<ConnectionPool>) {
-    const { readable, failure } = read(config);
+  constructor(config: ConnectionPoolConfig | ConnectionSource | string, callback?: Done<ConnectionPool>) {
+    const shared = isConnectionSource(config) ? config : undefined;
+    const { readable, failure } = read(isConnectionSource(config) ? { server: 'of a shared pool' } : config);
     if (failure !== undefined && typeof callback !== 'function') throw failure;
     const checkIsChosen = 'validateConnection' in readable;
     super(readable);
+    this.#shared = shared;
     // mssql's own default asks the server at every checkout; a closed socket is noticed without that.
     if (!checkIsChosen) this.config.validateConnection = 'socket';
     if (failure !== undefined) setImmediate(callback as Done<ConnectionPool>, failure);
@@ -165,8 +178,8 @@ export class ConnectionPool extends StockConnectionPool {
     try {
       await closing?.catch(() => {});
       connections = this.#createConnections();
-      // With many identities there is none yet to connect as.
-      if (this.#source === undefined) connections.release(await connections.acquire().promise);
+      if (this.#provesLogin) connections.release(await connections.acquire().promise);
+      this.#healthy = true;
       this.#connections = connections;
       this.pool = connections as unknown as StockPool['pool'];
       this.#state = 'connected';
@@ -205,11 +218,7 @@ export class ConnectionPool extends StockConnectionPool {
 
   #createConnections(): TarnFacade {
     const mapError = (error: unknown) => toConnectionError(mssql, error);
-    if (this.#source !== undefined) {
-      const facade = tarnFacade(this.#source, { mapError });
-      this.#healthy = true;
-      return Object.create(facade, { destroy: { value: () => Promise.resolve() } }) as TarnFacade;
-    }
+    if (this.#shared !== undefined) return this.#borrowing(tarnFacade(this.#shared, { mapError, shared: true }));
     const pool = createTokenPool({
       ...withoutTokenRefresh(this.config),
       beforeConnect: (connection) => this.#adopt(connection),
@@ -236,6 +245,20 @@ export class ConnectionPool extends StockConnectionPool {
     });
     if ((this.config as StockOnly).debug) connection.on('debug', (message) => this.emit('debug', connection, message));
     withoutTokenRefresh(this.config).beforeConnect?.(connection);
+  }
+
+  /** The connections of a shared pool: nobody has told them that they are used by mssql, nor mssql where they lead. */
+  #borrowing(connections: TarnFacade): TarnFacade {
+    const adopt = (connection: Connection): Connection => {
+      numberConnection(connection);
+      this.collation = connection.databaseCollation;
+      return connection;
+    };
+    const acquire = (): PendingAcquire => {
+      const { promise, abort } = connections.acquire();
+      return { promise: promise.then(adopt), abort };
+    };
+    return Object.create(connections, { acquire: { value: acquire } }) as TarnFacade;
   }
 
   #description(): object {

@@ -1,4 +1,7 @@
+import type { ConnectionSource } from '../pool/connection-source.js';
 import { ConnectionPool, type ConnectionPoolConfig } from './connection-pool.js';
+
+type PoolSource = ConnectionPoolConfig | ConnectionSource | string;
 
 // biome-ignore lint/suspicious/noExplicitAny: an event listener takes what its event carries, as in node:events.
 export type Listener = (...args: any[]) => void;
@@ -21,13 +24,10 @@ export class GlobalPool {
    * Opens the global pool. Where there is one already, that one is returned and `config` is ignored, as mssql does.
    * With a callback it returns the pool, without one a promise of it.
    */
-  connect(config: ConnectionPoolConfig | string): Promise<ConnectionPool>;
+  connect(config: PoolSource): Promise<ConnectionPool>;
+  connect(config: PoolSource, callback: (error?: Error | null, pool?: ConnectionPool) => void): ConnectionPool;
   connect(
-    config: ConnectionPoolConfig | string,
-    callback: (error?: Error | null, pool?: ConnectionPool) => void,
-  ): ConnectionPool;
-  connect(
-    config: ConnectionPoolConfig | string,
+    config: PoolSource,
     callback?: (error?: Error | null, pool?: ConnectionPool) => void,
   ): ConnectionPool | Promise<ConnectionPool> {
     this.#current ??= this.#create(config);
@@ -71,7 +71,7 @@ export class GlobalPool {
     return this.#current;
   }
 
-  #create(config: ConnectionPoolConfig | string): ConnectionPool {
+  #create(config: PoolSource): ConnectionPool {
     const pool = new ClosablePool(config, () => this.#forget(pool));
     for (const { event, listener } of this.#listeners) pool.on(event, listener);
     return pool;
@@ -86,7 +86,7 @@ export class GlobalPool {
 class ClosablePool extends ConnectionPool {
   readonly #onClose: () => void;
 
-  constructor(config: ConnectionPoolConfig | string, onClose: () => void) {
+  constructor(config: PoolSource, onClose: () => void) {
     super(config);
     this.#onClose = onClose;
   }

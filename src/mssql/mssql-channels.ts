@@ -31,8 +31,9 @@ function loadNumbers(): Numbers | undefined {
   }
 }
 
+/** Once and for all: a connection may be met again. */
 export function numberConnection(connection: Connection): void {
-  numbers.add(connection, 'Connection');
+  if (numbers.get(connection) === undefined) numbers.add(connection, 'Connection');
 }
 
 export function publishCreated(

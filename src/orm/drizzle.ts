@@ -3,8 +3,8 @@
  *
  * @module
  */
-import type { TokenPoolConfig } from '../connections/config.js';
 import { ConnectionPool } from '../mssql/index.js';
+import type { PoolInput } from './pool-for.js';
 import { assertInstalled } from './require-peer.js';
 
 assertInstalled('drizzle-orm', 'drizzle');
@@ -17,9 +17,9 @@ assertInstalled('drizzle-orm', 'drizzle');
  * const db = drizzle({ client });
  * ```
  *
- * @param input an mssql config or a connection string
+ * @param input an mssql config, a connection string, or a `TokenPool` shared with others
  * @throws ConfigurationError that names the key and the mend; ConnectionError (of mssql) where the first login fails
  */
-export function connectClient(input: TokenPoolConfig | string): Promise<ConnectionPool> {
+export function connectClient(input: PoolInput): Promise<ConnectionPool> {
   return new ConnectionPool(input).connect();
 }

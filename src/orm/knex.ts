@@ -4,11 +4,11 @@
  * @module
  */
 import type { Knex } from 'knex';
-import type { ConnectionSource } from '../pool/connection-source.js';
+import { type ConnectionSource, isConnectionSource } from '../pool/connection-source.js';
 import { type TarnFacade, tarnFacade } from '../pool/tarn-facade.js';
 import { knexClient } from './knex-client.js';
 import { singleReturn } from './loans.js';
-import { isPool, type PoolInput, readConfig } from './pool-for.js';
+import { type PoolInput, readConfig } from './pool-for.js';
 import { requirePeer } from './require-peer.js';
 
 const Client = requirePeer<typeof Knex.Client>('knex/lib/dialects/mssql/index.js', 'knex');
@@ -29,7 +29,7 @@ export function knexConfig(input: PoolInput): {
   client: typeof Knex.Client;
   connection: { server: string; database?: string };
 } {
-  const { server = '', database } = isPool(input) ? {} : readConfig(input);
+  const { server = '', database } = isConnectionSource(input) ? {} : readConfig(input);
   // Not for connecting: knex asks it for the name of the database, in `columnInfo()` for example.
   return { client: knexClient(Client, input), connection: { server, ...(database !== undefined && { database }) } };
 }

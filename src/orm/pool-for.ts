@@ -1,7 +1,7 @@
 import type { TokenPoolConfig } from '../connections/config.js';
 import { configFromConnectionString } from '../connections/connection-string-config.js';
 import { settingsFrom } from '../connections/settings.js';
-import type { ConnectionSource } from '../pool/connection-source.js';
+import { type ConnectionSource, isConnectionSource } from '../pool/connection-source.js';
 import { createTokenPool } from '../pool/create-token-pool.js';
 import { type TarnFacade, tarnFacade } from '../pool/tarn-facade.js';
 import { requirePeer } from './require-peer.js';
@@ -25,7 +25,8 @@ export interface OrmPool {
 
 /** @throws ConfigurationError that names the key and the mend, or says that tedious is not installed */
 export function poolFor(input: PoolInput, subpath: string): OrmPool {
-  if (isPool(input)) return { open: () => lent(input), tedious: requirePeer('tedious', subpath) };
+  if (isConnectionSource(input))
+    return { open: () => tarnFacade(input, { shared: true }), tedious: requirePeer('tedious', subpath) };
   const given = readConfig(input);
   const tedious = (given.tedious ?? requirePeer('tedious', subpath)) as Tedious;
   const config = { ...given, tedious };
@@ -34,16 +35,6 @@ export function poolFor(input: PoolInput, subpath: string): OrmPool {
   return { open: () => tarnFacade(createTokenPool(config)), tedious };
 }
 
-export function isPool(input: PoolInput): input is ConnectionSource {
-  return typeof input === 'object' && 'acquire' in input;
-}
-
 export function readConfig(input: TokenPoolConfig | string): TokenPoolConfig {
   return typeof input === 'string' ? configFromConnectionString(input) : input;
-}
-
-/** The same pool, but `destroy` leaves it to its owner. */
-function lent(pool: ConnectionSource): TarnFacade {
-  const facade = tarnFacade(pool);
-  return Object.create(facade, { destroy: { value: () => Promise.resolve() } }) as TarnFacade;
 }

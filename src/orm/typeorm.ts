@@ -5,6 +5,7 @@
  */
 import type { PoolConfig, TokenPoolConfig } from '../connections/config.js';
 import sql from '../mssql/index.js';
+import { type ConnectionSource, isConnectionSource } from '../pool/connection-source.js';
 import { readConfig } from './pool-for.js';
 import { assertInstalled } from './require-peer.js';
 
@@ -38,10 +39,11 @@ export type TypeOrmConfig = Omit<TokenPoolConfig, 'pool'> & {
  * });
  * ```
  *
- * @param input an mssql config or a connection string
+ * @param input an mssql config, a connection string, or a `TokenPool` shared with others
  * @throws ConfigurationError that names the key and the mend
  */
-export function dataSourceOptions(input: TypeOrmConfig | string): TypeOrmOptions {
+export function dataSourceOptions(input: TypeOrmConfig | ConnectionSource | string): TypeOrmOptions {
+  if (isConnectionSource(input)) return { type: 'mssql', host: '', driver: driverOn(input), extra: { server: '' } };
   const { pool: { errorHandler, ...pool } = {}, ...config }: TypeOrmConfig =
     typeof input === 'string' ? readConfig(input) : input;
   const { server, database, options } = config;
@@ -54,4 +56,17 @@ export function dataSourceOptions(input: TypeOrmConfig | string): TypeOrmOptions
     // TypeORM writes into `options`.
     extra: { ...config, pool, ...(options !== undefined && { options: { ...options } }) },
   };
+}
+
+/** TypeORM makes its pool of the config it has, and has none here. */
+function driverOn(pool: ConnectionSource): typeof sql {
+  class SharedPool extends sql.ConnectionPool {
+    constructor() {
+      super(pool);
+    }
+  }
+  return Object.defineProperties({} as typeof sql, {
+    ...Object.getOwnPropertyDescriptors(sql),
+    ConnectionPool: { value: SharedPool, enumerable: true },
+  });
 }

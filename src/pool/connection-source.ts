@@ -11,6 +11,11 @@ export interface ConnectionSource {
   readonly stats: SourceStats;
 }
 
+/** Tells such a pool from a config. */
+export function isConnectionSource(input: unknown): input is ConnectionSource {
+  return typeof input === 'object' && input !== null && 'acquire' in input;
+}
+
 export interface SourceStats {
   /** Connections open, on loan or not. */
   size: number;

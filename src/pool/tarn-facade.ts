@@ -14,7 +14,7 @@ export interface TarnFacade {
   acquire(): PendingAcquire;
   /** Takes a connection back; false if it is not on loan from here. */
   release(connection: Connection): boolean;
-  /** Closes the pool: loans are waited for, then every connection is closed. */
+  /** Closes the pool, unless it is shared: loans are waited for, then every connection is closed. */
   destroy(): Promise<void>;
   /** True from the moment `destroy` is called. */
   readonly destroyed: boolean;
@@ -30,6 +30,8 @@ export interface TarnFacade {
 export interface TarnFacadeOptions {
   /** Turns our error into the one users of the library in front expect. */
   mapError?: ((error: unknown) => unknown) | undefined;
+  /** The pool belongs to somebody else: `destroy` leaves it open. */
+  shared?: boolean | undefined;
 }
 
 /** tarn waits for connections on loan without a limit; this is the longest time a timer takes. */
@@ -38,7 +40,7 @@ const AS_LONG_AS_IT_TAKES_MS = 2 ** 31 - 1;
 /** A pool of ours that looks like a tarn pool: libraries that expect tarn get ours without noticing. */
 export function tarnFacade(
   pool: ConnectionSource,
-  { mapError = (error) => error }: TarnFacadeOptions = {},
+  { mapError = (error) => error, shared = false }: TarnFacadeOptions = {},
 ): TarnFacade {
   let closing: Promise<void> | undefined;
 
@@ -72,7 +74,7 @@ export function tarnFacade(
       }
     },
     destroy() {
-      closing ??= pool.close({ timeoutMs: AS_LONG_AS_IT_TAKES_MS });
+      closing ??= shared ? Promise.resolve() : pool.close({ timeoutMs: AS_LONG_AS_IT_TAKES_MS });
       return closing;
     },
     get destroyed() {
