@@ -1,16 +1,14 @@
-import { existsSync, readdirSync } from 'node:fs';
 import { defineConfig } from 'vitepress';
 
-const docs = new URL('../', import.meta.url);
-
-/** Pages in the order of the sidebar; what is not here yet is left out, what is new and not here comes last. */
+/** Every page of docs/, in the order of the sidebar. */
 const ORDER: [title: string, pages: [file: string, title: string][]][] = [
   [
     'Start',
     [
       ['quick-start', 'Quick start'],
-      ['credentials', 'Which credential'],
-      ['migration', 'Migration'],
+      ['which-credential', 'Which credential'],
+      ['migration', 'From rebuilding pools'],
+      ['migrating-credentials', 'Migrating credentials'],
       ['faq', 'FAQ'],
     ],
   ],
@@ -21,6 +19,7 @@ const ORDER: [title: string, pages: [file: string, title: string][]][] = [
       ['orms', 'ORMs'],
       ['settings', 'Settings'],
       ['errors', 'Errors'],
+      ['many-identities', 'Many identities'],
       ['shared-token-cache', 'Shared token cache'],
     ],
   ],
@@ -29,6 +28,8 @@ const ORDER: [title: string, pages: [file: string, title: string][]][] = [
     [
       ['how-it-works', 'How it works'],
       ['security', 'Security model'],
+      ['compatibility', 'Compatibility'],
+      ['benchmarks', 'Benchmarks'],
     ],
   ],
   [
@@ -49,19 +50,20 @@ const ORDER: [title: string, pages: [file: string, title: string][]][] = [
   ],
 ];
 
-const known = new Set(ORDER.flatMap(([, pages]) => pages.map(([file]) => file)));
-const others = readdirSync(docs)
-  .filter((name) => name.endsWith('.md') && name !== 'index.md' && !known.has(name.slice(0, -3)))
-  .map((name) => ({ text: name.slice(0, -3).replaceAll('-', ' '), link: `/${name.slice(0, -3)}` }));
-
 export default defineConfig({
   title: 'mssql-token-pool',
   description: 'SQL Server connection pools for Node.js that never log in with a stale Microsoft Entra token',
   cleanUrls: true,
-  // Links out of docs/ are for readers on the forge.
-  ignoreDeadLinks: [/^\.\.?\/\.\.?\//, /^\.\/\.\.\//],
+  // The index of the search is one chunk, loaded when somebody searches.
+  vite: { build: { chunkSizeWarningLimit: 2_000 } },
   themeConfig: {
-    search: { provider: 'local' },
+    search: {
+      provider: 'local',
+      // Guides before the reference, which would fill the list.
+      options: {
+        miniSearch: { searchOptions: { boostDocument: (id: string) => (id.includes('/api/') ? 0.2 : 1) } },
+      },
+    },
     outline: [2, 3],
     nav: [
       { text: 'Quick start', link: '/quick-start' },
@@ -70,11 +72,8 @@ export default defineConfig({
     sidebar: [
       ...ORDER.map(([text, pages]) => ({
         text,
-        items: pages
-          .filter(([file]) => existsSync(new URL(`${file}.md`, docs)))
-          .map(([file, title]) => ({ text: title, link: `/${file}` })),
+        items: pages.map(([file, title]) => ({ text: title, link: `/${file}` })),
       })),
-      ...(others.length > 0 ? [{ text: 'More', items: others }] : []),
       { text: 'Reference', items: [{ text: 'API', link: '/api/' }] },
     ],
   },

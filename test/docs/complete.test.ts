@@ -1,12 +1,13 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
 import { CHANNEL_NAMES } from '../../src/channels.js';
 import { EXIT_CODES } from '../../src/cli/doctor/step.js';
 import { settingsFrom } from '../../src/connections/settings.js';
 import * as errors from '../../src/errors.js';
-import { pages } from './snippets.js';
+import { pages, ROOT, read } from './snippets.js';
 
-const page = (name: string) => readFileSync(new URL(`../../docs/${name}.md`, import.meta.url), 'utf8');
+const page = (name: string) => read(`docs/${name}.md`);
 
 test('the page of errors names every class with its code', () => {
   const text = page('errors');
@@ -32,14 +33,53 @@ test('the page of telemetry names every channel, that of the doctor every exit c
   }
 });
 
-test('links between pages lead somewhere', () => {
-  const names = new Set(pages().map((file) => file.replace(/^docs\//, '')));
-  for (const file of pages().filter((name) => name.startsWith('docs/'))) {
-    const text = readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8');
-    const links = [...text.matchAll(/\]\(([\w-]+\.md)(#[\w-]+)?\)/g)].map((match) => match[1] as string);
-    expect(
-      links.filter((link) => !names.has(link)),
-      file,
-    ).toEqual([]);
+const LINKING = [...pages(), 'CONTRIBUTING.md', 'SECURITY.md', 'examples/README.md'];
+
+test.each(LINKING)('links and pictures of %s lead somewhere', (file) => {
+  const text = read(file);
+  const markdown = [...text.matchAll(/\]\(([^)\s]+)\)/g)].map((match) => match[1] as string);
+  const pictures = [...text.matchAll(/\bsrc(?:set)?="([^"]+)"/g)].map((match) => match[1] as string);
+  const links = [...markdown, ...pictures].filter((link) => !/^https?:/.test(link));
+  const dead = links.filter((link) => {
+    const [path = '', heading] = link.split('#');
+    const target = path === '' ? file : join(dirname(file), path);
+    if (!existsSync(new URL(target, ROOT))) return true;
+    return heading !== undefined && !headingsOf(target).has(heading);
+  });
+  expect(dead).toEqual([]);
+});
+
+/** As the anchors that forge and site make of them. */
+function headingsOf(file: string): Set<string> {
+  const headings = [...read(file).matchAll(/^#+ (.+)$/gm)].map((match) => match[1] as string);
+  return new Set(
+    headings.map((text) =>
+      text
+        .toLowerCase()
+        .replace(/[^\w\- ]/g, '')
+        .replaceAll(' ', '-'),
+    ),
+  );
+}
+
+test('the picture of the timeline is there in light and dark, and small', () => {
+  for (const scheme of ['light', 'dark']) {
+    expect(read('README.md')).toContain(`docs/images/timeline-${scheme}.png`);
+    expect(statSync(new URL(`docs/images/timeline-${scheme}.png`, ROOT)).size).toBeLessThan(150_000);
   }
+});
+
+test('the sidebar of the site leads to every page, and to no other', () => {
+  const links = [...read('docs/.vitepress/config.mts').matchAll(/^ +\['([\w-]+)', '/gm)].map(
+    (match) => `docs/${match[1]}.md`,
+  );
+  const there = pages().filter((page) => page !== 'README.md' && page !== 'docs/index.md');
+  expect(links.sort()).toEqual(there.sort());
+});
+
+test('the API reference covers every entry point', () => {
+  const { exports } = JSON.parse(read('package.json')) as { exports: Record<string, { types?: string }> };
+  const types = Object.values(exports).flatMap((each) => each.types ?? []);
+  const sources = types.map((path) => path.replace('./dist/', 'src/').replace('.d.ts', '.ts'));
+  expect(JSON.parse(read('typedoc.json')).entryPoints.sort()).toEqual(sources.sort());
 });

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { CHANNEL_PREFIX } from '../../src/channels.js';
+import { CHANNEL_NAMES, CHANNEL_PREFIX } from '../../src/channels.js';
 import {
   type CredentialInput,
   createCredential,
@@ -25,6 +25,13 @@ import {
 import { FakeTools } from '../credentials/fake-tools.js';
 import { query } from '../support/query.js';
 
+// Before anything is loaded: every debug switch that a library may look at.
+const switchedOn = vi.hoisted(() => {
+  const before = { DEBUG: process.env.DEBUG, AZURE_LOG_LEVEL: process.env.AZURE_LOG_LEVEL };
+  Object.assign(process.env, { DEBUG: '*', AZURE_LOG_LEVEL: 'verbose' });
+  return { before };
+});
+
 const HOUR = 3_600_000;
 const MINUTE = 60_000;
 const CALLERS = 100;
@@ -32,11 +39,11 @@ const subject = 'system:serviceaccount:shop:api';
 const certificate = makeCertificate({ commonName: 'app', keyType: 'rsa', days: 400 });
 const fixtures = new URL('../credentials/fixtures/', import.meta.url);
 const folder = mkdtempSync(join(tmpdir(), 'every-way-'));
-const PRINTED_BY = ['token:requested', 'token:refreshed', 'token:failed', 'connection:opened', 'connection:evicted'];
 
 let entra: EntraEmulator;
 let server: SqlEmulator;
 let tools: FakeTools;
+let toTerminal: () => string;
 
 /** One way of getting a token, ready to use. */
 interface Ready {
@@ -334,6 +341,7 @@ beforeAll(async () => {
 });
 beforeEach(() => {
   tools = new FakeTools();
+  toTerminal = terminal();
   for (const name of Object.keys(process.env)) {
     if (/^(AZURE_|IDENTITY_|MSI_|IMDS_|AzureServices)/.test(name)) vi.stubEnv(name, undefined);
   }
@@ -342,6 +350,7 @@ beforeEach(() => {
 });
 afterEach(() => {
   entra.heal();
+  vi.restoreAllMocks();
   vi.useRealTimers();
   tools.remove();
 });
@@ -349,6 +358,10 @@ afterAll(async () => {
   await server.close();
   await entra.close();
   rmSync(folder, { recursive: true });
+  for (const [name, value] of Object.entries(switchedOn.before)) {
+    if (value === undefined) delete process.env[name];
+    else process.env[name] = value;
+  }
 });
 
 const tokenRequests = () => entra.requests.filter((request) => request.status === 200).length;
@@ -365,7 +378,7 @@ describe.each(WAYS)('%s', (name, setUp) => {
     const tokens = sharedTokenCache(createCredential(authentication));
     const printed: unknown[] = [];
     const listener = (event: unknown) => printed.push(event);
-    for (const channel of PRINTED_BY) subscribe(CHANNEL_PREFIX + channel, listener);
+    for (const channel of CHANNEL_NAMES) subscribe(CHANNEL_PREFIX + channel, listener);
     await using pool = createTokenPool({ ...config, pool: { max: 5 } });
     const seen = new Set<string>();
     const whoAmI = async (on: TokenPool = pool) => {
@@ -399,10 +412,14 @@ describe.each(WAYS)('%s', (name, setUp) => {
 
       const credential = createCredential(authentication);
       printed.push(pool, tokens, credential, credential.principal, tokens.peek(), pool.stats);
-      const text = everythingIn(printed);
-      for (const secret of [...secrets, ...seen]) expect(text).not.toContain(secret);
+      expect(toTerminal()).toContain(`${CHANNEL_PREFIX}token:refreshed`);
+      const text = everythingIn(printed) + toTerminal();
+      for (const secret of [...secrets, ...seen]) {
+        expect(text).not.toContain(secret);
+        expect(text).not.toContain(encodeURIComponent(secret));
+      }
     } finally {
-      for (const channel of PRINTED_BY) unsubscribe(CHANNEL_PREFIX + channel, listener);
+      for (const channel of CHANNEL_NAMES) unsubscribe(CHANNEL_PREFIX + channel, listener);
     }
   });
 });
@@ -437,6 +454,18 @@ it('every identity kept its own token', () => {
 function requestsOfOurs(): () => number {
   const start = tokenRequests();
   return () => tokenRequests() - start;
+}
+
+/** What goes to the terminal from now on, instead of going there. */
+function terminal(): () => string {
+  const written: unknown[] = [];
+  for (const stream of [process.stdout, process.stderr]) {
+    vi.spyOn(stream, 'write').mockImplementation((text) => written.push(text) > 0);
+  }
+  for (const method of ['log', 'info', 'debug', 'warn', 'error'] as const) {
+    vi.spyOn(console, method).mockImplementation((...words: unknown[]) => void written.push(inspect(words)));
+  }
+  return () => written.join('');
 }
 
 function everythingIn(things: unknown[]): string {
