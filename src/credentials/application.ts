@@ -32,6 +32,8 @@ export interface Proving {
   noun: string;
   /** What decides which tokens come out, beside the application. */
   identity: readonly unknown[];
+  /** Longest a request takes, ms, where getting the proof takes longer than usual. */
+  requestTimeoutMs?: number | undefined;
   /** The proof of the moment, and what in it must not turn up in an error. */
   prove(): Promise<{ proof: ClientProof; secrets: readonly string[] }>;
 }
@@ -78,6 +80,7 @@ export function applicationCredential(options: ApplicationOptions, proving: Prov
       ...(grant?.identity ?? []),
     ],
     sameEverywhere: true,
+    requestTimeoutMs: proving.requestTimeoutMs,
     async request(scope, requested) {
       const { proof, secrets } = await proving.prove();
       const { claims } = requested;

@@ -66,7 +66,7 @@ const METHODS: Readonly<Record<string, Method>> = {
   'client-assertion': { keys: [...APPLICATION_KEYS, 'assertion'], make: clientAssertion },
   'workload-identity': { keys: [...APPLICATION_KEYS, 'tokenFilePath'], make: workloadIdentity },
   'managed-identity': {
-    keys: ['clientId', 'objectId', 'resourceId', 'arcKeyDirectory'],
+    keys: ['clientId', 'objectId', 'resourceId', 'arcKeyDirectory', 'retryTimeoutMs'],
     make: (options: ManagedIdentityOptions) => managedIdentity(options),
   },
   'on-behalf-of': {

@@ -39,7 +39,8 @@ const DEFAULT_MEMBERS: readonly ChainMemberName[] = [
 ];
 /** A tool that takes longer is as good as missing, in a chain. */
 const TOOL_TIMEOUT_MS = 15_000;
-const REQUEST_TIMEOUT_MS = 60_000;
+/** All members together: the managed identity of a machine that has just started may need most of it. */
+const REQUEST_TIMEOUT_MS = 180_000;
 
 /**
  * @param authority for the members that `AZURE_AUTHORITY_HOST` would tell it, where that is not set

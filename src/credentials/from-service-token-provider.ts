@@ -75,9 +75,13 @@ function developer(value: Values): Credential {
 /** Precedence as in .NET: certificate store, Key Vault, secret, user-assigned identity, system-assigned identity. */
 function application(value: Values, authority: AuthorityOptions): Credential {
   const retryTimeout = value('MsiRetryTimeout');
-  if (retryTimeout !== undefined && !/^\d+$/.test(retryTimeout)) {
-    throw new ConfigurationError("Connection string: 'MsiRetryTimeout' must be a whole number of seconds.");
+  if (retryTimeout !== undefined && !(/^\d+$/.test(retryTimeout) && Number(retryTimeout) <= 3600)) {
+    throw new ConfigurationError(
+      "Connection string: 'MsiRetryTimeout' must be a whole number of seconds, 3600 at most.",
+    );
   }
+  // 0 is .NET's default, and means its usual retries.
+  const retryTimeoutMs = Number(retryTimeout ?? 0) * 1000 || undefined;
   if (value('CertificateThumbprint') || value('CertificateSubjectName') || value('CertificateStoreLocation')) {
     throw unsupported(
       'Node.js cannot reach the Windows certificate store.',
@@ -90,11 +94,11 @@ function application(value: Values, authority: AuthorityOptions): Credential {
   if (certificateSecret !== undefined) {
     const vaultIdentityClientId = value('KeyVaultUserAssignedManagedIdentityId');
     const app = { ...authority, clientId: needed(clientId, 'AppId'), tenantId };
-    return keyVaultCertificate({ ...app, certificateSecret, vaultIdentityClientId });
+    return keyVaultCertificate({ ...app, certificateSecret, vaultIdentityClientId, retryTimeoutMs });
   }
   const certificatePath = value('CertificatePath');
   const clientSecret = value('AppKey');
-  if (certificatePath === undefined && clientSecret === undefined) return managedIdentity({ clientId });
+  if (certificatePath === undefined && clientSecret === undefined) return managedIdentity({ clientId, retryTimeoutMs });
   const app = { ...authority, clientId: needed(clientId, 'AppId'), tenantId: needed(tenantId, 'TenantId') };
   if (certificatePath === undefined) return servicePrincipalSecret({ ...app, clientSecret: clientSecret ?? '' });
   return servicePrincipalCertificate({ ...app, certificatePath, certificatePassword: value('CertificatePassword') });

@@ -5,7 +5,7 @@ import type { Credential } from './credential.js';
 import { httpExchange, jsonObject } from './http-request.js';
 import { shareIdentity } from './identity.js';
 import { readJwtClaims } from './jwt-claims.js';
-import { managedIdentity } from './managed-identity.js';
+import { longestRequestMs, managedIdentity } from './managed-identity.js';
 import { oauthRefusal } from './oauth-refusal.js';
 import { requireText } from './require-option.js';
 
@@ -17,15 +17,20 @@ export interface KeyVaultCertificateOptions extends Omit<ApplicationOptions, 'te
   tenantId?: string | undefined;
   /** Client id of a user-assigned managed identity to read the vault with. */
   vaultIdentityClientId?: string | undefined;
+  /** As for a managed identity. */
+  retryTimeoutMs?: number | undefined;
 }
 
 const SECRETS_API = '7.4';
+/** For the vault and the identity provider, once the managed identity has its token. */
+const REQUEST_MS = 20_000;
 
 /** @throws ConfigurationError naming the key of the connection string that this comes from */
 export function keyVaultCertificate(options: KeyVaultCertificateOptions): Credential {
   const url = secretUrl(options.certificateSecret);
-  const identity = managedIdentity({ clientId: options.vaultIdentityClientId });
-  const identityParts = [url.href, options.vaultIdentityClientId];
+  const { vaultIdentityClientId, retryTimeoutMs } = options;
+  const identity = managedIdentity({ clientId: vaultIdentityClientId, retryTimeoutMs });
+  const identityParts = [url.href, vaultIdentityClientId];
   const { tenantId } = options;
   if (tenantId !== undefined) return credentialIn(tenantId);
   // The tenant is known only with the vault's token: until then it stands for the tenant of whoever reads the vault.
@@ -51,6 +56,7 @@ export function keyVaultCertificate(options: KeyVaultCertificateOptions): Creden
         method: 'service-principal-certificate',
         noun: 'certificate',
         identity: identityParts,
+        requestTimeoutMs: longestRequestMs(retryTimeoutMs) + REQUEST_MS,
         async prove() {
           const { thumbprintSha256, privateKey } = readCertificate(
             await readSecret(url, await vaultToken()),

@@ -24,6 +24,7 @@ import {
 import { aadstsOf, providerError } from './provider-error.js';
 import { optionalText } from './require-option.js';
 import { retryAfterMs } from './retry-after.js';
+import { longestPatienceMs, whileNotReady } from './while-not-ready.js';
 
 /**
  * The identity that Azure gives a machine or app. Nothing to choose means its own (system-assigned) one; a user-assigned
@@ -36,7 +37,14 @@ export interface ManagedIdentityOptions {
   resourceId?: string | undefined;
   /** Where Azure Arc keeps its key files, if mounted elsewhere in a container. */
   arcKeyDirectory?: string | undefined;
+  /**
+   * How long the first token is asked for again while the platform answers that it is not ready (404, 410, 429, 5xx), ms.
+   * Default 15,000, and 75,000 while the metadata service is being updated (410); 0 is never.
+   */
+  retryTimeoutMs?: number | undefined;
 }
+
+const LONGEST_RETRY_TIMEOUT_MS = 3_600_000;
 
 /**
  * A managed identity, over plain HTTP rather than through MSAL. MSAL 7.2 keeps its source, its network module and its
@@ -53,29 +61,51 @@ export function managedIdentity(
 ): Credential {
   const choice = readChoice(options);
   const arcKeyDirectory = optionalText(options.arcKeyDirectory, 'arcKeyDirectory');
+  const { retryTimeoutMs } = options;
+  if (retryTimeoutMs !== undefined && !(retryTimeoutMs >= 0 && retryTimeoutMs <= LONGEST_RETRY_TIMEOUT_MS)) {
+    throw new ConfigurationError("'retryTimeoutMs' must be a number of ms, from 0 to 3,600,000.");
+  }
   const isChosen = Object.values(choice).some((value) => value !== undefined);
   let id = choice.clientId ?? choice.objectId ?? choice.resourceId ?? 'system-assigned';
   let probed = !probe;
+  let hadToken = false;
   return defineCredential({
     method: 'managed-identity',
     id: () => id,
     identity: [...Object.values(choice), arcKeyDirectory, ...(isChosen ? [] : platformInUse())],
     sameEverywhere: isChosen,
-    async request(scope, requested) {
-      const source = detectSource();
-      if (source === imds && !probed) {
-        await probeImds(requested);
-        probed = true;
-      }
-      const resource = scope.replace(/\/\.default$/, '');
-      const reply = await source({ resource, choice, arcKeyDirectory, options: requested });
-      const body = jsonObject(reply.body);
-      if (reply.status !== 200 || typeof body?.access_token !== 'string') throw refusal(reply, body, choice);
-      if (typeof body.client_id === 'string') id = body.client_id;
-      return readAnswer(body);
+    requestTimeoutMs: longestRequestMs(retryTimeoutMs),
+    request(scope, requested) {
+      const ask = () => askPlatform(scope, requested);
+      // From the first token on there is one to live on meanwhile, and the token cache asks again.
+      if (hadToken) return ask();
+      return whileNotReady(ask, { timeoutMs: retryTimeoutMs, abortSignal: requested.abortSignal });
     },
   });
+
+  async function askPlatform(scope: string, requested: GetTokenOptions): Promise<AccessToken> {
+    const source = detectSource();
+    if (source === imds && !probed) {
+      await probeImds(requested);
+      probed = true;
+    }
+    const resource = scope.replace(/\/\.default$/, '');
+    const reply = await source({ resource, choice, arcKeyDirectory, options: requested });
+    const body = jsonObject(reply.body);
+    if (reply.status !== 200 || typeof body?.access_token !== 'string') throw refusal(reply, body, choice);
+    if (typeof body.client_id === 'string') id = body.client_id;
+    hadToken = true;
+    return readAnswer(body);
+  }
 }
+
+/** Longest that one request takes, ms: each of its attempts has a timeout of its own. */
+export function longestRequestMs(retryTimeoutMs: number | undefined): number {
+  return longestPatienceMs(retryTimeoutMs) + 5 * ATTEMPT_MS;
+}
+
+/** Azure Arc needs two exchanges of 5 s at most for one. */
+const ATTEMPT_MS = 10_000;
 
 function readChoice(options: Omit<ManagedIdentityOptions, 'method'>): IdentityChoice {
   const choice = {

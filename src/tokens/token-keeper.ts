@@ -35,6 +35,7 @@ interface Flight {
   token: Promise<HeldToken>;
   claims: string | undefined;
   timer: NodeJS.Timeout;
+  waiting: number;
 }
 
 /**
@@ -85,7 +86,7 @@ export class TokenKeeper {
       const token = this.peek();
       if (token !== undefined) return Promise.resolve(token);
     }
-    return waitFor(this.#next(claims), options);
+    return this.#keepingAlive(waitFor(this.#next(claims), options));
   }
 
   /** Takes over a token that was got beside it. */
@@ -125,7 +126,6 @@ export class TokenKeeper {
   #next(claims: string | undefined): Promise<HeldToken> {
     const under = this.#flight;
     if (under !== undefined) {
-      under.timer.ref();
       if (claims === undefined || claims === under.claims) return under.token;
       // The answer under way lacks these claims: ask again after it, whatever comes of it.
       return under.token.then(
@@ -140,9 +140,21 @@ export class TokenKeeper {
       this.#claims = claims;
       this.#refusedId = this.#current?.id;
     }
-    const flight = this.#start();
+    return this.#start().token;
+  }
+
+  /** A request keeps the process alive as long as somebody waits for it; in the background, or given up by all, it does not. */
+  #keepingAlive<T>(waiting: Promise<T>): Promise<T> {
+    const flight = this.#flight;
+    if (flight === undefined) return waiting;
+    flight.waiting += 1;
     flight.timer.ref();
-    return flight.token;
+    const leave = () => {
+      flight.waiting -= 1;
+      if (flight.waiting === 0) flight.timer.unref();
+    };
+    waiting.then(leave, leave);
+    return waiting;
   }
 
   #start(): Flight {
@@ -179,10 +191,9 @@ export class TokenKeeper {
       land(() => this.#failed(error, startedAt));
       abort.abort(error);
     }, timeoutMs);
-    // Alone it keeps no process alive; it does while somebody waits.
     timer.unref();
 
-    const flight = { token, claims, timer };
+    const flight = { token, claims, timer, waiting: 0 };
     this.#flight = flight;
     // In a later turn of the microtask queue: whoever looked is not held up by the credential's own code.
     Promise.resolve()

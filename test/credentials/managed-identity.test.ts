@@ -137,22 +137,23 @@ it('a hundred cold callers are one request; twenty identities are at most five a
 describe('trouble', () => {
   it.each([
     [{ status: 404 }, 'ERR_TOKEN_UNAVAILABLE'],
-    [{ status: 410 }, 'ERR_TOKEN_UNAVAILABLE'],
-    [{ status: 500 }, 'ERR_TOKEN_UNAVAILABLE'],
     [{ status: 503, body: '<html>' }, 'ERR_TOKEN_UNAVAILABLE'],
     [{ status: 429, retryAfter: 11 }, 'ERR_TOKEN_THROTTLED'],
     [{ reset: true }, 'ERR_TOKEN_UNAVAILABLE'],
-  ])('%o is asked again after 5 s or what it says', async (fault, code) => {
-    on(entra.managedIdentity.imds);
-    entra.fail(fault);
-    const before = entra.requests.length;
-    const tokens = new TokenCache(createCredential({ method: 'managed-identity' }));
-    const error = await tokens.take().catch((e) => e);
-    expect(error.code).toBe(code);
-    expect(error.retryAfterMs).toBeGreaterThanOrEqual('retryAfter' in fault ? 11_000 : 5_000);
-    await expect(tokens.take()).rejects.toMatchObject({ code });
-    expect(entra.requests.length - before).toBe(1);
-  });
+  ])(
+    '%o fails at once where nobody wants to wait, and is asked again after 5 s or what it says',
+    async (fault, code) => {
+      on(entra.managedIdentity.imds);
+      entra.fail(fault);
+      const before = entra.requests.length;
+      const tokens = new TokenCache(createCredential({ method: 'managed-identity', retryTimeoutMs: 0 }));
+      const error = await tokens.take().catch((e) => e);
+      expect(error.code).toBe(code);
+      expect(error.retryAfterMs).toBeGreaterThanOrEqual('retryAfter' in fault ? 11_000 : 5_000);
+      await expect(tokens.take()).rejects.toMatchObject({ code });
+      expect(entra.requests.length - before).toBe(1);
+    },
+  );
 
   it('an identity that is not assigned is a refusal that names it', async () => {
     on(entra.managedIdentity.imds);
