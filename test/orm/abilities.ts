@@ -35,6 +35,30 @@ export const ANY_TRANSACTION_NAME: Ability = {
   },
 };
 
+/** MikroORM 6 looks at the tables there are before it makes its own. */
+export const REFERENTIAL_CONSTRAINTS: Ability = {
+  lacking: 'has no INFORMATION_SCHEMA.REFERENTIAL_CONSTRAINTS, which the schema generator reads',
+  async present(connection) {
+    await run(connection, 'SELECT COUNT(*) FROM INFORMATION_SCHEMA.REFERENTIAL_CONSTRAINTS');
+    return true;
+  },
+};
+
+/** `sync()` of Sequelize 6 asks for the indexes of each table. */
+export const SP_HELPINDEX: Ability = {
+  lacking: 'has no sp_helpindex, which sync() calls',
+  async present(connection) {
+    const table = `sp_helpindex_${process.pid}`;
+    await run(connection, `CREATE TABLE ${table} (id INT PRIMARY KEY)`);
+    try {
+      await run(connection, `EXEC sp_helpindex @objname = N'${table}'`);
+      return true;
+    } finally {
+      await run(connection, `DROP TABLE ${table}`);
+    }
+  },
+};
+
 /** Asks the server itself, over a connection of tedious's own. What fails there is not there. */
 export async function has(ability: Ability, configuration: ConnectionConfiguration): Promise<boolean> {
   const connection = new Connection(configuration);
@@ -47,6 +71,10 @@ export async function has(ability: Ability, configuration: ConnectionConfigurati
   } finally {
     connection.close();
   }
+}
+
+function run(connection: Connection, sql: string): Promise<void> {
+  return done((callback) => connection.execSqlBatch(new Request(sql, callback)));
 }
 
 function done(act: (callback: (error?: Error | null) => void) => void): Promise<void> {

@@ -9,7 +9,7 @@ export function knexLibrary(db: Knex): Library {
     async createTables() {
       await db.migrate.latest(migrations);
     },
-    createTablesWithoutMigrations: () => createTables(db),
+    createTablesPlainly: () => createTables(db),
     async dropTables() {
       for (const table of ['knex_books', 'knex_authors', 'knex_done', 'knex_done_lock']) {
         await db.schema.dropTableIfExists(table);

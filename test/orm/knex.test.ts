@@ -12,7 +12,7 @@ const knexSuite = {
   pool: 'ours',
   tables: 'migrations',
   relations: 'joins',
-  needs: { migrations: NAMELESS_ROW_COUNT },
+  needs: { tables: NAMELESS_ROW_COUNT },
 } as const;
 
 ormSuite({

@@ -10,6 +10,7 @@ interface EntityManager {
   fork(): EntityManager;
   create(entity: string, data: object): { id: number };
   flush(): Promise<void>;
+  getConnection(): { execute(sql: string): Promise<unknown> };
   clear(): void;
   findOne(
     entity: string,
@@ -43,10 +44,20 @@ export function entities(EntitySchema: new (meta: object) => object): object[] {
 }
 
 export function mikroOrmLibrary(orm: MikroOrm): Library {
+  const execute = (sql: string) => orm.em.getConnection().execute(sql);
   return {
     ...authors(() => orm.em.fork()),
     createTables: () => orm.schema.createSchema?.() ?? (orm.schema.create as () => Promise<void>)(),
-    dropTables: () => orm.schema.dropSchema?.() ?? (orm.schema.drop as () => Promise<void>)(),
+    async createTablesPlainly() {
+      await execute('CREATE TABLE mikro_authors (id INT IDENTITY PRIMARY KEY, name NVARCHAR(100) NOT NULL)');
+      await execute(
+        'CREATE TABLE mikro_books (id INT IDENTITY PRIMARY KEY, title NVARCHAR(100) NOT NULL, author_id INT NOT NULL)',
+      );
+    },
+    async dropTables() {
+      await execute('DROP TABLE IF EXISTS mikro_books');
+      await execute('DROP TABLE IF EXISTS mikro_authors');
+    },
     transaction: (work) =>
       orm.em.fork().transactional((manager) =>
         work({

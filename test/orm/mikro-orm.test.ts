@@ -1,3 +1,4 @@
+import { REFERENTIAL_CONSTRAINTS } from './abilities.js';
 import { needsNode } from './needs-node.js';
 import { ormSuite } from './suite.js';
 import { versionOf } from './version-of.js';
@@ -6,6 +7,7 @@ const mikroOrm = { pool: 'ours', tables: 'schema generator', relations: 'entitie
 
 ormSuite({
   ...mikroOrm,
+  needs: { tables: REFERENTIAL_CONSTRAINTS },
   name: 'MikroORM 6',
   version: versionOf('@mikro-orm/mssql', new URL('packages/mikro-orm-6/', import.meta.url)),
   seam: '`driverOptions.client` as a class, with our pool in it',

@@ -20,12 +20,13 @@ ormSuite({
 function library(prisma: Client): Library {
   return {
     ...authors(prisma),
+    // Without foreign keys, as `relationMode = "prisma"` has it: not every server can check them while Prisma deletes.
     async createTables() {
       await prisma.$executeRawUnsafe(
         'CREATE TABLE [dbo].[prisma_authors] (id INT IDENTITY(1,1) PRIMARY KEY, name NVARCHAR(100) NOT NULL)',
       );
       await prisma.$executeRawUnsafe(
-        'CREATE TABLE [dbo].[prisma_books] (id INT IDENTITY(1,1) PRIMARY KEY, title NVARCHAR(100) NOT NULL, authorId INT NOT NULL REFERENCES [dbo].[prisma_authors](id))',
+        'CREATE TABLE [dbo].[prisma_books] (id INT IDENTITY(1,1) PRIMARY KEY, title NVARCHAR(100) NOT NULL, authorId INT NOT NULL)',
       );
     },
     async dropTables() {

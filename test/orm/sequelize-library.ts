@@ -42,6 +42,10 @@ export function sequelizeLibrary(sequelize: Sequelize, types: typeof DataTypes =
     async createTables() {
       await sequelize.sync();
     },
+    async createTablesPlainly() {
+      const tables = sequelize.getQueryInterface();
+      for (const model of [Author, Book]) await tables.createTable(model.tableName, model.getAttributes() as never);
+    },
     async dropTables() {
       await Book.drop();
       await Author.drop();

@@ -2,7 +2,7 @@ import * as core from '@sequelize/core';
 import { MsSqlDialect } from '@sequelize/mssql';
 import { DataTypes, Sequelize } from 'sequelize';
 import { sequelize7Options, sequelizeOptions } from '../../src/orm/sequelize.js';
-import { ANY_TRANSACTION_NAME } from './abilities.js';
+import { ANY_TRANSACTION_NAME, SP_HELPINDEX } from './abilities.js';
 import { sequelizeLibrary } from './sequelize-library.js';
 import { ormSuite } from './suite.js';
 import { versionOf } from './version-of.js';
@@ -16,6 +16,7 @@ const sequelizeSuite = {
 
 ormSuite({
   ...sequelizeSuite,
+  needs: { ...sequelizeSuite.needs, tables: SP_HELPINDEX },
   name: 'Sequelize 6.37',
   version: versionOf('sequelize'),
   seam: '`dialectModule` and `pool.validate` (public)',

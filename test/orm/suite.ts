@@ -19,7 +19,7 @@ export interface OrmUnderTest {
   tables: string;
   relations: string;
   /** What not every real server can do, and this ORM cannot do without. */
-  needs?: { migrations?: Ability; transactions?: Ability };
+  needs?: { tables?: Ability; transactions?: Ability };
   open(config: TokenPoolConfig): Promise<Library>;
 }
 
@@ -35,8 +35,8 @@ export interface Authors {
 
 export interface Library extends Authors {
   createTables(): Promise<void>;
-  /** The same tables without the ORM's migrations; where it has such. */
-  createTablesWithoutMigrations?(): Promise<void>;
+  /** The same tables by the plainest way there is, where `needs.tables` is not met. */
+  createTablesPlainly?(): Promise<void>;
   dropTables(): Promise<void>;
   /** Commits, or rolls back when `work` throws. */
   transaction(work: (transaction: LibraryTransaction) => Promise<void>): Promise<void>;
@@ -63,7 +63,7 @@ export function ormSuite(orm: OrmUnderTest): void {
     let closed = false;
     const passed: string[] = [];
     /** Why something cannot be tested here. */
-    const lacking: { migrations?: string; transactions?: string } = {};
+    const lacking: { tables?: string; transactions?: string } = {};
     const tally = { rounds: 0, tokens: 0 };
 
     beforeAll(async () => {
@@ -91,9 +91,9 @@ export function ormSuite(orm: OrmUnderTest): void {
 
     behaviour('makes tables', async (context) => {
       await library.dropTables();
-      if (lacking.migrations === undefined) return library.createTables();
-      await library.createTablesWithoutMigrations?.();
-      skip(context, lacking.migrations);
+      if (lacking.tables === undefined) return library.createTables();
+      await library.createTablesPlainly?.();
+      skip(context, lacking.tables);
     });
 
     behaviour('inserts, reads, updates and deletes, with relations', () => insertReadUpdateDelete(library));
