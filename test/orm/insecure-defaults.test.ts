@@ -1,4 +1,6 @@
 import { PrismaMssql } from '@prisma/adapter-mssql';
+import * as core from '@sequelize/core';
+import { MsSqlDialect } from '@sequelize/mssql';
 import knex from 'knex';
 import { CompiledQuery, Kysely, MssqlDialect } from 'kysely';
 import { Sequelize } from 'sequelize';
@@ -9,9 +11,16 @@ import { connectClient } from '../../src/orm/drizzle.js';
 import { knexConfig } from '../../src/orm/knex.js';
 import { dialectConfig } from '../../src/orm/kysely.js';
 import { adapterConfig } from '../../src/orm/prisma.js';
-import { sequelizeOptions } from '../../src/orm/sequelize.js';
+import { sequelize7Options, sequelizeOptions } from '../../src/orm/sequelize.js';
 import { dataSourceOptions } from '../../src/orm/typeorm.js';
-import { type EntraEmulator, type SqlEmulator, startEntraEmulator, startSqlEmulator } from '../../src/testing/index.js';
+import {
+  type EntraEmulator,
+  type QueryHandler,
+  type SqlEmulator,
+  startEntraEmulator,
+  startSqlEmulator,
+} from '../../src/testing/index.js';
+import type { MikroOrm } from './mikro-orm-library.js';
 
 /** Connects through an ORM with nothing said about encryption or certificates. */
 const connect: Record<string, (config: TokenPoolConfig) => Promise<unknown>> = {
@@ -31,6 +40,19 @@ const connect: Record<string, (config: TokenPoolConfig) => Promise<unknown>> = {
     const sequelize = new Sequelize({ ...sequelizeOptions(config), logging: false, ...{ databaseVersion: '16.0.0' } });
     await sequelize.query('SELECT 1').finally(() => sequelize.close());
   },
+  async 'sequelize 7'(config) {
+    const options = { dialect: MsSqlDialect, ...sequelize7Options(config), logging: false, databaseVersion: '16.0.0' };
+    const sequelize = new core.Sequelize(options as object as core.Options<MsSqlDialect>);
+    await sequelize.query('SELECT 1').finally(() => sequelize.close());
+  },
+  async 'mikro-orm 6'(config) {
+    await throughMikroOrm((await import('./packages/mikro-orm-6/orm.js')).init(config));
+  },
+  ...(Number.parseInt(process.versions.node, 10) >= 22 && {
+    async 'mikro-orm 7'(config: TokenPoolConfig) {
+      await throughMikroOrm((await import('./packages/mikro-orm-7/orm.js')).init(config));
+    },
+  }),
   async drizzle(config) {
     const client = await connectClient(config);
     await client.close();
@@ -40,6 +62,14 @@ const connect: Record<string, (config: TokenPoolConfig) => Promise<unknown>> = {
     await adapter.dispose();
   },
 };
+
+async function throughMikroOrm(opening: Promise<MikroOrm>): Promise<void> {
+  const orm = await opening;
+  await orm.em
+    .getConnection()
+    .execute('SELECT 1')
+    .finally(() => orm.close(true));
+}
 
 let entra: EntraEmulator;
 const servers: SqlEmulator[] = [];
@@ -51,8 +81,11 @@ afterAll(async () => {
   await entra.close();
 });
 
+/** MikroORM 6 asks for its database. */
+const databaseExists: QueryHandler = (sql) => (sql.includes('sys.databases') ? { rows: [{ there: 1 }] } : undefined);
+
 async function serverThat(encrypt: 'required' | 'not-supported'): Promise<SqlEmulator> {
-  const server = await startSqlEmulator({ entra, encrypt });
+  const server = await startSqlEmulator({ entra, encrypt, onQuery: databaseExists });
   servers.push(server);
   return server;
 }
