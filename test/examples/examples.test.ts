@@ -22,3 +22,10 @@ test.each([
   expect(stdout).toMatch(expected);
   expect(stdout).toMatch(/ 0 refused/);
 });
+
+test('examples/sign-in-in-key-ring.mjs keeps the sign-in in the key ring, or says why it cannot here', async () => {
+  const { stdout } = await run(process.execPath, [join(examples, 'sign-in-in-key-ring.mjs')]);
+  if (stdout.startsWith('skipped'))
+    expect(stdout).toMatch(/^skipped: @azure\/msal-node-extensions cannot be used here \(.+\)\n$/);
+  else expect(stdout).toMatch(/first start: .* 1 prompts\n(.*\n)*second start: .* 0 prompts\n.* 0 refused/);
+});
