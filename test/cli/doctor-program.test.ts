@@ -1,9 +1,9 @@
 import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { type Site, site } from '../support/pool.js';
 
 const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
@@ -12,7 +12,7 @@ const ca = join(folder, 'ca.pem');
 let here: Site;
 
 beforeAll(async () => {
-  here = await site({ server: { databases: ['app'] } });
+  here = await site({ entra: { deviceCode: { intervalSeconds: 0.02 } }, server: { databases: ['app'] } });
   writeFileSync(ca, here.server.ca);
 });
 afterAll(async () => {
@@ -55,6 +55,22 @@ test('with the environment of an application it prints a tick for each step, wit
   expect(code).toBe(0);
 });
 
+const hasTerminal = existsSync('/usr/bin/script') && process.platform === 'linux';
+if (!hasTerminal) console.warn('SKIPPED: no program `script` here that makes a terminal (util-linux)');
+
+test.skipIf(!hasTerminal)('on a terminal it is in colour, unless NO_COLOR is set', async () => {
+  const onTerminal = (env: object): Promise<string> =>
+    new Promise((resolve) => {
+      const command = [process.execPath, MAIN, 'doctor', '--server', 'localhost', '--port', '9'].join(' ');
+      const options = { env: { PATH: process.env.PATH, TERM: 'xterm', SHELL: '/bin/sh', ...env } };
+      execFile('/usr/bin/script', ['-qec', command, '/dev/null'], options, (_, stdout) => resolve(stdout));
+    });
+  expect(await onTerminal({})).toMatch(/\u001b\[\d+m✓/);
+  const plain = await onTerminal({ NO_COLOR: '1' });
+  expect(plain).toContain('✓ name resolution');
+  expect(plain).not.toContain('\u001b[');
+});
+
 test('at a cross it stops with the likely cause and the next step; the exit code tells the stage', async () => {
   const { code, stdout } = await doctor([...there(), '--database', 'ap']);
   expect(stdout).toMatch(
@@ -80,6 +96,156 @@ test('takes a connection string, from the environment too', async () => {
   expect(stdout).not.toContain('Wrong-1!');
   expect(code).toBe(15);
 });
+
+/** Each value of SqlClient's `Authentication=`, with what it needs, and what must come of it. */
+const KEYWORDS: [
+  keyword: string,
+  method: string,
+  how: () => { args?: string[]; env?: Record<string, string>; as: string },
+][] = [
+  ['Active Directory Default', 'chain', () => ({ as: here.entra.clientId })],
+  ['Active Directory Integrated', 'chain', () => ({ as: here.entra.clientId })],
+  ['Active Directory Service Principal', 'service-principal-secret', () => ({ as: here.entra.clientId })],
+  ...['Active Directory Managed Identity', 'Active Directory MSI'].map((keyword): (typeof KEYWORDS)[number] => [
+    keyword,
+    'managed-identity',
+    () => {
+      const { clientId } = here.entra.addManagedIdentity();
+      const env = { ...here.entra.managedIdentity.appService.env, AZURE_CLIENT_SECRET: '' };
+      return { args: ['--client-id', clientId], env, as: clientId };
+    },
+  ]),
+  [
+    'Active Directory Workload Identity',
+    'workload-identity',
+    () => {
+      const app = here.entra.addApp({ federatedCredentials: [{ subject: 'shop' }] });
+      const file = join(folder, 'federated-token');
+      writeFileSync(file, here.entra.issueFederatedToken({ subject: 'shop' }));
+      const env = { AZURE_FEDERATED_TOKEN_FILE: file, AZURE_CLIENT_ID: app.clientId, AZURE_CLIENT_SECRET: '' };
+      return { env, as: app.clientId };
+    },
+  ],
+  [
+    'Active Directory Password',
+    'password',
+    () => {
+      const { userName, password } = here.entra.user;
+      return { args: ['--user', userName], env: { SQL_PASSWORD: password }, as: userName };
+    },
+  ],
+  [
+    'Active Directory Device Code Flow',
+    'device-code',
+    () => {
+      whenever(
+        () => here.entra.deviceSignIns.at(-1)?.state === 'pending',
+        () => here.entra.deviceSignIns.at(-1)?.approve(here.entra.user),
+      );
+      return { as: here.entra.user.userName };
+    },
+  ],
+  [
+    'Active Directory Interactive',
+    'interactive',
+    () => {
+      const address = join(folder, 'address');
+      for (const program of ['xdg-open', 'open']) {
+        const script = `#!/bin/sh\nprintf %s "$1" > '${address}.new' && mv '${address}.new' '${address}'\n`;
+        writeFileSync(join(folder, program), script, { mode: 0o755 });
+      }
+      whenever(
+        () => existsSync(address),
+        () => here.entra.signIn(readFileSync(address, 'utf8')),
+      );
+      return { env: { PATH: `${folder}${delimiter}${process.env.PATH}` }, as: here.entra.user.userName };
+    },
+  ],
+];
+
+/** What the person does who is asked by the program. */
+function whenever(asked: () => boolean, act: () => unknown): void {
+  const timer = setInterval(() => {
+    if (!asked()) return;
+    clearInterval(timer);
+    void act();
+  }, 20);
+  onTestFinished(() => clearInterval(timer));
+}
+
+test.each(KEYWORDS)('--authentication "%s" goes all the way', { timeout: 30_000 }, async (keyword, method, how) => {
+  const { args = [], env = {}, as } = how();
+  const run = await doctor([...there(), '--json', '--authentication', keyword, ...args], env);
+  const { steps } = JSON.parse(run.stdout);
+  const factsOf = (name: string) => steps.find(({ step }: { step: string }) => step === name)?.facts;
+  expect(factsOf('token')).toMatchObject({ method, principal: as });
+  expect(factsOf('identity')).toMatchObject({ login: as });
+  expect(run.stdout).not.toContain(here.entra.user.password);
+  expect(run.code).toBe(0);
+});
+
+test('--tenant-id and --client-id say which application, where a secret is in the environment', async () => {
+  const clientSecret = 'another-secret-of-ours';
+  const { clientId } = here.entra.addApp({ clientSecret });
+  const env = { AZURE_TENANT_ID: '', AZURE_CLIENT_ID: '', AZURE_CLIENT_SECRET: clientSecret };
+  const which = ['--tenant-id', here.entra.tenantId, '--client-id', clientId];
+  for (const keyword of ['service-principal-secret', 'Active Directory Service Principal']) {
+    const { stdout, code } = await doctor([...there(), ...which, '--authentication', keyword], env);
+    expect(stdout).toContain(`as ${clientId} of tenant ${here.entra.tenantId}`);
+    expect(code).toBe(0);
+  }
+});
+
+test('--encrypt strict speaks TDS 8; without it a server that takes nothing else is recognised', async () => {
+  await using strict = await site({ entra: { tenantId: here.entra.tenantId }, server: { encrypt: 'strict' } });
+  const file = join(folder, 'strict-ca.pem');
+  writeFileSync(file, strict.server.ca);
+  const env = {
+    AZURE_CLIENT_ID: strict.entra.clientId,
+    AZURE_CLIENT_SECRET: strict.entra.clientSecret,
+    AZURE_AUTHORITY_HOST: strict.entra.url,
+  };
+  const to = ['--server', 'localhost', '--port', String(strict.server.port), '--ca', file];
+  for (const how of [[], ['--authentication', 'Active Directory Default']]) {
+    const well = await doctor([...to, ...how, '--encrypt', 'strict'], env);
+    expect(well.stdout).toMatch(/✓ encryption +TDS 8[\s\S]*✓ certificate [\s\S]*✓ query[\s\S]*encrypt: strict/);
+    expect(well.code).toBe(0);
+  }
+  const without = await doctor(to, env);
+  expect(without.stdout).toMatch(/✗ encryption[\s\S]*Next step .*--encrypt strict/);
+  expect(without.code).toBe(12);
+});
+
+test('a managed identity, where there is one, is used without being asked for', async () => {
+  const env = { ...here.entra.managedIdentity.appService.env, AZURE_CLIENT_ID: '', AZURE_CLIENT_SECRET: '' };
+  const { stdout, code } = await doctor(there(), env);
+  expect(stdout).toContain(`by managed-identity, as ${here.entra.systemAssignedIdentity?.clientId}`);
+  expect(code).toBe(0);
+});
+
+test('what --json gives is what the page about the doctor says', async () => {
+  const page = readFileSync(new URL('../../docs/doctor.md', import.meta.url), 'utf8');
+  const told = new Set([...page.matchAll(/^\| `([\w.[\]]+)`/gm)].map((match) => match[1]));
+  const runs = await Promise.all([
+    doctor([...there(), '--json']),
+    doctor([...there(), '--json', '--database', 'ap']),
+    doctor([...there().slice(0, 4), '--json', '--trust-server-certificate'], { AZURE_CLIENT_SECRET: 'not-the-secret' }),
+  ]);
+  const given = new Set(runs.flatMap(({ stdout }) => pathsOf(JSON.parse(stdout))));
+  expect([...given].sort()).toEqual([...told].sort());
+});
+
+/** `steps[].failure.code`. What facts and recommended settings there are depends on the step; they end a path. */
+function pathsOf(value: object, above = ''): string[] {
+  return Object.entries(value).flatMap(([key, below]) => {
+    const path = `${above}${key}`;
+    if (Array.isArray(below)) {
+      return [`${path}[]`, ...below.flatMap((each) => (typeof each === 'object' ? pathsOf(each, `${path}[].`) : []))];
+    }
+    const open = typeof below === 'object' && key !== 'facts' && key !== 'recommended';
+    return [path, ...(open ? pathsOf(below, `${path}.`) : [])];
+  });
+}
 
 test('wrong usage is told on stderr, with code 2', async () => {
   const runs = await Promise.all([

@@ -114,15 +114,20 @@ function loginFrom(values: Values, env: NodeJS.ProcessEnv): Partial<TokenPoolCon
   }
 }
 
+/** With these `User ID` is a user name, or nothing; with the others an application or identity. */
+const NAMES_A_PERSON = /password|interactive|device|integrated/i;
+
 /** Values of ADO.NET need all of it to be one connection string. */
 function connectionStringFrom(values: Values, env: NodeJS.ProcessEnv): string {
+  const { authentication = '' } = values;
   const port = values.port === undefined ? '' : `,${portFrom(values.port)}`;
   const parts: [string, string | undefined][] = [
     ['Server', `${values.server}${port}`],
     ['Database', values.database],
-    ['Authentication', values.authentication],
-    ['User ID', values.user ?? values['client-id']],
+    ['Authentication', authentication],
+    ['User ID', values.user ?? values['client-id'] ?? (NAMES_A_PERSON.test(authentication) ? '' : env.AZURE_CLIENT_ID)],
     ['Password', env.SQL_PASSWORD ?? env.AZURE_CLIENT_SECRET],
+    ['Tenant Id', values['tenant-id']],
     ['Encrypt', values.encrypt],
   ];
   return parts.flatMap(([key, value]) => (value ? `${key}="${value.replaceAll('"', '""')}"` : [])).join(';');
