@@ -9,7 +9,7 @@ let codes: DeviceCode[];
 
 beforeEach(async () => {
   codes = [];
-  entra = await startEntraEmulator({ deviceCode: { intervalSeconds: 0.05, expiresInSeconds: 30 } });
+  entra = await startEntraEmulator({ deviceCode: { intervalSeconds: 0.05 } });
 });
 afterEach(() => entra.close());
 

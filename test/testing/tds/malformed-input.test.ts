@@ -169,12 +169,14 @@ describe('malformed requests of a client that is logged in', () => {
     expect(server.protocolErrors[0]?.message).toBe('a message is longer than 100000 bytes');
   });
 
-  test('a client that does not wait for answers', async () => {
+  test.each(['one by one', 'all at once'])('a client that does not wait for answers, its requests %s', async (how) => {
     const server = closing(await startSqlEmulator());
     const socket = await loggedIn(server);
     socket.resume();
     const text = Buffer.concat([Buffer.from([4, 0, 0, 0]), Buffer.from("WAITFOR DELAY '00:01:00'", 'utf16le')]);
-    for (let i = 0; i < 20; i += 1) socket.write(packet(1, text));
+    const requests = Array.from({ length: 20 }, () => packet(1, text));
+    // At once they are refused before the first of them has begun to wait.
+    for (const bytes of how === 'all at once' ? [Buffer.concat(requests)] : requests) socket.write(bytes);
     await closed(socket);
     expect(server.protocolErrors[0]?.message).toBe('the client does not wait for answers');
   });
