@@ -1,4 +1,3 @@
-import { emitWarning } from 'node:process';
 import type { Secret } from './credential.js';
 import { currentSecret } from './msal.js';
 import { type PersonCredential, type PersonOptions, personCredential } from './person.js';
@@ -36,7 +35,7 @@ export function usernamePassword(options: PasswordOptions): PersonCredential {
 function warnOnce(): void {
   if (warned) return;
   warned = true;
-  emitWarning(
+  process.emitWarning(
     'Signing in with user name and password is a legacy flow that fails with multi-factor authentication. ' +
       'Use a managed identity or a service principal; for people, interactive or device code sign-in.',
     { type: 'SecurityWarning', code: 'MSSQL_TOKEN_POOL_PASSWORD' },
