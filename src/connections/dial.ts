@@ -4,7 +4,7 @@ import { ConfigurationError, PoolClosedError } from '../errors.js';
 import type { HeldToken } from '../tokens/held-token.js';
 import { classifyLoginFailure, type LoginFailure, type ServerMessage } from './login-failure.js';
 import { openSession, type Session } from './session.js';
-import { type TokenSource, tokenLogin } from './token-login.js';
+import { TokenLogin, type TokenSource } from './token-login.js';
 
 /** The part of the `tedious` module that is used; any copy of tedious >= 19.2 fits. */
 export type TediousModule = Pick<typeof import('tedious'), 'Connection' | 'Request'>;
@@ -43,7 +43,7 @@ export class DialFailedError extends Error {
  */
 export function dial(options: DialOptions): Promise<Session> {
   const { tedious, configuration, source, signal } = options;
-  const login = source && tokenLogin(source, configuration.options?.encrypt === 'strict');
+  const login = source && new TokenLogin(source, configuration.options?.encrypt === 'strict');
   const messages: ServerMessage[] = [];
 
   return new Promise((resolve, reject) => {
@@ -60,10 +60,7 @@ export function dial(options: DialOptions): Promise<Session> {
       messages.push(message);
     };
     connection.on('errorMessage', onMessage);
-    // An error on an established connection must not crash the process; it is marked the way mssql marks it.
-    connection.on('error', () => {
-      (connection as { hasError?: boolean }).hasError = true;
-    });
+    connection.on('error', markFailed);
     const onAbort = (): void => {
       login?.cancel();
       reject(givenUp());
@@ -112,6 +109,12 @@ export function hangUp(connection: Connection): void {
   socket?.on('error', () => {});
   socket?.destroy(new Error('The connection attempt was given up.'));
   connection.close();
+}
+
+/** An error on an established connection must not crash the process; it is marked the way mssql marks it. */
+function markFailed(this: Connection): void {
+  // Not a closure: that would keep everything about the dial for as long as the connection lives.
+  (this as { hasError?: boolean }).hasError = true;
 }
 
 function withCredential(configuration: ConnectionConfiguration, credential: object): ConnectionConfiguration {

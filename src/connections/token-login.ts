@@ -18,38 +18,53 @@ export interface TokenSource {
  * and FEDAUTHINFO, again after a redirect, and each time it gets the token that is current at that moment, so no login
  * carries a stale one (P1), and `token` tells which one this connection lives on.
  *
- * `credential` is a plain object with a closure because ORMs clone configs (lodash drops private fields).
- */
-export interface TokenLogin {
-  readonly credential: TokenCredential;
-  /** The token last handed to tedious. */
-  readonly token: HeldToken | undefined;
-  /** Why no token was handed over, when that is why the login failed; tedious wraps it in an AggregateError. */
-  readonly failure: Error | undefined;
-  /** Binds the login to its connection, right after construction. Until then no token is handed out. */
-  attach(connection: Connection): void;
-  /** Refuses every further token: the dial was given up. */
-  cancel(): void;
-}
-
-/**
- * Makes the credential of one physical connection.
- *
  * The secure guard (P10): tedious before 20.3.7 goes on in cleartext when a server answers `encrypt: true` with "not
  * supported", and would send the token in the clear. A token is handed out only after the connection's own `secure`
  * event (TLS inside TDS) or when the connection is `encrypt: 'strict'` (TLS before TDS). Each handshake, so each redirect
  * too, needs its own `secure` event.
  */
-export function tokenLogin(source: TokenSource, strictEncryption: boolean): TokenLogin {
-  let secured = false;
-  let cancelled = false;
-  let token: HeldToken | undefined;
-  let failure: Error | undefined;
+export class TokenLogin {
+  /** For tedious. A plain object with a closure because ORMs clone configs (lodash drops private fields). */
+  readonly credential: TokenCredential;
+  readonly #source: TokenSource;
+  readonly #strictEncryption: boolean;
+  #secured = false;
+  #cancelled = false;
+  #token: HeldToken | undefined;
+  #failure: Error | undefined;
 
-  async function getToken(serverScope: string | string[]): Promise<AccessToken> {
+  constructor(source: TokenSource, strictEncryption: boolean) {
+    this.#source = source;
+    this.#strictEncryption = strictEncryption;
+    this.credential = { getToken: (scope) => this.#getToken(scope) };
+  }
+
+  /** The token last handed to tedious. */
+  get token(): HeldToken | undefined {
+    return this.#token;
+  }
+
+  /** Why no token was handed over, when that is why the login failed; tedious wraps it in an AggregateError. */
+  get failure(): Error | undefined {
+    return this.#failure;
+  }
+
+  /** Binds the login to its connection, right after construction. Until then no token is handed out. */
+  attach(connection: Connection): void {
+    connection.on('secure', () => {
+      this.#secured = true;
+    });
+  }
+
+  /** Refuses every further token: the dial was given up. */
+  cancel(): void {
+    this.#cancelled = true;
+  }
+
+  async #getToken(serverScope: string | string[]): Promise<AccessToken> {
     try {
-      refuseIfCancelled();
-      if (!strictEncryption && !secured) {
+      this.#refuseIfCancelled();
+      if (!this.#strictEncryption && !this.#secured) {
         throw new EncryptionRequiredError(
           'The server does not encrypt this connection; the access token was not sent.',
           {
@@ -57,39 +72,22 @@ export function tokenLogin(source: TokenSource, strictEncryption: boolean): Toke
           },
         );
       }
-      secured = false;
+      this.#secured = false;
+      const source = this.#source;
       const asked = Array.isArray(serverScope) ? serverScope[0] : serverScope;
       const scope = source.scopeIsFixed || asked === undefined ? source.scope : asked;
       const held = source.tokens.peek(scope) ?? (await source.tokens.take(scope));
-      refuseIfCancelled();
+      this.#refuseIfCancelled();
       source.scope = scope;
-      token = held;
+      this.#token = held;
       return { token: held.reveal(), expiresOnTimestamp: held.expiresOn };
     } catch (error) {
-      failure = error as Error;
+      this.#failure = error as Error;
       throw error;
     }
   }
 
-  function refuseIfCancelled(): void {
-    if (cancelled) throw new PoolClosedError('The connection attempt was given up before its login.');
+  #refuseIfCancelled(): void {
+    if (this.#cancelled) throw new PoolClosedError('The connection attempt was given up before its login.');
   }
-
-  return {
-    credential: { getToken },
-    get token() {
-      return token;
-    },
-    get failure() {
-      return failure;
-    },
-    attach(connection) {
-      connection.on('secure', () => {
-        secured = true;
-      });
-    },
-    cancel() {
-      cancelled = true;
-    },
-  };
 }

@@ -2,7 +2,7 @@ import type { Connection } from 'tedious';
 import { classifyLoginFailure, type ServerMessage } from '../connections/login-failure.js';
 import { openSession, type Session, sessionOf } from '../connections/session.js';
 import type { Settings } from '../connections/settings.js';
-import { type TokenLogin, type TokenSource, tokenLogin } from '../connections/token-login.js';
+import { TokenLogin, type TokenSource } from '../connections/token-login.js';
 import type { TokenCredential } from '../credentials/credential.js';
 import { ConfigurationError, type TokenPoolError } from '../errors.js';
 import { laterToken } from '../pool/token-expiry.js';
@@ -30,7 +30,7 @@ export class LoginWatch {
   /** A credential for the connection that is being made. */
   nextCredential(): TokenCredential {
     const { configuration } = this.#settings;
-    const login = tokenLogin(this.#source, (configuration.options?.encrypt as unknown) === 'strict');
+    const login = new TokenLogin(this.#source, (configuration.options?.encrypt as unknown) === 'strict');
     const next = { login, adopted: false };
     this.#next = next;
     return {

@@ -13,7 +13,10 @@ const FAILURE_IS_NEWS_MS = 1_000;
 export class Place {
   session: Session | undefined;
   #failure: { error: Error; at: number } | undefined;
+  /** generic-pool has handed it out: to a caller, or to us who look whether it is good. */
   borrowed = false;
+  /** A caller has its connection. */
+  isLent = false;
   /** Monotonic ms of the latest return, or of the opening. */
   idleSince = performance.now();
   /** A newer connection, ready to take over when the old one comes back. */

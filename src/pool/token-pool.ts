@@ -4,7 +4,7 @@ import { type EvictionReason, publish } from '../channels.js';
 import type { TediousModule } from '../connections/dial.js';
 import { Dialer } from '../connections/dialer.js';
 import { type ServerMessage, saysTokenExpired } from '../connections/login-failure.js';
-import { isReady, type Session } from '../connections/session.js';
+import { isReady, type Session, sessionOf } from '../connections/session.js';
 import type { Settings } from '../connections/settings.js';
 import { AcquireTimeoutError, NotOnLoanError, TokenExpiredError } from '../errors.js';
 import type { HeldToken } from '../tokens/held-token.js';
@@ -70,7 +70,12 @@ export class TokenPool {
   readonly #capacity: ConnectionBound;
   readonly #places: ResourcePool<Place>;
   readonly #everyPlace = new Set<Place>();
-  readonly #loans = new Map<Connection, Place>();
+  /** The place of each connection that has one, on loan or not. */
+  readonly #placeOf = new Map<Connection, Place>();
+  readonly #waiting = new Set<WaitingCaller>();
+  readonly #onEnd: (this: Connection) => void;
+  readonly #onErrorMessage: (this: Connection, message: ServerMessage) => void;
+  #loans = 0;
   readonly #upkeep: Upkeep;
   readonly #closing = new AbortController();
   #closed: Promise<void> | undefined;
@@ -88,7 +93,7 @@ export class TokenPool {
     this.#loadTedious = tedious;
     this.name = `${configuration.server}/${configuration.options?.database ?? ''}#${pools}`;
     this.#settings = settings;
-    // One listener for each dial and each waiting caller.
+    // One listener for each dial.
     setMaxListeners(0, this.#closing.signal);
     this.#capacity = capacity ?? new Capacity(pool.max + pool.overlap);
     this.#dialer = new Dialer({
@@ -102,6 +107,13 @@ export class TokenPool {
       signal: this.#closing.signal,
     });
     const self = this;
+    // One function for all connections: a closure each would be most of what a connection costs here.
+    this.#onEnd = function () {
+      self.#ended(this);
+    };
+    this.#onErrorMessage = function (message) {
+      if (saysTokenExpired(message)) self.#refuseTokenOf(this);
+    };
     this.#upkeep = new Upkeep({
       name: this.name,
       settings,
@@ -174,7 +186,7 @@ export class TokenPool {
       const session = await this.#dialer.open();
       this.#logins += 1;
       this.#lastFailure = undefined;
-      session.connection.once('end', () => this.#capacity.give());
+      session.connection.on('end', this.#onEnd);
       return session;
     } catch (error) {
       this.#failedLogins += 1;
@@ -190,17 +202,27 @@ export class TokenPool {
     const replaced = place.fill(session, this.#settings.pool.maxAgeMillis);
     if (replaced === undefined) this.#open += 1;
     else this.#hangUp(replaced, 'renewed');
-    const { connection, token } = session;
-    connection.once('end', () => {
-      if (place.session === session && !place.borrowed) this.#upkeep.attendSoon(place);
-    });
-    connection.on('errorMessage', (message: ServerMessage) => {
-      if (token === undefined || !saysTokenExpired(message)) return;
-      if (place.session === session) place.doomed = 'token-invalidated';
-      this.#settings.source?.tokens.invalidate(token);
-      this.#doomSessionsOf(token);
-    });
+    const { connection } = session;
+    this.#placeOf.set(connection, place);
+    if (session.token !== undefined) connection.on('errorMessage', this.#onErrorMessage);
     this.#upkeep.installed(place);
+  }
+
+  /** Nothing is left of a connection, whoever closed it. */
+  #ended(connection: Connection): void {
+    this.#capacity.give();
+    const place = this.#placeOf.get(connection);
+    if (place?.session?.connection === connection && !place.borrowed) this.#upkeep.attendSoon(place);
+  }
+
+  /** The server will not have the token of a session any more (37396), before its time or after. */
+  #refuseTokenOf(connection: Connection): void {
+    const place = this.#placeOf.get(connection);
+    const token = sessionOf(connection)?.token;
+    if (token === undefined) return;
+    if (place?.session?.connection === connection) place.doomed = 'token-invalidated';
+    this.#settings.source?.tokens.invalidate(token);
+    this.#doomSessionsOf(token);
   }
 
   // ---- checkout ----
@@ -215,41 +237,42 @@ export class TokenPool {
     if (this.#closed !== undefined) return Promise.reject(poolClosed());
     if (signal?.aborted) return Promise.reject(aborted(signal));
     const caller = new WaitingCaller(signal);
-    if (this.#places.available === 0) return this.#bounded(caller, this.#serve(caller));
+    if (this.#places.available === 0) return this.#wait(caller, this.#serveInTurn(caller));
     // A place is free: most often its connection is good, and nothing has to be waited for.
-    return this.#places
-      .acquire(IN_TURN)
-      .then((place) => this.#lendAtOnce(place, caller) ?? this.#bounded(caller, this.#serve(caller, place)));
+    return this.#nextPlace(IN_TURN, caller).then(
+      (place) => this.#lendAtOnce(place, caller) ?? this.#wait(caller, this.#serve(caller, place)),
+    );
   }
 
-  #bounded(caller: WaitingCaller, served: Promise<Connection>): Promise<Connection> {
-    const terms = {
-      timeoutMs: this.#settings.pool.acquireTimeoutMillis,
-      signal: caller.signal,
-      closing: this.#closing.signal,
-      timedOut: () => this.#timedOut(caller),
-    };
+  #serveInTurn(caller: WaitingCaller): Promise<Connection> {
+    return this.#nextPlace(IN_TURN, caller).then(
+      (place) => this.#lendAtOnce(place, caller) ?? this.#serve(caller, place),
+    );
+  }
+
+  #wait(caller: WaitingCaller, served: Promise<Connection>): Promise<Connection> {
+    this.#waiting.add(caller);
     // A caller who left at the last moment has it on loan without knowing.
-    return caller.wait(served, terms, (connection) => this.#loans.has(connection) && this.release(connection));
+    const late = (connection: Connection): unknown => this.isOnLoan(connection) && this.release(connection);
+    return caller.wait(served, late, () => this.#waiting.delete(caller));
   }
 
   /** Tries one place after the other until a connection is good. After the first, the caller goes before all others. */
-  async #serve(caller: WaitingCaller, first?: Place): Promise<Connection> {
-    let place = first ?? (await this.#nextPlace(IN_TURN, caller));
-    for (;;) {
-      const connection = this.#lendAtOnce(place, caller) ?? (await this.#lendAfterCloserLook(place, caller));
-      if (connection !== undefined) return connection;
-      place = await this.#nextPlace(AGAIN, caller);
+  async #serve(caller: WaitingCaller, first: Place): Promise<Connection> {
+    caller.leaveAt(this.#settings.pool.acquireTimeoutMillis, () => this.#timedOut(caller));
+    let connection = await this.#lendAfterCloserLook(first, caller);
+    while (connection === undefined) {
+      const place = await this.#nextPlace(AGAIN, caller);
+      connection = this.#lendAtOnce(place, caller) ?? (await this.#lendAfterCloserLook(place, caller));
     }
+    return connection;
   }
 
-  async #nextPlace(turn: number, caller: WaitingCaller): Promise<Place> {
-    try {
-      return await this.#places.acquire(turn);
-    } catch {
-      // generic-pool gives up when it closes, or a moment before or after our own timer.
-      throw this.#closed === undefined ? this.#timedOut(caller) : poolClosed();
-    }
+  /** @throws PoolClosedError, AcquireTimeoutError */
+  #nextPlace(turn: number, caller: WaitingCaller): Promise<Place> {
+    return this.#places.acquire(turn).catch(() => {
+      throw this.#closed !== undefined || caller.hasLeft ? poolClosed() : this.#timedOut(caller);
+    });
   }
 
   /** The connection of a place that needs no closer look. */
@@ -304,7 +327,7 @@ export class TokenPool {
 
   /** generic-pool may give an empty place although another one has an idle connection. Not for ever: new empty ones come. */
   #isPassedOver({ session, opening }: Place, caller: WaitingCaller): boolean {
-    if (session !== undefined || opening !== undefined || this.#open <= this.#loans.size) return false;
+    if (session !== undefined || opening !== undefined || this.#open <= this.#loans) return false;
     caller.passedOver += 1;
     return caller.passedOver <= this.#settings.pool.max;
   }
@@ -356,7 +379,8 @@ export class TokenPool {
 
   #lend(place: Place, session: Session, { startedAt }: WaitingCaller): Connection {
     if (place.resting) wake(place);
-    this.#loans.set(session.connection, place);
+    place.isLent = true;
+    this.#loans += 1;
     publish('checkout', () => ({ pool: this.name, connection: session.id, waitedMs: performance.now() - startedAt }));
     return session.connection;
   }
@@ -365,7 +389,7 @@ export class TokenPool {
     const waitedMs = performance.now() - startedAt;
     const { max, acquireTimeoutMillis } = this.#settings.pool;
     const error = new AcquireTimeoutError(
-      `No connection became free within ${acquireTimeoutMillis} ms: ${this.#loans.size} of ${max} on loan, ${this.#places.pending} callers waiting.`,
+      `No connection became free within ${acquireTimeoutMillis} ms: ${this.#loans} of ${max} on loan, ${this.#places.pending} callers waiting.`,
       {
         cause: this.#lastFailure,
         hint:
@@ -435,23 +459,29 @@ export class TokenPool {
       return await fn(connection);
     } finally {
       // The caller may have returned or destroyed it himself.
-      if (this.#loans.has(connection)) this.release(connection);
+      if (this.isOnLoan(connection)) this.release(connection);
     }
   }
 
   /** True while the connection is on loan from this pool. */
   isOnLoan(connection: Connection): boolean {
-    return this.#loans.has(connection);
+    return this.#lentPlace(connection) !== undefined;
+  }
+
+  #lentPlace(connection: Connection): Place | undefined {
+    const place = this.#placeOf.get(connection);
+    return place?.isLent === true && place.session?.connection === connection ? place : undefined;
   }
 
   #takeBack(connection: Connection): Place {
-    const place = this.#loans.get(connection);
+    const place = this.#lentPlace(connection);
     if (place === undefined) {
       throw new NotOnLoanError(
         'This connection is not on loan from this pool: it was returned before, or is not of this pool.',
       );
     }
-    this.#loans.delete(connection);
+    place.isLent = false;
+    this.#loans -= 1;
     publish('checkin', () => ({ pool: this.name, connection: place.session?.id ?? 0 }));
     return place;
   }
@@ -531,6 +561,7 @@ export class TokenPool {
       reason,
       ageMs: Date.now() - session.openedAt,
     }));
+    this.#placeOf.delete(session.connection);
     session.connection.close();
   }
 
@@ -552,8 +583,8 @@ export class TokenPool {
     const { pool, source } = this.#settings;
     return {
       size: this.#open,
-      available: this.#open - this.#loans.size,
-      borrowed: this.#loans.size,
+      available: this.#open - this.#loans,
+      borrowed: this.#loans,
       pending: this.#places.pending,
       opening: this.#opening,
       min: pool.min,
@@ -583,10 +614,12 @@ export class TokenPool {
     await null;
     this.#upkeep.stop();
     this.#closing.abort(poolClosed());
+    for (const caller of this.#waiting) caller.leave(poolClosed());
     this.#capacity.close();
     const drained = this.#places.drain();
     await Promise.race([drained, timeout(timeoutMs)]);
-    this.#loans.clear();
+    for (const place of this.#everyPlace) place.isLent = false;
+    this.#loans = 0;
     for (const place of [...this.#everyPlace]) if (place.borrowed) this.#drop(place, 'pool-closed');
     await drained;
     await this.#places.clear();

@@ -1,15 +1,5 @@
 import { AbortedError, PoolClosedError } from '../errors.js';
 
-/** What ends a caller's wait, apart from being served. */
-export interface WaitTerms {
-  timeoutMs: number;
-  /** The caller's own. */
-  signal: AbortSignal | undefined;
-  /** Fires when the pool closes. */
-  closing: AbortSignal;
-  timedOut: () => Error;
-}
-
 /** One caller of `acquire`, from the call until he is served or leaves. */
 export class WaitingCaller {
   readonly signal: AbortSignal | undefined;
@@ -18,47 +8,58 @@ export class WaitingCaller {
   hasLeft = false;
   /** Empty places that he was offered and did not take. */
   passedOver = 0;
-  #leaving: (() => void)[] = [];
+  #timer: NodeJS.Timeout | undefined;
+  #reject: ((error: Error) => void) | undefined;
+  #leaving: (() => void)[] | undefined;
 
   constructor(signal: AbortSignal | undefined) {
     this.signal = signal;
   }
 
+  /** Lets him leave when he has waited so long. While he stands in generic-pool's queue, that has a timer for him. */
+  leaveAt(waitedMs: number, reason: () => Error): void {
+    if (this.hasLeft) return;
+    const left = waitedMs - (performance.now() - this.startedAt);
+    this.#timer = setTimeout(() => this.leave(reason()), Math.max(0, left));
+  }
+
+  /** Ends his wait. */
+  leave(error: Error): void {
+    if (this.hasLeft) return;
+    this.hasLeft = true;
+    this.#reject?.(error);
+    for (const tell of this.#leaving ?? []) tell();
+  }
+
   /** Resolves when `work` has ended, well or not, or the caller has left. */
   async outlast(work: Promise<unknown>): Promise<void> {
     if (this.hasLeft) return;
-    const left = new Promise<void>((resolve) => this.#leaving.push(resolve));
+    const left = new Promise<void>((resolve) => {
+      this.#leaving ??= [];
+      this.#leaving.push(resolve);
+    });
     await Promise.race([work.catch(() => {}), left]);
   }
 
   /**
-   * Waits for `result` on these terms; one that comes too late goes to `late`.
+   * Waits for `result` until he leaves; one that comes too late goes to `late`. `over` is called when the wait is.
    *
-   * @throws what `result` failed with; what `timedOut` makes; AbortedError; PoolClosedError
+   * @throws what `result` failed with, or what he left with: AcquireTimeoutError, AbortedError, PoolClosedError
    */
-  wait<T>(
-    result: Promise<T>,
-    { timeoutMs, signal, closing, timedOut }: WaitTerms,
-    late: (value: T) => unknown,
-  ): Promise<T> {
+  wait<T>(result: Promise<T>, late: (value: T) => unknown, over: () => void): Promise<T> {
+    const { signal } = this;
     return new Promise((resolve, reject) => {
+      const onAbort = (): void => this.leave(aborted(signal as AbortSignal));
       const stop = (): void => {
-        clearTimeout(timer);
+        clearTimeout(this.#timer);
         signal?.removeEventListener('abort', onAbort);
-        closing.removeEventListener('abort', onClosing);
+        over();
       };
-      const leave = (error: Error): void => {
+      this.#reject = (error) => {
         stop();
-        this.hasLeft = true;
-        for (const tell of this.#leaving) tell();
         reject(error);
       };
-      const onAbort = (): void => leave(aborted(signal as AbortSignal));
-      const onClosing = (): void => leave(poolClosed());
-      const left = timeoutMs - (performance.now() - this.startedAt);
-      const timer = setTimeout(() => leave(timedOut()), Math.max(0, left));
       signal?.addEventListener('abort', onAbort, { once: true });
-      closing.addEventListener('abort', onClosing, { once: true });
       result.then(
         (value) => {
           if (this.hasLeft) {
@@ -68,9 +69,7 @@ export class WaitingCaller {
           stop();
           resolve(value);
         },
-        (error: Error) => {
-          if (!this.hasLeft) leave(error);
-        },
+        (error: Error) => this.leave(error),
       );
     });
   }
