@@ -117,9 +117,13 @@ function markFailed(this: Connection): void {
   (this as { hasError?: boolean }).hasError = true;
 }
 
-function withCredential(configuration: ConnectionConfiguration, credential: object): ConnectionConfiguration {
+function withCredential({ server, options }: ConnectionConfiguration, credential: object): ConnectionConfiguration {
   const authentication = { type: 'token-credential', options: { credential } };
-  return { ...configuration, authentication: authentication as NonNullable<ConnectionConfiguration['authentication']> };
+  return {
+    server,
+    options: options ?? {},
+    authentication: authentication as NonNullable<ConnectionConfiguration['authentication']>,
+  };
 }
 
 function givenUp(): PoolClosedError {

@@ -25,6 +25,12 @@ const IN_TURN = 1;
 export interface AcquireOptions {
   /** Gives up waiting; the error is an `AbortedError` whose `cause` is the signal's reason. */
   signal?: AbortSignal | undefined;
+  /**
+   * Since when the caller has been waiting elsewhere, monotonic ms: he has the rest of the time here.
+   *
+   * @internal
+   */
+  startedAt?: number | undefined;
 }
 
 /** A snapshot of a pool. Times are epoch ms. */
@@ -117,15 +123,9 @@ export class TokenPool {
     this.#upkeep = new Upkeep({
       name: this.name,
       settings,
-      get open() {
-        return self.#open;
-      },
-      get places() {
-        return self.#everyPlace;
-      },
-      get pauseMs() {
-        return self.#dialer.pauseMs;
-      },
+      places: this.#everyPlace,
+      open: () => this.#open,
+      pauseMs: () => this.#dialer.pauseMs,
       tryOpen: () => (this.#capacity.tryTake() ? this.#openTaken() : undefined),
       install: (place, session) => this.#install(place, session),
       evict: (place, reason) => this.#vacate(place, reason),
@@ -233,11 +233,14 @@ export class TokenPool {
    * @throws AcquireTimeoutError after `pool.acquireTimeoutMillis`, with the last failure to connect as its cause;
    *   AbortedError; PoolClosedError; and whatever a login or token request failed with, at once
    */
-  acquire({ signal }: AcquireOptions = {}): Promise<Connection> {
+  acquire({ signal, startedAt }: AcquireOptions = {}): Promise<Connection> {
     if (this.#closed !== undefined) return Promise.reject(poolClosed());
     if (signal?.aborted) return Promise.reject(aborted(signal));
-    const caller = new WaitingCaller(signal);
-    if (this.#places.available === 0) return this.#wait(caller, this.#serveInTurn(caller));
+    const caller = new WaitingCaller(signal, startedAt);
+    if (this.#places.available === 0) {
+      if (startedAt !== undefined) this.#limit(caller);
+      return this.#wait(caller, this.#serveInTurn(caller));
+    }
     // A place is free: most often its connection is good, and nothing has to be waited for.
     return this.#nextPlace(IN_TURN, caller).then(
       (place) => this.#lendAtOnce(place, caller) ?? this.#wait(caller, this.#serve(caller, place)),
@@ -250,6 +253,11 @@ export class TokenPool {
     );
   }
 
+  /** generic-pool has a timer of its own for those who stand in its queue, from the moment they came to it. */
+  #limit(caller: WaitingCaller): void {
+    caller.leaveAfter(this.#settings.pool.acquireTimeoutMillis, () => this.#timedOut(caller));
+  }
+
   #wait(caller: WaitingCaller, served: Promise<Connection>): Promise<Connection> {
     this.#waiting.add(caller);
     // A caller who left at the last moment has it on loan without knowing.
@@ -259,7 +267,7 @@ export class TokenPool {
 
   /** Tries one place after the other until a connection is good. After the first, the caller goes before all others. */
   async #serve(caller: WaitingCaller, first: Place): Promise<Connection> {
-    caller.leaveAt(this.#settings.pool.acquireTimeoutMillis, () => this.#timedOut(caller));
+    this.#limit(caller);
     let connection = await this.#lendAfterCloserLook(first, caller);
     while (connection === undefined) {
       const place = await this.#nextPlace(AGAIN, caller);

@@ -259,11 +259,12 @@ export class TokenPools implements AsyncDisposable {
   // ---- checkout ----
 
   async #acquire(wanted: Wanted, options: AcquireOptions = {}): Promise<Connection> {
-    const deadline = performance.now() + this.#waitMs;
+    const startedAt = performance.now();
+    const deadline = startedAt + this.#waitMs;
     const entry = await this.#enter(wanted, deadline, options.signal);
     try {
       await this.#confirm(entry, wanted);
-      const connection = await this.#checkOut(entry, deadline, options);
+      const connection = await this.#checkOut(entry, { ...options, startedAt });
       this.#loans.set(connection, entry);
       return connection;
     } catch (error) {
@@ -272,16 +273,11 @@ export class TokenPools implements AsyncDisposable {
     }
   }
 
-  async #checkOut(entry: Entry, deadline: number, { signal }: AcquireOptions): Promise<Connection> {
-    const left = deadline - performance.now();
-    // A caller who has waited for his pool or his token has only the rest of the time.
-    const late = left < this.#waitMs * 0.9 ? AbortSignal.timeout(Math.max(1, Math.ceil(left))) : undefined;
-    const either = late && signal ? AbortSignal.any([late, signal]) : (late ?? signal);
+  async #checkOut(entry: Entry, options: AcquireOptions): Promise<Connection> {
     try {
-      return await entry.pool.acquire({ signal: either });
+      return await entry.pool.acquire(options);
     } catch (error) {
-      const timedOut = error instanceof AcquireTimeoutError || (late?.aborted === true && signal?.aborted !== true);
-      if (!timedOut || entry.share.waiting === 0) throw error;
+      if (!(error instanceof AcquireTimeoutError) || entry.share.waiting === 0) throw error;
       throw this.#noRoom(`${this.#room.bound} connections are open, all in use`, 'maxConnections', error);
     }
   }

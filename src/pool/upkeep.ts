@@ -23,7 +23,7 @@ export interface UpkeepHost {
   readonly settings: Settings;
   readonly places: Iterable<Place>;
   /** Places that hold a connection. */
-  readonly open: number;
+  open(): number;
   /** Starts a connection if the bound on physical connections allows one now. */
   tryOpen(): Promise<Session> | undefined;
   /** Puts a connection into a place, closing the one that was there. */
@@ -33,7 +33,7 @@ export interface UpkeepHost {
   /** Closes a connection that has no place. */
   discard(session: Session, reason: EvictionReason): void;
   /** Milliseconds until the server is worth asking again. */
-  readonly pauseMs: number;
+  pauseMs(): number;
 }
 
 /**
@@ -95,7 +95,7 @@ export class Upkeep {
   /** A connection can be opened beside the one that it replaces. */
   get hasRoom(): boolean {
     const { pool } = this.#host.settings;
-    return pool.overlap > 0 || this.#host.open < pool.max;
+    return pool.overlap > 0 || this.#host.open() < pool.max;
   }
 
   /**
@@ -174,7 +174,8 @@ export class Upkeep {
     const now = Date.now();
     const { idleTimeoutMillis } = this.#host.settings.pool;
     const sinceReturn = performance.now() - place.idleSince;
-    const idleIn = place.borrowed || place.resting ? LONGEST_SLEEP_MS : idleTimeoutMillis - sinceReturn;
+    // A loan's return and the end of its connection come by themselves; nothing has to be looked for.
+    const idleIn = place.borrowed || place.resting ? NEVER : idleTimeoutMillis - sinceReturn;
     const settled = place.renewWhenBack || place.replacement !== undefined;
     const recheck = settled ? LONGEST_SLEEP_MS : recheckMs(place.session);
     const renewIn = now < place.renewAt ? place.renewAt - now : recheck;
@@ -197,7 +198,7 @@ export class Upkeep {
         return;
       }
       if (performance.now() - place.idleSince >= pool.idleTimeoutMillis) {
-        if (this.#host.open > pool.min) {
+        if (this.#host.open() > pool.min) {
           this.#host.evict(place, 'idle');
           return;
         }
@@ -227,7 +228,7 @@ export class Upkeep {
   #isWorthRenewing(place: Place): boolean {
     if (!this.hasRoom) return false;
     const { pool } = this.#host.settings;
-    return this.#host.open <= pool.min || performance.now() - place.idleSince < IN_USE_LATELY_MS;
+    return this.#host.open() <= pool.min || performance.now() - place.idleSince < IN_USE_LATELY_MS;
   }
 
   // ---- opening in the background ----
@@ -239,7 +240,7 @@ export class Upkeep {
   }
 
   get #pauseMs(): number {
-    return Math.max(0, this.#retryAt - performance.now(), this.#host.pauseMs);
+    return Math.max(0, this.#retryAt - performance.now(), this.#host.pauseMs());
   }
 
   #failed(): void {
@@ -321,7 +322,7 @@ export class Upkeep {
 
   /** Opens a connection for an empty place while there are fewer than `min`. */
   #restore(place: Place): void {
-    if (place.borrowed || this.#host.open + this.#restoring >= this.#host.settings.pool.min) return;
+    if (place.borrowed || this.#host.open() + this.#restoring >= this.#host.settings.pool.min) return;
     const opening = this.#tryOpen();
     if (opening === undefined) {
       this.#schedule(place, performance.now() + Math.max(FIRST_RETRY_MS, this.#pauseMs));

@@ -3,7 +3,8 @@ import { AbortedError, PoolClosedError } from '../errors.js';
 /** One caller of `acquire`, from the call until he is served or leaves. */
 export class WaitingCaller {
   readonly signal: AbortSignal | undefined;
-  readonly startedAt = performance.now();
+  /** Monotonic ms. */
+  readonly startedAt: number;
   /** Nobody waits for the answer any more. */
   hasLeft = false;
   /** Empty places that he was offered and did not take. */
@@ -12,14 +13,15 @@ export class WaitingCaller {
   #reject: ((error: Error) => void) | undefined;
   #leaving: (() => void)[] | undefined;
 
-  constructor(signal: AbortSignal | undefined) {
+  constructor(signal: AbortSignal | undefined, startedAt = performance.now()) {
     this.signal = signal;
+    this.startedAt = startedAt;
   }
 
-  /** Lets him leave when he has waited so long. While he stands in generic-pool's queue, that has a timer for him. */
-  leaveAt(waitedMs: number, reason: () => Error): void {
-    if (this.hasLeft) return;
-    const left = waitedMs - (performance.now() - this.startedAt);
+  /** Lets him leave when he has waited so long, ms. */
+  leaveAfter(longestMs: number, reason: () => Error): void {
+    if (this.hasLeft || this.#timer !== undefined) return;
+    const left = longestMs - (performance.now() - this.startedAt);
     this.#timer = setTimeout(() => this.leave(reason()), Math.max(0, left));
   }
 

@@ -245,3 +245,19 @@ test('what cannot be told apart is refused with a hint', async () => {
   }
   expect(() => createTokenPools({ server: 'x', maxConnections: 0 })).toThrow(/maxConnections/);
 });
+
+test('who has waited for his pool has the rest of the time there, and is told that time is up', async () => {
+  const acquireTimeoutMillis = 1_500;
+  await using a = await api({ maxPools: 1, pool: { max: 1, acquireTimeoutMillis } });
+  const [ada, bob] = [a.entra.addUser(), a.entra.addUser()].map((user) => ({ userAssertion: a.callOf(user) }));
+  const first = await a.pools.for(ada as { userAssertion: string }).acquire();
+  const startedAt = performance.now();
+  const served = a.pools.for(bob as { userAssertion: string }).acquire();
+  const late = a.pools.for(bob as { userAssertion: string }).acquire();
+  await sleep(acquireTimeoutMillis / 2);
+  a.pools.for(ada as { userAssertion: string }).release(first);
+  const connection = await served;
+  await expect(late).rejects.toMatchObject({ name: 'AcquireTimeoutError', code: 'ERR_ACQUIRE_TIMEOUT' });
+  expect(performance.now() - startedAt).toBeGreaterThanOrEqual(acquireTimeoutMillis - 1);
+  a.pools.for(bob as { userAssertion: string }).release(connection);
+});
