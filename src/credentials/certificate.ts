@@ -2,6 +2,9 @@ import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { ConfigurationError } from '../errors.js';
 import { openPkcs12, WrongPfxPassword } from './pkcs12.js';
 
+/** Variables and secret stores are where line breaks get lost. */
+const WHOLE_PEM = 'Give all of it, from -----BEGIN to the last -----END, with its line breaks.';
+
 /** A certificate with its key, as MSAL wants it. */
 export interface ClientCertificate {
   thumbprintSha256: string;
@@ -71,7 +74,9 @@ function fromPem(text: string, password: string | undefined, key: string): Parts
     try {
       return new X509Certificate(pem);
     } catch {
-      throw new ConfigurationError(`'${key}' has a certificate that cannot be read: the PEM is damaged.`);
+      throw new ConfigurationError(`'${key}' has a certificate that cannot be read: the PEM is damaged.`, {
+        hint: WHOLE_PEM,
+      });
     }
   }
 
@@ -89,6 +94,7 @@ function fromPem(text: string, password: string | undefined, key: string): Parts
         encrypted
           ? `'certificatePassword' does not open the private key in '${key}'.`
           : `'${key}' has a private key that cannot be read: the PEM is damaged.`,
+        encrypted ? {} : { hint: WHOLE_PEM },
       );
     }
   }

@@ -19,7 +19,9 @@ export function parseConnectionString(text: string, repeated: 'last' | 'error' =
     const key = readKey();
     const value = readValue(key);
     if (repeated === 'error' && entries.has(key)) {
-      throw new ConfigurationError(`Connection string: the key '${key}' is given twice.`);
+      throw new ConfigurationError(`Connection string: the key '${key}' is given twice.`, {
+        hint: 'Leave one of them.',
+      });
     }
     entries.set(key, value);
   }

@@ -59,6 +59,11 @@ export function fromServiceTokenProvider(
   }
 }
 
+const WHERE: Readonly<Record<string, string>> = {
+  AppId: 'It is the Application (client) ID of the app registration.',
+  TenantId: 'It is the Directory (tenant) ID on the overview page of the app registration.',
+};
+
 type Values = (key: string) => string | undefined;
 
 function developer(value: Values): Credential {
@@ -82,9 +87,10 @@ function application(value: Values, authority: AuthorityOptions): Credential {
   }
   // 0 is .NET's default, and means its usual retries.
   const retryTimeoutMs = Number(retryTimeout ?? 0) * 1000 || undefined;
-  if (value('CertificateThumbprint') || value('CertificateSubjectName') || value('CertificateStoreLocation')) {
+  const ofTheStore = ['CertificateThumbprint', 'CertificateSubjectName', 'CertificateStoreLocation'].find(value);
+  if (ofTheStore !== undefined) {
     throw unsupported(
-      'Node.js cannot reach the Windows certificate store.',
+      `'${ofTheStore}' needs the Windows certificate store, which Node.js cannot reach.`,
       'RunAs=App;AppId=...;TenantId=...;CertificatePath=C:\\app.pfx;CertificatePassword=...',
     );
   }
@@ -106,7 +112,7 @@ function application(value: Values, authority: AuthorityOptions): Credential {
 
 function needed(value: string | undefined, key: string): string {
   if (value !== undefined) return value;
-  throw new ConfigurationError(`Connection string: '${key}' is missing.`);
+  throw new ConfigurationError(`Connection string: '${key}' is missing.`, { hint: WHERE[key] });
 }
 
 function unsupported(what: string, instead: string): ConfigurationError {

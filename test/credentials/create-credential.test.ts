@@ -5,6 +5,7 @@ import { printed } from './printed.js';
 const tenantId = '72f988bf-86f1-41af-91ab-2d7cd011db47';
 const clientId = '11111111-2222-4333-8444-555555555555';
 const clientSecret = 'a-secret-nobody-sees';
+const DAMAGED = '-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----';
 
 function refusal(make: () => unknown): ConfigurationError {
   try {
@@ -28,6 +29,17 @@ describe('wrong input names the key and the mend', () => {
     ['prototype method', { method: 'constructor' }, /no credential method/],
     ['nothing that tells', { tenantId }, /'method'/],
     ['two ways at once', { tenantId, clientId, clientSecret, token: 'x' }, /only one of 'clientSecret' and 'token'/],
+    [
+      'secret and certificate',
+      { tenantId, clientId, clientSecret, certificate: 'x' },
+      /'clientSecret' and 'certificate'.*leave/,
+    ],
+    [
+      'PEM that is damaged',
+      { tenantId, clientId, certificate: DAMAGED },
+      /'certificate' has a certificate.*line breaks/,
+    ],
+    ['no PEM', { tenantId, clientId, certificate: 'hello' }, /'certificate' is neither PEM.*Expected: PEM/],
     ['tenant with a slash', { tenantId: 'a/b', clientId, clientSecret }, /'tenantId' must be/],
     ['http authority elsewhere', { tenantId, clientId, clientSecret, authority: 'http://login.example' }, /https/],
     ['no URL', { tenantId, clientId, clientSecret, authority: '::' }, /'authority' must be a URL/],

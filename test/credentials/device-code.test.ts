@@ -1,3 +1,6 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createCredential, type DeviceCode, TokenCache } from '../../src/index.js';
 import { type EntraEmulator, startEntraEmulator } from '../../src/testing/index.js';
@@ -56,6 +59,7 @@ it('renews silently from then on, until the sign-in is revoked; then says so onc
   for (let i = 0; i < 3; i += 1) {
     await expect(person.getToken(SCOPE)).rejects.toMatchObject({
       code: 'ERR_INTERACTION_REQUIRED',
+      aadsts: 50173,
       hint: expect.stringContaining('signIn()'),
     });
   }
@@ -113,6 +117,41 @@ it('slow_down lengthens the wait', async () => {
   expect(polls()).toBe(0);
   abort.abort();
   await expect(waiting).rejects.toMatchObject({ code: 'ERR_ABORTED' });
+});
+
+it('Retry-After of a poll lengthens the wait', async () => {
+  const busy = entra.fail({ status: 503, retryAfter: 30, count: 1, when: (request) => request.endpoint === 'token' });
+  const abort = new AbortController();
+  const waiting = credential().getToken(SCOPE, { abortSignal: abort.signal });
+  await expect.poll(() => busy.hits).toBe(1);
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  expect(polls()).toBe(0);
+  abort.abort();
+  await expect(waiting).rejects.toMatchObject({ code: 'ERR_ABORTED' });
+});
+
+it('an answer without a refresh token says what to grant', async () => {
+  const body = { access_token: 'x', token_type: 'Bearer', expires_in: 3600 };
+  entra.fail({ status: 200, body, when: (request) => request.endpoint === 'token' });
+  await expect(credential().getToken(SCOPE)).rejects.toMatchObject({
+    code: 'ERR_CONFIGURATION',
+    hint: expect.stringContaining('offline_access'),
+  });
+});
+
+it('claims go along with the request for a code', async () => {
+  const bodies: string[] = [];
+  const provider = createServer(async (request, response) => {
+    bodies.push(await text(request));
+    response.writeHead(400, { 'content-type': 'application/json' }).end('{"error":"invalid_request"}');
+  });
+  await new Promise<void>((resolve) => provider.listen(0, '127.0.0.1', resolve));
+  const authority = `http://127.0.0.1:${(provider.address() as AddressInfo).port}`;
+  const person = createCredential({ method: 'device-code', tenantId: 'contoso.example', authority });
+  const claims = '{"access_token":{"nbf":{"essential":true,"value":"1"}}}';
+  await expect(person.getToken(SCOPE, { claims })).rejects.toMatchObject({ code: 'ERR_CREDENTIAL_REJECTED' });
+  provider.close();
+  expect(new URLSearchParams(bodies[0]).get('claims')).toBe(claims);
 });
 
 it('a refusal to start is told as it is, before anything is shown', async () => {

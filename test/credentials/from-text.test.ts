@@ -133,9 +133,9 @@ describe('AzureServiceTokenProvider', () => {
   });
 
   it.each([
-    ['RunAs=App;AppId=x;appid=y', /'appid' is given twice/],
-    ['RunAs=App;AppKey=hidden-value', /'AppId' is missing/],
-    ['RunAs=App;AppId=x;AppKey=hidden-value', /'TenantId' is missing/],
+    ['RunAs=App;AppId=x;appid=y', /'appid' is given twice.*Leave one/],
+    ['RunAs=App;AppKey=hidden-value', /'AppId' is missing.*Application/],
+    ['RunAs=App;AppId=x;AppKey=hidden-value', /'TenantId' is missing.*Directory/],
     ['RunAs=App;AppId=x;Secret=hidden-value', /'secret' is not known.*AppKey/],
     ['RunAs=App;MsiRetryTimeout=soon', /'MsiRetryTimeout' must be/],
     ['RunAs=App;AppId="x', /never closed/],
@@ -146,7 +146,11 @@ describe('AzureServiceTokenProvider', () => {
     ['RunAs=Developer', /'DeveloperTool' must be/],
     [
       'RunAs=App;AppId=x;TenantId=y;CertificateThumbprint=ab;CertificateStoreLocation=LocalMachine',
-      /Use instead: .*CertificatePath/,
+      /'CertificateThumbprint'.*Use instead: .*CertificatePath/,
+    ],
+    [
+      'RunAs=App;AppId=x;TenantId=y;CertificateSubjectName=cn',
+      /'CertificateSubjectName'.*Use instead: .*CertificatePath/,
     ],
     ['RunAs=App;AppId=x;KeyVaultCertificateSecretIdentifier=http://vault.example/secrets/x', /must be https/],
   ])('%s is refused', (text, message) => {

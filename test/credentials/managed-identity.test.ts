@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -198,6 +198,29 @@ describe('trouble', () => {
     expect(agent.requests).toBe(1);
   });
 
+  it('Azure Arc cannot make us read a file of any size', async () => {
+    const key = join(arcKeyDirectory, 'large.key');
+    writeFileSync(key, 'x'.repeat(4097));
+    await using agent = await platformThatAnswers(401, {}, { 'www-authenticate': `Basic realm=${key}` });
+    on({ url: '', env: { IDENTITY_ENDPOINT: agent.url, IMDS_ENDPOINT: agent.url } });
+    await expect(whoAmI({ arcKeyDirectory })).rejects.toThrow(/too large/);
+    expect(agent.requests).toBe(1);
+  });
+
+  it.each(['clientId', 'objectId', 'resourceId'] as const)(
+    "Azure Arc that ignores the choice by %s and answers for the machine's own identity is refused",
+    async (choice) => {
+      const names = { client_id: own.clientId, object_id: own.objectId, msi_res_id: own.resourceId };
+      const answer = { access_token: 'of-another', expires_in: 3600, ...names };
+      await using agent = await platformThatAnswers(200, answer, {}, arcChallenge());
+      on({ url: '', env: { IDENTITY_ENDPOINT: agent.url, IMDS_ENDPOINT: agent.url } });
+      await expect(whoAmI({ [choice]: chosenBy()[choice], arcKeyDirectory })).rejects.toMatchObject({
+        code: 'ERR_CREDENTIAL_REJECTED',
+        message: expect.stringContaining('another identity'),
+      });
+    },
+  );
+
   it('an endpoint that is no URL is named by its variable', async () => {
     on({ url: '', env: { IDENTITY_ENDPOINT: 'nonsense', IDENTITY_HEADER: 'x' } });
     await expect(whoAmI()).rejects.toThrow(/'IDENTITY_ENDPOINT' must be/);
@@ -244,11 +267,27 @@ it('no secret of the platform is printed', async () => {
   expect(printed(error, credential)).not.toContain(secret);
 });
 
-/** A platform that always gives the same answer. */
-async function platformThatAnswers(status: number, body: object, headers: Record<string, string> = {}) {
+/** What Azure Arc says first: the file whose content it wants to see. */
+function arcChallenge(): string {
+  const key = join(arcKeyDirectory, 'agent.key');
+  writeFileSync(key, 'the key');
+  return `Basic realm=${key}`;
+}
+
+/** A platform that always gives the same answer; with a `challenge`, a request without authorization gets that first. */
+async function platformThatAnswers(
+  status: number,
+  body: object,
+  headers: Record<string, string> = {},
+  challenge?: string,
+) {
   let requests = 0;
-  const server = createServer((_, response) => {
+  const server = createServer((request, response) => {
     requests += 1;
+    if (challenge !== undefined && request.headers.authorization === undefined) {
+      response.writeHead(401, { 'www-authenticate': challenge }).end();
+      return;
+    }
     response.writeHead(status, headers).end(JSON.stringify(body));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

@@ -128,6 +128,30 @@ describe('a persistent cache', () => {
     await expect(upn(nobody)).rejects.toMatchObject({ aadsts: 50034 });
   });
 
+  it('of several people picks none by itself; a user name is known whatever its case', async () => {
+    const persistentCache = store();
+    const [one, two] = [entra.addUser(), entra.addUser()];
+    for (const { userName: username, password } of [one, two]) {
+      await upn(createCredential({ ...options(), username, password, persistentCache }));
+    }
+    let asked = 0;
+    const onCode = () => {
+      asked += 1;
+      entra.deviceSignIns.at(-1)?.approve(two);
+    };
+    const loud = {
+      method: 'device-code',
+      ...options(),
+      username: one.userName.toUpperCase(),
+      persistentCache,
+      onCode,
+    } as const;
+    expect(await upn(createCredential(loud))).toBe(one.userName);
+    expect(asked).toBe(0);
+    expect(await upn(createCredential({ ...loud, username: undefined }))).toBe(two.userName);
+    expect(asked).toBe(1);
+  });
+
   it('that fails does not fail the sign-in', async () => {
     const persistentCache = {
       beforeCacheAccess: () => Promise.reject(new Error('redis is down')),
