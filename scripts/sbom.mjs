@@ -7,8 +7,9 @@ import { join } from 'node:path';
 const folder = mkdtempSync(join(tmpdir(), 'sbom-'));
 try {
   const npm = (args, cwd) => execFileSync('npm', args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
-  const [{ filename }] = JSON.parse(npm(['pack', '--json', '--ignore-scripts', '--pack-destination', folder]));
-  writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'sbom', version: '0.0.0', private: true }));
+  const [{ filename, version }] = JSON.parse(npm(['pack', '--json', '--ignore-scripts', '--pack-destination', folder]));
+  const project = { name: 'install-of-mssql-token-pool', version, private: true };
+  writeFileSync(join(folder, 'package.json'), JSON.stringify(project));
   npm(['install', '--ignore-scripts', '--omit=peer', '--no-audit', '--no-fund', `./${filename}`], folder);
   process.stdout.write(npm(['sbom', '--sbom-format', 'spdx'], folder));
 } finally {

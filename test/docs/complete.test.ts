@@ -5,6 +5,7 @@ import { CHANNEL_NAMES } from '../../src/channels.js';
 import { EXIT_CODES } from '../../src/cli/doctor/step.js';
 import { settingsFrom } from '../../src/connections/settings.js';
 import * as errors from '../../src/errors.js';
+import { BREAKS } from '../simulation/breaks.js';
 import { pages, ROOT, read } from './snippets.js';
 
 const page = (name: string) => read(`docs/${name}.md`);
@@ -75,6 +76,20 @@ test('the sidebar of the site leads to every page, and to no other', () => {
   );
   const there = pages().filter((page) => page !== 'README.md' && page !== 'docs/index.md');
   expect(links.sort()).toEqual(there.sort());
+});
+
+test('CONTRIBUTING says for each promise of the README which tests hold it', () => {
+  const promises = [...read('README.md').matchAll(/^\| (P\d+) /gm)].map((match) => match[1]);
+  const rows = [...read('CONTRIBUTING.md').matchAll(/^\| (P\d+) +\|(.*)\|(.*)\|$/gm)];
+  expect(promises).toHaveLength(11);
+  expect(rows.map((row) => row[1])).toEqual(promises);
+  for (const [, promise = '', tests = '', simulated = ''] of rows) {
+    const files = [...tests.matchAll(/`([^`]+)`/g)].map((match) => match[1] as string);
+    expect(files.length, promise).toBeGreaterThan(0);
+    expect(files.filter((file) => !existsSync(new URL(file, ROOT)))).toEqual([]);
+    const inSimulation = BREAKS.some((each) => each.promise === promise);
+    expect(simulated.trim() !== '-', promise).toBe(inSimulation);
+  }
 });
 
 test('the API reference covers every entry point', () => {
