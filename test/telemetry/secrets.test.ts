@@ -1,4 +1,5 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { readFileSync } from 'node:fs';
 import { inspect } from 'node:util';
 import { expect, test, vi } from 'vitest';
 import { CHANNEL_NAMES, CHANNEL_PREFIX, type ChannelName } from '../../src/channels.js';
@@ -24,12 +25,16 @@ class StoreThatQuotes extends MemoryStore {
   }
 }
 
+/** Fields of the payloads that were seen. */
+const fields = new Map<ChannelName, Set<string>>();
+
 test('no payload of any channel carries a token or a secret, whatever goes wrong (P10)', async () => {
   const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
   const seen = new Map<ChannelName, string[]>();
   const listeners = CHANNEL_NAMES.map((name) => {
     const listener = (payload: unknown): void => {
       // As far as a curious listener can look: hidden fields, causes, and what stats() gives.
+      fields.set(name, new Set([...(fields.get(name) ?? []), ...Object.keys(payload as object)]));
       const { stats } = payload as { stats?: () => object };
       const shown = inspect(payload, { depth: 10, showHidden: true, getters: true });
       seen.set(name, [...(seen.get(name) ?? []), shown, inspect(stats?.()), JSON.stringify(payload)]);
@@ -82,4 +87,13 @@ test('no payload of any channel carries a token or a secret, whatever goes wrong
     warned.mockRestore();
   }
   expect(CHANNEL_NAMES.filter((name) => !seen.has(name))).toEqual([]);
+});
+
+test('the page about telemetry names every field of every payload, and no other', () => {
+  const page = readFileSync(new URL('../../docs/telemetry.md', import.meta.url), 'utf8');
+  for (const [name, seen] of fields) {
+    const row = page.split('\n').find((line) => line.startsWith(`| \`${name}\``)) ?? '';
+    const told = [...(row.split('|')[2] ?? '').matchAll(/`(\w+)/g)].map((match) => match[1]);
+    expect(told.sort(), name).toEqual([...seen].sort());
+  }
 });
