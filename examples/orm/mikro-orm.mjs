@@ -1,8 +1,7 @@
 // MikroORM 6; for 7 it is `MssqlDialect` of 'kysely' in the place of `MsSqlKnexDialect`.
-import { MsSqlKnexDialect } from '@mikro-orm/knex';
-import { EntitySchema, MikroORM } from '@mikro-orm/mssql';
 import { driverOptions } from 'mssql-token-pool/mikro-orm';
 import { crossingExpiries } from './crossing-expiries.mjs';
+import { EntitySchema, MikroORM, MsSqlKnexDialect } from './mikro-orm-6.mjs';
 
 const Order = new EntitySchema({
   name: 'Order',

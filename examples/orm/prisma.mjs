@@ -1,8 +1,7 @@
-// Before the first run: npx prisma generate --schema examples/orm/schema.prisma
 import { PrismaMssql } from '@prisma/adapter-mssql';
 import { adapterConfig } from 'mssql-token-pool/prisma';
 import { crossingExpiries } from './crossing-expiries.mjs';
-import { PrismaClient } from './generated/index.js';
+import { PrismaClient } from './prisma-client.mjs';
 
 await crossingExpiries(async (config) => {
   const prisma = new PrismaClient({ adapter: new PrismaMssql(adapterConfig(config)) });
