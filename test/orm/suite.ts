@@ -3,6 +3,7 @@ import { createRequire } from 'node:module';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { afterAll, beforeAll, describe, expect, type TestContext, test } from 'vitest';
 import type { TokenPoolConfig } from '../../src/connections/config.js';
+import type { LoginRecord } from '../../src/testing/index.js';
 import type { Ability } from './abilities.js';
 import { EVICTION_MARGIN_MS, REAL_SERVER, type Site, startSite, TOKEN_LIFETIME_MS } from './server.js';
 
@@ -135,7 +136,7 @@ export function ormSuite(orm: OrmUnderTest): void {
 
     behaviour('gave every connection a fresh token of its own, sent encrypted', async () => {
       const { logins } = site.server;
-      expect(logins.filter(({ error }) => error !== undefined)).toEqual([]);
+      expect(logins.filter(isRefused)).toEqual([]);
       expect(logins.every(({ encrypted }) => encrypted)).toBe(true);
       expect(logins.every(({ time, tokenExpiry = time + 1 }) => tokenExpiry > time)).toBe(true);
     });
@@ -150,7 +151,7 @@ export function ormSuite(orm: OrmUnderTest): void {
         ? 'closes every connection inside its margin, used or not'
         : 'replaces a connection inside its margin at the next checkout',
       async () => {
-        await closesInsideTheMargin(site, () => inParallel(library), orm.pool === 'ours');
+        await closesInsideTheMargin(site, () => inParallel(library, 4 * MAX), orm.pool === 'ours');
         expect(site.late).toEqual([]);
       },
     );
@@ -159,7 +160,9 @@ export function ormSuite(orm: OrmUnderTest): void {
       await library.dropTables();
       await library.close();
       closed = true;
-      await expect.poll(() => site.server.connections.open, PATIENT).toBe(0);
+      // sequelize-pool opens more than it needs after it has refused several, and Sequelize 7 does not wait for those logins
+      // when it is closed: they go when they have been idle for 10 s.
+      await expect.poll(() => site.server.connections.open, { timeout: 30_000 }).toBe(0);
     });
   });
 }
@@ -169,8 +172,9 @@ function configOf({ entra, server }: Site): TokenPoolConfig {
 }
 
 /**
- * The connections whose tokens end first are closed between the beginning of their margin and the end of those tokens: by
- * themselves, or when they would be used. A round in which this process was held up for too long to do so says nothing, and
+ * The connections whose tokens end first are closed before those tokens end: by themselves, or when they would be used. A
+ * round says nothing where this process was held up for too long, where logins were so slow that one was still to come at
+ * the margin, or where there was no time to use all connections twice (the first use may be what has the token renewed); it
  * is repeated.
  */
 async function closesInsideTheMargin({ server }: Site, useAll: () => Promise<void>, byItself: boolean): Promise<void> {
@@ -182,17 +186,20 @@ async function closesInsideTheMargin({ server }: Site, useAll: () => Promise<voi
     const watched = open.filter(({ tokenExpiry }) => tokenExpiry === end);
     delay.reset();
     delay.enable();
-    if (!byItself) {
-      await until(end - EVICTION_MARGIN_MS);
+    const margin = end - EVICTION_MARGIN_MS;
+    let uses = 0;
+    if (!byItself) await until(margin);
+    while (!byItself && Date.now() < end) {
       await useAll();
+      if (Date.now() < end) uses += 1;
     }
-    const inTime = byItself || Date.now() < end;
     await until(end + 1);
     delay.disable();
     const outlived = watched.filter(({ closed = Number.POSITIVE_INFINITY }) => closed > end);
-    if (inTime && outlived.length === 0) return;
+    if (outlived.length === 0 && (byItself || uses > 0)) return;
     const heldUp = delay.max / 1e6 > EVICTION_MARGIN_MS / 4;
-    if (inTime && !heldUp) expect(outlived).toEqual([]);
+    const late = byItself ? server.logins.some(({ time }) => time > margin && time <= end) : uses < 2;
+    if (!heldUp && !late) expect(outlived).toEqual([]);
   }
 }
 
@@ -206,6 +213,11 @@ function until(time: number): Promise<void> {
 function skip(context: TestContext, reason: string): never {
   console.warn(`SKIPPED: ${context.task.suite?.name}: ${context.task.name}: ${reason}`);
   return context.skip(reason);
+}
+
+/** The server said no. A login that its own pool gave up, because it was closed meanwhile, is not refused. */
+function isRefused({ error }: LoginRecord): boolean {
+  return typeof error === 'object';
 }
 
 async function insertReadUpdateDelete(library: Library): Promise<void> {
@@ -278,7 +290,7 @@ function writeReport(
   const report = {
     ...{ name, version, seam, pool, tables, relations, streams, passed, rounds, tokens },
     logins: site.server.logins.length,
-    refused: site.server.logins.filter(({ error }) => error !== undefined).length,
+    refused: site.server.logins.filter(isRefused).length,
     node: process.version,
     tedious,
   };
