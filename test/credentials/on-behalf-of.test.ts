@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
-import { createCredential, OnBehalfOfTokens } from '../../src/index.js';
+import { createCredential, OnBehalfOfTokens, sharedTokenCache } from '../../src/index.js';
 import { type EntraEmulator, makeCertificate, startEntraEmulator, type UserAccount } from '../../src/testing/index.js';
 import { printed } from './printed.js';
 
@@ -36,6 +36,13 @@ it('gives the token of the person who called, proven by secret or certificate', 
     expect(upn((await credential.getToken(SCOPE))?.token ?? '')).toBe(ada.userName);
     expect(credential.principal.method).toBe('on-behalf-of');
   }
+});
+
+it('two people never share a token cache, one does with herself', () => {
+  const cacheOf = (userAssertion: string) => sharedTokenCache(createCredential({ ...application(), userAssertion }));
+  const [call, another] = [callOf(ada), callOf(bob)];
+  expect(cacheOf(call)).not.toBe(cacheOf(another));
+  expect(cacheOf(call)).toBe(cacheOf(call));
 });
 
 it('keeps people apart, and asks once for each', async () => {

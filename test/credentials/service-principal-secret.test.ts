@@ -105,7 +105,12 @@ describe('what the identity provider says reaches the caller', () => {
     [{ status: 200, body: '<html>captive portal</html>' }, { code: 'ERR_TOKEN_UNAVAILABLE' }],
     [{ status: 302, headers: { location: 'http://127.0.0.1:1/' }, body: '' }, { code: 'ERR_TOKEN_UNAVAILABLE' }],
     [{ reset: true }, { code: 'ERR_TOKEN_UNAVAILABLE', cause: { code: 'ECONNRESET' } }],
-    [{ status: 200, body: 'x'.repeat(2_000_000) }, { code: 'ERR_TOKEN_UNAVAILABLE' }],
+    [
+      { status: 200, body: 'x'.repeat(2_000_000) },
+      { code: 'ERR_TOKEN_UNAVAILABLE', message: expect.stringContaining('more than 1 MiB') },
+    ],
+    // Nobody can sign in again for an application.
+    [{ status: 400, body: { error: 'invalid_grant' } }, { code: 'ERR_CREDENTIAL_REJECTED' }],
   ])('%o', async (fault, expected) => {
     const credential = createCredential(options());
     entra.fail(fault);
