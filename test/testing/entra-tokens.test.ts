@@ -1,6 +1,6 @@
 import { createPublicKey, verify as verifySignature } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { startEntraEmulator, type TokenClaims, verifyAccessToken } from '../../src/testing/index.js';
+import { makeCertificate, startEntraEmulator, type TokenClaims, verifyAccessToken } from '../../src/testing/index.js';
 
 const SCOPE = 'https://database.windows.net/.default';
 const AUDIENCE = 'https://database.windows.net';
@@ -131,4 +131,23 @@ test('a life that is not above zero is refused at once', async () => {
   await using entra = await startEntraEmulator();
   expect(() => entra.setTokenLifetime(Number.NaN)).toThrow(/tokenLifetimeSeconds is NaN/);
   expect(() => entra.setTokenLifetime(60, -1)).toThrow(/refreshInSeconds is -1/);
+});
+
+test('started again with the same signing key, it goes on where it was', async () => {
+  const { key: signingKey } = makeCertificate({ commonName: 'issuer', keyType: 'rsa' });
+  const first = await startEntraEmulator({ signingKey });
+  const { tenantId } = first;
+  const port = Number(new URL(first.url).port);
+  const token = first.issueToken();
+  await first.close();
+  await using second = await startEntraEmulator({ signingKey, tenantId, port });
+  expect(second.verify(token).error).toBeUndefined();
+});
+
+test('a signing key that is none is refused, and not quoted', async () => {
+  const { key } = makeCertificate({ commonName: 'issuer', keyType: 'ec' });
+  for (const signingKey of ['no key', key]) {
+    const error = await startEntraEmulator({ signingKey }).catch((e) => e);
+    expect(error).toMatchObject({ name: 'TypeError', message: 'signingKey must be an RSA private key in PEM form' });
+  }
 });

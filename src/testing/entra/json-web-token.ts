@@ -1,5 +1,6 @@
 import {
   constants,
+  createPrivateKey,
   createPublicKey,
   generateKeyPair,
   type JsonWebKey,
@@ -49,8 +50,24 @@ export function sharedSigningKey(): Promise<SigningKey> {
 }
 
 export async function makeSigningKey(): Promise<SigningKey> {
-  const { publicKey, privateKey } = await promisify(generateKeyPair)('rsa', { modulusLength: 2048 });
-  const { n = '', e = '' } = publicKey.export({ format: 'jwk' });
+  const { privateKey } = await promisify(generateKeyPair)('rsa', { modulusLength: 2048 });
+  return signingKeyOf(privateKey);
+}
+
+/** @throws TypeError where it is no RSA private key */
+export function readSigningKey(pem: string): SigningKey {
+  let key: KeyObject | undefined;
+  try {
+    key = createPrivateKey(pem);
+  } catch {
+    // Said below; what the parser says may quote the key.
+  }
+  if (key?.asymmetricKeyType !== 'rsa') throw new TypeError('signingKey must be an RSA private key in PEM form');
+  return signingKeyOf(key);
+}
+
+function signingKeyOf(privateKey: KeyObject): SigningKey {
+  const { n = '', e = '' } = createPublicKey(privateKey).export({ format: 'jwk' });
   // Any stable name serves; Entra's are 27 characters too.
   return { privateKey, jwk: { kty: 'RSA', use: 'sig', kid: n.slice(0, 27), n, e } };
 }

@@ -6,7 +6,7 @@ import { type DeviceCodeSettings, DeviceCodes } from './device-codes.js';
 import { type AppOptions, Directory, type UserOptions } from './directory.js';
 import { EntraEmulator } from './emulator.js';
 import { type HttpListener, type ListenOptions, listen } from './http-listener.js';
-import { sharedSigningKey } from './json-web-token.js';
+import { readSigningKey, sharedSigningKey } from './json-web-token.js';
 import { ManagedIdentityPlatform } from './managed-identity/endpoints.js';
 import { type RefreshTokenSettings, RefreshTokens } from './refresh-tokens.js';
 import { EntraService } from './service.js';
@@ -42,6 +42,11 @@ export interface EntraEmulatorOptions {
   refreshTokens?: Partial<RefreshTokenSettings> | undefined;
   /** Life of revocable tokens, given to applications with the capability `cp1`, seconds. Default 28 h. */
   caeTokenLifetimeSeconds?: number | undefined;
+  /**
+   * RSA private key that signs the tokens, PEM: an emulator that is started again with the same one needs no new trust.
+   * Default: one for all emulators of this process.
+   */
+  signingKey?: string | undefined;
   /** Where the Azure Arc endpoint puts its key files. Default: a directory of the emulator among the temporary files. */
   arcKeyDirectory?: string | undefined;
   /** The clock, epoch ms. Default `Date.now`. */
@@ -52,7 +57,7 @@ export interface EntraEmulatorOptions {
  * Starts a local stand-in for Microsoft Entra ID: real HTTP, real signed tokens, any life you like, any fault you need.
  * It knows one tenant with one application and its secret; add more with `addApp` and `addUser`.
  *
- * @throws RangeError for a life that is not greater than 0; the error of `listen` where the port is taken.
+ * @throws RangeError for a life that is not greater than 0; TypeError for a signing key that is none; the error of `listen` where the port is taken.
  * @example
  * await using entra = await startEntraEmulator({ tokenLifetimeSeconds: 2 });
  * const pool = createTokenPool({ ...server.config(), authentication: { credential: entra.credential() } });
@@ -63,7 +68,7 @@ export async function startEntraEmulator(options: EntraEmulatorOptions = {}): Pr
   const tls = tlsFor(options.https, host);
   // Service Fabric alone always speaks https.
   const fabricTls = makeCertificate({ commonName: host, altNames: [host] });
-  const key = await sharedSigningKey();
+  const key = options.signingKey === undefined ? await sharedSigningKey() : readSigningKey(options.signingKey);
   const listeners: HttpListener[] = [];
   const closeAll = async () => {
     await Promise.all(listeners.map((listener) => listener.close()));

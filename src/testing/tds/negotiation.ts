@@ -43,7 +43,18 @@ export async function negotiate(
 
 async function secure(socket: Socket, messages: MessageStream, secured: TLSSocket): Promise<void> {
   socket.on('close', () => secured.destroy());
-  await once(secured, 'secure');
+  secured.on('error', () => {});
+  // A client that leaves now makes no error, and 'close' only comes when we hang up too.
+  const left = new AbortController();
+  for (const event of ['end', 'close']) {
+    for (const stream of [socket, secured]) stream.once(event, () => left.abort());
+  }
+  try {
+    await once(secured, 'secure', { signal: left.signal });
+  } catch (error) {
+    if (left.signal.aborted) throw new ConnectionClosedError('the client left during the TLS handshake');
+    throw error;
+  }
   messages.useSecure(secured);
 }
 

@@ -89,6 +89,22 @@ describe('malformed input closes that connection and nothing else', () => {
     await expect.poll(() => server.connections.open).toBe(0);
   });
 
+  test.each([
+    ['inside TDS', Buffer.concat([PRELOGIN, packet(0x12, Buffer.from([0x16, 3, 1, 0, 200, 1, 0, 0]))]), true],
+    ['of TDS 8', Buffer.from([0x16, 3, 1, 0, 200, 1, 0, 0]), false],
+  ])('a client that leaves in the middle of the TLS handshake %s is gone at once', async (_, bytes, isAnswered) => {
+    const server = closing(await startSqlEmulator({ loginTimeoutMs: 2 ** 31 - 1 }));
+    for (const leave of ['end', 'destroy'] as const) {
+      const socket = await open(server);
+      socket.write(bytes);
+      if (isAnswered) await once(socket, 'data');
+      else await expect.poll(() => server.connections.open).toBe(1);
+      socket.resume();
+      socket[leave]();
+      await expect.poll(() => server.connections.open).toBe(0);
+    }
+  });
+
   test('whatever bytes come, before a login', async () => {
     const server = closing(await startSqlEmulator());
     await fc.assert(
