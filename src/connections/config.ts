@@ -87,7 +87,7 @@ export interface PoolConfig {
   idleTimeoutMillis?: number | undefined;
   /** Longest wait for a connection, ms. Default 30,000. */
   acquireTimeoutMillis?: number | undefined;
-  /** Longest time for opening one connection, all attempts together, ms. Default 30,000. */
+  /** Longest time for opening one connection, all attempts together, ms. Default 30,000, or `acquireTimeoutMillis` if that is more. */
   createTimeoutMillis?: number | undefined;
   /** Longest time for closing one connection, ms. Default 5,000. */
   destroyTimeoutMillis?: number | undefined;

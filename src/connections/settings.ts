@@ -163,6 +163,10 @@ function poolSettings(given: PoolConfig = {}, withToken = true): PoolSettings {
   // Without a token there is nothing to validate again after 10 h.
   const maxAgeMillis = withToken ? POOL_DEFAULTS.maxAgeMillis : 0;
   const pool: PoolSettings = { ...POOL_DEFAULTS, maxAgeMillis, ...(definedOnly(given) as Partial<PoolSettings>) };
+  // Who may wait longer for a connection, for a database that resumes say, wants it to be tried for as long.
+  if (given.createTimeoutMillis === undefined && pool.acquireTimeoutMillis > pool.createTimeoutMillis) {
+    pool.createTimeoutMillis = pool.acquireTimeoutMillis;
+  }
   for (const key of ['max', 'min', 'overlap', 'maxRenewals'] as const) {
     if (!Number.isInteger(pool[key]) || pool[key] < 0) {
       throw new ConfigurationError(`pool.${key} must be a whole number, 0 or more.`);

@@ -215,7 +215,7 @@ const LOGINS: [what: string, error: { number: number; state: number; class: numb
         class: 17,
         message: "Database 'app' on server 'shop-sql' is not currently available.",
       },
-      /waking up.*createTimeoutMillis/,
+      /waking up.*acquireTimeoutMillis/,
     ],
     [
       '37525 no Entra',

@@ -62,7 +62,7 @@ const BY_NUMBER: Readonly<Record<number, (failure: Failure) => Advice>> = {
   }),
   40613: () => ({
     cause: 'The database is not available right now: a serverless one that is waking up, or a failover.',
-    next: 'Run this again in a minute. For a serverless database set connectionTimeout and pool.createTimeoutMillis to 60,000 ms or more.',
+    next: 'Run this again in a minute. For a serverless database set connectionTimeout and pool.acquireTimeoutMillis to 60,000 ms or more.',
   }),
   37525: () => ({
     cause: 'Microsoft Entra authentication is not set up on this server, or is not reachable from it.',
