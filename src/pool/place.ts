@@ -65,6 +65,14 @@ export class Place {
     return previous;
   }
 
+  /** Takes the connection of another place, with all that is known about it; that place is empty then. */
+  takeFrom(other: Place): void {
+    const { session, idleSince, waitsForToken, doomed, lookAt, renewAt, ripeAt, retireAt, resting } = other;
+    Object.assign(this, { session, idleSince, waitsForToken, doomed, lookAt, renewAt, ripeAt, retireAt, resting });
+    this.#failure = undefined;
+    other.vacate();
+  }
+
   /** Why opening a connection for it failed, for the waiter who gets it, not for somebody who comes later. */
   get failure(): Error | undefined {
     const failure = this.#failure;

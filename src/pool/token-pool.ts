@@ -287,6 +287,7 @@ export class TokenPool {
   #lendAtOnce(place: Place, caller: WaitingCaller): Connection | undefined {
     // From here on upkeep leaves it alone.
     place.borrowed = true;
+    if (place.session === undefined && place.opening === undefined) this.#takeOverIdle(place);
     const { session } = place;
     const good =
       session !== undefined &&
@@ -299,12 +300,20 @@ export class TokenPool {
     return good ? this.#lend(place, session, caller) : undefined;
   }
 
+  /** generic-pool may give an empty place although another one holds an idle connection: nobody waits for a login then. */
+  #takeOverIdle(place: Place): void {
+    if (this.#open <= this.#loans) return;
+    for (const other of this.#everyPlace) {
+      if (other.borrowed || other.session === undefined || !isReady(other.session.connection)) continue;
+      this.#placeOf.set(other.session.connection, place);
+      place.takeFrom(other);
+      this.#upkeep.moved(place, other);
+      return;
+    }
+  }
+
   /** Undefined where the place was no good; it is given up then. */
   async #lendAfterCloserLook(place: Place, caller: WaitingCaller): Promise<Connection | undefined> {
-    if (this.#isPassedOver(place, caller)) {
-      this.#drop(place, 'broken');
-      return undefined;
-    }
     await this.#awaitLogin(place, caller);
     const verdict = await this.#judge(place, caller);
     if (verdict === 'serve' && !(await this.#works(place, caller))) place.doomed ??= 'broken';
@@ -331,13 +340,6 @@ export class TokenPool {
     }
     this.#drop(place, place.doomed ?? (place.isTooOld ? 'max-age' : 'token-expiry'));
     return undefined;
-  }
-
-  /** generic-pool may give an empty place although another one has an idle connection. Not for ever: new empty ones come. */
-  #isPassedOver({ session, opening }: Place, caller: WaitingCaller): boolean {
-    if (session !== undefined || opening !== undefined || this.#open <= this.#loans) return false;
-    caller.passedOver += 1;
-    return caller.passedOver <= this.#settings.pool.max;
   }
 
   /** Where a login for this very place is under way, that is quicker than another one; an empty place gets one. */

@@ -71,6 +71,13 @@ export class Upkeep {
     this.#watch(place);
   }
 
+  /** Call it when a connection has gone from one place, empty now, to another. */
+  moved(to: Place, from: Place): void {
+    this.#watch(to);
+    this.#queue.delete(from);
+    this.restoreSoon(from);
+  }
+
   /** Call it when a place has come back from its loan. */
   cameBack(place: Place): void {
     if (place.session === undefined) this.restoreSoon(place);

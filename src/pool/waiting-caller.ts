@@ -7,8 +7,6 @@ export class WaitingCaller {
   readonly startedAt: number;
   /** Nobody waits for the answer any more. */
   hasLeft = false;
-  /** Empty places that he was offered and did not take. */
-  passedOver = 0;
   #timer: NodeJS.Timeout | undefined;
   #reject: ((error: Error) => void) | undefined;
   #leaving: (() => void)[] | undefined;

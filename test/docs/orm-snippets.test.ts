@@ -1,11 +1,15 @@
 import { expect, test } from 'vitest';
 import { read } from './snippets.js';
 
-test.each(['Kysely', 'knex', 'TypeORM', 'Sequelize', 'Prisma', 'Drizzle', 'MikroORM'])(
-  'setting up %s takes at most 10 lines',
-  (orm) => {
-    const section = read('docs/orms.md')
-      .split(/^## /m)
+const ORMS = ['Kysely', 'knex', 'TypeORM', 'Sequelize', 'Prisma', 'Drizzle', 'MikroORM'];
+/** Sections of docs/orms.md, bold lines of the README. */
+const heading = { 'docs/orms.md': /^## /m, 'README.md': /^(?:\*\*|## )/m };
+
+test.each(Object.entries(heading).flatMap(([page, start]) => ORMS.map((orm) => ({ page, start, orm }))))(
+  'setting up $orm in $page takes at most 10 lines',
+  ({ page, start, orm }) => {
+    const section = read(page)
+      .split(start)
       .find((text) => text.startsWith(orm));
     const snippets = [...(section ?? '').matchAll(/^```ts\n([\s\S]*?)\n```/gm)].map(([, code = '']) => code);
     expect(snippets).not.toEqual([]);

@@ -128,3 +128,24 @@ test('a closed pool turns callers away', async () => {
   await expect(pool.acquire()).rejects.toBeInstanceOf(PoolClosedError);
   await expect(pool.ready()).rejects.toMatchObject({ code: 'ERR_POOL_CLOSED' });
 });
+
+test('who came first gets the connections that are there, and who came later waits for a login', async () => {
+  await using s = await site();
+  const pool = s.pool({ pool: { max: 4 } });
+  const opened = await Promise.all(Array.from({ length: 4 }, () => pool.acquire()));
+  for (const connection of opened) pool.release(connection);
+  // The two that were returned last would be handed out first.
+  for (const connection of opened.slice(2)) connection.close();
+  await expect.poll(() => pool.stats.size).toBe(2);
+  const served: number[] = [];
+  const connections = await Promise.all(
+    [1, 2, 3, 4].map(async (caller) => {
+      const connection = await pool.acquire();
+      served.push(caller);
+      return connection;
+    }),
+  );
+  expect(served.slice(0, 2)).toEqual([1, 2]);
+  expect(new Set(connections.slice(0, 2))).toEqual(new Set(opened.slice(0, 2)));
+  for (const connection of connections) pool.release(connection);
+});
