@@ -164,6 +164,8 @@ export class TokenKeeper {
     const refusedId = this.#refusedId;
     const held = this.#current;
     const startedAt = performance.now();
+    // Where the token at hand was refused, this is the forced refresh, whoever starts it.
+    if (held !== undefined && held.id === refusedId) this.#forcedAt = startedAt;
     const abort = new AbortController();
 
     let resolve: (token: HeldToken) => void = () => {};

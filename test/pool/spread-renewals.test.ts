@@ -1,5 +1,6 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { expect, onTestFinished, test } from 'vitest';
+import { DrivenClock } from '../support/driven-clock.js';
 import { site } from '../support/pool.js';
 
 const CHANNEL = 'mssql-token-pool:connection:renewed';
@@ -18,4 +19,24 @@ test('P11: connections opened together on one token are not all re-opened togeth
   const [first = 0, ...others] = renewedAt.slice(0, 10);
   // By chance alone they fall into a quarter of the 8 s that are used once in 25,000 runs; at once they take less than 1 s.
   expect((others.at(-1) ?? 0) - first).toBeGreaterThan(2_000);
+});
+
+test('P11: with the tokens of an hour that Entra gives, renewals fill the time between refresh and eviction margin', async () => {
+  const SIZE = 30;
+  const MINUTE = 60_000;
+  using clock = new DrivenClock();
+  await using here = await site({ entra: { tokenLifetimeSeconds: 3_600 }, server: clock.serverOptions });
+  const pool = here.pool({ ...clock.config, pool: { min: SIZE, max: SIZE } });
+  await clock.passUntil(() => pool.stats.available === SIZE, 10_000);
+  clock.restart();
+  await clock.pass(56 * MINUTE, 2_500);
+
+  // Refreshed after 45 to 50 min, gone at 55; the first and the last tenth of the time between are left free.
+  expect(clock.dials).toHaveLength(SIZE);
+  expect(Math.min(...clock.dials)).toBeGreaterThan(45 * MINUTE);
+  expect(Math.max(...clock.dials)).toBeLessThan(55 * MINUTE);
+  // 4 to 8 min for 30 of them: more than 20 in one of those minutes is no chance.
+  const inTheMinuteFrom = (from: number) => clock.dials.filter((at) => at >= from && at < from + MINUTE).length;
+  expect(Math.max(...clock.dials.map(inTheMinuteFrom))).toBeLessThanOrEqual(20);
+  expect(pool.stats).toMatchObject({ renewals: SIZE, failedLogins: 0 });
 });

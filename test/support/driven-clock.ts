@@ -4,7 +4,7 @@ import { vi } from 'vitest';
 import 'tedious';
 
 const realSetTimeout = globalThis.setTimeout;
-/** Time that passes between two looks, ms: no figure that a test asks for is finer. */
+/** Time that passes between two looks where a test does not say, ms: no figure that it asks for is finer. */
 const STEP_MS = 250;
 /** Longer than any test: a login that is under way is not given up because the clock was moved. */
 const NEVER_MS = 2 ** 31 - 1;
@@ -50,10 +50,10 @@ export class DrivenClock implements Disposable {
   }
 
   /** Lets time pass, while whatever is asked for gets its answer. */
-  async pass(ms: number): Promise<void> {
+  async pass(ms: number, stepMs = STEP_MS): Promise<void> {
     await this.settle();
-    for (let passed = 0; passed < ms; passed += STEP_MS) {
-      await vi.advanceTimersByTimeAsync(STEP_MS);
+    for (let passed = 0; passed < ms; passed += stepMs) {
+      await vi.advanceTimersByTimeAsync(stepMs);
       await this.settle();
     }
   }

@@ -4,17 +4,25 @@ export interface MovableClock extends Disposable {
   move(ms: number): void;
 }
 
-/** Takes the place of `Date.now` until it is disposed of. Make it before the emulators, which keep the clock they find. */
+/** Takes the place of `Date` until it is disposed of. Make it before the emulators, some of which keep the clock they find. */
 export function movableClock(): MovableClock {
-  const real = Date.now;
+  const RealDate = globalThis.Date;
   let offset = 0;
-  Date.now = () => real() + offset;
+  class MovedDate extends RealDate {
+    constructor(...when: []) {
+      super(...(when.length > 0 ? when : ([MovedDate.now()] as unknown as [])));
+    }
+    static override now(): number {
+      return RealDate.now() + offset;
+    }
+  }
+  globalThis.Date = MovedDate as DateConstructor;
   return {
     move: (ms) => {
       offset += ms;
     },
     [Symbol.dispose]() {
-      Date.now = real;
+      globalThis.Date = RealDate;
     },
   };
 }

@@ -1,0 +1,84 @@
+import { expect, test, vi } from 'vitest';
+import { createCredential } from '../../src/credentials/create-credential.js';
+import { DrivenClock } from '../support/driven-clock.js';
+import { movableClock } from '../support/movable-clock.js';
+import { type Site, site } from '../support/pool.js';
+import { query } from '../support/query.js';
+
+const HOUR = 3_600_000;
+const trueNow = Date.now;
+const ONE_HOUR_TOKENS = { tokenLifetimeSeconds: 3_600 };
+
+/** Entra says how long a token lives (`expires_in`), not until when: a wrong clock does not make it too long. */
+function application({ entra }: Site): object {
+  const { tenantId, clientId, clientSecret, url } = entra;
+  return createCredential({ tenantId, clientId, clientSecret, authority: url });
+}
+
+test('a process that was frozen for two hours: its callers get new connections on one new token', async () => {
+  using clock = movableClock();
+  await using s = await site({ entra: ONE_HOUR_TOKENS, server: { now: () => Date.now() } });
+  const pool = s.pool({ authentication: application(s), pool: { max: 5 } });
+  const lent = await Promise.all(Array.from({ length: 5 }, () => pool.acquire()));
+  for (const connection of lent) pool.release(connection);
+
+  clock.move(2 * HOUR);
+  const served = await Promise.all(
+    Array.from({ length: 50 }, () => pool.use(async (c) => [c, await query(c, 'SELECT 1')] as const)),
+  );
+  for (const [connection, rows] of served) {
+    expect(lent).not.toContain(connection);
+    expect(rows).toEqual([[1]]);
+  }
+  expect(s.entra.requests).toHaveLength(2);
+  expect(s.server.logins.length).toBeLessThanOrEqual(10);
+  for (const { accepted, time, tokenExpiry } of s.server.logins) {
+    expect(accepted).toBe(true);
+    expect((tokenExpiry ?? 0) - time).toBeGreaterThan(HOUR / 60);
+  }
+});
+
+test('connections that are kept idle are replaced within half a minute of the jump, without a caller', async () => {
+  using clock = new DrivenClock();
+  await using s = await site({ entra: ONE_HOUR_TOKENS, server: { ...clock.serverOptions, now: () => Date.now() } });
+  const pool = s.pool({ ...clock.config, authentication: application(s), pool: { max: 4, min: 4 } });
+  await clock.passUntil(() => pool.stats.size === 4, 10_000);
+
+  vi.setSystemTime(Date.now() + 2 * HOUR);
+  clock.restart();
+  await clock.passUntil(() => s.server.logins.length >= 8, 40_000);
+  await clock.passUntil(() => pool.stats.available === 4, 5_000);
+  expect(s.server.logins.slice(4).every(({ accepted }) => accepted)).toBe(true);
+  expect(s.server.logins).toHaveLength(8);
+  expect(s.entra.requests).toHaveLength(2);
+});
+
+test.each([
+  ['set back by two hours', -2 * HOUR, 0],
+  ['two hours fast when its token came, and then set right', 0, -2 * HOUR],
+])(
+  'a clock that was %s: a token that is over is refused once, replaced, and nobody notices',
+  async (_, back, right) => {
+    using clock = movableClock();
+    let passed = 0;
+    const now = (): number => trueNow() + passed;
+    await using s = await site({ entra: { ...ONE_HOUR_TOKENS, now }, server: { now } });
+    clock.move(right === 0 ? 0 : -right);
+    const pool = s.pool({ authentication: application(s), pool: { max: 3 } });
+    const first = await pool.acquire();
+    clock.move(back + right);
+    // An hour and a half goes by; to this clock the token is as good as new, or better.
+    passed = 1.5 * HOUR;
+    clock.move(1.5 * HOUR);
+
+    const others = await Promise.all([pool.acquire(), pool.acquire()]);
+    expect(await Promise.all(others.map((c) => query(c, 'SELECT 1')))).toEqual([[[1]], [[1]]]);
+    // P8: what is on loan serves on, and goes when it comes back.
+    expect(await query(first, 'SELECT 1')).toEqual([[1]]);
+    pool.release(first);
+    expect(pool.stats.evictions).toEqual({ 'token-invalidated': 1 });
+    expect(s.entra.requests).toHaveLength(2);
+    expect(s.server.logins.filter(({ accepted }) => !accepted).length).toBeLessThanOrEqual(2);
+    for (const connection of others) pool.release(connection);
+  },
+);
