@@ -20,3 +20,10 @@ test('items come out in the order they are due, and none before its time', () =>
     }),
   );
 });
+
+test('after clear() nothing is due', () => {
+  const deadlines = new Deadlines<string>();
+  deadlines.add('one', 1);
+  deadlines.clear();
+  expect([deadlines.size, deadlines.next, deadlines.takeDue(2)]).toEqual([0, Number.POSITIVE_INFINITY, undefined]);
+});

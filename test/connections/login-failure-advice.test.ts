@@ -1,0 +1,137 @@
+import { expect, test } from 'vitest';
+import { classifyLoginFailure, isTransient, saysTokenExpired } from '../../src/connections/login-failure.js';
+import { LoginRefusedError, ServerUnavailableError, StaleTokenError, TokenPoolError } from '../../src/errors.js';
+import { HeldToken } from '../../src/tokens/held-token.js';
+
+const HOUR = 3_600_000;
+
+function token(ageMs: number): HeldToken {
+  const obtainedAt = Date.now() - ageMs;
+  return new HeldToken(
+    { token: 'a.b.c', expiresOnTimestamp: obtainedAt + HOUR },
+    { obtainedAt, refreshOn: obtainedAt },
+  );
+}
+
+const LOGIN = { messages: [], credentialFailure: undefined, server: 'db.example', token: token(0) };
+
+function answered(number: number, message: string, { state = 1, sent = true } = {}) {
+  const error = Object.assign(new Error('Login failed.'), { code: 'ELOGIN' });
+  const messages = [{ number, state, class: 14, message }];
+  return classifyLoginFailure({ ...LOGIN, error, messages, token: sent ? LOGIN.token : undefined });
+}
+
+function broken(error: Error & { code?: string }, sent = LOGIN.token) {
+  return classifyLoginFailure({ ...LOGIN, error, token: sent });
+}
+
+test.each([
+  [40615, 'firewall rules'],
+  [40914, 'virtual network'],
+  [47073, 'private endpoint'],
+  [4060, 'Check the database name'],
+  [40532, 'Check the server name'],
+  [18470, 'ALTER LOGIN'],
+  [18487, 'password has expired'],
+  [18488, 'password must be changed'],
+  [18452, 'untrusted domain'],
+  [37525, 'set a Microsoft Entra admin'],
+  [33134, 'identity of the server'],
+])('error %i is refused, and the hint says what to do', (number, advice) => {
+  const { kind, error } = answered(number, 'No.');
+  expect(kind).toBe('refused');
+  expect(error).toBeInstanceOf(LoginRefusedError);
+  expect(error).toMatchObject({ message: 'No.', number, hint: expect.stringContaining(advice) });
+});
+
+test.each([
+  ['not configured', 'Server is not currently configured to accept this token.', 'refused', 'of one tenant'],
+  ['no user', "Login failed for user '<token-identified principal>'.", 'ambiguous', 'FROM EXTERNAL PROVIDER'],
+  ['anonymous', "Login failed for user 'NT AUTHORITY\\ANONYMOUS LOGON'.", 'ambiguous', 'no longer valid'],
+  ['somebody', "Login failed for user 'a@b.example'.", 'refused', 'its Entra admin and the user'],
+  ['expired', 'Token is expired.', 'stale', 'Check the clock'],
+])('18456 (%s): kind, error of the server and hint', (_, message, kind, advice) => {
+  const failure = answered(18456, message);
+  expect(failure.kind).toBe(kind);
+  expect(failure.error).toMatchObject({ message, number: 18456, class: 14, hint: expect.stringMatching(advice) });
+});
+
+test('18456 without a token is about user name and password, whatever it says', () => {
+  const failure = answered(18456, "Login failed for user '<token-identified principal>'.", { sent: false });
+  expect(failure).toMatchObject({ kind: 'refused', error: { hint: 'Check the user name and password.' } });
+});
+
+test('a number that nobody knows is refused without a hint', () => {
+  const { kind, error } = answered(50000, "Login failed for user '<token-identified principal>'.");
+  expect([kind, error.hint]).toEqual(['refused', undefined]);
+});
+
+test('a transient error is told in the words of the server, with the promise to try again', () => {
+  const { error } = answered(40613, 'Database is not currently available.');
+  expect(error).toBeInstanceOf(ServerUnavailableError);
+  expect(error).toMatchObject({ message: 'Database is not currently available.', number: 40613 });
+  expect(error.hint).toContain('tried again');
+  expect([isTransient(40613), isTransient(4060), isTransient(undefined)]).toEqual([true, false, false]);
+});
+
+test('state 233 and "token is expired" count for 18456 alone', () => {
+  const says = (number: number, state: number, message: string) =>
+    saysTokenExpired({ number, state, class: 14, message });
+  expect(says(18456, 233, '')).toBe(true);
+  expect(says(18456, 1, 'Token is expired.')).toBe(true);
+  expect(says(50000, 233, 'Token is expired.')).toBe(false);
+  expect(says(18456, 1, 'Login failed.')).toBe(false);
+});
+
+test.each(['self-signed certificate', 'self signed', 'altnames do not match', 'unable to verify the first one'])(
+  'TLS says "%s": the certificate is refused, with what to trust',
+  (text) => {
+    const { kind, error } = broken(new Error(text));
+    expect(kind).toBe('refused');
+    expect(error.message).toBe(`The certificate of db.example was not accepted: ${text}`);
+    expect(error.hint).toContain('Trust the issuing CA');
+  },
+);
+
+test('a downgrade that tedious noticed says how to agree', () => {
+  const error = Object.assign(new Error('no encryption'), { code: 'EENCRYPT' });
+  expect(broken(error).error).toMatchObject({ hint: expect.stringContaining('options.encrypt'), cause: error });
+});
+
+test('a dropped socket with a token near its end blames the token, and names the server', () => {
+  const { error } = broken(new Error('socket hang up'), token(HOUR - 299_000));
+  expect(error).toBeInstanceOf(StaleTokenError);
+  expect(error.message).toBe('db.example dropped the connection during a login with a token near its end.');
+  expect(broken(new Error('socket hang up'), token(HOUR - 301_000)).kind).toBe('unreachable');
+});
+
+test('an unreachable server is told with what happened underneath, however deep', () => {
+  const refused = new Error('connect ECONNREFUSED 10.0.0.2:1433');
+  const both = new AggregateError([new Error('connect ETIMEDOUT 10.0.0.1:1433'), refused]);
+  const { error } = broken(new Error('Could not connect (sequence)', { cause: both }));
+  expect(error.message).toBe('Could not connect (sequence): connect ECONNREFUSED 10.0.0.2:1433');
+  expect(error.hint).toContain('port');
+  expect(broken(new Error('')).error.message).toBe('No connection to db.example.');
+  expect(broken(new Error('alone', { cause: 'text' })).error.message).toBe('alone');
+});
+
+test('an error that is its own cause ends the search', () => {
+  const endless = new Error('round and round');
+  endless.cause = endless;
+  expect(broken(endless).error.message).toBe('round and round');
+});
+
+test('a connect timeout says what to check, also when the token is near its end', () => {
+  const slow = Object.assign(new Error('Failed to connect in 15000ms'), { code: 'ETIMEOUT' });
+  const failure = broken(slow, token(HOUR - 1_000));
+  expect(failure).toMatchObject({ kind: 'unreachable', error: { hint: expect.stringContaining('connectTimeout') } });
+});
+
+test('why there is no token is told as it is, or wrapped where it is not ours', () => {
+  const ours = new TokenPoolError('HTTP 503');
+  const failed = (credentialFailure: Error) =>
+    classifyLoginFailure({ ...LOGIN, error: new Error('x'), credentialFailure });
+  expect(failed(ours)).toEqual({ kind: 'credential', error: ours });
+  const theirs = new TypeError('boom');
+  expect(failed(theirs).error).toMatchObject({ message: 'No access token: boom', cause: theirs });
+});

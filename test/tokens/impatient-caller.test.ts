@@ -1,0 +1,43 @@
+import { getEventListeners } from 'node:events';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { TokenCache, TokenUnavailableError } from '../../src/index.js';
+import { FakeProvider } from './fake-provider.js';
+
+beforeEach(() => {
+  vi.useFakeTimers({ now: Date.UTC(2026, 0, 1) });
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+it('is told that time is up, and that the request goes on', async () => {
+  const provider = new FakeProvider();
+  provider.sticky = 'hang';
+  const outcome = new TokenCache(provider).take(undefined, { timeoutMs: 250 }).catch((error) => error);
+  await vi.advanceTimersByTimeAsync(250);
+  expect(await outcome).toMatchObject({ message: 'No token within 250 ms.', hint: expect.stringContaining('goes on') });
+});
+
+it('gets the failure of the request when that comes first', async () => {
+  const provider = new FakeProvider();
+  provider.delayMs = 100;
+  provider.sticky = new TokenUnavailableError('HTTP 503');
+  const outcome = new TokenCache(provider).take(undefined, { timeoutMs: 5_000 }).catch((error) => error);
+  await vi.advanceTimersByTimeAsync(100);
+  expect(await outcome).toBeInstanceOf(TokenUnavailableError);
+  expect(vi.getTimerCount()).toBe(0);
+});
+
+it.each(['gets a token', 'gets an error', 'gives up'])('leaves no listener on his signal when he %s', async (end) => {
+  const provider = new FakeProvider();
+  provider.delayMs = 100;
+  if (end === 'gets an error') provider.sticky = new TokenUnavailableError('HTTP 503');
+  const abort = new AbortController();
+  const outcome = new TokenCache(provider).take(undefined, { abortSignal: abort.signal }).catch((error) => error);
+  expect(getEventListeners(abort.signal, 'abort')).toHaveLength(1);
+  if (end === 'gives up') abort.abort();
+  await vi.advanceTimersByTimeAsync(100);
+  const said = await outcome;
+  if (end === 'gives up') expect(said.message).toBe('The caller gave up waiting for a token.');
+  expect(getEventListeners(abort.signal, 'abort')).toHaveLength(0);
+});
