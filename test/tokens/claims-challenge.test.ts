@@ -1,0 +1,71 @@
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { TokenCache, TokenUnavailableError } from '../../src/index.js';
+import { FakeProvider } from './fake-provider.js';
+
+const HOUR = 3_600_000;
+const ONE = '{"access_token":{"nbf":1}}';
+const OTHER = '{"access_token":{"nbf":2}}';
+
+let provider: FakeProvider;
+let tokens: TokenCache;
+
+beforeEach(() => {
+  vi.useFakeTimers({ now: Date.UTC(2026, 0, 1) });
+  provider = new FakeProvider();
+  tokens = new TokenCache(provider);
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+function claimsAskedFor(): (string | undefined)[] {
+  return provider.requests.map(({ options }) => options.claims);
+}
+
+it('met again, it is answered by the token there is; a new one is not', async () => {
+  const first = await tokens.take(undefined, { claims: ONE });
+  expect(await tokens.take(undefined, { claims: ONE })).toBe(first);
+  expect(claimsAskedFor()).toEqual([ONE]);
+  expect((await tokens.take(undefined, { claims: OTHER })).reveal()).toBe('token-2');
+  expect(claimsAskedFor()).toEqual([ONE, OTHER]);
+});
+
+it.each([
+  ['answered', undefined],
+  ['refused', new TokenUnavailableError('HTTP 400')],
+])('waits for the request under way, which lacks its claims, to be %s', async (_, answer) => {
+  provider.delayMs = 1_000;
+  if (answer !== undefined) provider.next = [answer];
+  const ordinary = tokens.take().catch((error) => error);
+  const challenged = tokens.take(undefined, { claims: ONE }).catch((error) => error);
+  await vi.advanceTimersByTimeAsync(1_000);
+  const first = await ordinary;
+  await vi.advanceTimersByTimeAsync(1_000);
+  if (answer === undefined) {
+    expect([first.reveal(), (await challenged).reveal()]).toEqual(['token-1', 'token-2']);
+    expect(claimsAskedFor()).toEqual([undefined, ONE]);
+  } else {
+    // Back-off counts for him too.
+    expect(await challenged).toMatchObject({ code: 'ERR_TOKEN_UNAVAILABLE', retryAfterMs: expect.any(Number) });
+    expect(claimsAskedFor()).toEqual([undefined]);
+  }
+});
+
+it('shares its request with whoever brings the same one, or none', async () => {
+  provider.delayMs = 1_000;
+  const waiting = Promise.all([
+    tokens.take(undefined, { claims: ONE }),
+    tokens.take(undefined, { claims: ONE }),
+    tokens.take(),
+  ]);
+  await vi.advanceTimersByTimeAsync(1_000);
+  expect(new Set(await waiting).size).toBe(1);
+  expect(claimsAskedFor()).toEqual([ONE]);
+});
+
+it('stays for the requests of those who wait for a token without it', async () => {
+  await tokens.take(undefined, { claims: ONE });
+  await vi.advanceTimersByTimeAsync(HOUR);
+  await tokens.take();
+  expect(claimsAskedFor()).toEqual([ONE, ONE]);
+});

@@ -1,0 +1,53 @@
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { TokenCache } from '../../src/index.js';
+import { FakeProvider } from './fake-provider.js';
+
+const REQUEST_TIMEOUT_MS = 9_999;
+
+let timers: NodeJS.Timeout[];
+let tokens: TokenCache;
+
+beforeEach(() => {
+  vi.useFakeTimers({ now: Date.UTC(2026, 0, 1) });
+  timers = [];
+  const fake = globalThis.setTimeout;
+  vi.spyOn(globalThis, 'setTimeout').mockImplementation(((work: () => void, ms?: number) => {
+    const timer = fake(work, ms);
+    if (ms === REQUEST_TIMEOUT_MS) timers.push(timer);
+    return timer;
+  }) as typeof setTimeout);
+  const provider = new FakeProvider();
+  provider.sticky = 'hang';
+  tokens = new TokenCache(provider, { requestTimeoutMs: REQUEST_TIMEOUT_MS });
+});
+afterEach(() => {
+  vi.restoreAllMocks();
+  vi.useRealTimers();
+});
+
+function processStaysAlive(): boolean {
+  expect(timers).toHaveLength(1);
+  return timers[0]?.hasRef() === true;
+}
+
+function giveUp(afterMs: number): void {
+  tokens.take(undefined, { timeoutMs: afterMs }).catch(() => {});
+}
+
+it('a request in the background does not keep the process alive', () => {
+  tokens.peek();
+  expect(processStaysAlive()).toBe(false);
+});
+
+it('one that somebody waits for does, until the last of them has given up', async () => {
+  tokens.peek();
+  giveUp(100);
+  giveUp(200);
+  expect(processStaysAlive()).toBe(true);
+  await vi.advanceTimersByTimeAsync(100);
+  expect(processStaysAlive()).toBe(true);
+  await vi.advanceTimersByTimeAsync(100);
+  expect(processStaysAlive()).toBe(false);
+  giveUp(100);
+  expect(processStaysAlive()).toBe(true);
+});

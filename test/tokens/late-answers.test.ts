@@ -1,0 +1,59 @@
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { TokenCache } from '../../src/index.js';
+
+const HOUR = 3_600_000;
+
+beforeEach(() => {
+  vi.useFakeTimers({ now: Date.UTC(2026, 0, 1) });
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+it.each(['is answered', 'fails'])(
+  'a request that was given up and %s late leaves the one after it alone',
+  async (end) => {
+    const open: { answer: (token: string) => void; fail: () => void }[] = [];
+    const tokens = new TokenCache({
+      getToken: () =>
+        new Promise((resolve, reject) => {
+          open.push({
+            answer: (token) => resolve({ token, expiresOnTimestamp: Date.now() + HOUR }),
+            fail: () => reject(new Error('too late')),
+          });
+        }),
+    });
+    const first = tokens.take().catch((error) => error);
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(await first).toMatchObject({
+      message: 'The identity provider did not answer within 10000 ms.',
+      hint: expect.stringContaining('proxies and firewalls'),
+    });
+
+    await vi.advanceTimersByTimeAsync(6_000);
+    const second = tokens.take();
+    await vi.advanceTimersByTimeAsync(1_000);
+    if (end === 'fails') open[0]?.fail();
+    else open[0]?.answer('late');
+    await vi.advanceTimersByTimeAsync(1_000);
+    const third = tokens.take();
+    open[1]?.answer('in time');
+    expect((await second).reveal()).toBe('in time');
+    expect((await third).reveal()).toBe(end === 'fails' ? 'in time' : 'late');
+    expect(open).toHaveLength(2);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(tokens.peek()?.reveal()).toBe('in time');
+  },
+);
+
+it('a token that was got beside it ends the back-off', async () => {
+  const tokens = new TokenCache({
+    getToken: async () => {
+      throw new Error('HTTP 503');
+    },
+  });
+  await tokens.take().catch(() => {});
+  const token = { token: 'beside', expiresOnTimestamp: Date.now() + HOUR, obtainedAt: Date.now(), fromStore: false };
+  tokens.offer(token);
+  expect((await tokens.take()).reveal()).toBe('beside');
+});
