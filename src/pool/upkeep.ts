@@ -270,6 +270,12 @@ export class Upkeep {
     }
     const opening = this.#renewing < this.#host.settings.pool.maxRenewals ? this.#tryOpen() : undefined;
     if (opening === undefined) {
+      // Past its margin nobody will be given it; only while the server is in trouble there may be nothing better.
+      if (!place.borrowed && Date.now() >= place.lookAt && this.#pauseMs === 0) {
+        this.#queue.delete(place);
+        this.#host.evict(place, place.isTooOld ? 'max-age' : 'token-expiry');
+        return;
+      }
       this.#queue.add(place);
       // The end of another renewal takes the next from the queue; this is for a bound that other connections have reached.
       this.#schedule(place, performance.now() + Math.max(recheckMs(place.session), this.#pauseMs));

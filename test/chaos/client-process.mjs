@@ -87,11 +87,11 @@ process.once('message', async () => {
   const { size, borrowed, pending, logins, renewals } = pool.stats;
   await pool.close();
   const after = pool.stats;
-  process.send({
+  const report = {
     ...{ queries, failures, memory, longestWaitMs, waitersLost: asked - settled },
     ...{ size, borrowed, pending, logins, renewals, left: after.size + after.opening },
-  });
+  };
   // What keeps the process alive from here on is a leak.
-  process.disconnect();
+  process.send(report, () => process.disconnect());
 });
 process.send({ ready: true });

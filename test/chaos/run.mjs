@@ -36,7 +36,10 @@ export async function runFault(name, seconds) {
   await sleep(2_000);
 
   client.send('stop');
-  const [report] = await once(client, 'message');
+  const report = await Promise.race([once(client, 'message'), once(client, 'exit')]).then(([first]) => {
+    if (typeof first === 'object' && first !== null) return first;
+    throw new Error(`the application ended (${first}) without a report`);
+  });
   const exited = client.exitCode !== null ? true : await Promise.race([once(client, 'exit'), sleep(10_000, false)]);
   const server = await site.askServer();
   await site.stop();

@@ -1,5 +1,5 @@
-import { subscribe } from 'node:diagnostics_channel';
-import { afterEach, expect, test, vi } from 'vitest';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { afterEach, expect, onTestFinished, test, vi } from 'vitest';
 import { createCredential } from '../../src/credentials/create-credential.js';
 import { ClientSockets } from '../support/client-sockets.js';
 import { type Site, site } from '../support/pool.js';
@@ -78,5 +78,36 @@ test('a connection of min that nobody uses is renewed in the background, again a
   expect(pool.stats.renewals).toBeGreaterThanOrEqual(2);
   const lives = s.server.logins.filter(({ accepted }) => accepted).map((login) => login.tokenExpiry ?? 0);
   expect(lives).toEqual([...lives].sort((a, b) => a - b));
+  vi.useRealTimers();
+});
+
+test('idle connections whose turn for renewal does not come before their margin are closed there', async () => {
+  driveClock();
+  await using s = await site({ entra: { tokenLifetimeSeconds: 3_600 }, server: { loginTimeoutMs: 2 ** 31 - 1 } });
+  const { authentication, asking } = watched(s);
+  const endOf = new Map<unknown, number>();
+  const onOpened = (message: unknown): void => {
+    const { connection, tokenExpiresOn } = message as { connection: number; tokenExpiresOn: number };
+    endOf.set(connection, tokenExpiresOn);
+  };
+  const onEvicted = (message: unknown): void => void endOf.delete((message as { connection: number }).connection);
+  subscribe('mssql-token-pool:connection:opened', onOpened);
+  subscribe('mssql-token-pool:connection:evicted', onEvicted);
+  onTestFinished(() => {
+    unsubscribe('mssql-token-pool:connection:opened', onOpened);
+    unsubscribe('mssql-token-pool:connection:evicted', onEvicted);
+  });
+
+  // No turn ever comes, as when logins take longer than there is time for.
+  const pool = s.pool({ ...PATIENT, authentication, pool: { max: 5, min: 5, maxRenewals: 0 } });
+  let latest = Number.POSITIVE_INFINITY;
+  while (s.entra.requests.length < 3) {
+    if (pool.stats.opening === 0 && !asking()) await vi.advanceTimersByTimeAsync(5_000);
+    await pause(2);
+    for (const end of endOf.values()) latest = Math.min(latest, end - Date.now());
+  }
+  expect(endOf.size).toBeGreaterThan(0);
+  // The eviction margin of an hour's token is 5 min; it is looked at every 5 s.
+  expect(latest).toBeGreaterThan(300_000 - 15_000);
   vi.useRealTimers();
 });
