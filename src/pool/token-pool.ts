@@ -242,14 +242,16 @@ export class TokenPool {
       return this.#wait(caller, this.#serveInTurn(caller));
     }
     // A place is free: most often its connection is good, and nothing has to be waited for.
-    return this.#nextPlace(IN_TURN, caller).then(
+    return this.#places.acquire(IN_TURN).then(
       (place) => this.#lendAtOnce(place, caller) ?? this.#wait(caller, this.#serve(caller, place)),
+      () => this.#turnAway(caller),
     );
   }
 
   #serveInTurn(caller: WaitingCaller): Promise<Connection> {
-    return this.#nextPlace(IN_TURN, caller).then(
+    return this.#places.acquire(IN_TURN).then(
       (place) => this.#lendAtOnce(place, caller) ?? this.#serve(caller, place),
+      () => this.#turnAway(caller),
     );
   }
 
@@ -270,17 +272,15 @@ export class TokenPool {
     this.#limit(caller);
     let connection = await this.#lendAfterCloserLook(first, caller);
     while (connection === undefined) {
-      const place = await this.#nextPlace(AGAIN, caller);
+      const place = await this.#places.acquire(AGAIN).catch(() => this.#turnAway(caller));
       connection = this.#lendAtOnce(place, caller) ?? (await this.#lendAfterCloserLook(place, caller));
     }
     return connection;
   }
 
-  /** @throws PoolClosedError, AcquireTimeoutError */
-  #nextPlace(turn: number, caller: WaitingCaller): Promise<Place> {
-    return this.#places.acquire(turn).catch(() => {
-      throw this.#closed !== undefined || caller.hasLeft ? poolClosed() : this.#timedOut(caller);
-    });
+  /** generic-pool has none for him any more: it is closing, or its timer has run out. */
+  #turnAway(caller: WaitingCaller): never {
+    throw this.#closed !== undefined || caller.hasLeft ? poolClosed() : this.#timedOut(caller);
   }
 
   /** The connection of a place that needs no closer look. */
