@@ -46,6 +46,7 @@ const ORDER: [title: string, pages: [file: string, title: string][]][] = [
       ['testing-entra-emulator', 'Entra emulator'],
       ['testing-sql-emulator', 'SQL emulator'],
       ['testing-gateway', 'Gateway'],
+      ['mutation-testing', 'Mutation testing'],
     ],
   ],
 ];

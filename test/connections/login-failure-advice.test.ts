@@ -1,6 +1,12 @@
 import { expect, test } from 'vitest';
 import { classifyLoginFailure, isTransient, saysTokenExpired } from '../../src/connections/login-failure.js';
-import { LoginRefusedError, ServerUnavailableError, StaleTokenError, TokenPoolError } from '../../src/errors.js';
+import {
+  EncryptionRequiredError,
+  LoginRefusedError,
+  ServerUnavailableError,
+  StaleTokenError,
+  TokenPoolError,
+} from '../../src/errors.js';
 import { HeldToken } from '../../src/tokens/held-token.js';
 
 const HOUR = 3_600_000;
@@ -95,22 +101,34 @@ test.each(['self-signed certificate', 'self signed', 'altnames do not match', 'u
 
 test('a downgrade that tedious noticed says how to agree', () => {
   const error = Object.assign(new Error('no encryption'), { code: 'EENCRYPT' });
-  expect(broken(error).error).toMatchObject({ hint: expect.stringContaining('options.encrypt'), cause: error });
+  const failure = broken(error);
+  expect(failure.kind).toBe('refused');
+  expect(failure.error).toMatchObject({ hint: expect.stringContaining('options.encrypt'), cause: error });
+});
+
+test('a downgrade that we noticed is not tried again', () => {
+  const ours = new EncryptionRequiredError('not encrypted');
+  const failure = classifyLoginFailure({ ...LOGIN, error: new Error('x'), credentialFailure: ours });
+  expect(failure).toEqual({ kind: 'refused', error: ours });
 });
 
 test('a dropped socket with a token near its end blames the token, and names the server', () => {
-  const { error } = broken(new Error('socket hang up'), token(HOUR - 299_000));
+  const hungUp = new Error('socket hang up');
+  const { kind, error } = broken(hungUp, token(HOUR - 299_000));
+  expect([kind, error.cause]).toEqual(['stale', hungUp]);
   expect(error).toBeInstanceOf(StaleTokenError);
   expect(error.message).toBe('db.example dropped the connection during a login with a token near its end.');
-  expect(broken(new Error('socket hang up'), token(HOUR - 301_000)).kind).toBe('unreachable');
+  expect(broken(hungUp, token(HOUR - 301_000)).kind).toBe('unreachable');
+  expect(classifyLoginFailure({ ...LOGIN, error: hungUp, token: undefined }).kind).toBe('unreachable');
 });
 
 test('an unreachable server is told with what happened underneath, however deep', () => {
   const refused = new Error('connect ECONNREFUSED 10.0.0.2:1433');
-  const both = new AggregateError([new Error('connect ETIMEDOUT 10.0.0.1:1433'), refused]);
-  const { error } = broken(new Error('Could not connect (sequence)', { cause: both }));
+  const timedOut = new Error('connect ETIMEDOUT 10.0.0.1:1433');
+  const all = new AggregateError([timedOut, timedOut, refused]);
+  const { error } = broken(new Error('Could not connect (sequence)', { cause: all }));
   expect(error.message).toBe('Could not connect (sequence): connect ECONNREFUSED 10.0.0.2:1433');
-  expect(error.hint).toContain('port');
+  expect(error.hint).toContain('Check the server name and port');
   expect(broken(new Error('')).error.message).toBe('No connection to db.example.');
   expect(broken(new Error('alone', { cause: 'text' })).error.message).toBe('alone');
 });

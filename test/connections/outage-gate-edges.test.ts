@@ -84,3 +84,12 @@ test('a pool that is closed already is not waited for, and no timer is left', as
   await expect(gate.run(async () => 'connected')).rejects.toBe(reason);
   expect(vi.getTimerCount()).toBe(0);
 });
+
+test('after an answer of the server the next failure is the first again', async () => {
+  const gate = await shut();
+  const run = gate.run(fails('refused')).catch(() => undefined);
+  await vi.runAllTimersAsync();
+  await run;
+  await gate.run(fails('transient')).catch(() => undefined);
+  expect(gate.pauseMs).toBe(5_000);
+});

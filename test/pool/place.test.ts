@@ -39,6 +39,18 @@ function filled(of: Session, maxAgeMillis: number): Place {
   return place;
 }
 
+test("a new place is nobody's, and nothing is the matter with it", () => {
+  const no = {
+    borrowed: false,
+    isLent: false,
+    renewWhenBack: false,
+    waitsForToken: false,
+    resting: false,
+    gone: false,
+  };
+  expect(new Place()).toMatchObject(no);
+});
+
 test('without a token and without an age nothing is ever due', () => {
   expect(filled(session(), 0)).toMatchObject({ lookAt: NEVER, renewAt: NEVER, ripeAt: NEVER, retireAt: NEVER });
 });
@@ -114,6 +126,7 @@ test('an empty place is never due', () => {
 test('a failure is news for a second', () => {
   const place = new Place();
   const error = new Error('refused');
+  vi.advanceTimersByTime(10_000);
   place.failure = error;
   vi.advanceTimersByTime(999);
   expect(place.failure).toBe(error);
