@@ -9,7 +9,17 @@ import { parseArgs } from 'node:util';
 import { chart } from './lib/chart.mjs';
 import { table } from './lib/table.mjs';
 
-const FIGURES = ['checkout', 'queries', 'cold-start', 'token-lookup', 'at-rest', 'loading', 'fleet', 'orms'];
+const FIGURES = [
+  'checkout',
+  'queries',
+  'cold-start',
+  'token-lookup',
+  'at-rest',
+  'loading',
+  'rollover',
+  'fleet',
+  'orms',
+];
 
 const { values, positionals } = parseArgs({ options: { quick: { type: 'boolean' } }, allowPositionals: true });
 const unknown = positionals.filter((name) => !FIGURES.includes(name));

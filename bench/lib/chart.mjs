@@ -57,7 +57,7 @@ function bar(figure, name, value, most, y) {
 }
 
 /** Counts are what they are on every machine; everything else is shown in terms of ours. */
-const COUNTED = new Set(['requests', 'logins', 'timers']);
+const COUNTED = new Set(['requests', 'logins', 'timers', 'failures']);
 
 /** @param {import('./rounds.mjs').Figure} figure @param {string} name @param {number} value */
 function label(figure, name, value) {

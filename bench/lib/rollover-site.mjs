@@ -1,12 +1,16 @@
 /** Emulators whose tokens are short and whose logins are slow, in a process of their own. */
 import { startEntraEmulator, startSqlEmulator } from 'mssql-token-pool/testing';
 
-const entra = await startEntraEmulator({ tokenLifetimeSeconds: Number(process.argv[2]) });
-const server = await startSqlEmulator({ entra, loginDelayMs: 100 });
+const [lifeSeconds, refreshInSeconds, enforceExpiry] = process.argv.slice(2);
+const entra = await startEntraEmulator({
+  tokenLifetimeSeconds: Number(lifeSeconds),
+  refreshInSeconds: refreshInSeconds === undefined ? undefined : Number(refreshInSeconds),
+});
+const server = await startSqlEmulator({ entra, enforceExpiry, loginDelayMs: 100 });
 const { clientId, clientSecret } = entra.addApp();
 process.on('message', () =>
   process.send?.({
-    logins: server.logins.map(({ time, accepted }) => ({ time, accepted })),
+    logins: server.logins.map(({ time, error }) => ({ time, refused: error !== undefined })),
     tokens: entra.requests.filter((request) => request.status === 200).length,
   }),
 );

@@ -1,0 +1,61 @@
+/**
+ * What callers notice of a rollover: 500 queries a second on a pool of 50, each login made to cost 100 ms, a new token every
+ * 8 s. The server refuses a token that has run out in the middle of a session too (37396), as Azure SQL does when it
+ * validates again, so whoever keeps a connection too long has queries that fail.
+ */
+import { check } from '../lib/check.mjs';
+import { runFresh } from '../lib/child.mjs';
+import { figureProgram } from '../lib/figure-program.mjs';
+import { figure, interleaveMany, OURS } from '../lib/rounds.mjs';
+
+const MSSQL = 'mssql, token-credential, validateConnection';
+const KNEX = 'knex, expirationChecker';
+/**
+ * The next token is asked for after a quarter of a life; connections on the old one have until three quarters of it. In that
+ * time all of them can log in again one after the other: of a pool that is full one connection is replaced at a time.
+ */
+const FULL = { size: 50, queriesPerSecond: 500, lifeSeconds: 32, refreshInSeconds: 8, seconds: 44 };
+const QUICK = { size: 10, queriesPerSecond: 100, lifeSeconds: 8, refreshInSeconds: 2, seconds: 10 };
+const HOLD_MS = 40;
+const LOGIN_MS = 100;
+
+/** @param {{ quick: boolean }} options */
+async function measure({ quick }) {
+  const about = { ...(quick ? QUICK : FULL), holdMs: HOLD_MS };
+  const run = (/** @type {string} */ way) => async () => {
+    const report = await runFresh('rollover-client.mjs', { way, ...about });
+    if (way === 'ours') {
+      check(report.failed === 0, `${report.failed} queries failed`);
+      check(report.refused === 0, `${report.refused} logins refused`);
+      check(report.rollovers > 0 && report.logins > 0, 'no token was replaced');
+    }
+    return report;
+  };
+  const contestants = { [OURS]: run('ours'), [MSSQL]: run('mssqlValidated'), [KNEX]: run('knexChecked') };
+  const measured = await interleaveMany(contestants, { rounds: quick ? 1 : 2, warmUp: 0 });
+  const title = `rollover, pool of ${about.size}`;
+  return [
+    figure({
+      ...{ name: `${title}: p99 wait while opening, to that of the rest`, unit: 'x', aim: '1.2 or less' },
+      ...{ results: measured.ratio, reached: ({ ours }) => ours <= 1.2 },
+    }),
+    figure({
+      ...{ name: `${title}: p99 wait for a connection`, unit: 'ms', aim: 'shortest', results: measured.p99 },
+      reached: ({ ratios }) => Object.values(ratios).every((ratio) => ratio < 1),
+    }),
+    figure({
+      ...{ name: `${title}: longest wait for a connection`, unit: 'ms', aim: 'less than a login costs' },
+      ...{ results: measured.longest, reached: ({ ours }) => ours < LOGIN_MS },
+    }),
+    figure({
+      ...{ name: `${title}: queries that failed`, unit: 'failures', aim: '0', results: measured.failed },
+      reached: ({ ours }) => ours === 0,
+    }),
+    figure({
+      ...{ name: `${title}: most logins in a second`, unit: 'logins', aim: '10 or less: one after the other' },
+      ...{ results: measured.loginsInASecond, reached: ({ ours }) => ours <= 10 },
+    }),
+  ];
+}
+
+await figureProgram(measure);

@@ -1,0 +1,170 @@
+/**
+ * One client of figures/rollover.mjs under a steady load while its tokens run out; prints what its callers noticed. A query
+ * starts every few milliseconds, whether or not the ones before it are through.
+ */
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { createTokenPool } from 'mssql-token-pool';
+import { check } from './check.mjs';
+import { mssql, tedious } from './peers.mjs';
+import { quantile } from './rounds.mjs';
+
+const { way, size, queriesPerSecond, holdMs, seconds, lifeSeconds, refreshInSeconds } = JSON.parse(process.argv[2]);
+/** Until the code is warm nothing is measured, ms. */
+const WARM_UP_MS = 4_000;
+const pause = (/** @type {number} */ ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+const child = fork(
+  new URL('./rollover-site.mjs', import.meta.url),
+  [String(lifeSeconds), String(refreshInSeconds), 'query'],
+  { execArgv: [], stdio: ['ignore', 'ignore', 'inherit', 'ipc'] },
+);
+const [{ config, token }] = await once(child, 'message');
+const client = await { ours, mssqlValidated, knexChecked }[way]();
+
+// All connections are there, on one token, before anything is measured.
+const warm = await Promise.all(Array.from({ length: size }, () => client.acquire()));
+for (const connection of warm) client.release(connection);
+
+/** Waits for a connection, ms: while another connection is being opened, and at all other times. */
+const opening = [];
+const steady = [];
+let failed = 0;
+const startedAt = performance.now();
+const measuredFrom = Date.now() + WARM_UP_MS;
+const underWay = new Set();
+for (let n = 0; performance.now() - startedAt < WARM_UP_MS + seconds * 1_000; n += 1) {
+  const wait = startedAt + (n * 1_000) / queriesPerSecond - performance.now();
+  if (wait > 1) await pause(wait);
+  const one = call(n)
+    .catch((error) => {
+      if (error?.name === 'WrongAnswer') throw error;
+      failed += 1;
+    })
+    .finally(() => underWay.delete(one));
+  underWay.add(one);
+}
+await Promise.all(underWay);
+child.send('logins');
+const [site] = await once(child, 'message');
+await Promise.race([client.close(), pause(5_000)]);
+
+const all = [...steady, ...opening];
+const times = site.logins.map(({ time }) => time).filter((time) => time >= measuredFrom);
+const report = {
+  failed,
+  refused: site.logins.filter(({ refused }) => refused).length,
+  rollovers: site.tokens - 1,
+  logins: times.length,
+  loginsInASecond: mostInASecond(times),
+  p99: quantile(all, 0.99),
+  longest: all.reduce((most, wait) => Math.max(most, wait), 0),
+  // Where nothing was opened nobody could notice it.
+  ratio: opening.length === 0 ? 1 : quantile(opening, 0.99) / quantile(steady, 0.99),
+};
+process.stdout.write(JSON.stringify(report), () => process.exit());
+
+/** @param {number} n */
+async function call(n) {
+  const calledAt = performance.now();
+  const before = client.opening();
+  const connection = await client.acquire();
+  const waited = performance.now() - calledAt;
+  const waits = before + client.opening() > 0 ? opening : steady;
+  if (calledAt >= startedAt + WARM_UP_MS) waits.push(waited);
+  try {
+    const answer = await select(connection, n);
+    check(answer === n, `SELECT ${n} gave ${answer}`);
+    await pause(holdMs);
+  } finally {
+    client.release(connection);
+  }
+}
+
+function select(connection, n) {
+  return new Promise((resolve, reject) => {
+    let value;
+    const request = new tedious.Request(`SELECT ${n} AS n`, (error) => (error ? reject(error) : resolve(value)));
+    request.on('row', (columns) => {
+      value = (Array.isArray(columns) ? columns[0] : columns.n).value;
+    });
+    connection.execSqlBatch(request);
+  });
+}
+
+/** @param {number[]} times in order */
+function mostInASecond(times) {
+  let first = 0;
+  return times.reduce((most, time, i) => {
+    while (times[first] <= time - 1_000) first += 1;
+    return Math.max(most, i - first + 1);
+  }, 0);
+}
+
+/** What each client uses: the same token until the issuer wants another one to be asked for. */
+function provider() {
+  let held;
+  return {
+    async getToken() {
+      if (held !== undefined && Date.now() < held.refreshAfterTimestamp) return held;
+      const answer = await fetch(token.url, { method: 'POST', body: new URLSearchParams(token.body) });
+      const { access_token, expires_in, refresh_in } = await answer.json();
+      const now = Date.now();
+      held = {
+        token: access_token,
+        expiresOnTimestamp: now + expires_in * 1_000,
+        // Our pool asks up to a tenth earlier, so that a fleet does not ask in step.
+        refreshAfterTimestamp: now + refresh_in * 900,
+      };
+      return held;
+    },
+  };
+}
+
+async function ours() {
+  const pool = createTokenPool({ ...config, tedious, authentication: provider(), pool: { max: size } });
+  return {
+    acquire: () => pool.acquire(),
+    release: (connection) => pool.release(connection),
+    opening: () => pool.stats.opening,
+    close: () => pool.close(),
+  };
+}
+
+async function mssqlValidated() {
+  const authentication = { type: 'token-credential', options: { credential: provider() } };
+  const pool = new mssql.ConnectionPool({ ...config, authentication, validateConnection: true, pool: { max: size } });
+  pool.on('error', () => {});
+  await pool.connect();
+  return {
+    acquire: () => pool.pool.acquire().promise,
+    release: (connection) => pool.pool.release(connection),
+    opening: () => pool.pool.numPendingCreates(),
+    close: () => pool.close(),
+  };
+}
+
+async function knexChecked() {
+  const credential = provider();
+  const { default: knex } = await import('knex');
+  const quiet = () => {};
+  const db = knex({
+    client: 'mssql',
+    log: { warn: quiet, error: quiet, debug: quiet, deprecate: quiet },
+    acquireConnectionTimeout: 10_000,
+    connection: async () => {
+      const held = await credential.getToken();
+      const { server, port, options } = config;
+      const expirationChecker = () => Date.now() > held.expiresOnTimestamp - lifeSeconds * 250;
+      const type = 'azure-active-directory-access-token';
+      return { server, port, options, type, token: held.token, expirationChecker };
+    },
+    pool: { min: 0, max: size },
+  });
+  return {
+    acquire: () => db.client.acquireConnection(),
+    release: (connection) => db.client.releaseConnection(connection),
+    opening: () => db.client.pool.numPendingCreates(),
+    close: () => db.destroy(),
+  };
+}
