@@ -233,7 +233,8 @@ export class TokenPool {
    * @throws AcquireTimeoutError after `pool.acquireTimeoutMillis`, with the last failure to connect as its cause;
    *   AbortedError; PoolClosedError; and whatever a login or token request failed with, at once
    */
-  acquire({ signal, startedAt }: AcquireOptions = {}): Promise<Connection> {
+  acquire(options: AcquireOptions = {}): Promise<Connection> {
+    const { signal, startedAt } = options;
     if (this.#closed !== undefined) return Promise.reject(poolClosed());
     if (signal?.aborted) return Promise.reject(aborted(signal));
     const caller = new WaitingCaller(signal, startedAt);

@@ -96,7 +96,10 @@ test('installed into a TypeScript project, it compiles in strict mode and runs',
     '--skipLibCheck',
     'false',
   ];
-  await run(process.execPath, ['node_modules/typescript/bin/tsc', ...options, 'app.ts'], { cwd: path });
+  const compiled = await run(process.execPath, ['node_modules/typescript/bin/tsc', ...options, 'app.ts'], {
+    cwd: path,
+  }).catch((error) => error);
+  expect(compiled.stdout).toBe('');
   const { stdout } = await run(process.execPath, ['app.js'], { cwd: path, env });
   expect(JSON.parse(stdout)).toEqual([{ one: 1 }]);
 }, 120_000);
