@@ -89,6 +89,7 @@ export class TokenPool {
   #opening = 0;
   #logins = 0;
   #failedLogins = 0;
+  #renewals = 0;
   readonly #evictions: Partial<Record<EvictionReason, number>> = {};
   #lastFailure: Error | undefined;
 
@@ -121,7 +122,6 @@ export class TokenPool {
       if (saysTokenExpired(message)) self.#refuseTokenOf(this);
     };
     this.#upkeep = new Upkeep({
-      name: this.name,
       settings,
       places: this.#everyPlace,
       open: () => this.#open,
@@ -201,11 +201,22 @@ export class TokenPool {
   #install(place: Place, session: Session): void {
     const replaced = place.fill(session, this.#settings.pool.maxAgeMillis);
     if (replaced === undefined) this.#open += 1;
-    else this.#hangUp(replaced, 'renewed');
+    else this.#renewed(replaced, session);
     const { connection } = session;
     this.#placeOf.set(connection, place);
     if (session.token !== undefined) connection.on('errorMessage', this.#onErrorMessage);
     this.#upkeep.installed(place);
+  }
+
+  #renewed(replaced: Session, { id, token }: Session): void {
+    this.#renewals += 1;
+    publish('connection:renewed', () => ({
+      pool: this.name,
+      connection: id,
+      replaced: replaced.id,
+      tokenExpiresOn: token?.expiresOn,
+    }));
+    this.#hangUp(replaced, 'renewed');
   }
 
   /** Nothing is left of a connection, whoever closed it. */
@@ -603,7 +614,7 @@ export class TokenPool {
       tokenExpiresOn: source?.tokens.peek(source.scope)?.expiresOn,
       logins: this.#logins,
       failedLogins: this.#failedLogins,
-      renewals: this.#upkeep.renewals,
+      renewals: this.#renewals,
       evictions: { ...this.#evictions },
     };
   }

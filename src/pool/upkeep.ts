@@ -1,4 +1,4 @@
-import { type EvictionReason, publish } from '../channels.js';
+import type { EvictionReason } from '../channels.js';
 import { isReady, type Session } from '../connections/session.js';
 import type { Settings } from '../connections/settings.js';
 import { Deadlines } from './deadlines.js';
@@ -19,7 +19,6 @@ const NEVER = Number.POSITIVE_INFINITY;
 
 /** What upkeep needs of the pool it works for. */
 export interface UpkeepHost {
-  readonly name: string;
   readonly settings: Settings;
   readonly places: Iterable<Place>;
   /** Places that hold a connection. */
@@ -56,7 +55,6 @@ export class Upkeep {
   #wakeAt = NEVER;
   #wallOffset = Date.now() - performance.now();
   #stopped = false;
-  renewals = 0;
 
   constructor(host: UpkeepHost) {
     this.#host = host;
@@ -307,19 +305,11 @@ export class Upkeep {
       this.#host.discard(session, this.#stopped ? 'pool-closed' : 'unneeded');
       return;
     }
-    const replaced = place.session;
-    if (place.borrowed && replaced !== undefined) {
+    if (place.borrowed && place.session !== undefined) {
       place.replacement = session;
       this.#withSpare.add(place);
       this.#watch(place);
     } else this.#host.install(place, session);
-    this.renewals += 1;
-    publish('connection:renewed', () => ({
-      pool: this.#host.name,
-      connection: session.id,
-      replaced: replaced?.id ?? 0,
-      tokenExpiresOn: session.token?.expiresOn,
-    }));
   }
 
   #nextInQueue(): void {

@@ -115,3 +115,20 @@ function withResolvers(): { promise: Promise<unknown>; resolve: (value: unknown)
   });
   return { promise, resolve };
 }
+
+test('a successor that goes to somebody else has renewed nothing', async () => {
+  await using s = await site({ entra: { tokenLifetimeSeconds: 4 } });
+  const pool = s.pool({ pool: { max: 2 } });
+  let held = await pool.acquire();
+  // Each return may start its renewal, but it is lent again before the successor is there.
+  const borrowAgain = async (): Promise<number> => {
+    if (pool.stats.logins > 1) return pool.stats.logins;
+    pool.release(held);
+    held = await pool.acquire();
+    return 1;
+  };
+  await expect.poll(borrowAgain).toBe(2);
+  const other = await pool.acquire();
+  expect(pool.stats).toMatchObject({ logins: 2, renewals: 0 });
+  for (const connection of [held, other]) pool.release(connection);
+});
