@@ -29,8 +29,10 @@ export async function runFault(name, seconds) {
   };
   await sleep(1_000);
   const end = Date.now() + seconds * 1_000;
+  let blows = 0;
   do {
     await fault.strike(site, window);
+    blows += 1;
     await sleep(fault.pauseMs);
   } while (Date.now() < end);
   await sleep(2_000);
@@ -54,7 +56,7 @@ export async function runFault(name, seconds) {
     name,
     title: fault.title,
     ...counts,
-    blows: windows.length,
+    blows,
     failed: failures.length,
     byCause: tally(failures.map(({ name: kind, code, number }) => [kind, number ?? code].filter(Boolean).join(' '))),
     unexplained,
