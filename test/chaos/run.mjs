@@ -122,8 +122,8 @@ class Site {
       ...{ ...this.config, authentication, connectionTimeout: 4_000, requestTimeout: 4_000 },
       pool: { acquireTimeoutMillis: 15_000, ...pool },
     };
-    // Large answers take their time.
-    if (slowReaders > 0) config.requestTimeout = 60_000;
+    // Large answers take their time, and so does a login beside them.
+    if (slowReaders > 0) Object.assign(config, { connectionTimeout: 15_000, requestTimeout: 60_000 });
     const memoryEveryMs = Math.max(250, seconds * 10);
     return start('client-process.mjs', { config, callers, pauseMs, slowReaders, memoryEveryMs }, ['--expose-gc']);
   }
