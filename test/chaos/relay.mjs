@@ -24,7 +24,10 @@ export class Relay {
   /** What was under way is lost: both ends have given it up, or learn of it now. */
   mend() {
     this.#cut = false;
-    for (const pair of this.#pairs) for (const socket of pair) socket.resetAndDestroy();
+    for (const pair of this.#pairs) {
+      // Node never says 'close' of a socket that is reset while its own end is under way.
+      for (const socket of pair) socket.writableEnded ? socket.destroy() : socket.resetAndDestroy();
+    }
   }
 
   close() {

@@ -5,8 +5,8 @@ import { startEntraEmulator, startSqlEmulator } from '../../src/testing/index.js
 import { query } from '../support/query.js';
 
 const SEED = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31));
-const IDENTITIES = 300;
-const QUERIES = Number(process.env.QUERIES ?? 1_500);
+const IDENTITIES = 2_000;
+const QUERIES = Number(process.env.QUERIES ?? 3_000);
 const WORKERS = 40;
 
 /** mulberry32: the same numbers for the same seed. */

@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import http from 'node:http';
-import type { Socket } from 'node:net';
-import { TLSSocket } from 'node:tls';
+import { cut } from '../cut.js';
 import type { AuthorizationCodes } from './authorization-codes.js';
 import type { DeviceCodes } from './device-codes.js';
 import type { Directory } from './directory.js';
@@ -68,7 +67,7 @@ export class EntraService {
     const misfortune = await this.faults.strike(record);
     if (misfortune?.kind === 'hang') return;
     if (misfortune?.kind === 'reset') {
-      reset(request.socket);
+      cut(request.socket);
       return;
     }
     const answer = misfortune === undefined ? this.#answer(call, record) : this.#faultAnswer(misfortune, record);
@@ -134,12 +133,6 @@ export class EntraService {
     const answer = this.#refuse(refusalOf(fault, record), record);
     return { ...answer, headers: { ...answer.headers, ...headers } };
   }
-}
-
-/** Only a bare TCP socket can be reset; under TLS the connection ends in mid-air, which clients report the same way. */
-function reset(socket: Socket): void {
-  if (socket instanceof TLSSocket) socket.destroy();
-  else socket.resetAndDestroy();
 }
 
 async function read(request: http.IncomingMessage, base: string): Promise<Call> {

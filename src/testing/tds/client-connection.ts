@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { cut } from '../cut.js';
 import { Session } from '../tsql/session.js';
 import { dropOnFault, type Identity, identify } from './identify.js';
 import { sqlLoginRefused, tokenExpiredInSession, tokenRefused, upstreamUnavailable } from './login-errors.js';
@@ -54,7 +55,7 @@ export class ClientConnection {
 
   /** Cuts the connection as a lost network would. */
   drop(): void {
-    this.#socket.resetAndDestroy();
+    cut(this.#socket);
   }
 
   /** Serves the client until it leaves. Never rejects: whatever is wrong with this client ends here. */

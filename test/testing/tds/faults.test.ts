@@ -1,5 +1,7 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
-import { describe, expect, test } from 'vitest';
+import type { Socket } from 'node:net';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startEntraEmulator, startSqlEmulator } from '../../../src/testing/index.js';
 import { closing, execute, refusedLogin, rejection, tediousConnect } from './clients.js';
 
@@ -45,6 +47,11 @@ describe('failLogins', () => {
 });
 
 describe('connections', () => {
+  const serverSides: Socket[] = [];
+  const onSocket = (message: unknown): unknown => serverSides.push((message as { socket: Socket }).socket);
+  beforeAll(() => subscribe('net.server.socket', onSocket));
+  afterAll(() => unsubscribe('net.server.socket', onSocket));
+
   test('are cut all at once', async () => {
     const server = closing(await startSqlEmulator());
     const clients = await Promise.all([1, 2].map(() => tediousConnect(server.config())));
@@ -52,6 +59,21 @@ describe('connections', () => {
     expect(server.dropConnections()).toBe(2);
     await Promise.all(ended);
     expect(server.connections.open).toBe(0);
+  });
+
+  test('are cut while the server hangs up on a client that has left', async () => {
+    const server = closing(await startSqlEmulator());
+    const { connection } = await tediousConnect(server.config());
+    const accepted = serverSides.at(-1) as Socket;
+    const end = accepted.end.bind(accepted);
+    accepted.end = (...last: never[]) => {
+      // Now its end is under way; Node says 'close' of no socket that is reset before that is done.
+      process.nextTick(() => server.dropConnections());
+      return end(...last);
+    };
+    (connection as unknown as { socket: Socket }).socket.end();
+    await once(connection, 'end');
+    await expect.poll(() => server.connections.open, { timeout: 2000 }).toBe(0);
   });
 
   test('are cut in the middle of a query', async () => {
