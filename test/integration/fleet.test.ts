@@ -13,8 +13,8 @@ import {
 import { hasRedis, Network, RedisServer } from '../support/redis.js';
 
 const SIZE = 50;
-const LIFETIME_MS = 7_000;
-const REFRESH_IN_MS = 5_000;
+const LIFETIME_MS = 9_000;
+const REFRESH_IN_MS = 7_000;
 /**
  * A token is renewed up to 10 % earlier than the issuer says, and MSAL knows whole seconds only, counted from before its
  * request. Two requests for one token would be less apart by far: all processes look within those 10 %.
