@@ -1,5 +1,6 @@
 // Runs the snippets of one page one after the other, in a process of their own: node run-snippets.mjs a.mjs b.mjs ...
 // What every snippet may use without saying where it comes from is in `Object.assign(globalThis, ...)` below.
+import './stand-ins/register.mjs';
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createCredential, createTokenPool } from 'mssql-token-pool';
@@ -65,6 +66,16 @@ function signsIn(user) {
   }, 20);
 }
 
+/** This person types the next device code in. */
+function typesCodeIn(user) {
+  const before = entra.deviceSignIns.length;
+  const waits = setInterval(() => {
+    if (entra.deviceSignIns.length === before) return;
+    clearInterval(waits);
+    entra.deviceSignIns.at(-1).approve(user);
+  }, 20);
+}
+
 whoLogsIn.on = askWho;
 const made = [];
 const tests = [];
@@ -77,6 +88,7 @@ Object.assign(globalThis, {
   emulators: { entra, server },
   whoLogsIn,
   signsIn,
+  typesCodeIn,
   assert,
   // Each credential that a snippet makes logs in when the snippet is through.
   createCredential(options) {

@@ -50,7 +50,7 @@ function missing({ needs }: Snippet): string | undefined {
 
 describe.each(pages().filter((page) => snippetsOf(page).length > 0))('%s', (page) => {
   const snippets = snippetsOf(page);
-  const toRun = snippets.filter((snippet) => (snippet.notRun ?? missing(snippet)) === undefined);
+  const toRun = snippets.filter((snippet) => missing(snippet) === undefined);
 
   test.skipIf(toRun.length === 0)(
     `${toRun.length} of ${snippets.length} snippets run`,
@@ -69,14 +69,6 @@ describe.each(pages().filter((page) => snippetsOf(page).length > 0))('%s', (page
 
   for (const snippet of snippets.filter((each) => !toRun.includes(each))) {
     // Out loud: each one appears in the report, with its reason.
-    test.skip(`line ${snippet.line}: ${snippet.notRun ?? missing(snippet)}`, () => {});
+    test.skip(`line ${snippet.line}: ${missing(snippet)}`, () => {});
   }
-});
-
-test('only what needs Docker or native code is not run, and says so', () => {
-  const notRun = pages().flatMap((page) =>
-    snippetsOf(page).flatMap(({ notRun }) => (notRun === undefined ? [] : notRun)),
-  );
-  for (const reason of notRun) expect(reason).toMatch(/^needs (Docker|native code)\b.{10,}/);
-  expect(notRun.length).toBeLessThanOrEqual(2);
 });

@@ -8,8 +8,6 @@ export interface Snippet {
   line: number;
   /** With what is hidden around it. */
   code: string;
-  /** Why it is not run, if it is not. */
-  notRun: string | undefined;
   /** What has to be there to run it: `redis`, `Node.js 22`. */
   needs: string | undefined;
 }
@@ -22,12 +20,12 @@ export function pages(): string[] {
 
 /**
  * The TypeScript and JavaScript of a page. Comments right above a snippet hold what the reader need not see: code `before:`
- * and `after:` it (`before: const app = express();`), what it `needs:`, or the reason why it is `not run:`.
+ * and `after:` it (`before: const app = express();`), or what it `needs:`.
  */
 export function snippetsOf(page: string): Snippet[] {
   return fencesOf(page, /ts|js|mjs|typescript|javascript/).map(({ line, code, said }) => {
-    const { before = '', after = '', needs, 'not run': notRun } = said;
-    return { line, code: `${before}\n${code}\n${after}`, notRun, needs };
+    const { before = '', after = '', needs } = said;
+    return { line, code: `${before}\n${code}\n${after}`, needs };
   });
 }
 
