@@ -55,7 +55,7 @@ async function run(args: string[]): Promise<number> {
     refreshInSeconds: seconds('--refresh-in', values['refresh-in']),
     app: {
       ...(values['client-id'] !== undefined && { clientId: values['client-id'] }),
-      ...(clientSecret !== undefined && { secret: clientSecret }),
+      ...(clientSecret !== undefined && { clientSecret }),
     },
   });
   log('ready', {
