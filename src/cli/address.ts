@@ -24,3 +24,10 @@ export function fromEnvironment(option: string, name: string): string {
   if (value === undefined) throw new UsageError(`${option} ${name}: there is no such environment variable`);
   return value;
 }
+
+/** A number of seconds: 0 and more, or only more. */
+export function parseSeconds(option: string, text: string, least: 'zero' | 'more'): number {
+  const value = text.trim() === '' ? Number.NaN : Number(text);
+  if (least === 'zero' ? value >= 0 && value < Number.POSITIVE_INFINITY : value > 0) return value;
+  throw new UsageError(`${option} ${text}: give a number of seconds${least === 'zero' ? '' : ' greater than 0'}`);
+}

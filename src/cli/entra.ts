@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import { startEntraEmulator } from '../testing/index.js';
-import { fromEnvironment, parseListen, UsageError } from './address.js';
+import { fromEnvironment, parseListen, parseSeconds, UsageError } from './address.js';
 import { log, untilStopped } from './until-stopped.js';
 
 const USAGE = `Usage: mssql-token-pool entra [options]
@@ -73,8 +73,5 @@ async function run(args: string[]): Promise<number> {
 }
 
 function seconds(option: string, text: string | undefined): number | undefined {
-  if (text === undefined) return undefined;
-  const value = Number(text);
-  if (!(value > 0)) throw new UsageError(`${option} ${text}: give a number of seconds greater than 0`);
-  return value;
+  return text === undefined ? undefined : parseSeconds(option, text, 'more');
 }

@@ -7,7 +7,7 @@ import {
   trustIssuer,
   type UpstreamConfig,
 } from '../testing/index.js';
-import { fromEnvironment, parseListen, parseServer, UsageError } from './address.js';
+import { fromEnvironment, parseListen, parseSeconds, parseServer, UsageError } from './address.js';
 import { log, untilStopped } from './until-stopped.js';
 
 const USAGE = `Usage: mssql-token-pool gateway --upstream SERVER[:PORT] --user NAME --password-env VARIABLE --entra URL [options]
@@ -74,6 +74,7 @@ async function run(args: string[]): Promise<number> {
   if ((values.certificate === undefined) !== (values.key === undefined)) {
     throw new UsageError('--certificate and --key go together');
   }
+  const drainMs = parseSeconds('--drain-seconds', values['drain-seconds'], 'zero') * 1000;
   const passwordEnv = values['password-env'];
   const upstream: UpstreamConfig = {
     ...parseServer(values.upstream),
@@ -116,7 +117,7 @@ async function run(args: string[]): Promise<number> {
 
   const signal = await untilStopped();
   log('stopping', { signal, connections: server.connections.open });
-  await server.close({ drainMs: Number(values['drain-seconds']) * 1000 });
+  await server.close({ drainMs });
   log('stopped');
   return 0;
 }

@@ -1,8 +1,8 @@
-import { mkdtempSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { startEntraEmulator, startSqlEmulator } from '../../src/testing/index.js';
+import { makeCertificate, startEntraEmulator, startSqlEmulator } from '../../src/testing/index.js';
 import { closing, execute, refusedLogin, tediousConnect } from '../testing/tds/clients.js';
 import { Program } from './programs.js';
 
@@ -98,6 +98,46 @@ describe('the programs', () => {
     expect(await stopped).toBe(0);
   });
 
+  test('what else can be set: certificate, audience and database; refresh_in and the secret', async () => {
+    const server = await behind();
+    const directory = mkdtempSync(join(tmpdir(), 'gateway-'));
+    const [certificate, key] = [join(directory, 'own.pem'), join(directory, 'own.key')];
+    const own = makeCertificate({ commonName: 'localhost' });
+    writeFileSync(certificate, own.cert);
+    writeFileSync(key, own.key);
+    const entra = new Program(
+      ['entra', '--listen', '0', '--lifetime', '600', '--refresh-in', '60', '--client-secret-env', 'GIVEN'],
+      { GIVEN: 'a-secret-that-was-given' },
+    );
+    const { url = '', tenant = '', client = '', secret } = await entra.said('ready');
+    expect(secret).toBeUndefined();
+    const gateway = new Program([
+      'gateway',
+      ...['--listen', '0', '--upstream', `localhost:${server.port}`, '--trust-upstream', '--database', 'shop'],
+      ...['--user', 'app', '--password', PASSWORD, '--entra', `${url}/${tenant}`],
+      ...['--audience', 'https://vault.azure.net', '--certificate', certificate, '--key', key],
+    ]);
+    const { listen = '' } = await gateway.said('ready');
+    const form = {
+      grant_type: 'client_credentials',
+      client_id: client,
+      client_secret: 'a-secret-that-was-given',
+      scope: 'https://vault.azure.net/.default',
+    };
+    const response = await fetch(`${url}/${tenant}/oauth2/v2.0/token`, {
+      method: 'POST',
+      body: new URLSearchParams(form),
+    });
+    const answer = (await response.json()) as { access_token: string; refresh_in: number };
+    expect(answer.refresh_in).toBe(60);
+    const { connection } = await tediousConnect(at(listen, answer.access_token, own.cert));
+    expect(await execute(connection, 'SELECT DB_NAME()')).toEqual([['shop']]);
+    // Of another audience.
+    const other = await tokenOf(url, tenant, client, 'a-secret-that-was-given');
+    const { errors } = await refusedLogin(at(listen, other, own.cert));
+    expect(errors).toMatchObject([{ number: 18456 }]);
+  });
+
   test('gateway logs why it refuses a login', async () => {
     const entra = closing(await startEntraEmulator());
     const gateway = new Program([
@@ -123,6 +163,10 @@ describe('the programs', () => {
     ],
     [['gateway', '--upstream', 'x', '--entra', 'http://localhost:1/t', '--listen', 'nowhere'], '--listen nowhere'],
     [['entra', '--lifetime', 'long'], '--lifetime long'],
+    [
+      ['gateway', '--upstream', 'x', '--entra', 'http://localhost:1/t', '--drain-seconds', 'soon'],
+      '--drain-seconds soon: give a number of seconds',
+    ],
     [['nothing'], 'Usage: mssql-token-pool <command>'],
   ])('%j is told how to do it', async (args, says) => {
     const program = new Program(args);
