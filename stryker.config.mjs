@@ -18,7 +18,7 @@ export default {
   concurrency: 1,
   // A constant at the top of a file is read before any test runs; each would need a run of all tests.
   ignoreStatic: true,
-  timeoutMS: 10_000,
+  timeoutMS: 5_000,
   timeoutFactor: 2,
   incremental: true,
   incrementalFile: 'reports/stryker-incremental.json',

@@ -49,11 +49,7 @@ export class TokenCache implements TokenCredential {
 
   /** @throws ConfigurationError if `credential` has no `getToken` or a setting makes no sense */
   constructor(credential: TokenCredential, options: TokenCacheOptions = {}) {
-    if (typeof credential?.getToken !== 'function') {
-      throw new ConfigurationError('A TokenCache needs a credential: an object with getToken(scopes, options).', {
-        hint: 'Make one with createCredential(), or give any TokenCredential of @azure/identity.',
-      });
-    }
+    requireCredential(credential);
     const { scope = PUBLIC_SQL_SCOPE, requestTimeoutMs = patience(credential) } = options;
     if (!(requestTimeoutMs > 0)) throw new ConfigurationError("'requestTimeoutMs' must be a number of ms above 0.");
     this.#credential = credential;
@@ -155,6 +151,13 @@ function asAccessToken(held: HeldToken): AccessToken {
   return { token: held.reveal(), expiresOnTimestamp: held.expiresOn, refreshAfterTimestamp: held.refreshOn };
 }
 
+function requireCredential(credential: TokenCredential): void {
+  if (typeof credential?.getToken === 'function') return;
+  throw new ConfigurationError('A TokenCache needs a credential: an object with getToken(scopes, options).', {
+    hint: 'Make one with createCredential(), or give any TokenCredential of @azure/identity.',
+  });
+}
+
 /** How long a credential of ours says a request may take. */
 function patience(credential: TokenCredential & { requestTimeoutMs?: unknown }): number {
   const { requestTimeoutMs } = credential;
@@ -170,8 +173,11 @@ const forgotten = new FinalizationRegistry<string>((identity) => {
  * The process-wide cache of a credential's identity, for as long as somebody holds it: pools of one identity share one
  * request (P3). `options` count for whoever is first, and a
  * `tokenStore` for whoever is the first to bring one; name the scope in each call.
+ *
+ * @throws ConfigurationError if `credential` has no `getToken` or a setting makes no sense
  */
 export function sharedTokenCache(credential: TokenCredential, options?: TokenCacheOptions): TokenCache {
+  requireCredential(credential);
   const identity = identityOf(credential);
   const known = shared.get(identity)?.deref();
   if (known !== undefined) {

@@ -27,6 +27,19 @@ it('is told as a string or as an access token too, and finds its scope by itself
   expect(tokens.invalidate(sql.token)).toBe(true);
 });
 
+it('where a scope is named, a token is thrown away only there, though it serves another one too', async () => {
+  const provider = new FakeProvider();
+  provider.sticky = provider.issue();
+  const tokens = new TokenCache(provider);
+  const [sql, vault] = ['https://database.windows.net/.default', 'https://vault.azure.net/.default'] as const;
+  const { token } = await tokens.getToken(sql);
+  await tokens.getToken(vault);
+  expect(tokens.invalidate(token, 'https://graph.microsoft.com/.default')).toBe(false);
+  expect(tokens.invalidate(token, vault)).toBe(true);
+  expect(tokens.peek(vault)).toBeUndefined();
+  expect(tokens.peek(sql)?.reveal()).toBe(token);
+});
+
 it('a token that was replaced meanwhile costs nothing', async () => {
   const tokens = new TokenCache(new FakeProvider());
   const old = await tokens.take();

@@ -1,6 +1,8 @@
+import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
-import { sharedTokenCache, type TokenCredential } from '../../src/index.js';
+import { encryptedTokenStore, sharedTokenCache, TokenCache, type TokenCredential } from '../../src/index.js';
+import { MemoryStore } from './memory-store.js';
 
 function credential(): TokenCredential & { asked: number } {
   const self = {
@@ -26,6 +28,44 @@ it('two credentials have two', () => {
   expect(sharedTokenCache(credential())).not.toBe(sharedTokenCache(credential()));
 });
 
-it('something without getToken is refused at once, with a hint', () => {
-  expect(() => sharedTokenCache({} as TokenCredential)).toThrow(/getToken/);
+it.each([{}, undefined, null])('something without getToken (%j) is refused at once, with a hint', (nothing) => {
+  for (const make of [sharedTokenCache, (credential: TokenCredential) => new TokenCache(credential)]) {
+    expect(() => make(nothing as unknown as TokenCredential)).toThrow(/getToken/);
+  }
+  expect(() => new TokenCache(nothing as unknown as TokenCredential)).toThrow(
+    expect.objectContaining({ code: 'ERR_CONFIGURATION', hint: expect.stringContaining('createCredential()') }),
+  );
+});
+
+it('the store of the first pool that brings one is used, whoever made the cache', async () => {
+  const one = credential();
+  const [first, second] = [new MemoryStore(), new MemoryStore()];
+  const named = (store: MemoryStore) => encryptedTokenStore(store, { keys: randomBytes(32) }).named('orders-api');
+  const cache = sharedTokenCache(one);
+  sharedTokenCache(one, { tokenStore: named(first) });
+  sharedTokenCache(one, { tokenStore: named(second) });
+  sharedTokenCache(one, {});
+  await cache.take();
+  await expect.poll(() => first.values.size).toBe(1);
+  expect(second.calls).toBe(0);
+});
+
+it('a later pool may not bring a store that does not encrypt', () => {
+  const one = credential();
+  sharedTokenCache(one);
+  expect(() => sharedTokenCache(one, { tokenStore: new MemoryStore() as never })).toThrow(/encryptedTokenStore/);
+});
+
+it('options count for whoever is first', async () => {
+  const asked: unknown[] = [];
+  const one: TokenCredential = {
+    async getToken(scope) {
+      asked.push(scope);
+      return { token: 'one', expiresOnTimestamp: Date.now() + 3_600_000 };
+    },
+  };
+  const cache = sharedTokenCache(one, { scope: 'https://a/.default' });
+  expect(sharedTokenCache(one, { scope: 'https://b/.default' })).toBe(cache);
+  await cache.take();
+  expect(asked).toEqual(['https://a/.default']);
 });

@@ -1,0 +1,70 @@
+import { expect, it } from 'vitest';
+import { TokenCache } from '../../src/index.js';
+import { FakeProvider } from './fake-provider.js';
+
+const SQL = 'https://database.windows.net/.default';
+const VAULT = 'https://vault.azure.net/.default';
+
+function scopesAsked(provider: FakeProvider): string[] {
+  return provider.requests.map((request) => request.scope);
+}
+
+it('where nobody names a scope, it is that of the cache, or else that of Azure SQL', async () => {
+  const provider = new FakeProvider();
+  await new TokenCache(provider).getToken();
+  await new TokenCache(provider, { scope: VAULT }).getToken();
+  await new TokenCache(provider, { scope: VAULT }).take();
+  expect(scopesAsked(provider)).toEqual([SQL, VAULT, VAULT]);
+});
+
+it('several scopes in one call are one request and one token, apart from those of each', async () => {
+  const provider = new FakeProvider();
+  const tokens = new TokenCache(provider);
+  const read = 'https://graph.microsoft.com/User.Read';
+  const mail = 'https://graph.microsoft.com/Mail.Read';
+  expect((await tokens.getToken([read, mail])).token).toBe('token-1');
+  expect((await tokens.getToken([read, mail])).token).toBe('token-1');
+  expect((await tokens.getToken(read)).token).toBe('token-2');
+  expect((await tokens.getToken([read])).token).toBe('token-2');
+  expect(scopesAsked(provider)).toEqual([`${read} ${mail}`, read]);
+});
+
+it('tokens of another tenant, or with continuous access evaluation, are tokens of their own', async () => {
+  const provider = new FakeProvider();
+  const tokens = new TokenCache(provider);
+  const ways = [undefined, { tenantId: 'fabrikam' }, { enableCae: true }, { tenantId: 'fabrikam', enableCae: true }];
+  for (const round of [1, 2]) {
+    for (const [i, options] of ways.entries()) {
+      expect((await tokens.getToken(SQL, options)).token, `round ${round}`).toBe(`token-${i + 1}`);
+    }
+  }
+  expect(provider.requests.map(({ options: { tenantId, enableCae } }) => ({ tenantId, enableCae }))).toEqual([
+    {},
+    { tenantId: 'fabrikam' },
+    { enableCae: true },
+    { tenantId: 'fabrikam', enableCae: true },
+  ]);
+});
+
+it('a token got beside the cache is taken over for the scope it is for', async () => {
+  const provider = new FakeProvider();
+  const tokens = new TokenCache(provider, { scope: VAULT });
+  const offered = (name: string) => ({ ...provider.issue(), token: name, obtainedAt: Date.now(), fromStore: false });
+  tokens.offer(offered('for the vault'));
+  tokens.offer(offered('for SQL'), SQL);
+  expect((await tokens.getToken()).token).toBe('for the vault');
+  expect((await tokens.getToken(SQL)).token).toBe('for SQL');
+  expect(provider.requests).toEqual([]);
+});
+
+it('an access token says when it ends and when the issuer wants it refreshed', async () => {
+  const provider = new FakeProvider();
+  const tokens = new TokenCache(provider);
+  const token = await tokens.getToken();
+  const held = await tokens.take();
+  expect(token).toEqual({
+    token: 'token-1',
+    expiresOnTimestamp: held.expiresOn,
+    refreshAfterTimestamp: held.refreshOn,
+  });
+});

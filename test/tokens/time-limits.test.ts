@@ -1,0 +1,75 @@
+import { randomBytes } from 'node:crypto';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { encryptedTokenStore, TokenCache, type TokenCacheOptions } from '../../src/index.js';
+import { FakeProvider } from './fake-provider.js';
+import { MemoryStore } from './memory-store.js';
+
+const MINUTE = 60_000;
+
+beforeEach(() => {
+  vi.useFakeTimers({ now: Date.UTC(2026, 0, 1) });
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+function silent(own: object = {}): FakeProvider {
+  const provider = Object.assign(new FakeProvider(), own);
+  provider.sticky = 'hang';
+  return provider;
+}
+
+/** Ms until somebody who waits for a token is told that there is none; undefined where he still waits after an hour. */
+async function told(wait: () => Promise<unknown>): Promise<[ms: number, message: string] | undefined> {
+  const startedAt = performance.now();
+  let result: [number, string] | undefined;
+  wait().catch((error: Error) => {
+    result = [performance.now() - startedAt, error.message];
+  });
+  await vi.advanceTimersByTimeAsync(60 * MINUTE);
+  return result;
+}
+
+it.each<[string, object, TokenCacheOptions, number]>([
+  ['10 s', {}, {}, 10_000],
+  ['as long as the cache is told', {}, { requestTimeoutMs: 1_234 }, 1_234],
+  ['as long as a credential that asks a person says', { requestTimeoutMs: 5 * MINUTE }, {}, 5 * MINUTE],
+  ['as the cache is told, whatever its credential says', { requestTimeoutMs: MINUTE }, { requestTimeoutMs: 1 }, 1],
+  ['10 s where the credential says nothing sensible', { requestTimeoutMs: '5 min' }, {}, 10_000],
+])('a request may take %s', async (_, own, options, ms) => {
+  const tokens = new TokenCache(silent(own), options);
+  expect(await told(() => tokens.take())).toEqual([ms, `The identity provider did not answer within ${ms} ms.`]);
+});
+
+it.each([Number.POSITIVE_INFINITY, 2 ** 31])('a limit that no timer can hold (%d ms) is no limit', async (ms) => {
+  const tokens = new TokenCache(silent(), { requestTimeoutMs: ms });
+  expect(await told(() => tokens.take())).toBeUndefined();
+});
+
+it.each([0, -1, Number.NaN, 'soon' as unknown as number])('a limit of %s for a request is refused', (ms) => {
+  expect(() => new TokenCache(new FakeProvider(), { requestTimeoutMs: ms })).toThrow(
+    expect.objectContaining({
+      code: 'ERR_CONFIGURATION',
+      message: "'requestTimeoutMs' must be a number of ms above 0.",
+    }),
+  );
+});
+
+it('a caller of an Azure SDK sets his own limit with requestOptions; 0 is none', async () => {
+  const tokens = new TokenCache(silent());
+  const limited = (requestOptions: object | undefined, timeoutMs?: number) =>
+    told(() => tokens.getToken('https://vault.azure.net/.default', { requestOptions, timeoutMs }));
+  expect(await limited({ timeout: 300 })).toEqual([300, 'No token within 300 ms.']);
+  expect(await limited({ timeout: 300 }, 200)).toEqual([200, 'No token within 200 ms.']);
+  for (const none of [{ timeout: 0 }, {}, undefined]) {
+    expect(await limited(none)).toEqual([10_000, 'The identity provider did not answer within 10000 ms.']);
+  }
+});
+
+it('what a shared store takes comes on top: two leases and three answers', async () => {
+  const store = new MemoryStore();
+  store.fault = 'hang';
+  const tokenStore = encryptedTokenStore(store, { keys: randomBytes(32), leaseMs: 700, timeoutMs: 30 }).named('orders');
+  const tokens = new TokenCache(silent(), { tokenStore });
+  expect((await told(() => tokens.take()))?.[0]).toBe(10_000 + 2 * 700 + 3 * 30);
+});
