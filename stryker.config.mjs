@@ -9,7 +9,7 @@ export default {
     'src/tokens/*.ts',
     '!src/tokens/{redis,on-behalf-of-tokens}.ts',
     'src/connections/{login-failure,outage-gate}.ts',
-    'src/pool/{capacity,deadlines,place}.ts',
+    'src/pool/{capacity,deadlines,place,room,switching-credential,token-expiry,waiting-caller}.ts',
   ],
   testRunner: 'vitest',
   vitest: { configFile: 'vitest.mutate.config.ts', related: false },
@@ -18,7 +18,7 @@ export default {
   concurrency: 1,
   // A constant at the top of a file is read before any test runs; each would need a run of all tests.
   ignoreStatic: true,
-  timeoutMS: 5_000,
+  timeoutMS: 10_000,
   timeoutFactor: 2,
   incremental: true,
   incrementalFile: 'reports/stryker-incremental.json',

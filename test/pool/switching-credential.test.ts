@@ -1,0 +1,75 @@
+import { expect, test } from 'vitest';
+import { identityOf } from '../../src/credentials/identity.js';
+import type { AccessToken, TokenCredential } from '../../src/index.js';
+import { switchingCredential } from '../../src/pool/switching-credential.js';
+
+/** A token that says whose it is, if it is to say so. */
+function tokenOf(name: string | undefined): AccessToken {
+  const text = name === undefined ? 'opaque' : jwt({ tid: 'contoso', oid: name });
+  return { token: text, expiresOnTimestamp: Date.now() + 3_600_000 };
+}
+
+function jwt(claims: object): string {
+  return ['{"alg":"none"}', JSON.stringify(claims), 's']
+    .map((part) => Buffer.from(part).toString('base64url'))
+    .join('.');
+}
+
+function credentialOf(name: string | undefined): TokenCredential & { asked: unknown[] } {
+  const asked: unknown[] = [];
+  return {
+    asked,
+    async getToken(...call) {
+      asked.push(call);
+      return tokenOf(name);
+    },
+  };
+}
+
+const anotherPrincipal = {
+  code: 'ERR_CREDENTIAL_REJECTED',
+  message: 'A token of another principal came for this pool; it was not used.',
+  hint: expect.stringContaining('a key of its own'),
+};
+
+test('asks the latest credential of the same principal, with what it was asked itself', async () => {
+  const [first, next] = [credentialOf('ada'), credentialOf('ada')];
+  const { credential, switchTo } = switchingCredential(first);
+  expect((await credential.getToken('a', { claims: 'c' }))?.token).toBe(tokenOf('ada').token);
+  expect(first.asked).toEqual([['a', { claims: 'c' }]]);
+  switchTo(next);
+  await credential.getToken(['a', 'b']);
+  expect(first.asked).toHaveLength(1);
+  expect(next.asked).toEqual([['a b', {}]]);
+  expect(credential.principal.method).toBe('one-of-many');
+});
+
+test.each(['bob', undefined])('P9: a token of another principal is refused (%s)', async (name) => {
+  const { credential, switchTo, check } = switchingCredential(credentialOf('ada'));
+  await credential.getToken('a');
+  switchTo(credentialOf(name));
+  await expect(credential.getToken('a')).rejects.toMatchObject(anotherPrincipal);
+  expect(() => check(tokenOf(name))).toThrow(expect.objectContaining(anotherPrincipal));
+  const own = tokenOf('ada');
+  expect(check(own)).toBe(own);
+});
+
+test('tokens that do not tell whose they are pass among themselves', async () => {
+  const { credential, switchTo } = switchingCredential(credentialOf(undefined));
+  await credential.getToken('a');
+  switchTo(credentialOf(undefined));
+  expect((await credential.getToken('a'))?.token).toBe('opaque');
+});
+
+test('a credential that has no token says so', async () => {
+  const { credential } = switchingCredential({ getToken: async () => null });
+  expect(await credential.getToken('a')).toBeNull();
+});
+
+test('waits as long as the first credential says, and shares its tokens with nobody', () => {
+  const first = Object.assign(credentialOf('ada'), { requestTimeoutMs: 120_000 });
+  const [one, other] = [switchingCredential(first).credential, switchingCredential(first).credential];
+  expect(one.requestTimeoutMs).toBe(120_000);
+  expect(identityOf(one)).not.toBe(identityOf(other));
+  expect(identityOf(one)).not.toBe(identityOf(first));
+});
