@@ -8,7 +8,7 @@ export default {
   mutate: [
     'src/tokens/*.ts',
     '!src/tokens/{redis,on-behalf-of-tokens}.ts',
-    'src/connections/{login-failure,outage-gate}.ts',
+    'src/connections/{connection-string-config,login-failure,outage-gate,session,settings,token-login}.ts',
     'src/pool/{capacity,deadlines,place,room,switching-credential,token-expiry,waiting-caller}.ts',
   ],
   testRunner: 'vitest',

@@ -1,0 +1,135 @@
+import { expect, test } from 'vitest';
+import { configFromConnectionString } from '../../src/connections/connection-string-config.js';
+
+/** What a connection string to some server says besides its server. */
+function read(text: string): object {
+  const { server, options, pool, ...rest } = configFromConnectionString(`Server=host;${text}`);
+  expect(server).toBe('host');
+  const filled = (part: object = {}) => (Object.values(part).some((value) => value !== undefined) ? part : undefined);
+  return JSON.parse(JSON.stringify({ ...rest, options: filled(options), pool: filled(pool) }));
+}
+
+test.each<[keys: string, value: string, config: object]>([
+  ['User Id, UID, User', 'sa', { user: 'sa' }],
+  ['Password, PWD', 'p=w', { password: 'p=w' }],
+  ['Initial Catalog, Database', 'orders', { database: 'orders' }],
+  ['TrustServerCertificate, Trust Server Certificate', 'yes', { options: { trustServerCertificate: true } }],
+  ['HostNameInCertificate, Host Name In Certificate', 'h', { options: { serverName: 'h' } }],
+  ['Connect Timeout, Connection Timeout, Timeout', '7', { connectionTimeout: 7_000 }],
+  ['Command Timeout', '8', { requestTimeout: 8_000 }],
+  ['Request Timeout', '9', { requestTimeout: 9 }],
+  ['Max Pool Size', '12', { pool: { max: 12 } }],
+  ['Min Pool Size', '0', { pool: { min: 0 } }],
+  ['Load Balance Timeout, Connection Lifetime', '60', { pool: { maxAgeMillis: 60_000 } }],
+  // SqlClient: 0 is its default, which here is the age at which Azure SQL asks for a token again.
+  ['Load Balance Timeout, Connection Lifetime', '0', {}],
+  ['Application Name, App', 'api', { options: { appName: 'api' } }],
+  ['ApplicationIntent, Application Intent', 'ReadOnly', { options: { readOnlyIntent: true } }],
+  ['ApplicationIntent, Application Intent', 'ReadWrite', { options: { readOnlyIntent: false } }],
+  ['MultiSubnetFailover, Multi Subnet Failover', 'true', { options: { multiSubnetFailover: true } }],
+  ['Packet Size', '8192', { options: { packetSize: 8192 } }],
+  ['Workstation Id, WSID', 'w', { options: { workstationId: 'w' } }],
+  ['Current Language, Language', 'German', { options: { language: 'German' } }],
+  ['useUTC', '0', { options: { useUTC: false } }],
+  ['stream', '1', { stream: true }],
+  ['parseJSON', 'no', { parseJSON: false }],
+])('%s=%s', (keys, value, config) => {
+  for (const key of keys.split(', ')) expect(read(`${key}=${value}`), key).toEqual(config);
+});
+
+test.each<[value: string, encrypt: unknown]>([
+  ['true', true],
+  ['Yes', true],
+  ['1', true],
+  ['Mandatory', true],
+  ['False', false],
+  ['no', false],
+  ['0', false],
+  ['Optional', false],
+  ['Strict', 'strict'],
+])('Encrypt=%s', (value, encrypt) => {
+  expect(read(`Encrypt=${value}`)).toEqual({ options: { encrypt } });
+});
+
+test.each<[value: string, config: object]>([
+  ['host', { server: 'host' }],
+  ['tcp:host', { server: 'host' }],
+  ['TCP: host , 1434 ', { server: 'host', port: 1434 }],
+  ['host,1434', { server: 'host', port: 1434 }],
+  ['host\\instance', { server: 'host', options: { instanceName: 'instance' } }],
+  ['host \\ instance ', { server: 'host', options: { instanceName: 'instance' } }],
+  ['host\\instance,1434', { server: 'host', port: 1434, options: {} }],
+  ['.', { server: 'localhost' }],
+  ['(local)', { server: 'localhost' }],
+  ['(LocalDB)', { server: 'localhost' }],
+  ['(.)', { server: 'localhost' }],
+  ['.\\sqlexpress', { server: 'localhost', options: { instanceName: 'sqlexpress' } }],
+  ['.contoso.example', { server: '.contoso.example' }],
+  ['my(local)', { server: 'my(local)' }],
+  ['(local)x', { server: '(local)x' }],
+])('Server=%s', (value, config) => {
+  for (const key of ['Server', 'Data Source', 'Address', 'Addr', 'Network Address']) {
+    expect(configFromConnectionString(`${key}=${value}`)).toEqual({ options: {}, pool: {}, ...config });
+  }
+});
+
+test.each(['np:\\\\host\\pipe', 'LPC:host', 'admin:host'])('Server=%s cannot be reached with TCP', (value) => {
+  expect(() => configFromConnectionString(`Server=${value}`)).toThrow(/must use TCP/);
+});
+
+test.each(['host,', 'host,port', ',1433', 'host,1433x', 'a\\b\\c,d'])('Server=%s is no server', (value) => {
+  expect(() => configFromConnectionString(`Server=${value}`)).toThrow(
+    "Connection string: 'server' must be host, host,port or host\\instance.",
+  );
+});
+
+test('a user of a Windows domain', () => {
+  expect(read('User Id=CONTOSO\\ada')).toEqual({ domain: 'CONTOSO', user: 'ada' });
+  expect(read('User Id=\\ada')).toEqual({ user: '\\ada' });
+  expect(read('User Id=ada\\')).toEqual({ user: 'ada\\' });
+});
+
+test.each([
+  ['TrustServerCertificate=maybe', "Connection string: 'trustservercertificate' must be true or false."],
+  ['Encrypt=untrue', "Connection string: 'encrypt' must be true or false."],
+  ['Encrypt=11', "Connection string: 'encrypt' must be true or false."],
+  ['Encrypt=00', "Connection string: 'encrypt' must be true or false."],
+  ['Encrypt=falsely', "Connection string: 'encrypt' must be true or false."],
+  ['Max Pool Size=ten', "Connection string: 'max pool size' must be a whole number."],
+  ['Max Pool Size=1.5', "Connection string: 'max pool size' must be a whole number."],
+  ['Max Pool Size=-1', "Connection string: 'max pool size' must be a whole number."],
+  ['Connect Timeout=5s', "Connection string: 'connect timeout' must be a whole number."],
+  ['Pasword=hunter2', "Connection string: the key 'pasword' is not known."],
+])('%s is refused without quoting its value', (text, message) => {
+  expect(() => read(text)).toThrow(expect.objectContaining({ code: 'ERR_CONFIGURATION', message }));
+});
+
+test('keys of SqlClient that mean nothing here are accepted', () => {
+  const keys = [
+    'Asynchronous Processing, Async, AttachDBFilename, Extended Properties, Initial File Name',
+    'Column Encryption Setting, Enclave Attestation Url, Attestation Protocol, ConnectRetryCount, Connect Retry Count',
+    'ConnectRetryInterval, Connect Retry Interval, Context Connection, Enlist, Failover Partner, Failover Partner SPN',
+    'FailoverPartnerSPN, Server SPN, ServerSPN, IP Address Preference, IPAddressPreference, MultipleActiveResultSets',
+    'Multiple Active Result Sets, Network Library, Network, Net, Persist Security Info, PersistSecurityInfo',
+    'PoolBlockingPeriod, Pool Blocking Period, Pooling, Replication, Transaction Binding',
+    'TransparentNetworkIPResolution, Transparent Network IP Resolution, Type System Version, User Instance',
+    'Integrated Security, Trusted_Connection, MSI Endpoint, MSI Secret, ServerCertificate, Server Certificate',
+  ];
+  for (const key of keys.join(', ').split(', ')) expect(read(`${key}=x`), key).toEqual({});
+});
+
+test('what says who signs in is left to the credential, which reads the same text', () => {
+  const text = 'Server=host;Client Id=c;Client Secret=s;Tenant Id=t;Token=x;Access Token=y;User Id=ada';
+  for (const method of [
+    'Active Directory Default',
+    'ActiveDirectoryServicePrincipal',
+    'azure-active-directory-default',
+  ]) {
+    const whole = `${text};Authentication=${method}`;
+    expect(configFromConnectionString(whole)).toMatchObject({ authentication: whole, user: 'ada' });
+  }
+  for (const method of ['Sql Password', 'SqlPassword', 'Not Specified', 'NTLM']) {
+    expect(configFromConnectionString(`${text};Authentication=${method}`)).not.toHaveProperty('authentication');
+  }
+  expect(configFromConnectionString(text)).not.toHaveProperty('authentication');
+});

@@ -1,0 +1,251 @@
+import { expect, test } from 'vitest';
+import type { TokenPoolConfig } from '../../src/connections/config.js';
+import { credentialOf, settingsFrom } from '../../src/connections/settings.js';
+import type { TokenCredential } from '../../src/index.js';
+
+const credential: TokenCredential = { getToken: async () => null };
+const SERVER = 'orders.database.windows.net';
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+function settings(config: object = {}) {
+  return settingsFrom({ server: SERVER, authentication: credential, ...config } as TokenPoolConfig);
+}
+
+function pool(given: object) {
+  return settings({ pool: given }).pool;
+}
+
+function options(config: object) {
+  return settings(config).configuration.options as Record<string, unknown>;
+}
+
+test("a config that names only its server and credential gets mssql's defaults", () => {
+  const { source, ...rest } = settings();
+  expect(rest).toEqual({
+    configuration: {
+      server: SERVER,
+      options: {
+        tdsVersion: '7_4',
+        rowCollectionOnDone: false,
+        rowCollectionOnRequestCompletion: false,
+        useColumnNames: false,
+        appName: 'node-mssql',
+        connectTimeout: 15_000,
+        requestTimeout: 15_000,
+        maxRetriesOnTransientErrors: 0,
+        encrypt: true,
+        trustServerCertificate: false,
+        port: 1433,
+      },
+    },
+    pool: {
+      max: 10,
+      min: 0,
+      idleTimeoutMillis: 30_000,
+      acquireTimeoutMillis: 30_000,
+      createTimeoutMillis: 30_000,
+      destroyTimeoutMillis: 5_000,
+      overlap: 1,
+      maxRenewals: 2,
+      maxAgeMillis: 34_200_000,
+      validate: undefined,
+    },
+    validateConnection: 'socket',
+    strictExpiry: false,
+    beforeConnect: undefined,
+    tedious: undefined,
+  });
+  expect(source).toMatchObject({ scope: 'https://database.windows.net/.default', scopeIsFixed: false });
+});
+
+test('a scope of its own stays, whatever the server says', () => {
+  expect(settings({ scope: 'api://orders/.default' }).source).toMatchObject({
+    scope: 'api://orders/.default',
+    scopeIsFixed: true,
+  });
+});
+
+test('what else is said is passed on', () => {
+  const beforeConnect = (): void => {};
+  const tedious = {} as never;
+  expect(settings({ validateConnection: true, strictExpiry: true, beforeConnect, tedious })).toMatchObject({
+    validateConnection: true,
+    strictExpiry: true,
+    beforeConnect,
+    tedious,
+  });
+});
+
+test('the input is never changed', () => {
+  const config = Object.freeze({
+    server: 'host\\instance',
+    authentication: credential,
+    options: Object.freeze({ debug: {} }),
+    pool: Object.freeze({ max: 3, idleTimeoutMillis: Number.POSITIVE_INFINITY }),
+  });
+  expect(() => settingsFrom(config as never)).not.toThrow();
+});
+
+test.each([
+  [
+    { connectionTimeout: 1, requestTimeout: 2, timeout: 3 },
+    { connectTimeout: 1, requestTimeout: 2 },
+  ],
+  [{ timeout: 3 }, { connectTimeout: 3, requestTimeout: 3 }],
+  [
+    { timeout: 3, options: { requestTimeout: 4 } },
+    { connectTimeout: 3, requestTimeout: 4 },
+  ],
+  [{ requestTimeout: Number.POSITIVE_INFINITY }, { requestTimeout: 0 }],
+  [{ requestTimeout: -1 }, { requestTimeout: 0 }],
+  [{ requestTimeout: 0 }, { requestTimeout: 0 }],
+  [{ requestTimeout: 1 }, { requestTimeout: 1 }],
+])('timeouts: %j', (config, expected) => {
+  expect(options(config)).toMatchObject(expected);
+});
+
+test.each([
+  [{ database: 'orders' }, { database: 'orders' }],
+  [{ database: undefined, options: { database: 'other' } }, { database: 'other' }],
+  [
+    { encrypt: 'strict', trustServerCertificate: true },
+    { encrypt: 'strict', trustServerCertificate: true },
+  ],
+  [{ encrypt: true, options: { encrypt: undefined } }, { encrypt: true }],
+  [{ options: { trustServerCertificate: true } }, { encrypt: true, trustServerCertificate: true }],
+  [{ options: { maxRetriesOnTransientErrors: 3 } }, { maxRetriesOnTransientErrors: 0 }],
+])('options: %j', (config, expected) => {
+  expect(options(config)).toMatchObject(expected);
+});
+
+test('what is not given is not there, because tedious refuses undefined', () => {
+  expect(options({ database: undefined, options: { language: undefined } })).toEqual(options({}));
+});
+
+test('a port or an instance, never both', () => {
+  expect(options({ port: 14_330 }).port).toBe(14_330);
+  expect(options({ port: 14_330, options: { port: 1 } }).port).toBe(1);
+  const named = settings({ server: 'host\\instance', port: 14_330 }).configuration;
+  expect(named.server).toBe('host');
+  expect(named.options).toMatchObject({ instanceName: 'instance' });
+  expect(named.options).not.toHaveProperty('port');
+  expect(options({ server: 'host\\instance', options: { instanceName: 'other' } }).instanceName).toBe('other');
+  expect(options({ options: { instanceName: 'other', port: 1 } })).not.toHaveProperty('port');
+});
+
+test('a token is never sent in the clear nor printed', () => {
+  for (const config of [{ encrypt: false }, { options: { encrypt: false } }]) {
+    expect(() => settings(config)).toThrow(/would be sent in the clear/);
+  }
+  const debug = { payload: true };
+  expect(options({ options: { debug } })).not.toHaveProperty('debug');
+  const sqlLogin = { server: SERVER, user: 'sa', password: 'p', encrypt: false, options: { debug } } as TokenPoolConfig;
+  expect(settingsFrom(sqlLogin).configuration.options).toMatchObject({ encrypt: false, debug });
+});
+
+test.each([
+  [
+    { user: 'sa', password: 'p' },
+    { type: 'default', options: { userName: 'sa', password: 'p' } },
+  ],
+  [
+    { user: 'ada', password: 'p', domain: 'CONTOSO' },
+    { type: 'ntlm', options: { userName: 'ada', password: 'p', domain: 'CONTOSO' } },
+  ],
+  [
+    { authentication: { type: 'default', options: { userName: 'sa', password: 'p' } } },
+    { type: 'default', options: { userName: 'sa', password: 'p' } },
+  ],
+  [
+    { user: 'other', authentication: { type: 'ntlm', options: { userName: 'ada' } } },
+    { type: 'ntlm', options: { userName: 'ada' } },
+  ],
+])('a login with a password passes through without a token: %j', (config, authentication) => {
+  const read = settingsFrom({ server: SERVER, ...config } as TokenPoolConfig);
+  expect(read.configuration.authentication).toEqual(authentication);
+  expect(read.source).toBeUndefined();
+  // Nothing is validated again after 10 h.
+  expect(read.pool.maxAgeMillis).toBe(0);
+  expect(credentialOf({ server: SERVER, ...config } as TokenPoolConfig)).toBeUndefined();
+});
+
+test("a credential may be in any form, in mssql's flat one too", () => {
+  const ids = {
+    clientId: '11111111-1111-4111-8111-111111111111',
+    tenantId: '22222222-2222-4222-8222-222222222222',
+  };
+  const flat = { authentication_type: 'azure-active-directory-service-principal-secret', clientSecret: 's', ...ids };
+  expect(settings({ authentication: undefined, ...flat }).source?.tokens).toBeDefined();
+  expect(credentialOf({ server: SERVER, ...flat })).toMatchObject({
+    principal: { method: 'service-principal-secret', id: ids.clientId, tenantId: ids.tenantId },
+  });
+  const withPassword = {
+    authentication_type: 'azure-active-directory-password',
+    user: 'ada@contoso.example',
+    password: 'p',
+    ...ids,
+  };
+  expect(credentialOf({ server: SERVER, ...withPassword })).toMatchObject({
+    principal: { method: 'password', id: 'ada@contoso.example' },
+  });
+  expect(credentialOf({ server: SERVER, authentication: { type: 1, getToken: credential.getToken } })).toBeDefined();
+});
+
+test('a pool takes what mssql knows, and nothing that is misspelt', () => {
+  const tarnOnly = { reapIntervalMillis: 1, createRetryIntervalMillis: 1, propagateCreateError: true, log: () => {} };
+  expect(pool({ ...tarnOnly, max: 3 }).max).toBe(3);
+  expect(() => pool({ maximum: 3 })).toThrow(
+    /^pool\.maximum is not a setting of this pool; known are max, min, idleTimeoutMillis, /,
+  );
+  expect(pool({ max: undefined, maxAgeMillis: undefined })).toEqual(pool({}));
+});
+
+test('who may wait longer for a connection has it tried for as long, unless he says otherwise', () => {
+  expect(pool({ acquireTimeoutMillis: 90_000 }).createTimeoutMillis).toBe(90_000);
+  expect(pool({ acquireTimeoutMillis: 5_000 }).createTimeoutMillis).toBe(30_000);
+  expect(pool({ acquireTimeoutMillis: 90_000, createTimeoutMillis: 1_000 }).createTimeoutMillis).toBe(1_000);
+});
+
+test.each([
+  ['max', [-1, 1.5, Number.NaN, '3'], 'pool.max must be a whole number, 0 or more.'],
+  ['max', [0], 'pool.max must be 1 or more.'],
+  ['min', [-1, 1.5], 'pool.min must be a whole number, 0 or more.'],
+  ['min', [11], 'pool.min (11) must not be more than pool.max (10).'],
+  ['overlap', [-1, 0.5], 'pool.overlap must be a whole number, 0 or more.'],
+  ['maxRenewals', [-1, 0.5], 'pool.maxRenewals must be a whole number, 0 or more.'],
+  ['acquireTimeoutMillis', [0, -1, Number.NaN], 'pool.acquireTimeoutMillis must be more than 0 ms.'],
+  ['createTimeoutMillis', [0, -1, Number.NaN], 'pool.createTimeoutMillis must be more than 0 ms.'],
+  ['destroyTimeoutMillis', [0, -1, Number.NaN], 'pool.destroyTimeoutMillis must be more than 0 ms.'],
+  ['idleTimeoutMillis', [0, -1, Number.NaN], 'pool.idleTimeoutMillis must be more than 0 ms.'],
+  ['maxAgeMillis', [-1, Number.NaN], 'pool.maxAgeMillis must be 0 (no limit) or more, in ms.'],
+])('pool.%s may not be one of %j', (key, values, message) => {
+  for (const value of values) {
+    expect(() => pool({ [key]: value })).toThrow(expect.objectContaining({ code: 'ERR_CONFIGURATION', message }));
+  }
+});
+
+test.each([
+  [{ max: 1 }, { max: 1 }],
+  [{ max: 10, min: 10 }, { min: 10 }],
+  [
+    { overlap: 0, maxRenewals: 0, maxAgeMillis: 0 },
+    { overlap: 0, maxRenewals: 0, maxAgeMillis: 0 },
+  ],
+])('the least and the most are allowed: %j', (given, expected) => {
+  expect(pool(given)).toMatchObject(expected);
+});
+
+test('Infinity is the longest time that a timer takes, not none', () => {
+  for (const key of ['acquireTimeoutMillis', 'createTimeoutMillis', 'destroyTimeoutMillis', 'idleTimeoutMillis']) {
+    expect(pool({ [key]: Number.POSITIVE_INFINITY })).toMatchObject({ [key]: LONGEST_TIMER_MS });
+  }
+});
+
+test.each([null, undefined, 5])('%j is no config', (config) => {
+  expect(() => settingsFrom(config as never)).toThrow('must be an mssql config object or a connection string');
+});
+
+test.each([undefined, '', 5])('%j is no server', (server) => {
+  const config = { server, user: 'sa', password: 'p' } as unknown as TokenPoolConfig;
+  expect(() => settingsFrom(config)).toThrow("'server' is missing: give the host name of the SQL Server.");
+});
