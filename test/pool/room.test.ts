@@ -12,7 +12,7 @@ beforeEach(() => {
 function take(share: RoomShare, name: string): Promise<void> {
   return share.take().then(
     () => void order.push(name),
-    (error: Error) => void order.push(`${name}: ${error.name}`),
+    (error: Error) => void order.push(`${name}: ${error.message}`),
   );
 }
 
@@ -97,6 +97,7 @@ test('a pool makes room for one that has none, or two fewer; not for itself, and
   void take(two, 'two');
   await turn();
   expect(room.shouldYield(three)).toBe(true);
+  expect(room.shouldYield(two)).toBe(false);
   three.give();
   await turn();
   expect([three.taken, two.taken]).toEqual([2, 1]);
@@ -109,17 +110,26 @@ test('a pool makes room for one that has none, or two fewer; not for itself, and
   expect(room.shouldYield(two)).toBe(true);
 });
 
+test('a pool with two more than one that waits makes room, one with fewer does not', async () => {
+  const room = new Room(6, () => {});
+  const [three, two, one] = [room.share(9), room.share(9), room.share(9)];
+  for (const share of [three, three, three, two, two, one]) await share.take();
+  void take(one, 'one');
+  await turn();
+  expect([three, two, one].map((share) => room.shouldYield(share))).toEqual([true, false, false]);
+});
+
 test('a pool that closes takes its own waiters with it and no others, and is empty when its last is given back', async () => {
   const room = new Room(1, () => {});
   const [one, closing, other] = [room.share(3), room.share(3), room.share(3)];
   await one.take();
-  void take(closing, 'closing 1');
   void take(other, 'other');
+  void take(closing, 'closing 1');
   void take(closing, 'closing 2');
   await turn();
   closing.close();
   await turn();
-  expect(order).toEqual(['closing 1: PoolClosedError', 'closing 2: PoolClosedError']);
+  expect(order).toEqual(['closing 1: The pool is closed.', 'closing 2: The pool is closed.']);
   expect([room.waiting, closing.waiting, closing.taken]).toEqual([1, 0, 0]);
   await closing.empty();
   await expect(closing.take()).rejects.toBeInstanceOf(PoolClosedError);
