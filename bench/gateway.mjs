@@ -1,11 +1,13 @@
 // What the gateway costs: `SELECT 1` round trips and a stream of 100,000 rows, straight to a server and through the gateway
-// to the same server, alternating, as ratios of the medians. Build first: npm run build && node bench/gateway.mjs
+// to the same server, alternating, as ratios of the medians. A bare TCP relay, which knows neither TDS nor TLS, runs along:
+// it is what any third process between the two costs on this machine. Build first: npm run build && node bench/gateway.mjs
 //
 //   node bench/gateway.mjs [--rounds 7] [--server HOST --port P --user U --password W --sql 'SELECT ... 100,000 rows']
 //
-// Without --server the server is the SQL emulator. Server and gateway each run in a process of their own.
+// Without --server the server is the SQL emulator. Server, relay and gateway each run in a process of their own.
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
+import { connect as connectTcp, createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Connection, Request } from 'tedious';
@@ -20,10 +22,21 @@ else await measure();
 /** In a child: a server, told by a message which. */
 async function serve() {
   const [options] = await once(process, 'message');
+  if (options.relayTo) return serveRelay(options.relayTo);
   const { trust, ...rest } = options;
   const verify = (token, how) => verifyAccessToken(token, { ...trust, ...how });
   const server = await startSqlEmulator({ ...rest, ...(trust && { entra: { verify } }) });
   process.send({ port: server.port, ca: server.ca, login: server.sqlLogin });
+}
+
+async function serveRelay({ server, port }) {
+  const relay = createServer({ noDelay: true }, (client) => {
+    const upstream = connectTcp({ host: server, port, noDelay: true });
+    client.pipe(upstream).pipe(client);
+    for (const socket of [client, upstream]) socket.on('error', () => socket.destroy());
+  });
+  await once(relay.listen(0, 'localhost'), 'listening');
+  process.send({ port: relay.address().port });
 }
 
 async function start(options) {
@@ -54,39 +67,34 @@ async function measure() {
     upstream: { ...target, options: { trustServerCertificate: true } },
   });
 
-  const direct = await connect(target.server, target.port, {
-    type: 'default',
-    options: { userName: target.user, password: target.password },
-  });
-  const through = await connect('localhost', gateway.port, {
-    type: 'azure-active-directory-access-token',
-    options: { token: entra.issueToken() },
-  });
+  const relay = await start({ relayTo: target });
+  const byPassword = { type: 'default', options: { userName: target.user, password: target.password } };
+  const byToken = { type: 'azure-active-directory-access-token', options: { token: entra.issueToken() } };
+  const connections = {
+    direct: await connect(target.server, target.port, byPassword),
+    'TCP relay': await connect('localhost', relay.port, byPassword),
+    gateway: await connect('localhost', gateway.port, byToken),
+  };
   const work = {
-    [`SELECT 1 round trips/s (${ROUND_TRIPS} one after the other)`]: roundTripsPerSecond,
-    'rows/s of a 100,000-row stream': (connection) => rowsPerSecond(connection, values.sql),
+    [`SELECT 1 (${ROUND_TRIPS} one after the other)`]: roundTripsPerSecond,
+    'rows of a 100,000-row stream': (connection) => rowsPerSecond(connection, values.sql),
   };
   const result = {};
   for (const [name, run] of Object.entries(work)) {
-    const [straight, passed] = [[], []];
-    await run(direct);
-    await run(through);
+    const samples = Object.fromEntries(Object.keys(connections).map((way) => [way, []]));
+    for (const connection of Object.values(connections)) await run(connection);
     for (let round = 0; round < Number(values.rounds); round += 1) {
-      straight.push(await run(direct));
-      passed.push(await run(through));
+      for (const [way, connection] of Object.entries(connections)) samples[way].push(await run(connection));
     }
-    const ratio = median(passed) / median(straight);
-    result[name] = {
-      direct: Math.round(median(straight)),
-      gateway: Math.round(median(passed)),
-      ratio: Number(ratio.toFixed(2)),
-    };
+    const direct = median(samples.direct);
+    for (const [way, rates] of Object.entries(samples)) {
+      const rate = median(rates);
+      result[`${name}, ${way}`] = { 'per second': Math.round(rate), ratio: Number((rate / direct).toFixed(2)) };
+    }
   }
   console.table(result);
-  direct.close();
-  through.close();
-  gateway.stop();
-  behind?.stop();
+  for (const connection of Object.values(connections)) connection.close();
+  for (const child of [relay, gateway, behind]) child?.stop();
   await entra.close();
 }
 

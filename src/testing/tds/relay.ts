@@ -1,4 +1,4 @@
-import type { Duplex } from 'node:stream';
+import { type Duplex, Writable } from 'node:stream';
 import { type Packet, PacketSplitter, PacketStatus, ProtocolError } from './packet.js';
 
 /** Decides over a request before it goes upstream. */
@@ -24,8 +24,9 @@ export async function relay(client: Duplex, upstream: Duplex, gate: Gate): Promi
   upstream.on('error', () => {});
   client.on('error', () => {});
   upstream.pipe(client);
+  const requests = client.pipe(requestsTo(upstream, client, gate));
   try {
-    await passRequests(client, upstream, gate);
+    await Promise.race([bothClosed, failureOf(requests)]);
   } catch (error) {
     upstream.unpipe(client);
     upstream.destroy();
@@ -36,41 +37,59 @@ export async function relay(client: Duplex, upstream: Duplex, gate: Gate): Promi
   await bothClosed;
 }
 
-async function passRequests(client: Duplex, upstream: Duplex, gate: Gate): Promise<void> {
+/** What a client sends, on its way upstream. A request that may pass at once does so without a turn of the event loop. */
+function requestsTo(upstream: Duplex, client: Duplex, gate: Gate): Writable {
   const packets: Packet[] = [];
   const splitter = new PacketSplitter((packet) => packets.push(packet));
   let starts = true;
   let refused = false;
-  for await (const chunk of client.iterator({ destroyOnReturn: false })) {
-    splitter.push(chunk as Buffer);
+
+  /** Passes the packets there are, then calls back; never does once the session is over, so that no more is read. */
+  const pass = (done: (error?: Error) => void): void => {
     upstream.cork();
-    for (const packet of packets.splice(0)) {
-      if (starts) {
-        const opening = gate.open();
-        if (opening !== undefined) {
-          upstream.uncork();
-          await opening;
-          upstream.cork();
-        }
-        const refusal = gate.refuse(packet.type, packet.status);
-        refused = refusal !== undefined;
-        if (refusal !== undefined) {
-          client.write(refusal.answer);
-          if (refusal.ends) {
-            upstream.uncork();
-            upstream.unpipe(client);
-            endSoon(client);
-            return;
-          }
-        }
+    for (let packet = packets[0]; packet !== undefined; packet = packets[0]) {
+      const opening = starts ? gate.open() : undefined;
+      if (opening !== undefined) {
+        upstream.uncork();
+        opening.then(() => pass(done)).catch(done);
+        return;
       }
-      starts = (packet.status & PacketStatus.EndOfMessage) !== 0;
+      const refusal = starts ? gate.refuse(packet.type, packet.status) : undefined;
+      if (starts) refused = refusal !== undefined;
+      if (refusal !== undefined) client.write(refusal.answer);
+      if (refusal?.ends) {
+        upstream.uncork();
+        upstream.unpipe(client);
+        endSoon(client);
+        return;
+      }
       if (!refused) upstream.write(packet.bytes);
+      starts = (packet.status & PacketStatus.EndOfMessage) !== 0;
+      packets.shift();
     }
     upstream.uncork();
-    if (upstream.writableNeedDrain) await drained(upstream);
-  }
-  upstream.end();
+    if (upstream.writableNeedDrain) drained(upstream).then(() => done());
+    else done();
+  };
+
+  return new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      try {
+        splitter.push(chunk);
+        pass(done);
+      } catch (error) {
+        done(error as Error);
+      }
+    },
+    final(done) {
+      upstream.end();
+      done();
+    },
+  });
+}
+
+function failureOf(stream: Writable): Promise<never> {
+  return new Promise((_, reject) => stream.once('error', reject));
 }
 
 /** How long a client may take to read the last words and close, ms. */
