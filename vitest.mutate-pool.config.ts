@@ -1,12 +1,9 @@
 import { defineConfig } from 'vitest/config';
 
-/** A few hours of the simulation, and of the tests with servers those that take a tenth of a second each. */
+/** The pool on a driven clock, a few hours of the simulation, and of the tests with servers those that take a tenth of a second. */
 export default defineConfig({
   test: {
-    include: [
-      'test/simulation/few-hours.test.ts',
-      'test/pool/{capacity,deadlines,place,waiting-caller,checkout,refused-logins,tarn-facade}.test.ts',
-    ],
+    include: ['test/simulation/few-hours.test.ts', 'test/pool/{upkeep,checkout,refused-logins,tarn-facade}.test.ts'],
     testTimeout: 4_000,
     hookTimeout: 4_000,
     expect: { poll: { timeout: 1_000 } },

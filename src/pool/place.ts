@@ -83,6 +83,11 @@ export class Place {
     this.#failure = { error, at: performance.now() };
   }
 
+  /** Its age is a reason to replace it. */
+  get isRipe(): boolean {
+    return Date.now() >= this.ripeAt;
+  }
+
   get isTooOld(): boolean {
     return Date.now() >= this.retireAt;
   }

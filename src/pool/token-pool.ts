@@ -461,7 +461,7 @@ export class TokenPool {
     if (doomed !== undefined) return doomed;
     if (opening !== undefined) return undefined;
     if (place.isTooOld) return 'max-age';
-    if (place.renewWhenBack && !this.#upkeep.hasRoom) return 'token-expiry';
+    if (place.renewWhenBack && !this.#upkeep.hasRoom) return place.isRipe ? 'max-age' : 'token-expiry';
     return this.#isDueForReplacement(place) ? 'token-expiry' : undefined;
   }
 

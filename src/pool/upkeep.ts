@@ -219,15 +219,14 @@ export class Upkeep {
       place.renewWhenBack = true;
       this.#watch(place);
     } else if (this.#isWorthRenewing(place)) this.#renew(place);
-    else this.#host.evict(place, place.isTooOld ? 'max-age' : 'token-expiry');
+    else this.#host.evict(place, place.isRipe ? 'max-age' : 'token-expiry');
   }
 
   /** A place past its age is always better replaced; one near the end of its token only by a later token. */
-  #canImprove({ session, ripeAt }: Place): boolean {
-    const now = Date.now();
-    if (now >= ripeAt) return true;
+  #canImprove({ session, isRipe }: Place): boolean {
+    if (isRipe) return true;
     const { source } = this.#host.settings;
-    return source !== undefined && session !== undefined && laterToken(source, session, now) !== undefined;
+    return source !== undefined && session !== undefined && laterToken(source, session, Date.now()) !== undefined;
   }
 
   #isWorthRenewing(place: Place): boolean {
@@ -271,7 +270,7 @@ export class Upkeep {
       // Past its margin nobody will be given it; only while the server is in trouble there may be nothing better.
       if (!place.borrowed && Date.now() >= place.lookAt && this.#pauseMs === 0) {
         this.#queue.delete(place);
-        this.#host.evict(place, place.isTooOld ? 'max-age' : 'token-expiry');
+        this.#host.evict(place, place.isRipe ? 'max-age' : 'token-expiry');
         return;
       }
       this.#queue.add(place);

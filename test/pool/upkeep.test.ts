@@ -1,0 +1,423 @@
+import type { Connection } from 'tedious';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { createTokenPool, type TokenPool, type TokenPoolConfig } from '../../src/index.js';
+import { type DrivenConnection, DrivenServer } from '../support/driven-server.js';
+import { FakeProvider } from '../tokens/fake-provider.js';
+
+const SECOND = 1_000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+
+let server: DrivenServer;
+let provider: FakeProvider;
+let pools: TokenPool[];
+
+beforeEach(() => {
+  vi.useFakeTimers({ now: Date.UTC(2026, 0, 1) });
+  server = new DrivenServer();
+  provider = new FakeProvider();
+  pools = [];
+});
+afterEach(async () => {
+  server.isDown = false;
+  const closed = Promise.all(pools.map((pool) => pool.close({ timeoutMs: 0 })));
+  await vi.advanceTimersByTimeAsync(10 * SECOND);
+  await closed;
+  expect(server.connections.size).toBe(0);
+  vi.restoreAllMocks();
+  vi.useRealTimers();
+});
+
+function aPool(pool: TokenPoolConfig['pool'], config: Partial<TokenPoolConfig> = {}): TokenPool {
+  const made = createTokenPool({ server: 'host', authentication: provider, tedious: server.tedious, pool, ...config });
+  pools.push(made);
+  return made;
+}
+
+const sqlLogin = { authentication: undefined, user: 'sa', password: 'p' };
+
+const pass = (ms: number): Promise<unknown> => vi.advanceTimersByTimeAsync(ms);
+
+/** So many callers at once. */
+async function borrow(pool: TokenPool, count: number): Promise<Connection[]> {
+  const acquired = Promise.all(Array.from({ length: count }, () => pool.acquire()));
+  await pass(server.loginMs);
+  return acquired;
+}
+
+function giveBack(pool: TokenPool, connections: Connection[]): void {
+  for (const connection of connections) pool.release(connection);
+}
+
+/** So many connections are open and idle. */
+async function opened(pool: TokenPool, count: number): Promise<void> {
+  giveBack(pool, await borrow(pool, count));
+}
+
+/** Time goes by, and now and then all connections are used; none is waited for. */
+async function live(pool: TokenPool, ms: number, count: number, everyMs = 10 * SECOND): Promise<void> {
+  for (let passed = 0; passed < ms; passed += everyMs) {
+    await pass(everyMs);
+    const startedAt = performance.now();
+    const connections = await Promise.all(Array.from({ length: count }, () => pool.acquire()));
+    expect(performance.now()).toBe(startedAt);
+    giveBack(pool, connections);
+  }
+}
+
+const since = (at: number) => server.dials.map((dial) => Math.round(dial - at));
+
+test('connections beyond min are closed when they were idle for so long, not sooner; those of min stay', async () => {
+  const pool = aPool({ max: 5, min: 2, idleTimeoutMillis: 10 * SECOND });
+  await pass(SECOND);
+  expect(pool.stats).toMatchObject({ size: 2, logins: 2 });
+  const five = await borrow(pool, 5);
+  await pass(MINUTE);
+  giveBack(pool, five);
+  await pass(10 * SECOND - 1);
+  expect(pool.stats.size).toBe(5);
+  await pass(1);
+  expect(pool.stats).toMatchObject({ size: 2, evictions: { idle: 3 } });
+  await pass(30 * MINUTE);
+  expect(pool.stats).toMatchObject({ size: 2, logins: 5, evictions: { idle: 3 } });
+});
+
+test('idle time counts from the latest return', async () => {
+  const pool = aPool({ max: 2, idleTimeoutMillis: 10 * SECOND }, sqlLogin);
+  await opened(pool, 2);
+  await pass(6 * SECOND);
+  await opened(pool, 1);
+  await pass(4 * SECOND);
+  expect(pool.stats).toMatchObject({ size: 1, evictions: { idle: 1 } });
+  await pass(6 * SECOND - 1);
+  expect(pool.stats.size).toBe(1);
+  await pass(1);
+  expect(pool.stats.size).toBe(0);
+});
+
+test('idle connections of min let the process end, until they are handed out again', async () => {
+  const pool = aPool({ max: 2, min: 1, idleTimeoutMillis: 10 * SECOND });
+  await pass(9 * SECOND);
+  const [connection] = [...server.connections] as [DrivenConnection];
+  expect(connection.held).toBe(true);
+  await pass(2 * SECOND);
+  expect(connection.held).toBe(false);
+  const [lent] = await borrow(pool, 1);
+  expect(lent).toBe(connection);
+  expect(connection.held).toBe(true);
+  giveBack(pool, [lent as Connection]);
+  await pass(11 * SECOND);
+  expect(connection.held).toBe(false);
+});
+
+test('idle connections that the server cut are noticed at once, and those of min restored', async () => {
+  const pool = aPool({ max: 5, min: 3 });
+  await opened(pool, 5);
+  await pass(SECOND);
+  server.cut();
+  await pass(server.loginMs + 1);
+  expect(pool.stats).toMatchObject({ size: 3, logins: 8, evictions: { broken: 5 } });
+});
+
+test('while the server is down one connection of min tries, after pauses of 1 s, 2 s, ... up to 60 s', async () => {
+  const pool = aPool({ max: 5, min: 3 });
+  await pass(SECOND);
+  server.isDown = true;
+  server.dials = [];
+  const startedAt = performance.now();
+  server.cut();
+  await pass(5 * MINUTE);
+  const at = since(startedAt);
+  // The three that were there tried together.
+  expect(at.slice(0, 3)).toEqual([0, 0, 0]);
+  const pauses = at.slice(3).map((ms, i) => ms - (at[i + 2] as number));
+  const expected = [1, 2, 4, 8, 16, 32, 60, 60, 60];
+  expect(pauses.length).toBeGreaterThanOrEqual(8);
+  for (const [i, ms] of pauses.entries()) {
+    const wanted = (expected[i] as number) * SECOND;
+    expect(ms, `pause ${i}`).toBeGreaterThanOrEqual(wanted);
+    expect(ms, `pause ${i}`).toBeLessThanOrEqual(wanted + 5 * SECOND + 2 * server.loginMs);
+  }
+  server.isDown = false;
+  await pass(66 * SECOND);
+  expect(pool.stats.size).toBe(3);
+  // What is over is forgotten.
+  server.isDown = true;
+  server.dials = [];
+  const again = performance.now();
+  server.cut();
+  await pass(1.5 * SECOND);
+  expect(since(again).at(-1)).toBeLessThan(1.2 * SECOND);
+});
+
+test('a caller who finds the server up has min restored at once', async () => {
+  const pool = aPool({ max: 5, min: 3 });
+  await pass(SECOND);
+  server.isDown = true;
+  server.cut();
+  await pass(20 * MINUTE);
+  server.isDown = false;
+  await opened(pool, 1);
+  await pass(61 * SECOND);
+  expect(pool.stats.size).toBe(3);
+});
+
+test('connections in use are replaced before their token ends: two at a time, spread, and nobody waits', async () => {
+  server.loginMs = 100;
+  const pool = aPool({ max: 8, min: 0 });
+  await opened(pool, 8);
+  const [old] = [[...server.connections]];
+  server.dials = [];
+  const startedAt = performance.now();
+  await live(pool, 57 * MINUTE, 8);
+  expect(pool.stats).toMatchObject({ size: 8, renewals: 8, evictions: { renewed: 8 } });
+  for (const connection of old) expect(connection.closed).toBe(true);
+  expect(server.mostOpen).toBe(9);
+  const at = since(startedAt);
+  expect(at[0]).toBeGreaterThan(44 * MINUTE);
+  expect(at.at(-1)).toBeLessThan(55 * MINUTE);
+  expect((at.at(-1) ?? 0) - (at[0] ?? 0)).toBeGreaterThan(MINUTE);
+});
+
+test.each([1, 2, 3])('of many that are due together, %i are opened at once', async (maxRenewals) => {
+  vi.spyOn(Math, 'random').mockReturnValue(0.5);
+  server.loginMs = SECOND;
+  const pool = aPool({ max: 6, overlap: 6, maxRenewals });
+  await opened(pool, 6);
+  server.dials = [];
+  await live(pool, 57 * MINUTE, 6);
+  expect(pool.stats).toMatchObject({ size: 6, renewals: 6, evictions: { renewed: 6 } });
+  // Half of the way between refresh (50 min less 5 %) and the eviction margin, and whoever waits goes next.
+  const [first = 0] = server.dials;
+  const rounds = Array.from({ length: 6 }, (_, i) => Math.floor(i / maxRenewals) * SECOND);
+  for (const [i, wanted] of rounds.entries()) {
+    const late = since(first)[i] as number;
+    expect(late).toBeGreaterThanOrEqual(wanted);
+    expect(late).toBeLessThanOrEqual(wanted + 20);
+  }
+});
+
+test('connections that nobody used for 30 s are closed instead, but not below min', async () => {
+  const idleTimeoutMillis = 10 * HOUR;
+  const [unused, used] = [aPool({ max: 3, min: 1, idleTimeoutMillis }), aPool({ max: 3, idleTimeoutMillis })];
+  await opened(unused, 3);
+  await opened(used, 3);
+  await live(used, 57 * MINUTE, 3, 29 * SECOND);
+  expect(used.stats).toMatchObject({ size: 3, evictions: { renewed: 3 } });
+  expect(unused.stats).toMatchObject({ size: 1, evictions: { renewed: 1, 'token-expiry': 2 } });
+});
+
+test('where there is no room for a second one the old one is closed first', async () => {
+  const pool = aPool({ max: 2, min: 2, overlap: 0 });
+  await opened(pool, 2);
+  await live(pool, 44 * MINUTE, 2);
+  for (let passed = 0; passed < 12 * MINUTE; passed += 5 * SECOND) {
+    await pass(5 * SECOND);
+    await opened(pool, 1);
+  }
+  expect(pool.stats).toMatchObject({ size: 2, renewals: 0, logins: 4, evictions: { 'token-expiry': 2 } });
+  expect(server.mostOpen).toBe(2);
+});
+
+test('with room below max an overlap is not needed', async () => {
+  const pool = aPool({ max: 2, overlap: 0 });
+  await opened(pool, 1);
+  await live(pool, 57 * MINUTE, 1);
+  expect(pool.stats).toMatchObject({ size: 1, renewals: 1, evictions: { renewed: 1 } });
+});
+
+test('P8: on loan a connection is left alone at its renewal time; its successor comes when it is back', async () => {
+  const pool = aPool({ max: 3 });
+  const [connection] = await borrow(pool, 1);
+  await pass(55 * MINUTE - SECOND);
+  expect((connection as unknown as DrivenConnection).closed).toBe(false);
+  expect(pool.stats).toMatchObject({ size: 1, renewals: 0, logins: 1 });
+  giveBack(pool, [connection as Connection]);
+  await pass(SECOND);
+  expect((connection as unknown as DrivenConnection).closed).toBe(true);
+  expect(pool.stats).toMatchObject({ size: 1, available: 1, renewals: 1, logins: 2, evictions: { renewed: 1 } });
+});
+
+test('P8: a loan may outlast its token; the connection is closed when it is back', async () => {
+  const pool = aPool({ max: 3 });
+  const [connection] = await borrow(pool, 1);
+  await pass(90 * MINUTE);
+  expect((connection as unknown as DrivenConnection).closed).toBe(false);
+  giveBack(pool, [connection as Connection]);
+  await pass(SECOND);
+  expect((connection as unknown as DrivenConnection).closed).toBe(true);
+  expect(pool.stats).toMatchObject({ size: 0, logins: 1, evictions: { 'token-expiry': 1 } });
+});
+
+test('where there is no room for a successor a connection that comes back late is closed, because of its age', async () => {
+  vi.spyOn(Math, 'random').mockReturnValue(0.5);
+  const pool = aPool({ max: 1, overlap: 0, maxAgeMillis: 10 * MINUTE }, sqlLogin);
+  const [connection] = await borrow(pool, 1);
+  await pass(10 * MINUTE - SECOND);
+  giveBack(pool, [connection as Connection]);
+  await pass(SECOND);
+  expect(pool.stats).toMatchObject({ size: 0, evictions: { 'max-age': 1 } });
+});
+
+/** Its connection is on loan and its successor, opened meanwhile, waits. */
+async function withSuccessor(pool: TokenPool): Promise<Connection> {
+  // Half-way between refresh (47.5 min) and the eviction margin (55 min).
+  vi.spyOn(Math, 'random').mockReturnValue(0.5);
+  await opened(pool, 1);
+  server.loginMs = 20 * SECOND;
+  server.dials = [];
+  while (server.dials.length === 0) {
+    await pass(SECOND);
+    giveBack(pool, [await pool.acquire()]);
+  }
+  const [connection] = await borrow(pool, 1);
+  await pass(SECOND);
+  expect(pool.stats).toMatchObject({ size: 1, borrowed: 1, logins: 2, renewals: 0 });
+  expect(server.connections.size).toBe(2);
+  return connection as Connection;
+}
+
+test('a successor that was opened while its place was lent takes over when it comes back', async () => {
+  const pool = aPool({ max: 1 });
+  const old = await withSuccessor(pool);
+  giveBack(pool, [old]);
+  const successor = await pool.acquire();
+  expect(successor).not.toBe(old);
+  pool.release(successor);
+  expect(pool.stats).toMatchObject({ size: 1, logins: 2, renewals: 1, evictions: { renewed: 1 } });
+});
+
+test('a successor that waits for its place goes to a caller who needs a connection now', async () => {
+  const pool = aPool({ max: 2 });
+  const old = await withSuccessor(pool);
+  const [next] = await borrow(pool, 1);
+  expect(next).not.toBe(old);
+  expect(pool.stats).toMatchObject({ size: 2, borrowed: 2, logins: 2 });
+  giveBack(pool, [old, next as Connection]);
+  await pass(25 * SECOND);
+  expect(pool.stats.size).toBe(2);
+  expect(server.connections.size).toBe(pool.stats.size);
+});
+
+test('a successor that the server cut while it waited is not used', async () => {
+  const pool = aPool({ max: 1 });
+  const old = await withSuccessor(pool);
+  [...server.connections].at(-1)?.end();
+  server.loginMs = 10;
+  giveBack(pool, [old]);
+  await pass(SECOND);
+  const [connection] = await borrow(pool, 1);
+  expect((connection as unknown as DrivenConnection).closed).toBe(false);
+  expect(pool.stats.evictions).toMatchObject({ broken: 1 });
+  giveBack(pool, [connection as Connection]);
+});
+
+test('connections past their age are replaced, SQL logins too', async () => {
+  const pool = aPool({ max: 4, maxAgeMillis: 10 * MINUTE }, sqlLogin);
+  await opened(pool, 4);
+  server.dials = [];
+  const startedAt = performance.now();
+  await live(pool, 10 * MINUTE + 10 * SECOND, 4);
+  expect(pool.stats).toMatchObject({ size: 4, renewals: 4, evictions: { renewed: 4 } });
+  const at = since(startedAt);
+  expect(at[0]).toBeGreaterThanOrEqual(9 * MINUTE);
+  expect(at.at(-1)).toBeLessThanOrEqual(10 * MINUTE + SECOND);
+});
+
+test('connections past their age that nobody used lately are closed because of their age', async () => {
+  const pool = aPool({ max: 4, maxAgeMillis: 10 * MINUTE, idleTimeoutMillis: HOUR }, sqlLogin);
+  await opened(pool, 4);
+  await pass(9 * MINUTE - SECOND);
+  expect(pool.stats.size).toBe(4);
+  await pass(MINUTE + 2 * SECOND);
+  expect(pool.stats).toMatchObject({ size: 0, renewals: 0, evictions: { 'max-age': 4 } });
+});
+
+test('no age, no token: nothing is ever replaced', async () => {
+  const pool = aPool({ max: 1, maxAgeMillis: 0 }, sqlLogin);
+  await opened(pool, 1);
+  await live(pool, 12 * HOUR, 1, 29 * SECOND);
+  expect(pool.stats).toMatchObject({ logins: 1, renewals: 0, evictions: {} });
+});
+
+test('a clock that jumps an hour ahead is noticed within 30 s, a mere adjustment is none', async () => {
+  const pool = aPool({ max: 1, min: 1, idleTimeoutMillis: 10 * HOUR });
+  await pass(10 * MINUTE);
+  vi.setSystemTime(Date.now() + 999);
+  await pass(31 * SECOND);
+  expect(pool.stats.logins).toBe(1);
+  vi.setSystemTime(Date.now() + HOUR);
+  await pass(30 * SECOND);
+  // The token was asked for; a connection looks for it every 5 s.
+  expect(provider.requests).toHaveLength(2);
+  await pass(6 * SECOND);
+  expect(pool.stats).toMatchObject({ size: 1, logins: 2, renewals: 1 });
+});
+
+test('a clock that is set back does not delay what is idle', async () => {
+  const pool = aPool({ max: 1, idleTimeoutMillis: MINUTE });
+  await opened(pool, 1);
+  vi.setSystemTime(Date.now() - HOUR);
+  await pass(MINUTE + SECOND);
+  expect(pool.stats.size).toBe(0);
+});
+
+test('while the provider gives no later token connections serve on, and are replaced when it does', async () => {
+  const pool = aPool({ max: 3 });
+  await opened(pool, 3);
+  provider.sticky = new Error('HTTP 503');
+  await live(pool, 52 * MINUTE, 3);
+  expect(pool.stats).toMatchObject({ logins: 3, renewals: 0, size: 3 });
+  provider.sticky = undefined;
+  await live(pool, 3 * MINUTE - 20 * SECOND, 3);
+  expect(pool.stats).toMatchObject({ size: 3, logins: 6, renewals: 3 });
+});
+
+test('while the server is down at renewal time the old connections serve on; then they are replaced', async () => {
+  // Half-way between refresh (47.5 min) and the eviction margin (55 min).
+  vi.spyOn(Math, 'random').mockReturnValue(0.5);
+  const pool = aPool({ max: 3 });
+  await opened(pool, 3);
+  await live(pool, 51 * MINUTE, 3);
+  server.isDown = true;
+  server.dials = [];
+  await live(pool, 3 * MINUTE, 3);
+  expect(pool.stats).toMatchObject({ size: 3, renewals: 0, evictions: {} });
+  const tries = server.dials.length;
+  expect(tries).toBeGreaterThan(3);
+  expect(tries).toBeLessThan(12);
+  server.isDown = false;
+  await live(pool, 66 * SECOND, 3);
+  expect(pool.stats).toMatchObject({ size: 3, renewals: 3, evictions: { renewed: 3 } });
+});
+
+test('P11: a later token that comes late does not have all replaced at one moment', async () => {
+  const pool = aPool({ max: 20, overlap: 20, maxRenewals: 20 });
+  await opened(pool, 20);
+  provider.sticky = new Error('HTTP 503');
+  await live(pool, 53 * MINUTE, 20);
+  provider.sticky = undefined;
+  server.dials = [];
+  await live(pool, 3 * MINUTE, 20);
+  expect(pool.stats.renewals).toBe(20);
+  const [first = 0] = server.dials;
+  expect(since(first).filter((ms) => ms < 5 * SECOND).length).toBeLessThan(15);
+});
+
+test('close() leaves no timer, and discards what is being opened in the background', async () => {
+  const pool = aPool({ max: 3, min: 3 });
+  await opened(pool, 3);
+  server.loginMs = MINUTE;
+  server.cut();
+  await pass(SECOND);
+  expect(pool.stats.opening).toBe(3);
+  const closed = pool.close();
+  await pass(0);
+  await closed;
+  await pass(2 * MINUTE);
+  expect(server.connections.size).toBe(0);
+  expect(vi.getTimerCount()).toBe(0);
+  server.dials = [];
+  await pass(HOUR);
+  expect(server.dials).toEqual([]);
+});

@@ -1,0 +1,90 @@
+import { EventEmitter } from 'node:events';
+import type { ConnectionConfiguration } from 'tedious';
+import type { TediousModule } from '../../src/connections/dial.js';
+import type { TokenCredential } from '../../src/credentials/credential.js';
+
+/** A SQL Server on the test's own clock: no sockets, so that hours of a pool pass in milliseconds, each at its time. */
+export class DrivenServer {
+  /** For the config of a pool. */
+  readonly tedious: TediousModule;
+  /** Those that are open, in the order they were opened; logging in or logged in. */
+  readonly connections = new Set<DrivenConnection>();
+  /** Most that were ever open. */
+  mostOpen = 0;
+  /** When each dial began, by the monotonic clock. */
+  dials: number[] = [];
+  loginMs = 10;
+  isDown = false;
+
+  constructor() {
+    const server = this;
+    class Connection extends DrivenConnection {
+      constructor(configuration: ConnectionConfiguration) {
+        super(server, configuration);
+      }
+    }
+    this.tedious = { Connection } as unknown as TediousModule;
+  }
+
+  /** Cuts all connections. */
+  cut(): void {
+    for (const connection of [...this.connections]) connection.end();
+  }
+}
+
+/** What the pool needs of a tedious connection. */
+export class DrivenConnection extends EventEmitter {
+  closed = false;
+  inTransaction = false;
+  state = { name: 'Connecting' };
+  /** Whether it keeps the process alive. */
+  held = true;
+  readonly socket = {
+    ref: () => {
+      this.held = true;
+    },
+    unref: () => {
+      this.held = false;
+    },
+    on: () => {},
+    destroy: () => {},
+  };
+  readonly #server: DrivenServer;
+  readonly #credential: TokenCredential | undefined;
+
+  constructor(server: DrivenServer, { authentication }: ConnectionConfiguration) {
+    super();
+    this.#server = server;
+    this.#credential = (authentication?.options as { credential?: TokenCredential } | undefined)?.credential;
+  }
+
+  connect(done: (error?: Error) => void): void {
+    const server = this.#server;
+    server.connections.add(this);
+    server.mostOpen = Math.max(server.mostOpen, server.connections.size);
+    server.dials.push(performance.now());
+    setTimeout(async () => {
+      if (server.isDown || this.closed) {
+        this.end();
+        done(Object.assign(new Error('connect ECONNREFUSED'), { code: 'ESOCKET' }));
+        return;
+      }
+      this.emit('secure');
+      await this.#credential?.getToken([]);
+      this.state = { name: 'LoggedIn' };
+      done();
+    }, server.loginMs);
+  }
+
+  close(): void {
+    if (!this.closed) setTimeout(() => this.end(), 0);
+    this.closed = true;
+    this.state = { name: 'Final' };
+  }
+
+  end(): void {
+    this.closed = true;
+    this.state = { name: 'Final' };
+    if (this.#server.connections.delete(this)) this.emit('end');
+  }
+}
