@@ -9,6 +9,8 @@ import { figureProgram } from '../lib/figure-program.mjs';
 import { figure, interleaveMany, OURS } from '../lib/rounds.mjs';
 
 const MSSQL = 'mssql, token-credential, validateConnection';
+const STATIC = 'mssql, one static token';
+const REBUILT = 'mssql, rebuilt every 3/4 life';
 const KNEX = 'knex, expirationChecker';
 /**
  * The next token is asked for after a quarter of a life; connections on the old one have until three quarters of it. In that
@@ -31,7 +33,13 @@ async function measure({ quick }) {
     }
     return report;
   };
-  const contestants = { [OURS]: run('ours'), [MSSQL]: run('mssqlValidated'), [KNEX]: run('knexChecked') };
+  const contestants = {
+    [OURS]: run('ours'),
+    [MSSQL]: run('mssqlValidated'),
+    [STATIC]: run('mssqlStatic'),
+    [REBUILT]: run('mssqlRebuilt'),
+    [KNEX]: run('knexChecked'),
+  };
   const measured = await interleaveMany(contestants, { rounds: quick ? 1 : 2, warmUp: 0 });
   const title = `rollover, pool of ${about.size}`;
   return [

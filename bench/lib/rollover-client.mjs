@@ -20,7 +20,7 @@ const child = fork(
   { execArgv: [], stdio: ['ignore', 'ignore', 'inherit', 'ipc'] },
 );
 const [{ config, token }] = await once(child, 'message');
-const client = await { ours, mssqlValidated, knexChecked }[way]();
+const client = await { ours, mssqlValidated, mssqlStatic, mssqlRebuilt, knexChecked }[way]();
 
 // All connections are there, on one token, before anything is measured.
 const warm = await Promise.all(Array.from({ length: size }, () => client.acquire()));
@@ -141,6 +141,58 @@ async function mssqlValidated() {
     release: (connection) => pool.pool.release(connection),
     opening: () => pool.pool.numPendingCreates(),
     close: () => pool.close(),
+  };
+}
+
+/** A pool of mssql on one token, as its README shows it. */
+async function poolOn(held) {
+  const authentication = { type: 'azure-active-directory-access-token', options: { token: held.token } };
+  const pool = new mssql.ConnectionPool({
+    ...config,
+    authentication,
+    validateConnection: 'socket',
+    pool: { max: size },
+  });
+  pool.on('error', () => {});
+  return pool.connect();
+}
+
+async function mssqlStatic() {
+  const pool = await poolOn(await provider().getToken());
+  return {
+    acquire: () => pool.pool.acquire().promise,
+    release: (connection) => pool.pool.release(connection),
+    opening: () => pool.pool.numPendingCreates(),
+    close: () => pool.close(),
+  };
+}
+
+/** By hand, every three quarters of a life, as well as that can be done: once at a time, and the old pool goes last. */
+async function mssqlRebuilt() {
+  const credential = provider();
+  const poolOf = new Map();
+  let pool = await poolOn(await credential.getToken());
+  const timer = setInterval(async () => {
+    const old = pool;
+    pool = await poolOn(await credential.getToken());
+    await old.close();
+  }, lifeSeconds * 750);
+  return {
+    acquire: async () => {
+      const from = pool;
+      const connection = await from.pool.acquire().promise;
+      poolOf.set(connection, from);
+      return connection;
+    },
+    release: (connection) => {
+      poolOf.get(connection).pool.release(connection);
+      poolOf.delete(connection);
+    },
+    opening: () => pool.pool.numPendingCreates(),
+    close: () => {
+      clearInterval(timer);
+      return pool.close();
+    },
   };
 }
 
