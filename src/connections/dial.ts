@@ -39,7 +39,7 @@ export class DialFailedError extends Error {
  * slow identity provider never eats `connectTimeout`.
  *
  * @throws DialFailedError with the classified cause; PoolClosedError when `signal` fires; ConfigurationError when
- *   `beforeConnect` throws
+ *   `beforeConnect` throws, or tedious refuses an option
  */
 export function dial(options: DialOptions): Promise<Session> {
   const { tedious, configuration, source, signal } = options;
@@ -47,12 +47,16 @@ export function dial(options: DialOptions): Promise<Session> {
   const messages: ServerMessage[] = [];
 
   return new Promise((resolve, reject) => {
+    if (signal.aborted) {
+      reject(givenUp());
+      return;
+    }
     let connection: Connection;
     try {
-      signal.throwIfAborted();
       connection = new tedious.Connection(login ? withCredential(configuration, login.credential) : configuration);
     } catch (error) {
-      reject(signal.aborted ? givenUp() : failed(error as Error));
+      // Nothing has been sent: an option is of the wrong kind, which says nothing about the server.
+      reject(new ConfigurationError(`tedious refuses the config: ${(error as Error).message}`, { cause: error }));
       return;
     }
     login?.attach(connection);

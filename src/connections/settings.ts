@@ -56,12 +56,13 @@ export function settingsFrom(input: TokenPoolConfig | string): Settings {
   if (config === null || typeof config !== 'object') {
     throw new ConfigurationError('The config must be an mssql config object or a connection string.');
   }
+  requireKinds(config);
   const credential = credentialOf(config);
   const configuration = tediousConfiguration(config, credential !== undefined);
   return {
     configuration,
     source: credential && tokenSource(credential, config, configuration),
-    pool: poolSettings(config.pool, credential !== undefined),
+    pool: poolSettings(config.pool ?? {}, credential !== undefined),
     validateConnection: config.validateConnection ?? 'socket',
     strictExpiry: config.strictExpiry === true,
     beforeConnect: config.beforeConnect,
@@ -98,7 +99,10 @@ function tokenSource(
 
 /** What mssql would give tedious for this config, less everything that must not happen to a token. */
 function tediousConfiguration(config: TokenPoolConfig, withToken: boolean): ConnectionConfiguration {
-  const { host, instanceName } = serverOf(config.server);
+  const { host, instanceName, port } = serverOf(config.server);
+  if (port !== undefined && (config.port ?? config.options?.port ?? port) !== port) {
+    throw new ConfigurationError("'port' and the port in 'server' differ; give one of them.");
+  }
   const options: NonNullable<ConnectionConfiguration['options']> & { encrypt?: boolean | string } = {
     tdsVersion: '7_4',
     rowCollectionOnDone: false,
@@ -116,10 +120,12 @@ function tediousConfiguration(config: TokenPoolConfig, withToken: boolean): Conn
   options.encrypt ??= true;
   options.trustServerCertificate ??= false;
   if (instanceName !== undefined) options.instanceName ??= instanceName;
-  if (options.instanceName === undefined) options.port ??= config.port ?? 1433;
+  if (options.instanceName === undefined) options.port ??= config.port ?? port ?? 1433;
   else delete options.port;
   if (options.requestTimeout === Number.POSITIVE_INFINITY || Number(options.requestTimeout) < 0)
     options.requestTimeout = 0;
+  options.connectTimeout = timeoutOf('connectionTimeout', options.connectTimeout, 1);
+  options.requestTimeout = timeoutOf('requestTimeout', options.requestTimeout, 0);
   if (withToken) {
     if (options.encrypt === false) {
       throw new ConfigurationError(
@@ -134,6 +140,13 @@ function tediousConfiguration(config: TokenPoolConfig, withToken: boolean): Conn
   return configuration;
 }
 
+function timeoutOf(key: string, ms: unknown, least: 0 | 1): number {
+  if (typeof ms === 'number' && ms >= least) return Math.min(ms, LONGEST_TIMER_MS);
+  throw new ConfigurationError(
+    `'${key}' must be a number of ms, ${least === 0 ? '0 (no limit) or more' : '1 or more'}.`,
+  );
+}
+
 function passwordLogin(config: TokenPoolConfig): NonNullable<ConnectionConfiguration['authentication']> {
   const { authentication } = config as { authentication?: { type?: string; options?: object } };
   const type = authentication?.type ?? (config.domain === undefined ? 'default' : 'ntlm');
@@ -144,15 +157,42 @@ function passwordLogin(config: TokenPoolConfig): NonNullable<ConnectionConfigura
   return { type, options } as NonNullable<ConnectionConfiguration['authentication']>;
 }
 
-function serverOf(server: unknown): { host: string; instanceName?: string | undefined } {
+/** `host`, `host\\instance`, `host,port`; `tcp:` in front of them, as the Azure portal shows it, means nothing here. */
+function serverOf(server: unknown): { host: string; instanceName?: string | undefined; port?: number | undefined } {
   if (typeof server !== 'string' || server === '') {
     throw new ConfigurationError("'server' is missing: give the host name of the SQL Server.");
   }
-  const named = /^(.*)\\(.*)$/.exec(server);
-  return named === null ? { host: server } : { host: named[1] as string, instanceName: named[2] };
+  const [, host = '', instanceName, port] =
+    /^(?:tcp:)?\s*([^,\\]+?)\s*(?:\\\s*([^,]+?)\s*)?(?:,\s*(\d+)\s*)?$/i.exec(server) ?? [];
+  if (host === '' || Number(port) > 65_535) {
+    throw new ConfigurationError("'server' must be a host name, host,port or host\\instance.");
+  }
+  // A port leads to the instance by itself.
+  return port === undefined ? { host, instanceName } : { host, port: Number(port) };
 }
 
-function poolSettings(given: PoolConfig = {}, withToken = true): PoolSettings {
+/** What would be taken for something else, or for nothing, told instead. */
+function requireKinds(config: TokenPoolConfig): void {
+  const { strictExpiry, validateConnection, scope, beforeConnect, tedious, pool } = config;
+  if (typeof (strictExpiry ?? false) !== 'boolean')
+    throw new ConfigurationError("'strictExpiry' must be true or false.");
+  if (typeof (validateConnection ?? true) !== 'boolean' && validateConnection !== 'socket') {
+    throw new ConfigurationError("'validateConnection' must be true, false or 'socket'.");
+  }
+  if (scope !== undefined && (typeof scope !== 'string' || scope === '')) {
+    throw new ConfigurationError("'scope' must be a string such as https://database.windows.net/.default.");
+  }
+  for (const [key, hook] of Object.entries({ beforeConnect, 'pool.validate': pool?.validate })) {
+    if (hook !== undefined && hook !== null && typeof hook !== 'function') {
+      throw new ConfigurationError(`'${key}' must be a function.`);
+    }
+  }
+  if (tedious !== undefined && typeof tedious?.Connection !== 'function') {
+    throw new ConfigurationError("'tedious' must be the tedious module: import * as tedious from 'tedious'.");
+  }
+}
+
+function poolSettings(given: PoolConfig, withToken: boolean): PoolSettings {
   for (const key of Object.keys(given)) {
     if (!(key in POOL_DEFAULTS) && !TARN_ONLY.has(key)) {
       throw new ConfigurationError(

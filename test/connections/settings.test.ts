@@ -67,7 +67,7 @@ test('a scope of its own stays, whatever the server says', () => {
 
 test('what else is said is passed on', () => {
   const beforeConnect = (): void => {};
-  const tedious = {} as never;
+  const tedious = { Connection: class {} } as never;
   expect(settings({ validateConnection: true, strictExpiry: true, beforeConnect, tedious })).toMatchObject({
     validateConnection: true,
     strictExpiry: true,
