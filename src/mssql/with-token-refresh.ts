@@ -1,4 +1,4 @@
-import type { Connection, ConnectionAuthentication, ConnectionOptions } from 'tedious';
+import type { Connection, ConnectionAuthentication, ConnectionConfiguration, ConnectionOptions } from 'tedious';
 import type { TokenPoolConfig } from '../connections/config.js';
 import { configFromConnectionString } from '../connections/connection-string-config.js';
 import { settingsFrom } from '../connections/settings.js';
@@ -42,6 +42,7 @@ const CONSUMED = [
   'authentication',
   'scope',
   'strictExpiry',
+  'tokenStore',
   'tedious',
 ] as const;
 /** Pool settings that tarn refuses. */
@@ -103,6 +104,7 @@ export function withTokenRefresh(input: TokenPoolConfig | string): object | stri
   };
   const config = {
     ...without(original, CONSUMED),
+    ...serverForMssql(original, settings.configuration),
     authentication,
     options: {
       ...original.options,
@@ -131,6 +133,12 @@ export function withTokenRefresh(input: TokenPoolConfig | string): object | stri
   userHooks.set(config.beforeConnect, beforeConnect);
   userHooks.set(config.pool.validate, pool.validate);
   return config;
+}
+
+/** mssql splits `host\\instance` itself, and takes `host,port` for a name. */
+function serverForMssql({ server }: TokenPoolConfig, read: ConnectionConfiguration): Partial<TokenPoolConfig> {
+  const port = read.options?.port;
+  return /^tcp:|,/i.test(server) && port !== undefined ? { server: read.server, port } : {};
 }
 
 /** A refreshing config as it was before, with what was changed since; any other config as it is. */

@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { encryptedTokenStore } from '../../src/index.js';
 import { withTokenRefresh } from '../../src/mssql/with-token-refresh.js';
+import { MemoryStore } from '../tokens/memory-store.js';
 import { stock, useEmulators } from './three-ways.js';
 
 const emulators = useEmulators();
@@ -30,6 +32,7 @@ describe('withTokenRefresh: config in, config out', () => {
       ...emulators.server.config(),
       scope: 'https://database.windows.net/.default',
       strictExpiry: true,
+      tokenStore: encryptedTokenStore(new MemoryStore(), { keys: Buffer.alloc(32) }).named('x'),
       clientId: 'x',
       pool: { max: 3, min: 1, overlap: 2, maxRenewals: 1, maxAgeMillis: 5 },
       stream: true,
@@ -45,6 +48,14 @@ describe('withTokenRefresh: config in, config out', () => {
     ]);
     expect(Object.keys(refreshing.pool).sort()).toEqual(['max', 'min', 'validate']);
     expect(refreshing.options).toMatchObject({ encrypt: true, maxRetriesOnTransientErrors: 0 });
+  });
+
+  it("takes a server with its port, 'host,port', which mssql takes for a name", async () => {
+    const { server, port, ...rest } = emulators.server.config();
+    expect(await ask(withTokenRefresh({ ...rest, server: `tcp:${server},${port}` }))).toEqual([{ ok: 1 }]);
+    expect(await ask(withTokenRefresh(withTokenRefresh({ ...rest, server: `${server},${port}` })))).toEqual([
+      { ok: 1 },
+    ]);
   });
 
   it('works in sql.connect()', async () => {
