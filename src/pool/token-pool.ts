@@ -384,7 +384,7 @@ export class TokenPool {
 
   /** A test that outlasts its caller has failed: nothing may hold a place for ever. */
   async #works({ session }: Place, caller: WaitingCaller): Promise<boolean> {
-    if (session === undefined || !this.#needsTest) return true;
+    if (session === undefined || !this.#needsTest || caller.hasLeft) return true;
     let passed = false;
     const test = this.#test(session.connection).then((result) => {
       passed = result;

@@ -33,12 +33,13 @@ export class WaitingCaller {
 
   /** Resolves when `work` has ended, well or not, or the caller has left. */
   async outlast(work: Promise<unknown>): Promise<void> {
+    const over = work.catch(() => {});
     if (this.hasLeft) return;
     const left = new Promise<void>((resolve) => {
       this.#leaving ??= [];
       this.#leaving.push(resolve);
     });
-    await Promise.race([work.catch(() => {}), left]);
+    await Promise.race([over, left]);
   }
 
   /**
@@ -71,6 +72,8 @@ export class WaitingCaller {
         },
         (error: Error) => this.leave(error),
       );
+      // It may have fired between the call and here.
+      if (signal?.aborted) onAbort();
     });
   }
 }

@@ -1,0 +1,41 @@
+import { expect, test } from 'vitest';
+import { AbortedError } from '../../src/errors.js';
+import { site } from '../support/pool.js';
+
+test('an AbortSignal that fires right after the call ends the wait for a login', async () => {
+  await using s = await site();
+  const pool = s.pool({ pool: { max: 1 } });
+  await pool.ready();
+  // Its place stays, empty.
+  s.server.dropConnections();
+  await expect.poll(() => pool.stats.size).toBe(0);
+  s.server.pause();
+  const controller = new AbortController();
+  const waiting = pool.acquire({ signal: controller.signal });
+  controller.abort();
+  await expect(waiting).rejects.toBeInstanceOf(AbortedError);
+});
+
+test('pool.validate is not asked for a caller who has left, and the connection stays', async () => {
+  await using s = await site({ entra: { tokenLifetimeSeconds: 1 } });
+  let asked = 0;
+  const validate = async () => {
+    asked += 1;
+    // A rejection that nobody handles would end the process, and this test.
+    if (asked > 1) throw new Error('asked again');
+    return true;
+  };
+  const pool = s.pool({ pool: { max: 1, validate } });
+  await pool.ready();
+  s.entra.fail({ hang: true });
+  await expect.poll(() => s.entra.requests.length, { timeout: 5_000 }).toBe(2);
+  const end = s.server.logins[0]?.tokenExpiry ?? 0;
+  await expect.poll(() => Date.now(), { timeout: 5_000 }).toBeGreaterThan(end);
+  const controller = new AbortController();
+  const waiting = pool.acquire({ signal: controller.signal });
+  setImmediate(() => controller.abort());
+  await expect(waiting).rejects.toBeInstanceOf(AbortedError);
+  await new Promise(setImmediate);
+  expect(asked).toBe(1);
+  expect(pool.stats).toMatchObject({ size: 1, available: 1, evictions: {} });
+});
