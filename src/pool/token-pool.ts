@@ -395,7 +395,7 @@ export class TokenPool {
 
   async #test(connection: Connection): Promise<boolean> {
     const { validateConnection, pool } = this.#settings;
-    if (pool.validate !== undefined && (await pool.validate(connection)) !== true) return false;
+    if (pool.validate !== undefined && !(await pool.validate(connection))) return false;
     return validateConnection !== true || (await selectOne(await this.#loadTedious(), connection));
   }
 
