@@ -595,8 +595,9 @@ export class TokenPool {
    * @throws what opening a connection failed with
    */
   async ready(): Promise<void> {
-    const wanted = Math.max(1, this.#settings.pool.min) - this.#open;
-    const acquired = await Promise.allSettled(Array.from({ length: Math.max(1, wanted) }, () => this.acquire()));
+    // Those that are open are acquired too, so that the others are not found idle twice.
+    const wanted = Math.max(1, this.#settings.pool.min - this.#loans);
+    const acquired = await Promise.allSettled(Array.from({ length: wanted }, () => this.acquire()));
     for (const result of acquired) if (result.status === 'fulfilled') this.release(result.value);
     for (const result of acquired) if (result.status === 'rejected') throw result.reason;
   }
