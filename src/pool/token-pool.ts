@@ -612,7 +612,7 @@ export class TokenPool {
       opening: this.#opening,
       min: pool.min,
       max: pool.max,
-      tokenExpiresOn: source?.tokens.peek(source.scope)?.expiresOn,
+      tokenExpiresOn: source?.tokens.atHand(source.scope)?.expiresOn,
       logins: this.#logins,
       failedLogins: this.#failedLogins,
       renewals: this.#renewals,

@@ -79,6 +79,15 @@ export class TokenCache implements TokenCredential {
   }
 
   /**
+   * A usable token or undefined, without asking for another: for looking on.
+   *
+   * @internal
+   */
+  atHand(scope: string = this.#scope): HeldToken | undefined {
+    return this.#keepers.get(scope)?.atHand;
+  }
+
+  /**
    * A usable token, waiting for the shared request where there is none.
    *
    * @throws CredentialError and its subclasses, with `retryAfterMs`; AbortedError, TokenTimeoutError for this caller alone
@@ -91,8 +100,8 @@ export class TokenCache implements TokenCredential {
   async getToken(scopes?: string | string[], options?: WaitOptions): Promise<AccessToken> {
     const scope = Array.isArray(scopes) ? scopes.join(' ') : scopes;
     // Most calls ask for nothing special and find a token.
-    const atHand = options === undefined ? this.peek(scope) : undefined;
-    return asAccessToken(atHand ?? (await this.#await(scope, options)));
+    const held = options === undefined ? this.peek(scope) : undefined;
+    return asAccessToken(held ?? (await this.#await(scope, options)));
   }
 
   #await(scope: string | undefined, options: WaitOptions = {}): Promise<HeldToken> {

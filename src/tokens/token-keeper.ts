@@ -78,6 +78,11 @@ export class TokenKeeper {
     return token;
   }
 
+  /** A usable token or undefined. Starts nothing. */
+  get atHand(): HeldToken | undefined {
+    return this.#usable(Date.now());
+  }
+
   /** A usable token, waiting for the shared request where there is none. */
   take(options: Wait = {}): Promise<HeldToken> {
     if (options.abortSignal?.aborted) return Promise.reject(aborted(options.abortSignal));
