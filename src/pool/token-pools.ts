@@ -18,7 +18,7 @@ import {
   PoolClosedError,
 } from '../errors.js';
 import type { EncryptedTokenStore } from '../tokens/encrypted-token-store.js';
-import { TokenCache } from '../tokens/token-cache.js';
+import { TokenCache, type WaitOptions } from '../tokens/token-cache.js';
 import type { ConnectionSource, SourceStats } from './connection-source.js';
 import { tediousFor } from './create-token-pool.js';
 import { Room, type RoomShare } from './room.js';
@@ -135,8 +135,8 @@ export class TokenPools implements AsyncDisposable {
   /** In the order in which they were last used. */
   readonly #entries = new Map<string, Entry>();
   readonly #loans = new Map<Connection, Entry>();
-  /** Who waits until there may be another pool. */
-  #queue: (() => void)[] = [];
+  /** Who waits until there may be another pool, and of which identity. */
+  #queue: { key: string; wake: () => void }[] = [];
   readonly #served = new AsyncLocalStorage<IdentityPool>();
   #lookAgain: NodeJS.Timeout | undefined;
   readonly #closings = new Set<Promise<void>>();
@@ -261,9 +261,14 @@ export class TokenPools implements AsyncDisposable {
   async #acquire(wanted: Wanted, options: AcquireOptions = {}): Promise<Connection> {
     const startedAt = performance.now();
     const deadline = startedAt + this.#waitMs;
-    const entry = await this.#enter(wanted, deadline, options.signal);
+    const entry = await this.#enter(wanted, deadline, options.signal).catch((error) => {
+      // His turn, if he had one, is the next one's.
+      if (this.#mayOpen) this.#queue.shift()?.wake();
+      throw error;
+    });
     try {
-      await this.#confirm(entry, wanted);
+      const timeoutMs = Math.max(1, Math.ceil(deadline - performance.now()));
+      await this.#confirm(entry, wanted, { timeoutMs, abortSignal: options.signal });
       const connection = await this.#checkOut(entry, { ...options, startedAt });
       this.#loans.set(connection, entry);
       return connection;
@@ -297,18 +302,15 @@ export class TokenPools implements AsyncDisposable {
       }
       const left = deadline - performance.now();
       if (left <= 0) throw this.#noRoom(`${this.#maxPools} identities have pools, all in use`, 'maxPools');
-      await this.#turn(left, signal, queued);
+      await this.#turn(wanted.key, left, signal, queued);
     }
   }
 
   /** A new pool, if there may be one; whoever waits goes before whoever comes. */
   #open(wanted: Wanted, hasWaited: boolean): Entry | undefined {
     if (this.#queue.length > 0 && !hasWaited) return undefined;
-    if (this.#entries.size >= this.#maxPools) {
-      const idle = this.#idlePools().next().value;
-      if (idle === undefined) return undefined;
-      this.#closePool(idle);
-    }
+    if (!this.#mayOpen) return undefined;
+    if (this.#entries.size >= this.#maxPools) this.#closePool(this.#idlePools().next().value as Entry);
     const { key, switches } = wanted;
     const first = wanted.credential();
     const switching = switches ? switchingCredential(first) : undefined;
@@ -323,7 +325,12 @@ export class TokenPools implements AsyncDisposable {
     const pool = new TokenPool(settings, tediousFor(settings), share);
     const entry: Entry = { key, pool, share, settings, switching, users: 0, assertions: new Map() };
     this.#entries.set(key, entry);
+    for (const waiting of this.#queue) if (waiting.key === key) waiting.wake();
     return entry;
+  }
+
+  get #mayOpen(): boolean {
+    return this.#entries.size < this.#maxPools || this.#idlePools().next().value !== undefined;
   }
 
   /**
@@ -331,7 +338,7 @@ export class TokenPools implements AsyncDisposable {
    * user itself, so it must be shown to be true before it opens the way to that user's connections: Entra is asked for a
    * token with it, once.
    */
-  async #confirm(entry: Entry, wanted: Wanted): Promise<void> {
+  async #confirm(entry: Entry, wanted: Wanted, wait: WaitOptions): Promise<void> {
     const { switching } = entry;
     if (switching === undefined) return;
     const { userAssertion } = wanted;
@@ -351,13 +358,17 @@ export class TokenPools implements AsyncDisposable {
       proof = { until, credential, tokens: new TokenCache(credential), isGood: false };
       entry.assertions.set(id, proof);
     }
-    if (!proof.isGood) await this.#prove(entry, switching, proof, userAssertion);
+    if (!proof.isGood) await this.#prove(entry, switching, { proof, userAssertion, wait });
   }
 
-  async #prove(entry: Entry, switching: SwitchingCredential, proof: Proof, userAssertion: string): Promise<void> {
+  async #prove(
+    entry: Entry,
+    switching: SwitchingCredential,
+    { proof, userAssertion, wait }: { proof: Proof; userAssertion: string; wait: WaitOptions },
+  ): Promise<void> {
     const { source } = entry.settings;
     if (source === undefined) return;
-    const held = await proof.tokens.take(source.scope);
+    const held = await proof.tokens.take(source.scope, wait);
     const token = { token: held.reveal(), expiresOnTimestamp: held.expiresOn };
     const { principal } = userOfAssertion(userAssertion);
     if (principal !== undefined && userOfAssertion(token.token).principal !== principal) {
@@ -399,7 +410,7 @@ export class TokenPools implements AsyncDisposable {
   #leave(entry: Entry): void {
     entry.users -= 1;
     if (this.#room.waiting > 0) this.#makeRoom();
-    if (entry.users === 0) this.#queue.shift()?.();
+    if (entry.users === 0) this.#queue.shift()?.wake();
   }
 
   // ---- room ----
@@ -437,18 +448,18 @@ export class TokenPools implements AsyncDisposable {
   }
 
   /** Waits until there may be another pool, or until it is too late. */
-  #turn(ms: number, signal: AbortSignal | undefined, hasWaited: boolean): Promise<void> {
+  #turn(key: string, ms: number, signal: AbortSignal | undefined, hasWaited: boolean): Promise<void> {
     return new Promise((resolve) => {
-      const onTurn = (): void => {
+      const wake = (): void => {
         clearTimeout(timer);
-        signal?.removeEventListener('abort', onTurn);
-        this.#queue = this.#queue.filter((waiting) => waiting !== onTurn);
+        signal?.removeEventListener('abort', wake);
+        this.#queue = this.#queue.filter((waiting) => waiting.wake !== wake);
         resolve();
       };
-      const timer = setTimeout(onTurn, ms);
-      signal?.addEventListener('abort', onTurn, { once: true });
-      if (hasWaited) this.#queue.unshift(onTurn);
-      else this.#queue.push(onTurn);
+      const timer = setTimeout(wake, ms);
+      signal?.addEventListener('abort', wake, { once: true });
+      if (hasWaited) this.#queue.unshift({ key, wake });
+      else this.#queue.push({ key, wake });
     });
   }
 
@@ -489,7 +500,7 @@ export class TokenPools implements AsyncDisposable {
     const pools = [...this.#entries.values()].map((entry) => entry.pool);
     // #closed is set when this first awaits.
     await null;
-    for (const next of this.#queue) next();
+    for (const { wake } of this.#queue) wake();
     await Promise.all([...pools.map((pool) => pool.close(options)), ...this.#closings]);
     this.#entries.clear();
   }
