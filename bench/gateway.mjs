@@ -21,6 +21,7 @@ else await measure();
 
 /** In a child: a server, told by a message which. */
 async function serve() {
+  process.on('disconnect', () => process.exit());
   const [options] = await once(process, 'message');
   if (options.relayTo) return serveRelay(options.relayTo);
   const { trust, ...rest } = options;
