@@ -96,6 +96,7 @@ export class ConnectionPool extends StockConnectionPool {
     const { readable, failure } = read(isConnectionSource(config) ? { server: 'of a shared pool' } : config);
     if (failure !== undefined && typeof callback !== 'function') throw failure;
     const checkIsChosen = 'validateConnection' in readable;
+    splitServer(readable);
     super(readable);
     this.#shared = shared;
     // mssql's own default asks the server at every checkout; a closed socket is noticed without that.
@@ -280,6 +281,12 @@ export class ConnectionPool extends StockConnectionPool {
     );
     return this;
   }
+}
+
+/** mssql splits `host\instance` itself, in the config that it is given, and takes `host,port` for a name. */
+function splitServer(config: TokenPoolConfig): void {
+  const [, host, port] = /^(?:tcp:)?\s*([^,\\]+?)\s*(?:\\[^,]*)?,\s*(\d+)\s*$/i.exec(config.server) ?? [];
+  if (host !== undefined && config.port === undefined) Object.assign(config, { server: host, port: Number(port) });
 }
 
 function read(config: ConnectionPoolConfig | string): { readable: TokenPoolConfig; failure?: Error } {
