@@ -4,7 +4,7 @@ import { openSession, type Session, sessionOf } from '../connections/session.js'
 import type { Settings } from '../connections/settings.js';
 import { TokenLogin, type TokenSource } from '../connections/token-login.js';
 import type { TokenCredential } from '../credentials/credential.js';
-import { ConfigurationError, type TokenPoolError } from '../errors.js';
+import { ConfigurationError, TokenPoolError } from '../errors.js';
 import { laterToken } from '../pool/token-expiry.js';
 
 /** How long a checkout waits for a token before it hands out a live session whose token has run out, ms. */
@@ -102,6 +102,8 @@ export class LoginWatch {
   }
 
   #failed(error: Error, messages: readonly ServerMessage[], login: TokenLogin): void {
+    // No token, so no login: it says itself what is wrong.
+    if (error instanceof TokenPoolError) return;
     const failure = classifyLoginFailure({
       error,
       messages,
