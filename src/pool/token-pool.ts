@@ -566,6 +566,7 @@ export class TokenPool {
     place.gone = true;
     this.#everyPlace.delete(place);
     const { replacement } = place;
+    place.replacement = undefined;
     const session = place.vacate();
     if (session !== undefined) {
       this.#open -= 1;

@@ -1,0 +1,27 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { expect, test } from 'vitest';
+import { site } from '../support/pool.js';
+
+test('a connection that waits to take over is closed once, with the one that its user destroys', async () => {
+  await using s = await site({ entra: { tokenLifetimeSeconds: 4 }, server: { loginDelayMs: 200 } });
+  const closed: unknown[] = [];
+  const onEvicted = (event: unknown): unknown => closed.push((event as { connection: number }).connection);
+  subscribe('mssql-token-pool:connection:evicted', onEvicted);
+  const pool = s.pool({ pool: { max: 1 } });
+  let lent = await pool.acquire();
+  // Its successor is opened when it comes back, and finds it on loan again.
+  await expect
+    .poll(async () => {
+      if (s.server.connections.open === 2) return 2;
+      pool.release(lent);
+      lent = await pool.acquire();
+      return s.server.connections.open;
+    })
+    .toBe(2);
+  await expect.poll(() => pool.stats.opening).toBe(0);
+  pool.destroy(lent);
+  pool.release(await pool.acquire());
+  unsubscribe('mssql-token-pool:connection:evicted', onEvicted);
+  expect(pool.stats.evictions).toMatchObject({ 'destroyed-by-caller': 2 });
+  expect(new Set(closed).size).toBe(closed.length);
+});
