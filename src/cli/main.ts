@@ -32,5 +32,14 @@ if (command === undefined) {
   (asked ? process.stdout : process.stderr).write(text);
   process.exitCode = asked ? 0 : 2;
 } else {
-  process.exitCode = await (await command.load())(args);
+  const run = await command.load().catch(notInstalled);
+  process.exitCode = await run(args);
+}
+
+/** `demo` compares with mssql, which its user installs. */
+function notInstalled(error: Error & { code?: string }): Command {
+  const [, missing] = /^Cannot find package '([^']+)'/.exec(error.message) ?? [];
+  if (error.code !== 'ERR_MODULE_NOT_FOUND' || missing === undefined) throw error;
+  process.stderr.write(`${name} needs the package '${missing}', which is not installed: npm install ${missing}\n`);
+  return async () => 1;
 }

@@ -97,6 +97,33 @@ test('takes a connection string, from the environment too', async () => {
   expect(code).toBe(15);
 });
 
+test.each([
+  ['--database', 'app'],
+  ['--encrypt', 'strict'],
+  ['--client-id', 'x'],
+])('%s beside a connection string is wrong usage, not passed over', async (option, value) => {
+  for (const [args, env] of [
+    [['--connection-string', 'Server=localhost', option, value], {}],
+    [[option, value], { SQL_CONNECTION_STRING: 'Server=localhost' }],
+  ] as const) {
+    const { code, stderr } = await doctor([...args], env);
+    expect(stderr).toContain(`${option} has no effect beside a connection string`);
+    expect(code).toBe(2);
+  }
+});
+
+test('an encryption that there is not is wrong usage, not taken for true', async () => {
+  expect(await doctor([...there(), '--encrypt', 'stricht'])).toMatchObject({
+    code: 2,
+    stderr: '--encrypt must be strict, true or false.\n',
+  });
+});
+
+test('takes a server with its port', async () => {
+  const { code } = await doctor(['--server', `localhost,${here.server.port}`, '--ca', ca, '--database', 'app']);
+  expect(code).toBe(0);
+});
+
 /** Each value of SqlClient's `Authentication=`, with what it needs, and what must come of it. */
 const KEYWORDS: [
   keyword: string,

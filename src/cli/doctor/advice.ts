@@ -14,6 +14,11 @@ export interface Failure {
   hint?: string | undefined;
 }
 
+const NO_DRIVER: Advice = {
+  cause: 'This program logs in with the driver tedious, which is not installed here.',
+  next: 'npm install tedious, or npx -p mssql-token-pool -p tedious mssql-token-pool doctor ...',
+};
+
 const GRANT = 'CREATE USER [name] FROM EXTERNAL PROVIDER; ALTER ROLE db_datareader ADD MEMBER [name];';
 
 /** What Entra says about a token request. https://learn.microsoft.com/entra/identity-platform/reference-error-codes */
@@ -136,6 +141,7 @@ export function adviceFor(failure: Failure): Advice {
   const { aadsts, number, code } = failure;
   if (aadsts !== undefined && BY_AADSTS[aadsts] !== undefined) return BY_AADSTS[aadsts];
   if (number !== undefined && BY_NUMBER[number] !== undefined) return BY_NUMBER[number](failure);
+  if (/'tedious' is not installed/.test(failure.message)) return NO_DRIVER;
   if (code !== undefined && UNTRUSTED.has(code)) {
     return {
       cause: 'The certificate of the server is not signed by an authority that this machine trusts.',

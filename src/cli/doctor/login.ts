@@ -1,5 +1,6 @@
 import type { Connection } from 'tedious';
 import { DialFailedError, dial } from '../../connections/dial.js';
+import { tediousFor } from '../../pool/create-token-pool.js';
 import type { StepResult, Visit } from './step.js';
 import { describeSkew } from './token.js';
 
@@ -15,7 +16,7 @@ const WHAT = `SELECT @@VERSION AS version, CONVERT(nvarchar(128), SERVERPROPERTY
 /** Step: one login, without a second try. */
 export async function logIn(visit: Visit): Promise<{ result: StepResult; connection: Connection }> {
   const { settings } = visit;
-  const tedious = settings.tedious ?? (await import('tedious'));
+  const tedious = await tediousFor(settings)();
   const startedAt = performance.now();
   try {
     const { connection } = await dial({
@@ -78,7 +79,7 @@ export async function runQuery(visit: Visit, connection: Connection): Promise<St
 }
 
 async function select(visit: Visit, connection: Connection, sql: string): Promise<Record<string, unknown>[]> {
-  const { Request } = visit.settings.tedious ?? (await import('tedious'));
+  const { Request } = await tediousFor(visit.settings)();
   return new Promise((resolve, reject) => {
     const rows: Record<string, unknown>[] = [];
     const request = new Request(sql, (error) => (error ? reject(error) : resolve(rows)));

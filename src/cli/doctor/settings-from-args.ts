@@ -64,6 +64,7 @@ export function settingsFromArgs(args: string[], env: NodeJS.ProcessEnv): Doctor
   const timeoutMs = Number(values.timeout);
   if (!(timeoutMs > 0)) throw new ConfigurationError('--timeout must be a number of ms above 0.');
   const text = values['connection-string'] ?? (values.server === undefined ? env.SQL_CONNECTION_STRING : undefined);
+  if (text !== undefined) refuseBesideConnectionString(values);
   const settings = settingsFrom(text ?? configFrom(values, env));
   const { options = {} } = settings.configuration;
   options.connectTimeout = Math.min(options.connectTimeout ?? timeoutMs, timeoutMs);
@@ -72,9 +73,24 @@ export function settingsFromArgs(args: string[], env: NodeJS.ProcessEnv): Doctor
   return { settings, timeoutMs, json: values.json };
 }
 
-type Values = Partial<
-  Record<'server' | 'port' | 'database' | 'authentication' | 'client-id' | 'tenant-id' | 'user' | 'encrypt', string>
->;
+const IN_A_CONNECTION_STRING = [
+  'server',
+  'port',
+  'database',
+  'authentication',
+  'client-id',
+  'tenant-id',
+  'user',
+  'encrypt',
+] as const;
+
+type Values = Partial<Record<(typeof IN_A_CONNECTION_STRING)[number], string>>;
+
+function refuseBesideConnectionString(values: Values): void {
+  const option = IN_A_CONNECTION_STRING.find((name) => values[name] !== undefined);
+  if (option === undefined) return;
+  throw new ConfigurationError(`--${option} has no effect beside a connection string: write it there.`);
+}
 
 function configFrom(values: Values, env: NodeJS.ProcessEnv): TokenPoolConfig | string {
   const { server, port, database, authentication } = values;
@@ -87,11 +103,15 @@ function configFrom(values: Values, env: NodeJS.ProcessEnv): TokenPoolConfig | s
     server,
     ...(port === undefined ? {} : { port: portFrom(port) }),
     ...(database === undefined ? {} : { database }),
-    ...(values.encrypt === undefined
-      ? {}
-      : { encrypt: values.encrypt === 'strict' ? 'strict' : values.encrypt !== 'false' }),
+    ...(values.encrypt === undefined ? {} : { encrypt: encryptFrom(values.encrypt) }),
   };
   return { ...config, ...loginFrom(values, env) };
+}
+
+function encryptFrom(text: string): boolean | 'strict' {
+  if (text === 'strict') return text;
+  if (text !== 'true' && text !== 'false') throw new ConfigurationError('--encrypt must be strict, true or false.');
+  return text === 'true';
 }
 
 function loginFrom(values: Values, env: NodeJS.ProcessEnv): Partial<TokenPoolConfig> {

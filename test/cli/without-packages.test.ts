@@ -1,0 +1,51 @@
+import { execFile } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { site } from '../support/pool.js';
+
+const root = resolve(import.meta.dirname, '../..');
+const folder = mkdtempSync(join(tmpdir(), 'npx-'));
+const own = join(folder, 'node_modules', 'mssql-token-pool');
+
+// What `npx mssql-token-pool` downloads: this package and its dependencies, neither mssql nor tedious.
+beforeAll(() => {
+  mkdirSync(own, { recursive: true });
+  cpSync(join(root, 'dist'), join(own, 'dist'), { recursive: true });
+  cpSync(join(root, 'package.json'), join(own, 'package.json'));
+  for (const name of ['generic-pool', '@azure'])
+    symlinkSync(join(root, 'node_modules', name), join(folder, 'node_modules', name));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+function program(args: string[], env: Record<string, string> = {}): Promise<{ code: number; text: string }> {
+  return new Promise((done) => {
+    const options = { cwd: folder, env: { PATH: process.env.PATH, ...env } };
+    execFile(process.execPath, [join(own, 'dist/cli/main.js'), ...args], options, (error, stdout, stderr) =>
+      done({ code: error === null ? 0 : Number(error.code), text: stdout + stderr }),
+    );
+  });
+}
+
+test('demo says what to install', async () => {
+  const { code, text } = await program(['demo']);
+  expect(text).toBe("demo needs the package 'mssql', which is not installed: npm install mssql\n");
+  expect(code).toBe(1);
+});
+
+test('doctor gets as far as the login, and says what to install for it', async () => {
+  await using here = await site();
+  const { entra, server } = here;
+  const ca = join(folder, 'ca.pem');
+  writeFileSync(ca, server.ca);
+  const { code, text } = await program(['doctor', '--server', `localhost,${server.port}`, '--ca', ca], {
+    AZURE_TENANT_ID: entra.tenantId,
+    AZURE_CLIENT_ID: entra.clientId,
+    AZURE_CLIENT_SECRET: entra.clientSecret,
+    AZURE_AUTHORITY_HOST: entra.url,
+  });
+  expect(text).toMatch(/✓ token [^✗]*✗ login +The package 'tedious' is not installed: npm install tedious/);
+  expect(text).toContain('npx -p mssql-token-pool -p tedious mssql-token-pool doctor');
+  expect(code).toBe(15);
+});
