@@ -25,12 +25,14 @@ const DEFAULT_AUDIENCE = 'https://database.windows.net';
 const CLEAR_LIMIT = 1024 * 1024;
 const FIRST_SPID = 51;
 const EVENT_LIMIT = 100_000;
+/** Node fires a longer timer at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /**
  * Starts a server that speaks TDS and checks tokens as Azure SQL does, inside this process. docs/testing-sql-emulator.md
  * lists the SQL it answers.
  *
- * @throws TypeError for options that exclude each other; the error of `listen` where the port is taken.
+ * @throws TypeError for options that exclude each other, or a word that is not one of an option's; the error of `listen` where the port is taken.
  * @example
  * await using entra = await startEntraEmulator({ tokenLifetimeSeconds: 2 });
  * await using server = await startSqlEmulator({ entra });
@@ -40,6 +42,8 @@ export async function startSqlEmulator(options: SqlEmulatorOptions = {}): Promis
   if (options.upstream !== undefined && options.onQuery !== undefined) {
     throw new TypeError('startSqlEmulator: onQuery is never asked where there is an upstream; leave one of them out');
   }
+  requireOneOf('encrypt', options.encrypt, ['on', 'required', 'strict', 'off', 'not-supported']);
+  requireOneOf('enforceExpiry', options.enforceExpiry, ['login', 'reset', 'query']);
   const emulator = new SqlEmulator(options);
   await emulator.listen();
   return emulator;
@@ -178,7 +182,7 @@ export class SqlEmulator implements AsyncDisposable {
     if (!this.#server.listening) return;
     const closed = once(this.#server, 'close');
     this.#server.close();
-    const timer = setTimeout(() => this.dropConnections(), drainMs);
+    const timer = setTimeout(() => this.dropConnections(), Math.min(drainMs, LONGEST_TIMER_MS));
     if (drainMs === 0) this.dropConnections();
     await closed;
     clearTimeout(timer);
@@ -236,6 +240,11 @@ export class SqlEmulator implements AsyncDisposable {
       },
     };
   }
+}
+
+function requireOneOf(option: string, value: unknown, allowed: readonly string[]): void {
+  if (value === undefined || allowed.includes(value as string)) return;
+  throw new TypeError(`startSqlEmulator: ${option} is ${String(value)}; it must be one of ${allowed.join(', ')}`);
 }
 
 /** Remembers an event, and no more of them than {@link EVENT_LIMIT}: a gateway may run for months. */
