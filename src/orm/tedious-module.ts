@@ -23,8 +23,8 @@ type ConnectListener = (error?: Error) => void;
  * connections with `new tedious.Connection(configuration)`. Whatever else is in their configuration stays as it is.
  */
 export function tediousModule(tedious: Tedious, settings: Settings): WatchedTedious {
-  const { source } = settings;
-  if (source === undefined) return { tedious, mayServe: isReady };
+  const { source, beforeConnect } = settings;
+  if (source === undefined) return { tedious: withHook(tedious, beforeConnect), mayServe: isReady };
   const watch = new LoginWatch(settings, source);
   const upkeep = new TokenUpkeep(source);
 
@@ -43,10 +43,12 @@ export function tediousModule(tedious: Tedious, settings: Settings): WatchedTedi
 
     /** Has the token ready before the socket is opened, so that connectTimeout is the server's alone. */
     override connect(listener?: ConnectListener): void {
-      tokenAtHand(source as TokenSource, settings.pool.createTimeoutMillis).then(
-        () => this.#abandoned || super.connect(listener),
-        (error: Error) => (listener === undefined ? this.emit('connect', error) : listener(error)),
-      );
+      tokenAtHand(source as TokenSource, settings.pool.createTimeoutMillis)
+        .then(() => this.#abandoned || beforeConnect?.(this))
+        .then(
+          () => this.#abandoned || super.connect(listener),
+          (error: Error) => (listener === undefined ? this.emit('connect', error) : listener(error)),
+        );
     }
 
     override close(): void {
@@ -56,12 +58,27 @@ export function tediousModule(tedious: Tedious, settings: Settings): WatchedTedi
   }
 
   return {
-    tedious: Object.defineProperties({} as Tedious, {
-      ...Object.getOwnPropertyDescriptors(tedious),
-      Connection: { value: TokenConnection, enumerable: true },
-    }),
+    tedious: withConnection(tedious, TokenConnection),
     mayServe: (connection) => isReady(connection) && (watch.mayServeNow(connection) ?? !settings.strictExpiry),
   };
+}
+
+function withHook(tedious: Tedious, beforeConnect: Settings['beforeConnect']): Tedious {
+  if (beforeConnect === undefined) return tedious;
+  class HookedConnection extends tedious.Connection {
+    override connect(listener?: ConnectListener): void {
+      beforeConnect?.(this);
+      super.connect(listener);
+    }
+  }
+  return withConnection(tedious, HookedConnection);
+}
+
+function withConnection(tedious: Tedious, Connection: Tedious['Connection']): Tedious {
+  return Object.defineProperties({} as Tedious, {
+    ...Object.getOwnPropertyDescriptors(tedious),
+    Connection: { value: Connection, enumerable: true },
+  });
 }
 
 function withToken(configuration: ConnectionConfiguration, credential: object): ConnectionConfiguration {
