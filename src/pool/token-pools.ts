@@ -156,6 +156,7 @@ export class TokenPools implements AsyncDisposable {
       tokenStore: undefined,
     } as TokenPoolConfig);
     requireUnnamed(rest.tokenStore);
+    requireNobody(rest);
     if (rest.authentication !== undefined)
       onBehalfOf({ ...rest.authentication, userAssertion: 'checks the other options' });
     this.#config = rest;
@@ -512,6 +513,16 @@ export class TokenPools implements AsyncDisposable {
 
 function closed(): PoolClosedError {
   return new PoolClosedError('The pools are closed.');
+}
+
+/** A login in the config would be everybody's, and is nobody's here. */
+function requireNobody({ authentication, user, password, authentication_type: type }: TokenPoolsConfig): void {
+  const isApplication =
+    authentication === undefined || (typeof authentication === 'object' && !('type' in authentication));
+  if (isApplication && user === undefined && password === undefined && type === undefined) return;
+  throw new ConfigurationError('The config of many identities must not say who logs in; pools.for() does.', {
+    hint: "'authentication' is the application that calls on behalf of its users: { tenantId, clientId, clientSecret }.",
+  });
 }
 
 /** One name would be the name of everybody (P9). */

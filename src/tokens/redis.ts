@@ -50,7 +50,8 @@ export function redisTokenStore(
   if (typeof client?.eval !== 'function') {
     throw new ConfigurationError("redisTokenStore needs a client of the package 'redis' or 'ioredis'.");
   }
-  const { prefix = 'mssql-token-pool:', ...encryption } = options;
+  const { prefix = 'mssql-token-pool:', ...encryption } = options ?? {};
+  if (typeof prefix !== 'string') throw new ConfigurationError("'prefix' must be a string.");
   return encryptedTokenStore(rawStore(client, prefix), encryption);
 }
 

@@ -246,6 +246,14 @@ test('what cannot be told apart is refused with a hint', async () => {
   expect(() => createTokenPools({ server: 'x', maxConnections: 0 })).toThrow(/maxConnections/);
 });
 
+test.each<[what: string, config: unknown]>([
+  ['a connection string with a login', 'Server=x;Authentication=Active Directory Default'],
+  ['a SQL login', { server: 'x', user: 'sa', password: 'p' }],
+  ["tedious's form", { server: 'x', authentication: { type: 'azure-active-directory-default', options: {} } }],
+])('a config that says who logs in is refused: %s', (_, config) => {
+  expect(() => createTokenPools(config as TokenPoolsConfig)).toThrow(/must not say who logs in/);
+});
+
 test('who has waited for his pool has the rest of the time there, and is told that time is up', async () => {
   const acquireTimeoutMillis = 1_500;
   await using a = await api({ maxPools: 1, pool: { max: 1, acquireTimeoutMillis } });
