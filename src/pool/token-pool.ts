@@ -657,5 +657,6 @@ export class TokenPool {
 }
 
 function timeout(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms).unref());
+  // Node fires a longer timer at once.
+  return new Promise((resolve) => setTimeout(resolve, Math.min(ms, 2 ** 31 - 1)).unref());
 }

@@ -21,6 +21,19 @@ test('close() waits for connections on loan, turns waiting callers away at once,
   await expect.poll(() => s.server.connections.open).toBe(0);
 });
 
+test.each([Number.POSITIVE_INFINITY, 2 ** 31])(
+  'close({ timeoutMs: %d }) waits, it does not cut at once',
+  async (timeoutMs) => {
+    await using s = await site();
+    const pool = s.pool();
+    const connection = await pool.acquire();
+    const closing = pool.close({ timeoutMs });
+    expect(await query(connection, "WAITFOR DELAY '00:00:00.050'; SELECT 1")).toEqual([[1]]);
+    pool.release(connection);
+    await closing;
+  },
+);
+
 test('close({ timeoutMs }) does not wait longer for a connection that never comes back', async () => {
   await using s = await site();
   const pool = s.pool();
