@@ -160,7 +160,7 @@ it('something that is no client is refused', () => {
   expect(() => redisTokenStore({} as never, options)).toThrow(/client/);
 });
 
-test('what is missing or no text is told by its name', () => {
+it('what is missing or no text is told by its name', () => {
   const client = { eval: async () => null };
   expect(() => redisTokenStore(client, undefined as never)).toThrow('A key of the token store must be 32 bytes');
   expect(() => redisTokenStore(client, { keys: Buffer.alloc(32), prefix: 7 as never })).toThrow("'prefix' must be");
