@@ -1,13 +1,13 @@
 import rooms from './stryker.config.mjs';
 
 /**
- * The pool itself, whose tests need servers, or a world of its own to live in.
+ * The background work on a pool, whose tests are whole pools with a world of their own to live in.
  *
  * @type {import('@stryker-mutator/api/core').PartialStrykerOptions}
  */
 export default {
   ...rooms,
-  mutate: ['src/pool/{token-pool,upkeep}.ts'],
+  mutate: ['src/pool/upkeep.ts'],
   vitest: { ...rooms.vitest, configFile: 'vitest.mutate-pool.config.ts' },
   timeoutMS: 3_000,
   timeoutFactor: 1.5,
