@@ -77,6 +77,11 @@ test.each(['np:\\\\host\\pipe', 'LPC:host', 'admin:host'])('Server=%s cannot be 
   expect(() => configFromConnectionString(`Server=${value}`)).toThrow(/must use TCP/);
 });
 
+test('a host may end in what looks like a protocol; no server at all is told later', () => {
+  expect(configFromConnectionString('Server=my-admin:host').server).toBe('my-admin:host');
+  expect(configFromConnectionString('User Id=sa').server).toBe('');
+});
+
 test.each(['host,', 'host,port', ',1433', 'host,1433x', 'a\\b\\c,d'])('Server=%s is no server', (value) => {
   expect(() => configFromConnectionString(`Server=${value}`)).toThrow(
     "Connection string: 'server' must be host, host,port or host\\instance.",

@@ -241,6 +241,17 @@ test('Infinity is the longest time that a timer takes, not none', () => {
   }
 });
 
+test('a connection string is a config', () => {
+  const { configuration, pool: sizes } = settingsFrom('Server=host,1434;User Id=sa;Password=p;Max Pool Size=3');
+  expect(configuration).toMatchObject({ server: 'host', options: { port: 1434 } });
+  expect(configuration.authentication).toEqual({ type: 'default', options: { userName: 'sa', password: 'p' } });
+  expect(sizes.max).toBe(3);
+});
+
+test('a token store of the config is that of its credential', () => {
+  expect(() => settings({ tokenStore: {} })).toThrow(/must be made by redisTokenStore\(\) or encryptedTokenStore\(\)/);
+});
+
 test.each([null, undefined, 5])('%j is no config', (config) => {
   expect(() => settingsFrom(config as never)).toThrow('must be an mssql config object or a connection string');
 });

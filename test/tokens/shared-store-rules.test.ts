@@ -1,0 +1,296 @@
+import { randomBytes } from 'node:crypto';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { encryptedTokenStore, TokenCache } from '../../src/index.js';
+import type { AskedToken, TokenRequest } from '../../src/tokens/ask-credential.js';
+import type { TokenEncryptionOptions } from '../../src/tokens/encrypted-token-store.js';
+import { HeldToken } from '../../src/tokens/held-token.js';
+import { StoreHealth } from '../../src/tokens/store-health.js';
+import { FakeProvider } from './fake-provider.js';
+import { MemoryStore } from './memory-store.js';
+
+const KEY = randomBytes(32);
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+const REQUEST: TokenRequest = { identity: 'orders', scope: 'https://database.windows.net/.default' };
+
+let warnings: unknown[][] = [];
+
+beforeEach(() => {
+  vi.useFakeTimers({ now: Date.UTC(2026, 0, 1) });
+  warnings = [];
+  vi.spyOn(process, 'emitWarning').mockImplementation((...call: unknown[]) => void warnings.push(call));
+});
+afterEach(() => {
+  vi.restoreAllMocks();
+  vi.useRealTimers();
+});
+
+/** A token as a credential gives it, of an hour or so. */
+function answer(token: string, lifeMs = HOUR): AskedToken {
+  const now = Date.now();
+  return {
+    token,
+    expiresOnTimestamp: now + lifeMs,
+    refreshAfterTimestamp: undefined,
+    obtainedAt: now,
+    fromStore: false,
+  };
+}
+
+function held(token: string, lifeMs = HOUR): HeldToken {
+  const now = Date.now();
+  return new HeldToken({ token, expiresOnTimestamp: now + lifeMs }, { obtainedAt: now, refreshOn: now + lifeMs / 2 });
+}
+
+/** What a process gets that needs a token, and whether it had to ask for it. */
+function aProcess(store: MemoryStore, options: Partial<TokenEncryptionOptions> = {}) {
+  const named = encryptedTokenStore(store, { keys: KEY, ...options }).named('orders-api');
+  return async (token: string | AskedToken, request: Partial<TokenRequest> = {}, takesMs = 0) => {
+    const ask = vi.fn(async () => {
+      const asked = typeof token === 'string' ? answer(token) : token;
+      if (takesMs > 0) await new Promise((resolve) => setTimeout(resolve, takesMs));
+      return asked;
+    });
+    const got = await named.obtain(new FakeProvider(), { ...REQUEST, ...request }, ask);
+    await vi.advanceTimersByTimeAsync(0);
+    return { ...got, asked: ask.mock.calls.length };
+  };
+}
+
+it.each([0, -1, Number.NaN, 2 ** 31])('a time of %s ms is refused, by its name', (ms) => {
+  for (const name of ['leaseMs', 'timeoutMs']) {
+    expect(() => encryptedTokenStore(new MemoryStore(), { keys: KEY, [name]: ms })).toThrow(
+      expect.objectContaining({ code: 'ERR_CONFIGURATION', message: `'${name}' must be a number of ms above 0.` }),
+    );
+  }
+  expect(() => encryptedTokenStore(new MemoryStore(), { keys: KEY, leaseMs: 1, timeoutMs: 2 ** 31 - 1 })).not.toThrow();
+});
+
+it.each([undefined, null, {}, { obtain() {} }, { keyOf() {} }])('%j is no store for a cache', (tokenStore) => {
+  const make = () => new TokenCache(new FakeProvider()).shareThrough(tokenStore as never);
+  expect(make).toThrow(
+    expect.objectContaining({
+      message: "'tokenStore' must be made by redisTokenStore() or encryptedTokenStore().",
+      hint: expect.stringContaining('encryptedTokenStore(yourStore, { keys })'),
+    }),
+  );
+});
+
+it.each([undefined, null])('%s is no store to encrypt for', (store) => {
+  expect(() => encryptedTokenStore(store as never, { keys: KEY })).toThrow("'get' is missing");
+});
+
+it('an identity is named by a text', () => {
+  for (const name of ['', 5, undefined]) {
+    expect(() => encryptedTokenStore(new MemoryStore(), { keys: KEY }).named(name as string)).toThrow(/not empty/);
+  }
+  expect(() =>
+    new TokenCache(new FakeProvider()).shareThrough(encryptedTokenStore(new MemoryStore(), { keys: KEY })),
+  ).toThrow(expect.objectContaining({ hint: expect.stringContaining("store.named('orders-api')") }));
+});
+
+it('a credential that nobody named is asked each time, and the store is left alone', async () => {
+  const store = new MemoryStore();
+  const unnamed = encryptedTokenStore(store, { keys: KEY });
+  const got = await unnamed.obtain(new FakeProvider(), REQUEST, async () => answer('own'));
+  expect(got.token).toBe('own');
+  expect(store.calls).toBe(0);
+});
+
+it('whoever needs a token looks, takes the lease, looks again, asks, and hands the token on', async () => {
+  const store = new MemoryStore();
+  const calls: string[] = [];
+  for (const name of ['get', 'lease', 'set'] as const) {
+    const call = store[name].bind(store) as (...args: unknown[]) => never;
+    vi.spyOn(store, name).mockImplementation((...args: unknown[]) => {
+      calls.push(name);
+      return call(...args);
+    });
+  }
+  const first = await aProcess(store)({ ...answer('one'), refreshAfterTimestamp: Date.now() + 40 * MINUTE });
+  expect(first).toMatchObject({ token: 'one', asked: 1, fromStore: false });
+  expect(calls).toEqual(['get', 'lease', 'get', 'set']);
+  calls.length = 0;
+  const { asked, ...second } = await aProcess(store)('two');
+  expect(asked).toBe(0);
+  const { asked: _, ...original } = first;
+  expect(second).toEqual({ ...original, fromStore: true });
+  expect(calls).toEqual(['get']);
+  expect(warnings).toEqual([]);
+  expect(vi.getTimerCount()).toBe(0);
+});
+
+it('a token that comes between the look and the lease is taken, and the lease given back', async () => {
+  const store = new MemoryStore();
+  const lease = store.lease.bind(store);
+  vi.spyOn(store, 'lease').mockImplementationOnce(async (...args) => {
+    await aProcess(store)('theirs');
+    return lease(...args);
+  });
+  expect(await aProcess(store)('mine')).toMatchObject({ token: 'theirs', asked: 0, fromStore: true });
+  expect(store.leases.size).toBe(0);
+});
+
+it('a store that gives no lease is done without', async () => {
+  const store = new MemoryStore();
+  vi.spyOn(store, 'lease').mockRejectedValue(new Error('READONLY'));
+  const set = vi.spyOn(store, 'set');
+  expect(await aProcess(store)('own')).toMatchObject({ token: 'own', asked: 1 });
+  expect(set).not.toHaveBeenCalled();
+});
+
+it('somebody waits for the lease of another process in growing pauses with jitter, until the token is there', async () => {
+  const store = new MemoryStore();
+  const get = vi.spyOn(store, 'get');
+  void aProcess(store)('theirs', {}, 2_000);
+  await vi.advanceTimersByTimeAsync(0);
+  get.mockClear();
+  vi.spyOn(Math, 'random').mockReturnValue(1);
+  const mine = aProcess(store)('mine');
+  await vi.advanceTimersByTimeAsync(49);
+  expect(get).toHaveBeenCalledTimes(1);
+  await vi.advanceTimersByTimeAsync(1);
+  expect(get).toHaveBeenCalledTimes(2);
+  await vi.advanceTimersByTimeAsync(2_500);
+  expect(await mine).toMatchObject({ token: 'theirs', asked: 0 });
+});
+
+it('a wait for the lease of another process ends when its request is given up', async () => {
+  const store = new MemoryStore();
+  void aProcess(store)('theirs', {}, 4_000);
+  await vi.advanceTimersByTimeAsync(0);
+  const abort = new AbortController();
+  const mine = aProcess(store)('mine', { abortSignal: abort.signal }).catch((error: Error) => error.message);
+  await vi.advanceTimersByTimeAsync(100);
+  abort.abort(new Error('given up'));
+  await vi.advanceTimersByTimeAsync(500);
+  expect(await mine).toBe('given up');
+});
+
+it.each([
+  ['a later', 2 * HOUR, 'slow'],
+  ['an earlier', HOUR / 2, 'quick'],
+])('after its lease %s token than that of another process: %s', async (_, lifeMs, kept) => {
+  const store = new MemoryStore();
+  const slow = aProcess(store)(answer('slow', lifeMs), {}, 6_000);
+  await vi.advanceTimersByTimeAsync(5_100);
+  const quick = aProcess(store)('quick');
+  await vi.advanceTimersByTimeAsync(2_000);
+  expect([(await slow).token, (await quick).token]).toEqual(['slow', 'quick']);
+  expect(await aProcess(store)('none')).toMatchObject({ token: kept, asked: 0 });
+});
+
+it.each([0, -MINUTE])('a token that has ended already (%d ms left) is not handed on', async (lifeMs) => {
+  const store = new MemoryStore();
+  const set = vi.spyOn(store, 'set');
+  await aProcess(store)(answer('ended', lifeMs));
+  expect(set).not.toHaveBeenCalled();
+});
+
+it('of tokens under several keys the latest counts', async () => {
+  const [one, other] = [randomBytes(32), randomBytes(32)];
+  const store = new MemoryStore();
+  await aProcess(store, { keys: one })(answer('earlier', HOUR));
+  await aProcess(store, { keys: other })(answer('later', HOUR + MINUTE));
+  for (const keys of [
+    [one, other],
+    [other, one],
+  ]) {
+    expect(await aProcess(store, { keys })('none')).toMatchObject({ token: 'later', asked: 0 });
+  }
+});
+
+it('a token that a claims challenge asked for has an entry of its own', async () => {
+  const store = new MemoryStore();
+  expect((await aProcess(store)('plain')).token).toBe('plain');
+  expect((await aProcess(store)('one', { claims: '{"nbf":1}' })).token).toBe('one');
+  expect((await aProcess(store)('two', { claims: '{"nbf":2}' })).token).toBe('two');
+  expect((await aProcess(store)('none', { claims: '{"nbf":1}' })).token).toBe('one');
+});
+
+it('what is in the store is of use only if it is later than what there is, or that was refused', async () => {
+  const store = new MemoryStore();
+  await aProcess(store)('stored');
+  const shorter = held('shorter', HOUR / 2);
+  const asLong = held('as long', HOUR);
+  const longer = held('longer', 2 * HOUR);
+  const get = async (request: Partial<TokenRequest>) => {
+    const copy = new MemoryStore();
+    for (const [name, kept] of store.values) copy.values.set(name, kept);
+    return (await aProcess(copy)('asked for', request)).token;
+  };
+  expect(await get({})).toBe('stored');
+  expect(await get({ held: shorter })).toBe('stored');
+  expect(await get({ held: asLong })).toBe('asked for');
+  expect(await get({ held: longer })).toBe('asked for');
+  expect(await get({ held: longer, refusedId: longer.id })).toBe('stored');
+  expect(await get({ held: longer, refusedId: shorter.id })).toBe('asked for');
+  expect(await get({ held: held('stored', HOUR / 2) })).toBe('asked for');
+  expect(await get({ refusedId: held('stored').id })).toBe('asked for');
+});
+
+it('a token inside its eviction margin is of use to nobody', async () => {
+  const store = new MemoryStore();
+  await aProcess(store)('stored');
+  await vi.advanceTimersByTimeAsync(55 * MINUTE - 1);
+  expect((await aProcess(store)('none')).token).toBe('stored');
+  await vi.advanceTimersByTimeAsync(1);
+  expect((await aProcess(store)('asked for')).token).toBe('asked for');
+});
+
+it('a store that cannot tell how long an entry still lives is believed, clocks are not compared', async () => {
+  const store = new MemoryStore();
+  const get = store.get.bind(store);
+  vi.spyOn(store, 'get').mockImplementation(async (name) => {
+    const kept = await get(name);
+    return kept && { value: kept.value, ttlMs: undefined };
+  });
+  await aProcess(store)('stored');
+  const truth = Date.now();
+  vi.setSystemTime(truth + 10 * MINUTE);
+  expect(await aProcess(store)('none')).toMatchObject({ token: 'stored', expiresOnTimestamp: truth + HOUR });
+  expect(warnings).toEqual([]);
+});
+
+it.each([
+  [30_000, undefined],
+  [30_001, -30],
+  [-30_001, 30],
+  [MINUTE, -60],
+])('clocks that are %d ms apart: said to be %s s off', async (ms, apart) => {
+  const store = new MemoryStore();
+  await aProcess(store)('stored');
+  vi.setSystemTime(Date.now() + ms);
+  await aProcess(store)('none');
+  const said = `The shared token store is not used: the clocks of two machines differ (The clock of another process is ${apart} s off this one's.). Tokens are got without it.`;
+  expect(warnings.map(([text]) => text)).toEqual(apart === undefined ? [] : [said]);
+});
+
+it('a warning can be told from others, and says what happened', async () => {
+  const store = new MemoryStore();
+  store.fault = 'hang';
+  const got = aProcess(store, { timeoutMs: 77 })('own');
+  await vi.advanceTimersByTimeAsync(100);
+  await got;
+  expect(warnings).toEqual([
+    [
+      expect.stringContaining('it does not answer in time (No answer within 77 ms.)'),
+      { type: 'TokenStoreWarning', code: 'MSSQL_TOKEN_POOL_STORE' },
+    ],
+  ]);
+});
+
+it('a recovery is an event like others, and a store that is well leaves no timer', async () => {
+  const events: unknown[] = [];
+  const onRecovered = (message: unknown) => events.push(message);
+  subscribe('mssql-token-pool:token:store-recovered', onRecovered);
+  const health = new StoreHealth(500);
+  expect(await health.run(async () => 1)).toBe(1);
+  expect(events).toEqual([]);
+  expect(await health.run(() => Promise.reject(new Error('down')))).toBe('store-failed');
+  expect(await health.run(async () => undefined)).toBeUndefined();
+  unsubscribe('mssql-token-pool:token:store-recovered', onRecovered);
+  expect(events).toEqual([expect.any(Object)]);
+  expect(vi.getTimerCount()).toBe(0);
+});
