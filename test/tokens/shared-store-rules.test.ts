@@ -181,6 +181,29 @@ it.each([
   expect(await aProcess(store)('none')).toMatchObject({ token: kept, asked: 0 });
 });
 
+it.each(['works', 'reject'] as const)(
+  'a late answer is handed on where nobody else has one (the next look: %s)',
+  async (look) => {
+    const store = new MemoryStore();
+    const slow = aProcess(store)('slow', {}, 6_000);
+    await vi.advanceTimersByTimeAsync(5_500);
+    if (look === 'reject') vi.spyOn(store, 'get').mockRejectedValueOnce(new Error('LOADING'));
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect((await slow).token).toBe('slow');
+    expect(await aProcess(store)('none')).toMatchObject({ token: 'slow', asked: 0 });
+  },
+);
+
+it('a store that fails after it gave a lease does not stop the request', async () => {
+  const store = new MemoryStore();
+  const get = vi.spyOn(store, 'get');
+  vi.spyOn(store, 'lease').mockImplementation(async () => {
+    get.mockRejectedValueOnce(new Error('LOADING'));
+    return async () => {};
+  });
+  expect(await aProcess(store)('own')).toMatchObject({ token: 'own', asked: 1 });
+});
+
 it.each([0, -MINUTE])('a token that has ended already (%d ms left) is not handed on', async (lifeMs) => {
   const store = new MemoryStore();
   const set = vi.spyOn(store, 'set');
