@@ -98,6 +98,8 @@ export class ConnectionPool extends StockConnectionPool {
     const checkIsChosen = 'validateConnection' in readable;
     splitServer(readable);
     super(readable);
+    // Whoever prints a pool does not mean the secrets in it (P10).
+    Object.defineProperty(this, 'config', { enumerable: false });
     this.#shared = shared;
     // mssql's own default asks the server at every checkout; a closed socket is noticed without that.
     if (!checkIsChosen) this.config.validateConnection = 'socket';
