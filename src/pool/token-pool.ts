@@ -364,11 +364,17 @@ export class TokenPool {
   }
 
   /** P2: inside the eviction margin only where no later token can be had, and never with `strictExpiry`. */
-  async #judge(place: Place, { signal }: WaitingCaller): Promise<'serve' | 'replace' | 'refuse'> {
+  async #judge(place: Place, caller: WaitingCaller): Promise<'serve' | 'replace' | 'refuse'> {
     const { source, strictExpiry } = this.#settings;
     if (place.isTooOld) return 'replace';
     if (place.session === undefined || source === undefined || Date.now() < place.lookAt) return 'serve';
-    return judgeNearEnd(source, place.session, { strictExpiry, signal });
+    let verdict: 'serve' | 'replace' | 'refuse' = 'serve';
+    const judging = judgeNearEnd(source, place.session, { strictExpiry, signal: caller.signal }).then((found) => {
+      verdict = found;
+    });
+    // Nobody's wait for a token holds a place once he has left.
+    await caller.outlast(judging);
+    return verdict;
   }
 
   #isDueForReplacement({ session, lookAt }: Place): boolean {
