@@ -8,7 +8,7 @@ import {
 import type { AccessToken, Credential } from './credential.js';
 import { defineCredential } from './define-credential.js';
 import { jsonObject } from './http-request.js';
-import { optionalText } from './require-option.js';
+import { optionalText, requireTimeout } from './require-option.js';
 import { runTool } from './run-tool.js';
 
 /** The person who is signed in to a developer tool on this machine. */
@@ -93,8 +93,7 @@ const TIMEOUT_MS = 30_000;
 /** @throws ConfigurationError naming the key */
 export function developerTool(options: DeveloperToolOptions): Credential {
   const tool = TOOLS[options.method];
-  const { timeoutMs = TIMEOUT_MS } = options;
-  if (!(timeoutMs > 0)) throw new ConfigurationError("'timeoutMs' must be a number of ms above 0.");
+  const timeoutMs = requireTimeout(options.timeoutMs ?? TIMEOUT_MS, 'timeoutMs');
   const tenantId = checked(options.tenantId, 'tenantId', /^[\w.-]{1,253}$/);
   const subscription = checked(options.subscription, 'subscription', /^[\w .()-]{1,90}$/);
   if (subscription?.startsWith('-')) throw new ConfigurationError("'subscription' must not begin with '-'.");

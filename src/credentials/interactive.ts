@@ -6,6 +6,7 @@ import { listenForCode } from './loopback.js';
 import { type PersonCredential, type PersonOptions, personCredential, type SignIn } from './person.js';
 import { providerError } from './provider-error.js';
 import { redact } from './redact.js';
+import { requireTimeout } from './require-option.js';
 
 /** A person signs in with a browser on this machine: authorization code with PKCE (RFC 8252, RFC 7636). */
 export interface InteractiveOptions extends PersonOptions {
@@ -22,9 +23,9 @@ const SIGN_IN_TIMEOUT_MS = 300_000;
 
 /** @throws ConfigurationError naming the key */
 export function interactive(options: InteractiveOptions): PersonCredential {
-  const { openBrowser = openSystemBrowser, signInTimeoutMs = SIGN_IN_TIMEOUT_MS, port = 0 } = options;
+  const { openBrowser = openSystemBrowser, port = 0 } = options;
+  const signInTimeoutMs = requireTimeout(options.signInTimeoutMs ?? SIGN_IN_TIMEOUT_MS, 'signInTimeoutMs');
   if (typeof openBrowser !== 'function') throw new ConfigurationError("'openBrowser' must be a function of a URL.");
-  if (!(signInTimeoutMs > 0)) throw new ConfigurationError("'signInTimeoutMs' must be a number of ms above 0.");
   if (!Number.isInteger(port) || port < 0 || port > 65_535)
     throw new ConfigurationError("'port' must be a port number.");
   return personCredential(options, {

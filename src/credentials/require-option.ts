@@ -26,3 +26,12 @@ export function requireSecret(value: unknown, key: string): Secret {
 export function optionalText(value: unknown, key: string): string | undefined {
   return value === undefined || value === null || value === '' ? undefined : requireText(value, key);
 }
+
+/** Node's timers end at once beyond 2^31 ms; nobody waits for a token for longer than a day. */
+const LONGEST_MS = 86_400_000;
+
+/** @throws ConfigurationError naming the key */
+export function requireTimeout(value: unknown, key: string): number {
+  if (typeof value === 'number' && value > 0) return Math.min(value, LONGEST_MS);
+  throw new ConfigurationError(`'${key}' must be a number of ms above 0.`);
+}

@@ -55,6 +55,12 @@ describe.each(METHODS)('%s', (method) => {
     expect(tools.runs(command)).toHaveLength(1);
   });
 
+  it('may take as long as it takes', async () => {
+    tools.install(command, `sleep 0.1; cat <<'END'\n${print(entra.issueToken(), inAnHour())}\nEND`);
+    const credential = createCredential({ method, timeoutMs: Number.POSITIVE_INFINITY });
+    expect((await credential.getToken(SCOPE))?.token).toBeTruthy();
+  });
+
   it('that is not installed is unavailable, and says where to get it', async () => {
     await expect(createCredential({ method }).getToken(SCOPE)).rejects.toMatchObject({
       code: 'ERR_CREDENTIAL_UNAVAILABLE',

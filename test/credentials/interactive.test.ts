@@ -101,6 +101,13 @@ it('a person who never comes is waited for as long as said', async () => {
   });
 });
 
+it('a person may take as long as it takes', async () => {
+  const person = credential((url) => void setTimeout(() => void entra.signIn(url, entra.user), 100), {
+    signInTimeoutMs: Number.POSITIVE_INFINITY,
+  });
+  expect((await person.getToken(SCOPE))?.token).toBeTruthy();
+});
+
 it('a caller may cancel it', async () => {
   const abort = new AbortController();
   const waiting = credential(() => abort.abort()).getToken(SCOPE, { abortSignal: abort.signal });
