@@ -1,4 +1,3 @@
-import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { expect, test } from 'vitest';
 import { PoolClosedError } from '../../src/errors.js';
 import { oneTokenOf } from '../support/one-token.js';
@@ -11,16 +10,11 @@ test('close() does not wait for a later token that a caller was waiting for', as
   await pool.ready();
   const end = s.server.logins[0]?.tokenExpiry ?? 0;
   await expect.poll(() => Date.now()).toBeGreaterThan(end);
-  let requestsEnded = 0;
-  const onFailed = (): void => {
-    requestsEnded += 1;
-  };
-  subscribe('mssql-token-pool:token:failed', onFailed);
   const waiting = pool.acquire();
   waiting.catch(() => undefined);
   await new Promise(setImmediate);
+  const startedAt = performance.now();
   await pool.close({ timeoutMs: 60_000 });
-  expect(requestsEnded).toBe(0);
+  expect(performance.now() - startedAt).toBeLessThan(30_000);
   await expect(waiting).rejects.toBeInstanceOf(PoolClosedError);
-  unsubscribe('mssql-token-pool:token:failed', onFailed);
 });

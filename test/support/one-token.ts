@@ -1,13 +1,17 @@
 import type { TokenCredential } from '../../src/credentials/credential.js';
+import { defineCredential } from '../../src/credentials/define-credential.js';
 
-/** A credential that answers once; from then on the identity provider hangs. */
+/** A credential that answers once; from then on the identity provider hangs, longer than any test takes. */
 export function oneTokenOf(credential: TokenCredential): TokenCredential {
   let answered = false;
-  return {
-    getToken(...request) {
+  return defineCredential({
+    method: 'one-token',
+    identity: [{}],
+    requestTimeoutMs: 600_000,
+    async request(scope, options) {
       if (answered) return new Promise(() => {});
       answered = true;
-      return credential.getToken(...request);
+      return credential.getToken(scope, options);
     },
-  };
+  });
 }
