@@ -67,7 +67,7 @@ export class ConnectionPool extends StockConnectionPool {
    * request as whoever is being served. `connect()` opens nothing, `close()` leaves the connections to their owner.
    */
   static over(source: ConnectionSource): ConnectionPool {
-    const pool = new ConnectionPool(source);
+    const pool = poolOn(source);
     // There is nobody yet to log in as.
     pool.#provesLogin = false;
     return pool;
@@ -289,6 +289,11 @@ export class ConnectionPool extends StockConnectionPool {
 function splitServer(config: TokenPoolConfig): void {
   const [, host, port] = /^(?:tcp:)?\s*([^,\\]+?)\s*(?:\\[^,]*)?,\s*(\d+)\s*$/i.exec(config.server) ?? [];
   if (host !== undefined && config.port === undefined) Object.assign(config, { server: host, port: Number(port) });
+}
+
+/** Not in the class: naming it there makes bundlers give it another name, which users of mssql print. */
+function poolOn(source: ConnectionSource): ConnectionPool {
+  return new ConnectionPool(source);
 }
 
 function read(config: ConnectionPoolConfig | string): { readable: TokenPoolConfig; failure?: Error } {

@@ -20,9 +20,10 @@ describe('as CommonJS and as ESM', () => {
         keys: Object.keys(sql).length === Object.keys(stock).length,
         subclass: new sql.ConnectionPool({ server: 'x' }) instanceof stock.ConnectionPool,
         noDefault: !('default' in sql),
+        name: sql.ConnectionPool.name,
         same: sql === require('mssql-token-pool/mssql'),
       }));`);
-    expect(seen).toEqual({ keys: true, subclass: true, noDefault: true, same: true });
+    expect(seen).toEqual({ keys: true, subclass: true, noDefault: true, name: 'ConnectionPool', same: true });
   });
 
   it('require and import share one module, so one global pool', () => {
