@@ -1,44 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { createTokenPools, type TokenPools, type TokenPoolsConfig } from '../../src/index.js';
+import { createTokenPools, type TokenPoolsConfig } from '../../src/index.js';
 import { ConnectionPool } from '../../src/mssql/index.js';
-import {
-  type EntraEmulator,
-  type SqlEmulator,
-  startEntraEmulator,
-  startSqlEmulator,
-  type UserAccount,
-} from '../../src/testing/index.js';
 import { query } from '../support/query.js';
-
-interface Api extends AsyncDisposable {
-  entra: EntraEmulator;
-  server: SqlEmulator;
-  pools: TokenPools;
-  /** What a call of this user brings along. */
-  callOf(user: UserAccount, claims?: Record<string, unknown>): string;
-}
-
-/** A web API in front of both emulators. */
-async function api(config: Partial<TokenPoolsConfig> = {}): Promise<Api> {
-  const entra = await startEntraEmulator();
-  const server = await startSqlEmulator({ entra });
-  const { authentication: _, ...reach } = server.config();
-  const { tenantId, clientId, clientSecret } = entra;
-  const authentication = { tenantId, clientId, clientSecret, authority: entra.url };
-  const pools = createTokenPools({ ...(reach as TokenPoolsConfig), authentication, ...config });
-  return {
-    entra,
-    server,
-    pools,
-    callOf: (user, claims = {}) => entra.issueToken({ principal: user, audience: `api://${entra.clientId}`, claims }),
-    async [Symbol.asyncDispose]() {
-      await pools.close({ timeoutMs: 0 });
-      await server.close();
-      await entra.close();
-    },
-  };
-}
+import { api } from '../support/user-api.js';
 
 const whoAmI = (connection: Parameters<typeof query>[0]) =>
   query(connection, 'SELECT SUSER_SNAME()').then((rows) => rows[0]?.[0]);
