@@ -1,6 +1,7 @@
 import type { TediousModule } from '../../src/connections/dial.js';
 import type { Settings } from '../../src/connections/settings.js';
 import type { TokenPool } from '../../src/pool/token-pool.js';
+import type { Upkeep } from '../../src/pool/upkeep.js';
 import { HeldToken, refreshTime } from '../../src/tokens/held-token.js';
 import { sharedTokenCache, TokenCache } from '../../src/tokens/token-cache.js';
 import type { IdentityProvider } from './identity-provider.js';
@@ -15,6 +16,8 @@ export interface Break {
   settings?: (settings: Settings, providers: IdentityProvider[]) => void;
   tedious?: (tedious: TediousModule, clock: VirtualClock) => TediousModule;
   pool?: (pool: TokenPool) => void;
+  /** Methods that upkeep has instead of its own. */
+  upkeep?: Partial<Upkeep>;
   random?: () => number;
 }
 
@@ -80,6 +83,18 @@ export const BREAKS: readonly Break[] = [
         };
       });
     },
+  },
+  {
+    promise: 'P2',
+    what: 'connections are closed at the end of their token, without a successor',
+    settings: ({ pool }) => {
+      pool.maxRenewals = 0;
+    },
+  },
+  {
+    promise: 'P2',
+    what: 'nothing is done in the background for a connection that has been opened',
+    upkeep: { installed: () => {} },
   },
   {
     promise: 'P3',

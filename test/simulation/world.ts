@@ -1,11 +1,19 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { CHANNEL_PREFIX, type ChannelName, type ChannelPayloads } from '../../src/channels.js';
+import { sessionOf } from '../../src/connections/session.js';
 import { type Settings, settingsFrom } from '../../src/connections/settings.js';
 import { TokenPoolError } from '../../src/errors.js';
 import { TokenPool } from '../../src/pool/token-pool.js';
+import { Upkeep } from '../../src/pool/upkeep.js';
 import { TokenCache } from '../../src/tokens/token-cache.js';
 import type { Break } from './breaks.js';
-import { evictionMargin, IdentityProvider, loginBefore, type ProviderFault } from './identity-provider.js';
+import {
+  evictionMargin,
+  IdentityProvider,
+  type IssuedToken,
+  loginBefore,
+  type ProviderFault,
+} from './identity-provider.js';
 import { Random } from './random.js';
 import { type Client, Server, type ServerFault, type SimConnection } from './server.js';
 import { VirtualClock } from './virtual-clock.js';
@@ -13,6 +21,8 @@ import { type Violation, Watch } from './watch.js';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
+/** A connection unused for longer may be closed instead of renewed. */
+const IN_USE_MS = 30_000;
 
 export interface SimulationResult {
   seed: number;
@@ -48,6 +58,12 @@ interface Waiter {
   warm: boolean;
 }
 
+interface Loan {
+  connection: SimConnection;
+  from: number;
+  until: number;
+}
+
 /** One pool, and everybody around it. */
 interface Site extends Client {
   settings: Settings;
@@ -64,6 +80,8 @@ interface Site extends Client {
   careless: number;
   holdMs: number;
   openedOn: Map<string, { sessions: Set<number>; renewedAt: number[] }>;
+  /** The latest loan of each open connection that is back, by its number in the events, monotonic ms. */
+  latestLoan: Map<number, Loan>;
   minutesBelowMin: number;
 }
 
@@ -109,6 +127,7 @@ export class World {
     this.clock.onError = (error) =>
       this.watch.broken('P6', `uncaught: ${error instanceof Error ? error.stack : String(error)}`);
     const unlisten = this.#listen(trace === true);
+    const repair = this.#breakUpkeep();
     try {
       // Everything happens inside an event, so that what it leads to happens at its time.
       this.clock.schedule(0, () => {
@@ -123,6 +142,7 @@ export class World {
         this.#afterClose();
       }
     } finally {
+      repair();
       unlisten();
       process.off('unhandledRejection', onRejection);
       restore();
@@ -137,6 +157,14 @@ export class World {
       renewals: this.#closedStats.renewals + sum(this.#sites, (s) => s.pool.stats.renewals),
       checks: this.watch.checks,
     };
+  }
+
+  /** Gives back what repairs it. */
+  #breakUpkeep(): () => void {
+    const methods = this.#options.sabotage?.upkeep ?? {};
+    const real = Object.getOwnPropertyDescriptors(Upkeep.prototype);
+    Object.assign(Upkeep.prototype, methods);
+    return () => Object.defineProperties(Upkeep.prototype, real);
   }
 
   // ---- the scene ----
@@ -210,6 +238,7 @@ export class World {
       careless: random.chance(0.3) ? 0 : random.between(0, 0.1),
       holdMs: random.pick([5, 50, 500, 5_000]),
       openedOn: new Map(),
+      latestLoan: new Map(),
       minutesBelowMin: 0,
     } as Omit<Site, 'pool'> as Site;
     this.#options.sabotage?.settings?.(settings, this.#providers);
@@ -363,9 +392,12 @@ export class World {
     const ms =
       fate === 'forgets' ? 20 * HOUR : fate === 'holdsLong' ? random.around(40 * MINUTE) : random.around(site.holdMs);
     const { pool } = site;
+    const from = this.clock.now;
     this.clock.schedule(ms, () => {
       site.lent.delete(connection);
       if (!pool.isOnLoan(connection as never)) return;
+      const number = sessionOf(connection as never)?.id ?? 0;
+      site.latestLoan.set(number, { connection, from, until: this.clock.now });
       this.watch.note(`c${connection.id}: comes back (${fate})`);
       if (fate === 'destroys') pool.destroy(connection as never);
       else {
@@ -624,6 +656,7 @@ export class World {
     clock.schedule(MINUTE, () => this.#everyMinute());
     for (const site of this.#sites) {
       for (const waiter of site.waiting) this.#checkWait(site, waiter);
+      this.#checkIdle(site);
       const { stats } = site.pool;
       watch.check(
         'P6',
@@ -658,6 +691,7 @@ export class World {
       subscribe(CHANNEL_PREFIX + name, listener);
     };
     on('connection:renewed', (event) => this.#renewed(event));
+    on('connection:evicted', (event) => this.#evicted(event));
     if (trace) {
       on('connection:evicted', (e) => this.watch.note(`    evicted ${e.connection}: ${e.reason}`));
       on('connection:login-failed', (e) => this.watch.note(`    login failed: ${e.kind}: ${e.error.message}`));
@@ -692,6 +726,48 @@ export class World {
       this.clock.now - first > window / 40,
       () => `${many} connections of ${site.name} were renewed within ${Math.round(this.clock.now - first)} ms`,
     );
+  }
+
+  // ---- renewals are there before they are needed ----
+
+  /** P2: nobody has to wait for the successor of a connection that is in use, because it is there in time. */
+  #evicted({ pool, connection: number, reason }: ChannelPayloads['connection:evicted']): void {
+    const site = this.#sites.find((each) => each.pool?.name === pool);
+    const loan = site?.latestLoan.get(number);
+    if (site === undefined || loan === undefined) return;
+    site.latestLoan.delete(number);
+    const { connection, from, until } = loan;
+    const { token, openedAt } = connection;
+    const { now } = this.clock;
+    // Shorter tokens leave a few seconds for it, which a slow provider or server takes up.
+    if (token === undefined || lifeOf(token) < 5 * MINUTE || !this.#isCalm(site, token)) return;
+    const margin = evictionMargin(token);
+    const inUse = now - until < IN_USE_MS;
+    // It needs room and time: one may be opened on a token near its end, or come back from a loan that has taken it all.
+    const renewable = site.settings.pool.overlap > 0 && now - openedAt > margin && until - from < margin / 10;
+    if (!inUse || !renewable) return;
+    this.watch.check(
+      'P2',
+      reason !== 'token-expiry',
+      () => `c${connection.id} was in use and is closed at the end of its token, without a successor`,
+    );
+  }
+
+  /** P2: what waits for the next caller is not inside its eviction margin. */
+  #checkIdle(site: Site): void {
+    const { now, wall } = this.clock;
+    for (const { connection } of site.latestLoan.values()) {
+      const { token, openedAt } = connection;
+      if (token === undefined || !connection.ready || site.lent.has(connection)) continue;
+      const late = Math.min(wall - token.expiresOn + evictionMargin(token), now - openedAt);
+      if (late < 0 || !this.#isCalm(site, token)) continue;
+      this.watch.check('P2', late < 30_000, () => `c${connection.id} is idle ${late} ms after its eviction time`);
+    }
+  }
+
+  /** Nothing has been wrong since it was issued, and a later one comes in time. */
+  #isCalm({ provider, closing }: Site, token: IssuedToken): boolean {
+    return provider.renewsBeforeEndMs === undefined && !closing && this.#quietMs > this.clock.wall - token.obtainedAt;
   }
 
   // ---- close ----
@@ -732,6 +808,7 @@ export class World {
       this.#closedStats.renewals += pool.stats.renewals;
       site.mayCutLoans = false;
       site.lent.clear();
+      site.latestLoan.clear();
       site.closing = false;
       site.pool = this.#open(site);
       this.watch.note(`--- ${site.name} opens again`);
