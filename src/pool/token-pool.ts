@@ -347,9 +347,8 @@ export class TokenPool {
         hint: 'strictExpiry is on: without it the session would have gone on serving.',
       });
     }
-    if (verdict === 'serve' && place.doomed === undefined && isReady(session.connection)) {
-      return this.#lend(place, session, caller);
-    }
+    if (!isReady(session.connection)) place.doomed ??= 'broken';
+    if (verdict === 'serve' && place.doomed === undefined) return this.#lend(place, session, caller);
     this.#drop(place, place.doomed ?? (place.isTooOld ? 'max-age' : 'token-expiry'));
     return undefined;
   }

@@ -1,71 +1,13 @@
 import type { Connection } from 'tedious';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { createTokenPool, type TokenPool, type TokenPoolConfig } from '../../src/index.js';
-import { type DrivenConnection, DrivenServer } from '../support/driven-server.js';
-import { FakeProvider } from '../tokens/fake-provider.js';
+import { expect, test, vi } from 'vitest';
+import type { TokenPool } from '../../src/index.js';
+import type { DrivenConnection } from '../support/driven-server.js';
+import { drivenWorld, giveBack, HOUR, live, MINUTE, pass, SECOND, sqlLogin } from '../support/driven-world.js';
 
-const SECOND = 1_000;
-const MINUTE = 60 * SECOND;
-const HOUR = 60 * MINUTE;
+const world = drivenWorld();
+const { aPool, borrow, opened } = world;
 
-let server: DrivenServer;
-let provider: FakeProvider;
-let pools: TokenPool[];
-
-beforeEach(() => {
-  vi.useFakeTimers({ now: Date.UTC(2026, 0, 1) });
-  server = new DrivenServer();
-  provider = new FakeProvider();
-  pools = [];
-});
-afterEach(async () => {
-  server.isDown = false;
-  const closed = Promise.all(pools.map((pool) => pool.close({ timeoutMs: 0 })));
-  await vi.advanceTimersByTimeAsync(10 * SECOND);
-  await closed;
-  expect(server.connections.size).toBe(0);
-  vi.restoreAllMocks();
-  vi.useRealTimers();
-});
-
-function aPool(pool: TokenPoolConfig['pool'], config: Partial<TokenPoolConfig> = {}): TokenPool {
-  const made = createTokenPool({ server: 'host', authentication: provider, tedious: server.tedious, pool, ...config });
-  pools.push(made);
-  return made;
-}
-
-const sqlLogin = { authentication: undefined, user: 'sa', password: 'p' };
-
-const pass = (ms: number): Promise<unknown> => vi.advanceTimersByTimeAsync(ms);
-
-/** So many callers at once. */
-async function borrow(pool: TokenPool, count: number): Promise<Connection[]> {
-  const acquired = Promise.all(Array.from({ length: count }, () => pool.acquire()));
-  await pass(server.loginMs);
-  return acquired;
-}
-
-function giveBack(pool: TokenPool, connections: Connection[]): void {
-  for (const connection of connections) pool.release(connection);
-}
-
-/** So many connections are open and idle. */
-async function opened(pool: TokenPool, count: number): Promise<void> {
-  giveBack(pool, await borrow(pool, count));
-}
-
-/** Time goes by, and now and then all connections are used; none is waited for. */
-async function live(pool: TokenPool, ms: number, count: number, everyMs = 10 * SECOND): Promise<void> {
-  for (let passed = 0; passed < ms; passed += everyMs) {
-    await pass(everyMs);
-    const startedAt = performance.now();
-    const connections = await Promise.all(Array.from({ length: count }, () => pool.acquire()));
-    expect(performance.now()).toBe(startedAt);
-    giveBack(pool, connections);
-  }
-}
-
-const since = (at: number) => server.dials.map((dial) => Math.round(dial - at));
+const since = (at: number) => world.server.dials.map((dial) => Math.round(dial - at));
 
 test('connections beyond min are closed when they were idle for so long, not sooner; those of min stay', async () => {
   const pool = aPool({ max: 5, min: 2, idleTimeoutMillis: 10 * SECOND });
@@ -98,7 +40,7 @@ test('idle time counts from the latest return', async () => {
 test('idle connections of min let the process end, until they are handed out again', async () => {
   const pool = aPool({ max: 2, min: 1, idleTimeoutMillis: 10 * SECOND });
   await pass(9 * SECOND);
-  const [connection] = [...server.connections] as [DrivenConnection];
+  const [connection] = [...world.server.connections] as [DrivenConnection];
   expect(connection.held).toBe(true);
   await pass(2 * SECOND);
   expect(connection.held).toBe(false);
@@ -114,18 +56,18 @@ test('idle connections that the server cut are noticed at once, and those of min
   const pool = aPool({ max: 5, min: 3 });
   await opened(pool, 5);
   await pass(SECOND);
-  server.cut();
-  await pass(server.loginMs + 1);
+  world.server.cut();
+  await pass(world.server.loginMs + 1);
   expect(pool.stats).toMatchObject({ size: 3, logins: 8, evictions: { broken: 5 } });
 });
 
 test('while the server is down one connection of min tries, after pauses of 1 s, 2 s, ... up to 60 s', async () => {
   const pool = aPool({ max: 5, min: 3 });
   await pass(SECOND);
-  server.isDown = true;
-  server.dials = [];
+  world.server.isDown = true;
+  world.server.dials = [];
   const startedAt = performance.now();
-  server.cut();
+  world.server.cut();
   await pass(5 * MINUTE);
   const at = since(startedAt);
   // The three that were there tried together.
@@ -136,16 +78,16 @@ test('while the server is down one connection of min tries, after pauses of 1 s,
   for (const [i, ms] of pauses.entries()) {
     const wanted = (expected[i] as number) * SECOND;
     expect(ms, `pause ${i}`).toBeGreaterThanOrEqual(wanted);
-    expect(ms, `pause ${i}`).toBeLessThanOrEqual(wanted + 5 * SECOND + 2 * server.loginMs);
+    expect(ms, `pause ${i}`).toBeLessThanOrEqual(wanted + 5 * SECOND + 2 * world.server.loginMs);
   }
-  server.isDown = false;
+  world.server.isDown = false;
   await pass(66 * SECOND);
   expect(pool.stats.size).toBe(3);
   // What is over is forgotten.
-  server.isDown = true;
-  server.dials = [];
+  world.server.isDown = true;
+  world.server.dials = [];
   const again = performance.now();
-  server.cut();
+  world.server.cut();
   await pass(1.5 * SECOND);
   expect(since(again).at(-1)).toBeLessThan(1.2 * SECOND);
 });
@@ -153,26 +95,26 @@ test('while the server is down one connection of min tries, after pauses of 1 s,
 test('a caller who finds the server up has min restored at once', async () => {
   const pool = aPool({ max: 5, min: 3 });
   await pass(SECOND);
-  server.isDown = true;
-  server.cut();
+  world.server.isDown = true;
+  world.server.cut();
   await pass(20 * MINUTE);
-  server.isDown = false;
+  world.server.isDown = false;
   await opened(pool, 1);
   await pass(61 * SECOND);
   expect(pool.stats.size).toBe(3);
 });
 
 test('connections in use are replaced before their token ends: two at a time, spread, and nobody waits', async () => {
-  server.loginMs = 100;
+  world.server.loginMs = 100;
   const pool = aPool({ max: 8, min: 0 });
   await opened(pool, 8);
-  const [old] = [[...server.connections]];
-  server.dials = [];
+  const [old] = [[...world.server.connections]];
+  world.server.dials = [];
   const startedAt = performance.now();
   await live(pool, 57 * MINUTE, 8);
   expect(pool.stats).toMatchObject({ size: 8, renewals: 8, evictions: { renewed: 8 } });
   for (const connection of old) expect(connection.closed).toBe(true);
-  expect(server.mostOpen).toBe(9);
+  expect(world.server.mostOpen).toBe(9);
   const at = since(startedAt);
   expect(at[0]).toBeGreaterThan(44 * MINUTE);
   expect(at.at(-1)).toBeLessThan(55 * MINUTE);
@@ -181,14 +123,14 @@ test('connections in use are replaced before their token ends: two at a time, sp
 
 test.each([1, 2, 3])('of many that are due together, %i are opened at once', async (maxRenewals) => {
   vi.spyOn(Math, 'random').mockReturnValue(0.5);
-  server.loginMs = SECOND;
+  world.server.loginMs = SECOND;
   const pool = aPool({ max: 6, overlap: 6, maxRenewals });
   await opened(pool, 6);
-  server.dials = [];
+  world.server.dials = [];
   await live(pool, 57 * MINUTE, 6);
   expect(pool.stats).toMatchObject({ size: 6, renewals: 6, evictions: { renewed: 6 } });
   // Half of the way between refresh (50 min less 5 %) and the eviction margin, and whoever waits goes next.
-  const [first = 0] = server.dials;
+  const [first = 0] = world.server.dials;
   const rounds = Array.from({ length: 6 }, (_, i) => Math.floor(i / maxRenewals) * SECOND);
   for (const [i, wanted] of rounds.entries()) {
     const late = since(first)[i] as number;
@@ -216,7 +158,7 @@ test('where there is no room for a second one the old one is closed first', asyn
     await opened(pool, 1);
   }
   expect(pool.stats).toMatchObject({ size: 1, renewals: 0, logins: 2, evictions: { 'token-expiry': 1 } });
-  expect(server.mostOpen).toBe(1);
+  expect(world.server.mostOpen).toBe(1);
 });
 
 test('with room below max an overlap is not needed', async () => {
@@ -264,16 +206,16 @@ async function withSuccessor(pool: TokenPool): Promise<Connection> {
   // Half-way between refresh (47.5 min) and the eviction margin (55 min).
   vi.spyOn(Math, 'random').mockReturnValue(0.5);
   await opened(pool, 1);
-  server.loginMs = 20 * SECOND;
-  server.dials = [];
-  while (server.dials.length === 0) {
+  world.server.loginMs = 20 * SECOND;
+  world.server.dials = [];
+  while (world.server.dials.length === 0) {
     await pass(SECOND);
     giveBack(pool, [await pool.acquire()]);
   }
   const [connection] = await borrow(pool, 1);
   await pass(SECOND);
   expect(pool.stats).toMatchObject({ size: 1, borrowed: 1, logins: 2, renewals: 0 });
-  expect(server.connections.size).toBe(2);
+  expect(world.server.connections.size).toBe(2);
   return connection as Connection;
 }
 
@@ -296,14 +238,14 @@ test('a successor that waits for its place goes to a caller who needs a connecti
   giveBack(pool, [old, next as Connection]);
   await pass(25 * SECOND);
   expect(pool.stats.size).toBe(2);
-  expect(server.connections.size).toBe(pool.stats.size);
+  expect(world.server.connections.size).toBe(pool.stats.size);
 });
 
 test('a successor that the server cut while it waited is not used', async () => {
   const pool = aPool({ max: 1 });
   const old = await withSuccessor(pool);
-  [...server.connections].at(-1)?.end();
-  server.loginMs = 10;
+  [...world.server.connections].at(-1)?.end();
+  world.server.loginMs = 10;
   giveBack(pool, [old]);
   await pass(SECOND);
   const [connection] = await borrow(pool, 1);
@@ -315,7 +257,7 @@ test('a successor that the server cut while it waited is not used', async () => 
 test('connections past their age are replaced, SQL logins too', async () => {
   const pool = aPool({ max: 4, maxAgeMillis: 10 * MINUTE }, sqlLogin);
   await opened(pool, 4);
-  server.dials = [];
+  world.server.dials = [];
   const startedAt = performance.now();
   await live(pool, 10 * MINUTE + 10 * SECOND, 4);
   expect(pool.stats).toMatchObject({ size: 4, renewals: 4, evictions: { renewed: 4 } });
@@ -349,7 +291,7 @@ test('a clock that jumps an hour ahead is noticed within 30 s, a mere adjustment
   vi.setSystemTime(Date.now() + HOUR);
   await pass(30 * SECOND);
   // The token was asked for; a connection looks for it every 5 s.
-  expect(provider.requests).toHaveLength(2);
+  expect(world.provider.requests).toHaveLength(2);
   await pass(6 * SECOND);
   expect(pool.stats).toMatchObject({ size: 1, logins: 2, renewals: 1 });
 });
@@ -365,10 +307,10 @@ test('a clock that is set back does not delay what is idle', async () => {
 test('while the provider gives no later token connections serve on, and are replaced when it does', async () => {
   const pool = aPool({ max: 3 });
   await opened(pool, 3);
-  provider.sticky = new Error('HTTP 503');
+  world.provider.sticky = new Error('HTTP 503');
   await live(pool, 52 * MINUTE, 3);
   expect(pool.stats).toMatchObject({ logins: 3, renewals: 0, size: 3 });
-  provider.sticky = undefined;
+  world.provider.sticky = undefined;
   await live(pool, 3 * MINUTE - 20 * SECOND, 3);
   expect(pool.stats).toMatchObject({ size: 3, logins: 6, renewals: 3 });
 });
@@ -379,14 +321,14 @@ test('while the server is down at renewal time the old connections serve on; the
   const pool = aPool({ max: 3 });
   await opened(pool, 3);
   await live(pool, 51 * MINUTE, 3);
-  server.isDown = true;
-  server.dials = [];
+  world.server.isDown = true;
+  world.server.dials = [];
   await live(pool, 3 * MINUTE, 3);
   expect(pool.stats).toMatchObject({ size: 3, renewals: 0, evictions: {} });
-  const tries = server.dials.length;
+  const tries = world.server.dials.length;
   expect(tries).toBeGreaterThan(3);
   expect(tries).toBeLessThan(12);
-  server.isDown = false;
+  world.server.isDown = false;
   await live(pool, 66 * SECOND, 3);
   expect(pool.stats).toMatchObject({ size: 3, renewals: 3, evictions: { renewed: 3 } });
 });
@@ -394,30 +336,30 @@ test('while the server is down at renewal time the old connections serve on; the
 test('P11: a later token that comes late does not have all replaced at one moment', async () => {
   const pool = aPool({ max: 20, overlap: 20, maxRenewals: 20 });
   await opened(pool, 20);
-  provider.sticky = new Error('HTTP 503');
+  world.provider.sticky = new Error('HTTP 503');
   await live(pool, 53 * MINUTE, 20);
-  provider.sticky = undefined;
-  server.dials = [];
+  world.provider.sticky = undefined;
+  world.server.dials = [];
   await live(pool, 3 * MINUTE, 20);
   expect(pool.stats.renewals).toBe(20);
-  const [first = 0] = server.dials;
+  const [first = 0] = world.server.dials;
   expect(since(first).filter((ms) => ms < 5 * SECOND).length).toBeLessThan(15);
 });
 
 test('close() leaves no timer, and discards what is being opened in the background', async () => {
   const pool = aPool({ max: 3, min: 3 });
   await opened(pool, 3);
-  server.loginMs = MINUTE;
-  server.cut();
+  world.server.loginMs = MINUTE;
+  world.server.cut();
   await pass(SECOND);
   expect(pool.stats.opening).toBe(3);
   const closed = pool.close();
   await pass(0);
   await closed;
   await pass(2 * MINUTE);
-  expect(server.connections.size).toBe(0);
+  expect(world.server.connections.size).toBe(0);
   expect(vi.getTimerCount()).toBe(0);
-  server.dials = [];
+  world.server.dials = [];
   await pass(HOUR);
-  expect(server.dials).toEqual([]);
+  expect(world.server.dials).toEqual([]);
 });

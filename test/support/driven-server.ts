@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events';
 import type { ConnectionConfiguration } from 'tedious';
 import type { TediousModule } from '../../src/connections/dial.js';
+import type { ServerMessage } from '../../src/connections/login-failure.js';
 import type { TokenCredential } from '../../src/credentials/credential.js';
 
 /** A SQL Server on the test's own clock: no sockets, so that hours of a pool pass in milliseconds, each at its time. */
@@ -14,7 +15,15 @@ export class DrivenServer {
   /** When each dial began, by the monotonic clock. */
   dials: number[] = [];
   loginMs = 10;
+  /** From the call of `close` to the end of the connection. */
+  closeMs = 0;
   isDown = false;
+  /** Says no to the next logins; each takes one. */
+  refusals: ServerMessage[] = [];
+  /** How a query ends; undefined: not at all. */
+  query: (connection: DrivenConnection) => Error | null | undefined = () => null;
+  /** Queries received. */
+  queries: string[] = [];
 
   constructor() {
     const server = this;
@@ -23,12 +32,30 @@ export class DrivenServer {
         super(server, configuration);
       }
     }
-    this.tedious = { Connection } as unknown as TediousModule;
+    this.tedious = { Connection, Request: DrivenRequest } as unknown as TediousModule;
+  }
+
+  /** All that was wrong with it is over. */
+  recover(): void {
+    this.isDown = false;
+    this.refusals = [];
+    this.loginMs = 10;
+    this.closeMs = 0;
   }
 
   /** Cuts all connections. */
   cut(): void {
     for (const connection of [...this.connections]) connection.end();
+  }
+}
+
+class DrivenRequest {
+  readonly sql: string;
+  readonly done: (error: Error | null) => void;
+
+  constructor(sql: string, done: (error: Error | null) => void) {
+    this.sql = sql;
+    this.done = done;
   }
 }
 
@@ -71,13 +98,27 @@ export class DrivenConnection extends EventEmitter {
       }
       this.emit('secure');
       await this.#credential?.getToken([]);
+      const refusal = server.refusals.shift();
+      if (refusal !== undefined) {
+        this.emit('errorMessage', refusal);
+        this.end();
+        done(Object.assign(new Error(refusal.message), { code: 'ELOGIN' }));
+        return;
+      }
       this.state = { name: 'LoggedIn' };
       done();
     }, server.loginMs);
   }
 
+  execSqlBatch({ sql, done }: DrivenRequest): void {
+    const server = this.#server;
+    server.queries.push(sql);
+    const result = server.query(this);
+    if (result !== undefined) setTimeout(() => done(result), 0);
+  }
+
   close(): void {
-    if (!this.closed) setTimeout(() => this.end(), 0);
+    if (!this.closed) setTimeout(() => this.end(), this.#server.closeMs);
     this.closed = true;
     this.state = { name: 'Final' };
   }

@@ -1,0 +1,119 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import type { Connection } from 'tedious';
+import { afterEach, beforeEach, expect, vi } from 'vitest';
+import { CHANNEL_NAMES, CHANNEL_PREFIX, type ChannelName, type ChannelPayloads } from '../../src/channels.js';
+import { createTokenPool, type TokenPool, type TokenPoolConfig } from '../../src/index.js';
+import { FakeProvider } from '../tokens/fake-provider.js';
+import { DrivenServer } from './driven-server.js';
+
+export const SECOND = 1_000;
+export const MINUTE = 60 * SECOND;
+export const HOUR = 60 * MINUTE;
+
+export const sqlLogin = { authentication: undefined, user: 'sa', password: 'p' };
+
+/** A server, an identity provider and pools in a time of their own. */
+export interface DrivenWorld {
+  readonly server: DrivenServer;
+  readonly provider: FakeProvider;
+  /** What happened since the start of the test. */
+  readonly events: { name: ChannelName; payload: ChannelPayloads[ChannelName] }[];
+  aPool(pool?: TokenPoolConfig['pool'], config?: Partial<TokenPoolConfig>): TokenPool;
+  /** So many callers at once, and the time of a login. */
+  borrow(pool: TokenPool, count: number): Promise<Connection[]>;
+  /** So many connections are open and idle. */
+  opened(pool: TokenPool, count: number): Promise<void>;
+}
+
+/** A new one for each test of a file; when a test is over, its pools are closed, and nothing may be left of them. */
+export function drivenWorld(): DrivenWorld {
+  const world = {} as { -readonly [K in keyof DrivenWorld]: DrivenWorld[K] };
+  let pools: TokenPool[];
+  const listener = (payload: unknown, channel: string | symbol): void => {
+    const name = String(channel).slice(CHANNEL_PREFIX.length) as ChannelName;
+    world.events.push({ name, payload: payload as ChannelPayloads[ChannelName] });
+  };
+
+  world.aPool = (pool = {}, config = {}) => {
+    const { provider, server } = world;
+    const made = createTokenPool({
+      server: 'host',
+      authentication: provider,
+      tedious: server.tedious,
+      pool,
+      ...config,
+    });
+    pools.push(made);
+    return made;
+  };
+
+  world.borrow = async (pool, count) => {
+    const acquired = outcome(Promise.all(Array.from({ length: count }, () => pool.acquire())));
+    await pass(world.server.loginMs);
+    return settled(acquired);
+  };
+
+  world.opened = async (pool, count) => giveBack(pool, await world.borrow(pool, count));
+
+  beforeEach(() => {
+    vi.useFakeTimers({ now: Date.UTC(2026, 0, 1) });
+    world.server = new DrivenServer();
+    world.provider = new FakeProvider();
+    world.events = [];
+    pools = [];
+    for (const name of CHANNEL_NAMES) subscribe(CHANNEL_PREFIX + name, listener);
+  });
+
+  afterEach(async () => {
+    for (const name of CHANNEL_NAMES) unsubscribe(CHANNEL_PREFIX + name, listener);
+    world.server.recover();
+    const closed = outcome(Promise.all(pools.map((pool) => pool.close({ timeoutMs: 0 }))));
+    await pass(10 * SECOND);
+    settled(closed);
+    expect(world.server.connections.size).toBe(0);
+    vi.restoreAllMocks();
+    vi.useRealTimers();
+  });
+
+  return world;
+}
+
+export const pass = (ms: number): Promise<unknown> => vi.advanceTimersByTimeAsync(ms);
+
+export function giveBack(pool: TokenPool, connections: Connection[]): void {
+  for (const connection of connections) pool.release(connection);
+}
+
+/** Time goes by, and now and then all connections are used; none is waited for. */
+export async function live(pool: TokenPool, ms: number, count: number, everyMs = 10 * SECOND): Promise<void> {
+  for (let passed = 0; passed < ms; passed += everyMs) {
+    await pass(everyMs);
+    const acquired = outcome(Promise.all(Array.from({ length: count }, () => pool.acquire())));
+    await pass(0);
+    giveBack(pool, settled(acquired));
+  }
+}
+
+interface Outcome<T> {
+  value?: T;
+  error?: unknown;
+  /** Monotonic ms. */
+  at?: number;
+}
+
+/** What a promise has come to, without waiting for it. */
+export function outcome<T>(promise: Promise<T>): Outcome<T> {
+  const seen: Outcome<T> = {};
+  promise.then(
+    (value) => Object.assign(seen, { value, at: performance.now() }),
+    (error) => Object.assign(seen, { error, at: performance.now() }),
+  );
+  return seen;
+}
+
+/** Its value: it has one by now. */
+export function settled<T>({ value, error, at }: Outcome<T>): T {
+  if (error !== undefined) throw error;
+  if (at === undefined) throw new Error('Still waiting');
+  return value as T;
+}
