@@ -59,7 +59,7 @@ export function dial(options: DialOptions): Promise<Session> {
       reject(new ConfigurationError(`tedious refuses the config: ${(error as Error).message}`, { cause: error }));
       return;
     }
-    login?.attach(connection);
+    const detach = login?.attach(connection);
     const onMessage = (message: ServerMessage): void => {
       messages.push(message);
     };
@@ -75,6 +75,7 @@ export function dial(options: DialOptions): Promise<Session> {
     connection.connect((error?: Error | null) => {
       signal.removeEventListener('abort', onAbort);
       connection.off('errorMessage', onMessage);
+      detach?.();
       if (error) {
         reject(failed(error));
         return;

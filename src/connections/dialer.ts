@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Connection, ConnectionConfiguration } from 'tedious';
 import { publish } from '../channels.js';
 import type { CredentialError } from '../errors.js';
@@ -25,8 +26,6 @@ export interface DialerOptions {
   beforeConnect?: ((connection: Connection) => void) | undefined;
   /** A token was refused before its time: what lives on it should not be handed out any more. */
   onTokenRefused: (token: HeldToken) => void;
-  /** Fires when the pool closes. */
-  signal: AbortSignal;
 }
 
 /**
@@ -36,13 +35,16 @@ export interface DialerOptions {
  */
 export class Dialer {
   readonly #options: DialerOptions;
-  readonly #gate: OutageGate;
+  readonly #gate = new OutageGate();
+  /** Gives up what is under way; there is none while nothing is, since one of these is larger than a pool's own state. */
+  #underWay: AbortController | undefined;
+  #calls = 0;
+  #closed: Error | undefined;
   /** A token that was refused although it was fresh: its principal has no user there, a fresher one does not help. */
   #refusedWhenFresh: string | undefined;
 
   constructor(options: DialerOptions) {
     this.#options = options;
-    this.#gate = new OutageGate(options.signal);
   }
 
   /** Milliseconds until the server is asked again; 0 while it is well. */
@@ -53,28 +55,46 @@ export class Dialer {
   /**
    * A session on a usable token (P1).
    *
-   * @throws TokenPoolError of the class that fits the failure; PoolClosedError when the pool's signal fires
+   * @throws TokenPoolError of the class that fits the failure; what `close` was given
    */
   async open(): Promise<Session> {
+    if (this.#closed !== undefined) throw this.#closed;
+    this.#underWay ??= createController();
+    this.#calls += 1;
+    try {
+      return await this.#openUnless(this.#underWay.signal);
+    } finally {
+      this.#calls -= 1;
+      if (this.#calls === 0) this.#underWay = undefined;
+    }
+  }
+
+  /** Gives up what is under way, for `reason`, and opens nothing any more. */
+  close(reason: Error): void {
+    this.#closed = reason;
+    this.#underWay?.abort(reason);
+  }
+
+  async #openUnless(signal: AbortSignal): Promise<Session> {
     const deadline = performance.now() + this.#options.createTimeoutMs;
     let freshTokenTried = false;
     for (;;) {
       try {
-        await this.#prefetchToken(deadline);
-        return await this.#gate.run(() => this.#attempt());
+        await this.#prefetchToken(deadline, signal);
+        return await this.#gate.run(() => this.#attempt(signal), signal);
       } catch (error) {
         if (!(error instanceof DialFailedError)) throw error;
         const { kind } = error.failure;
         if (kind === 'transient' && performance.now() + this.#gate.pauseMs < deadline) continue;
-        if (freshTokenTried || !(await this.#getFreshToken(error, deadline))) throw error.failure.error;
+        if (freshTokenTried || !(await this.#getFreshToken(error, deadline, signal))) throw error.failure.error;
         freshTokenTried = true;
       }
     }
   }
 
   /** Waits for a token before a socket is opened, so that connectTimeout is the server's alone. */
-  async #prefetchToken(deadline: number): Promise<void> {
-    const { source, signal } = this.#options;
+  async #prefetchToken(deadline: number, signal: AbortSignal): Promise<void> {
+    const { source } = this.#options;
     if (source === undefined || source.tokens.peek(source.scope) !== undefined) return;
     const timeoutMs = Math.max(1, deadline - performance.now());
     try {
@@ -85,8 +105,8 @@ export class Dialer {
     }
   }
 
-  async #attempt(): Promise<Session> {
-    const { pool, configuration, source, beforeConnect, signal } = this.#options;
+  async #attempt(signal: AbortSignal): Promise<Session> {
+    const { pool, configuration, source, beforeConnect } = this.#options;
     const tedious = await this.#options.tedious();
     const startedAt = performance.now();
     try {
@@ -110,8 +130,8 @@ export class Dialer {
   }
 
   /** Throws a refused token away and gets another; false where that cannot change the server's answer. */
-  async #getFreshToken({ failure, token }: DialFailedError, deadline: number): Promise<boolean> {
-    const { source, onTokenRefused, signal } = this.#options;
+  async #getFreshToken({ failure, token }: DialFailedError, deadline: number, signal: AbortSignal): Promise<boolean> {
+    const { source, onTokenRefused } = this.#options;
     if (source === undefined || token === undefined) return false;
     if (failure.kind === 'ambiguous' && isJustIssued(token)) this.#refusedWhenFresh = token.id;
     if (!freshTokenMayHelp(failure.kind, token)) return false;
@@ -127,4 +147,11 @@ export class Dialer {
       return false;
     }
   }
+}
+
+function createController(): AbortController {
+  const controller = new AbortController();
+  // One listener for each dial.
+  setMaxListeners(0, controller.signal);
+  return controller;
 }

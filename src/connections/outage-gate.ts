@@ -11,25 +11,20 @@ const TRANSIENT_MAX_MS = 60_000;
  * If the probe fails all of them get its error; if it succeeds they all go on. While the server is well, nobody waits.
  */
 export class OutageGate {
-  readonly #signal: AbortSignal;
   #failures = 0;
   #nextProbeAt = 0;
   #probe: Promise<unknown> | undefined;
-
-  constructor(signal: AbortSignal) {
-    this.#signal = signal;
-  }
 
   /** Milliseconds until the next attempt is let through; 0 while the server is well. */
   get pauseMs(): number {
     return this.#failures === 0 ? 0 : Math.max(0, this.#nextProbeAt - performance.now());
   }
 
-  /** Runs `attempt` when the server may be asked. */
-  async run<T>(attempt: () => Promise<T>): Promise<T> {
+  /** Runs `attempt` when the server may be asked. @throws the reason of `signal`, where it fires during a pause */
+  async run<T>(attempt: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     while (this.#failures > 0) {
       if (this.#probe === undefined) {
-        const probe = this.#afterPause(attempt);
+        const probe = this.#afterPause(attempt, signal);
         this.#probe = probe;
         return await probe;
       }
@@ -38,10 +33,10 @@ export class OutageGate {
     return await this.#observe(attempt);
   }
 
-  async #afterPause<T>(attempt: () => Promise<T>): Promise<T> {
+  async #afterPause<T>(attempt: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     try {
       const pause = this.pauseMs;
-      if (pause > 0) await sleep(pause, this.#signal);
+      if (pause > 0) await sleep(pause, signal);
       return await this.#observe(attempt);
     } finally {
       this.#probe = undefined;
@@ -82,17 +77,17 @@ function pauseAfter(kind: 'unreachable' | 'transient', failures: number): number
 }
 
 /** Does not keep the process alive; whoever waits for the connection does. */
-function sleep(ms: number, signal: AbortSignal): Promise<void> {
+function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const onAbort = (): void => {
       clearTimeout(timer);
-      reject(signal.reason);
+      reject(signal?.reason);
     };
     const timer = setTimeout(() => {
-      signal.removeEventListener('abort', onAbort);
+      signal?.removeEventListener('abort', onAbort);
       resolve();
     }, ms).unref();
-    if (signal.aborted) onAbort();
-    else signal.addEventListener('abort', onAbort, { once: true });
+    if (signal?.aborted) onAbort();
+    else signal?.addEventListener('abort', onAbort, { once: true });
   });
 }

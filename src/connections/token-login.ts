@@ -49,11 +49,16 @@ export class TokenLogin {
     return this.#failure;
   }
 
-  /** Binds the login to its connection, right after construction. Until then no token is handed out. */
-  attach(connection: Connection): void {
-    connection.on('secure', () => {
+  /**
+   * Binds the login to its connection, right after construction. Until then no token is handed out. Call what it returns
+   * when the connection is logged in: a listener would stay with it for life.
+   */
+  attach(connection: Connection): () => void {
+    const onSecure = (): void => {
       this.#secured = true;
-    });
+    };
+    connection.on('secure', onSecure);
+    return () => void connection.off('secure', onSecure);
   }
 
   /** Refuses every further token: the dial was given up. */

@@ -50,7 +50,7 @@ export class LoginWatch {
     this.#next = undefined;
     next.adopted = true;
     const { login } = next;
-    login.attach(connection);
+    const detach = login.attach(connection);
 
     const messages: ServerMessage[] = [];
     const onMessage = (message: ServerMessage) => messages.push(message);
@@ -58,6 +58,7 @@ export class LoginWatch {
     // Before mssql's own listener, which makes its ConnectionError of what it finds in the error.
     connection.prependOnceListener('connect', (error?: Error) => {
       connection.off('errorMessage', onMessage);
+      detach();
       if (error === undefined || error === null) this.#opened(connection, login);
       else this.#failed(error, messages, login);
     });

@@ -1,4 +1,3 @@
-import { setMaxListeners } from 'node:events';
 import type { Connection } from 'tedious';
 import { type EvictionReason, publish } from '../channels.js';
 import type { TediousModule } from '../connections/dial.js';
@@ -83,7 +82,6 @@ export class TokenPool {
   readonly #onErrorMessage: (this: Connection, message: ServerMessage) => void;
   #loans = 0;
   readonly #upkeep: Upkeep;
-  readonly #closing = new AbortController();
   #closed: Promise<void> | undefined;
   #open = 0;
   #opening = 0;
@@ -100,8 +98,6 @@ export class TokenPool {
     this.#loadTedious = tedious;
     this.name = `${configuration.server}/${configuration.options?.database ?? ''}#${pools}`;
     this.#settings = settings;
-    // One listener for each dial.
-    setMaxListeners(0, this.#closing.signal);
     this.#capacity = capacity ?? new Capacity(pool.max + pool.overlap);
     this.#dialer = new Dialer({
       pool: this.name,
@@ -111,7 +107,6 @@ export class TokenPool {
       createTimeoutMs: pool.createTimeoutMillis,
       beforeConnect,
       onTokenRefused: (token) => this.#doomSessionsOf(token),
-      signal: this.#closing.signal,
     });
     const self = this;
     // One function for all connections: a closure each would be most of what a connection costs here.
@@ -642,7 +637,7 @@ export class TokenPool {
     // Callers and dials are let go now; #closed is set when this first awaits.
     await null;
     this.#upkeep.stop();
-    this.#closing.abort(poolClosed());
+    this.#dialer.close(poolClosed());
     for (const caller of this.#waiting) caller.leave(poolClosed());
     this.#capacity.close();
     const drained = this.#places.drain();

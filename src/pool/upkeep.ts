@@ -44,9 +44,9 @@ export class Upkeep {
   readonly #host: UpkeepHost;
   readonly #deadlines = new Deadlines<Place>();
   /** Places that want to be renewed and wait for their turn. */
-  readonly #queue = new Set<Place>();
+  #queue: Set<Place> | undefined;
   /** Places whose successor waits for them to come back from their loan. */
-  readonly #withSpare = new Set<Place>();
+  #withSpare: Set<Place> | undefined;
   #renewing = 0;
   #restoring = 0;
   #failures = 0;
@@ -64,15 +64,15 @@ export class Upkeep {
   installed(place: Place): void {
     this.#failures = 0;
     this.#retryAt = 0;
-    this.#withSpare.delete(place);
-    this.#queue.delete(place);
+    this.#withSpare?.delete(place);
+    this.#queue?.delete(place);
     this.#watch(place);
   }
 
   /** Call it when a connection has gone from one place, empty now, to another. */
   moved(to: Place, from: Place): void {
     this.#watch(to);
-    this.#queue.delete(from);
+    this.#queue?.delete(from);
     this.restoreSoon(from);
   }
 
@@ -108,8 +108,8 @@ export class Upkeep {
    * not hold two of the pool's connections.
    */
   takeSpare(): Session | undefined {
-    for (const place of this.#withSpare) {
-      this.#withSpare.delete(place);
+    for (const place of this.#withSpare ?? []) {
+      this.#withSpare?.delete(place);
       const { replacement } = place;
       if (replacement === undefined) continue;
       place.replacement = undefined;
@@ -126,8 +126,8 @@ export class Upkeep {
     this.#stopped = true;
     clearTimeout(this.#timer);
     this.#deadlines.clear();
-    this.#queue.clear();
-    this.#withSpare.clear();
+    this.#queue?.clear();
+    this.#withSpare?.clear();
   }
 
   // ---- when ----
@@ -269,16 +269,17 @@ export class Upkeep {
     if (opening === undefined) {
       // Past its margin nobody will be given it; only while the server is in trouble there may be nothing better.
       if (!place.borrowed && Date.now() >= place.lookAt && this.#pauseMs === 0) {
-        this.#queue.delete(place);
+        this.#queue?.delete(place);
         this.#host.evict(place, place.isRipe ? 'max-age' : 'token-expiry');
         return;
       }
+      this.#queue ??= new Set();
       this.#queue.add(place);
       // The end of another renewal takes the next from the queue; this is for a bound that other connections have reached.
       this.#schedule(place, performance.now() + Math.max(recheckMs(place.session), this.#pauseMs));
       return;
     }
-    this.#queue.delete(place);
+    this.#queue?.delete(place);
     this.#renewing += 1;
     place.opening = opening.then(
       (session) => {
@@ -306,14 +307,15 @@ export class Upkeep {
     }
     if (place.borrowed && place.session !== undefined) {
       place.replacement = session;
+      this.#withSpare ??= new Set();
       this.#withSpare.add(place);
       this.#watch(place);
     } else this.#host.install(place, session);
   }
 
   #nextInQueue(): void {
-    for (const place of this.#queue) {
-      this.#queue.delete(place);
+    for (const place of this.#queue ?? []) {
+      this.#queue?.delete(place);
       if (place.gone) continue;
       this.attendSoon(place);
       return;

@@ -15,8 +15,8 @@ function fails(kind: LoginFailureKind): () => Promise<never> {
 }
 
 /** A gate whose server has asked for patience. */
-async function shut(signal = new AbortController().signal): Promise<OutageGate> {
-  const gate = new OutageGate(signal);
+async function shut(): Promise<OutageGate> {
+  const gate = new OutageGate();
   await gate.run(fails('transient')).catch(() => undefined);
   return gate;
 }
@@ -68,8 +68,8 @@ test('a failed probe is followed by another', async () => {
 
 test('nothing listens to the end of the pool once the pause is over', async () => {
   const controller = new AbortController();
-  const gate = await shut(controller.signal);
-  const run = gate.run(async () => 'connected');
+  const gate = await shut();
+  const run = gate.run(async () => 'connected', controller.signal);
   expect(getEventListeners(controller.signal, 'abort')).toHaveLength(1);
   await vi.runAllTimersAsync();
   await run;
@@ -78,10 +78,10 @@ test('nothing listens to the end of the pool once the pause is over', async () =
 
 test('a pool that is closed already is not waited for, and no timer is left', async () => {
   const controller = new AbortController();
-  const gate = await shut(controller.signal);
+  const gate = await shut();
   const reason = new Error('closed');
   controller.abort(reason);
-  await expect(gate.run(async () => 'connected')).rejects.toBe(reason);
+  await expect(gate.run(async () => 'connected', controller.signal)).rejects.toBe(reason);
   expect(vi.getTimerCount()).toBe(0);
 });
 

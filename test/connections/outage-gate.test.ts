@@ -14,7 +14,7 @@ function fails(kind: LoginFailureKind): () => Promise<never> {
 }
 
 test('while the server is well nobody waits for anybody', async () => {
-  const gate = new OutageGate(new AbortController().signal);
+  const gate = new OutageGate();
   let running = 0;
   await Promise.all(
     [1, 2, 3].map(() =>
@@ -27,7 +27,7 @@ test('while the server is well nobody waits for anybody', async () => {
 });
 
 test('after a failure one caller probes and the rest get what it finds', async () => {
-  const gate = new OutageGate(new AbortController().signal);
+  const gate = new OutageGate();
   await expect(gate.run(fails('unreachable'))).rejects.toThrow('unreachable');
   const attempt = vi.fn(fails('unreachable'));
   const results = await Promise.allSettled([1, 2, 3, 4].map(() => gate.run(attempt)));
@@ -36,7 +36,7 @@ test('after a failure one caller probes and the rest get what it finds', async (
 });
 
 test('a probe that succeeds lets everybody through', async () => {
-  const gate = new OutageGate(new AbortController().signal);
+  const gate = new OutageGate();
   await gate.run(fails('unreachable')).catch(() => undefined);
   const attempt = vi.fn(async () => 'connected');
   expect(await Promise.all([1, 2, 3].map(() => gate.run(attempt)))).toEqual(['connected', 'connected', 'connected']);
@@ -44,7 +44,7 @@ test('a probe that succeeds lets everybody through', async () => {
 });
 
 test('probes of an unreachable server come at once, then 250 ms apart, doubling to 5 s', async () => {
-  const gate = new OutageGate(new AbortController().signal);
+  const gate = new OutageGate();
   const pauses: number[] = [];
   for (let i = 0; i < 8; i += 1) {
     const run = gate.run(fails('unreachable')).catch(() => undefined);
@@ -56,13 +56,13 @@ test('probes of an unreachable server come at once, then 250 ms apart, doubling 
 });
 
 test('failures of dials that ran side by side count as one', async () => {
-  const gate = new OutageGate(new AbortController().signal);
+  const gate = new OutageGate();
   await Promise.allSettled(Array.from({ length: 20 }, () => gate.run(fails('unreachable'))));
   expect(gate.pauseMs).toBe(0);
 });
 
 test('a busy server is asked again after 5 s, doubling to 60 s', async () => {
-  const gate = new OutageGate(new AbortController().signal);
+  const gate = new OutageGate();
   const pauses: number[] = [];
   for (let i = 0; i < 6; i += 1) {
     const run = gate.run(fails('transient')).catch(() => undefined);
@@ -74,7 +74,7 @@ test('a busy server is asked again after 5 s, doubling to 60 s', async () => {
 });
 
 test('a refusal is an answer: the server is there', async () => {
-  const gate = new OutageGate(new AbortController().signal);
+  const gate = new OutageGate();
   await gate.run(fails('transient')).catch(() => undefined);
   const run = gate.run(fails('refused')).catch(() => undefined);
   await vi.runAllTimersAsync();
@@ -84,9 +84,9 @@ test('a refusal is an answer: the server is there', async () => {
 
 test('closing the pool ends the pause', async () => {
   const controller = new AbortController();
-  const gate = new OutageGate(controller.signal);
+  const gate = new OutageGate();
   await gate.run(fails('transient')).catch(() => undefined);
-  const run = gate.run(async () => 'connected');
+  const run = gate.run(async () => 'connected', controller.signal);
   const reason = new Error('closed');
   controller.abort(reason);
   await expect(run).rejects.toBe(reason);

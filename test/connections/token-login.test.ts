@@ -90,3 +90,12 @@ test('a dial that was given up gets no token, not even one that was under way', 
   expect(meanwhile.it.token).toBeUndefined();
   expect(meanwhile.it.failure).toMatchObject(givenUp);
 });
+
+test('nothing of a login that is over listens to its connection', () => {
+  const connection = new EventEmitter();
+  const { it } = login();
+  const detach = it.attach(connection as unknown as Connection);
+  expect(connection.listenerCount('secure')).toBe(1);
+  detach();
+  expect(connection.listenerCount('secure')).toBe(0);
+});
