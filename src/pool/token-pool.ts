@@ -78,6 +78,9 @@ export class TokenPool {
   /** The place of each connection that has one, on loan or not. */
   readonly #placeOf = new Map<Connection, Place>();
   readonly #waiting = new Set<WaitingCaller>();
+  readonly #forgetCaller = (caller: WaitingCaller): unknown => this.#waiting.delete(caller);
+  /** A caller who left at the last moment has it on loan without knowing. */
+  readonly #takeFromLateCaller = (loan: Connection): unknown => this.isOnLoan(loan) && this.release(loan);
   readonly #onEnd: (this: Connection) => void;
   readonly #onErrorMessage: (this: Connection, message: ServerMessage) => void;
   #loans = 0;
@@ -269,9 +272,7 @@ export class TokenPool {
 
   #wait(caller: WaitingCaller, served: Promise<Connection>): Promise<Connection> {
     this.#waiting.add(caller);
-    // A caller who left at the last moment has it on loan without knowing.
-    const late = (connection: Connection): unknown => this.isOnLoan(connection) && this.release(connection);
-    return caller.wait(served, late, () => this.#waiting.delete(caller));
+    return caller.wait(served, this.#takeFromLateCaller, this.#forgetCaller);
   }
 
   /** Tries one place after the other until a connection is good. After the first, the caller goes before all others. */
@@ -459,7 +460,7 @@ export class TokenPool {
     if (!isReady(session.connection)) return 'broken';
     if ((session.connection as { inTransaction?: boolean }).inTransaction === true) return 'broken';
     if (doomed !== undefined) return doomed;
-    if (opening !== undefined) return undefined;
+    if (opening !== undefined || (Date.now() < place.lookAt && !place.renewWhenBack)) return undefined;
     if (place.isTooOld) return 'max-age';
     if (place.renewWhenBack && !this.#upkeep.hasRoom) return place.isRipe ? 'max-age' : 'token-expiry';
     return this.#isDueForReplacement(place) ? 'token-expiry' : undefined;

@@ -9,6 +9,8 @@ export class WaitingCaller {
   hasLeft = false;
   #timer: NodeJS.Timeout | undefined;
   #reject: ((error: Error) => void) | undefined;
+  #over: ((caller: WaitingCaller) => unknown) | undefined;
+  #onAbort: (() => void) | undefined;
   #leaving: (() => void)[] | undefined;
 
   constructor(signal: AbortSignal | undefined, startedAt = performance.now()) {
@@ -27,6 +29,7 @@ export class WaitingCaller {
   leave(error: Error): void {
     if (this.hasLeft) return;
     this.hasLeft = true;
+    if (this.#reject !== undefined) this.#stop();
     this.#reject?.(error);
     for (const tell of this.#leaving ?? []) tell();
   }
@@ -47,34 +50,38 @@ export class WaitingCaller {
    *
    * @throws what `result` failed with, or what he left with: AcquireTimeoutError, AbortedError, PoolClosedError
    */
-  wait<T>(result: Promise<T>, late: (value: T) => unknown, over: () => void): Promise<T> {
-    const { signal } = this;
+  wait<T>(result: Promise<T>, late: (value: T) => unknown, over: (caller: this) => unknown): Promise<T> {
     return new Promise((resolve, reject) => {
-      const onAbort = (): void => this.leave(aborted(signal as AbortSignal));
-      const stop = (): void => {
-        clearTimeout(this.#timer);
-        signal?.removeEventListener('abort', onAbort);
-        over();
-      };
-      this.#reject = (error) => {
-        stop();
-        reject(error);
-      };
-      signal?.addEventListener('abort', onAbort, { once: true });
+      this.#reject = reject;
+      this.#over = over as (caller: WaitingCaller) => unknown;
+      this.#heedSignal();
       result.then(
         (value) => {
           if (this.hasLeft) {
             late(value);
             return;
           }
-          stop();
+          this.#stop();
           resolve(value);
         },
         (error: Error) => this.leave(error),
       );
       // It may have fired between the call and here.
-      if (signal?.aborted) onAbort();
+      if (this.signal?.aborted) this.leave(aborted(this.signal));
     });
+  }
+
+  #heedSignal(): void {
+    const { signal } = this;
+    if (signal === undefined) return;
+    this.#onAbort = () => this.leave(aborted(signal));
+    signal.addEventListener('abort', this.#onAbort, { once: true });
+  }
+
+  #stop(): void {
+    clearTimeout(this.#timer);
+    if (this.#onAbort !== undefined) this.signal?.removeEventListener('abort', this.#onAbort);
+    this.#over?.(this);
   }
 }
 
