@@ -1,12 +1,31 @@
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
-/** The pool on a driven clock, and a few hours of the simulation. */
+/** Quick ones first: a mutant is done with at the first test that fails. */
+const FILES = [
+  'waiting-for-a-connection',
+  'coming-back',
+  'near-the-end',
+  'testing-connections',
+  'closing-on-time',
+  'figures-and-events',
+  'upkeep',
+].map((name) => `test/pool/${name}.test.ts`);
+
+class InThisOrder extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const place = ({ moduleId }: TestSpecification): number => FILES.findIndex((file) => moduleId.endsWith(file));
+    return files.sort((a, b) => place(a) - place(b));
+  }
+}
+
+/** Whole pools on a driven clock, without sockets. */
 export default defineConfig({
   test: {
-    include: ['test/pool/upkeep.test.ts', 'test/simulation/few-hours.test.ts'],
-    testTimeout: 4_000,
-    hookTimeout: 4_000,
-    expect: { poll: { timeout: 1_000 } },
+    include: FILES,
+    sequence: { sequencer: InThisOrder },
+    testTimeout: 2_500,
+    hookTimeout: 2_500,
     fileParallelism: false,
     isolate: false,
   },

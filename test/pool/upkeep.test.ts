@@ -201,26 +201,19 @@ test('where there is no room for a successor a connection that comes back late i
   expect(pool.stats).toMatchObject({ size: 0, evictions: { 'max-age': 1 } });
 });
 
+const idleTimeoutMillis = HOUR;
+
 /** Its connection is on loan and its successor, opened meanwhile, waits. */
 async function withSuccessor(pool: TokenPool): Promise<Connection> {
-  // Half-way between refresh (47.5 min) and the eviction margin (55 min).
-  vi.spyOn(Math, 'random').mockReturnValue(0.5);
-  await opened(pool, 1);
-  world.server.loginMs = 20 * SECOND;
-  world.server.dials = [];
-  while (world.server.dials.length === 0) {
-    await pass(SECOND);
-    giveBack(pool, [await pool.acquire()]);
-  }
-  const [connection] = await borrow(pool, 1);
-  await pass(SECOND);
+  const connection = await world.lentWhileRenewed(pool);
+  await pass(20 * SECOND);
   expect(pool.stats).toMatchObject({ size: 1, borrowed: 1, logins: 2, renewals: 0 });
   expect(world.server.connections.size).toBe(2);
-  return connection as Connection;
+  return connection;
 }
 
 test('a successor that was opened while its place was lent takes over when it comes back', async () => {
-  const pool = aPool({ max: 1 });
+  const pool = aPool({ max: 1, idleTimeoutMillis });
   const old = await withSuccessor(pool);
   giveBack(pool, [old]);
   const successor = await pool.acquire();
@@ -230,7 +223,7 @@ test('a successor that was opened while its place was lent takes over when it co
 });
 
 test('a successor that waits for its place goes to a caller who needs a connection now', async () => {
-  const pool = aPool({ max: 2 });
+  const pool = aPool({ max: 2, idleTimeoutMillis });
   const old = await withSuccessor(pool);
   const [next] = await borrow(pool, 1);
   expect(next).not.toBe(old);
@@ -242,7 +235,7 @@ test('a successor that waits for its place goes to a caller who needs a connecti
 });
 
 test('a successor that the server cut while it waited is not used', async () => {
-  const pool = aPool({ max: 1 });
+  const pool = aPool({ max: 1, idleTimeoutMillis });
   const old = await withSuccessor(pool);
   [...world.server.connections].at(-1)?.end();
   world.server.loginMs = 10;

@@ -114,7 +114,7 @@ export class DrivenConnection extends EventEmitter {
     const server = this.#server;
     server.queries.push(sql);
     const result = server.query(this);
-    if (result !== undefined) setTimeout(() => done(result), 0);
+    if (result !== undefined) queueMicrotask(() => done(result));
   }
 
   close(): void {

@@ -23,6 +23,8 @@ export interface DrivenWorld {
   borrow(pool: TokenPool, count: number): Promise<Connection[]>;
   /** So many connections are open and idle. */
   opened(pool: TokenPool, count: number): Promise<void>;
+  /** One connection, on loan, whose successor is under way: a login of 20 s. The pool keeps what is idle for an hour. */
+  lentWhileRenewed(pool: TokenPool): Promise<Connection>;
 }
 
 /** A new one for each test of a file; when a test is over, its pools are closed, and nothing may be left of them. */
@@ -55,6 +57,20 @@ export function drivenWorld(): DrivenWorld {
 
   world.opened = async (pool, count) => giveBack(pool, await world.borrow(pool, count));
 
+  world.lentWhileRenewed = async (pool) => {
+    // Half-way between refresh (47.5 min) and the eviction margin (55 min).
+    vi.spyOn(Math, 'random').mockReturnValue(0.5);
+    await world.opened(pool, 1);
+    world.server.loginMs = 20 * SECOND;
+    world.server.dials = [];
+    await pass(51 * MINUTE);
+    while (world.server.dials.length === 0) {
+      giveBack(pool, [await borrowAtOnce(pool)]);
+      await pass(SECOND);
+    }
+    return borrowAtOnce(pool);
+  };
+
   beforeEach(() => {
     vi.useFakeTimers({ now: Date.UTC(2026, 0, 1) });
     world.server = new DrivenServer();
@@ -80,12 +96,19 @@ export function drivenWorld(): DrivenWorld {
 
 export const pass = (ms: number): Promise<unknown> => vi.advanceTimersByTimeAsync(ms);
 
+/** One that is idle and good. */
+export async function borrowAtOnce(pool: TokenPool): Promise<Connection> {
+  const acquired = outcome(pool.acquire());
+  await pass(0);
+  return settled(acquired);
+}
+
 export function giveBack(pool: TokenPool, connections: Connection[]): void {
   for (const connection of connections) pool.release(connection);
 }
 
 /** Time goes by, and now and then all connections are used; none is waited for. */
-export async function live(pool: TokenPool, ms: number, count: number, everyMs = 10 * SECOND): Promise<void> {
+export async function live(pool: TokenPool, ms: number, count: number, everyMs = 20 * SECOND): Promise<void> {
   for (let passed = 0; passed < ms; passed += everyMs) {
     await pass(everyMs);
     const acquired = outcome(Promise.all(Array.from({ length: count }, () => pool.acquire())));

@@ -1,0 +1,175 @@
+import type { Connection } from 'tedious';
+import { expect, test, vi } from 'vitest';
+import { NotOnLoanError, PoolClosedError } from '../../src/errors.js';
+import type { DrivenConnection } from '../support/driven-server.js';
+import { drivenWorld, HOUR, outcome, pass, SECOND, settled } from '../support/driven-world.js';
+
+const world = drivenWorld();
+const { aPool, borrow, opened } = world;
+
+test('close() closes what is idle at once, and all is over when nothing is left of it', async () => {
+  const pool = aPool({ max: 3, min: 1 });
+  await opened(pool, 3);
+  world.server.closeMs = 2 * SECOND;
+  const closed = outcome(pool.close());
+  await pass(2 * SECOND - 1);
+  expect(closed.at).toBeUndefined();
+  expect(world.server.connections.size).toBe(3);
+  await pass(2);
+  settled(closed);
+  expect(world.server.connections.size).toBe(0);
+  expect(pool.stats).toMatchObject({ size: 0, available: 0, borrowed: 0, evictions: { 'pool-closed': 3 } });
+  expect(world.events.filter(({ name }) => name === 'pool:closed')).toEqual([
+    { name: 'pool:closed', payload: { pool: pool.name } },
+  ]);
+});
+
+test('close() does not wait for ever for connections that do not end: destroyTimeoutMillis', async () => {
+  const pool = aPool({ max: 1, destroyTimeoutMillis: 3 * SECOND });
+  await opened(pool, 1);
+  world.server.closeMs = 5 * SECOND;
+  const closed = outcome(pool.close());
+  await pass(3 * SECOND - 1);
+  expect(closed.at).toBeUndefined();
+  await pass(1);
+  settled(closed);
+  await pass(5 * SECOND);
+});
+
+test('close() waits for connections on loan, 10 s by default, then closes them under their users', async () => {
+  const pool = aPool({ max: 2 });
+  const [one, other] = (await borrow(pool, 2)) as [Connection, Connection];
+  const closed = outcome(pool.close());
+  await pass(5 * SECOND);
+  expect(pool.isOnLoan(one)).toBe(true);
+  pool.release(one);
+  await pass(0);
+  expect((one as unknown as DrivenConnection).closed).toBe(true);
+  expect(closed.at).toBeUndefined();
+  await pass(5 * SECOND - 1);
+  expect((other as unknown as DrivenConnection).closed).toBe(false);
+  await pass(2);
+  expect((other as unknown as DrivenConnection).closed).toBe(true);
+  settled(closed);
+  expect(pool.isOnLoan(other)).toBe(false);
+  expect(() => pool.release(other)).toThrow(NotOnLoanError);
+  expect(pool.stats).toMatchObject({ size: 0, available: 0, borrowed: 0, evictions: { 'pool-closed': 2 } });
+});
+
+test('close() is over as soon as the last loan is back', async () => {
+  const pool = aPool({ max: 2 });
+  const lent = (await borrow(pool, 2)) as [Connection, Connection];
+  const startedAt = performance.now();
+  const closed = outcome(pool.close({ timeoutMs: HOUR }));
+  await pass(SECOND);
+  pool.destroy(lent[0]);
+  await pass(SECOND);
+  pool.release(lent[1]);
+  await pass(1);
+  settled(closed);
+  expect(closed.at).toBeLessThanOrEqual(startedAt + 2 * SECOND + 1);
+});
+
+test.each([0, 500])('close({ timeoutMs: %d }) cuts loans then', async (timeoutMs) => {
+  const pool = aPool({ max: 1 });
+  const [connection] = (await borrow(pool, 1)) as [Connection];
+  const closed = outcome(pool.close({ timeoutMs }));
+  if (timeoutMs > 0) {
+    await pass(timeoutMs - 1);
+    expect((connection as unknown as DrivenConnection).closed).toBe(false);
+  }
+  await pass(2);
+  settled(closed);
+  expect((connection as unknown as DrivenConnection).closed).toBe(true);
+});
+
+test('close({ timeoutMs: Infinity }) waits', async () => {
+  const pool = aPool({ max: 1 });
+  const [connection] = (await borrow(pool, 1)) as [Connection];
+  const closed = outcome(pool.close({ timeoutMs: Number.POSITIVE_INFINITY }));
+  await pass(HOUR);
+  expect(closed.at).toBeUndefined();
+  pool.release(connection);
+  await pass(1);
+  settled(closed);
+});
+
+test('close() lets all go who wait: for a login, for a token, for another to give back', async () => {
+  const pool = aPool({ max: 1 });
+  world.server.loginMs = HOUR;
+  const waiting = [1, 2, 3].map(() => outcome(pool.acquire()));
+  const tokenless = aPool({ max: 1 }, { authentication: { getToken: () => new Promise(() => {}) } });
+  waiting.push(outcome(tokenless.acquire()));
+  await pass(SECOND);
+  const closedAt = performance.now();
+  const closed = [outcome(pool.close()), outcome(tokenless.close())];
+  await pass(1);
+  for (const { error, at } of waiting) {
+    expect(error).toBeInstanceOf(PoolClosedError);
+    expect(at).toBe(closedAt);
+  }
+  for (const each of closed) settled(each);
+  expect(pool.stats).toMatchObject({ size: 0, pending: 0, opening: 0 });
+  // The server hears of it at the next packet.
+  world.server.cut();
+});
+
+test('a caller who is waiting in line is turned away although the loan before him comes back meanwhile', async () => {
+  const pool = aPool({ max: 1 });
+  const [connection] = (await borrow(pool, 1)) as [Connection];
+  const waiting = outcome(pool.acquire());
+  await pass(0);
+  const closed = outcome(pool.close());
+  pool.release(connection);
+  await pass(1);
+  expect(waiting.error).toBeInstanceOf(PoolClosedError);
+  settled(closed);
+  expect(world.server.connections.size).toBe(0);
+});
+
+test('closing twice is closing once, and the first to say how long to wait has said it', async () => {
+  const pool = aPool({ max: 1 });
+  await borrow(pool, 1);
+  const closing = pool.close({ timeoutMs: SECOND });
+  expect(pool.close({ timeoutMs: 0 })).toBe(closing);
+  expect(pool[Symbol.asyncDispose]()).toBe(closing);
+  const closed = outcome(closing);
+  await pass(SECOND - 1);
+  expect(closed.at).toBeUndefined();
+  await pass(2);
+  settled(closed);
+  expect(world.events.filter(({ name }) => name === 'pool:closed')).toHaveLength(1);
+});
+
+test('the process may end although close() still waits', async () => {
+  const pool = aPool({ max: 1 });
+  const [connection] = (await borrow(pool, 1)) as [Connection];
+  const real = globalThis.setTimeout;
+  const timers: NodeJS.Timeout[] = [];
+  vi.spyOn(globalThis, 'setTimeout').mockImplementation(((run: () => void, ms: number) => {
+    const timer = real(run, ms);
+    timers.push(timer);
+    return timer;
+  }) as typeof setTimeout);
+  const closed = outcome(pool.close());
+  await pass(0);
+  expect(timers.length).toBeGreaterThan(0);
+  for (const timer of timers) expect(timer.hasRef()).toBe(false);
+  pool.release(connection);
+  await pass(1);
+  settled(closed);
+});
+
+test('a successor that waits for its place is closed with the pool', async () => {
+  const pool = aPool({ max: 1, idleTimeoutMillis: HOUR });
+  const lent = await world.lentWhileRenewed(pool);
+  await pass(20 * SECOND);
+  expect(world.server.connections.size).toBe(2);
+  const closed = outcome(pool.close());
+  await pass(SECOND);
+  pool.release(lent);
+  await pass(1);
+  settled(closed);
+  expect(world.server.connections.size).toBe(0);
+  expect(pool.stats).toMatchObject({ size: 0, renewals: 0, evictions: { 'pool-closed': 2 } });
+});

@@ -1,0 +1,267 @@
+import type { Connection } from 'tedious';
+import { expect, test, vi } from 'vitest';
+import { NotOnLoanError } from '../../src/errors.js';
+import type { DrivenConnection } from '../support/driven-server.js';
+import {
+  drivenWorld,
+  giveBack,
+  HOUR,
+  MINUTE,
+  outcome,
+  pass,
+  SECOND,
+  settled,
+  sqlLogin,
+} from '../support/driven-world.js';
+
+const world = drivenWorld();
+const { aPool, borrow, opened } = world;
+
+const driven = (connection: Connection | undefined): DrivenConnection => connection as unknown as DrivenConnection;
+
+test('a connection that comes back is idle again, and the next caller has it', async () => {
+  const pool = aPool({ max: 2 });
+  const [connection] = (await borrow(pool, 1)) as [Connection];
+  expect(pool.isOnLoan(connection)).toBe(true);
+  expect(pool.stats).toMatchObject({ size: 1, borrowed: 1, available: 0 });
+  pool.release(connection);
+  expect(pool.isOnLoan(connection)).toBe(false);
+  expect(pool.stats).toMatchObject({ size: 1, borrowed: 0, available: 1, evictions: {} });
+  expect(await pool.acquire()).toBe(connection);
+  pool.release(connection);
+});
+
+test('what is not on loan can neither be returned nor destroyed', async () => {
+  const [pool, other] = [aPool({ max: 1 }), aPool({ max: 1 })];
+  const [connection] = (await borrow(pool, 1)) as [Connection];
+  for (const wrong of [() => other.release(connection), () => other.destroy(connection)]) {
+    expect(wrong).toThrow(NotOnLoanError);
+    expect(wrong).toThrow('not on loan from this pool');
+  }
+  pool.release(connection);
+  expect(() => pool.release(connection)).toThrow(NotOnLoanError);
+  expect(() => pool.destroy(connection)).toThrow(NotOnLoanError);
+  expect(pool.stats).toMatchObject({ size: 1, borrowed: 0, available: 1 });
+  expect(driven(connection).closed).toBe(false);
+});
+
+test.each<[string, (connection: DrivenConnection) => void]>([
+  ['that was closed meanwhile', (connection) => connection.end()],
+  ['that its caller has closed', (connection) => connection.close()],
+  ['that has failed', (connection) => connection.emit('error', new Error('ECONNRESET'))],
+  [
+    'in the middle of a request',
+    (connection) => {
+      connection.state = { name: 'SentClientRequest' };
+    },
+  ],
+  [
+    'in the middle of a transaction',
+    (connection) => {
+      connection.inTransaction = true;
+    },
+  ],
+])('one %s is closed and not handed on, and whoever waits gets another', async (_, happens) => {
+  const pool = aPool({ max: 1 });
+  const [connection] = (await borrow(pool, 1)) as [Connection];
+  const waiting = outcome(pool.acquire());
+  happens(driven(connection));
+  pool.release(connection);
+  expect(driven(connection).closed).toBe(true);
+  expect(pool.isOnLoan(connection)).toBe(false);
+  await pass(world.server.loginMs + 1);
+  expect(settled(waiting)).not.toBe(connection);
+  expect(pool.stats).toMatchObject({ size: 1, borrowed: 1, evictions: { broken: 1 } });
+  pool.release(settled(waiting));
+  expect(world.server.connections.size).toBe(1);
+});
+
+test('a connection that was closed while on loan counts until it is back', async () => {
+  const pool = aPool({ max: 2, min: 1 });
+  const [connection] = (await borrow(pool, 1)) as [Connection];
+  driven(connection).end();
+  await pass(5 * SECOND);
+  expect(pool.stats).toMatchObject({ size: 1, borrowed: 1, evictions: {} });
+  pool.release(connection);
+  await pass(world.server.loginMs + 1);
+  expect(pool.stats).toMatchObject({ size: 1, borrowed: 0, logins: 2, evictions: { broken: 1 } });
+});
+
+test('destroy() closes a connection, and whoever waits gets another', async () => {
+  const pool = aPool({ max: 1 });
+  const [connection] = (await borrow(pool, 1)) as [Connection];
+  const waiting = outcome(pool.acquire());
+  pool.destroy(connection);
+  expect(driven(connection).closed).toBe(true);
+  expect(pool.stats).toMatchObject({ size: 0, borrowed: 0, evictions: { 'destroyed-by-caller': 1 } });
+  await pass(world.server.loginMs + 1);
+  expect(settled(waiting)).not.toBe(connection);
+  pool.release(settled(waiting));
+});
+
+test('min is restored at once when connections are destroyed, also those beyond it stay away', async () => {
+  const pool = aPool({ max: 3, min: 2 });
+  await pass(world.server.loginMs);
+  const lent = await borrow(pool, 3);
+  for (const connection of lent) pool.destroy(connection);
+  await pass(world.server.loginMs + 2);
+  expect(pool.stats).toMatchObject({ size: 2, logins: 5 });
+});
+
+test('use() lends for as long as its function runs, and gives back what it gives', async () => {
+  const pool = aPool({ max: 1 });
+  let during: number | undefined;
+  const used = outcome(
+    pool.use(async () => {
+      during = pool.stats.borrowed;
+      await new Promise((resolve) => setTimeout(resolve, SECOND));
+      return 'result';
+    }),
+  );
+  await pass(SECOND);
+  expect(pool.stats.borrowed).toBe(1);
+  await pass(world.server.loginMs);
+  expect(settled(used)).toBe('result');
+  expect(during).toBe(1);
+  expect(pool.stats).toMatchObject({ size: 1, borrowed: 0 });
+});
+
+test('use() gives the connection back when its function fails, and passes the failure on', async () => {
+  const pool = aPool({ max: 1 });
+  const failure = new Error('mine');
+  const used = outcome(pool.use(() => Promise.reject(failure)));
+  await pass(world.server.loginMs);
+  expect(used.error).toBe(failure);
+  expect(pool.stats).toMatchObject({ size: 1, borrowed: 0, evictions: {} });
+});
+
+test.each(['release', 'destroy'] as const)('a function that called %s() itself is no trouble to use()', async (how) => {
+  const pool = aPool({ max: 1 });
+  const used = outcome(pool.use((connection) => pool[how](connection)));
+  await pass(world.server.loginMs);
+  settled(used);
+  expect(pool.stats).toMatchObject({ borrowed: 0, size: how === 'release' ? 1 : 0 });
+});
+
+test('use() takes an AbortSignal', async () => {
+  const pool = aPool({ max: 1 });
+  const [lent] = (await borrow(pool, 1)) as [Connection];
+  const controller = new AbortController();
+  const used = outcome(pool.use(() => 1, { signal: controller.signal }));
+  controller.abort();
+  await pass(0);
+  expect(used.error).toMatchObject({ code: 'ERR_ABORTED' });
+  pool.release(lent);
+});
+
+test('one that comes back past its age is closed because of its age', async () => {
+  const pool = aPool({ max: 1, maxAgeMillis: 10 * MINUTE, overlap: 0 }, sqlLogin);
+  const [connection] = (await borrow(pool, 1)) as [Connection];
+  await pass(10 * MINUTE);
+  pool.release(connection);
+  expect(driven(connection).closed).toBe(true);
+  expect(pool.stats).toMatchObject({ size: 0, evictions: { 'max-age': 1 } });
+});
+
+test('one that comes back before its age is kept', async () => {
+  vi.spyOn(Math, 'random').mockReturnValue(0.999);
+  const pool = aPool({ max: 1, maxAgeMillis: 10 * MINUTE, overlap: 0 }, sqlLogin);
+  const [connection] = (await borrow(pool, 1)) as [Connection];
+  await pass(9.9 * MINUTE);
+  pool.release(connection);
+  expect(driven(connection).closed).toBe(false);
+  expect(pool.stats).toMatchObject({ size: 1, evictions: {} });
+});
+
+test('one that comes back inside its eviction margin is closed where a later token is at hand', async () => {
+  const pool = aPool({ max: 1 });
+  const [connection] = (await borrow(pool, 1)) as [Connection];
+  await pass(56 * MINUTE);
+  pool.release(connection);
+  expect(driven(connection).closed).toBe(true);
+  expect(pool.stats).toMatchObject({ size: 0, evictions: { 'token-expiry': 1 } });
+});
+
+test('one that comes back inside its eviction margin stays where no later token can be had', async () => {
+  const pool = aPool({ max: 1 });
+  const [connection] = (await borrow(pool, 1)) as [Connection];
+  world.provider.sticky = new Error('HTTP 503');
+  await pass(56 * MINUTE);
+  pool.release(connection);
+  expect(driven(connection).closed).toBe(false);
+  expect(pool.stats).toMatchObject({ size: 1, available: 1, evictions: {} });
+});
+
+test('where there is no room beside it, one whose renewal time came while it was lent is closed when it is back', async () => {
+  const pool = aPool({ max: 1, overlap: 0 });
+  const [connection] = (await borrow(pool, 1)) as [Connection];
+  await pass(55 * MINUTE - SECOND);
+  pool.release(connection);
+  expect(driven(connection).closed).toBe(true);
+  expect(pool.stats).toMatchObject({ size: 0, renewals: 0, evictions: { 'token-expiry': 1 } });
+});
+
+const EXPIRED = { number: 37396, state: 1, class: 16, message: 'Query cannot be executed, access token is expired.' };
+
+test('a token that the server refuses in a session is thrown away, and what lives on it goes, on loan or not', async () => {
+  const pool = aPool({ max: 3 });
+  const [idle, told, lent] = (await borrow(pool, 3)) as [Connection, Connection, Connection];
+  pool.release(idle);
+  driven(told).emit('errorMessage', EXPIRED);
+  expect([idle, told, lent].map((connection) => driven(connection).closed)).toEqual([true, false, false]);
+  expect(pool.stats).toMatchObject({ size: 2, evictions: { 'token-invalidated': 1 } });
+  giveBack(pool, [told, lent]);
+  expect([told, lent].map((connection) => driven(connection).closed)).toEqual([true, true]);
+  expect(pool.stats).toMatchObject({ size: 0, evictions: { 'token-invalidated': 3 } });
+  await opened(pool, 1);
+  expect(world.provider.requests).toHaveLength(2);
+});
+
+test('another error of the server says nothing about the token', async () => {
+  const pool = aPool({ max: 1 });
+  const [connection] = (await borrow(pool, 1)) as [Connection];
+  driven(connection).emit('errorMessage', { ...EXPIRED, number: 208, message: 'Invalid object name.' });
+  pool.release(connection);
+  expect(pool.stats).toMatchObject({ size: 1, evictions: {} });
+  await opened(pool, 1);
+  expect(world.provider.requests).toHaveLength(1);
+});
+
+test('the session that was told is closed when it comes back, although its pool has a later token by now', async () => {
+  const pool = aPool({ max: 2 });
+  const [old] = (await borrow(pool, 1)) as [Connection];
+  await pass(51 * MINUTE);
+  const [young] = (await borrow(pool, 1)) as [Connection];
+  driven(old).emit('errorMessage', EXPIRED);
+  giveBack(pool, [old, young]);
+  expect([driven(old).closed, driven(young).closed]).toEqual([true, false]);
+  expect(pool.stats).toMatchObject({ size: 1, evictions: { 'token-invalidated': 1 } });
+});
+
+test('a successor that waits for a connection on loan goes too when its token is refused', async () => {
+  const pool = aPool({ max: 2, idleTimeoutMillis: HOUR });
+  const old = await world.lentWhileRenewed(pool);
+  const [young] = (await borrow(pool, 1)) as [Connection];
+  expect(pool.stats).toMatchObject({ size: 2, borrowed: 2, logins: 3 });
+  driven(young).emit('errorMessage', EXPIRED);
+  expect(pool.stats).toMatchObject({ size: 2, evictions: { 'token-invalidated': 1 } });
+  pool.release(old);
+  expect(driven(old).closed).toBe(false);
+  pool.release(young);
+  expect(driven(young).closed).toBe(true);
+  expect(pool.stats).toMatchObject({ size: 1, renewals: 0, evictions: { 'token-invalidated': 2 } });
+});
+
+test('a login that is refused for its token takes idle siblings on that token with it', async () => {
+  const pool = aPool({ max: 3 });
+  const [idle, lent] = (await borrow(pool, 2)) as [Connection, Connection];
+  await pass(10 * MINUTE);
+  world.server.refusals = [{ number: 18456, state: 233, class: 14, message: 'Token is expired.' }];
+  const callers = [outcome(pool.acquire()), outcome(pool.acquire())];
+  pool.release(idle);
+  await pass(world.server.loginMs * 3);
+  const connections = callers.map(settled) as Connection[];
+  giveBack(pool, [lent, ...connections]);
+  expect(driven(lent).closed).toBe(true);
+  expect(world.provider.requests).toHaveLength(2);
+});

@@ -1,0 +1,208 @@
+import type { Connection } from 'tedious';
+import { expect, test, vi } from 'vitest';
+import { AbortedError, AcquireTimeoutError, TokenExpiredError } from '../../src/errors.js';
+import type { TokenPool } from '../../src/index.js';
+import type { DrivenConnection } from '../support/driven-server.js';
+import { drivenWorld, MINUTE, outcome, pass, SECOND, settled, sqlLogin } from '../support/driven-world.js';
+
+const world = drivenWorld();
+const { aPool, borrow, opened } = world;
+
+/** The wall clock jumps, and nothing in the background has noticed yet. */
+const jump = (ms: number): void => {
+  vi.setSystemTime(Date.now() + ms);
+};
+
+/** One idle connection, so many ms before the end of its token of an hour. */
+async function idleBeforeItsEnd(pool: TokenPool, ms: number): Promise<DrivenConnection> {
+  const [connection] = (await borrow(pool, 1)) as [Connection];
+  // A provider that has just answered is left alone for a while.
+  await pass(10 * SECOND);
+  pool.release(connection);
+  jump(60 * MINUTE - 10 * SECOND - world.server.loginMs - ms);
+  return connection as unknown as DrivenConnection;
+}
+
+test('P2: inside the eviction margin the old one serves until a later token is there, and is closed then', async () => {
+  const pool = aPool({ max: 1 });
+  const old = await idleBeforeItsEnd(pool, 5 * MINUTE);
+  world.provider.delayMs = SECOND;
+  // The first to ask has the later token fetched, and does not wait for it.
+  for (let i = 0; i < 2; i += 1) {
+    const early = outcome(pool.acquire());
+    await pass(0);
+    expect(settled(early)).toBe(old);
+    pool.release(settled(early));
+  }
+  expect(old.closed).toBe(false);
+  const lent = outcome(pool.acquire());
+  await pass(SECOND);
+  pool.release(settled(lent));
+  expect(old.closed).toBe(true);
+  expect(pool.stats).toMatchObject({ size: 0, logins: 1, evictions: { 'token-expiry': 1 } });
+  const startedAt = performance.now();
+  const [next] = (await borrow(pool, 1)) as [Connection];
+  expect(next).not.toBe(old);
+  expect(performance.now()).toBe(startedAt + world.server.loginMs);
+  expect(world.provider.requests).toHaveLength(2);
+  pool.release(next);
+});
+
+test('P2: a caller who meets one inside its margin waits for a login, where a later token is at hand', async () => {
+  const pool = aPool({ max: 2 });
+  const old = await idleBeforeItsEnd(pool, 5 * MINUTE);
+  // Another login has the later token fetched.
+  const first = outcome(pool.acquire());
+  await pass(0);
+  expect(settled(first)).toBe(old);
+  await borrow(pool, 1).then(([other]) => pool.release(other as Connection));
+  expect(pool.stats).toMatchObject({ size: 2, logins: 2 });
+  pool.release(settled(first));
+  expect(old.closed).toBe(true);
+});
+
+test('outside of the margin it is handed out at once', async () => {
+  const pool = aPool({ max: 1 });
+  const old = await idleBeforeItsEnd(pool, 5 * MINUTE + SECOND);
+  const acquired = outcome(pool.acquire());
+  await pass(0);
+  expect(settled(acquired)).toBe(old);
+  expect(world.provider.requests).toHaveLength(1);
+  pool.release(settled(acquired));
+});
+
+test('while no later token can be had it is handed out, even past its end, after a second at most', async () => {
+  const pool = aPool({ max: 1 });
+  const old = await idleBeforeItsEnd(pool, -MINUTE);
+  world.provider.sticky = 'hang';
+  const startedAt = performance.now();
+  const acquired = outcome(pool.acquire());
+  await pass(999);
+  expect(acquired.at).toBeUndefined();
+  await pass(1);
+  expect(settled(acquired)).toBe(old);
+  expect(acquired.at).toBe(startedAt + SECOND);
+  pool.release(settled(acquired));
+  expect(pool.stats).toMatchObject({ size: 1, evictions: {} });
+});
+
+test('past its end it is replaced where a later token comes within that second', async () => {
+  const pool = aPool({ max: 1 });
+  const old = await idleBeforeItsEnd(pool, -MINUTE);
+  world.provider.delayMs = 500;
+  const acquired = outcome(pool.acquire());
+  await pass(500 + world.server.loginMs + 1);
+  expect(settled(acquired)).not.toBe(old);
+  expect(old.closed).toBe(true);
+  expect(pool.stats.evictions).toEqual({ 'token-expiry': 1 });
+  pool.release(settled(acquired));
+});
+
+test('strictExpiry refuses it where no later token can be had, and keeps the connection', async () => {
+  const pool = aPool({ max: 1 }, { strictExpiry: true });
+  await idleBeforeItsEnd(pool, 4 * MINUTE);
+  world.provider.sticky = new Error('HTTP 503');
+  const acquired = outcome(pool.acquire());
+  await pass(SECOND);
+  expect(acquired.error).toBeInstanceOf(TokenExpiredError);
+  expect(acquired.error).toMatchObject({
+    message: 'The token of every connection is near its end and no later one can be had.',
+    hint: 'strictExpiry is on: without it the session would have gone on serving.',
+  });
+  expect(pool.stats).toMatchObject({ size: 1, borrowed: 0, available: 1, logins: 1, evictions: {} });
+});
+
+test('strictExpiry waits for a later token, and then for a login with it', async () => {
+  const pool = aPool({ max: 1 }, { strictExpiry: true });
+  const old = await idleBeforeItsEnd(pool, 30 * SECOND);
+  world.provider.delayMs = 5 * SECOND;
+  const acquired = outcome(pool.acquire());
+  await pass(5 * SECOND - 1);
+  expect(acquired.at).toBeUndefined();
+  await pass(world.server.loginMs + 2);
+  expect(settled(acquired)).not.toBe(old);
+  pool.release(settled(acquired));
+});
+
+test('who leaves while a token is waited for leaves the connection in the pool', async () => {
+  const pool = aPool({ max: 1 }, { strictExpiry: true });
+  const old = await idleBeforeItsEnd(pool, 30 * SECOND);
+  world.provider.sticky = 'hang';
+  const controller = new AbortController();
+  const acquired = outcome(pool.acquire({ signal: controller.signal }));
+  await pass(SECOND);
+  expect(pool.stats).toMatchObject({ size: 1, pending: 0 });
+  controller.abort();
+  await pass(0);
+  expect(acquired.error).toBeInstanceOf(AbortedError);
+  expect(old.closed).toBe(false);
+  expect(pool.stats).toMatchObject({ size: 1, borrowed: 0, available: 1 });
+});
+
+test('a wait for a token counts as waiting', async () => {
+  const pool = aPool({ max: 1, acquireTimeoutMillis: 3 * SECOND }, { strictExpiry: true });
+  await idleBeforeItsEnd(pool, 30 * SECOND);
+  world.provider.sticky = 'hang';
+  const acquired = outcome(pool.acquire());
+  await pass(3 * SECOND - 1);
+  expect(acquired.at).toBeUndefined();
+  await pass(1);
+  expect(acquired.error).toBeInstanceOf(AcquireTimeoutError);
+});
+
+test('one past its age is replaced, because of its age', async () => {
+  const pool = aPool({ max: 1, maxAgeMillis: 10 * MINUTE, idleTimeoutMillis: 60 * MINUTE }, sqlLogin);
+  const [connection] = (await borrow(pool, 1)) as [Connection];
+  pool.release(connection);
+  jump(10 * MINUTE - 1);
+  const early = outcome(pool.acquire());
+  await pass(0);
+  expect(settled(early)).toBe(connection);
+  pool.release(connection);
+  jump(2);
+  const [next] = (await borrow(pool, 1)) as [Connection];
+  expect(next).not.toBe(connection);
+  expect(pool.stats).toMatchObject({ size: 1, evictions: { 'max-age': 1 } });
+  pool.release(next);
+});
+
+test('inside the margin a caller waits for the successor that is under way, not for a login of his own', async () => {
+  // Half-way between refresh (47.5 min) and the eviction margin (55 min): 51.25 min.
+  vi.spyOn(Math, 'random').mockReturnValue(0.5);
+  const pool = aPool({ max: 1, idleTimeoutMillis: 120 * MINUTE, min: 1, acquireTimeoutMillis: 10 * MINUTE });
+  await opened(pool, 1);
+  world.server.loginMs = 5 * MINUTE;
+  while (world.server.dials.length < 2) await pass(SECOND);
+  const [old] = [...world.server.connections] as [DrivenConnection];
+  // Before the margin: no reason to wait.
+  const early = outcome(pool.acquire());
+  await pass(0);
+  expect(settled(early)).toBe(old);
+  pool.release(settled(early));
+  await pass(4 * MINUTE);
+  const late = outcome(pool.acquire());
+  await pass(0);
+  expect(late.at).toBeUndefined();
+  await pass(MINUTE);
+  expect(settled(late)).not.toBe(old);
+  expect(pool.stats).toMatchObject({ size: 1, logins: 2, renewals: 1, evictions: { renewed: 1 } });
+  pool.release(settled(late));
+});
+
+test('where the successor that is under way fails, the old one is not handed out inside its margin', async () => {
+  vi.spyOn(Math, 'random').mockReturnValue(0.5);
+  const pool = aPool({ max: 1, idleTimeoutMillis: 120 * MINUTE, min: 1, acquireTimeoutMillis: 10 * MINUTE });
+  await opened(pool, 1);
+  world.server.loginMs = 5 * MINUTE;
+  while (world.server.dials.length < 2) await pass(SECOND);
+  const [old] = [...world.server.connections] as [DrivenConnection];
+  await pass(4 * MINUTE);
+  world.server.refusals = [{ number: 18456, state: 1, class: 14, message: 'Login failed.' }];
+  const late = outcome(pool.acquire());
+  await pass(MINUTE);
+  expect(old.closed).toBe(true);
+  world.server.loginMs = 10;
+  await pass(6 * MINUTE);
+  expect(settled(late)).not.toBe(old);
+  pool.release(settled(late));
+});

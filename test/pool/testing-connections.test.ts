@@ -1,0 +1,167 @@
+import type { Connection } from 'tedious';
+import { expect, test } from 'vitest';
+import { AbortedError, AcquireTimeoutError, PoolClosedError } from '../../src/errors.js';
+import { drivenWorld, outcome, pass, SECOND, settled } from '../support/driven-world.js';
+
+const world = drivenWorld();
+const { aPool, borrow, opened } = world;
+
+test('without a test nothing is asked: a checkout costs no round trip', async () => {
+  const pool = aPool({ max: 1 }, { validateConnection: 'socket' });
+  await opened(pool, 1);
+  const acquired = outcome(pool.acquire());
+  await pass(0);
+  pool.release(settled(acquired));
+  expect(world.server.queries).toEqual([]);
+});
+
+test('validateConnection: true asks the server at each checkout, also of a new connection', async () => {
+  const pool = aPool({ max: 1 }, { validateConnection: true });
+  await opened(pool, 1);
+  const [connection] = (await borrow(pool, 1)) as [Connection];
+  expect(world.server.queries).toEqual(['SELECT 1', 'SELECT 1']);
+  pool.release(connection);
+  expect(pool.stats).toMatchObject({ size: 1, logins: 1, evictions: {} });
+});
+
+test('a connection on which the server does not answer well is closed, and the caller gets another', async () => {
+  const pool = aPool({ max: 1 }, { validateConnection: true });
+  await opened(pool, 1);
+  const [old] = [...world.server.connections];
+  world.server.query = (connection) => (connection === old ? new Error('Connection lost') : null);
+  const acquired = outcome(pool.acquire());
+  await pass(world.server.loginMs + SECOND);
+  expect(settled(acquired)).not.toBe(old);
+  expect(old?.closed).toBe(true);
+  expect(pool.stats).toMatchObject({ size: 1, evictions: { broken: 1 } });
+  pool.release(settled(acquired));
+});
+
+test('pool.validate is asked about the connection that would be handed out', async () => {
+  const asked: Connection[] = [];
+  const validate = (connection: Connection): boolean => asked.push(connection) > 0;
+  const pool = aPool({ max: 1, validate });
+  const [connection] = (await borrow(pool, 1)) as [Connection];
+  expect(asked).toEqual([connection]);
+  pool.release(connection);
+  expect(world.server.queries).toEqual([]);
+});
+
+test.each([
+  ['false', () => false],
+  ['a promise of false', async () => false],
+  ['a rejection', async () => Promise.reject(new Error('mine'))],
+  [
+    'an exception',
+    () => {
+      throw new Error('mine');
+    },
+  ],
+])('where pool.validate gives %s the caller gets another connection', async (_, no) => {
+  let asked = 0;
+  const validate = (): boolean | Promise<boolean> => {
+    asked += 1;
+    return asked === 2 ? no() : true;
+  };
+  const pool = aPool({ max: 1, validate });
+  const [old] = (await borrow(pool, 1)) as [Connection];
+  pool.release(old);
+  const acquired = outcome(pool.acquire());
+  await pass(world.server.loginMs + 1);
+  expect(settled(acquired)).not.toBe(old);
+  expect(asked).toBe(3);
+  expect(pool.stats).toMatchObject({ size: 1, logins: 2, evictions: { broken: 1 } });
+  pool.release(settled(acquired));
+});
+
+test('where pool.validate says no the server is not asked', async () => {
+  let fit = true;
+  const pool = aPool({ max: 1, validate: () => fit }, { validateConnection: true });
+  await opened(pool, 1);
+  fit = false;
+  world.server.loginMs = SECOND;
+  const acquired = outcome(pool.acquire());
+  await pass(100);
+  expect(world.server.queries).toEqual(['SELECT 1']);
+  fit = true;
+  await pass(2 * SECOND);
+  expect(world.server.queries).toEqual(['SELECT 1', 'SELECT 1']);
+  pool.release(settled(acquired));
+});
+
+test('a test that outlasts the caller has failed: its connection is closed, not kept for ever', async () => {
+  const pool = aPool({ max: 1, acquireTimeoutMillis: 5 * SECOND }, { validateConnection: true });
+  await opened(pool, 1);
+  const [old] = [...world.server.connections];
+  world.server.query = () => undefined;
+  const acquired = outcome(pool.acquire());
+  await pass(5 * SECOND - 1);
+  expect(acquired.at).toBeUndefined();
+  expect(pool.stats).toMatchObject({ size: 1, borrowed: 0 });
+  await pass(1);
+  expect(acquired.error).toBeInstanceOf(AcquireTimeoutError);
+  expect(old?.closed).toBe(true);
+  world.server.query = () => null;
+  await opened(pool, 1);
+  expect(pool.stats).toMatchObject({ size: 1, available: 1, evictions: { broken: 1 } });
+});
+
+test('who leaves during the test does not get the connection afterwards', async () => {
+  let answer: (fit: boolean) => void = () => {};
+  let asked = 0;
+  const validate = (): boolean | Promise<boolean> => {
+    asked += 1;
+    if (asked !== 2) return true;
+    return new Promise((resolve) => {
+      answer = resolve;
+    });
+  };
+  const pool = aPool({ max: 1, validate });
+  await opened(pool, 1);
+  const controller = new AbortController();
+  const left = outcome(pool.acquire({ signal: controller.signal }));
+  await pass(SECOND);
+  controller.abort();
+  answer(true);
+  await pass(0);
+  expect(left.error).toBeInstanceOf(AbortedError);
+  expect(pool.stats).toMatchObject({ borrowed: 0, pending: 0 });
+  await opened(pool, 1);
+  expect(pool.stats).toMatchObject({ size: 1, available: 1 });
+});
+
+test('close() does not wait for a test', async () => {
+  const pool = aPool({ max: 1 }, { validateConnection: true });
+  await opened(pool, 1);
+  world.server.query = () => undefined;
+  const acquired = outcome(pool.acquire());
+  await pass(SECOND);
+  const closed = outcome(pool.close());
+  await pass(1);
+  expect(acquired.error).toBeInstanceOf(PoolClosedError);
+  expect(closed.at).toBeDefined();
+  expect(world.server.connections.size).toBe(0);
+});
+
+test('a connection that fails while it is tested is not handed out', async () => {
+  let answer: (fit: boolean) => void = () => {};
+  let asked = 0;
+  const validate = (): boolean | Promise<boolean> => {
+    asked += 1;
+    if (asked !== 2) return true;
+    return new Promise((resolve) => {
+      answer = resolve;
+    });
+  };
+  const pool = aPool({ max: 1, validate });
+  await opened(pool, 1);
+  const [old] = [...world.server.connections];
+  const acquired = outcome(pool.acquire());
+  await pass(0);
+  old?.end();
+  answer(true);
+  await pass(world.server.loginMs + 1);
+  expect(settled(acquired)).not.toBe(old);
+  expect(pool.stats).toMatchObject({ size: 1, borrowed: 1, evictions: { broken: 1 } });
+  pool.release(settled(acquired));
+});
