@@ -46,28 +46,32 @@ async function signInByBrowser(
   const { claims, abortSignal } = options;
   const codeVerifier = randomBytes(32).toString('base64url');
   const [state, nonce] = [randomBytes(32).toString('base64url'), randomBytes(16).toString('base64url')];
-  await using loopback = await listenForCode(how.port, state);
+  const loopback = await listenForCode(how.port, state);
   const { redirectUri } = loopback;
   const request = { scopes: [scope], redirectUri, ...(claims === undefined ? {} : { claims }) };
-  return await attempt.ask(async (app) => {
-    const url = await app.getAuthCodeUrl({
-      ...request,
-      codeChallenge: createHash('sha256').update(codeVerifier).digest('base64url'),
-      codeChallengeMethod: 'S256',
-      responseMode: 'form_post',
-      state,
-      nonce,
-      ...(username === undefined ? { prompt: 'select_account' } : { loginHint: username }),
+  try {
+    return await attempt.ask(async (app) => {
+      const url = await app.getAuthCodeUrl({
+        ...request,
+        codeChallenge: createHash('sha256').update(codeVerifier).digest('base64url'),
+        codeChallengeMethod: 'S256',
+        responseMode: 'form_post',
+        state,
+        nonce,
+        ...(username === undefined ? { prompt: 'select_account' } : { loginHint: username }),
+      });
+      attempt.prompting();
+      await open(how.openBrowser, url);
+      const answer = await within(loopback.answer, how.signInTimeoutMs, abortSignal);
+      if ('error' in answer) throw refused(answer);
+      return app.acquireTokenByCode(
+        { ...request, code: answer.code, codeVerifier, state },
+        { code: answer.code, state, nonce },
+      );
     });
-    attempt.prompting();
-    await open(how.openBrowser, url);
-    const answer = await within(loopback.answer, how.signInTimeoutMs, abortSignal);
-    if ('error' in answer) throw refused(answer);
-    return app.acquireTokenByCode(
-      { ...request, code: answer.code, codeVerifier, state },
-      { code: answer.code, state, nonce },
-    );
-  });
+  } finally {
+    await loopback.close();
+  }
 }
 
 async function open(openBrowser: (url: string) => unknown, url: string): Promise<void> {

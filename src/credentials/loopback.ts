@@ -6,10 +6,11 @@ import { TokenUnavailableError } from '../errors.js';
 export type LoopbackAnswer = { code: string } | { error: string; description: string | undefined };
 
 /** The page on this machine that the browser comes back to after a sign-in. */
-export interface Loopback extends AsyncDisposable {
+export interface Loopback {
   redirectUri: string;
   /** The first answer that carries our `state`. Never rejects. */
   answer: Promise<LoopbackAnswer>;
+  close(): Promise<void>;
 }
 
 /** An answer is a code and a state; whoever sends more is not the identity provider. */
@@ -32,7 +33,7 @@ export async function listenForCode(port: number, state: string): Promise<Loopba
   return {
     redirectUri: `http://localhost:${chosen}`,
     answer,
-    async [Symbol.asyncDispose]() {
+    async close() {
       await Promise.all(servers.map(closed));
     },
   };

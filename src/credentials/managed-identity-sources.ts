@@ -136,18 +136,26 @@ async function readArcKey(challenge: string | undefined, directory = arcKeyDirec
     });
   }
   try {
-    await using file = await open(path);
-    const buffer = Buffer.alloc(AZURE_ARC.largestKeyFile + 1);
-    const { bytesRead } = await file.read(buffer);
-    if (bytesRead > AZURE_ARC.largestKeyFile)
-      throw new CredentialRejectedError('The key file of Azure Arc is too large.');
-    return buffer.toString('utf8', 0, bytesRead).trim();
+    return await readStart(path, AZURE_ARC.largestKeyFile);
   } catch (cause) {
     if (cause instanceof CredentialRejectedError) throw cause;
     throw new CredentialRejectedError(
       `The key file of Azure Arc cannot be read (${(cause as NodeJS.ErrnoException).code}).`,
       { cause, hint: "Add this process's user to the group 'himds' (Windows: 'Hybrid agent extension applications')." },
     );
+  }
+}
+
+/** No more than it may be long: whoever names the file does not choose what fills our memory. */
+async function readStart(path: string, largest: number): Promise<string> {
+  const file = await open(path);
+  try {
+    const buffer = Buffer.alloc(largest + 1);
+    const { bytesRead } = await file.read(buffer);
+    if (bytesRead > largest) throw new CredentialRejectedError('The key file of Azure Arc is too large.');
+    return buffer.toString('utf8', 0, bytesRead).trim();
+  } finally {
+    await file.close();
   }
 }
 

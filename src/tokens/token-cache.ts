@@ -3,8 +3,9 @@ import { identityOf } from '../credentials/identity.js';
 import { PUBLIC_SQL_SCOPE } from '../credentials/scope-for-server.js';
 import { ConfigurationError } from '../errors.js';
 import { type AskedToken, askCredential } from './ask-credential.js';
-import { type EncryptedTokenStore, requireTokenStore } from './encrypted-token-store.js';
+import type { EncryptedTokenStore } from './encrypted-token-store.js';
 import { HeldToken } from './held-token.js';
+import { requireTokenStore } from './require-token-store.js';
 import { TokenKeeper } from './token-keeper.js';
 
 /** Settings of a {@link TokenCache}; the defaults suit Entra tokens for Azure SQL. */
