@@ -9,6 +9,8 @@ const FILES = [
   'testing-connections',
   'closing-on-time',
   'figures-and-events',
+  'background-retries',
+  'successors',
   'upkeep',
 ].map((name) => `test/pool/${name}.test.ts`);
 

@@ -1,0 +1,234 @@
+import type { Connection } from 'tedious';
+import { expect, test, vi } from 'vitest';
+import { LoginRefusedError } from '../../src/errors.js';
+import {
+  borrowAtOnce,
+  drivenWorld,
+  giveBack,
+  HOUR,
+  live,
+  MINUTE,
+  outcome,
+  pass,
+  SECOND,
+  settled,
+  sqlLogin,
+} from '../support/driven-world.js';
+
+const world = drivenWorld();
+const { aPool, borrow, opened } = world;
+
+const NO = { number: 18456, state: 1, class: 14, message: 'Login failed.' };
+
+/** When dials began, ms since then, to a tenth of a second. */
+const since = (at: number): number[] => world.server.dials.map((dial) => Math.round((dial - at) / 100) * 100);
+
+test('connections of min that are refused together have met one failure: 1 s, 2 s, 4 s, ... from then on', async () => {
+  const pool = aPool({ max: 5, min: 3 }, sqlLogin);
+  await pass(SECOND);
+  world.server.dials = [];
+  world.server.refusals = Array.from({ length: 20 }, () => NO);
+  world.server.loginMs = 0;
+  const startedAt = performance.now();
+  world.server.cut();
+  await pass(40 * SECOND);
+  expect(since(startedAt)).toEqual([0, 0, 0, 1_000, 3_000, 7_000, 15_000, 31_000]);
+  expect(pool.stats).toMatchObject({ size: 0, failedLogins: 8 });
+  world.server.refusals = [];
+  await pass(25 * SECOND);
+  // The one that tried has found the server well, and the others follow.
+  expect(pool.stats.size).toBe(3);
+});
+
+test('the longest pause between two tries is 60 s', async () => {
+  aPool({ max: 1, min: 1 }, sqlLogin);
+  await pass(SECOND);
+  world.server.dials = [];
+  world.server.refusals = Array.from({ length: 20 }, () => NO);
+  world.server.loginMs = 0;
+  const startedAt = performance.now();
+  world.server.cut();
+  await pass(5 * MINUTE);
+  const at = since(startedAt);
+  expect(at.slice(0, 7)).toEqual([0, 1_000, 3_000, 7_000, 15_000, 31_000, 63_000]);
+  expect(at.slice(7).map((ms, i) => ms - (at[i + 6] as number))).toEqual([60_000, 60_000, 60_000]);
+});
+
+test('after a success the next failure counts from the beginning', async () => {
+  const pool = aPool({ max: 1, min: 1 }, sqlLogin);
+  await pass(SECOND);
+  for (let i = 0; i < 2; i += 1) {
+    world.server.dials = [];
+    world.server.refusals = [NO, NO, NO];
+    world.server.loginMs = 0;
+    const startedAt = performance.now();
+    world.server.cut();
+    await pass(10 * SECOND);
+    expect(since(startedAt)).toEqual([0, 1_000, 3_000, 7_000]);
+    expect(pool.stats.size).toBe(1);
+  }
+});
+
+test('a caller who comes while min is being restored waits for that login, and is told how it failed', async () => {
+  const pool = aPool({ max: 1, min: 1 });
+  await pass(SECOND);
+  world.server.loginMs = SECOND;
+  world.server.refusals = [NO];
+  world.server.cut();
+  await pass(500);
+  const acquired = outcome(pool.acquire());
+  await pass(499);
+  expect(acquired.at).toBeUndefined();
+  await pass(1);
+  expect(acquired.error).toBeInstanceOf(LoginRefusedError);
+  expect(pool.stats).toMatchObject({ logins: 1, failedLogins: 1, pending: 0, borrowed: 0 });
+});
+
+test('a caller who comes while min is being restored has the connection that is opened', async () => {
+  const pool = aPool({ max: 2, min: 1 });
+  await pass(SECOND);
+  world.server.loginMs = SECOND;
+  world.server.cut();
+  await pass(500);
+  const acquired = outcome(pool.acquire());
+  await pass(500);
+  pool.release(settled(acquired));
+  expect(pool.stats).toMatchObject({ size: 1, logins: 2 });
+});
+
+test('a renewal that fails is tried again after a pause, by one connection, and the old ones serve on', async () => {
+  vi.spyOn(Math, 'random').mockReturnValue(0.5);
+  const pool = aPool({ max: 3, maxRenewals: 2, overlap: 3 });
+  await opened(pool, 3);
+  await live(pool, 51 * MINUTE, 3);
+  world.server.dials = [];
+  world.server.refusals = Array.from({ length: 20 }, () => NO);
+  while (world.server.dials.length === 0) await live(pool, SECOND, 3, SECOND);
+  const [first = 0] = world.server.dials;
+  await live(pool, 40 * SECOND, 3, SECOND);
+  const at = since(first);
+  // Two at once at the start; after that one at a time, ever more rarely.
+  expect(at.slice(0, 2)).toEqual([0, 0]);
+  const pauses = at.slice(2).map((ms, i) => ms - (at[i + 1] as number));
+  for (const ms of pauses) expect(ms).toBeGreaterThanOrEqual(SECOND);
+  expect(at.length).toBeGreaterThanOrEqual(4);
+  expect(at.length).toBeLessThanOrEqual(9);
+  expect(pool.stats).toMatchObject({ size: 3, renewals: 0, evictions: {} });
+  world.server.refusals = [];
+  await live(pool, 66 * SECOND, 3, 2 * SECOND);
+  expect(pool.stats).toMatchObject({ size: 3, renewals: 3, evictions: { renewed: 3 } });
+});
+
+test('a later token that another pool of the identity has got is used within 5 s', async () => {
+  vi.spyOn(Math, 'random').mockReturnValue(0);
+  const pool = aPool({ max: 1, min: 1, idleTimeoutMillis: HOUR });
+  await opened(pool, 1);
+  world.provider.sticky = new Error('HTTP 503');
+  // Due since 50.5 min.
+  await pass(52 * MINUTE);
+  expect(pool.stats.renewals).toBe(0);
+  const requests = world.provider.requests.length;
+  expect(requests).toBeGreaterThan(2);
+  world.provider.sticky = undefined;
+  while (world.provider.requests.length === requests) await pass(250);
+  await pass(5 * SECOND + 250);
+  expect(pool.stats).toMatchObject({ size: 1, renewals: 1 });
+});
+
+test('with tokens of a minute it is used within 1.5 s', async () => {
+  vi.spyOn(Math, 'random').mockReturnValue(0);
+  world.provider.lifeMs = MINUTE;
+  const pool = aPool({ max: 1, min: 1, idleTimeoutMillis: HOUR });
+  await opened(pool, 1);
+  world.provider.delayMs = 5.2 * SECOND;
+  // Due at 31.5 s, a tenth of the way from refresh (30 s) to eviction margin (45 s); the later token is there 5.2 s afterwards.
+  await pass(36.5 * SECOND);
+  expect(pool.stats).toMatchObject({ logins: 1, renewals: 0 });
+  await pass(1.8 * SECOND);
+  expect(pool.stats).toMatchObject({ logins: 2, renewals: 1 });
+});
+
+test('while no later token can be had the pool looks for one every 5 s, and does not spin', async () => {
+  const pool = aPool({ max: 1, min: 1, idleTimeoutMillis: HOUR });
+  await opened(pool, 1);
+  world.provider.sticky = new Error('HTTP 503');
+  await pass(56 * MINUTE);
+  const timers = vi.spyOn(globalThis, 'setTimeout');
+  await pass(MINUTE);
+  // Twelve looks, and a request of the token now and then.
+  expect(timers.mock.calls.length).toBeLessThanOrEqual(30);
+  expect(timers.mock.calls.length).toBeGreaterThanOrEqual(11);
+});
+
+test('a pool with nothing to do sleeps 30 s at a time', async () => {
+  const pool = aPool({ max: 3, min: 3 });
+  await pass(5 * MINUTE);
+  const timers = vi.spyOn(globalThis, 'setTimeout');
+  await pass(10 * MINUTE);
+  expect(pool.stats.size).toBe(3);
+  expect(timers.mock.calls.length).toBeLessThanOrEqual(21);
+});
+
+test('a long loan past its renewal time is looked at every 30 s, not all the time', async () => {
+  const pool = aPool({ max: 1 });
+  const [lent] = (await borrow(pool, 1)) as [Connection];
+  await pass(56 * MINUTE);
+  const timers = vi.spyOn(globalThis, 'setTimeout');
+  await pass(10 * MINUTE);
+  expect(timers.mock.calls.length).toBeLessThanOrEqual(42);
+  pool.release(lent);
+});
+
+test('while the server asks for patience nothing is opened in the background', async () => {
+  const BUSY = { number: 40501, state: 1, class: 20, message: 'The service is currently busy.' };
+  const pool = aPool({ max: 3, min: 1, createTimeoutMillis: 4 * SECOND }, sqlLogin);
+  await pass(SECOND);
+  const [lent] = (await borrow(pool, 1)) as [Connection];
+  world.server.loginMs = 0;
+  world.server.refusals = [BUSY];
+  const startedAt = performance.now();
+  world.server.dials = [];
+  const refused = outcome(pool.acquire());
+  await pass(100);
+  expect(refused.error).toMatchObject({ number: 40501 });
+  pool.destroy(lent);
+  await pass(4 * SECOND);
+  expect(since(startedAt)).toEqual([0]);
+  await pass(2.1 * SECOND);
+  expect(pool.stats.size).toBe(1);
+  expect(since(startedAt)[1]).toBeGreaterThanOrEqual(5 * SECOND);
+});
+
+test('a clock that is set back is noticed, and what was due by the clock before is not lost', async () => {
+  const pool = aPool({ max: 1, min: 1, maxAgeMillis: 10 * MINUTE, idleTimeoutMillis: HOUR }, sqlLogin);
+  await pass(MINUTE);
+  vi.setSystemTime(Date.now() - 5 * MINUTE);
+  await pass(16 * MINUTE);
+  expect(pool.stats).toMatchObject({ size: 1, renewals: 1 });
+});
+
+test('connections that come back late do not keep others waiting: idle time is each their own', async () => {
+  const pool = aPool({ max: 3, idleTimeoutMillis: 10 * SECOND }, sqlLogin);
+  const [one, two, three] = (await borrow(pool, 3)) as [Connection, Connection, Connection];
+  pool.release(one);
+  await pass(3 * SECOND);
+  pool.release(two);
+  await pass(3 * SECOND);
+  pool.release(three);
+  const sizes: number[] = [];
+  for (const ms of [3_999, 1, 2_999, 1, 2_999, 1]) {
+    await pass(ms);
+    sizes.push(pool.stats.size);
+  }
+  expect(sizes).toEqual([3, 2, 2, 1, 1, 0]);
+});
+
+test('a connection that is used now and then is not closed for being idle', async () => {
+  const pool = aPool({ max: 1, idleTimeoutMillis: 10 * SECOND }, sqlLogin);
+  await opened(pool, 1);
+  for (let i = 0; i < 20; i += 1) {
+    await pass(9 * SECOND);
+    giveBack(pool, [await borrowAtOnce(pool)]);
+  }
+  expect(pool.stats).toMatchObject({ size: 1, logins: 1, evictions: {} });
+});

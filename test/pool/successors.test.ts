@@ -1,0 +1,155 @@
+import type { Connection } from 'tedious';
+import { expect, test, vi } from 'vitest';
+import type { DrivenConnection } from '../support/driven-server.js';
+import {
+  borrowAtOnce,
+  drivenWorld,
+  giveBack,
+  HOUR,
+  live,
+  MINUTE,
+  pass,
+  SECOND,
+  sqlLogin,
+} from '../support/driven-world.js';
+
+const world = drivenWorld();
+const { aPool, borrow, opened } = world;
+
+const idleTimeoutMillis = HOUR;
+const driven = (connection: Connection): DrivenConnection => connection as unknown as DrivenConnection;
+
+test('a successor that comes for a connection that was destroyed meanwhile is closed: nobody needs it', async () => {
+  const pool = aPool({ max: 1, idleTimeoutMillis });
+  const old = await world.lentWhileRenewed(pool);
+  pool.destroy(old);
+  await pass(20 * SECOND);
+  expect(pool.stats).toMatchObject({ size: 0, renewals: 0, evictions: { 'destroyed-by-caller': 1, unneeded: 1 } });
+  await pass(1);
+  expect(world.server.connections.size).toBe(0);
+});
+
+test('a successor that waits goes with the connection that is destroyed before it could take over', async () => {
+  const pool = aPool({ max: 1, idleTimeoutMillis });
+  const old = await world.lentWhileRenewed(pool);
+  await pass(20 * SECOND);
+  pool.destroy(old);
+  await pass(1);
+  expect(pool.stats).toMatchObject({ size: 0, renewals: 0, evictions: { 'destroyed-by-caller': 2 } });
+  expect(world.server.connections.size).toBe(0);
+});
+
+test('a connection that was cut on loan leaves its successor in its place', async () => {
+  const pool = aPool({ max: 1, idleTimeoutMillis });
+  const old = await world.lentWhileRenewed(pool);
+  await pass(20 * SECOND);
+  driven(old).end();
+  pool.release(old);
+  const next = await borrowAtOnce(pool);
+  expect(next).not.toBe(old);
+  expect(pool.stats).toMatchObject({ size: 1, logins: 2, renewals: 1 });
+  pool.release(next);
+});
+
+test('a successor that waits for a loan to end is used for another connection whose turn has come', async () => {
+  vi.spyOn(Math, 'random').mockReturnValue(0.5);
+  const pool = aPool({ max: 2, maxRenewals: 1, idleTimeoutMillis });
+  await opened(pool, 2);
+  world.server.loginMs = 20 * SECOND;
+  world.server.dials = [];
+  await pass(51 * MINUTE);
+  while (world.server.dials.length === 0) {
+    giveBack(pool, [await borrowAtOnce(pool), await borrowAtOnce(pool)]);
+    await pass(SECOND);
+  }
+  // The successor of one of them is under way, the other waits for its turn.
+  const lent = [await borrowAtOnce(pool), await borrowAtOnce(pool)] as [Connection, Connection];
+  await pass(10 * SECOND);
+  pool.release(lent[1]);
+  await pass(11 * SECOND);
+  const first = pool.stats.renewals;
+  expect(world.server.dials).toHaveLength(first === 1 ? 1 : 2);
+  pool.release(lent[0]);
+  await pass(45 * SECOND);
+  expect(pool.stats).toMatchObject({ size: 2, available: 2, renewals: 2, logins: 4, evictions: { renewed: 2 } });
+  expect(world.server.connections.size).toBe(2);
+});
+
+test('a loan that never ends holds one successor, however long it takes', async () => {
+  const pool = aPool({ max: 2, idleTimeoutMillis });
+  const old = await world.lentWhileRenewed(pool);
+  await pass(20 * SECOND);
+  world.server.loginMs = 10;
+  await pass(4 * MINUTE);
+  expect(pool.stats).toMatchObject({ size: 1, borrowed: 1, logins: 2, renewals: 0, evictions: {} });
+  expect(world.server.connections.size).toBe(2);
+  pool.release(old);
+  expect(driven(old).closed).toBe(true);
+  expect(pool.stats).toMatchObject({ size: 1, available: 1, renewals: 1, evictions: { renewed: 1 } });
+});
+
+test('a connection whose successor went to somebody else gets another when it is back', async () => {
+  const pool = aPool({ max: 2, idleTimeoutMillis });
+  const old = await world.lentWhileRenewed(pool);
+  await pass(20 * SECOND);
+  world.server.loginMs = 10;
+  const other = await borrow(pool, 1);
+  expect(pool.stats).toMatchObject({ size: 2, borrowed: 2, logins: 2, renewals: 0 });
+  await pass(SECOND);
+  pool.release(old);
+  await pass(6 * SECOND);
+  expect(pool.stats).toMatchObject({ size: 2, available: 1, logins: 3, renewals: 1, evictions: { renewed: 1 } });
+  giveBack(pool, other);
+});
+
+test('while all that may be open is open, the old one serves on; its successor comes as soon as there is room', async () => {
+  vi.spyOn(Math, 'random').mockReturnValue(0.5);
+  const pool = aPool({ max: 1, maxAgeMillis: 10 * MINUTE }, sqlLogin);
+  await opened(pool, 1);
+  // What is replaced at 9.5 min is not gone until 19.4 min; the next one is due at 19 min.
+  world.server.closeMs = 9.9 * MINUTE;
+  await live(pool, 9.5 * MINUTE + 20 * SECOND, 1);
+  expect(pool.stats).toMatchObject({ logins: 2, renewals: 1 });
+  await live(pool, 9.4 * MINUTE - 20 * SECOND, 1, 12 * SECOND);
+  expect(performance.now()).toBeGreaterThan(19 * MINUTE);
+  await live(pool, 12 * SECOND, 1, 4 * SECOND);
+  expect(pool.stats).toMatchObject({ size: 1, logins: 2, renewals: 1 });
+  world.server.closeMs = 0;
+  await live(pool, 18 * SECOND, 1, SECOND);
+  expect(pool.stats).toMatchObject({ size: 1, logins: 3, renewals: 2, evictions: { renewed: 2 } });
+  expect(world.server.mostOpen).toBe(2);
+});
+
+test('where there is no room until its time is over, the old one is closed', async () => {
+  vi.spyOn(Math, 'random').mockReturnValue(0.5);
+  const pool = aPool({ max: 1, maxAgeMillis: 10 * MINUTE }, sqlLogin);
+  await opened(pool, 1);
+  world.server.closeMs = HOUR;
+  await live(pool, 9.5 * MINUTE + 20 * SECOND, 1);
+  expect(pool.stats).toMatchObject({ logins: 2, renewals: 1 });
+  const [, young] = [...world.server.connections];
+  const bornAt = world.server.dials[1] as number;
+  while (performance.now() < bornAt + 10 * MINUTE - SECOND) {
+    pool.release(await borrowAtOnce(pool));
+    await pass(SECOND);
+  }
+  expect(young?.closed).toBe(false);
+  await pass(3 * SECOND);
+  expect(young?.closed).toBe(true);
+  expect(pool.stats).toMatchObject({ size: 0, logins: 2, evictions: { renewed: 1, 'max-age': 1 } });
+  world.server.cut();
+});
+
+test('with overlap 0 a connection below max is opened beside the old one, and none when all are open', async () => {
+  vi.spyOn(Math, 'random').mockReturnValue(0.5);
+  const pool = aPool({ max: 2, overlap: 0, maxAgeMillis: 10 * MINUTE }, sqlLogin);
+  await opened(pool, 2);
+  await live(pool, 9.5 * MINUTE - 10 * SECOND, 2);
+  expect(pool.stats.logins).toBe(2);
+  await pass(11 * SECOND);
+  // The first has made room for the successor of the second.
+  expect(pool.stats).toMatchObject({ evictions: { 'max-age': 1 } });
+  expect(world.server.mostOpen).toBe(2);
+  await pass(20 * SECOND);
+  expect(pool.stats.size).toBe(1);
+});
