@@ -110,6 +110,8 @@ test('close() lets all go who wait: for a login, for a token, for another to giv
   }
   for (const each of closed) settled(each);
   expect(pool.stats).toMatchObject({ size: 0, pending: 0, opening: 0 });
+  await pass(HOUR);
+  expect(world.events.filter(({ name }) => name === 'checkout:timed-out')).toEqual([]);
   // The server hears of it at the next packet.
   world.server.cut();
 });

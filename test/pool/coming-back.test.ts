@@ -108,6 +108,19 @@ test('min is restored at once when connections are destroyed, also those beyond 
   expect(pool.stats).toMatchObject({ size: 2, logins: 5 });
 });
 
+test('an empty place is filled when min needs it, without a caller', async () => {
+  const pool = aPool({ max: 3, min: 2, idleTimeoutMillis: HOUR });
+  await pass(world.server.loginMs);
+  const [one, two, three] = (await borrow(pool, 3)) as [Connection, Connection, Connection];
+  giveBack(pool, [two, three]);
+  driven(three).end();
+  await pass(SECOND);
+  expect(pool.stats).toMatchObject({ size: 2, logins: 3 });
+  pool.destroy(one);
+  await pass(world.server.loginMs + 1);
+  expect(pool.stats).toMatchObject({ size: 2, logins: 4 });
+});
+
 test('use() lends for as long as its function runs, and gives back what it gives', async () => {
   const pool = aPool({ max: 1 });
   let during: number | undefined;
@@ -154,8 +167,8 @@ test('use() takes an AbortSignal', async () => {
   pool.release(lent);
 });
 
-test('one that comes back past its age is closed because of its age', async () => {
-  const pool = aPool({ max: 1, maxAgeMillis: 10 * MINUTE, overlap: 0 }, sqlLogin);
+test.each([0, 1])('one that comes back past its age is closed because of its age: overlap %d', async (overlap) => {
+  const pool = aPool({ max: 1, maxAgeMillis: 10 * MINUTE, overlap }, sqlLogin);
   const [connection] = (await borrow(pool, 1)) as [Connection];
   await pass(10 * MINUTE);
   pool.release(connection);

@@ -1,7 +1,7 @@
 import type { Connection } from 'tedious';
 import { expect, test } from 'vitest';
 import { AbortedError, AcquireTimeoutError, PoolClosedError } from '../../src/errors.js';
-import { drivenWorld, outcome, pass, SECOND, settled } from '../support/driven-world.js';
+import { drivenWorld, HOUR, outcome, pass, SECOND, settled } from '../support/driven-world.js';
 
 const world = drivenWorld();
 const { aPool, borrow, opened } = world;
@@ -164,4 +164,17 @@ test('a connection that fails while it is tested is not handed out', async () =>
   expect(settled(acquired)).not.toBe(old);
   expect(pool.stats).toMatchObject({ size: 1, borrowed: 1, evictions: { broken: 1 } });
   pool.release(settled(acquired));
+});
+
+test('a test neither has a connection replaced before its time, nor its caller wait for a renewal under way', async () => {
+  const pool = aPool({ max: 2, idleTimeoutMillis: HOUR, validate: () => true });
+  const old = await world.lentWhileRenewed(pool);
+  pool.release(old);
+  await pass(SECOND);
+  // A later token is at hand, and the successor on it is still to come.
+  const acquired = outcome(pool.acquire());
+  await pass(0);
+  expect(settled(acquired)).toBe(old);
+  expect(pool.stats).toMatchObject({ size: 1, evictions: {} });
+  pool.release(old);
 });

@@ -240,6 +240,8 @@ test('a successor that the server cut while it waited is not used', async () => 
   [...world.server.connections].at(-1)?.end();
   world.server.loginMs = 10;
   giveBack(pool, [old]);
+  expect((old as unknown as DrivenConnection).closed).toBe(false);
+  expect(pool.stats).toMatchObject({ size: 1, renewals: 0, evictions: { broken: 1 } });
   await pass(SECOND);
   const [connection] = await borrow(pool, 1);
   expect((connection as unknown as DrivenConnection).closed).toBe(false);

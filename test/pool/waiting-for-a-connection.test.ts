@@ -207,6 +207,19 @@ test('an AbortSignal ends a wait at once, in the queue as well as during a login
   expect(pool.stats).toMatchObject({ size: 1, borrowed: 0, pending: 0, logins: 1 });
 });
 
+test('who has left is not reported as timed out later', async () => {
+  const pool = aPool({ max: 1, acquireTimeoutMillis: 5 * SECOND });
+  const lent = await borrow(pool, 1);
+  const controller = new AbortController();
+  const left = outcome(pool.acquire({ signal: controller.signal }));
+  await pass(SECOND);
+  controller.abort();
+  await pass(5 * SECOND);
+  expect(left.error).toBeInstanceOf(AbortedError);
+  expect(world.events.filter(({ name }) => name === 'checkout:timed-out')).toEqual([]);
+  giveBack(pool, lent);
+});
+
 test('who has aborted before he asks does not open anything', async () => {
   const pool = aPool({ max: 1 });
   await expect(pool.acquire({ signal: AbortSignal.abort() })).rejects.toBeInstanceOf(AbortedError);

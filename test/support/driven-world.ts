@@ -129,7 +129,7 @@ export function outcome<T>(promise: Promise<T>): Outcome<T> {
   const seen: Outcome<T> = {};
   promise.then(
     (value) => Object.assign(seen, { value, at: performance.now() }),
-    (error) => Object.assign(seen, { error, at: performance.now() }),
+    (error) => Object.assign(seen, { error: error ?? new Error(`Failed with ${error}`), at: performance.now() }),
   );
   return seen;
 }
