@@ -9,8 +9,11 @@ export function parseListen(text: string): { host: string; port: number } {
 /** Server and port of `--upstream`: `localhost`, `localhost:1433`, `[::1]:1433`. */
 export function parseServer(text: string): { server: string; port: number } {
   const match = /^(?:\[([^\]]+)\]|([^:,]+))(?:[:,](\d+))?$/.exec(text);
-  if (match === null) throw new UsageError(`--upstream ${text}: give a server, or a server and a port`);
-  return { server: match[1] ?? match[2] ?? '', port: match[3] === undefined ? 1433 : Number(match[3]) };
+  const port = Number(match?.[3] ?? 1433);
+  if (match === null || port > 65_535) {
+    throw new UsageError(`--upstream ${text}: give a server, or a server and a port`);
+  }
+  return { server: match[1] ?? match[2] ?? '', port };
 }
 
 /** The command line makes no sense; the message says how to mend it. */

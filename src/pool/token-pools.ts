@@ -193,7 +193,7 @@ export class TokenPools implements AsyncDisposable {
    * @throws ConfigurationError where it cannot be told who that is
    */
   run<T>(identity: Identity | IdentityPool, fn: () => T): T {
-    return this.#served.run('acquire' in identity ? identity : this.for(identity), fn);
+    return this.#served.run(isIdentityPool(identity) ? identity : this.for(identity), fn);
   }
 
   /**
@@ -224,15 +224,14 @@ export class TokenPools implements AsyncDisposable {
   }
 
   #wanted(identity: Identity): Wanted {
+    if (typeof identity !== 'object' || identity === null) throw nobodyNamed();
     const { key } = identity;
     if (key !== undefined && (typeof key !== 'string' || key === '')) {
       throw new ConfigurationError("The 'key' of an identity must be a string that is not empty.");
     }
     if ('userAssertion' in identity) return this.#wantedUser(identity.userAssertion, key);
     const { authentication } = identity;
-    if (authentication === undefined) {
-      throw new ConfigurationError('pools.for() needs { userAssertion } or { authentication }.');
-    }
+    if (authentication === undefined) throw nobodyNamed();
     const credential = createCredential(authentication as CredentialInput);
     if (key === undefined) {
       return { key: identityOf(credential), switches: false, credential: () => credential, userAssertion: undefined };
@@ -513,6 +512,14 @@ export class TokenPools implements AsyncDisposable {
 
 function closed(): PoolClosedError {
   return new PoolClosedError('The pools are closed.');
+}
+
+function isIdentityPool(identity: Identity | IdentityPool): identity is IdentityPool {
+  return typeof identity === 'object' && identity !== null && 'acquire' in identity;
+}
+
+function nobodyNamed(): ConfigurationError {
+  return new ConfigurationError('pools.for() needs { userAssertion } or { authentication }.');
 }
 
 /** A login in the config would be everybody's, and is nobody's here. */

@@ -38,3 +38,9 @@ test('demo wants a number of seconds', async () => {
   expect(stderr).toContain('--seconds soon: give a number greater than 0');
   expect(code).toBe(2);
 });
+
+test.each(['db:99999', 'db:x', ''])('gateway wants a server to stand in front of: %s', async (upstream) => {
+  const { code, stdout, stderr } = await program('gateway', '--upstream', upstream, '--entra', 'http://localhost:9');
+  expect(stderr).toContain(`--upstream ${upstream}: give a server, or a server and a port`);
+  expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+});

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { createTokenPools, type TokenPoolsConfig } from '../../src/index.js';
+import { ConfigurationError, createTokenPools, type TokenPoolsConfig } from '../../src/index.js';
 import { ConnectionPool } from '../../src/mssql/index.js';
 import { query } from '../support/query.js';
 import { api } from '../support/user-api.js';
@@ -202,11 +202,17 @@ test('what cannot be told apart is refused with a hint', async () => {
   await using a = await api();
   for (const [identity, message] of [
     [{}, /userAssertion/],
+    [undefined, /userAssertion/],
+    [null, /userAssertion/],
+    ['opaque', /userAssertion/],
+    [{ userAssertion: undefined }, /userAssertion/],
     [{ userAssertion: 'Bearer eyJ' }, /without 'Bearer'/],
     [{ userAssertion: 'opaque' }, /does not tell whose/],
     [{ userAssertion: 'opaque', key: '' }, /'key'/],
   ] as const) {
     expect(() => a.pools.for(identity as never)).toThrow(message);
+    expect(() => a.pools.for(identity as never)).toThrow(ConfigurationError);
+    expect(() => a.pools.run(identity as never, () => 'served')).toThrow(message);
   }
   expect(() => createTokenPools({ server: 'x', maxConnections: 0 })).toThrow(/maxConnections/);
 });
