@@ -137,6 +137,8 @@ export class TokenPools implements AsyncDisposable {
   readonly #loans = new Map<Connection, Entry>();
   /** Who waits until there may be another pool, and of which identity. */
   #queue: { key: string; wake: () => void }[] = [];
+  /** How many of them were woken and have not come in yet: they still go before whoever comes. */
+  #woken = 0;
   readonly #served = new AsyncLocalStorage<IdentityPool>();
   #lookAgain: NodeJS.Timeout | undefined;
   readonly #closings = new Set<Promise<void>>();
@@ -263,7 +265,7 @@ export class TokenPools implements AsyncDisposable {
     const deadline = startedAt + this.#waitMs;
     const entry = await this.#enter(wanted, deadline, options.signal).catch((error) => {
       // His turn, if he had one, is the next one's.
-      if (this.#mayOpen) this.#queue.shift()?.wake();
+      this.#wakeNext();
       throw error;
     });
     try {
@@ -298,17 +300,19 @@ export class TokenPools implements AsyncDisposable {
         // Last in the map is last used.
         this.#entries.delete(entry.key);
         this.#entries.set(entry.key, entry);
+        this.#wakeNext();
         return entry;
       }
       const left = deadline - performance.now();
       if (left <= 0) throw this.#noRoom(`${this.#maxPools} identities have pools, all in use`, 'maxPools');
       await this.#turn(wanted.key, left, signal, queued);
+      this.#woken -= 1;
     }
   }
 
   /** A new pool, if there may be one; whoever waits goes before whoever comes. */
   #open(wanted: Wanted, hasWaited: boolean): Entry | undefined {
-    if (this.#queue.length > 0 && !hasWaited) return undefined;
+    if (this.#queue.length + this.#woken > 0 && !hasWaited) return undefined;
     if (!this.#mayOpen) return undefined;
     if (this.#entries.size >= this.#maxPools) this.#closePool(this.#idlePools().next().value as Entry);
     const { key, switches } = wanted;
@@ -327,6 +331,11 @@ export class TokenPools implements AsyncDisposable {
     this.#entries.set(key, entry);
     for (const waiting of this.#queue) if (waiting.key === key) waiting.wake();
     return entry;
+  }
+
+  /** Lets the next one in, if there is room for him and nobody is on his way to it. */
+  #wakeNext(): void {
+    if (this.#woken === 0 && this.#mayOpen) this.#queue.shift()?.wake();
   }
 
   get #mayOpen(): boolean {
@@ -454,6 +463,7 @@ export class TokenPools implements AsyncDisposable {
         clearTimeout(timer);
         signal?.removeEventListener('abort', wake);
         this.#queue = this.#queue.filter((waiting) => waiting.wake !== wake);
+        this.#woken += 1;
         resolve();
       };
       const timer = setTimeout(wake, ms);
