@@ -132,7 +132,7 @@ async function measure({ quick }) {
     const open = {};
     for (const [name, start] of Object.entries(clients(site))) open[name] = await start();
     for (const callers of [1, 32]) {
-      const queries = (quick ? 64 : 160) / (callers === 1 ? 4 : 1);
+      const queries = (quick ? 64 : 800) / (callers === 1 ? 4 : 1);
       const results = await interleave(
         Object.fromEntries(
           Object.entries(open).map(([name, client]) => [name, () => perSecond(client, callers, queries)]),

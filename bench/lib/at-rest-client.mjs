@@ -9,7 +9,7 @@ const REST_MS = 600_000;
 const clock = new VirtualClock();
 clock.install();
 const { longToken, stubTedious } = await import('./stub-tedious.mjs');
-const open = await { ours, mssql }[way]();
+const open = await { ours, mssql, genericPool }[way]();
 
 // The first one loads what is loaded once, and stays.
 const first = open({ max: 1, min: 1 });
@@ -51,6 +51,18 @@ async function ours() {
     const config = { server: 'localhost', authentication: longToken, pool: limits, tedious: stubTedious };
     const pool = createTokenPool(config);
     return { acquire: () => pool.acquire(), release: (loan) => pool.release(loan), open: () => pool.stats.size };
+  };
+}
+
+/** What ours is built on, by itself: a pool with this inside cannot take less. */
+async function genericPool() {
+  const [{ genericPool: library }, { stubFactory }] = await Promise.all([
+    import('./peers.mjs'),
+    import('./stub-tedious.mjs'),
+  ]);
+  return (limits) => {
+    const pool = library.createPool(stubFactory, { ...limits, acquireTimeoutMillis: 30_000 });
+    return { acquire: () => pool.acquire(), release: (loan) => pool.release(loan), open: () => pool.size };
   };
 }
 
