@@ -11,6 +11,9 @@ const FILES = [
   'figures-and-events',
   'background-retries',
   'successors',
+  'when-to-try-again',
+  'like-tarn',
+  'many-in-turn',
   'upkeep',
 ].map((name) => `test/pool/${name}.test.ts`);
 

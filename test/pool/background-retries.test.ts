@@ -96,6 +96,46 @@ test('a caller who comes while min is being restored has the connection that is 
   expect(pool.stats).toMatchObject({ size: 1, logins: 2 });
 });
 
+test('a failure to restore min is not told to a caller who comes right after it', async () => {
+  const pool = aPool({ max: 2, min: 1 });
+  await pass(SECOND);
+  world.server.refusals = [NO];
+  world.server.cut();
+  await pass(500);
+  expect(pool.stats).toMatchObject({ size: 0, failedLogins: 1 });
+  await opened(pool, 1);
+  expect(pool.stats.size).toBe(1);
+});
+
+test('an idle connection whose renewal fails is tried again after 1 s, 2 s, 4 s, and stays until then', async () => {
+  vi.spyOn(Math, 'random').mockReturnValue(0.5);
+  const pool = aPool({ max: 1, min: 1, maxAgeMillis: 10 * MINUTE, idleTimeoutMillis: HOUR }, sqlLogin);
+  await pass(MINUTE);
+  world.server.dials = [];
+  world.server.loginMs = 0;
+  world.server.refusals = [NO, NO, NO];
+  await pass(8.5 * MINUTE + 6 * SECOND);
+  const [first = 0] = world.server.dials;
+  expect(since(first)).toEqual([0, 1_000, 3_000]);
+  expect(pool.stats).toMatchObject({ size: 1, available: 1, renewals: 0, failedLogins: 3, evictions: {} });
+  await pass(2 * SECOND);
+  expect(since(first)).toEqual([0, 1_000, 3_000, 7_000]);
+  expect(pool.stats).toMatchObject({ size: 1, renewals: 1, evictions: { renewed: 1 } });
+});
+
+test('while the server is down a connection of min stays past its eviction time, and is renewed when it is up', async () => {
+  vi.spyOn(Math, 'random').mockReturnValue(0.5);
+  const pool = aPool({ max: 1, min: 1, idleTimeoutMillis: HOUR * 10 });
+  await pass(51 * MINUTE);
+  world.server.isDown = true;
+  await pass(7 * MINUTE);
+  expect(pool.stats).toMatchObject({ size: 1, logins: 1, renewals: 0, evictions: {} });
+  expect(pool.stats.failedLogins).toBeGreaterThan(3);
+  world.server.isDown = false;
+  await pass(66 * SECOND);
+  expect(pool.stats).toMatchObject({ size: 1, logins: 2, renewals: 1, evictions: { renewed: 1 } });
+});
+
 test('a renewal that fails is tried again after a pause, by one connection, and the old ones serve on', async () => {
   vi.spyOn(Math, 'random').mockReturnValue(0.5);
   const pool = aPool({ max: 3, maxRenewals: 2, overlap: 3 });

@@ -75,12 +75,68 @@ test('a successor that waits for a loan to end is used for another connection wh
   expect(world.server.connections.size).toBe(2);
 });
 
+test('a connection whose turn comes takes the successor that waits for a loan to end', async () => {
+  vi.spyOn(Math, 'random').mockReturnValue(0.5);
+  const pool = aPool({ max: 2, maxAgeMillis: 10 * MINUTE, idleTimeoutMillis }, sqlLogin);
+  const [elder] = (await borrow(pool, 1)) as [Connection];
+  await pass(5 * SECOND);
+  const [younger] = (await borrow(pool, 1)) as [Connection];
+  giveBack(pool, [elder, younger]);
+  await pass(9.4 * MINUTE);
+  world.server.loginMs = 20 * SECOND;
+  giveBack(pool, [await borrowAtOnce(pool), await borrowAtOnce(pool)]);
+  while (world.server.dials.length < 3) await pass(100);
+  // The successor of the elder is under way; the younger one's turn comes in 5 s, and there is no room for another.
+  await borrowAtOnce(pool);
+  await borrowAtOnce(pool);
+  pool.release(younger);
+  await pass(21 * SECOND);
+  expect(world.server.dials).toHaveLength(3);
+  expect([elder, younger].map((connection) => driven(connection).closed)).toEqual([false, true]);
+  expect(pool.stats).toMatchObject({ size: 2, borrowed: 1, available: 1, renewals: 1, evictions: { renewed: 1 } });
+  world.server.loginMs = 10;
+  await pass(2 * SECOND);
+  pool.release(elder);
+  await pass(2 * SECOND);
+  expect(driven(elder).closed).toBe(true);
+  expect(pool.stats).toMatchObject({ size: 2, available: 2, renewals: 2, logins: 4 });
+});
+
+test('a successor that the server cut while it waited is not given to a caller who needs a connection', async () => {
+  const pool = aPool({ max: 2, idleTimeoutMillis });
+  const old = await world.lentWhileRenewed(pool);
+  await pass(20 * SECOND);
+  const successor = [...world.server.connections].at(-1);
+  successor?.end();
+  world.server.loginMs = 10;
+  const [next] = (await borrow(pool, 1)) as [Connection];
+  expect(driven(next)).not.toBe(successor);
+  expect(driven(next).closed).toBe(false);
+  expect(pool.stats).toMatchObject({ size: 2, borrowed: 2, logins: 3, evictions: { broken: 1 } });
+  giveBack(pool, [old, next]);
+});
+
+test('a connection that was handed out in place of a cut one is renewed in time as any other', async () => {
+  const pool = aPool({ max: 2, idleTimeoutMillis: 10 * HOUR });
+  const [one, two] = (await borrow(pool, 2)) as [Connection, Connection];
+  giveBack(pool, [one, two]);
+  driven(two).end();
+  await pass(SECOND);
+  const moved = await borrowAtOnce(pool);
+  expect(moved).toBe(one);
+  pool.release(moved);
+  await live(pool, 57 * MINUTE, 1);
+  expect(pool.stats).toMatchObject({ size: 1, logins: 3, renewals: 1, evictions: { broken: 1, renewed: 1 } });
+});
+
 test('a loan that never ends holds one successor, however long it takes', async () => {
   const pool = aPool({ max: 2, idleTimeoutMillis });
   const old = await world.lentWhileRenewed(pool);
   await pass(20 * SECOND);
   world.server.loginMs = 10;
+  const timers = vi.spyOn(globalThis, 'setTimeout');
   await pass(4 * MINUTE);
+  expect(timers.mock.calls.length).toBeLessThanOrEqual(18);
   expect(pool.stats).toMatchObject({ size: 1, borrowed: 1, logins: 2, renewals: 0, evictions: {} });
   expect(world.server.connections.size).toBe(2);
   pool.release(old);

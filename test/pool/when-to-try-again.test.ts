@@ -1,21 +1,31 @@
+import { syncBuiltinESMExports } from 'node:module';
+import timers from 'node:timers/promises';
 import type { Connection } from 'tedious';
-import { expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { AbortedError, ConfigurationError, LoginRefusedError, StaleTokenError } from '../../src/errors.js';
 import { type RetryOptions, withRetry } from '../../src/index.js';
 import type { TokenPool } from '../../src/pool/token-pool.js';
 import type { DrivenConnection } from '../support/driven-server.js';
 import { drivenWorld, MINUTE, outcome, pass, SECOND, settled } from '../support/driven-world.js';
 
-// Waits on the test's own clock, which the real module does not know.
-vi.mock('node:timers/promises', () => ({
-  setImmediate: () => new Promise<void>((resolve) => setTimeout(resolve, 0)),
-  setTimeout: (ms: number, value: unknown, { signal }: { signal?: AbortSignal } = {}) =>
+const real = { ...timers };
+
+// Waits on the test's own clock, which that module does not know.
+beforeEach(() => {
+  timers.setImmediate = (() => new Promise((resolve) => setTimeout(resolve, 0))) as never;
+  timers.setTimeout = ((ms: number, value: unknown, { signal }: { signal?: AbortSignal } = {}) =>
     new Promise((resolve, reject) => {
       if (signal?.aborted) reject(signal.reason);
       setTimeout(resolve, ms, value);
       signal?.addEventListener('abort', () => reject(signal.reason));
-    }),
-}));
+    })) as never;
+  syncBuiltinESMExports();
+});
+
+afterEach(() => {
+  Object.assign(timers, real);
+  syncBuiltinESMExports();
+});
 
 const world = drivenWorld();
 const { aPool, opened } = world;
