@@ -7,7 +7,7 @@ export default {
   // What the quick tests reach: the rest of these rooms is tested with servers and clients, in seconds, not in ms.
   mutate: [
     'src/tokens/*.ts',
-    '!src/tokens/{redis,on-behalf-of-tokens}.ts',
+    '!src/tokens/redis.ts',
     'src/connections/{connection-string-config,login-failure,outage-gate,session,settings,token-login}.ts',
     'src/pool/{capacity,deadlines,place,room,switching-credential,token-expiry,waiting-caller}.ts',
   ],

@@ -14,6 +14,7 @@ const FILES = [
   'when-to-try-again',
   'like-tarn',
   'many-in-turn',
+  'logins',
   'upkeep',
 ].map((name) => `test/pool/${name}.test.ts`);
 

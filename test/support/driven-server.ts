@@ -18,6 +18,8 @@ export class DrivenServer {
   /** From the call of `close` to the end of the connection. */
   closeMs = 0;
   isDown = false;
+  /** What it says a token must be for. */
+  scope: string | undefined;
   /** Says no to the next logins; each takes one. */
   refusals: ServerMessage[] = [];
   /** How a query ends; undefined: not at all. */
@@ -97,7 +99,13 @@ export class DrivenConnection extends EventEmitter {
         return;
       }
       this.emit('secure');
-      await this.#credential?.getToken([]);
+      try {
+        await this.#credential?.getToken(server.scope ?? []);
+      } catch (error) {
+        this.end();
+        done(Object.assign(new Error('Security token could not be authenticated'), { code: 'EFEDAUTH', cause: error }));
+        return;
+      }
       const refusal = server.refusals.shift();
       if (refusal !== undefined) {
         this.emit('errorMessage', refusal);

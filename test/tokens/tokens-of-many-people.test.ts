@@ -1,0 +1,49 @@
+import { expect, test } from 'vitest';
+import { ConfigurationError, OnBehalfOfTokens } from '../../src/index.js';
+
+const application = { tenantId: 'contoso.onmicrosoft.com', clientId: 'web-api', clientSecret: 'secret' };
+
+test('each person has a cache of his own, the same one for the same assertion', () => {
+  const people = new OnBehalfOfTokens(application);
+  expect(people.size).toBe(0);
+  const ada = people.for('assertion of ada');
+  expect(people.for('assertion of bob')).not.toBe(ada);
+  expect(people.for('assertion of ada')).toBe(ada);
+  expect(people.size).toBe(2);
+});
+
+test('beyond maxUsers whoever was not seen for the longest time is forgotten', () => {
+  const people = new OnBehalfOfTokens(application, { maxUsers: 2 });
+  const [ada, bob] = [people.for('ada'), people.for('bob')];
+  expect(people.for('ada')).toBe(ada);
+  const cleo = people.for('cleo');
+  expect(people.size).toBe(2);
+  expect(people.for('ada')).toBe(ada);
+  expect(people.for('cleo')).toBe(cleo);
+  expect(people.for('bob')).not.toBe(bob);
+  expect(people.size).toBe(2);
+});
+
+test('a thousand people are remembered where nothing else is said', () => {
+  const people = new OnBehalfOfTokens(application);
+  const first = people.for('person 0');
+  for (let i = 1; i < 1_000; i += 1) people.for(`person ${i}`);
+  expect(people.size).toBe(1_000);
+  expect(people.for('person 0')).toBe(first);
+  people.for('one more');
+  expect(people.size).toBe(1_000);
+});
+
+test('options of a cache are those of each', () => {
+  const people = new OnBehalfOfTokens(application, { requestTimeoutMs: -1 });
+  expect(() => people.for('ada')).toThrow(ConfigurationError);
+});
+
+test.each([0, -1, Number.NaN])('maxUsers: %d is refused', (maxUsers) => {
+  expect(() => new OnBehalfOfTokens(application, { maxUsers })).toThrow(ConfigurationError);
+  expect(() => new OnBehalfOfTokens(application, { maxUsers })).toThrow("'maxUsers' must be a number above 0.");
+});
+
+test('what is wrong with the application is told before the first person comes', () => {
+  expect(() => new OnBehalfOfTokens({ tenantId: 't', clientId: 'c' } as never)).toThrow(/clientSecret/);
+});
