@@ -196,6 +196,22 @@ test('where there is no room until its time is over, the old one is closed', asy
   world.server.cut();
 });
 
+test('where there is no room until its eviction time, the old one is closed: nobody would be given it', async () => {
+  vi.spyOn(Math, 'random').mockReturnValue(0.5);
+  const pool = aPool({ max: 1, min: 1, idleTimeoutMillis: 10 * HOUR });
+  await pass(MINUTE);
+  world.server.closeMs = 2 * HOUR;
+  await pass(55 * MINUTE);
+  expect(pool.stats).toMatchObject({ logins: 2, renewals: 1 });
+  const end = pool.stats.tokenExpiresOn ?? 0;
+  await pass(end - 5 * MINUTE - SECOND - Date.now());
+  expect(pool.stats).toMatchObject({ size: 1, evictions: { renewed: 1 } });
+  await pass(7 * SECOND);
+  expect(pool.stats).toMatchObject({ size: 0, logins: 2, evictions: { renewed: 1, 'token-expiry': 1 } });
+  expect(world.server.mostOpen).toBe(2);
+  world.server.cut();
+});
+
 test('with overlap 0 a connection below max is opened beside the old one, and none when all are open', async () => {
   vi.spyOn(Math, 'random').mockReturnValue(0.5);
   const pool = aPool({ max: 2, overlap: 0, maxAgeMillis: 10 * MINUTE }, sqlLogin);

@@ -118,6 +118,18 @@ test('the number of an error that another library has wrapped is known from what
   expect(ran.at).toEqual([0, 5_000]);
 });
 
+test('one word of the server is enough', async () => {
+  const pool = await aWarmPool();
+  const { ran, work } = failing(1, (connection) => {
+    driven(connection).emit('errorMessage', { number: 49920, state: 1, class: 16, message: 'too many operations' });
+    throw new Error('wrapped');
+  });
+  const tried = outcome(withRetry(pool, work));
+  await pass(6 * SECOND);
+  expect(settled(tried)).toBe('done');
+  expect(ran.at).toEqual([0, 5_000]);
+});
+
 test('what the server said before its last word does not make an error transient', async () => {
   const pool = await aWarmPool();
   const { ran, work } = failing(9, (connection) => {
