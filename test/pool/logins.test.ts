@@ -4,6 +4,7 @@ import type { ChannelPayloads } from '../../src/channels.js';
 import {
   ConfigurationError,
   CredentialRejectedError,
+  EncryptionRequiredError,
   LoginRefusedError,
   PoolClosedError,
   ServerUnavailableError,
@@ -351,4 +352,22 @@ test('a connection that logs in although the pool was closed meanwhile is hung u
   settled(closed);
   expect(connection.closed).toBe(true);
   expect(pool.stats).toMatchObject({ size: 0, opening: 0 });
+});
+
+test('a token is not sent to a server that does not encrypt', async () => {
+  for (const options of [{}, undefined, { encrypt: true }]) {
+    const pool = aPool({ max: 1 }, { options });
+    world.server.encrypts = false;
+    const acquired = outcome(pool.acquire());
+    await pass(SECOND);
+    expect(acquired.error).toBeInstanceOf(EncryptionRequiredError);
+    expect(pool.stats).toMatchObject({ size: 0, logins: 0 });
+  }
+});
+
+test('where encryption comes before TDS itself there is nothing to wait for', async () => {
+  const pool = aPool({ max: 1 }, { options: { encrypt: 'strict' } as never });
+  world.server.encrypts = false;
+  await opened(pool, 1);
+  expect(pool.stats).toMatchObject({ size: 1, logins: 1 });
 });

@@ -475,6 +475,8 @@ test.each<[Partial<TokenPoolsConfig>, string]>([
   [{ pool: { max: -1 } }, 'max'],
   [{ user: 'sa' }, 'must not say who logs in'],
   [{ password: 'p' }, 'must not say who logs in'],
+  [{ authentication: { type: 'azure-active-directory-default' } } as never, 'must not say who logs in'],
+  [{ authentication: new FakeProvider() } as never, "Give one of 'clientSecret'"],
   [{ authentication_type: 'azure-active-directory-default' } as never, 'must not say who logs in'],
 ])('a config that cannot be is refused at once: %j', (config, message) => {
   expect(() => many(config)).toThrow(ConfigurationError);

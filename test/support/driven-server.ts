@@ -18,6 +18,8 @@ export class DrivenServer {
   /** From the call of `close` to the end of the connection. */
   closeMs = 0;
   isDown = false;
+  /** Whether it does TLS inside TDS. */
+  encrypts = true;
   /** What it says a token must be for. */
   scope: string | undefined;
   /** Says no to the next logins; each takes one. */
@@ -98,7 +100,7 @@ export class DrivenConnection extends EventEmitter {
         done(Object.assign(new Error('connect ECONNREFUSED'), { code: 'ESOCKET' }));
         return;
       }
-      this.emit('secure');
+      if (server.encrypts) this.emit('secure');
       try {
         await this.#credential?.getToken(server.scope ?? []);
       } catch (error) {
