@@ -1,7 +1,7 @@
 import rooms from './stryker.config.mjs';
 
 /**
- * The background work on a pool, whose tests are whole pools with a world of their own to live in.
+ * What is tested with whole pools, which have a world of their own to live in.
  *
  * @type {import('@stryker-mutator/api/core').PartialStrykerOptions}
  */
