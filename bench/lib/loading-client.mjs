@@ -1,42 +1,65 @@
 /** One fresh process of figures/loading.mjs. */
 import { Session } from 'node:inspector';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { check } from './check.mjs';
 
-if (JSON.parse(process.argv[2]).msal === true) {
-  const msal = msalWatch();
+const { what } = JSON.parse(process.argv[2]);
+process.stdout.write(JSON.stringify(await { stock, ours, after, memory, msal }[what]()));
+
+/** mssql by itself. */
+async function stock() {
+  return { milliseconds: await milliseconds(() => import('mssql')) };
+}
+
+/** Ours in its place; it loads mssql. */
+async function ours() {
+  return { milliseconds: await milliseconds(() => import('mssql-token-pool/mssql')) };
+}
+
+/** Ours in a process that has mssql already. */
+async function after() {
+  await import('mssql');
+  // What mssql leaves to be done in later turns is its own.
+  await sleep(100);
+  return { milliseconds: await milliseconds(() => import('mssql-token-pool/mssql')) };
+}
+
+async function memory() {
+  const before = resident();
+  const { default: mssql } = await import('mssql');
+  const between = resident();
+  const { default: sql } = await import('mssql-token-pool/mssql');
+  const pool = new sql.ConnectionPool({ server: 'localhost' });
+  check(pool instanceof mssql.ConnectionPool, 'this is not the mssql module');
+  return { base: between - before, added: resident() - between };
+}
+
+/** Whether MSAL is loaded before a token is asked for, and after. */
+async function msal() {
+  const isLoaded = msalWatch();
   const { createCredential, createTokenPool } = await import('mssql-token-pool');
   const login = { tenantId: 'tenant', clientId: 'client', clientSecret: 'secret', authority: 'http://127.0.0.1:9' };
   const credential = createCredential(login);
   const pool = createTokenPool({ server: 'localhost', authentication: credential });
-  const before = msal();
+  const before = isLoaded();
   // Nobody answers there; what counts is that somebody asked.
   await credential.getToken('https://database.windows.net/.default').catch(() => {});
-  const after = msal();
+  const later = isLoaded();
   await pool.close();
-  process.stdout.write(JSON.stringify({ before, after }));
-} else {
-  const start = reading();
-  const { default: stock } = await import('mssql');
-  const base = since(start);
-  const middle = reading();
-  const { default: sql } = await import('mssql-token-pool/mssql');
-  const added = since(middle);
-  check(
-    new sql.ConnectionPool({ server: 'localhost' }) instanceof stock.ConnectionPool,
-    'this is not the mssql module',
-  );
-  process.stdout.write(JSON.stringify({ base, added }));
+  return { before, after: later };
 }
 
-function reading() {
-  globalThis.gc?.();
-  return { at: performance.now(), rss: process.memoryUsage().rss };
+/** @param {() => Promise<unknown>} load */
+async function milliseconds(load) {
+  const startedAt = performance.now();
+  await load();
+  return performance.now() - startedAt;
 }
 
-function since({ at, rss }) {
-  const milliseconds = performance.now() - at;
+/** MiB, after garbage collection. */
+function resident() {
   globalThis.gc?.();
-  return { milliseconds, mib: (process.memoryUsage().rss - rss) / 1024 / 1024 };
+  return process.memoryUsage().rss / 1024 / 1024;
 }
 
 /** Tells whether any script of MSAL has been loaded, by asking the debugger for all scripts. */
