@@ -6,7 +6,7 @@
 import { check } from '../lib/check.mjs';
 import { runFresh } from '../lib/child.mjs';
 import { figureProgram } from '../lib/figure-program.mjs';
-import { figure, interleaveMany, OURS } from '../lib/rounds.mjs';
+import { figure, interleaveMany, median, OURS } from '../lib/rounds.mjs';
 
 const MSSQL = 'mssql, token-credential, validateConnection';
 const STATIC = 'mssql, one static token';
@@ -41,6 +41,10 @@ async function measure({ quick }) {
     [KNEX]: run('knexChecked'),
   };
   const measured = await interleaveMany(contestants, { rounds: quick ? 1 : 2, warmUp: 0 });
+  // Whose queries fail at once, by the thousand, does not wait.
+  const getThrough = [MSSQL, STATIC, REBUILT, KNEX].filter(
+    (way) => median(measured.failed[way]) < about.queriesPerSecond,
+  );
   const title = `rollover, pool of ${about.size}`;
   return [
     figure({
@@ -48,8 +52,9 @@ async function measure({ quick }) {
       ...{ results: measured.ratio, reached: ({ ours }) => ours <= 1.2 },
     }),
     figure({
-      ...{ name: `${title}: p99 wait for a connection`, unit: 'ms', aim: 'shortest', results: measured.p99 },
-      reached: ({ ratios }) => Object.values(ratios).every((ratio) => ratio < 1),
+      ...{ name: `${title}: p99 wait for a connection`, unit: 'ms', against: REBUILT, results: measured.p99 },
+      aim: 'shortest among those whose queries get through',
+      reached: ({ ratios }) => getThrough.every((way) => ratios[way] < 1),
     }),
     figure({
       ...{ name: `${title}: longest wait for a connection`, unit: 'ms', aim: 'less than a login costs' },

@@ -6,6 +6,7 @@ import {
   drivenWorld,
   giveBack,
   HOUR,
+  LOGIN_FAILED,
   live,
   MINUTE,
   outcome,
@@ -18,8 +19,6 @@ import {
 const world = drivenWorld();
 const { aPool, borrow, opened } = world;
 
-const NO = { number: 18456, state: 1, class: 14, message: 'Login failed.' };
-
 /** When dials began, ms since then, to a tenth of a second. */
 const since = (at: number): number[] => world.server.dials.map((dial) => Math.round((dial - at) / 100) * 100);
 
@@ -27,7 +26,7 @@ test('connections of min that are refused together have met one failure: 1 s, 2 
   const pool = aPool({ max: 5, min: 3 }, sqlLogin);
   await pass(SECOND);
   world.server.dials = [];
-  world.server.refusals = Array.from({ length: 20 }, () => NO);
+  world.server.refusals = Array.from({ length: 20 }, () => LOGIN_FAILED);
   world.server.loginMs = 0;
   const startedAt = performance.now();
   world.server.cut();
@@ -44,7 +43,7 @@ test('the longest pause between two tries is 60 s', async () => {
   aPool({ max: 1, min: 1 }, sqlLogin);
   await pass(SECOND);
   world.server.dials = [];
-  world.server.refusals = Array.from({ length: 20 }, () => NO);
+  world.server.refusals = Array.from({ length: 20 }, () => LOGIN_FAILED);
   world.server.loginMs = 0;
   const startedAt = performance.now();
   world.server.cut();
@@ -59,7 +58,7 @@ test('after a success the next failure counts from the beginning', async () => {
   await pass(SECOND);
   for (let i = 0; i < 2; i += 1) {
     world.server.dials = [];
-    world.server.refusals = [NO, NO, NO];
+    world.server.refusals = [LOGIN_FAILED, LOGIN_FAILED, LOGIN_FAILED];
     world.server.loginMs = 0;
     const startedAt = performance.now();
     world.server.cut();
@@ -73,7 +72,7 @@ test('a caller who comes while min is being restored waits for that login, and i
   const pool = aPool({ max: 1, min: 1 });
   await pass(SECOND);
   world.server.loginMs = SECOND;
-  world.server.refusals = [NO];
+  world.server.refusals = [LOGIN_FAILED];
   world.server.cut();
   await pass(500);
   const acquired = outcome(pool.acquire());
@@ -99,7 +98,7 @@ test('a caller who comes while min is being restored has the connection that is 
 test('a failure to restore min is not told to a caller who comes right after it', async () => {
   const pool = aPool({ max: 2, min: 1 });
   await pass(SECOND);
-  world.server.refusals = [NO];
+  world.server.refusals = [LOGIN_FAILED];
   world.server.cut();
   await pass(500);
   expect(pool.stats).toMatchObject({ size: 0, failedLogins: 1 });
@@ -113,7 +112,7 @@ test('an idle connection whose renewal fails is tried again after 1 s, 2 s, 4 s,
   await pass(MINUTE);
   world.server.dials = [];
   world.server.loginMs = 0;
-  world.server.refusals = [NO, NO, NO];
+  world.server.refusals = [LOGIN_FAILED, LOGIN_FAILED, LOGIN_FAILED];
   await pass(8.5 * MINUTE + 6 * SECOND);
   const [first = 0] = world.server.dials;
   expect(since(first)).toEqual([0, 1_000, 3_000]);
@@ -142,7 +141,7 @@ test('a renewal that fails is tried again after a pause, by one connection, and 
   await opened(pool, 3);
   await live(pool, 51 * MINUTE, 3);
   world.server.dials = [];
-  world.server.refusals = Array.from({ length: 20 }, () => NO);
+  world.server.refusals = Array.from({ length: 20 }, () => LOGIN_FAILED);
   while (world.server.dials.length === 0) await live(pool, SECOND, 3, SECOND);
   const [first = 0] = world.server.dials;
   await live(pool, 40 * SECOND, 3, SECOND);

@@ -3,6 +3,7 @@ import { expect, test, vi } from 'vitest';
 import { NotOnLoanError } from '../../src/errors.js';
 import type { DrivenConnection } from '../support/driven-server.js';
 import {
+  driven,
   drivenWorld,
   giveBack,
   HOUR,
@@ -16,8 +17,6 @@ import {
 
 const world = drivenWorld();
 const { aPool, borrow, opened } = world;
-
-const driven = (connection: Connection | undefined): DrivenConnection => connection as unknown as DrivenConnection;
 
 test('a connection that comes back is idle again, and the next caller has it', async () => {
   const pool = aPool({ max: 2 });

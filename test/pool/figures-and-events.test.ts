@@ -6,6 +6,7 @@ import type { DrivenConnection } from '../support/driven-server.js';
 import {
   drivenWorld,
   giveBack,
+  LOGIN_FAILED,
   live,
   MINUTE,
   outcome,
@@ -17,8 +18,6 @@ import {
 
 const world = drivenWorld();
 const { aPool, borrow, opened } = world;
-
-const NO = { number: 18456, state: 1, class: 14, message: 'Login failed.' };
 
 function told<N extends ChannelName>(name: N): ChannelPayloads[N][] {
   return world.events.filter((event) => event.name === name).map(({ payload }) => payload as ChannelPayloads[N]);
@@ -60,7 +59,7 @@ test('without a token there is no end of one', async () => {
 
 test('logins that fail are counted, those of min too', async () => {
   const pool = aPool({ max: 2, min: 1 });
-  world.server.refusals = [NO];
+  world.server.refusals = [LOGIN_FAILED];
   await pass(world.server.loginMs);
   expect(pool.stats).toMatchObject({ logins: 0, failedLogins: 1, opening: 0, size: 0 });
   await pass(1_100);
@@ -106,7 +105,7 @@ test('a login tells its token and its time, and one that failed its kind and its
   expect(login?.tokenId).toBe(told('token:refreshed')[0]?.tokenId);
   world.server.cut();
   await pass(SECOND);
-  world.server.refusals = [NO];
+  world.server.refusals = [LOGIN_FAILED];
   const failed = outcome(pool.acquire());
   await pass(120);
   expect(failed.error).toBeInstanceOf(LoginRefusedError);
@@ -176,7 +175,7 @@ test('ready() counts connections on loan as open', async () => {
 
 test('ready() throws what a login failed with, and keeps what could be opened', async () => {
   const pool = aPool({ max: 3, min: 2 });
-  world.server.refusals = [NO];
+  world.server.refusals = [LOGIN_FAILED];
   const ready = outcome(pool.ready());
   await pass(3 * world.server.loginMs);
   expect(ready.error).toBeInstanceOf(LoginRefusedError);

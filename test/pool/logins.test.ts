@@ -16,6 +16,7 @@ import {
   drivenWorld,
   giveBack,
   HOUR,
+  LOGIN_FAILED,
   MINUTE,
   outcome,
   pass,
@@ -27,9 +28,8 @@ import {
 const world = drivenWorld();
 const { aPool, borrow, opened } = world;
 
-const REFUSED = { number: 18456, state: 1, class: 14, message: 'Login failed.' };
 const STALE = { number: 18456, state: 233, class: 14, message: 'Token is expired.' };
-const NO_USER = { ...REFUSED, message: "Login failed for user '<token-identified principal>'." };
+const NO_USER = { ...LOGIN_FAILED, message: "Login failed for user '<token-identified principal>'." };
 const BUSY = { number: 40613, state: 1, class: 20, message: 'Database is not currently available.' };
 
 const dials = (): number => world.server.dials.length;
@@ -111,7 +111,7 @@ test('a refusal for another reason is told at once', async () => {
   const pool = aPool({ max: 2 });
   const lent = await borrow(pool, 1);
   await pass(10 * MINUTE);
-  world.server.refusals = [{ ...REFUSED, number: 4060, message: 'Cannot open database' }];
+  world.server.refusals = [{ ...LOGIN_FAILED, number: 4060, message: 'Cannot open database' }];
   const acquired = outcome(pool.acquire());
   await pass(world.server.loginMs);
   expect(acquired.error).toMatchObject({ name: 'LoginRefusedError', number: 4060, state: 1, class: 14 });
@@ -308,7 +308,7 @@ test('logins that fail tell their kind', async () => {
       .filter(({ name }) => name === 'connection:login-failed')
       .map(({ payload }) => (payload as ChannelPayloads['connection:login-failed']).kind);
   const pool = aPool({ max: 1, createTimeoutMillis: SECOND });
-  for (const refusal of [STALE, REFUSED, NO_USER, BUSY, undefined]) {
+  for (const refusal of [STALE, LOGIN_FAILED, NO_USER, BUSY, undefined]) {
     world.server.refusals = refusal === undefined ? [] : [refusal, refusal];
     world.server.isDown = refusal === undefined;
     const acquired = outcome(pool.acquire());

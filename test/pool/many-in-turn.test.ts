@@ -11,7 +11,7 @@ import {
 } from '../../src/errors.js';
 import { createTokenPools, type IdentityPool, type TokenPools, type TokenPoolsConfig } from '../../src/index.js';
 import type { DrivenConnection } from '../support/driven-server.js';
-import { drivenWorld, HOUR, MINUTE, outcome, pass, SECOND, settled } from '../support/driven-world.js';
+import { drivenWorld, HOUR, LOGIN_FAILED, MINUTE, outcome, pass, SECOND, settled } from '../support/driven-world.js';
 import { FakeProvider } from '../tokens/fake-provider.js';
 
 const world = drivenWorld();
@@ -132,7 +132,7 @@ test('use() lends for as long as its function runs; one that returned the connec
 
 test('an error of the login is told, and the identity counts as unused', async () => {
   const pools = many({ maxPools: 1 });
-  world.server.refusals = [{ number: 18456, state: 1, class: 14, message: 'Login failed.' }];
+  world.server.refusals = [LOGIN_FAILED];
   const acquired = outcome(of(pools, 'ada').acquire());
   await pass(world.server.loginMs);
   expect(acquired.error).toBeInstanceOf(LoginRefusedError);

@@ -3,7 +3,16 @@ import { expect, test, vi } from 'vitest';
 import { AbortedError, AcquireTimeoutError, TokenExpiredError } from '../../src/errors.js';
 import type { TokenPool } from '../../src/index.js';
 import type { DrivenConnection } from '../support/driven-server.js';
-import { drivenWorld, MINUTE, outcome, pass, SECOND, settled, sqlLogin } from '../support/driven-world.js';
+import {
+  drivenWorld,
+  LOGIN_FAILED,
+  MINUTE,
+  outcome,
+  pass,
+  SECOND,
+  settled,
+  sqlLogin,
+} from '../support/driven-world.js';
 
 const world = drivenWorld();
 const { aPool, borrow, opened } = world;
@@ -197,7 +206,7 @@ test('where the successor that is under way fails, the old one is not handed out
   while (world.server.dials.length < 2) await pass(SECOND);
   const [old] = [...world.server.connections] as [DrivenConnection];
   await pass(4 * MINUTE);
-  world.server.refusals = [{ number: 18456, state: 1, class: 14, message: 'Login failed.' }];
+  world.server.refusals = [LOGIN_FAILED];
   const late = outcome(pool.acquire());
   await pass(MINUTE);
   expect(old.closed).toBe(true);

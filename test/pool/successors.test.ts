@@ -1,8 +1,8 @@
 import type { Connection } from 'tedious';
 import { expect, test, vi } from 'vitest';
-import type { DrivenConnection } from '../support/driven-server.js';
 import {
   borrowAtOnce,
+  driven,
   drivenWorld,
   giveBack,
   HOUR,
@@ -17,7 +17,6 @@ const world = drivenWorld();
 const { aPool, borrow, opened } = world;
 
 const idleTimeoutMillis = HOUR;
-const driven = (connection: Connection): DrivenConnection => connection as unknown as DrivenConnection;
 
 test('a successor that comes for a connection that was destroyed meanwhile is closed: nobody needs it', async () => {
   const pool = aPool({ max: 1, idleTimeoutMillis });

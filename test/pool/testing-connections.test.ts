@@ -1,7 +1,7 @@
 import type { Connection } from 'tedious';
 import { expect, test } from 'vitest';
 import { AbortedError, AcquireTimeoutError, PoolClosedError } from '../../src/errors.js';
-import { drivenWorld, HOUR, outcome, pass, SECOND, settled } from '../support/driven-world.js';
+import { drivenWorld, HOUR, outcome, pass, SECOND, settled, undecidedTest } from '../support/driven-world.js';
 
 const world = drivenWorld();
 const { aPool, borrow, opened } = world;
@@ -107,22 +107,14 @@ test('a test that outlasts the caller has failed: its connection is closed, not 
 });
 
 test('who leaves during the test does not get the connection afterwards', async () => {
-  let answer: (fit: boolean) => void = () => {};
-  let asked = 0;
-  const validate = (): boolean | Promise<boolean> => {
-    asked += 1;
-    if (asked !== 2) return true;
-    return new Promise((resolve) => {
-      answer = resolve;
-    });
-  };
-  const pool = aPool({ max: 1, validate });
+  const undecided = undecidedTest();
+  const pool = aPool({ max: 1, validate: undecided.validate });
   await opened(pool, 1);
   const controller = new AbortController();
   const left = outcome(pool.acquire({ signal: controller.signal }));
   await pass(SECOND);
   controller.abort();
-  answer(true);
+  undecided.answer(true);
   await pass(0);
   expect(left.error).toBeInstanceOf(AbortedError);
   expect(pool.stats).toMatchObject({ borrowed: 0, pending: 0 });
@@ -144,22 +136,14 @@ test('close() does not wait for a test', async () => {
 });
 
 test('a connection that fails while it is tested is not handed out', async () => {
-  let answer: (fit: boolean) => void = () => {};
-  let asked = 0;
-  const validate = (): boolean | Promise<boolean> => {
-    asked += 1;
-    if (asked !== 2) return true;
-    return new Promise((resolve) => {
-      answer = resolve;
-    });
-  };
-  const pool = aPool({ max: 1, validate });
+  const undecided = undecidedTest();
+  const pool = aPool({ max: 1, validate: undecided.validate });
   await opened(pool, 1);
   const [old] = [...world.server.connections];
   const acquired = outcome(pool.acquire());
   await pass(0);
   old?.end();
-  answer(true);
+  undecided.answer(true);
   await pass(world.server.loginMs + 1);
   expect(settled(acquired)).not.toBe(old);
   expect(pool.stats).toMatchObject({ size: 1, borrowed: 1, evictions: { broken: 1 } });

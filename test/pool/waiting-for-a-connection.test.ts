@@ -9,12 +9,21 @@ import {
   TokenTimeoutError,
 } from '../../src/errors.js';
 import type { DrivenConnection } from '../support/driven-server.js';
-import { drivenWorld, giveBack, HOUR, MINUTE, outcome, pass, SECOND, sqlLogin } from '../support/driven-world.js';
+import {
+  drivenWorld,
+  giveBack,
+  HOUR,
+  LOGIN_FAILED,
+  MINUTE,
+  outcome,
+  pass,
+  SECOND,
+  sqlLogin,
+  undecidedTest,
+} from '../support/driven-world.js';
 
 const world = drivenWorld();
 const { aPool, borrow, opened } = world;
-
-const NO = { number: 18456, state: 1, class: 14, message: 'Login failed.' };
 
 test('a free connection is handed out at once, the one that came back last', async () => {
   const pool = aPool({ max: 3 });
@@ -110,7 +119,7 @@ test.each(['new', 'used before'])(
 
 test('a timeout names the last failure to connect as its cause, until a login succeeds', async () => {
   const pool = aPool({ max: 1, acquireTimeoutMillis: SECOND });
-  world.server.refusals = [NO];
+  world.server.refusals = [LOGIN_FAILED];
   const failed = outcome(pool.acquire());
   await pass(world.server.loginMs);
   expect(failed.error).toBeInstanceOf(LoginRefusedError);
@@ -149,7 +158,7 @@ test('a login that fails is told to its caller at once, and the pool is as befor
 test('logins that fail again and again take nothing from the pool', async () => {
   const pool = aPool({ max: 2, overlap: 0 });
   for (let i = 0; i < 20; i += 1) {
-    world.server.refusals = [NO];
+    world.server.refusals = [LOGIN_FAILED];
     const waiting = outcome(pool.acquire());
     await pass(world.server.loginMs);
     expect(waiting.error).toBeInstanceOf(LoginRefusedError);
@@ -169,7 +178,7 @@ test('a failure is told to those who waited for it, not to somebody who comes la
   const gone = outcome(pool.acquire({ signal: controller.signal }));
   await pass(500);
   controller.abort();
-  world.server.refusals = [NO];
+  world.server.refusals = [LOGIN_FAILED];
   await pass(SECOND);
   expect(gone.error).toBeInstanceOf(AbortedError);
   expect(pool.stats.failedLogins).toBe(1);
@@ -248,21 +257,13 @@ test('a caller who leaves in the very moment in which he is served leaves the co
 });
 
 test('whose connection turns out to be broken goes before all who came after him', async () => {
-  let asked = 0;
-  let answer: (fit: boolean) => void = () => {};
-  const validate = (): boolean | Promise<boolean> => {
-    asked += 1;
-    if (asked !== 2) return true;
-    return new Promise((resolve) => {
-      answer = resolve;
-    });
-  };
-  const pool = aPool({ max: 1, validate });
+  const undecided = undecidedTest();
+  const pool = aPool({ max: 1, validate: undecided.validate });
   await opened(pool, 1);
   const first = outcome(pool.acquire());
   const second = outcome(pool.acquire());
   await pass(SECOND);
-  answer(false);
+  undecided.answer(false);
   await pass(world.server.loginMs + 1);
   expect(first.value).toBeDefined();
   expect(second.at).toBeUndefined();

@@ -6,7 +6,7 @@ import { AbortedError, ConfigurationError, LoginRefusedError, StaleTokenError } 
 import { type RetryOptions, withRetry } from '../../src/index.js';
 import type { TokenPool } from '../../src/pool/token-pool.js';
 import type { DrivenConnection } from '../support/driven-server.js';
-import { drivenWorld, MINUTE, outcome, pass, SECOND, settled } from '../support/driven-world.js';
+import { driven, drivenWorld, LOGIN_FAILED, MINUTE, outcome, pass, SECOND, settled } from '../support/driven-world.js';
 
 const real = { ...timers };
 
@@ -30,7 +30,6 @@ afterEach(() => {
 const world = drivenWorld();
 const { aPool, opened } = world;
 
-const driven = (connection: Connection): DrivenConnection => connection as unknown as DrivenConnection;
 const busy = (): Error => Object.assign(new Error('The service is currently busy.'), { number: 40501 });
 
 /** Work that fails so often, with when it ran, ms since the start, and where. */
@@ -266,7 +265,7 @@ test('a token that the server calls expired, fresh or not, is waited out', async
 
 test('a login that is refused for good is not', async () => {
   const pool = aPool({ max: 1 });
-  world.server.refusals = [{ number: 18456, state: 1, class: 14, message: 'Login failed.' }];
+  world.server.refusals = [LOGIN_FAILED];
   const tried = outcome(withRetry(pool, () => 'done'));
   await pass(SECOND);
   expect(tried.error).toBeInstanceOf(LoginRefusedError);

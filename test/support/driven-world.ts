@@ -4,11 +4,14 @@ import { afterEach, beforeEach, expect, vi } from 'vitest';
 import { CHANNEL_NAMES, CHANNEL_PREFIX, type ChannelName, type ChannelPayloads } from '../../src/channels.js';
 import { createTokenPool, type TokenPool, type TokenPoolConfig } from '../../src/index.js';
 import { FakeProvider } from '../tokens/fake-provider.js';
-import { DrivenServer } from './driven-server.js';
+import { type DrivenConnection, DrivenServer } from './driven-server.js';
 
 export const SECOND = 1_000;
 export const MINUTE = 60 * SECOND;
 export const HOUR = 60 * MINUTE;
+
+/** What a server says to a login that it does not know. */
+export const LOGIN_FAILED = { number: 18456, state: 1, class: 14, message: 'Login failed.' };
 
 export const sqlLogin = { authentication: undefined, user: 'sa', password: 'p' };
 
@@ -139,4 +142,24 @@ export function settled<T>({ value, error, at }: Outcome<T>): T {
   if (error !== undefined) throw error;
   if (at === undefined) throw new Error('Still waiting');
   return value as T;
+}
+
+/** The server's view of a connection. */
+export const driven = (connection: Connection | undefined): DrivenConnection =>
+  connection as unknown as DrivenConnection;
+
+/** A `pool.validate` that says yes, but the second time, when it waits for `answer`. */
+export function undecidedTest(): { validate: () => boolean | Promise<boolean>; answer: (fit: boolean) => void } {
+  let asked = 0;
+  const test = {
+    answer: (_fit: boolean): void => {},
+    validate(): boolean | Promise<boolean> {
+      asked += 1;
+      if (asked !== 2) return true;
+      return new Promise((resolve) => {
+        test.answer = resolve;
+      });
+    },
+  };
+  return test;
 }
