@@ -1,7 +1,8 @@
 /**
  * Where the time of a query goes: `SELECT 1` through our pool over TLS, 32 callers on 10 connections, under V8's sampling
- * profiler. Prints the share of everything that takes part, and writes a flame graph (profile.svg) and the profile itself
- * (reports/queries.cpuprofile, for Chrome's DevTools or speedscope). `--quick` is a smoke run that writes nothing.
+ * profiler. Prints the share of everything that takes part, and writes a flame graph
+ * (docs/images/query-flame-graph.svg) and the profile itself (reports/queries.cpuprofile, for Chrome's DevTools or
+ * speedscope). `--quick` is a smoke run that writes nothing.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { Session } from 'node:inspector/promises';
@@ -43,7 +44,7 @@ site.close();
 if (!QUICK) {
   mkdirSync('reports', { recursive: true });
   writeFileSync('reports/queries.cpuprofile', JSON.stringify(profile));
-  writeFileSync(new URL('profile.svg', import.meta.url), flameGraph(profile));
+  writeFileSync(new URL('../docs/images/query-flame-graph.svg', import.meta.url), flameGraph(profile));
 }
 for (const [owner, share] of sharesOf(profile)) console.log(`${`${(share * 100).toFixed(1)} %`.padStart(7)}  ${owner}`);
 

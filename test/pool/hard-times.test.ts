@@ -121,8 +121,11 @@ test('a successor that goes to somebody else has renewed nothing', async () => {
   const pool = s.pool({ pool: { max: 2 } });
   let held = await pool.acquire();
   // Each return may start its renewal, but it is lent again before the successor is there; where that takes longer than
-  // the old token lasts, the successor takes over and the next one is awaited.
-  const successors = (): number => pool.stats.logins - 1 - pool.stats.renewals;
+  // the old token lasts, it is replaced on its return, and the next one's successor is awaited.
+  const successors = (): number => {
+    const { logins, evictions, size } = pool.stats;
+    return logins - Object.values(evictions).reduce((sum, closed) => sum + closed, 0) - size;
+  };
   const borrowAgain = async (): Promise<number> => {
     if (successors() > 0) return successors();
     pool.release(held);
