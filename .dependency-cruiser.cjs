@@ -1,12 +1,12 @@
-// Calls go one way: credentials -> tokens -> connections -> pool -> mssql -> orm. telemetry listens to events and is
-// called by none of them; testing imports nothing from the other rooms and no other room imports it, cli excepted.
-const ROOMS = ['credentials', 'tokens', 'connections', 'pool', 'mssql', 'orm'];
+// Calls go one way: credentials -> tokens -> connections -> pool -> identities -> mssql -> orm. telemetry subscribes to
+// events and is called by none of them; testing imports nothing from the other modules, and of those only cli imports it.
+const MODULES = ['credentials', 'tokens', 'connections', 'pool', 'identities', 'mssql', 'orm'];
 
-const downstream = ROOMS.slice(0, -1).map((room, i) => ({
-  name: `${room}-calls-no-later-room`,
+const downstream = MODULES.slice(0, -1).map((module, i) => ({
+  name: `${module}-calls-no-later-module`,
   severity: 'error',
-  from: { path: `^src/${room}/` },
-  to: { path: `^src/(${[...ROOMS.slice(i + 1), 'telemetry', 'cli'].join('|')})/` },
+  from: { path: `^src/${module}/` },
+  to: { path: `^src/(${[...MODULES.slice(i + 1), 'telemetry', 'cli'].join('|')})/` },
 }));
 
 /** @type {import('dependency-cruiser').IConfiguration} */
@@ -20,10 +20,10 @@ module.exports = {
       to: { path: '^src/(telemetry|cli)/' },
     },
     {
-      name: 'telemetry-only-listens',
+      name: 'telemetry-only-subscribes',
       severity: 'error',
       from: { path: '^src/telemetry/' },
-      to: { path: `^src/(${ROOMS.join('|')}|testing|cli)/`, dependencyTypesNot: ['type-only'] },
+      to: { path: `^src/(${MODULES.join('|')}|testing|cli)/`, dependencyTypesNot: ['type-only'] },
     },
     {
       name: 'testing-stands-alone',
@@ -38,15 +38,15 @@ module.exports = {
       to: { path: '^src/testing/' },
     },
     {
-      name: 'shared-leaves-import-no-room',
+      name: 'shared-files-import-no-module',
       severity: 'error',
-      from: { path: '^src/(errors|channels|clock|debug)\\.ts$' },
+      from: { path: '^src/(errors|channels|time|debug)\\.ts$' },
       to: { path: '^src/[^/]+/' },
     },
     { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
     {
       name: 'msal-only-in-credentials',
-      comment: 'MSAL is imported lazily and its types stay out of the other rooms.',
+      comment: 'MSAL is imported lazily and its types stay out of the other modules.',
       severity: 'error',
       from: { pathNot: '^src/credentials/' },
       to: { path: 'node_modules/@azure/msal-node' },

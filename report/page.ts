@@ -2,7 +2,7 @@ import * as Plot from '@observablehq/plot';
 import type { Timeline } from '../src/telemetry/timeline-events.js';
 import { type Bar, type Mark, type Picture, pictureOf, time } from './rows.js';
 
-/** Colours that are told apart in light and dark and by the colour-blind (Okabe and Ito), red left for what is wrong. */
+/** Colours that can be distinguished in light and dark and by the colour-blind (Okabe and Ito), red left for what is wrong. */
 const COLOURS = ['#0072b2', '#009e73', '#e69f00', '#cc79a7', '#56b4e9', '#8c6d31'];
 const BAD = '#d62728';
 
