@@ -154,9 +154,9 @@ export class AcquireTimeoutError extends TokenPoolError {
 }
 
 /** The bound on the connections or pools of all identities together was reached, and nothing became idle in time. */
-export class NoRoomError extends AcquireTimeoutError {
-  override name = 'NoRoomError';
-  override readonly code = 'ERR_NO_ROOM';
+export class LimitReachedError extends AcquireTimeoutError {
+  override name = 'LimitReachedError';
+  override readonly code = 'ERR_LIMIT_REACHED';
 }
 
 /** The caller's `AbortSignal` fired; `cause` is its reason. */
@@ -172,7 +172,7 @@ export class PoolClosedError extends TokenPoolError {
 }
 
 /** `release` or `destroy` was given something that is not on loan from this pool. */
-export class NotOnLoanError extends TokenPoolError {
-  override name = 'NotOnLoanError';
-  override readonly code = 'ERR_NOT_ON_LOAN';
+export class NotBorrowedError extends TokenPoolError {
+  override name = 'NotBorrowedError';
+  override readonly code = 'ERR_NOT_BORROWED';
 }

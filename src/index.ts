@@ -14,13 +14,13 @@ export {
   type TokenPoolsStats,
 } from './pool/token-pools.js';
 export { type RetryOptions, withRetry } from './pool/with-retry.js';
+export type { CachedToken } from './tokens/cached-token.js';
 export {
   type EncryptedTokenStore,
   encryptedTokenStore,
   type TokenEncryptionOptions,
 } from './tokens/encrypted-token-store.js';
 export type { StoreKey } from './tokens/entry-cipher.js';
-export type { HeldToken } from './tokens/held-token.js';
 export { OnBehalfOfTokens, type OnBehalfOfTokensOptions } from './tokens/on-behalf-of-tokens.js';
 export { sharedTokenCache, TokenCache, type TokenCacheOptions, type WaitOptions } from './tokens/token-cache.js';
 export type { StoredValue, TokenStore } from './tokens/token-store.js';

@@ -44,13 +44,13 @@ function issue() {
 /** A process of the fleet: gives the end of the token it would log in with, or 0. */
 function ours() {
   const cache = new TokenCache({ getToken: issue });
-  return () => cache.peek(SCOPE)?.expiresOn ?? 0;
+  return () => cache.current(SCOPE)?.expiresOn ?? 0;
 }
 
 function shared() {
   const tokenStore = encryptedTokenStore(store, { keys: KEY }).named('fleet');
   const cache = new TokenCache({ getToken: issue }, { tokenStore });
-  return () => cache.peek(SCOPE)?.expiresOn ?? 0;
+  return () => cache.current(SCOPE)?.expiresOn ?? 0;
 }
 
 /** What the whole fleet shares, one to three milliseconds away. */

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Connection, ConnectionConfiguration } from 'tedious';
 import { ConfigurationError, PoolClosedError } from '../errors.js';
-import type { HeldToken } from '../tokens/held-token.js';
+import type { CachedToken } from '../tokens/cached-token.js';
 import { classifyLoginFailure, type LoginFailure, type ServerMessage } from './login-failure.js';
 import { openSession, type Session } from './session.js';
 import { TokenLogin, type TokenSource } from './token-login.js';
@@ -25,9 +25,9 @@ export class DialFailedError extends Error {
   override name = 'DialFailedError';
   readonly failure: LoginFailure;
   /** The token that was sent, if one was. */
-  readonly token: HeldToken | undefined;
+  readonly token: CachedToken | undefined;
 
-  constructor(failure: LoginFailure, token: HeldToken | undefined) {
+  constructor(failure: LoginFailure, token: CachedToken | undefined) {
     super(failure.error.message, { cause: failure.error });
     this.failure = failure;
     this.token = token;

@@ -2,7 +2,7 @@ import { setMaxListeners } from 'node:events';
 import type { Connection, ConnectionConfiguration } from 'tedious';
 import { publish } from '../channels.js';
 import type { CredentialError } from '../errors.js';
-import type { HeldToken } from '../tokens/held-token.js';
+import type { CachedToken } from '../tokens/cached-token.js';
 import { DialFailedError, dial, type TediousModule } from './dial.js';
 import { freshTokenMayHelp, isJustIssued } from './login-failure.js';
 import { OutageGate } from './outage-gate.js';
@@ -25,7 +25,7 @@ export interface DialerOptions {
   /** mssql's hook: sees each tedious connection before anything is sent. */
   beforeConnect?: ((connection: Connection) => void) | undefined;
   /** A token was refused before its time: what lives on it should not be handed out any more. */
-  onTokenRefused: (token: HeldToken) => void;
+  onTokenRefused: (token: CachedToken) => void;
 }
 
 /**
@@ -95,10 +95,10 @@ export class Dialer {
   /** Waits for a token before a socket is opened, so that connectTimeout is the server's alone. */
   async #prefetchToken(deadline: number, signal: AbortSignal): Promise<void> {
     const { source } = this.#options;
-    if (source === undefined || source.tokens.peek(source.scope) !== undefined) return;
+    if (source === undefined || source.tokens.current(source.scope) !== undefined) return;
     const timeoutMs = Math.max(1, deadline - performance.now());
     try {
-      await source.tokens.take(source.scope, { timeoutMs, abortSignal: signal });
+      await source.tokens.get(source.scope, { timeoutMs, abortSignal: signal });
     } catch (error) {
       // In a cloud that its name does not tell, the server says in FEDAUTHINFO which resource it is.
       if (source.scopeIsFixed || (error as CredentialError).aadsts !== NO_SUCH_RESOURCE) throw error;
@@ -140,7 +140,7 @@ export class Dialer {
     onTokenRefused(token);
     try {
       const timeoutMs = Math.max(1, deadline - performance.now());
-      const next = await source.tokens.take(source.scope, { timeoutMs, abortSignal: signal });
+      const next = await source.tokens.get(source.scope, { timeoutMs, abortSignal: signal });
       return next.id !== token.id;
     } catch {
       // The server's refusal is the better story for the caller; the provider's failure has its own event.

@@ -5,7 +5,7 @@ import {
   StaleTokenError,
   TokenPoolError,
 } from '../errors.js';
-import type { HeldToken } from '../tokens/held-token.js';
+import type { CachedToken } from '../tokens/cached-token.js';
 
 /** An ERROR token of the server (MS-TDS 2.2.7.10) as tedious's `errorMessage` event gives it. */
 export interface ServerMessage {
@@ -22,7 +22,7 @@ export interface FailedLogin {
   /** ERROR tokens received before that; tedious's own error has no number, state or class. */
   messages: readonly ServerMessage[];
   /** The token that was sent, if one was. */
-  token: HeldToken | undefined;
+  token: CachedToken | undefined;
   /** Why no token was sent, if that is why. */
   credentialFailure: Error | undefined;
   /** Server name, for messages. */
@@ -105,12 +105,12 @@ export function saysTokenExpired(message: ServerMessage): boolean {
  * Whether a fresh token may change the server's answer. An ambiguous refusal of a token that has just been issued is about
  * its principal, not about the token.
  */
-export function freshTokenMayHelp(kind: LoginFailureKind, token: HeldToken): boolean {
+export function freshTokenMayHelp(kind: LoginFailureKind, token: CachedToken): boolean {
   return kind === 'stale' || (kind === 'ambiguous' && !isJustIssued(token));
 }
 
 /** Younger than its own login margin. */
-export function isJustIssued(token: HeldToken): boolean {
+export function isJustIssued(token: CachedToken): boolean {
   return Date.now() - token.obtainedAt < token.expiresOn - token.loginBefore;
 }
 

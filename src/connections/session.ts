@@ -1,5 +1,5 @@
 import type { Connection } from 'tedious';
-import type { HeldToken } from '../tokens/held-token.js';
+import type { CachedToken } from '../tokens/cached-token.js';
 
 /** What is known about one physical connection that is logged in. */
 export interface Session {
@@ -7,7 +7,7 @@ export interface Session {
   readonly id: number;
   readonly connection: Connection;
   /** The token it logged in with; undefined for SQL login and NTLM. */
-  readonly token: HeldToken | undefined;
+  readonly token: CachedToken | undefined;
   /** Epoch ms. */
   readonly openedAt: number;
 }
@@ -16,7 +16,7 @@ const sessions = new WeakMap<Connection, Session>();
 let count = 0;
 
 /** Records a connection that has just logged in. */
-export function openSession(connection: Connection, token: HeldToken | undefined): Session {
+export function openSession(connection: Connection, token: CachedToken | undefined): Session {
   count += 1;
   const session: Session = { id: count, connection, token, openedAt: Date.now() };
   sessions.set(connection, session);

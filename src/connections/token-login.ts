@@ -1,7 +1,7 @@
 import type { Connection } from 'tedious';
 import type { AccessToken, TokenCredential } from '../credentials/credential.js';
 import { EncryptionRequiredError, PoolClosedError } from '../errors.js';
-import type { HeldToken } from '../tokens/held-token.js';
+import type { CachedToken } from '../tokens/cached-token.js';
 import type { TokenCache } from '../tokens/token-cache.js';
 
 /** Where the tokens of a pool come from, and for which resource. */
@@ -30,7 +30,7 @@ export class TokenLogin {
   readonly #strictEncryption: boolean;
   #secured = false;
   #cancelled = false;
-  #token: HeldToken | undefined;
+  #token: CachedToken | undefined;
   #failure: Error | undefined;
 
   constructor(source: TokenSource, strictEncryption: boolean) {
@@ -40,7 +40,7 @@ export class TokenLogin {
   }
 
   /** The token last handed to tedious. */
-  get token(): HeldToken | undefined {
+  get token(): CachedToken | undefined {
     return this.#token;
   }
 
@@ -81,7 +81,7 @@ export class TokenLogin {
       const source = this.#source;
       const asked = Array.isArray(serverScope) ? serverScope[0] : serverScope;
       const scope = source.scopeIsFixed || asked === undefined ? source.scope : asked;
-      const held = source.tokens.peek(scope) ?? (await source.tokens.take(scope));
+      const held = source.tokens.current(scope) ?? (await source.tokens.get(scope));
       this.#refuseIfCancelled();
       source.scope = scope;
       this.#token = held;

@@ -75,7 +75,7 @@ export class LoginWatch {
     // The next login fails with the reason why there is no token.
     if (this.#settings.strictExpiry) return false;
     const { tokens, scope } = this.#source;
-    await tokens.take(scope, { timeoutMs: LATER_TOKEN_PATIENCE_MS }).catch(() => undefined);
+    await tokens.get(scope, { timeoutMs: LATER_TOKEN_PATIENCE_MS }).catch(() => undefined);
     return laterToken(this.#source, session, Date.now()) === undefined;
   }
 

@@ -114,7 +114,7 @@ export function withTokenRefresh(input: TokenPoolConfig | string): object | stri
       maxRetriesOnTransientErrors: 0,
       // mssql reads it for every connection. It asks for the token inside this time, so that gets its own.
       get connectTimeout() {
-        return connectTimeout + (source.tokens.peek(source.scope) === undefined ? TOKEN_WAIT_MS : 0);
+        return connectTimeout + (source.tokens.current(source.scope) === undefined ? TOKEN_WAIT_MS : 0);
       },
     },
     beforeConnect(connection: Connection) {

@@ -100,7 +100,7 @@ function withToken(configuration: ConnectionConfiguration, credential: object): 
 }
 
 async function tokenAtHand({ tokens, scope }: TokenSource, timeoutMs: number): Promise<void> {
-  if (tokens.peek(scope) === undefined) await tokens.take(scope, { timeoutMs });
+  if (tokens.current(scope) === undefined) await tokens.get(scope, { timeoutMs });
 }
 
 /** How long to wait for the next look at a token that could not be had, ms. */
@@ -134,7 +134,7 @@ class TokenUpkeep {
   #look(): void {
     const { tokens, scope } = this.#source;
     // Starts a request where one is due.
-    const token = tokens.peek(scope);
+    const token = tokens.current(scope);
     const { refreshOn, evictAt } = token ?? { refreshOn: 0, evictAt: 4 * ANOTHER_LOOK_MS };
     const wait = Math.max(refreshOn - Date.now(), (evictAt - refreshOn) / 4, SHORTEST_WAIT_MS);
     this.#timer = setTimeout(() => this.#look(), Math.min(wait, LONGEST_WAIT_MS)).unref();

@@ -1,5 +1,5 @@
 import type { Connection } from 'tedious';
-import { AbortedError, NotOnLoanError } from '../errors.js';
+import { AbortedError, NotBorrowedError } from '../errors.js';
 import type { ConnectionSource } from './connection-source.js';
 
 /** One request for a connection, as tarn hands it out. */
@@ -69,7 +69,7 @@ export function tarnFacade(
         pool.release(connection);
         return true;
       } catch (error) {
-        if (error instanceof NotOnLoanError) return false;
+        if (error instanceof NotBorrowedError) return false;
         throw error;
       }
     },

@@ -1,6 +1,6 @@
 import type { Session } from '../connections/session.js';
 import type { TokenSource } from '../connections/token-login.js';
-import type { HeldToken } from '../tokens/held-token.js';
+import type { CachedToken } from '../tokens/cached-token.js';
 
 /**
  * The cached token, if replacing a connection would gain something by it. Asking also starts a background refresh when one
@@ -14,8 +14,8 @@ export function laterToken(
   { tokens, scope }: TokenSource,
   { token: own }: Session,
   now: number,
-): HeldToken | undefined {
-  const current = tokens.peek(scope);
+): CachedToken | undefined {
+  const current = tokens.current(scope);
   if (current === undefined || own === undefined || current.id === own.id) return undefined;
   const gain = current.expiresOn - own.expiresOn;
   const worthwhile = now < own.loginBefore ? (own.expiresOn - own.evictAt) / 2 : 0;
@@ -37,9 +37,9 @@ export async function judgeNearEnd(
   { strictExpiry, signal }: { strictExpiry: boolean; signal?: AbortSignal | undefined },
 ): Promise<'serve' | 'replace' | 'refuse'> {
   if (laterToken(source, session, Date.now()) !== undefined) return 'replace';
-  if (strictExpiry || source.tokens.peek(source.scope) === undefined) {
+  if (strictExpiry || source.tokens.current(source.scope) === undefined) {
     const timeoutMs = strictExpiry ? undefined : PATIENCE_MS;
-    await source.tokens.take(source.scope, { timeoutMs, abortSignal: signal }).catch(() => undefined);
+    await source.tokens.get(source.scope, { timeoutMs, abortSignal: signal }).catch(() => undefined);
     if (laterToken(source, session, Date.now()) !== undefined) return 'replace';
   }
   return strictExpiry ? 'refuse' : 'serve';

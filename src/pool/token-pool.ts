@@ -5,8 +5,8 @@ import { Dialer } from '../connections/dialer.js';
 import { type ServerMessage, saysTokenExpired } from '../connections/login-failure.js';
 import { isReady, type Session, sessionOf } from '../connections/session.js';
 import type { Settings } from '../connections/settings.js';
-import { AcquireTimeoutError, NotOnLoanError, TokenExpiredError } from '../errors.js';
-import type { HeldToken } from '../tokens/held-token.js';
+import { AcquireTimeoutError, NotBorrowedError, TokenExpiredError } from '../errors.js';
+import type { CachedToken } from '../tokens/cached-token.js';
 import { Capacity, type ConnectionBound } from './capacity.js';
 import { createResourcePool, type ResourcePool } from './generic-pool.js';
 import { Place } from './place.js';
@@ -431,7 +431,7 @@ export class TokenPool {
    * Takes a connection back. One whose token nears its end, that is closed, in the middle of a request or inside a
    * transaction is closed and not handed out again.
    *
-   * @throws NotOnLoanError
+   * @throws NotBorrowedError
    */
   release(connection: Connection): void {
     this.#comeBack(this.#takeBack(connection));
@@ -469,7 +469,7 @@ export class TokenPool {
   /**
    * Closes a connection on loan instead of taking it back.
    *
-   * @throws NotOnLoanError
+   * @throws NotBorrowedError
    */
   destroy(connection: Connection): void {
     this.#drop(this.#takeBack(connection), 'destroyed-by-caller');
@@ -499,7 +499,7 @@ export class TokenPool {
   #takeBack(connection: Connection): Place {
     const place = this.#lentPlace(connection);
     if (place === undefined) {
-      throw new NotOnLoanError(
+      throw new NotBorrowedError(
         'This connection is not on loan from this pool: it was returned before, or is not of this pool.',
       );
     }
@@ -521,7 +521,7 @@ export class TokenPool {
   // ---- eviction ----
 
   /** A token was refused before its time: idle connections that live on it go now, those on loan when they come back. */
-  #doomSessionsOf(token: HeldToken): void {
+  #doomSessionsOf(token: CachedToken): void {
     for (const place of this.#everyPlace) {
       const { replacement } = place;
       if (replacement?.token?.id === token.id) {
@@ -614,7 +614,7 @@ export class TokenPool {
       opening: this.#opening,
       min: pool.min,
       max: pool.max,
-      tokenExpiresOn: source?.tokens.atHand(source.scope)?.expiresOn,
+      tokenExpiresOn: source?.tokens.peek(source.scope)?.expiresOn,
       logins: this.#logins,
       failedLogins: this.#failedLogins,
       renewals: this.#renewals,

@@ -13,8 +13,8 @@ import {
   AcquireTimeoutError,
   ConfigurationError,
   CredentialRejectedError,
-  NoRoomError,
-  NotOnLoanError,
+  LimitReachedError,
+  NotBorrowedError,
   PoolClosedError,
 } from '../errors.js';
 import type { EncryptedTokenStore } from '../tokens/encrypted-token-store.js';
@@ -377,7 +377,7 @@ export class TokenPools implements AsyncDisposable {
   ): Promise<void> {
     const { source } = entry.settings;
     if (source === undefined) return;
-    const held = await proof.tokens.take(source.scope, wait);
+    const held = await proof.tokens.get(source.scope, wait);
     const token = { token: held.reveal(), expiresOnTimestamp: held.expiresOn };
     const { principal } = userOfAssertion(userAssertion);
     if (principal !== undefined && userOfAssertion(token.token).principal !== principal) {
@@ -403,7 +403,7 @@ export class TokenPools implements AsyncDisposable {
   #giveBack(connection: Connection, broken: boolean): void {
     const entry = this.#loans.get(connection);
     if (entry === undefined) {
-      throw new NotOnLoanError(
+      throw new NotBorrowedError(
         'This connection is not on loan from these pools: it was returned before, or is not of them.',
       );
     }
@@ -473,8 +473,8 @@ export class TokenPools implements AsyncDisposable {
     });
   }
 
-  #noRoom(what: string, setting: string, cause?: unknown): NoRoomError {
-    return new NoRoomError(`No room within ${this.#waitMs} ms: ${what}.`, {
+  #noRoom(what: string, setting: string, cause?: unknown): LimitReachedError {
+    return new LimitReachedError(`No room within ${this.#waitMs} ms: ${what}.`, {
       cause,
       hint: `Return connections sooner, or raise '${setting}'.`,
     });

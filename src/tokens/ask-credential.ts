@@ -1,7 +1,7 @@
 import { publish } from '../channels.js';
 import type { AccessToken, GetTokenOptions, TokenCredential } from '../credentials/credential.js';
 import { CredentialUnavailableError, TokenExpiredError, TokenUnavailableError } from '../errors.js';
-import type { HeldToken } from './held-token.js';
+import type { CachedToken } from './cached-token.js';
 
 /** What one request for a token is about. */
 export interface TokenRequest extends GetTokenOptions {
@@ -9,7 +9,7 @@ export interface TokenRequest extends GetTokenOptions {
   identity: string;
   scope: string;
   /** The token there is: only a later one is of use. */
-  held?: HeldToken | undefined;
+  held?: CachedToken | undefined;
   /** Id of the token that the server refused: an answer with that one is of no use where another can be had. */
   refusedId?: string | undefined;
 }

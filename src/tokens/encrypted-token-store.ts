@@ -2,8 +2,8 @@ import type { TokenCredential } from '../credentials/credential.js';
 import { fingerprint, portableIdentityOf } from '../credentials/identity.js';
 import { ConfigurationError } from '../errors.js';
 import type { AskedToken, TokenRequest } from './ask-credential.js';
+import { marginsFor } from './cached-token.js';
 import { EntryCipher, type StoreKey } from './entry-cipher.js';
-import { marginsFor } from './held-token.js';
 import { StoreHealth } from './store-health.js';
 import type { TokenStore } from './token-store.js';
 

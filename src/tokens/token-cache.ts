@@ -3,10 +3,10 @@ import { identityOf } from '../credentials/identity.js';
 import { PUBLIC_SQL_SCOPE } from '../credentials/scope-for-server.js';
 import { ConfigurationError } from '../errors.js';
 import { type AskedToken, askCredential } from './ask-credential.js';
+import { CachedToken } from './cached-token.js';
 import type { EncryptedTokenStore } from './encrypted-token-store.js';
-import { HeldToken } from './held-token.js';
 import { requireTokenStore } from './require-token-store.js';
-import { TokenKeeper } from './token-keeper.js';
+import { TokenRefresher } from './token-refresher.js';
 
 /** Settings of a {@link TokenCache}; the defaults suit Entra tokens for Azure SQL. */
 export interface TokenCacheOptions {
@@ -44,7 +44,7 @@ export class TokenCache implements TokenCredential {
   readonly #scope: string;
   readonly #requestTimeoutMs: number;
   #store: EncryptedTokenStore | undefined;
-  readonly #keepers = new Map<string, TokenKeeper>();
+  readonly #refreshers = new Map<string, TokenRefresher>();
   /** Key of the identity: caches of equal identity are interchangeable. */
   readonly identity: string;
 
@@ -75,8 +75,8 @@ export class TokenCache implements TokenCredential {
    * A usable token right now, or undefined. Synchronous; starts a request in the background when one is due, so calling it
    * every now and then is all the upkeep there is.
    */
-  peek(scope: string = this.#scope): HeldToken | undefined {
-    return (this.#keepers.get(scope) ?? this.#keeper(scope)).peek();
+  current(scope: string = this.#scope): CachedToken | undefined {
+    return (this.#refreshers.get(scope) ?? this.#refresher(scope)).current();
   }
 
   /**
@@ -84,8 +84,8 @@ export class TokenCache implements TokenCredential {
    *
    * @internal
    */
-  atHand(scope: string = this.#scope): HeldToken | undefined {
-    return this.#keepers.get(scope)?.atHand;
+  peek(scope: string = this.#scope): CachedToken | undefined {
+    return this.#refreshers.get(scope)?.peek();
   }
 
   /**
@@ -93,21 +93,21 @@ export class TokenCache implements TokenCredential {
    *
    * @throws CredentialError and its subclasses, with `retryAfterMs`; AbortedError, TokenTimeoutError for this caller alone
    */
-  take(scope: string = this.#scope, options?: WaitOptions): Promise<HeldToken> {
-    return this.#keeper(scope, options).take(options);
+  get(scope: string = this.#scope, options?: WaitOptions): Promise<CachedToken> {
+    return this.#refresher(scope, options).get(options);
   }
 
-  /** The `@azure/core-auth` form of {@link take}. */
+  /** The `@azure/core-auth` form of {@link get}. */
   async getToken(scopes?: string | string[], options?: WaitOptions): Promise<AccessToken> {
     const scope = Array.isArray(scopes) ? scopes.join(' ') : scopes;
     // Most calls ask for nothing special and find a token.
-    const held = options === undefined ? this.peek(scope) : undefined;
+    const held = options === undefined ? this.current(scope) : undefined;
     return asAccessToken(held ?? (await this.#await(scope, options)));
   }
 
-  #await(scope: string | undefined, options: WaitOptions = {}): Promise<HeldToken> {
+  #await(scope: string | undefined, options: WaitOptions = {}): Promise<CachedToken> {
     const timeoutMs = options.timeoutMs ?? (options.requestOptions?.timeout || undefined);
-    return this.take(scope, { ...options, timeoutMs });
+    return this.get(scope, { ...options, timeoutMs });
   }
 
   /**
@@ -115,10 +115,10 @@ export class TokenCache implements TokenCredential {
    * False where it is not the current one, where one was thrown away less than 5 s ago, or where the identity provider is
    * in back-off, so that nothing would be left; then it is kept, and replaced as soon as there is another.
    */
-  invalidate(token: string | AccessToken | HeldToken, scope?: string): boolean {
-    const secret = token instanceof HeldToken ? token.reveal() : typeof token === 'string' ? token : token.token;
-    for (const [key, keeper] of this.#keepers) {
-      if ((scope === undefined || key === scope) && keeper.invalidate(secret)) return true;
+  invalidate(token: string | AccessToken | CachedToken, scope?: string): boolean {
+    const secret = token instanceof CachedToken ? token.reveal() : typeof token === 'string' ? token : token.token;
+    for (const [key, refresher] of this.#refreshers) {
+      if ((scope === undefined || key === scope) && refresher.invalidate(secret)) return true;
     }
     return false;
   }
@@ -129,18 +129,18 @@ export class TokenCache implements TokenCredential {
    * @internal
    */
   offer(token: AskedToken, scope: string = this.#scope): void {
-    this.#keeper(scope).offer(token);
+    this.#refresher(scope).offer(token);
   }
 
   /** Tokens of another tenant, or with continuous access evaluation, are tokens of their own. */
-  #keeper(scope: string, options: GetTokenOptions = {}): TokenKeeper {
+  #refresher(scope: string, options: GetTokenOptions = {}): TokenRefresher {
     const { tenantId, enableCae } = options;
     const ordinary = tenantId === undefined && enableCae === undefined;
     const key = ordinary ? scope : JSON.stringify([scope, tenantId, enableCae]);
-    let keeper = this.#keepers.get(key);
-    if (keeper === undefined) {
+    let refresher = this.#refreshers.get(key);
+    if (refresher === undefined) {
       const requestTimeoutMs = this.#requestTimeoutMs;
-      keeper = new TokenKeeper({
+      refresher = new TokenRefresher({
         ask: (request) => {
           const ask = () => askCredential(this.#credential, request);
           return this.#store?.obtain(this.#credential, request, ask) ?? ask();
@@ -151,13 +151,13 @@ export class TokenCache implements TokenCredential {
         // What the store takes is not the identity provider's fault.
         timeoutMs: () => requestTimeoutMs + (this.#store?.longestMs ?? 0),
       });
-      this.#keepers.set(key, keeper);
+      this.#refreshers.set(key, refresher);
     }
-    return keeper;
+    return refresher;
   }
 }
 
-function asAccessToken(held: HeldToken): AccessToken {
+function asAccessToken(held: CachedToken): AccessToken {
   return { token: held.reveal(), expiresOnTimestamp: held.expiresOn, refreshAfterTimestamp: held.refreshOn };
 }
 

@@ -7,13 +7,13 @@ import {
   StaleTokenError,
   TokenPoolError,
 } from '../../src/errors.js';
-import { HeldToken } from '../../src/tokens/held-token.js';
+import { CachedToken } from '../../src/tokens/cached-token.js';
 
 const HOUR = 3_600_000;
 
-function token(ageMs: number): HeldToken {
+function token(ageMs: number): CachedToken {
   const obtainedAt = Date.now() - ageMs;
-  return new HeldToken(
+  return new CachedToken(
     { token: 'a.b.c', expiresOnTimestamp: obtainedAt + HOUR },
     { obtainedAt, refreshOn: obtainedAt },
   );

@@ -1,13 +1,13 @@
 import { expect, test } from 'vitest';
 import { classifyLoginFailure, type FailedLogin, freshTokenMayHelp } from '../../src/connections/login-failure.js';
 import { EncryptionRequiredError, TokenTimeoutError } from '../../src/errors.js';
-import { HeldToken } from '../../src/tokens/held-token.js';
+import { CachedToken } from '../../src/tokens/cached-token.js';
 
 const HOUR = 3_600_000;
 
-function token(ageMs: number, lifeMs = HOUR): HeldToken {
+function token(ageMs: number, lifeMs = HOUR): CachedToken {
   const obtainedAt = Date.now() - ageMs;
-  return new HeldToken(
+  return new CachedToken(
     { token: 'a.b.c', expiresOnTimestamp: obtainedAt + lifeMs },
     { obtainedAt, refreshOn: obtainedAt + lifeMs / 2 },
   );

@@ -1,13 +1,13 @@
 import type { Connection } from 'tedious';
 import { expect, test } from 'vitest';
 import { isReady, openSession, sessionOf } from '../../src/connections/session.js';
-import { HeldToken } from '../../src/tokens/held-token.js';
+import { CachedToken } from '../../src/tokens/cached-token.js';
 
 const aConnection = (state: object = {}): Connection => state as Connection;
 
 test('each connection has a number of its own, its token and the time it was opened', () => {
   const now = Date.now();
-  const token = new HeldToken({ token: 't', expiresOnTimestamp: now + 60_000 }, { obtainedAt: now, refreshOn: now });
+  const token = new CachedToken({ token: 't', expiresOnTimestamp: now + 60_000 }, { obtainedAt: now, refreshOn: now });
   const [one, other] = [aConnection(), aConnection()];
   const [first, second] = [openSession(one, token), openSession(other, undefined)];
   expect(second.id).toBe(first.id + 1);

@@ -16,7 +16,7 @@ function application(changes: object = {}) {
 }
 
 it('tokens of 28 hours are asked for with enableCae, and handled like any other', async () => {
-  const held = await new TokenCache(application({ enableCae: true })).take();
+  const held = await new TokenCache(application({ enableCae: true })).get();
   expect(held.expiresOn - Date.now()).toBeGreaterThan(27 * HOUR);
   expect(held.evictAt).toBe(held.expiresOn - 300_000);
   expect(held.loginBefore).toBe(held.expiresOn - 60_000);

@@ -34,8 +34,8 @@ async function run(options: object): Promise<{ printed: string; tokens: string[]
     for (const scope of ['https://database.windows.net/.default', 'https://vault.azure.net/.default']) {
       sent.push((await tokens.getToken(scope)).token);
     }
-    console.log(credential, tokens, tokens.peek(), credential.principal, JSON.stringify([credential, tokens, tokens.peek()]));
-    console.error(await tokens.take('https://no.such.example/.default').catch((error) => error));
+    console.log(credential, tokens, tokens.current(), credential.principal, JSON.stringify([credential, tokens, tokens.current()]));
+    console.error(await tokens.get('https://no.such.example/.default').catch((error) => error));
     writeFileSync(${JSON.stringify(file)}, JSON.stringify(sent));
   `;
   const env = { ...process.env, DEBUG: '*', AZURE_LOG_LEVEL: 'verbose' };

@@ -49,7 +49,7 @@ describe.each(METHODS)('%s', (method) => {
     const seconds = inAnHour();
     tools.install(command, `cat <<'END'\n${print(token, seconds)}\nEND`);
     const tokens = new TokenCache(createCredential({ method }));
-    const held = await Promise.all(Array.from({ length: 100 }, () => tokens.take()));
+    const held = await Promise.all(Array.from({ length: 100 }, () => tokens.get()));
     expect(held[99]?.reveal()).toBe(token);
     expect(held[99]?.expiresOn).toBe(seconds * 1000);
     expect(tools.runs(command)).toHaveLength(1);

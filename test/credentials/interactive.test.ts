@@ -29,7 +29,7 @@ it('signs the person in with the browser, once for all who ask', async () => {
     shown = entra.signIn(url);
   });
   const tokens = new TokenCache(person);
-  const held = await Promise.all(Array.from({ length: 50 }, () => tokens.take()));
+  const held = await Promise.all(Array.from({ length: 50 }, () => tokens.get()));
   expect(entra.verify(held[0]?.reveal() ?? '')).toMatchObject({ upn: entra.user.userName });
   const page = await shown;
   expect(page).toMatchObject({ status: 200, body: expect.stringContaining('You are signed in.') });

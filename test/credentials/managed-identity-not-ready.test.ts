@@ -83,7 +83,7 @@ describe('a machine that has just started and answers', () => {
     [{ status: 410 }, [5, 15, 35, 75], 'ERR_TOKEN_UNAVAILABLE'],
   ])('%o is asked again after %o s, and then says so', async (fault, seconds, code) => {
     entra.fail(fault);
-    const { outcome, askedAt } = await follow(cold().take(), seconds);
+    const { outcome, askedAt } = await follow(cold().get(), seconds);
     expect(askedAt).toEqual([0, ...seconds]);
     expect(outcome).toMatchObject({ code, status: fault.status });
     expect((outcome as TokenPoolError).retryAfterMs).toBeGreaterThanOrEqual(5_000);
@@ -92,7 +92,7 @@ describe('a machine that has just started and answers', () => {
   it('410 and is well again after 70 s fails nobody who waits that long', async () => {
     entra.fail({ status: 410, count: 4 });
     const tokens = cold();
-    const callers = Promise.all(Array.from({ length: 100 }, () => tokens.take()));
+    const callers = Promise.all(Array.from({ length: 100 }, () => tokens.get()));
     const { outcome } = await follow(callers, [5, 15, 35, 75]);
     expect(outcome).toHaveLength(100);
   });
@@ -100,30 +100,30 @@ describe('a machine that has just started and answers', () => {
   it('as long as it is told to wait, a minute apart at most', async () => {
     entra.fail({ status: 410 });
     const seconds = [5, 15, 35, 75, 135, 195];
-    const { askedAt } = await follow(cold({ retryTimeoutMs: 200_000 }).take(), seconds);
+    const { askedAt } = await follow(cold({ retryTimeoutMs: 200_000 }).get(), seconds);
     expect(askedAt).toEqual([0, ...seconds]);
   });
 
   it("as long as AzureServiceTokenProvider's MsiRetryTimeout says; its 0 is the usual time", async () => {
     entra.fail({ status: 500 });
-    const { askedAt } = await follow(new TokenCache(createCredential('RunAs=App;MsiRetryTimeout=6')).take(), [5]);
+    const { askedAt } = await follow(new TokenCache(createCredential('RunAs=App;MsiRetryTimeout=6')).get(), [5]);
     expect(askedAt).toEqual([0, 5]);
     exchanges = 0;
-    const usual = await follow(new TokenCache(createCredential('RunAs=App;MsiRetryTimeout=0')).take(), [5, 15]);
+    const usual = await follow(new TokenCache(createCredential('RunAs=App;MsiRetryTimeout=0')).get(), [5, 15]);
     expect(usual.askedAt).toEqual([0, 5, 15]);
   });
 });
 
 it('is not asked again where it refuses, or where nobody answers', async () => {
   const clientId = '11111111-2222-4333-8444-555555555555';
-  await expect(cold({ clientId }).take()).rejects.toMatchObject({ code: 'ERR_CREDENTIAL_REJECTED' });
+  await expect(cold({ clientId }).get()).rejects.toMatchObject({ code: 'ERR_CREDENTIAL_REJECTED' });
   entra.fail({ reset: true });
-  await expect(cold().take()).rejects.toMatchObject({ code: 'ERR_TOKEN_UNAVAILABLE' });
+  await expect(cold().get()).rejects.toMatchObject({ code: 'ERR_TOKEN_UNAVAILABLE' });
 });
 
 it('whoever waits to ask again is not among the five at once', async () => {
   entra.fail({ status: 404 });
-  const many = Array.from({ length: 12 }, () => cold({ clientId: entra.addManagedIdentity().clientId }).take());
+  const many = Array.from({ length: 12 }, () => cold({ clientId: entra.addManagedIdentity().clientId }).get());
   const all = Promise.allSettled(many);
   await untilExchanges(12);
   vi.advanceTimersByTime(5_000);

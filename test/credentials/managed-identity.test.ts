@@ -109,7 +109,7 @@ describe('each platform speaks its own protocol', () => {
 
 it('a day-long token is renewed half-way', async () => {
   on(entra.managedIdentity.imds);
-  const held = await new TokenCache(createCredential({ method: 'managed-identity' })).take();
+  const held = await new TokenCache(createCredential({ method: 'managed-identity' })).get();
   expect(held.refreshOn - Date.now()).toBeLessThanOrEqual(12 * 3_600_000);
   expect(held.refreshOn - Date.now()).toBeGreaterThan(10 * 3_600_000);
 });
@@ -118,7 +118,7 @@ it('a hundred cold callers are one request; twenty identities are at most five a
   on(entra.managedIdentity.imds);
   const before = entra.requests.length;
   const tokens = new TokenCache(createCredential({ method: 'managed-identity' }));
-  await Promise.all(Array.from({ length: 100 }, () => tokens.take()));
+  await Promise.all(Array.from({ length: 100 }, () => tokens.get()));
   expect(entra.requests.length - before).toBe(1);
 
   let most = 0;
@@ -147,10 +147,10 @@ describe('trouble', () => {
       entra.fail(fault);
       const before = entra.requests.length;
       const tokens = new TokenCache(createCredential({ method: 'managed-identity', retryTimeoutMs: 0 }));
-      const error = await tokens.take().catch((e) => e);
+      const error = await tokens.get().catch((e) => e);
       expect(error.code).toBe(code);
       expect(error.retryAfterMs).toBeGreaterThanOrEqual('retryAfter' in fault ? 11_000 : 5_000);
-      await expect(tokens.take()).rejects.toMatchObject({ code });
+      await expect(tokens.get()).rejects.toMatchObject({ code });
       expect(entra.requests.length - before).toBe(1);
     },
   );

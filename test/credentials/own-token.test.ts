@@ -42,7 +42,7 @@ describe('a static token', () => {
 
   it('says when it expired and what to use instead', async () => {
     const tokens = new TokenCache(createCredential(jwt({ exp: NOW - 10 })));
-    await expect(tokens.take()).rejects.toMatchObject({
+    await expect(tokens.get()).rejects.toMatchObject({
       code: 'ERR_TOKEN_EXPIRED',
       message: expect.stringContaining('expired at'),
       hint: expect.stringContaining('function'),
@@ -86,16 +86,16 @@ describe('a token function', () => {
         return jwt({ exp: NOW + 900 });
       }),
     );
-    await tokens.take('https://vault.azure.net/.default');
+    await tokens.get('https://vault.azure.net/.default');
     expect(told).toMatchObject({ scope: 'https://vault.azure.net/.default', abortSignal: expect.any(AbortSignal) });
   });
 
   it('that gives nothing, or something opaque, fails with what to do', async () => {
-    await expect(new TokenCache(createCredential(() => undefined as never)).take()).rejects.toMatchObject({
+    await expect(new TokenCache(createCredential(() => undefined as never)).get()).rejects.toMatchObject({
       code: 'ERR_TOKEN_UNAVAILABLE',
       hint: expect.stringContaining('must return'),
     });
-    await expect(new TokenCache(createCredential(() => 'opaque')).take()).rejects.toMatchObject({
+    await expect(new TokenCache(createCredential(() => 'opaque')).get()).rejects.toMatchObject({
       code: 'ERR_CONFIGURATION',
       hint: expect.stringContaining('expiresOn'),
     });

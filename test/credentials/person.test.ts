@@ -73,7 +73,7 @@ describe('a refresh token', () => {
     const credential = createCredential({ ...options(), refreshToken: await refreshTokenOf(entra) });
     for (let i = 0; i < 4; i += 1) expect(await upn(credential)).toBe(entra.user.userName);
     const tokens = new TokenCache(credential);
-    const [sql, graph] = await Promise.all([tokens.take(SCOPE), tokens.take('https://graph.microsoft.com/.default')]);
+    const [sql, graph] = await Promise.all([tokens.get(SCOPE), tokens.get('https://graph.microsoft.com/.default')]);
     expect(sql.id).not.toBe(graph.id);
   });
 

@@ -38,7 +38,7 @@ it('gets a token for the application', async () => {
 it('a hundred cold callers make one request, and discovery makes none', async () => {
   const tokens = new TokenCache(createCredential(options()));
   const before = asked();
-  const held = await Promise.all(Array.from({ length: 100 }, () => tokens.take()));
+  const held = await Promise.all(Array.from({ length: 100 }, () => tokens.get()));
   expect(new Set(held).size).toBe(1);
   expect(asked() - before).toBe(1);
   expect(entra.requests.at(-1)).toMatchObject({ endpoint: 'token', grantType: 'client_credentials', status: 200 });

@@ -384,7 +384,7 @@ describe.each(WAYS)('%s', (name, setUp) => {
     const seen = new Set<string>();
     const whoAmI = async (on: TokenPool = pool) => {
       const rows = await on.use((connection) => query(connection, 'SELECT SUSER_SNAME()'));
-      const token = tokens.peek()?.reveal();
+      const token = tokens.current()?.reveal();
       if (token !== undefined) seen.add(token);
       return rows[0]?.[0];
     };
@@ -413,7 +413,7 @@ describe.each(WAYS)('%s', (name, setUp) => {
       expect(logins.filter(({ accepted }) => !accepted)).toEqual([]);
 
       const credential = createCredential(authentication);
-      printed.push(pool, tokens, credential, credential.principal, tokens.peek(), pool.stats);
+      printed.push(pool, tokens, credential, credential.principal, tokens.current(), pool.stats);
       expect(toTerminal()).toContain(`${CHANNEL_PREFIX}token:refreshed`);
       const text = everythingIn(printed) + toTerminal();
       for (const secret of [...secrets, ...seen]) {

@@ -7,7 +7,7 @@ import {
   startEntraEmulator,
   startSqlEmulator,
 } from '../../src/testing/index.js';
-import { marginsFor } from '../../src/tokens/held-token.js';
+import { marginsFor } from '../../src/tokens/cached-token.js';
 import { type Config, type StockPool, stockMssql, type Way, ways } from '../mssql/three-ways.js';
 
 const LIFETIME_MS = 1500;

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { AbortedError, AcquireTimeoutError, NotOnLoanError, PoolClosedError } from '../../src/errors.js';
+import { AbortedError, AcquireTimeoutError, NotBorrowedError, PoolClosedError } from '../../src/errors.js';
 import { site } from '../support/pool.js';
 import { query } from '../support/query.js';
 
@@ -48,10 +48,10 @@ test('returning twice, or to the wrong pool, is refused and harms nobody', async
   await using s = await site();
   const [one, other] = [s.pool(), s.pool()];
   const connection = await one.acquire();
-  expect(() => other.release(connection)).toThrow(NotOnLoanError);
+  expect(() => other.release(connection)).toThrow(NotBorrowedError);
   one.release(connection);
-  expect(() => one.release(connection)).toThrow(NotOnLoanError);
-  expect(() => one.destroy(connection)).toThrow(NotOnLoanError);
+  expect(() => one.release(connection)).toThrow(NotBorrowedError);
+  expect(() => one.destroy(connection)).toThrow(NotBorrowedError);
   expect(await one.use((c) => query(c, 'SELECT 1'))).toEqual([[1]]);
 });
 

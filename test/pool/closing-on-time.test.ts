@@ -1,6 +1,6 @@
 import type { Connection } from 'tedious';
 import { expect, test, vi } from 'vitest';
-import { NotOnLoanError, PoolClosedError } from '../../src/errors.js';
+import { NotBorrowedError, PoolClosedError } from '../../src/errors.js';
 import type { DrivenConnection } from '../support/driven-server.js';
 import { drivenWorld, HOUR, outcome, pass, SECOND, settled } from '../support/driven-world.js';
 
@@ -52,7 +52,7 @@ test('close() waits for connections on loan, 10 s by default, then closes them u
   expect((other as unknown as DrivenConnection).closed).toBe(true);
   settled(closed);
   expect(pool.isOnLoan(other)).toBe(false);
-  expect(() => pool.release(other)).toThrow(NotOnLoanError);
+  expect(() => pool.release(other)).toThrow(NotBorrowedError);
   expect(pool.stats).toMatchObject({ size: 0, available: 0, borrowed: 0, evictions: { 'pool-closed': 2 } });
 });
 

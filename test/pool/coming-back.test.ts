@@ -1,6 +1,6 @@
 import type { Connection } from 'tedious';
 import { expect, test, vi } from 'vitest';
-import { NotOnLoanError } from '../../src/errors.js';
+import { NotBorrowedError } from '../../src/errors.js';
 import type { DrivenConnection } from '../support/driven-server.js';
 import {
   driven,
@@ -34,12 +34,12 @@ test('what is not on loan can neither be returned nor destroyed', async () => {
   const [pool, other] = [aPool({ max: 1 }), aPool({ max: 1 })];
   const [connection] = (await borrow(pool, 1)) as [Connection];
   for (const wrong of [() => other.release(connection), () => other.destroy(connection)]) {
-    expect(wrong).toThrow(NotOnLoanError);
+    expect(wrong).toThrow(NotBorrowedError);
     expect(wrong).toThrow('not on loan from this pool');
   }
   pool.release(connection);
-  expect(() => pool.release(connection)).toThrow(NotOnLoanError);
-  expect(() => pool.destroy(connection)).toThrow(NotOnLoanError);
+  expect(() => pool.release(connection)).toThrow(NotBorrowedError);
+  expect(() => pool.destroy(connection)).toThrow(NotBorrowedError);
   expect(pool.stats).toMatchObject({ size: 1, borrowed: 0, available: 1 });
   expect(driven(connection).closed).toBe(false);
 });

@@ -138,7 +138,10 @@ test('waiting for room ends with a typed error that says what to do, for connect
       .for({ userAssertion: a.callOf(a.entra.addUser()) })
       .acquire()
       .catch((e) => e);
-    expect(error).toMatchObject({ code: 'ERR_NO_ROOM', hint: expect.stringContaining(Object.keys(bound).join()) });
+    expect(error).toMatchObject({
+      code: 'ERR_LIMIT_REACHED',
+      hint: expect.stringContaining(Object.keys(bound).join()),
+    });
     adas.release(connection);
   }
 });

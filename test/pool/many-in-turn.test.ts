@@ -4,9 +4,9 @@ import {
   AbortedError,
   AcquireTimeoutError,
   ConfigurationError,
+  LimitReachedError,
   LoginRefusedError,
-  NoRoomError,
-  NotOnLoanError,
+  NotBorrowedError,
   PoolClosedError,
 } from '../../src/errors.js';
 import { createTokenPools, type IdentityPool, type TokenPools, type TokenPoolsConfig } from '../../src/index.js';
@@ -108,11 +108,11 @@ test('what is not on loan is refused, and what is may be destroyed', async () =>
   const [pools, others] = [many(), many()];
   const [ada, bob] = [of(pools, 'ada'), of(others, 'bob')];
   const lent = await lend(ada);
-  expect(() => bob.release(lent)).toThrow(NotOnLoanError);
+  expect(() => bob.release(lent)).toThrow(NotBorrowedError);
   expect(() => bob.destroy(lent)).toThrow('not on loan from these pools');
   ada.destroy(lent);
   expect(closed(lent)).toBe(true);
-  expect(() => ada.release(lent)).toThrow(NotOnLoanError);
+  expect(() => ada.release(lent)).toThrow(NotBorrowedError);
   expect(ada.stats).toMatchObject({ size: 0, borrowed: 0 });
 });
 
@@ -223,7 +223,7 @@ test('a wait for a pool ends in time with an error that says what to raise', asy
   await pass(5 * SECOND - 1);
   expect(waiting.at).toBeUndefined();
   await pass(1);
-  expect(waiting.error).toBeInstanceOf(NoRoomError);
+  expect(waiting.error).toBeInstanceOf(LimitReachedError);
   expect(waiting.error).toMatchObject({
     message: 'No room within 5000 ms: 1 identities have pools, all in use.',
     hint: "Return connections sooner, or raise 'maxPools'.",
@@ -304,7 +304,7 @@ test('a wait for room ends in time with an error that says what to raise', async
   await pass(5 * SECOND - 1);
   expect(waiting.at).toBeUndefined();
   await pass(1);
-  expect(waiting.error).toBeInstanceOf(NoRoomError);
+  expect(waiting.error).toBeInstanceOf(LimitReachedError);
   expect(waiting.error).toMatchObject({
     message: 'No room within 5000 ms: 1 connections are open, all in use.',
     hint: "Return connections sooner, or raise 'maxConnections'.",
@@ -321,7 +321,7 @@ test('who waits for his own pool, which is full, is told that', async () => {
   const waiting = outcome(ada.acquire());
   await pass(5 * SECOND);
   expect(waiting.error).toBeInstanceOf(AcquireTimeoutError);
-  expect(waiting.error).not.toBeInstanceOf(NoRoomError);
+  expect(waiting.error).not.toBeInstanceOf(LimitReachedError);
   ada.release(lent);
 });
 

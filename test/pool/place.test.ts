@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { Session } from '../../src/connections/session.js';
 import { Place } from '../../src/pool/place.js';
-import { HeldToken } from '../../src/tokens/held-token.js';
+import { CachedToken } from '../../src/tokens/cached-token.js';
 
 const NOW = Date.UTC(2026, 0, 1);
 const MINUTE = 60_000;
@@ -15,13 +15,13 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-function session(token?: HeldToken): Session {
+function session(token?: CachedToken): Session {
   return { token, openedAt: NOW } as Session;
 }
 
 /** Refresh after 45 min, last checkout after 55, end after 60. */
-function token(): HeldToken {
-  return new HeldToken(
+function token(): CachedToken {
+  return new CachedToken(
     { token: 't', expiresOnTimestamp: NOW + HOUR },
     { obtainedAt: NOW, refreshOn: NOW + 45 * MINUTE },
   );
@@ -65,7 +65,7 @@ test('renewals for the token lie between its refresh and its last checkout, at n
 });
 
 test('a connection opened on an older token is not due before it was opened', () => {
-  const old = new HeldToken(
+  const old = new CachedToken(
     { token: 't', expiresOnTimestamp: NOW + 30 * MINUTE },
     { obtainedAt: NOW - HOUR, refreshOn: NOW - 10 * MINUTE },
   );

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { Session } from '../../src/connections/session.js';
 import { judgeNearEnd, laterToken } from '../../src/pool/token-expiry.js';
-import { HeldToken } from '../../src/tokens/held-token.js';
+import { CachedToken } from '../../src/tokens/cached-token.js';
 import { TokenCache } from '../../src/tokens/token-cache.js';
 import { FakeProvider } from '../tokens/fake-provider.js';
 
@@ -20,7 +20,7 @@ afterEach(() => {
 function session(ageMs: number): Session {
   const obtainedAt = NOW - ageMs;
   const accessToken = { token: 'own', expiresOnTimestamp: obtainedAt + 60 * MINUTE };
-  return { token: new HeldToken(accessToken, { obtainedAt, refreshOn: obtainedAt }) } as Session;
+  return { token: new CachedToken(accessToken, { obtainedAt, refreshOn: obtainedAt }) } as Session;
 }
 
 /** Tokens are to be had from a provider that answers as it is told. */
@@ -77,7 +77,7 @@ const strictly = { strictExpiry: true };
 
 test.each([kindly, strictly])('with a later token at hand it is replaced at once: %j', async (how) => {
   const from = source();
-  await from.tokens.take(SCOPE);
+  await from.tokens.get(SCOPE);
   expect(await judged(from, session(57 * MINUTE), how)).toEqual(['replace', 0]);
   expect(from.provider.requests).toHaveLength(1);
 });

@@ -2,7 +2,7 @@ import type { TediousModule } from '../../src/connections/dial.js';
 import type { Settings } from '../../src/connections/settings.js';
 import type { TokenPool } from '../../src/pool/token-pool.js';
 import type { Upkeep } from '../../src/pool/upkeep.js';
-import { HeldToken, refreshTime } from '../../src/tokens/held-token.js';
+import { CachedToken, refreshTime } from '../../src/tokens/cached-token.js';
 import { sharedTokenCache, TokenCache } from '../../src/tokens/token-cache.js';
 import type { IdentityProvider } from './identity-provider.js';
 import type { SimConnection } from './server.js';
@@ -21,7 +21,7 @@ export interface Break {
   random?: () => number;
 }
 
-type Tokens = TokenCache & Record<'peek' | 'take', (...args: unknown[]) => unknown>;
+type Tokens = TokenCache & Record<'current' | 'get', (...args: unknown[]) => unknown>;
 
 /** A cache with some of its methods replaced. */
 function patched(settings: Settings, methods: (real: TokenCache) => Partial<Record<keyof TokenCache, unknown>>): void {
@@ -41,15 +41,15 @@ function patched(settings: Settings, methods: (real: TokenCache) => Partial<Reco
 
 /** The same token with other margins. */
 function withMargins(
-  token: HeldToken | undefined,
+  token: CachedToken | undefined,
   change: { evictAt?: number; loginBefore?: number },
-): HeldToken | undefined {
+): CachedToken | undefined {
   return (
     token &&
     new Proxy(token, {
       get: (held, key) => {
         if (key in change) return change[key as keyof typeof change];
-        const value = held[key as keyof HeldToken];
+        const value = held[key as keyof CachedToken];
         return typeof value === 'function' ? (value as (...args: never[]) => unknown).bind(held) : value;
       },
     })
@@ -61,10 +61,10 @@ export const BREAKS: readonly Break[] = [
     promise: 'P1',
     what: 'the cache hands out its last token although it has run out',
     settings: (settings) => {
-      let last: HeldToken | undefined;
+      let last: CachedToken | undefined;
       patched(settings, (real) => ({
-        peek: (scope: string) => {
-          last = real.peek(scope) ?? last;
+        current: (scope: string) => {
+          last = real.current(scope) ?? last;
           return last;
         },
       }));
@@ -75,11 +75,11 @@ export const BREAKS: readonly Break[] = [
     what: 'tokens have no eviction margin',
     settings: (settings) => {
       patched(settings, (real) => {
-        const held = (token: HeldToken | undefined) =>
+        const held = (token: CachedToken | undefined) =>
           withMargins(token, { evictAt: (token?.expiresOn ?? 0) + 3_600_000 });
         return {
-          peek: (scope: string) => held(real.peek(scope)),
-          take: async (scope: string, options?: object) => held(await real.take(scope, options)),
+          current: (scope: string) => held(real.current(scope)),
+          get: async (scope: string, options?: object) => held(await real.get(scope, options)),
         };
       });
     },
@@ -101,13 +101,13 @@ export const BREAKS: readonly Break[] = [
     what: 'each login asks the identity provider for a token of its own',
     settings: (settings, providers) => {
       patched(settings, (real) => ({
-        peek: () => undefined,
-        take: async () => {
+        current: () => undefined,
+        get: async () => {
           const provider = providers.find(({ credential }) => new TokenCache(credential).identity === real.identity);
           const answer = await (provider as IdentityProvider).credential.getToken('scope');
           if (answer === null) throw new Error('no token');
           const obtainedAt = Date.now();
-          return new HeldToken(answer, { obtainedAt, refreshOn: refreshTime(answer, obtainedAt) });
+          return new CachedToken(answer, { obtainedAt, refreshOn: refreshTime(answer, obtainedAt) });
         },
       }));
     },
@@ -117,13 +117,13 @@ export const BREAKS: readonly Break[] = [
     what: 'a token that is due for its refresh is not served until the refresh is there',
     settings: (settings) => {
       patched(settings, (real) => ({
-        peek: (scope: string) => {
-          const token = real.peek(scope);
+        current: (scope: string) => {
+          const token = real.current(scope);
           return token !== undefined && Date.now() >= token.refreshOn ? undefined : token;
         },
-        take: async (scope: string, options?: object) => {
+        get: async (scope: string, options?: object) => {
           for (;;) {
-            const token = await real.take(scope, options);
+            const token = await real.get(scope, options);
             if (Date.now() < token.refreshOn) return token;
             await new Promise((resolve) => setTimeout(resolve, 100));
           }

@@ -8,7 +8,7 @@ const REQUEST_TIMEOUT_MS = 10_000;
 /** What can happen to a cache, in any order. */
 const event = fc.oneof(
   { weight: 4, arbitrary: fc.record({ kind: fc.constant('pass'), ms: fc.integer({ min: 1, max: 900_000 }) }) },
-  { weight: 3, arbitrary: fc.constant({ kind: 'take' }) },
+  { weight: 3, arbitrary: fc.constant({ kind: 'get' }) },
   { weight: 2, arbitrary: fc.constant({ kind: 'look' }) },
   { weight: 1, arbitrary: fc.constant({ kind: 'refuse' }) },
   {
@@ -33,19 +33,19 @@ it('whatever happens: one request at a time, no token inside its margin, everybo
       const provider = new FakeProvider();
       const tokens = new TokenCache(provider, { requestTimeoutMs: REQUEST_TIMEOUT_MS });
       let waiting = 0;
-      const check = (token: ReturnType<TokenCache['peek']>) => {
+      const check = (token: ReturnType<TokenCache['current']>) => {
         if (token !== undefined) expect(Date.now()).toBeLessThan(token.loginBefore);
       };
       for (const { kind, ms = 0, mood } of events) {
         if (kind === 'pass') await vi.advanceTimersByTimeAsync(ms);
-        if (kind === 'look') check(tokens.peek());
+        if (kind === 'look') check(tokens.current());
         if (kind === 'refuse') {
-          const token = tokens.peek();
+          const token = tokens.current();
           if (token !== undefined) tokens.invalidate(token);
         }
-        if (kind === 'take') {
+        if (kind === 'get') {
           waiting += 1;
-          tokens.take().then(
+          tokens.get().then(
             (token) => {
               check(token);
               waiting -= 1;
@@ -83,8 +83,8 @@ it('a provider that only fails is never asked twice within 5 s, however much is 
       provider.sticky = new TokenUnavailableError('HTTP 503');
       const tokens = new TokenCache(provider);
       for (const ms of pauses) {
-        tokens.peek();
-        tokens.take().catch(() => {});
+        tokens.current();
+        tokens.get().catch(() => {});
         await vi.advanceTimersByTimeAsync(ms);
       }
       const times = provider.requests.map(({ at }) => at);

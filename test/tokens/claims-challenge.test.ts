@@ -23,10 +23,10 @@ function claimsAskedFor(): (string | undefined)[] {
 }
 
 it('met again, it is answered by the token there is; a new one is not', async () => {
-  const first = await tokens.take(undefined, { claims: ONE });
-  expect(await tokens.take(undefined, { claims: ONE })).toBe(first);
+  const first = await tokens.get(undefined, { claims: ONE });
+  expect(await tokens.get(undefined, { claims: ONE })).toBe(first);
   expect(claimsAskedFor()).toEqual([ONE]);
-  expect((await tokens.take(undefined, { claims: OTHER })).reveal()).toBe('token-2');
+  expect((await tokens.get(undefined, { claims: OTHER })).reveal()).toBe('token-2');
   expect(claimsAskedFor()).toEqual([ONE, OTHER]);
 });
 
@@ -36,8 +36,8 @@ it.each([
 ])('waits for the request under way, which lacks its claims, to be %s', async (_, answer) => {
   provider.delayMs = 1_000;
   if (answer !== undefined) provider.next = [answer];
-  const ordinary = tokens.take().catch((error) => error);
-  const challenged = tokens.take(undefined, { claims: ONE }).catch((error) => error);
+  const ordinary = tokens.get().catch((error) => error);
+  const challenged = tokens.get(undefined, { claims: ONE }).catch((error) => error);
   await vi.advanceTimersByTimeAsync(1_000);
   const first = await ordinary;
   await vi.advanceTimersByTimeAsync(1_000);
@@ -54,9 +54,9 @@ it.each([
 it('shares its request with whoever brings the same one, or none', async () => {
   provider.delayMs = 1_000;
   const waiting = Promise.all([
-    tokens.take(undefined, { claims: ONE }),
-    tokens.take(undefined, { claims: ONE }),
-    tokens.take(),
+    tokens.get(undefined, { claims: ONE }),
+    tokens.get(undefined, { claims: ONE }),
+    tokens.get(),
   ]);
   await vi.advanceTimersByTimeAsync(1_000);
   expect(new Set(await waiting).size).toBe(1);
@@ -64,8 +64,8 @@ it('shares its request with whoever brings the same one, or none', async () => {
 });
 
 it('stays for the requests of those who wait for a token without it', async () => {
-  await tokens.take(undefined, { claims: ONE });
+  await tokens.get(undefined, { claims: ONE });
   await vi.advanceTimersByTimeAsync(HOUR);
-  await tokens.take();
+  await tokens.get();
   expect(claimsAskedFor()).toEqual([ONE, ONE]);
 });

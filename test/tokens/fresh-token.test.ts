@@ -21,7 +21,7 @@ describe('a token cache from its cold start on', () => {
     const provider = new FakeProvider();
     provider.delayMs = 500;
     const tokens = new TokenCache(provider);
-    const waiting = Promise.all(Array.from({ length: 100 }, () => tokens.take()));
+    const waiting = Promise.all(Array.from({ length: 100 }, () => tokens.get()));
     await vi.advanceTimersByTimeAsync(500);
     const held = await waiting;
     expect(new Set(held.map((token) => token.reveal()))).toEqual(new Set(['token-1']));
@@ -31,17 +31,17 @@ describe('a token cache from its cold start on', () => {
 
   it('gives the very same object without a promise while the token is fresh', async () => {
     const tokens = new TokenCache(new FakeProvider());
-    const held = await tokens.take();
-    expect(tokens.peek()).toBe(held);
-    expect(tokens.peek()).toBe(tokens.peek());
+    const held = await tokens.get();
+    expect(tokens.current()).toBe(held);
+    expect(tokens.current()).toBe(tokens.current());
   });
 
   it('starts the first request when somebody only looks', async () => {
     const provider = new FakeProvider();
     const tokens = new TokenCache(provider);
-    expect(tokens.peek()).toBeUndefined();
+    expect(tokens.current()).toBeUndefined();
     await vi.advanceTimersByTimeAsync(0);
-    expect(tokens.peek()?.reveal()).toBe('token-1');
+    expect(tokens.current()?.reveal()).toBe('token-1');
   });
 
   it('keeps each scope apart', async () => {
@@ -60,16 +60,16 @@ describe('a token cache from its cold start on', () => {
     const tokens = new TokenCache({
       async getToken() {
         calledInside ||= inside;
-        tokens.peek();
+        tokens.current();
         return { token: 't', expiresOnTimestamp: Date.now() + HOUR };
       },
     });
     inside = true;
-    tokens.peek();
+    tokens.current();
     inside = false;
     await vi.advanceTimersByTimeAsync(0);
     expect(calledInside).toBe(false);
-    expect(tokens.peek()?.reveal()).toBe('t');
+    expect(tokens.current()?.reveal()).toBe('t');
   });
 });
 
@@ -77,27 +77,27 @@ describe('the refresh in the background', () => {
   it('is due within the last 10 minutes of an hour, less up to 10 %, and nobody waits for it', async () => {
     const provider = new FakeProvider();
     const tokens = new TokenCache(provider);
-    const held = await tokens.take();
+    const held = await tokens.get();
     expect(held.refreshOn - held.obtainedAt).toBeLessThanOrEqual(50 * MINUTE);
     expect(held.refreshOn - held.obtainedAt).toBeGreaterThanOrEqual(45 * MINUTE);
 
     await until(held.refreshOn - 1);
-    tokens.peek();
+    tokens.current();
     await vi.advanceTimersByTimeAsync(0);
     expect(provider.requests).toHaveLength(1);
 
     provider.delayMs = 1_500;
     await until(held.refreshOn);
-    expect(tokens.peek()).toBe(held);
-    expect(await tokens.take()).toBe(held);
+    expect(tokens.current()).toBe(held);
+    expect(await tokens.get()).toBe(held);
     await vi.advanceTimersByTimeAsync(1_500);
-    expect(tokens.peek()?.reveal()).toBe('token-2');
+    expect(tokens.current()?.reveal()).toBe('token-2');
     expect(provider.requests).toHaveLength(2);
   });
 
   it('is due half-way through a token that lives less than 20 minutes', async () => {
     const tokens = new TokenCache(new FakeProvider(10_000));
-    const held = await tokens.take();
+    const held = await tokens.get();
     expect(held.refreshOn - held.obtainedAt).toBeLessThanOrEqual(5_000);
     expect(held.refreshOn - held.obtainedAt).toBeGreaterThanOrEqual(4_500);
   });
@@ -105,14 +105,14 @@ describe('the refresh in the background', () => {
   it('follows the time that the issuer names', async () => {
     const provider = new FakeProvider(24 * HOUR);
     provider.refreshInMs = 12 * HOUR;
-    const held = await new TokenCache(provider).take();
+    const held = await new TokenCache(provider).get();
     expect(held.refreshOn - held.obtainedAt).toBeLessThanOrEqual(12 * HOUR);
     expect(held.refreshOn - held.obtainedAt).toBeGreaterThanOrEqual(10.8 * HOUR);
   });
 
   it('is spread: two caches do not refresh at the same instant', async () => {
     const times = new Set<number>();
-    for (let i = 0; i < 20; i += 1) times.add((await new TokenCache(new FakeProvider()).take()).refreshOn);
+    for (let i = 0; i < 20; i += 1) times.add((await new TokenCache(new FakeProvider()).get()).refreshOn);
     expect(times.size).toBeGreaterThan(15);
   });
 
@@ -120,9 +120,9 @@ describe('the refresh in the background', () => {
     const provider = new FakeProvider();
     provider.refreshInMs = 0;
     const tokens = new TokenCache(provider);
-    await tokens.take();
+    await tokens.get();
     for (let ms = 0; ms < 60_000; ms += 100) {
-      tokens.peek();
+      tokens.current();
       await vi.advanceTimersByTimeAsync(100);
     }
     expect(provider.requests.length).toBeLessThanOrEqual(13);
@@ -130,7 +130,7 @@ describe('the refresh in the background', () => {
 
   it('leaves no timer behind once the answer is there', async () => {
     const tokens = new TokenCache(new FakeProvider());
-    await tokens.take(undefined, { timeoutMs: 5_000 });
+    await tokens.get(undefined, { timeoutMs: 5_000 });
     expect(vi.getTimerCount()).toBe(0);
   });
 });
@@ -141,41 +141,41 @@ describe('a provider that gives the same token again', () => {
     const same = provider.issue(HOUR);
     provider.sticky = same;
     const tokens = new TokenCache(provider);
-    const first = await tokens.take();
+    const first = await tokens.get();
     await until(first.obtainedAt + 55 * MINUTE);
     for (let second = 0; second < 120; second += 1) {
-      expect(tokens.peek()).toBe(first);
+      expect(tokens.current()).toBe(first);
       await vi.advanceTimersByTimeAsync(1_000);
     }
     // 5 minutes left: asked at once, then each 1/8 of what remains.
     expect(provider.requests.length - 1).toBeGreaterThanOrEqual(3);
     expect(provider.requests.length - 1).toBeLessThanOrEqual(6);
-    expect(tokens.peek()?.loginBefore).toBe(first.loginBefore);
+    expect(tokens.current()?.loginBefore).toBe(first.loginBefore);
   });
 
   it('fails those who wait once the token is too close to its end, and recovers when it ends', async () => {
     const provider = new FakeProvider();
     provider.sticky = provider.issue(HOUR);
     const tokens = new TokenCache(provider);
-    const first = await tokens.take();
+    const first = await tokens.get();
     await until(first.loginBefore);
-    await expect(tokens.take()).rejects.toMatchObject({ code: 'ERR_TOKEN_EXPIRED', retryAfterMs: 7_500 });
-    await expect(tokens.take()).rejects.toMatchObject({ code: 'ERR_TOKEN_EXPIRED' });
+    await expect(tokens.get()).rejects.toMatchObject({ code: 'ERR_TOKEN_EXPIRED', retryAfterMs: 7_500 });
+    await expect(tokens.get()).rejects.toMatchObject({ code: 'ERR_TOKEN_EXPIRED' });
     expect(provider.requests).toHaveLength(2);
     provider.sticky = undefined;
     await vi.advanceTimersByTimeAsync(7_500);
-    expect((await tokens.take()).reveal()).toBe('token-2');
+    expect((await tokens.get()).reveal()).toBe('token-2');
   });
 
   it('never replaces a token by one that ends earlier', async () => {
     const provider = new FakeProvider();
     const tokens = new TokenCache(provider);
-    const first = await tokens.take();
+    const first = await tokens.get();
     provider.lifeMs = 5 * MINUTE;
     await until(first.refreshOn);
-    tokens.peek();
+    tokens.current();
     await vi.advanceTimersByTimeAsync(0);
     expect(provider.requests).toHaveLength(2);
-    expect(tokens.peek()).toBe(first);
+    expect(tokens.current()).toBe(first);
   });
 });

@@ -21,7 +21,7 @@ afterEach(() => {
 async function requestsWithin(ms: number): Promise<number> {
   const before = provider.requests.length;
   for (let passed = 0; passed < ms; passed += 100) {
-    tokens.peek();
+    tokens.current();
     await vi.advanceTimersByTimeAsync(100);
   }
   return provider.requests.length - before;
@@ -38,31 +38,31 @@ function heard(channel: string): unknown[] {
 
 it('each 5 s where every token is new but due at once', async () => {
   provider.refreshInMs = 0;
-  await tokens.take();
+  await tokens.get();
   expect(await requestsWithin(MINUTE)).toBe(11);
 });
 
 it('each tenth of its life where that is less', async () => {
   provider.lifeMs = 10_000;
   provider.refreshInMs = 0;
-  await tokens.take();
+  await tokens.get();
   expect(await requestsWithin(10_000)).toBe(9);
 });
 
 it('after an eighth of what is left where the answer ends earlier than the token there is', async () => {
-  const held = await tokens.take();
+  const held = await tokens.get();
   await vi.advanceTimersByTimeAsync(50 * MINUTE);
   provider.lifeMs = 5 * MINUTE;
   // 10 minutes left: again after 75 s.
   expect(await requestsWithin(74_000)).toBe(1);
   expect(await requestsWithin(2_000)).toBe(1);
-  expect(tokens.peek()).toBe(held);
+  expect(tokens.current()).toBe(held);
 });
 
 it('at once where a refused token is told twice, at most each 5 s', async () => {
-  const first = await tokens.take();
+  const first = await tokens.get();
   expect([tokens.invalidate(first), tokens.invalidate(first)]).toEqual([true, false]);
-  const second = await tokens.take();
+  const second = await tokens.get();
   await vi.advanceTimersByTimeAsync(4_999);
   expect(tokens.invalidate(second)).toBe(false);
   await vi.advanceTimersByTimeAsync(1);
@@ -70,10 +70,10 @@ it('at once where a refused token is told twice, at most each 5 s', async () => 
 });
 
 it('a token may be thrown away again once the back-off is over', async () => {
-  const held = await tokens.take();
+  const held = await tokens.get();
   await vi.advanceTimersByTimeAsync(held.refreshOn - Date.now());
   provider.next = [new TokenUnavailableError('HTTP 503')];
-  tokens.peek();
+  tokens.current();
   await vi.advanceTimersByTimeAsync(4_999);
   expect(tokens.invalidate(held)).toBe(false);
   await vi.advanceTimersByTimeAsync(501);
@@ -86,11 +86,11 @@ it('what came of it is told: how long it took, the same token again, thrown away
   provider.delayMs = 40;
   provider.sticky = provider.issue();
   const about = { identity: tokens.identity, scope: 'https://database.windows.net/.default' };
-  const waiting = tokens.take();
+  const waiting = tokens.get();
   await vi.advanceTimersByTimeAsync(40);
   const held = await waiting;
   tokens.invalidate(held);
-  tokens.peek();
+  tokens.current();
   await vi.advanceTimersByTimeAsync(40);
   const answer = { ...about, tokenId: held.id, expiresOn: held.expiresOn, durationMs: 40, fromStore: false };
   expect(refreshed).toMatchObject([
@@ -101,7 +101,7 @@ it('what came of it is told: how long it took, the same token again, thrown away
 
   provider.sticky = new TokenUnavailableError('HTTP 503', { status: 503 });
   await vi.advanceTimersByTimeAsync(held.expiresOn - Date.now());
-  tokens.peek();
+  tokens.current();
   await vi.advanceTimersByTimeAsync(40);
   expect(failed).toMatchObject([
     { ...about, error: { message: 'HTTP 503' }, durationMs: 40, retryAfterMs: expect.any(Number) },
@@ -110,9 +110,9 @@ it('what came of it is told: how long it took, the same token again, thrown away
 
 it('where only a token near its end can be had, the error says when it ends and what must change', async () => {
   provider.sticky = provider.issue();
-  const held = await tokens.take();
+  const held = await tokens.get();
   await vi.advanceTimersByTimeAsync(held.loginBefore - Date.now());
-  await expect(tokens.take()).rejects.toMatchObject({
+  await expect(tokens.get()).rejects.toMatchObject({
     message: 'The only token that can be had ends at 2026-01-01T01:00:00.000Z, too soon for a login.',
     hint: expect.stringContaining('must renew it'),
   });

@@ -13,7 +13,7 @@ afterEach(() => {
 it('is told that time is up, and that the request goes on', async () => {
   const provider = new FakeProvider();
   provider.sticky = 'hang';
-  const outcome = new TokenCache(provider).take(undefined, { timeoutMs: 250 }).catch((error) => error);
+  const outcome = new TokenCache(provider).get(undefined, { timeoutMs: 250 }).catch((error) => error);
   await vi.advanceTimersByTimeAsync(250);
   expect(await outcome).toMatchObject({ message: 'No token within 250 ms.', hint: expect.stringContaining('goes on') });
 });
@@ -22,7 +22,7 @@ it('gets the failure of the request when that comes first', async () => {
   const provider = new FakeProvider();
   provider.delayMs = 100;
   provider.sticky = new TokenUnavailableError('HTTP 503');
-  const outcome = new TokenCache(provider).take(undefined, { timeoutMs: 5_000 }).catch((error) => error);
+  const outcome = new TokenCache(provider).get(undefined, { timeoutMs: 5_000 }).catch((error) => error);
   await vi.advanceTimersByTimeAsync(100);
   expect(await outcome).toBeInstanceOf(TokenUnavailableError);
   expect(vi.getTimerCount()).toBe(0);
@@ -33,7 +33,7 @@ it.each(['gets a token', 'gets an error', 'gives up'])('leaves no listener on hi
   provider.delayMs = 100;
   if (end === 'gets an error') provider.sticky = new TokenUnavailableError('HTTP 503');
   const abort = new AbortController();
-  const outcome = new TokenCache(provider).take(undefined, { abortSignal: abort.signal }).catch((error) => error);
+  const outcome = new TokenCache(provider).get(undefined, { abortSignal: abort.signal }).catch((error) => error);
   expect(getEventListeners(abort.signal, 'abort')).toHaveLength(1);
   if (end === 'gives up') abort.abort();
   await vi.advanceTimersByTimeAsync(100);

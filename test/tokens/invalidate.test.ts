@@ -11,10 +11,10 @@ afterEach(() => {
 
 it('a refused token is thrown away and the next caller gets a new one', async () => {
   const tokens = new TokenCache(new FakeProvider());
-  const refused = await tokens.take();
+  const refused = await tokens.get();
   expect(tokens.invalidate(refused)).toBe(true);
-  expect(tokens.peek()).toBeUndefined();
-  expect((await tokens.take()).reveal()).toBe('token-2');
+  expect(tokens.current()).toBeUndefined();
+  expect((await tokens.get()).reveal()).toBe('token-2');
 });
 
 it('is told as a string or as an access token too, and finds its scope by itself', async () => {
@@ -23,7 +23,7 @@ it('is told as a string or as an access token too, and finds its scope by itself
   const vault = await tokens.getToken('https://vault.azure.net/.default');
   expect(tokens.invalidate(vault.token, 'https://database.windows.net/.default')).toBe(false);
   expect(tokens.invalidate(vault)).toBe(true);
-  expect(tokens.peek()?.reveal()).toBe(sql.token);
+  expect(tokens.current()?.reveal()).toBe(sql.token);
   expect(tokens.invalidate(sql.token)).toBe(true);
 });
 
@@ -36,25 +36,25 @@ it('where a scope is named, a token is thrown away only there, though it serves 
   await tokens.getToken(vault);
   expect(tokens.invalidate(token, 'https://graph.microsoft.com/.default')).toBe(false);
   expect(tokens.invalidate(token, vault)).toBe(true);
-  expect(tokens.peek(vault)).toBeUndefined();
-  expect(tokens.peek(sql)?.reveal()).toBe(token);
+  expect(tokens.current(vault)).toBeUndefined();
+  expect(tokens.current(sql)?.reveal()).toBe(token);
 });
 
 it('a token that was replaced meanwhile costs nothing', async () => {
   const tokens = new TokenCache(new FakeProvider());
-  const old = await tokens.take();
+  const old = await tokens.get();
   tokens.invalidate(old);
-  const current = await tokens.take();
+  const current = await tokens.get();
   await vi.advanceTimersByTimeAsync(10_000);
   expect(tokens.invalidate(old)).toBe(false);
-  expect(tokens.peek()).toBe(current);
+  expect(tokens.current()).toBe(current);
 });
 
 it('a server that refuses every token causes one request each 5 s', async () => {
   const provider = new FakeProvider();
   const tokens = new TokenCache(provider);
   for (let ms = 0; ms < 60_000; ms += 50) {
-    tokens.invalidate(await tokens.take());
+    tokens.invalidate(await tokens.get());
     await vi.advanceTimersByTimeAsync(50);
   }
   expect(provider.requests.length).toBeLessThanOrEqual(1 + 60 / 5);
@@ -65,12 +65,12 @@ it('a provider that insists on the refused token does not make a loop', async ()
   const provider = new FakeProvider();
   provider.sticky = provider.issue();
   const tokens = new TokenCache(provider);
-  const refused = await tokens.take();
+  const refused = await tokens.get();
   expect(tokens.invalidate(refused)).toBe(true);
-  expect(await tokens.take()).toBe(refused);
+  expect(await tokens.get()).toBe(refused);
   expect(tokens.invalidate(refused)).toBe(false);
   for (let ms = 0; ms < 4_000; ms += 100) {
-    await tokens.take();
+    await tokens.get();
     await vi.advanceTimersByTimeAsync(100);
   }
   expect(provider.requests).toHaveLength(2);
@@ -79,41 +79,41 @@ it('a provider that insists on the refused token does not make a loop', async ()
 it('another token replaces the refused one even if it ends earlier', async () => {
   const provider = new FakeProvider();
   const tokens = new TokenCache(provider);
-  const refused = await tokens.take();
+  const refused = await tokens.get();
   tokens.invalidate(refused);
   provider.next = [{ token: refused.reveal(), expiresOnTimestamp: refused.expiresOn }];
-  await tokens.take();
+  await tokens.get();
   await vi.advanceTimersByTimeAsync(6_000);
   provider.lifeMs = 600_000;
   tokens.invalidate(refused);
-  expect((await tokens.take()).reveal()).toBe('token-2');
+  expect((await tokens.get()).reveal()).toBe('token-2');
 });
 
 it('during back-off a refused token is kept, since nothing would be left, and replaced when it can be', async () => {
   const provider = new FakeProvider();
   const tokens = new TokenCache(provider);
-  const held = await tokens.take();
+  const held = await tokens.get();
   await vi.advanceTimersByTimeAsync(held.refreshOn - Date.now());
   provider.next = [new TokenUnavailableError('HTTP 503')];
-  tokens.peek();
+  tokens.current();
   await vi.advanceTimersByTimeAsync(0);
   expect(tokens.invalidate(held)).toBe(false);
-  expect(tokens.peek()).toBe(held);
+  expect(tokens.current()).toBe(held);
   await vi.advanceTimersByTimeAsync(6_000);
-  tokens.peek();
+  tokens.current();
   await vi.advanceTimersByTimeAsync(0);
-  expect(tokens.peek()?.reveal()).toBe('token-2');
+  expect(tokens.current()?.reveal()).toBe('token-2');
 });
 
 it('a claims challenge gets a token of its own at once, and the claims stay', async () => {
   const provider = new FakeProvider();
   const tokens = new TokenCache(provider);
-  await tokens.take();
+  await tokens.get();
   const challenged = await Promise.all([
     tokens.getToken(undefined, { claims: '{"access_token":{"nbf":1}}' }),
     tokens.getToken(undefined, { claims: '{"access_token":{"nbf":1}}' }),
   ]);
   expect(challenged.map((answer) => answer.token)).toEqual(['token-2', 'token-2']);
   expect(provider.requests.map((request) => request.options.claims)).toEqual([undefined, '{"access_token":{"nbf":1}}']);
-  expect((await tokens.take()).reveal()).toBe('token-2');
+  expect((await tokens.get()).reveal()).toBe('token-2');
 });

@@ -31,16 +31,16 @@ function processStaysAlive(): boolean {
 }
 
 function giveUp(afterMs: number): void {
-  tokens.take(undefined, { timeoutMs: afterMs }).catch(() => {});
+  tokens.get(undefined, { timeoutMs: afterMs }).catch(() => {});
 }
 
 it('a request in the background does not keep the process alive', () => {
-  tokens.peek();
+  tokens.current();
   expect(processStaysAlive()).toBe(false);
 });
 
 it('one that somebody waits for does, until the last of them has given up', async () => {
-  tokens.peek();
+  tokens.current();
   giveUp(100);
   giveUp(200);
   expect(processStaysAlive()).toBe(true);

@@ -23,7 +23,7 @@ it.each(['is answered', 'fails'])(
           });
         }),
     });
-    const first = tokens.take().catch((error) => error);
+    const first = tokens.get().catch((error) => error);
     await vi.advanceTimersByTimeAsync(10_000);
     expect(await first).toMatchObject({
       message: 'The identity provider did not answer within 10000 ms.',
@@ -31,18 +31,18 @@ it.each(['is answered', 'fails'])(
     });
 
     await vi.advanceTimersByTimeAsync(6_000);
-    const second = tokens.take();
+    const second = tokens.get();
     await vi.advanceTimersByTimeAsync(1_000);
     if (end === 'fails') open[0]?.fail();
     else open[0]?.answer('late');
     await vi.advanceTimersByTimeAsync(1_000);
-    const third = tokens.take();
+    const third = tokens.get();
     open[1]?.answer('in time');
     expect((await second).reveal()).toBe('in time');
     expect((await third).reveal()).toBe(end === 'fails' ? 'in time' : 'late');
     expect(open).toHaveLength(2);
     await vi.advanceTimersByTimeAsync(60_000);
-    expect(tokens.peek()?.reveal()).toBe('in time');
+    expect(tokens.current()?.reveal()).toBe('in time');
   },
 );
 
@@ -52,8 +52,8 @@ it('a token that was got beside it ends the back-off', async () => {
       throw new Error('HTTP 503');
     },
   });
-  await tokens.take().catch(() => {});
+  await tokens.get().catch(() => {});
   const token = { token: 'beside', expiresOnTimestamp: Date.now() + HOUR, obtainedAt: Date.now(), fromStore: false };
   tokens.offer(token);
-  expect((await tokens.take()).reveal()).toBe('beside');
+  expect((await tokens.get()).reveal()).toBe('beside');
 });

@@ -13,7 +13,7 @@ it('where nobody names a scope, it is that of the cache, or else that of Azure S
   const provider = new FakeProvider();
   await new TokenCache(provider).getToken();
   await new TokenCache(provider, { scope: VAULT }).getToken();
-  await new TokenCache(provider, { scope: VAULT }).take();
+  await new TokenCache(provider, { scope: VAULT }).get();
   expect(scopesAsked(provider)).toEqual([SQL, VAULT, VAULT]);
 });
 
@@ -61,7 +61,7 @@ it('an access token says when it ends and when the issuer wants it refreshed', a
   const provider = new FakeProvider();
   const tokens = new TokenCache(provider);
   const token = await tokens.getToken();
-  const held = await tokens.take();
+  const held = await tokens.get();
   expect(token).toEqual({
     token: 'token-1',
     expiresOnTimestamp: held.expiresOn,

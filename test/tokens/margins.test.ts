@@ -1,11 +1,11 @@
 import { expect, it } from 'vitest';
-import { HeldToken, refreshTime } from '../../src/tokens/held-token.js';
+import { CachedToken, refreshTime } from '../../src/tokens/cached-token.js';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 
-function held(lifeMs: number): HeldToken {
-  return new HeldToken({ token: 't', expiresOnTimestamp: lifeMs }, { obtainedAt: 0, refreshOn: lifeMs / 2 });
+function held(lifeMs: number): CachedToken {
+  return new CachedToken({ token: 't', expiresOnTimestamp: lifeMs }, { obtainedAt: 0, refreshOn: lifeMs / 2 });
 }
 
 /** Earliest and latest of many, since each is moved forward at random. */

@@ -27,7 +27,7 @@ const down = new TokenUnavailableError('HTTP 503', { status: 503 });
 async function warm(): Promise<{ provider: FakeProvider; tokens: TokenCache }> {
   const provider = new FakeProvider();
   const tokens = new TokenCache(provider);
-  const held = await tokens.take();
+  const held = await tokens.get();
   await until(held.refreshOn);
   return { provider, tokens };
 }
@@ -35,7 +35,7 @@ async function warm(): Promise<{ provider: FakeProvider; tokens: TokenCache }> {
 /** Looks every 100 ms, as a busy pool does. */
 async function look(tokens: TokenCache, forMs: number): Promise<void> {
   for (let ms = 0; ms < forMs; ms += 100) {
-    tokens.peek();
+    tokens.current();
     await vi.advanceTimersByTimeAsync(100);
   }
 }
@@ -50,7 +50,7 @@ describe('while a valid token is held and the provider is in trouble', () => {
     const { provider, tokens } = await warm();
     provider.sticky = answer;
     for (let i = 0; i < 50; i += 1) {
-      expect((await tokens.take()).reveal()).toBe('token-1');
+      expect((await tokens.get()).reveal()).toBe('token-1');
       await vi.advanceTimersByTimeAsync(1_000);
     }
     expect(provider.requests.length).toBeLessThanOrEqual(6);
@@ -73,7 +73,7 @@ describe('while a valid token is held and the provider is in trouble', () => {
     const { provider, tokens } = await warm();
     provider.next = [down, down, down];
     await look(tokens, 60_000);
-    const held = tokens.peek();
+    const held = tokens.current();
     expect(held?.reveal()).toBe('token-2');
     await until(held?.refreshOn ?? 0);
     provider.next = [down];
@@ -85,11 +85,11 @@ describe('while a valid token is held and the provider is in trouble', () => {
   it('takes a late answer over after its request was given up', async () => {
     const { provider, tokens } = await warm();
     provider.delayMs = 12_000;
-    tokens.peek();
+    tokens.current();
     await vi.advanceTimersByTimeAsync(11_000);
-    expect(tokens.peek()?.reveal()).toBe('token-1');
+    expect(tokens.current()?.reveal()).toBe('token-1');
     await vi.advanceTimersByTimeAsync(1_000);
-    expect(tokens.peek()?.reveal()).toBe('token-2');
+    expect(tokens.current()?.reveal()).toBe('token-2');
     expect(provider.requests).toHaveLength(2);
   });
 });
@@ -99,7 +99,7 @@ describe('without a valid token', () => {
     const provider = new FakeProvider();
     provider.next = [Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' })];
     const tokens = new TokenCache(provider);
-    const outcomes = await Promise.allSettled([tokens.take(), tokens.take(), tokens.getToken()]);
+    const outcomes = await Promise.allSettled([tokens.get(), tokens.get(), tokens.getToken()]);
     for (const outcome of outcomes) {
       expect(outcome).toMatchObject({ status: 'rejected', reason: { code: 'ERR_TOKEN_UNAVAILABLE' } });
       const { cause } = (outcome as PromiseRejectedResult).reason;
@@ -112,9 +112,9 @@ describe('without a valid token', () => {
     const provider = new FakeProvider();
     provider.sticky = down;
     const tokens = new TokenCache(provider);
-    await expect(tokens.take()).rejects.toBeInstanceOf(TokenUnavailableError);
+    await expect(tokens.get()).rejects.toBeInstanceOf(TokenUnavailableError);
     await vi.advanceTimersByTimeAsync(2_000);
-    const error: TokenUnavailableError = await tokens.take().catch((e) => e);
+    const error: TokenUnavailableError = await tokens.get().catch((e) => e);
     expect(error).toBeInstanceOf(TokenUnavailableError);
     expect(error.status).toBe(503);
     expect(error.retryAfterMs).toBeGreaterThanOrEqual(3_000);
@@ -122,14 +122,14 @@ describe('without a valid token', () => {
     expect(provider.requests).toHaveLength(1);
     provider.sticky = undefined;
     await vi.advanceTimersByTimeAsync(3_501);
-    expect((await tokens.take()).reveal()).toBe('token-1');
+    expect((await tokens.get()).reveal()).toBe('token-1');
   });
 
   it('Retry-After is obeyed where it is longer than the back-off', async () => {
     const provider = new FakeProvider();
     provider.next = [new TokenThrottledError('slow down', { status: 429, retryAfterMs: 30_000 })];
     const tokens = new TokenCache(provider);
-    const error = await tokens.take().catch((e) => e);
+    const error = await tokens.get().catch((e) => e);
     expect(error).toBeInstanceOf(TokenThrottledError);
     await look(tokens, 29_900);
     expect(provider.requests).toHaveLength(1);
@@ -142,7 +142,7 @@ describe('without a valid token', () => {
     provider.sticky = new CredentialRejectedError('wrong secret', { aadsts: 7000215 });
     const tokens = new TokenCache(provider);
     for (let i = 0; i < 48; i += 1) {
-      await expect(tokens.take()).rejects.toMatchObject({ code: 'ERR_CREDENTIAL_REJECTED', aadsts: 7000215 });
+      await expect(tokens.get()).rejects.toMatchObject({ code: 'ERR_CREDENTIAL_REJECTED', aadsts: 7000215 });
       await vi.advanceTimersByTimeAsync(100);
     }
     expect(provider.requests).toHaveLength(1);
@@ -152,9 +152,9 @@ describe('without a valid token', () => {
     const provider = new FakeProvider();
     provider.sticky = down;
     const tokens = new TokenCache(provider);
-    await tokens.take().catch(() => {});
+    await tokens.get().catch(() => {});
     vi.setSystemTime(Date.now() + HOUR);
-    await expect(tokens.take()).rejects.toMatchObject({ status: 503 });
+    await expect(tokens.get()).rejects.toMatchObject({ status: 503 });
     expect(provider.requests).toHaveLength(1);
   });
 
@@ -162,7 +162,7 @@ describe('without a valid token', () => {
     const provider = new FakeProvider();
     provider.sticky = 'hang';
     const tokens = new TokenCache(provider);
-    const outcome = tokens.take().catch((error) => error);
+    const outcome = tokens.get().catch((error) => error);
     await vi.advanceTimersByTimeAsync(9_999);
     expect(provider.requests[0]?.options.abortSignal?.aborted).toBe(false);
     await vi.advanceTimersByTimeAsync(1);
@@ -177,8 +177,8 @@ describe('one caller who leaves', () => {
     const provider = new FakeProvider();
     provider.delayMs = 2_000;
     const tokens = new TokenCache(provider);
-    const hurried = tokens.take(undefined, { timeoutMs: 1_000 }).catch((error) => error);
-    const patient = tokens.take();
+    const hurried = tokens.get(undefined, { timeoutMs: 1_000 }).catch((error) => error);
+    const patient = tokens.get();
     await vi.advanceTimersByTimeAsync(1_000);
     expect(await hurried).toBeInstanceOf(TokenTimeoutError);
     await vi.advanceTimersByTimeAsync(1_000);
@@ -198,15 +198,15 @@ describe('one caller who leaves', () => {
     expect(error).toBeInstanceOf(AbortedError);
     expect(error.cause).toMatchObject({ message: 'user closed the tab' });
     await vi.advanceTimersByTimeAsync(2_000);
-    expect(tokens.peek()?.reveal()).toBe('token-1');
-    await expect(tokens.take(undefined, { abortSignal: abort.signal })).rejects.toBeInstanceOf(AbortedError);
+    expect(tokens.current()?.reveal()).toBe('token-1');
+    await expect(tokens.get(undefined, { abortSignal: abort.signal })).rejects.toBeInstanceOf(AbortedError);
   });
 
   it('may wait longer than a Node timer can', async () => {
     const provider = new FakeProvider();
     provider.delayMs = 100;
     const tokens = new TokenCache(provider);
-    const patient = tokens.take(undefined, { timeoutMs: Number.POSITIVE_INFINITY });
+    const patient = tokens.get(undefined, { timeoutMs: Number.POSITIVE_INFINITY });
     await vi.advanceTimersByTimeAsync(100);
     expect((await patient).reveal()).toBe('token-1');
   });
@@ -223,7 +223,7 @@ describe('answers that are no tokens', () => {
   ])('%s is a typed error', async (_, answer, code) => {
     const provider = new FakeProvider();
     provider.sticky = answer;
-    const error = await new TokenCache(provider).take().catch((e) => e);
+    const error = await new TokenCache(provider).get().catch((e) => e);
     expect(error.code).toBe(code);
     expect(error.hint).toBeTruthy();
   });
@@ -234,6 +234,6 @@ describe('answers that are no tokens', () => {
         throw new TypeError('boom');
       },
     };
-    await expect(new TokenCache(credential).take()).rejects.toMatchObject({ code: 'ERR_TOKEN_UNAVAILABLE' });
+    await expect(new TokenCache(credential).get()).rejects.toMatchObject({ code: 'ERR_TOKEN_UNAVAILABLE' });
   });
 });

@@ -58,7 +58,7 @@ describe.skipIf(!hasRedis).each(Object.entries(CLIENTS))('with the client of %s'
     const { port } = await redis();
     const provider = new FakeProvider();
     const processes = await Promise.all([aProcess(port, provider), aProcess(port, provider)]);
-    const [one, other] = await Promise.all(processes.map((tokens) => tokens.take()));
+    const [one, other] = await Promise.all(processes.map((tokens) => tokens.get()));
     expect(other?.reveal()).toBe('token-1');
     expect(Math.abs((other?.expiresOn ?? 0) - (one?.expiresOn ?? 0))).toBeLessThan(1_000);
     expect(provider.requests).toHaveLength(1);
@@ -69,19 +69,19 @@ describe.skipIf(!hasRedis).each(Object.entries(CLIENTS))('with the client of %s'
     const { port } = await redis();
     const provider = new FakeProvider();
     const [one, other] = await Promise.all([aProcess(port, provider), aProcess(port, provider)]);
-    const refused = await one.take();
-    await other.take();
+    const refused = await one.get();
+    await other.get();
     one.invalidate(refused);
-    await one.take();
+    await one.get();
     other.invalidate(refused);
-    await vi.waitFor(async () => expect((await other.take()).reveal()).toBe('token-2'));
+    await vi.waitFor(async () => expect((await other.get()).reveal()).toBe('token-2'));
     expect(provider.requests).toHaveLength(2);
   });
 
   it('a wrong password costs a word, not a login', async () => {
     const { port } = await redis('--requirepass', 'right');
     const tokens = await aProcess(port, new FakeProvider(), { password: 'Hunter2wrong', timeoutMs: 200 });
-    expect((await tokens.take()).reveal()).toBe('token-1');
+    expect((await tokens.get()).reveal()).toBe('token-1');
     expect(warnings).toHaveLength(1);
     expect(warnings[0]).not.toContain('Hunter2');
   });
@@ -90,18 +90,18 @@ describe.skipIf(!hasRedis).each(Object.entries(CLIENTS))('with the client of %s'
     const server = await redis();
     const provider = new FakeProvider();
     const tokens = await aProcess(server.port, provider, { timeoutMs: 300 });
-    await tokens.take();
+    await tokens.get();
     await server.stop();
-    expect((await tokens.take('https://vault.azure.net/.default')).reveal()).toBe('token-2');
-    expect((await tokens.take('https://graph.microsoft.com/.default')).reveal()).toBe('token-3');
+    expect((await tokens.get('https://vault.azure.net/.default')).reveal()).toBe('token-2');
+    expect((await tokens.get('https://graph.microsoft.com/.default')).reveal()).toBe('token-3');
     expect(warnings).toHaveLength(1);
     await server.start();
     const other = await aProcess(server.port, provider);
     await vi.waitFor(
       async () => {
         const scope = `https://${provider.requests.length}/.default`;
-        const held = await tokens.take(scope);
-        expect((await other.take(scope)).id).toBe(held.id);
+        const held = await tokens.get(scope);
+        expect((await other.get(scope)).id).toBe(held.id);
       },
       { timeout: 15_000 },
     );
@@ -112,7 +112,7 @@ describe.skipIf(!hasRedis).each(Object.entries(CLIENTS))('with the client of %s'
     await using network = new Network(port);
     network.silent = true;
     const tokens = await aProcess(await network.listen(), new FakeProvider(), { timeoutMs: 200 });
-    expect((await tokens.take()).reveal()).toBe('token-1');
+    expect((await tokens.get()).reveal()).toBe('token-1');
     expect(warnings[0]).toMatch(/does not answer in time/);
   });
 
@@ -122,7 +122,7 @@ describe.skipIf(!hasRedis).each(Object.entries(CLIENTS))('with the client of %s'
     const provider = new FakeProvider();
     const token = randomBytes(900).toString('base64url');
     provider.sticky = { token, expiresOnTimestamp: Date.now() + 3_600_000 };
-    await (await aProcess(await network.listen(), provider)).take();
+    await (await aProcess(await network.listen(), provider)).get();
     await vi.waitFor(() => expect(network.seen.length).toBeGreaterThan(1_200), { timeout: 15_000 });
     const kept = await vi.waitFor(async () => {
       const dump = await server.dump();
@@ -147,11 +147,11 @@ describe.skipIf(!hasRedis).each(Object.entries(CLIENTS))('with the client of %s'
     const slow = new FakeProvider();
     slow.delayMs = 900;
     slow.next = [slow.issue(1_800_000)];
-    const late = new TokenCache(slow, { tokenStore: own }).take();
-    const prompt = await new TokenCache(provider, { tokenStore: own }).take();
+    const late = new TokenCache(slow, { tokenStore: own }).get();
+    const prompt = await new TokenCache(provider, { tokenStore: own }).get();
     expect((await late).reveal()).toBe('token-1');
     expect(prompt.expiresOn).toBeGreaterThan((await late).expiresOn);
-    const third = await new TokenCache(new FakeProvider(), { tokenStore: own }).take();
+    const third = await new TokenCache(new FakeProvider(), { tokenStore: own }).get();
     expect(third.id).toBe(prompt.id);
   });
 });

@@ -29,7 +29,7 @@ it('a token is in no event, inspection or JSON', async () => {
       return { token: SECRET, expiresOnTimestamp: Date.now() + 3_600_000 };
     },
   });
-  const held = await tokens.take();
+  const held = await tokens.get();
   tokens.invalidate(held);
   expect(heard).toHaveLength(3);
   expect(printed(tokens, held, heard)).not.toContain(SECRET.slice(0, 20));
@@ -42,7 +42,7 @@ it('a failing credential that quotes its secrets gets them taken out', async () 
       throw Object.assign(new Error(`POST client_secret=Hunter2Hunter2&x=1 gave ${SECRET}`), { request: SECRET });
     },
   });
-  const error = await tokens.take().catch((e) => e);
+  const error = await tokens.get().catch((e) => e);
   const text = printed(error, error.cause, error.stack, error.cause.stack, heard);
   expect(text).not.toContain(SECRET.slice(0, 20));
   expect(text).not.toContain('Hunter2');

@@ -20,7 +20,7 @@ it('one credential has one cache, and one request', async () => {
   const one = credential();
   const clone = { ...one };
   expect(sharedTokenCache(clone)).toBe(sharedTokenCache(one));
-  await Promise.all([sharedTokenCache(one).take(), sharedTokenCache(clone).take()]);
+  await Promise.all([sharedTokenCache(one).get(), sharedTokenCache(clone).get()]);
   expect(one.asked).toBe(1);
 });
 
@@ -45,7 +45,7 @@ it('the store of the first pool that brings one is used, whoever made the cache'
   sharedTokenCache(one, { tokenStore: named(first) });
   sharedTokenCache(one, { tokenStore: named(second) });
   sharedTokenCache(one, {});
-  await cache.take();
+  await cache.get();
   await expect.poll(() => first.values.size).toBe(1);
   expect(second.calls).toBe(0);
 });
@@ -66,6 +66,6 @@ it('options count for whoever is first', async () => {
   };
   const cache = sharedTokenCache(one, { scope: 'https://a/.default' });
   expect(sharedTokenCache(one, { scope: 'https://b/.default' })).toBe(cache);
-  await cache.take();
+  await cache.get();
   expect(asked).toEqual(['https://a/.default']);
 });

@@ -34,7 +34,7 @@ function aProcess(store: MemoryStore, provider = new FakeProvider(), keys = KEY)
 /** Looks and lives; the token is always there. */
 async function live(tokens: TokenCache, ms: number): Promise<void> {
   for (let passed = 0; passed < ms; passed += 10_000) {
-    expect(tokens.peek()).toBeDefined();
+    expect(tokens.current()).toBeDefined();
     await vi.advanceTimersByTimeAsync(10_000);
   }
 }
@@ -51,7 +51,7 @@ it.each([
     const provider = new FakeProvider();
     const tokens = aProcess(store, provider);
     const startedAt = performance.now();
-    const taken = tokens.take().then((held) => [held.reveal(), performance.now() - startedAt]);
+    const taken = tokens.get().then((held) => [held.reveal(), performance.now() - startedAt]);
     await vi.advanceTimersByTimeAsync(costMs);
     expect(await taken).toEqual(['token-1', costMs]);
 
@@ -76,7 +76,7 @@ it('a store that takes no values is told once, and logins do not notice', async 
   const store = new MemoryStore();
   vi.spyOn(store, 'set').mockRejectedValue(new Error('OOM command not allowed'));
   const tokens = aProcess(store);
-  expect((await tokens.take()).reveal()).toBe('token-1');
+  expect((await tokens.get()).reveal()).toBe('token-1');
   await vi.advanceTimersByTimeAsync(0);
   expect(warnings.join()).toMatch(/OOM command not allowed/);
   expect(store.leases.size).toBe(0);
@@ -87,19 +87,19 @@ it('a provider that is slow after a slow store still has its own ten seconds', a
   store.fault = 'hang';
   const provider = new FakeProvider();
   provider.delayMs = 9_900;
-  const taken = aProcess(store, provider).take();
+  const taken = aProcess(store, provider).get();
   await vi.advanceTimersByTimeAsync(10_400);
   expect((await taken).reveal()).toBe('token-1');
 });
 
 it('an unreadable entry is told once, not at each look', async () => {
   const store = new MemoryStore();
-  await aProcess(store).take();
+  await aProcess(store).get();
   await vi.advanceTimersByTimeAsync(0);
   store.tamper((value) => `${value.slice(0, -8)}AAAAAAA=`);
   const set = vi.spyOn(store, 'set').mockResolvedValue();
   const tokens = aProcess(store);
-  await tokens.take();
+  await tokens.get();
   await live(tokens, HOUR / 2);
   expect(events).toEqual(['unreadable-entry']);
   expect(warnings).toHaveLength(1);
@@ -109,7 +109,7 @@ it('an unreadable entry is told once, not at each look', async () => {
 it('errors of the store are told without secrets', async () => {
   const store = new MemoryStore();
   vi.spyOn(store, 'get').mockRejectedValue(new Error('connect redis://:x@host?password=Hunter2Hunter2 failed'));
-  await aProcess(store).take();
+  await aProcess(store).get();
   expect(warnings.join()).not.toContain('Hunter2');
 });
 
@@ -122,12 +122,12 @@ it.each([
     const store = new MemoryStore();
     const truth = Date.now();
     vi.setSystemTime(truth + aheadMs);
-    await aProcess(store).take();
+    await aProcess(store).get();
     await vi.advanceTimersByTimeAsync(0);
     vi.setSystemTime(truth);
     const provider = new FakeProvider();
     const tokens = aProcess(store, provider);
-    const held = await tokens.take();
+    const held = await tokens.get();
     expect(provider.requests).toHaveLength(0);
     expect(held.expiresOn).toBeLessThanOrEqual(truth + HOUR);
     expect(held.expiresOn).toBeGreaterThanOrEqual(truth + HOUR - 2 * 60_000 - 1_000);
@@ -139,10 +139,10 @@ it.each([
 
 it('where clocks are so far apart that a shared token seems to have ended, a process gets its own', async () => {
   const store = new MemoryStore();
-  await aProcess(store).take();
+  await aProcess(store).get();
   await vi.advanceTimersByTimeAsync(0);
   vi.setSystemTime(Date.now() + 2 * HOUR);
   const provider = new FakeProvider();
-  expect((await aProcess(store, provider).take()).expiresOn).toBe(Date.now() + HOUR);
+  expect((await aProcess(store, provider).get()).expiresOn).toBe(Date.now() + HOUR);
   expect(provider.requests).toHaveLength(1);
 });

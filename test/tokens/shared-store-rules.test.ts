@@ -3,8 +3,8 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { encryptedTokenStore, TokenCache } from '../../src/index.js';
 import type { AskedToken, TokenRequest } from '../../src/tokens/ask-credential.js';
+import { CachedToken } from '../../src/tokens/cached-token.js';
 import type { TokenEncryptionOptions } from '../../src/tokens/encrypted-token-store.js';
-import { HeldToken } from '../../src/tokens/held-token.js';
 import { StoreHealth } from '../../src/tokens/store-health.js';
 import { FakeProvider } from './fake-provider.js';
 import { MemoryStore } from './memory-store.js';
@@ -38,9 +38,9 @@ function answer(token: string, lifeMs = HOUR): AskedToken {
   };
 }
 
-function held(token: string, lifeMs = HOUR): HeldToken {
+function held(token: string, lifeMs = HOUR): CachedToken {
   const now = Date.now();
-  return new HeldToken({ token, expiresOnTimestamp: now + lifeMs }, { obtainedAt: now, refreshOn: now + lifeMs / 2 });
+  return new CachedToken({ token, expiresOnTimestamp: now + lifeMs }, { obtainedAt: now, refreshOn: now + lifeMs / 2 });
 }
 
 /** What a process gets that needs a token, and whether it had to ask for it. */

@@ -16,7 +16,7 @@ const [oldKey, newKey] = [randomBytes(32), randomBytes(32)];
 
 async function takes(store: MemoryStore, provider: FakeProvider, keys: Buffer[], name = 'orders-api'): Promise<string> {
   const tokenStore = encryptedTokenStore(store, { keys }).named(name);
-  const held = await new TokenCache(provider, { tokenStore }).take();
+  const held = await new TokenCache(provider, { tokenStore }).get();
   // The others get it a moment later.
   await new Promise((resolve) => setImmediate(resolve));
   return held.reveal();
@@ -109,7 +109,7 @@ it('a key may be bytes, base64, base64url or hex: all the same', async () => {
   const provider = new FakeProvider();
   for (const key of [oldKey, ...(['base64', 'base64url', 'hex'] as const).map((form) => oldKey.toString(form))]) {
     const tokenStore = encryptedTokenStore(store, { keys: key }).named('orders-api');
-    expect((await new TokenCache(provider, { tokenStore }).take()).reveal()).toBe('token-1');
+    expect((await new TokenCache(provider, { tokenStore }).get()).reveal()).toBe('token-1');
     await new Promise((resolve) => setImmediate(resolve));
   }
 });

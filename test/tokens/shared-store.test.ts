@@ -29,7 +29,7 @@ function fleet(size: number): { store: MemoryStore; provider: FakeProvider; proc
 /** Lets time pass while every process looks for its token, as busy pools do. */
 async function live(processes: TokenCache[], ms: number, stepMs = 1_000): Promise<void> {
   for (let passed = 0; passed < ms; passed += stepMs) {
-    for (const tokens of processes) tokens.peek();
+    for (const tokens of processes) tokens.current();
     await vi.advanceTimersByTimeAsync(stepMs);
   }
 }
@@ -37,7 +37,7 @@ async function live(processes: TokenCache[], ms: number, stepMs = 1_000): Promis
 it('fifty processes that start at once ask once', async () => {
   const { provider, processes } = fleet(50);
   provider.delayMs = 800;
-  const taken = Promise.all(processes.map((tokens) => tokens.take()));
+  const taken = Promise.all(processes.map((tokens) => tokens.get()));
   await vi.advanceTimersByTimeAsync(2_000);
   expect(new Set((await taken).map((held) => held.reveal()))).toEqual(new Set(['token-1']));
   expect(provider.requests).toHaveLength(1);
@@ -45,24 +45,24 @@ it('fifty processes that start at once ask once', async () => {
 
 it('a fleet renews its token once, and nobody ever waits for that', async () => {
   const { provider, processes } = fleet(20);
-  await processes[0]?.take();
+  await processes[0]?.get();
   provider.delayMs = 800;
   await live(processes, 1_000);
   for (let hour = 0; hour < 5; hour += 1) {
     await live(processes, HOUR, 10_000);
-    for (const tokens of processes) expect(tokens.peek()).toBeDefined();
+    for (const tokens of processes) expect(tokens.current()).toBeDefined();
   }
   // A token is renewed 10 min before its end at the latest, up to 10 % of 50 min earlier.
   expect(provider.requests.length).toBeGreaterThanOrEqual(6);
   expect(provider.requests.length).toBeLessThanOrEqual(7);
-  expect(new Set(processes.map((tokens) => tokens.peek()?.id)).size).toBe(1);
+  expect(new Set(processes.map((tokens) => tokens.current()?.id)).size).toBe(1);
 });
 
 it('a process that joins late has the margins of the others, not those of a young token', async () => {
   const { store, provider, processes } = fleet(1);
-  const held = await processes[0]?.take();
+  const held = await processes[0]?.get();
   await vi.advanceTimersByTimeAsync(30 * 60_000);
-  const late = await aProcess(store, provider).take();
+  const late = await aProcess(store, provider).get();
   expect(late).toMatchObject({ id: held?.id, obtainedAt: held?.obtainedAt, expiresOn: held?.expiresOn });
   expect(late).toMatchObject({ loginBefore: held?.loginBefore, evictAt: held?.evictAt });
   expect(provider.requests).toHaveLength(1);
@@ -71,10 +71,10 @@ it('a process that joins late has the margins of the others, not those of a youn
 it('a process that dies while it asks holds the others up for its lease, no longer, and costs one request', async () => {
   const { store, provider, processes } = fleet(20);
   provider.next = ['hang'];
-  processes[0]?.take().catch(() => {});
+  processes[0]?.get().catch(() => {});
   await vi.advanceTimersByTimeAsync(0);
   const startedAt = performance.now();
-  const others = Promise.all(processes.slice(1).map((tokens) => tokens.take()));
+  const others = Promise.all(processes.slice(1).map((tokens) => tokens.get()));
   others.then(() => expect(performance.now() - startedAt).toBeLessThanOrEqual(5_000 + 500));
   await vi.advanceTimersByTimeAsync(4_900);
   expect(provider.requests).toHaveLength(1);
@@ -87,7 +87,7 @@ it('a process that dies while it asks holds the others up for its lease, no long
 it('a lease that nobody ever gives back does not stop a login', async () => {
   const { store, provider, processes } = fleet(1);
   vi.spyOn(store, 'lease').mockResolvedValue(undefined);
-  const taken = processes[0]?.take();
+  const taken = processes[0]?.get();
   await vi.advanceTimersByTimeAsync(10_500);
   expect((await taken)?.reveal()).toBe('token-1');
   expect(provider.requests).toHaveLength(1);
@@ -101,7 +101,7 @@ it('a lease that comes after we have gone on without it is given back', async ()
     await new Promise((resolve) => setTimeout(resolve, 2_000));
     return lease(...args);
   });
-  const taken = processes[0]?.take();
+  const taken = processes[0]?.get();
   await vi.advanceTimersByTimeAsync(1_000);
   expect((await taken)?.reveal()).toBe('token-1');
   await vi.advanceTimersByTimeAsync(1_500);
@@ -111,20 +111,20 @@ it('a lease that comes after we have gone on without it is given back', async ()
 it('when the provider fails, the next process tries at once', async () => {
   const { provider, processes } = fleet(2);
   provider.next = [new TokenUnavailableError('HTTP 503')];
-  await expect(processes[0]?.take()).rejects.toMatchObject({ code: 'ERR_TOKEN_UNAVAILABLE' });
-  expect((await processes[1]?.take())?.reveal()).toBe('token-1');
-  expect((await processes[0]?.take().catch(() => undefined))?.reveal()).toBeUndefined();
+  await expect(processes[0]?.get()).rejects.toMatchObject({ code: 'ERR_TOKEN_UNAVAILABLE' });
+  expect((await processes[1]?.get())?.reveal()).toBe('token-1');
+  expect((await processes[0]?.get().catch(() => undefined))?.reveal()).toBeUndefined();
 });
 
 it('a token that the server refused is not taken from the store again', async () => {
   const { provider, processes } = fleet(2);
   const [one, other] = processes as [TokenCache, TokenCache];
-  const refused = await one.take();
-  await other.take();
+  const refused = await one.get();
+  await other.get();
   one.invalidate(refused);
-  expect((await one.take()).reveal()).toBe('token-2');
+  expect((await one.get()).reveal()).toBe('token-2');
   other.invalidate(refused);
-  expect((await other.take()).reveal()).toBe('token-2');
+  expect((await other.get()).reveal()).toBe('token-2');
   expect(provider.requests).toHaveLength(2);
 });
 
@@ -132,14 +132,14 @@ it('an answer that comes after its lease does not replace a later token', async 
   const { store, provider, processes } = fleet(2);
   provider.delayMs = 9_000;
   provider.next = [provider.issue(HOUR / 2)];
-  const slow = processes[0]?.take();
+  const slow = processes[0]?.get();
   await vi.advanceTimersByTimeAsync(100);
   provider.delayMs = 0;
-  const next = processes[1]?.take();
+  const next = processes[1]?.get();
   await vi.advanceTimersByTimeAsync(20_000);
   expect((await slow)?.reveal()).toBe('token-1');
   expect((await next)?.reveal()).toBe('token-2');
-  expect((await aProcess(store, provider).take()).reveal()).toBe('token-2');
+  expect((await aProcess(store, provider).get()).reveal()).toBe('token-2');
 });
 
 it('scopes, tenants and claims have entries of their own', async () => {

@@ -38,12 +38,12 @@ it.each<[string, object, TokenCacheOptions, number]>([
   ['10 s where the credential says nothing sensible', { requestTimeoutMs: '5 min' }, {}, 10_000],
 ])('a request may take %s', async (_, own, options, ms) => {
   const tokens = new TokenCache(silent(own), options);
-  expect(await told(() => tokens.take())).toEqual([ms, `The identity provider did not answer within ${ms} ms.`]);
+  expect(await told(() => tokens.get())).toEqual([ms, `The identity provider did not answer within ${ms} ms.`]);
 });
 
 it.each([Number.POSITIVE_INFINITY, 2 ** 31])('a limit that no timer can hold (%d ms) is no limit', async (ms) => {
   const tokens = new TokenCache(silent(), { requestTimeoutMs: ms });
-  expect(await told(() => tokens.take())).toBeUndefined();
+  expect(await told(() => tokens.get())).toBeUndefined();
 });
 
 it.each([0, -1, Number.NaN, 'soon' as unknown as number])('a limit of %s for a request is refused', (ms) => {
@@ -71,5 +71,5 @@ it('what a shared store takes comes on top: two leases and three answers', async
   store.fault = 'hang';
   const tokenStore = encryptedTokenStore(store, { keys: randomBytes(32), leaseMs: 700, timeoutMs: 30 }).named('orders');
   const tokens = new TokenCache(silent(), { tokenStore });
-  expect((await told(() => tokens.take()))?.[0]).toBe(10_000 + 2 * 700 + 3 * 30);
+  expect((await told(() => tokens.get()))?.[0]).toBe(10_000 + 2 * 700 + 3 * 30);
 });

@@ -15,7 +15,7 @@ afterEach(() => {
 });
 
 async function refusalOf(answer: unknown): Promise<TokenPoolError> {
-  const error = await new TokenCache({ getToken: async () => answer as never }).take().catch((e) => e);
+  const error = await new TokenCache({ getToken: async () => answer as never }).get().catch((e) => e);
   expect(error).toBeInstanceOf(TokenPoolError);
   return error;
 }
@@ -45,7 +45,7 @@ it.each([
 
 it.each(['Bearer', 'bearer', 'BEARER'])('a token of type %s is taken', async (tokenType) => {
   const answer = { token: 't', expiresOnTimestamp: later, tokenType: tokenType as 'Bearer' };
-  expect((await new TokenCache({ getToken: async () => answer }).take()).reveal()).toBe('t');
+  expect((await new TokenCache({ getToken: async () => answer }).get()).reveal()).toBe('t');
 });
 
 it('each request and its answer are told as events', async () => {
@@ -55,7 +55,7 @@ it('each request and its answer are told as events', async () => {
   for (const name of channels) subscribe(name, listener);
   try {
     const tokens = new TokenCache(new FakeProvider());
-    const { id, expiresOn } = await tokens.take();
+    const { id, expiresOn } = await tokens.get();
     const about = { identity: tokens.identity, scope: 'https://database.windows.net/.default' };
     expect(events).toEqual([
       [channels[0], expect.objectContaining(about)],

@@ -15,7 +15,7 @@ export async function fetchToken(visit: Visit): Promise<StepResult> {
   }
   const { tokens, scope } = source;
   const method = tokens.identity.split(':')[0];
-  const token = await tokens.take(scope, { timeoutMs: visit.timeoutMs }).catch((error: CredentialError) => {
+  const token = await tokens.get(scope, { timeoutMs: visit.timeoutMs }).catch((error: CredentialError) => {
     // Whoever answers gives a status; where nobody does, there is no such endpoint.
     if (method !== 'managed-identity' || error.status !== undefined) throw error;
     throw new Ailment(error.message, error.code, NO_MANAGED_IDENTITY);

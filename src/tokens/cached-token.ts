@@ -36,7 +36,7 @@ export function refreshTime(accessToken: AccessToken, obtainedAt: number): numbe
  * One access token with every instant that matters about it (all epoch ms). The token itself is private: logging this
  * object shows its times and its id, never the secret.
  */
-export class HeldToken {
+export class CachedToken {
   readonly #token: string;
   /** Short hash that names the token in events and logs. */
   readonly id: string;

@@ -4,14 +4,14 @@ import { asCredentialFailure } from '../credentials/provider-error.js';
 import { CredentialError, TokenExpiredError, type TokenPoolError, TokenTimeoutError } from '../errors.js';
 import { type AskedToken, isoTime, type TokenRequest } from './ask-credential.js';
 import { backOffMs } from './back-off.js';
-import { HeldToken, refreshTime } from './held-token.js';
+import { CachedToken, refreshTime } from './cached-token.js';
 import { aborted, waitFor } from './wait-for.js';
 
 /** At most one forced refresh in this time: a server that refuses every token must not become a storm of requests. */
 const FORCED_REFRESH_APART_MS = 5_000;
 
-/** What all requests of one keeper have in common. */
-export interface KeeperSettings {
+/** What all requests of one refresher have in common. */
+export interface RefresherSettings {
   /** Gets a token from the identity provider, or from whoever has just done so. */
   ask: (request: TokenRequest) => Promise<AskedToken>;
   identity: string;
@@ -32,23 +32,23 @@ interface Wait {
 
 /** One request to the identity provider, and everybody who waits for it. */
 interface Flight {
-  token: Promise<HeldToken>;
+  token: Promise<CachedToken>;
   claims: string | undefined;
   timer: NodeJS.Timeout;
   waiting: number;
 }
 
 /**
- * Keeps the token of one identity for one scope fresh. The life of a token, top to bottom: somebody looks (`peek`) or waits
- * (`take`), a request starts, is answered, fails or hangs, and a token that the server refuses is thrown away.
+ * Keeps the token of one identity for one scope fresh. The life of a token, top to bottom: somebody looks (`current`) or waits
+ * (`get`), a request starts, is answered, fails or hangs, and a token that the server refuses is thrown away.
  *
  * There is no timer here besides those of a request and of its waiters: refreshing is on demand, and whoever keeps
  * connections looks often enough. Expiry is wall time, because tokens say it so; back-off is monotonic, so that setting the
  * clock neither lengthens nor shortens it.
  */
-export class TokenKeeper {
-  readonly #settings: KeeperSettings;
-  #current: HeldToken | undefined;
+export class TokenRefresher {
+  readonly #settings: RefresherSettings;
+  #current: CachedToken | undefined;
   /** Wall time from which the current token wants a successor: its `refreshOn`, or at once when it was refused. */
   #refreshDueAt = 0;
   #flight: Flight | undefined;
@@ -58,19 +58,19 @@ export class TokenKeeper {
   /** Why there is no usable token; gone with the next good answer. */
   #failure: TokenPoolError | undefined;
   /** The last answer, even if refused since: a provider that has a cache may give it again. */
-  #lastAnswer: HeldToken | undefined;
+  #lastAnswer: CachedToken | undefined;
   #refusedId: string | undefined;
   #forcedAt = Number.NEGATIVE_INFINITY;
   /** Claims that the server asked for; once asked for, every later request carries them. */
   #claims: string | undefined;
   #currentClaims: string | undefined;
 
-  constructor(settings: KeeperSettings) {
+  constructor(settings: RefresherSettings) {
     this.#settings = settings;
   }
 
   /** A usable token or undefined, at once. Starts a request in the background when one is due. */
-  peek(): HeldToken | undefined {
+  current(): CachedToken | undefined {
     const now = Date.now();
     if (now < this.#refreshDueAt) return this.#current;
     const token = this.#usable(now);
@@ -79,16 +79,16 @@ export class TokenKeeper {
   }
 
   /** A usable token or undefined. Starts nothing. */
-  get atHand(): HeldToken | undefined {
+  peek(): CachedToken | undefined {
     return this.#usable(Date.now());
   }
 
   /** A usable token, waiting for the shared request where there is none. */
-  take(options: Wait = {}): Promise<HeldToken> {
+  get(options: Wait = {}): Promise<CachedToken> {
     if (options.abortSignal?.aborted) return Promise.reject(aborted(options.abortSignal));
     const { claims } = options;
     if (claims === undefined || claims === this.#currentClaims) {
-      const token = this.peek();
+      const token = this.current();
       if (token !== undefined) return Promise.resolve(token);
     }
     return this.#keepingAlive(waitFor(this.#next(claims), options));
@@ -116,26 +116,26 @@ export class TokenKeeper {
     return true;
   }
 
-  #usable(now: number): HeldToken | undefined {
+  #usable(now: number): CachedToken | undefined {
     const token = this.#current;
     return token !== undefined && now < token.loginBefore ? token : undefined;
   }
 
   /** Without a usable token only a failure keeps us from asking; with one, the pause after any answer does. */
-  #isQuiet(usable: HeldToken | undefined): boolean {
+  #isQuiet(usable: CachedToken | undefined): boolean {
     if (usable === undefined && this.#failure === undefined) return false;
     return performance.now() < this.#quietUntil;
   }
 
   /** The answer of the request under way, or of a new one; fails at once while the provider is to be left alone. */
-  #next(claims: string | undefined): Promise<HeldToken> {
+  #next(claims: string | undefined): Promise<CachedToken> {
     const under = this.#flight;
     if (under !== undefined) {
       if (claims === undefined || claims === under.claims) return under.token;
       // The answer under way lacks these claims: ask again after it, whatever comes of it.
       return under.token.then(
-        () => this.take({ claims }),
-        () => this.take({ claims }),
+        () => this.get({ claims }),
+        () => this.get({ claims }),
       );
     }
     const waitMs = this.#quietUntil - performance.now();
@@ -173,20 +173,20 @@ export class TokenKeeper {
     if (held !== undefined && held.id === refusedId) this.#forcedAt = startedAt;
     const abort = new AbortController();
 
-    let resolve: (token: HeldToken) => void = () => {};
+    let resolve: (token: CachedToken) => void = () => {};
     let reject: (error: TokenPoolError) => void = () => {};
-    const token = new Promise<HeldToken>((onToken, onError) => {
+    const token = new Promise<CachedToken>((onToken, onError) => {
       resolve = onToken;
       reject = onError;
     });
     // A refresh in the background has nobody who waits; its failure was published.
     token.catch(() => {});
 
-    const land = (outcome: () => HeldToken | TokenPoolError): void => {
+    const land = (outcome: () => CachedToken | TokenPoolError): void => {
       clearTimeout(timer);
       this.#flight = undefined;
       const result = outcome();
-      if (result instanceof HeldToken) resolve(result);
+      if (result instanceof CachedToken) resolve(result);
       else reject(result);
     };
     let timedOut = false;
@@ -219,15 +219,15 @@ export class TokenKeeper {
   }
 
   /** Takes an answer over, if it is later than what there is. Gives the token to use, or why there is none. */
-  #adopt(answer: AskedToken, flight: Pick<Flight, 'claims'>, startedAt: number): HeldToken | TokenPoolError {
+  #adopt(answer: AskedToken, flight: Pick<Flight, 'claims'>, startedAt: number): CachedToken | TokenPoolError {
     const { identity, scope } = this.#settings;
     const now = Date.now();
     // Given again, a token keeps the life it had when it was new, so that its margins do not shrink with each answer.
     const again = this.#lastAnswer?.is(answer.token) === true ? this.#lastAnswer : undefined;
     const { obtainedAt } = answer;
-    const offered = again ?? new HeldToken(answer, { obtainedAt, refreshOn: refreshTime(answer, obtainedAt) });
+    const offered = again ?? new CachedToken(answer, { obtainedAt, refreshOn: refreshTime(answer, obtainedAt) });
     const current = this.#current;
-    const refused = (token: HeldToken) => token.id === this.#refusedId;
+    const refused = (token: CachedToken) => token.id === this.#refusedId;
     const better =
       current === undefined || (!refused(offered) && (refused(current) || offered.expiresOn > current.expiresOn));
     if (better) {
