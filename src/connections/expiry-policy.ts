@@ -1,0 +1,199 @@
+import type { EvictionReason } from '../channels.js';
+import { type ServerMessage, saysTokenExpired } from './login-failure.js';
+
+/**
+ * How long a checkout waits for a token that is on its way, ms from the start of the request. An identity provider that is
+ * well answers in a fraction of this; one that is not must not stop a session that still works (P4).
+ */
+const PATIENCE_MS = 1_000;
+/** Sessions are renewed up to this share of their age limit early, so that those opened together do not end together (P11). */
+const AGE_JITTER = 0.1;
+/** Severity from which SQL Server ends the session after the message. */
+const FATAL_CLASS = 20;
+/** Fatal whatever severity they arrive with: the session was killed (596), the server shuts down (6005). */
+const FATAL_NUMBERS = new Set([596, 6005]);
+
+const NEVER = Number.POSITIVE_INFINITY;
+
+/** The times of an access token, epoch ms. */
+export interface TokenTimes {
+  readonly id: string;
+  readonly expiresOn: number;
+  readonly refreshOn: number;
+  readonly loginBefore: number;
+  readonly evictAt: number;
+}
+
+/** What decides about one session. Created when it has logged in, with `sessionExpiry`. */
+export interface SessionExpiry {
+  readonly token: TokenTimes | undefined;
+  /** From here on a successor should be opened in the background, epoch ms. */
+  renewAt: number;
+  /** From here on its age alone is a reason to renew it, epoch ms. */
+  readonly agedAt: number;
+  /** From here on it is past its maximum age, epoch ms. */
+  readonly retireAt: number;
+  /** Before this instant nothing but `unusable` has to be looked at: the earlier of eviction margin and maximum age. */
+  readonly checkAt: number;
+  /** Set when the server has ended the session or refused its token. */
+  unusable: EvictionReason | undefined;
+}
+
+/** What is known about tokens at one instant. */
+export interface TokenOutlook {
+  /** The cached token, if it can still be used for a login. */
+  readonly current: TokenTimes | undefined;
+  /** For how long a request for the next token has been under way, ms; undefined while there is none. */
+  readonly refreshingForMs: number | undefined;
+  /** The previous request failed. */
+  readonly failing: boolean;
+}
+
+/**
+ * - `fit`: use it
+ * - `renew`: use it, and open a successor in the background
+ * - `wait`: a token that may replace it is on its way: wait for it, then ask again
+ * - `replace`: do not hand it out; a connection with a later token can be opened instead
+ * - `expired`: do not hand it out; no later token is available (`strictExpiry` only)
+ * - `unusable`: close it; the server will not serve it any more
+ */
+export type Verdict = 'fit' | 'renew' | 'wait' | 'replace' | 'expired' | 'unusable';
+
+/**
+ * The limits of a new session.
+ *
+ * @param maxAgeMillis 0 for no limit
+ */
+export function sessionExpiry(
+  { token, openedAt }: { token: TokenTimes | undefined; openedAt: number },
+  maxAgeMillis: number,
+  random: () => number = Math.random,
+): SessionExpiry {
+  const limited = maxAgeMillis > 0;
+  const agedAt = limited ? openedAt + maxAgeMillis * (1 - AGE_JITTER * random()) : NEVER;
+  const retireAt = limited ? openedAt + maxAgeMillis : NEVER;
+  return {
+    token,
+    renewAt: Math.min(agedAt, token === undefined ? NEVER : renewalTime(openedAt, token, random)),
+    agedAt,
+    retireAt,
+    checkAt: Math.min(retireAt, token?.evictAt ?? NEVER),
+    unusable: undefined,
+  };
+}
+
+/** A random instant between refresh and eviction margin, not quite at either end (P11). */
+function renewalTime(openedAt: number, token: TokenTimes, random: () => number): number {
+  const from = Math.max(token.refreshOn, openedAt);
+  return from + Math.max(0, token.evictAt - from) * (0.1 + 0.8 * random());
+}
+
+/**
+ * Whether replacing a session gains something by this token.
+ *
+ * A provider with a cache of its own (managed identity) may return the same token, or one that ends a moment later, again
+ * and again. Until the session's own token is unusable, only one that ends later by half the eviction margin counts, so
+ * that connections are not opened over and over for nothing.
+ */
+export function isLaterToken(own: TokenTimes | undefined, current: TokenTimes | undefined, now: number): boolean {
+  if (own === undefined || current === undefined || current.id === own.id) return false;
+  const worthwhile = now < own.loginBefore ? (own.expiresOn - own.evictAt) / 2 : 0;
+  return current.expiresOn - own.expiresOn > worthwhile;
+}
+
+/**
+ * The one answer to "may this session be used?" (P2). SQL Server does not cut a session when its token ends, so a live one
+ * goes on serving while nothing better is available, unless `strictExpiry` is set.
+ *
+ * A check that cannot wait may treat `wait` as `replace` where opening a connection waits for the token, and as `fit`
+ * (`expired` with `strictExpiry`) elsewhere.
+ *
+ * @param now epoch ms
+ */
+export function assess(
+  session: SessionExpiry,
+  outlook: TokenOutlook,
+  now: number,
+  { strictExpiry }: { strictExpiry: boolean },
+): Verdict {
+  const { token, unusable } = session;
+  if (unusable !== undefined) return 'unusable';
+  if (now >= session.retireAt) return 'replace';
+  if (now < session.renewAt && now < session.checkAt) return 'fit';
+  const later = isLaterToken(token, outlook.current, now);
+  if (token === undefined || now < token.evictAt) return later || now >= session.agedAt ? 'renew' : 'fit';
+  if (later) return 'replace';
+  if (isWorthWaiting(token, outlook, now, strictExpiry)) return 'wait';
+  if (strictExpiry) return 'expired';
+  return now >= session.agedAt && outlook.current !== undefined ? 'renew' : 'fit';
+}
+
+/** A token that is still good for logins is not waited for once a request has failed (P4). */
+function isWorthWaiting(
+  own: TokenTimes,
+  { refreshingForMs, failing }: TokenOutlook,
+  now: number,
+  strictExpiry: boolean,
+): boolean {
+  if (refreshingForMs === undefined) return false;
+  if (strictExpiry) return true;
+  return refreshingForMs < PATIENCE_MS && !(failing && now < own.loginBefore);
+}
+
+/** What the policy needs of a token cache. */
+export interface OutlookSource {
+  /** Starts a refresh if one is due, and reports what is known. */
+  outlook(): TokenOutlook;
+  /** Resolves when the request under way has ended, well or not; at once where there is none. Never rejects. */
+  refreshed(): Promise<void>;
+}
+
+/**
+ * {@link assess} for callers that can wait. Ends when the request under way has, when its second is over (without
+ * `strictExpiry`), or when `timeoutMs` is.
+ *
+ * @param now the clock, epoch ms
+ */
+export async function assessPatiently(
+  session: SessionExpiry,
+  source: OutlookSource,
+  now: () => number,
+  { strictExpiry, timeoutMs = NEVER }: { strictExpiry: boolean; timeoutMs?: number | undefined },
+): Promise<Exclude<Verdict, 'wait'>> {
+  const outlook = source.outlook();
+  const verdict = assess(session, outlook, now(), { strictExpiry });
+  if (verdict !== 'wait') return verdict;
+  const patienceMs = strictExpiry ? timeoutMs : Math.min(timeoutMs, PATIENCE_MS - (outlook.refreshingForMs ?? 0));
+  await atMost(patienceMs, source.refreshed());
+  // Whatever is under way now is not waited for again: each checkout waits for one request.
+  const after = { ...source.outlook(), refreshingForMs: undefined };
+  return assess(session, after, now(), { strictExpiry }) as Exclude<Verdict, 'wait'>;
+}
+
+/** The timer holds the process, as the checkout that waits does. */
+function atMost(ms: number, work: Promise<void>): Promise<void> {
+  if (ms === NEVER) return work;
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    const done = (): void => {
+      clearTimeout(timer);
+      resolve();
+    };
+    work.then(done, done);
+  });
+}
+
+/** Why a session that is not `fit` is closed. */
+export function evictionReason({ unusable, retireAt, agedAt }: SessionExpiry, now: number): EvictionReason {
+  if (unusable !== undefined) return unusable;
+  return now >= retireAt || now >= agedAt ? 'max-age' : 'token-expiry';
+}
+
+/**
+ * Why the session must not be used again after this ERROR token (MS-TDS 2.2.7.10): set it as `unusable`. Undefined for an
+ * ordinary error of a query.
+ */
+export function endsSession(message: ServerMessage): EvictionReason | undefined {
+  if (saysTokenExpired(message)) return 'token-invalidated';
+  return message.class >= FATAL_CLASS || FATAL_NUMBERS.has(message.number) ? 'broken' : undefined;
+}
