@@ -1,5 +1,13 @@
 import { defineConfig } from 'vitest/config';
 
+const { TEST_REPORT } = process.env;
+
+/**
+ * Two tiers, in the name of each file. `*.test.ts` runs in one process: what waits for time waits for a driven clock.
+ * `*.sockets.test.ts` opens real sockets or starts processes.
+ *
+ * `TEST_REPORT=file` also writes a report as JSON.
+ */
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
@@ -12,5 +20,10 @@ export default defineConfig({
     maxWorkers: 2,
     // An unhandled rejection anywhere is a broken promise (P6), never a warning.
     dangerouslyIgnoreUnhandledErrors: false,
+    reporters: [
+      'default',
+      './test/support/slowest-tests.ts',
+      ...(TEST_REPORT === undefined ? [] : [['json', { outputFile: TEST_REPORT }] satisfies [string, object]]),
+    ],
   },
 });
