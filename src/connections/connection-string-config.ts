@@ -1,4 +1,4 @@
-import { parseConnectionString } from '../credentials/connection-string.js';
+import { parseConnectionString } from '../credentials/input/connection-string.js';
 import { ConfigurationError } from '../errors.js';
 import type { TokenPoolConfig } from './config.js';
 

@@ -1,7 +1,7 @@
 import type { Connection, ConnectionConfiguration } from 'tedious';
 import { type CredentialInput, createCredential } from '../credentials/create-credential.js';
 import type { TokenCredential } from '../credentials/credential.js';
-import { scopeForServer } from '../credentials/scope-for-server.js';
+import { scopeForServer } from '../credentials/entra/scope-for-server.js';
 import { ConfigurationError } from '../errors.js';
 import { sharedTokenCache } from '../tokens/token-cache.js';
 import type { PoolConfig, TokenPoolConfig } from './config.js';

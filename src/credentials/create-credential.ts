@@ -1,30 +1,30 @@
 import { ConfigurationError } from '../errors.js';
-import { APPLICATION_KEYS } from './application.js';
-import type { AuthorityOptions } from './authority.js';
-import { type ClientAssertionOptions, clientAssertion } from './client-assertion.js';
 import type { Credential, TokenCredential } from './credential.js';
-import { type ChainOptions, defaultChain } from './default-chain.js';
-import { type DeveloperToolOptions, developerTool } from './developer-tools.js';
-import { type DeviceCodeOptions, deviceCode } from './device-code.js';
-import { type EnvironmentOptions, fromEnvironment } from './environment.js';
-import { credentialFromTedious, type TediousAuthentication } from './from-tedious.js';
-import { fromText } from './from-text.js';
-import { type GivenCredentialOptions, givenCredential } from './given-credential.js';
-import { type InteractiveOptions, interactive } from './interactive.js';
-import { type ManagedIdentityOptions, managedIdentity } from './managed-identity.js';
-import { type OnBehalfOfOptions, onBehalfOf } from './on-behalf-of.js';
-import { type PasswordOptions, usernamePassword } from './password.js';
-import { PERSON_KEYS, type PersonCredential } from './person.js';
-import { type RefreshTokenOptions, refreshToken } from './refresh-token.js';
-import { authorityHostForServer, PUBLIC_AUTHORITY_HOST } from './scope-for-server.js';
+import type { AuthorityOptions } from './entra/authority.js';
+import { authorityHostForServer, PUBLIC_AUTHORITY_HOST } from './entra/scope-for-server.js';
+import { credentialFromTedious, type TediousAuthentication } from './input/from-tedious.js';
+import { fromText } from './input/from-text.js';
+import { APPLICATION_KEYS } from './methods/application.js';
+import { type ClientAssertionOptions, clientAssertion } from './methods/client-assertion.js';
+import { type ChainOptions, defaultChain } from './methods/default-chain.js';
+import { type DeveloperToolOptions, developerTool } from './methods/developer-tools.js';
+import { type DeviceCodeOptions, deviceCode } from './methods/device-code.js';
+import { type EnvironmentOptions, fromEnvironment } from './methods/environment.js';
+import { type GivenCredentialOptions, givenCredential } from './methods/given-credential.js';
+import { type InteractiveOptions, interactive } from './methods/interactive.js';
+import { type ManagedIdentityOptions, managedIdentity } from './methods/managed-identity.js';
+import { type OnBehalfOfOptions, onBehalfOf } from './methods/on-behalf-of.js';
+import { type PasswordOptions, usernamePassword } from './methods/password.js';
+import { PERSON_KEYS, type PersonCredential } from './methods/person.js';
+import { type RefreshTokenOptions, refreshToken } from './methods/refresh-token.js';
 import {
   type ServicePrincipalCertificateOptions,
   servicePrincipalCertificate,
-} from './service-principal-certificate.js';
-import { type ServicePrincipalSecretOptions, servicePrincipalSecret } from './service-principal-secret.js';
-import { type StaticTokenOptions, staticToken } from './static-token.js';
-import { type TokenFunction, tokenFunction } from './token-function.js';
-import { type WorkloadIdentityOptions, workloadIdentity } from './workload-identity.js';
+} from './methods/service-principal-certificate.js';
+import { type ServicePrincipalSecretOptions, servicePrincipalSecret } from './methods/service-principal-secret.js';
+import { type StaticTokenOptions, staticToken } from './methods/static-token.js';
+import { type TokenFunction, tokenFunction } from './methods/token-function.js';
+import { type WorkloadIdentityOptions, workloadIdentity } from './methods/workload-identity.js';
 
 /** One object per way of getting a token; `method` may be left out where the keys tell. */
 export type CredentialOptions =

@@ -1,7 +1,5 @@
 // What users import from this room.
-export type { ApplicationOptions } from './application.js';
-export type { AuthorityOptions } from './authority.js';
-export type { ClientAssertionOptions } from './client-assertion.js';
+
 export {
   type CredentialContext,
   type CredentialInput,
@@ -9,23 +7,26 @@ export {
   createCredential,
 } from './create-credential.js';
 export type { AccessToken, Credential, GetTokenOptions, Principal, Secret, TokenCredential } from './credential.js';
-export type { ChainMemberName, ChainOptions } from './default-chain.js';
-export type { DeveloperToolOptions } from './developer-tools.js';
-export type { DeviceCode, DeviceCodeOptions } from './device-code.js';
-export type { EnvironmentOptions } from './environment.js';
-export type { TediousAuthentication } from './from-tedious.js';
-export type { GivenCredentialOptions } from './given-credential.js';
-export type { GivenToken } from './given-token.js';
-export type { HttpAgent } from './http-request.js';
-export type { InteractiveOptions } from './interactive.js';
-export type { ManagedIdentityOptions } from './managed-identity.js';
-export type { OnBehalfOfApplication, OnBehalfOfOptions } from './on-behalf-of.js';
-export type { PasswordOptions } from './password.js';
-export type { PersistentCache, PersistentCacheContext, PersonCredential, PersonOptions } from './person.js';
-export type { RefreshTokenOptions } from './refresh-token.js';
-export { scopeForServer } from './scope-for-server.js';
-export type { ServicePrincipalCertificateOptions } from './service-principal-certificate.js';
-export type { ServicePrincipalSecretOptions } from './service-principal-secret.js';
-export type { StaticTokenOptions } from './static-token.js';
-export type { TokenFunction, TokenFunctionRequest } from './token-function.js';
-export type { WorkloadIdentityOptions } from './workload-identity.js';
+export type { AuthorityOptions } from './entra/authority.js';
+export type { HttpAgent } from './entra/http-request.js';
+export { scopeForServer } from './entra/scope-for-server.js';
+export type { TediousAuthentication } from './input/from-tedious.js';
+export type { GivenToken } from './input/given-token.js';
+export type { ApplicationOptions } from './methods/application.js';
+export type { ClientAssertionOptions } from './methods/client-assertion.js';
+export type { ChainMemberName, ChainOptions } from './methods/default-chain.js';
+export type { DeveloperToolOptions } from './methods/developer-tools.js';
+export type { DeviceCode, DeviceCodeOptions } from './methods/device-code.js';
+export type { EnvironmentOptions } from './methods/environment.js';
+export type { GivenCredentialOptions } from './methods/given-credential.js';
+export type { InteractiveOptions } from './methods/interactive.js';
+export type { ManagedIdentityOptions } from './methods/managed-identity.js';
+export type { OnBehalfOfApplication, OnBehalfOfOptions } from './methods/on-behalf-of.js';
+export type { PasswordOptions } from './methods/password.js';
+export type { PersistentCache, PersistentCacheContext, PersonCredential, PersonOptions } from './methods/person.js';
+export type { RefreshTokenOptions } from './methods/refresh-token.js';
+export type { ServicePrincipalCertificateOptions } from './methods/service-principal-certificate.js';
+export type { ServicePrincipalSecretOptions } from './methods/service-principal-secret.js';
+export type { StaticTokenOptions } from './methods/static-token.js';
+export type { TokenFunction, TokenFunctionRequest } from './methods/token-function.js';
+export type { WorkloadIdentityOptions } from './methods/workload-identity.js';

@@ -1,6 +1,6 @@
 import type { AccessToken, Credential, TokenCredential } from '../credentials/credential.js';
 import { defineCredential } from '../credentials/define-credential.js';
-import { readJwtClaims } from '../credentials/jwt-claims.js';
+import { readJwtClaims } from '../credentials/entra/jwt-claims.js';
 import { CredentialRejectedError } from '../errors.js';
 
 /**

@@ -1,5 +1,5 @@
 import { fingerprint } from '../credentials/identity.js';
-import { type OnBehalfOfApplication, onBehalfOf } from '../credentials/on-behalf-of.js';
+import { type OnBehalfOfApplication, onBehalfOf } from '../credentials/methods/on-behalf-of.js';
 import { ConfigurationError } from '../errors.js';
 import { TokenCache, type TokenCacheOptions } from './token-cache.js';
 

@@ -1,5 +1,5 @@
 import { publish, type StoreFailure } from '../channels.js';
-import { redactedCause } from '../credentials/redact.js';
+import { redactedCause } from '../credentials/entra/redact.js';
 
 /** What a failure means for whoever runs the service. */
 const MEANING: Readonly<Record<StoreFailure, string>> = {

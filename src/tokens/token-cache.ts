@@ -1,6 +1,6 @@
 import type { AccessToken, GetTokenOptions, TokenCredential } from '../credentials/credential.js';
+import { PUBLIC_SQL_SCOPE } from '../credentials/entra/scope-for-server.js';
 import { identityOf } from '../credentials/identity.js';
-import { PUBLIC_SQL_SCOPE } from '../credentials/scope-for-server.js';
 import { ConfigurationError } from '../errors.js';
 import { type AskedToken, askCredential } from './ask-credential.js';
 import { CachedToken } from './cached-token.js';

@@ -1,6 +1,6 @@
 import { publish } from '../channels.js';
 import type { GetTokenOptions } from '../credentials/credential.js';
-import { asCredentialFailure } from '../credentials/provider-error.js';
+import { asCredentialFailure } from '../credentials/entra/provider-error.js';
 import { CredentialError, TokenExpiredError, type TokenPoolError, TokenTimeoutError } from '../errors.js';
 import { type AskedToken, isoTime, type TokenRequest } from './ask-credential.js';
 import { backOffMs } from './back-off.js';

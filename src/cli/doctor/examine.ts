@@ -1,6 +1,6 @@
 import type { Connection } from 'tedious';
 import type { Settings } from '../../connections/settings.js';
-import { redact } from '../../credentials/redact.js';
+import { redact } from '../../credentials/entra/redact.js';
 import { adviceFor, type Failure } from './advice.js';
 import { askEncryption, inspectCertificate } from './encryption.js';
 import { askWho, logIn, runQuery } from './login.js';

@@ -1,0 +1,66 @@
+import { ConfigurationError } from '../../errors.js';
+import type { AccessToken } from '../credential.js';
+import { readJwtClaims } from '../entra/jwt-claims.js';
+
+/** A token from the caller, in any of the shapes that people have at hand: a string, `@azure/core-auth`'s, or MSAL's. */
+export type GivenToken =
+  | string
+  | AccessToken
+  | { token: string; expiresOn?: number | string | Date | undefined }
+  | { accessToken: string; expiresOn?: Date | null | undefined };
+
+/**
+ * The same with its end in epoch ms: as given, or from the `exp` of the token, whichever is earlier.
+ *
+ * Skew: a token that says it was issued in the future shows that this machine's clock is slow by at least that much, and
+ * would be thought valid too long; its end is moved forward by as much. A clock that is fast only costs a little life.
+ *
+ * @throws ConfigurationError where the token is no string or its end cannot be known
+ */
+export function readGivenToken(given: unknown, what: string): AccessToken {
+  const { token, end, rest } = takeApart(given, what);
+  const claims = readJwtClaims(token);
+  const slowBy = Math.max(0, (claims?.issuedAt ?? 0) - Date.now());
+  const expires = Math.min(end ?? Number.POSITIVE_INFINITY, (claims?.expiresOn ?? Number.POSITIVE_INFINITY) - slowBy);
+  if (!Number.isFinite(expires)) {
+    throw new ConfigurationError(`The end of ${what} is not known: it is not a JWT with 'exp'.`, {
+      hint: "Give 'expiresOn' with it: epoch ms, a Date, or an ISO 8601 string.",
+    });
+  }
+  return { ...rest, token, expiresOnTimestamp: expires };
+}
+
+function takeApart(
+  given: unknown,
+  what: string,
+): { token: string; end: number | undefined; rest: Partial<AccessToken> } {
+  if (typeof given === 'string') return { token: bearer(given, what), end: undefined, rest: {} };
+  const object = (typeof given === 'object' && given !== null ? given : {}) as Record<string, unknown>;
+  const token = bearer(object.token ?? object.accessToken, what);
+  const { refreshAfterTimestamp, tokenType } = object as Partial<AccessToken>;
+  return {
+    token,
+    end: instant(object.expiresOnTimestamp ?? object.expiresOn, what),
+    rest: { refreshAfterTimestamp, tokenType },
+  };
+}
+
+function bearer(value: unknown, what: string): string {
+  const token = typeof value === 'string' ? value.trim().replace(/^Bearer\s+/i, '') : '';
+  if (token !== '' && !/\s/.test(token)) return token;
+  throw new ConfigurationError(`${capital(what)} must be an access token: a string without blanks.`);
+}
+
+function instant(value: unknown, what: string): number | undefined {
+  if (value === undefined || value === null) return undefined;
+  const at = value instanceof Date ? value.getTime() : typeof value === 'string' ? Date.parse(value) : value;
+  if (typeof at !== 'number' || !Number.isFinite(at)) {
+    throw new ConfigurationError(`'expiresOn' of ${what} must be epoch ms, a Date, or an ISO 8601 string.`);
+  }
+  if (at < 1e11) throw new ConfigurationError(`'expiresOn' of ${what} is in seconds; it must be epoch milliseconds.`);
+  return at;
+}
+
+function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}

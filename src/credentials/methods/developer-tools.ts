@@ -1,0 +1,152 @@
+import {
+  ConfigurationError,
+  CredentialUnavailableError,
+  InteractionRequiredError,
+  type TokenPoolError,
+  TokenUnavailableError,
+} from '../../errors.js';
+import type { AccessToken, Credential } from '../credential.js';
+import { defineCredential } from '../define-credential.js';
+import { jsonObject } from '../entra/http-request.js';
+import { optionalText, requireTimeout } from '../input/require-option.js';
+import { runTool } from './run-tool.js';
+
+/** The person who is signed in to a developer tool on this machine. */
+export interface DeveloperToolOptions {
+  method: 'azure-cli' | 'azure-developer-cli' | 'azure-powershell';
+  /** Another tenant than the tool's own. */
+  tenantId?: string | undefined;
+  /** Azure CLI only: the subscription whose account to use. */
+  subscription?: string | undefined;
+  /** How long the tool may take, ms. Default 30,000: it starts an interpreter first. */
+  timeoutMs?: number | undefined;
+}
+
+interface ToolDescription {
+  name: string;
+  command: string;
+  install: string;
+  signIn: string;
+  /** What the tool says when nobody is signed in. */
+  signedOut: RegExp;
+  args(request: { scope: string; tenantId: string | undefined; subscription: string | undefined }): string[];
+  read(output: Record<string, unknown>): { token: unknown; expires: unknown };
+}
+
+const resourceOf = (scope: string) => scope.replace(/\/\.default$/, '');
+
+/** Asks for JSON; a secure string, which is the default since Az 14, is made plain inside the script. */
+const POWERSHELL_SCRIPT = (scope: string, tenantId: string | undefined) => `
+$ErrorActionPreference = 'Stop'
+Import-Module Az.Accounts -MinimumVersion 2.2.0
+$p = @{ ResourceUrl = '${resourceOf(scope)}' }
+${tenantId === undefined ? '' : `$p.TenantId = '${tenantId}'`}
+$t = Get-AzAccessToken @p
+$s = $t.Token
+if ($s -is [System.Security.SecureString]) { $s = [System.Net.NetworkCredential]::new('', $s).Password }
+@{ token = $s; expires = $t.ExpiresOn.ToUnixTimeSeconds() } | ConvertTo-Json -Compress`;
+
+const TOOLS: Readonly<Record<DeveloperToolOptions['method'], ToolDescription>> = {
+  'azure-cli': {
+    name: 'Azure CLI',
+    command: 'az',
+    install: 'Install it: https://learn.microsoft.com/cli/azure/install-azure-cli',
+    signIn: 'Run: az login',
+    signedOut: /az login|az account set|no subscription|AADSTS\d+/i,
+    args: ({ scope, tenantId, subscription }) => [
+      ...['account', 'get-access-token', '--output', 'json', '--resource', resourceOf(scope)],
+      ...(tenantId === undefined ? [] : ['--tenant', tenantId]),
+      ...(subscription === undefined ? [] : ['--subscription', subscription]),
+    ],
+    // `expires_on` (epoch seconds) since 2.54; before that only a local time without its zone.
+    read: (output) => ({ token: output.accessToken, expires: output.expires_on ?? output.expiresOn }),
+  },
+  'azure-developer-cli': {
+    name: 'Azure Developer CLI',
+    command: 'azd',
+    install: 'Install it: https://learn.microsoft.com/azure/developer/azure-developer-cli/install-azd',
+    signIn: 'Run: azd auth login',
+    signedOut: /azd auth login|not logged in|AADSTS\d+/i,
+    args: ({ scope, tenantId }) => [
+      ...['auth', 'token', '--output', 'json', '--no-prompt', '--scope', scope],
+      ...(tenantId === undefined ? [] : ['--tenant-id', tenantId]),
+    ],
+    read: (output) => ({ token: output.token, expires: output.expiresOn }),
+  },
+  'azure-powershell': {
+    name: 'Azure PowerShell',
+    command: 'pwsh',
+    install:
+      'Install PowerShell and the module Az.Accounts: https://learn.microsoft.com/powershell/azure/install-azure-powershell',
+    signIn: 'Run: Connect-AzAccount',
+    signedOut: /Connect-AzAccount/i,
+    args: ({ scope, tenantId }) => [
+      ...['-NoLogo', '-NoProfile', '-NonInteractive', '-EncodedCommand'],
+      Buffer.from(POWERSHELL_SCRIPT(scope, tenantId), 'utf16le').toString('base64'),
+    ],
+    read: (output) => ({ token: output.token, expires: output.expires }),
+  },
+};
+
+const TIMEOUT_MS = 30_000;
+
+/** @throws ConfigurationError naming the key */
+export function developerTool(options: DeveloperToolOptions): Credential {
+  const tool = TOOLS[options.method];
+  const timeoutMs = requireTimeout(options.timeoutMs ?? TIMEOUT_MS, 'timeoutMs');
+  const tenantId = checked(options.tenantId, 'tenantId', /^[\w.-]{1,253}$/);
+  const subscription = checked(options.subscription, 'subscription', /^[\w .()-]{1,90}$/);
+  if (subscription?.startsWith('-')) throw new ConfigurationError("'subscription' must not begin with '-'.");
+  return defineCredential({
+    method: options.method,
+    tenantId,
+    identity: [tenantId, subscription],
+    // The tool's own timeout is to come first.
+    requestTimeoutMs: timeoutMs + 2_000,
+    async request(scope, requested) {
+      const args = tool.args({
+        scope: checked(scope, 'scope', /^[\w.:/-]{1,200}$/) ?? '',
+        tenantId: checked(requested.tenantId, 'tenantId', /^[\w.-]{1,253}$/) ?? tenantId,
+        subscription,
+      });
+      const { abortSignal } = requested;
+      const output = await runTool({ ...tool, args, timeoutMs, abortSignal }).catch((error: TokenPoolError) => {
+        throw signedOut(tool, error);
+      });
+      return readOutput(tool, output);
+    },
+  });
+}
+
+function signedOut(tool: ToolDescription, error: TokenPoolError): TokenPoolError {
+  if (error.code !== 'ERR_TOKEN_UNAVAILABLE') return error;
+  if (/no module|was not loaded|CommandNotFound/i.test(error.message)) {
+    return new CredentialUnavailableError(`${tool.name} is not complete.`, { hint: tool.install });
+  }
+  if (!tool.signedOut.test(error.message)) return error;
+  return new SignedOutError(error.message, { hint: tool.signIn });
+}
+
+/** A tool that is there but has nobody signed in: a person can mend it, and a chain may go on. */
+export class SignedOutError extends InteractionRequiredError {}
+
+function readOutput(tool: ToolDescription, output: string): AccessToken {
+  // azd and pwsh may print warnings before the JSON.
+  const body = jsonObject(output) ?? jsonObject(output.slice(output.lastIndexOf('\n{') + 1).trim());
+  const { token, expires } = body === undefined ? { token: undefined, expires: undefined } : tool.read(body);
+  const expiresOnTimestamp =
+    typeof expires === 'string' && !/^\d+$/.test(expires) ? Date.parse(expires) : Number(expires) * 1000;
+  if (typeof token !== 'string' || !Number.isFinite(expiresOnTimestamp)) {
+    throw new TokenUnavailableError(`${tool.name} printed something that is no token.`, {
+      hint: `Update the tool, and try it by hand: ${tool.command}`,
+    });
+  }
+  return { token, expiresOnTimestamp };
+}
+
+/** What is not refused here becomes an argument, on Windows one of a shell. */
+function checked(value: unknown, key: string, pattern: RegExp): string | undefined {
+  const text = optionalText(value, key);
+  if (text === undefined || (pattern.test(text) && !text.startsWith('-'))) return text;
+  throw new ConfigurationError(`'${key}' has a character that is not allowed here.`);
+}

@@ -1,0 +1,155 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { AbortedError, ConfigurationError, InteractionRequiredError, TokenUnavailableError } from '../../errors.js';
+import type { AccessToken } from '../credential.js';
+import { httpExchange, jsonObject } from '../entra/http-request.js';
+import { oauthRefusal } from '../entra/oauth-refusal.js';
+import { type PersonCredential, type PersonOptions, personCredential, type SignIn } from './person.js';
+
+/** A person signs in with a browser on any device, by typing in a code (RFC 8628). */
+export interface DeviceCodeOptions extends PersonOptions {
+  method: 'device-code';
+  /** Shows the code to the person. Default: `message` on stderr. */
+  onCode?: ((code: DeviceCode) => void | Promise<void>) | undefined;
+}
+
+export interface DeviceCode {
+  /** What to type in. */
+  userCode: string;
+  /** Where to type it in. */
+  verificationUri: string;
+  /** A sentence with both. */
+  message: string;
+  /** Until when, epoch ms. */
+  expiresOn: number;
+}
+
+/** Entra's codes live 15 minutes; the request ends with them. */
+const REQUEST_TIMEOUT_MS = 16 * 60_000;
+/** RFC 8628 section 3.5: where no interval is given, and by how much `slow_down` lengthens it. */
+const INTERVAL_S = 5;
+const SLOW_DOWN_S = 5;
+
+/** @throws ConfigurationError naming the key */
+export function deviceCode(options: DeviceCodeOptions): PersonCredential {
+  const onCode = options.onCode ?? (({ message }) => void process.stderr.write(`${message}\n`));
+  if (typeof onCode !== 'function') throw new ConfigurationError("'onCode' must be a function that shows the code.");
+  return personCredential(options, {
+    method: 'device-code',
+    noun: 'device code sign-in',
+    identity: [options.onCode],
+    anyTenant: 'organizations',
+    requestTimeoutMs: REQUEST_TIMEOUT_MS,
+    signIn: (attempt) => signInByCode(attempt, onCode),
+  });
+}
+
+/**
+ * Our own loop, because MSAL's ends at the first `slow_down`, 503 or dropped connection, and polls without a code where it
+ * got none. The refresh token that comes out is handed to MSAL, which keeps the session from then on.
+ */
+async function signInByCode(attempt: SignIn, onCode: NonNullable<DeviceCodeOptions['onCode']>): Promise<AccessToken> {
+  const started = await start(attempt);
+  attempt.prompting();
+  await onCode(started.code);
+  const refreshToken = await poll(attempt, started);
+  return attempt.ask((app) =>
+    app.acquireTokenByRefreshToken({ refreshToken, scopes: [attempt.scope], forceCache: true }),
+  );
+}
+
+interface Started {
+  code: DeviceCode;
+  deviceCode: string;
+  intervalMs: number;
+}
+
+async function start(attempt: SignIn): Promise<Started> {
+  const { authority, clientId, scope, options } = attempt;
+  const { claims } = options;
+  const reply = await post(attempt, authority.deviceCodeEndpoint, {
+    client_id: clientId,
+    scope: `${scope} openid profile offline_access`,
+    ...(claims === undefined ? {} : { claims }),
+  });
+  const body = jsonObject(reply.body);
+  const { user_code, device_code, verification_uri, message, expires_in, interval } = body ?? {};
+  if (reply.status !== 200 || typeof device_code !== 'string' || typeof user_code !== 'string') {
+    throw oauthRefusal(reply, body, { who: 'device code sign-in', person: true });
+  }
+  const verificationUri = String(verification_uri ?? '');
+  return {
+    deviceCode: device_code,
+    intervalMs: seconds(interval, INTERVAL_S) * 1000,
+    code: {
+      userCode: user_code,
+      verificationUri,
+      message: typeof message === 'string' ? message : `To sign in, open ${verificationUri} and enter ${user_code}.`,
+      expiresOn: Date.now() + seconds(expires_in, 900) * 1000,
+    },
+  };
+}
+
+/** Asks until the person is done; gives the refresh token. */
+async function poll(attempt: SignIn, { code, deviceCode, intervalMs }: Started): Promise<string> {
+  const { authority, clientId, options } = attempt;
+  const { abortSignal } = options;
+  for (let waitMs = intervalMs; ; ) {
+    await pause(waitMs, abortSignal);
+    const secrets = [deviceCode];
+    let reply: Awaited<ReturnType<typeof post>>;
+    try {
+      reply = await post(attempt, authority.tokenEndpoint, {
+        grant_type: 'urn:ietf:params:oauth:grant-type:device_code',
+        client_id: clientId,
+        device_code: deviceCode,
+      });
+    } catch (error) {
+      // A bad moment of the network is no reason to send the person back to the start.
+      if (!(error instanceof TokenUnavailableError) || Date.now() > code.expiresOn) throw error;
+      continue;
+    }
+    const body = jsonObject(reply.body);
+    if (reply.status === 200 && typeof body?.refresh_token === 'string') return body.refresh_token;
+    if (reply.status === 200 && body !== undefined && 'access_token' in body) {
+      throw new ConfigurationError('The identity provider gave no refresh token for the device code sign-in.', {
+        hint: 'Grant the application the permission offline_access.',
+      });
+    }
+    if (body?.error === 'authorization_declined' || body?.error === 'access_denied') {
+      throw new InteractionRequiredError('The sign-in by device code was declined.');
+    }
+    if (body?.error === 'expired_token' || Date.now() > code.expiresOn) {
+      throw new InteractionRequiredError('Nobody signed in before the device code expired.');
+    }
+    if (body?.error === 'slow_down') waitMs += SLOW_DOWN_S * 1000;
+    else if (body?.error !== 'authorization_pending') {
+      const refusal = oauthRefusal(reply, body, { who: 'device code sign-in', person: true, secrets });
+      if (!(refusal instanceof TokenUnavailableError)) throw refusal;
+      if (refusal.retryAfterMs !== undefined) await pause(Math.min(refusal.retryAfterMs, 60_000), abortSignal);
+    }
+  }
+}
+
+function post({ agent, options }: SignIn, url: URL, form: Record<string, string>) {
+  return httpExchange({
+    url,
+    method: 'POST',
+    headers: { 'content-type': 'application/x-www-form-urlencoded' },
+    body: new URLSearchParams(form).toString(),
+    agent,
+    abortSignal: options.abortSignal,
+  });
+}
+
+async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  try {
+    await sleep(ms, undefined, signal === undefined ? {} : { signal });
+  } catch {
+    throw new AbortedError('The sign-in by device code was given up.', { cause: signal?.reason });
+  }
+}
+
+function seconds(value: unknown, otherwise: number): number {
+  const given = Number(value);
+  return given > 0 ? given : otherwise;
+}

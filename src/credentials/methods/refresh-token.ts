@@ -1,0 +1,34 @@
+import type { Secret } from '../credential.js';
+import { currentSecret } from '../entra/msal.js';
+import { requireSecret } from '../input/require-option.js';
+import { type PersonCredential, type PersonOptions, personCredential } from './person.js';
+import { proveBySecret } from './service-principal-secret.js';
+
+/** A refresh token that somebody else got; its successors are kept and used from then on. */
+export interface RefreshTokenOptions extends PersonOptions {
+  method?: 'refresh-token' | undefined;
+  /** The refresh token, or a function that gives the latest one. */
+  refreshToken: Secret;
+  /** If it was issued to a confidential application. */
+  clientSecret?: Secret | undefined;
+}
+
+/** @throws ConfigurationError naming the key */
+export function refreshToken(options: RefreshTokenOptions): PersonCredential {
+  const given = requireSecret(options.refreshToken, 'refreshToken');
+  const { clientSecret } = options;
+  let current: string | undefined;
+  return personCredential(options, {
+    method: 'refresh-token',
+    noun: 'refresh token',
+    identity: [given, clientSecret],
+    anyTenant: 'organizations',
+    secrets: () => [current],
+    prove: clientSecret === undefined ? undefined : proveBySecret({ clientSecret }).prove,
+    async signIn({ scope, ask }) {
+      const secret = await currentSecret(given, 'refreshToken');
+      current = secret;
+      return ask((app) => app.acquireTokenByRefreshToken({ refreshToken: secret, scopes: [scope], forceCache: true }));
+    },
+  });
+}

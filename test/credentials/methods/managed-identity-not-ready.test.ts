@@ -1,0 +1,159 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { createCredential, TokenCache, type TokenPoolError } from '../../../src/index.js';
+import { type EntraEmulator, type Fault, startEntraEmulator } from '../../../src/testing/index.js';
+
+const SCOPE = 'https://database.windows.net/.default';
+let entra: EntraEmulator;
+/** Exchanges that the client has read to their end. */
+let exchanges: number;
+let over: boolean;
+const onFinish = () => {
+  exchanges += 1;
+};
+
+beforeAll(async () => {
+  entra = await startEntraEmulator({ tokenLifetimeSeconds: 86_400 });
+});
+beforeEach(() => {
+  exchanges = 0;
+  over = false;
+  subscribe('http.client.response.finish', onFinish);
+  for (const [name, value] of Object.entries(entra.managedIdentity.imds.env)) vi.stubEnv(name, value);
+  // Sockets are real; every wait is ours to end.
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date', 'performance'] });
+});
+afterEach(() => {
+  over = true;
+  unsubscribe('http.client.response.finish', onFinish);
+  vi.useRealTimers();
+  vi.unstubAllEnvs();
+  entra.heal();
+});
+afterAll(() => entra.close());
+
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+async function untilExchanges(count: number): Promise<void> {
+  while (exchanges < count && !over) await turn();
+  // What follows the answer takes no more than a few microtasks.
+  await turn();
+  await turn();
+}
+
+/** Takes a token, and lets the clock run from one request to the next. Gives the outcome, and when was asked, s. */
+async function follow(
+  taking: Promise<unknown>,
+  seconds: readonly number[],
+): Promise<{ outcome: unknown; askedAt: number[] }> {
+  const start = Date.now();
+  const before = entra.requests.length;
+  let outcome: unknown;
+  void taking.then(
+    (token) => {
+      outcome = token;
+    },
+    (error: unknown) => {
+      outcome = error;
+    },
+  );
+  await untilExchanges(1);
+  for (const [i, second] of seconds.entries()) {
+    vi.advanceTimersByTime(start + second * 1000 - 1 - Date.now());
+    await turn();
+    expect(entra.requests.length - before).toBe(i + 1);
+    vi.advanceTimersByTime(1);
+    await untilExchanges(i + 2);
+  }
+  const askedAt = entra.requests.slice(before).map(({ time }) => (time - start) / 1000);
+  return { outcome, askedAt };
+}
+
+const cold = (options: object = {}) => new TokenCache(createCredential({ method: 'managed-identity', ...options }));
+
+describe('a machine that has just started and answers', () => {
+  it.each<[fault: Fault, seconds: number[], code: string]>([
+    [{ status: 404 }, [5, 15], 'ERR_TOKEN_UNAVAILABLE'],
+    [{ status: 500 }, [5, 15], 'ERR_TOKEN_UNAVAILABLE'],
+    [{ status: 503, body: '<html>' }, [5, 15], 'ERR_TOKEN_UNAVAILABLE'],
+    [{ status: 503, retryAfter: 12 }, [12], 'ERR_TOKEN_UNAVAILABLE'],
+    [{ status: 429 }, [5, 15], 'ERR_TOKEN_THROTTLED'],
+    [{ status: 429, retryAfter: 7 }, [7], 'ERR_TOKEN_THROTTLED'],
+    [{ status: 429, retryAfter: 16 }, [], 'ERR_TOKEN_THROTTLED'],
+    [{ status: 410 }, [5, 15, 35, 75], 'ERR_TOKEN_UNAVAILABLE'],
+  ])('%o is asked again after %o s, and then says so', async (fault, seconds, code) => {
+    entra.fail(fault);
+    const { outcome, askedAt } = await follow(cold().get(), seconds);
+    expect(askedAt).toEqual([0, ...seconds]);
+    expect(outcome).toMatchObject({ code, status: fault.status });
+    expect((outcome as TokenPoolError).retryAfterMs).toBeGreaterThanOrEqual(5_000);
+  });
+
+  it('410 and is well again after 70 s fails nobody who waits that long', async () => {
+    entra.fail({ status: 410, count: 4 });
+    const tokens = cold();
+    const callers = Promise.all(Array.from({ length: 100 }, () => tokens.get()));
+    const { outcome } = await follow(callers, [5, 15, 35, 75]);
+    expect(outcome).toHaveLength(100);
+  });
+
+  it('as long as it is told to wait, a minute apart at most', async () => {
+    entra.fail({ status: 410 });
+    const seconds = [5, 15, 35, 75, 135, 195];
+    const { askedAt } = await follow(cold({ retryTimeoutMs: 200_000 }).get(), seconds);
+    expect(askedAt).toEqual([0, ...seconds]);
+  });
+
+  it("as long as AzureServiceTokenProvider's MsiRetryTimeout says; its 0 is the usual time", async () => {
+    entra.fail({ status: 500 });
+    const { askedAt } = await follow(new TokenCache(createCredential('RunAs=App;MsiRetryTimeout=6')).get(), [5]);
+    expect(askedAt).toEqual([0, 5]);
+    exchanges = 0;
+    const usual = await follow(new TokenCache(createCredential('RunAs=App;MsiRetryTimeout=0')).get(), [5, 15]);
+    expect(usual.askedAt).toEqual([0, 5, 15]);
+  });
+});
+
+it('is not asked again where it refuses, or where nobody answers', async () => {
+  const clientId = '11111111-2222-4333-8444-555555555555';
+  await expect(cold({ clientId }).get()).rejects.toMatchObject({ code: 'ERR_CREDENTIAL_REJECTED' });
+  entra.fail({ reset: true });
+  await expect(cold().get()).rejects.toMatchObject({ code: 'ERR_TOKEN_UNAVAILABLE' });
+});
+
+it('whoever waits to ask again is not among the five at once', async () => {
+  entra.fail({ status: 404 });
+  const many = Array.from({ length: 12 }, () => cold({ clientId: entra.addManagedIdentity().clientId }).get());
+  const all = Promise.allSettled(many);
+  await untilExchanges(12);
+  vi.advanceTimersByTime(5_000);
+  await untilExchanges(24);
+  vi.advanceTimersByTime(10_000);
+  await untilExchanges(36);
+  expect((await all).every(({ status }) => status === 'rejected')).toBe(true);
+});
+
+it('after the first token asking again is left to the token cache', async () => {
+  const credential = createCredential({ method: 'managed-identity' });
+  await credential.getToken(SCOPE);
+  entra.fail({ status: 410 });
+  await expect(credential.getToken(SCOPE)).rejects.toMatchObject({ status: 410 });
+});
+
+it('a caller may give up while it is not ready', async () => {
+  entra.fail({ status: 404 });
+  const abort = new AbortController();
+  const waiting = createCredential({ method: 'managed-identity' }).getToken(SCOPE, { abortSignal: abort.signal });
+  const refused = expect(waiting).rejects.toMatchObject({ code: 'ERR_ABORTED' });
+  await untilExchanges(1);
+  abort.abort();
+  await refused;
+  expect(vi.getTimerCount()).toBe(0);
+});
+
+it.each([-1, Number.NaN, Number.POSITIVE_INFINITY, 'soon' as never])(
+  'retryTimeoutMs: %s is refused',
+  (retryTimeoutMs) => {
+    expect(() => cold({ retryTimeoutMs })).toThrow(/'retryTimeoutMs' must be/);
+  },
+);

@@ -1,0 +1,100 @@
+import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { createCredential, OnBehalfOfTokens, sharedTokenCache } from '../../../src/index.js';
+import {
+  type EntraEmulator,
+  makeCertificate,
+  startEntraEmulator,
+  type UserAccount,
+} from '../../../src/testing/index.js';
+import { printed } from '../printed.js';
+
+const SCOPE = 'https://database.windows.net/.default';
+const certificate = makeCertificate({ commonName: 'api', keyType: 'rsa' });
+let entra: EntraEmulator;
+let ada: UserAccount;
+let bob: UserAccount;
+
+beforeAll(async () => {
+  entra = await startEntraEmulator({ app: { certificates: [certificate.cert] } });
+  [ada, bob] = [entra.addUser(), entra.addUser()];
+});
+afterEach(() => entra.heal());
+afterAll(() => entra.close());
+
+function application() {
+  return { tenantId: entra.tenantId, clientId: entra.clientId, clientSecret: entra.clientSecret, authority: entra.url };
+}
+
+/** What a person's call to the API brings along. */
+function callOf(user: UserAccount, expiresInSeconds = 3600): string {
+  return entra.issueToken({ principal: user, audience: `api://${entra.clientId}`, expiresInSeconds });
+}
+
+function upn(token: string): unknown {
+  return (entra.verify(token, { audience: 'https://database.windows.net' }) as { upn?: string }).upn;
+}
+
+it('gives the token of the person who called, proven by secret or certificate', async () => {
+  const { clientSecret, ...app } = application();
+  for (const proof of [{ clientSecret }, { certificate: certificate.key + certificate.cert }]) {
+    const credential = createCredential({ ...app, ...proof, userAssertion: callOf(ada) });
+    expect(upn((await credential.getToken(SCOPE))?.token ?? '')).toBe(ada.userName);
+    expect(credential.principal.method).toBe('on-behalf-of');
+  }
+});
+
+it('two people never share a token cache, one does with herself', () => {
+  const cacheOf = (userAssertion: string) => sharedTokenCache(createCredential({ ...application(), userAssertion }));
+  const [call, another] = [callOf(ada), callOf(bob)];
+  expect(cacheOf(call)).not.toBe(cacheOf(another));
+  expect(cacheOf(call)).toBe(cacheOf(call));
+});
+
+it('keeps people apart, and asks once for each', async () => {
+  const people = new OnBehalfOfTokens(application());
+  const calls = [ada, bob].map((user) => ({ user, assertion: callOf(user) }));
+  const before = entra.requests.length;
+  await Promise.all(
+    Array.from({ length: 100 }, async (_, i) => {
+      const { user, assertion } = calls[i % 2] as (typeof calls)[number];
+      expect(upn((await people.for(assertion).getToken()).token)).toBe(user.userName);
+    }),
+  );
+  expect(entra.requests.length - before).toBe(2);
+  expect(people.size).toBe(2);
+});
+
+it("one person's 429 does not block another", async () => {
+  const people = new OnBehalfOfTokens(application());
+  entra.fail({ status: 429, retryAfter: 60, count: 1 });
+  await expect(people.for(callOf(ada)).getToken()).rejects.toMatchObject({ code: 'ERR_TOKEN_THROTTLED' });
+  expect(upn((await people.for(callOf(bob)).getToken()).token)).toBe(bob.userName);
+});
+
+it('forgets whoever was not seen for the longest time', () => {
+  const people = new OnBehalfOfTokens(application(), { maxUsers: 3 });
+  const [one, ...others] = [1, 2, 3].map((n) => people.for(`assertion-${n}`));
+  people.for('assertion-1');
+  people.for('assertion-4');
+  expect(people.size).toBe(3);
+  expect(people.for('assertion-1')).toBe(one);
+  expect(people.for('assertion-2')).not.toBe(others[0]);
+});
+
+it('an assertion that has ended, or is for somebody else, needs the person', async () => {
+  const ended = createCredential({ ...application(), userAssertion: callOf(ada, -60) });
+  await expect(ended.getToken(SCOPE)).rejects.toMatchObject({ code: 'ERR_INTERACTION_REQUIRED', aadsts: 500133 });
+  const elsewhere = entra.issueToken({ principal: ada, audience: 'https://graph.microsoft.com' });
+  const error = await createCredential({ ...application(), userAssertion: elsewhere })
+    .getToken(SCOPE)
+    .catch((e) => e);
+  expect(error).toMatchObject({ aadsts: 500131, hint: expect.stringContaining('clientId') });
+  expect(printed(error)).not.toContain(elsewhere);
+});
+
+it('without a proof of the application is refused at once', () => {
+  const { clientSecret: _, ...app } = application();
+  expect(() => createCredential({ ...app, userAssertion: 'x' })).toThrow(/Give one of 'clientSecret'/);
+  expect(() => new OnBehalfOfTokens(app)).toThrow(/Give one of 'clientSecret'/);
+  expect(() => new OnBehalfOfTokens(application(), { maxUsers: 0 })).toThrow(/'maxUsers'/);
+});

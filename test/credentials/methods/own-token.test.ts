@@ -1,0 +1,109 @@
+import { describe, expect, it } from 'vitest';
+import { createCredential, sharedTokenCache, TokenCache } from '../../../src/index.js';
+
+const NOW = Math.floor(Date.now() / 1000);
+
+function jwt(claims: object): string {
+  const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
+  return `${part({ alg: 'RS256' })}.${part(claims)}.c2lnbmF0dXJl`;
+}
+
+describe('a static token', () => {
+  it('says its end and whose it is by itself', async () => {
+    const token = jwt({ iat: NOW, exp: NOW + 3600, appid: 'an-app', tid: 'a-tenant' });
+    for (const input of [token, `Bearer ${token}`, { token }]) {
+      const credential = createCredential(input);
+      expect(await credential.getToken('any')).toMatchObject({ token, expiresOnTimestamp: (NOW + 3600) * 1000 });
+      expect(credential.principal).toMatchObject({ method: 'access-token', id: 'an-app', tenantId: 'a-tenant' });
+    }
+  });
+
+  it.each([
+    ['epoch ms', (NOW + 600) * 1000],
+    ['a Date', new Date((NOW + 600) * 1000)],
+    ['ISO 8601', new Date((NOW + 600) * 1000).toISOString()],
+  ])('takes its end as %s', async (_, expiresOn) => {
+    const answer = await createCredential({ token: 'opaque', expiresOn }).getToken('any');
+    expect(answer?.expiresOnTimestamp).toBe((NOW + 600) * 1000);
+  });
+
+  it('never lives longer than its own exp', async () => {
+    const token = jwt({ exp: NOW + 60 });
+    const answer = await createCredential({ token, expiresOn: (NOW + 3600) * 1000 }).getToken('any');
+    expect(answer?.expiresOnTimestamp).toBe((NOW + 60) * 1000);
+  });
+
+  it('ends earlier on a machine whose clock is slow', async () => {
+    const token = jwt({ iat: NOW + 120, exp: NOW + 3720 });
+    const answer = await createCredential(token).getToken('any');
+    expect(answer?.expiresOnTimestamp).toBeLessThanOrEqual((NOW + 3601) * 1000);
+    expect(answer?.expiresOnTimestamp).toBeGreaterThanOrEqual((NOW + 3599) * 1000);
+  });
+
+  it('says when it expired and what to use instead', async () => {
+    const tokens = new TokenCache(createCredential(jwt({ exp: NOW - 10 })));
+    await expect(tokens.get()).rejects.toMatchObject({
+      code: 'ERR_TOKEN_EXPIRED',
+      message: expect.stringContaining('expired at'),
+      hint: expect.stringContaining('function'),
+    });
+  });
+
+  it.each([
+    ['opaque, without its end', { token: 'opaque' }, /expiresOn/],
+    ['empty', { token: '' }, /must be an access token/],
+    ['with blanks', { token: 'a b' }, /without blanks/],
+    ['with its end in seconds', { token: 'opaque', expiresOn: NOW }, /seconds/],
+    ['with no date', { token: 'opaque', expiresOn: 'tomorrow' }, /ISO 8601/],
+  ])('is refused when %s', (_, input, message) => {
+    let error: Error & { hint?: string } = new Error();
+    try {
+      createCredential(input);
+    } catch (thrown) {
+      error = thrown as Error;
+    }
+    expect(error).toMatchObject({ code: 'ERR_CONFIGURATION' });
+    expect(`${error.message} ${error.hint}`).toMatch(message);
+  });
+});
+
+describe('a token function', () => {
+  it.each<[string, (token: string) => never]>([
+    ['a string', ((token: string) => token) as never],
+    ['a promise', (async (token: string) => token) as never],
+    ["core-auth's shape", ((token: string) => ({ token, expiresOnTimestamp: (NOW + 900) * 1000 })) as never],
+    ["MSAL's shape", ((accessToken: string) => ({ accessToken, expiresOn: new Date((NOW + 900) * 1000) })) as never],
+  ])('may give %s', async (_, shape) => {
+    const credential = createCredential(() => shape(jwt({ exp: NOW + 900 })));
+    expect((await credential.getToken('any'))?.expiresOnTimestamp).toBe((NOW + 900) * 1000);
+  });
+
+  it('is told the scope and a signal', async () => {
+    let told: unknown;
+    const tokens = new TokenCache(
+      createCredential((request) => {
+        told = request;
+        return jwt({ exp: NOW + 900 });
+      }),
+    );
+    await tokens.get('https://vault.azure.net/.default');
+    expect(told).toMatchObject({ scope: 'https://vault.azure.net/.default', abortSignal: expect.any(AbortSignal) });
+  });
+
+  it('that gives nothing, or something opaque, fails with what to do', async () => {
+    await expect(new TokenCache(createCredential(() => undefined as never)).get()).rejects.toMatchObject({
+      code: 'ERR_TOKEN_UNAVAILABLE',
+      hint: expect.stringContaining('must return'),
+    });
+    await expect(new TokenCache(createCredential(() => 'opaque')).get()).rejects.toMatchObject({
+      code: 'ERR_CONFIGURATION',
+      hint: expect.stringContaining('expiresOn'),
+    });
+  });
+
+  it('is one identity each', () => {
+    const get = () => 'x';
+    expect(sharedTokenCache(createCredential(get))).toBe(sharedTokenCache(createCredential(get)));
+    expect(sharedTokenCache(createCredential(get))).not.toBe(sharedTokenCache(createCredential(() => 'x')));
+  });
+});

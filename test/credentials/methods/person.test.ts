@@ -1,0 +1,180 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { createCredential, type PersistentCache, TokenCache } from '../../../src/index.js';
+import { type EntraEmulator, startEntraEmulator } from '../../../src/testing/index.js';
+import { printed } from '../printed.js';
+
+const SCOPE = 'https://database.windows.net/.default';
+let entra: EntraEmulator;
+
+beforeAll(async () => {
+  entra = await startEntraEmulator({ refreshTokens: { oneTime: true } });
+});
+afterEach(() => entra.heal());
+afterAll(() => entra.close());
+
+function options() {
+  return { tenantId: entra.tenantId, authority: entra.url };
+}
+
+async function upn(credential: { getToken(scope: string): Promise<{ token: string } | null> }): Promise<unknown> {
+  const answer = await credential.getToken(SCOPE);
+  return (entra.verify(answer?.token ?? '') as { upn?: string }).upn;
+}
+
+const grants = () => entra.requests.filter((request) => request.endpoint === 'token').map((one) => one.grantType);
+
+describe('user name and password', () => {
+  it('signs in once, then renews by refresh token', async () => {
+    const { userName: username, password } = entra.user;
+    const credential = createCredential({ ...options(), username, password });
+    const before = grants().length;
+    expect(await upn(credential)).toBe(username);
+    expect(await upn(credential)).toBe(username);
+    expect(grants().slice(before)).toEqual(['password', 'refresh_token']);
+    expect(credential.principal).toMatchObject({ method: 'password', id: username });
+  });
+
+  it('signs in again by itself when the session was revoked', async () => {
+    const user = entra.addUser();
+    const credential = createCredential({ ...options(), username: user.userName, password: user.password });
+    await upn(credential);
+    entra.revokeSessions(user);
+    expect(await upn(credential)).toBe(user.userName);
+  });
+
+  it('a wrong password is refused, and shown nowhere', async () => {
+    const { userName: username } = entra.user;
+    const credential = createCredential({ ...options(), username, password: 'not-the-password' });
+    const error = await credential.getToken(SCOPE).catch((e) => e);
+    expect(error).toMatchObject({ aadsts: 50126, hint: expect.stringContaining('password') });
+    expect(printed(error, credential)).not.toContain('not-the-password');
+  });
+
+  it('multi-factor authentication needs a person', async () => {
+    const user = entra.addUser({ mfaRequired: true });
+    const credential = createCredential({ ...options(), username: user.userName, password: user.password });
+    await expect(credential.getToken(SCOPE)).rejects.toMatchObject({ code: 'ERR_INTERACTION_REQUIRED', aadsts: 50076 });
+  });
+
+  it('warns once that it is legacy', async () => {
+    const warnings: Error[] = [];
+    const onWarning = (warning: Error) => warnings.push(warning);
+    process.on('warning', onWarning);
+    createCredential({ ...options(), username: 'a', password: 'b' });
+    createCredential({ ...options(), username: 'a', password: 'b' });
+    await new Promise((resolve) => setImmediate(resolve));
+    process.off('warning', onWarning);
+    expect(warnings.length).toBeLessThanOrEqual(1);
+  });
+});
+
+describe('a refresh token', () => {
+  it('gives tokens, and its successors go on doing so although each works once', async () => {
+    const credential = createCredential({ ...options(), refreshToken: await refreshTokenOf(entra) });
+    for (let i = 0; i < 4; i += 1) expect(await upn(credential)).toBe(entra.user.userName);
+    const tokens = new TokenCache(credential);
+    const [sql, graph] = await Promise.all([tokens.get(SCOPE), tokens.get('https://graph.microsoft.com/.default')]);
+    expect(sql.id).not.toBe(graph.id);
+  });
+
+  it('that is dead needs a person, and is shown nowhere', async () => {
+    const refreshToken = await refreshTokenOf(entra);
+    entra.revokeSessions(entra.user);
+    const credential = createCredential({ ...options(), refreshToken });
+    const error = await credential.getToken(SCOPE).catch((e) => e);
+    expect(error).toMatchObject({ code: 'ERR_INTERACTION_REQUIRED', aadsts: 50173 });
+    expect(printed(error, credential)).not.toContain(refreshToken);
+  });
+});
+
+describe('a persistent cache', () => {
+  function store(): PersistentCache & { text: string } {
+    const self = {
+      text: '',
+      async beforeCacheAccess({ tokenCache }: Parameters<PersistentCache['beforeCacheAccess']>[0]) {
+        if (self.text !== '') tokenCache.deserialize(self.text);
+      },
+      async afterCacheAccess({ cacheHasChanged, tokenCache }: Parameters<PersistentCache['afterCacheAccess']>[0]) {
+        if (cacheHasChanged) self.text = tokenCache.serialize();
+      },
+    };
+    return self;
+  }
+
+  it('keeps the sign-in across a restart', async () => {
+    const persistentCache = store();
+    const { userName: username, password } = entra.user;
+    await upn(createCredential({ ...options(), username, password, persistentCache }));
+    const before = grants().length;
+    const afterRestart = createCredential({
+      method: 'device-code',
+      ...options(),
+      persistentCache,
+      onCode: () => expect.unreachable('nobody needs to sign in'),
+    });
+    expect(await upn(afterRestart)).toBe(username);
+    expect(grants().slice(before)).toEqual(['refresh_token']);
+  });
+
+  it("never gives another person's session", async () => {
+    const persistentCache = store();
+    const [one, two] = [entra.addUser(), entra.addUser()];
+    for (const { userName: username, password } of [one, two]) {
+      await upn(createCredential({ ...options(), username, password, persistentCache }));
+    }
+    const again = createCredential({ ...options(), username: two.userName, password: 'x-wrong-x', persistentCache });
+    expect(await upn(again)).toBe(two.userName);
+    const nobody = createCredential({ ...options(), username: 'nobody@x', password: 'x-wrong-x', persistentCache });
+    await expect(upn(nobody)).rejects.toMatchObject({ aadsts: 50034 });
+  });
+
+  it('of several people picks none by itself; a user name is known whatever its case', async () => {
+    const persistentCache = store();
+    const [one, two] = [entra.addUser(), entra.addUser()];
+    for (const { userName: username, password } of [one, two]) {
+      await upn(createCredential({ ...options(), username, password, persistentCache }));
+    }
+    let asked = 0;
+    const onCode = () => {
+      asked += 1;
+      entra.deviceSignIns.at(-1)?.approve(two);
+    };
+    const loud = {
+      method: 'device-code',
+      ...options(),
+      username: one.userName.toUpperCase(),
+      persistentCache,
+      onCode,
+    } as const;
+    expect(await upn(createCredential(loud))).toBe(one.userName);
+    expect(asked).toBe(0);
+    expect(await upn(createCredential({ ...loud, username: undefined }))).toBe(two.userName);
+    expect(asked).toBe(1);
+  });
+
+  it('that fails does not fail the sign-in', async () => {
+    const persistentCache = {
+      beforeCacheAccess: () => Promise.reject(new Error('redis is down')),
+      afterCacheAccess: () => Promise.reject(new Error('redis is down')),
+    };
+    const { userName: username, password } = entra.user;
+    const credential = createCredential({ ...options(), username, password, persistentCache });
+    expect(await upn(credential)).toBe(username);
+    expect(await upn(credential)).toBe(username);
+  });
+});
+
+/** As another program got it, which keeps the person signed in. */
+async function refreshTokenOf(from: EntraEmulator): Promise<string> {
+  const response = await fetch(`${from.url}/${from.tenantId}/oauth2/v2.0/token`, {
+    method: 'POST',
+    body: new URLSearchParams({
+      grant_type: 'password',
+      client_id: '04b07795-8ddb-461a-bbee-02f9e1bf7b46',
+      username: from.user.userName,
+      password: from.user.password,
+      scope: `${SCOPE} offline_access openid`,
+    }),
+  });
+  return ((await response.json()) as { refresh_token: string }).refresh_token;
+}
