@@ -2,6 +2,23 @@
 // events and is called by none of them; testing imports nothing from the other modules, and of those only cli imports it.
 const MODULES = ['credentials', 'tokens', 'connections', 'pool', 'identities', 'mssql', 'orm'];
 
+// Inside the test kit: tds is the wire, entra the identity provider; server takes logins on the wire; gateway and sql each
+// give the clients of a server their sessions.
+const KIT = {
+  tds: [],
+  entra: [],
+  server: ['tds', 'entra'],
+  gateway: ['tds', 'server'],
+  sql: ['tds', 'server', 'gateway'],
+};
+
+const insideTheKit = Object.entries(KIT).map(([module, mayImport]) => ({
+  name: `testing-${module}-imports-only-${mayImport.join('-') || 'itself'}`,
+  severity: 'error',
+  from: { path: `^src/testing/${module}/` },
+  to: { path: '^src/testing/[^/]+/', pathNot: `^src/testing/(${[module, ...mayImport].join('|')})/` },
+}));
+
 const downstream = MODULES.slice(0, -1).map((module, i) => ({
   name: `${module}-calls-no-later-module`,
   severity: 'error',
@@ -13,6 +30,7 @@ const downstream = MODULES.slice(0, -1).map((module, i) => ({
 module.exports = {
   forbidden: [
     ...downstream,
+    ...insideTheKit,
     {
       name: 'orm-is-last',
       severity: 'error',

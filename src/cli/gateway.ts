@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util';
 import {
   type EncryptionMode,
   type LoginRecord,
-  startSqlEmulator,
+  startSqlGateway,
   trustIssuer,
   type UpstreamConfig,
 } from '../testing/index.js';
@@ -89,7 +89,7 @@ async function run(args: string[]): Promise<number> {
     },
     logins: Object.fromEntries(values.login.map(parseLogin)),
   };
-  const server = await startSqlEmulator({
+  const server = await startSqlGateway({
     ...parseListen(values.listen),
     entra: await trustIssuer(values.entra),
     upstream,

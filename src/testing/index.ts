@@ -38,17 +38,19 @@ export {
   type VerifyOptions,
   verifyAccessToken,
 } from './entra/verification.js';
-export type { ActiveLoginFault, LoginFault } from './tds/login-faults.js';
+export { type SqlGateway, type SqlGatewayOptions, startSqlGateway } from './gateway/sql-gateway.js';
+export type { UpstreamConfig } from './gateway/upstream.js';
+export type { ActiveLoginFault, LoginFault } from './server/login-faults.js';
 export type {
   EncryptionMode,
   LoginRecord,
   ServerCredential,
-  SqlEmulatorOptions,
+  TdsServerOptions,
   TokenAuthority,
-} from './tds/options.js';
+} from './server/options.js';
+export type { TdsServer, TdsServerConfig } from './server/tds-server.js';
+export { trustIssuer } from './server/trust-issuer.js';
+export type { QueryAnswer, QueryHandler, QueryResult, QueryRow } from './sql/query-handler.js';
+export type { SqlSession, TransactionHandler } from './sql/session.js';
+export { type SqlEmulator, type SqlEmulatorOptions, startSqlEmulator } from './sql/sql-emulator.js';
 export type { SqlErrorInfo } from './tds/server-error.js';
-export { type SqlEmulator, type SqlEmulatorConfig, startSqlEmulator } from './tds/sql-emulator.js';
-export { trustIssuer } from './tds/trust-issuer.js';
-export type { UpstreamConfig } from './tds/upstream.js';
-export type { QueryAnswer, QueryHandler, QueryResult, QueryRow } from './tsql/query-handler.js';
-export type { SqlSession, TransactionHandler } from './tsql/session.js';

@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { startSqlEmulator } from '../../src/testing/index.js';
-import { closing, execute, tediousConnect } from '../testing/tds/clients.js';
+import { closing, execute, tediousConnect } from '../testing/sql-clients.js';
 import { Program } from './programs.js';
 
 interface Service {

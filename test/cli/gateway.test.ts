@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { makeCertificate, startEntraEmulator, startSqlEmulator } from '../../src/testing/index.js';
-import { closing, execute, refusedLogin, tediousConnect } from '../testing/tds/clients.js';
+import { closing, execute, refusedLogin, tediousConnect } from '../testing/sql-clients.js';
 import { Program } from './programs.js';
 
 const PASSWORD = 'App-password-1';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { execute, tediousConnect } from '../testing/tds/clients.js';
+import { execute, tediousConnect } from '../testing/sql-clients.js';
 import { serverUnderTest, skip } from './server-under-test.js';
 
 const TENANT = '4f6d3c1e-0000-4000-8000-0000000000a1';

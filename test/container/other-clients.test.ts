@@ -6,7 +6,7 @@ import {
   hasFreeTds,
   hasPythonTds,
   pythonTds,
-} from '../testing/tds/other-clients.js';
+} from '../testing/gateway/other-clients.js';
 import { type Site, serverUnderTest, skip, useSite } from './server-under-test.js';
 
 const site = useSite({ encrypt: 'required' });

@@ -4,10 +4,10 @@ import sql from 'mssql';
 import { afterAll, beforeAll, expect, type TestContext, test } from 'vitest';
 import {
   type EntraEmulator,
-  type SqlEmulator,
-  type SqlEmulatorOptions,
+  type SqlGateway,
   startEntraEmulator,
-  startSqlEmulator,
+  startSqlGateway,
+  type TdsServerOptions,
 } from '../../src/testing/index.js';
 
 /** The real server that scripts/test-container.mjs was told of. */
@@ -32,7 +32,7 @@ export function serverUnderTest(): ServerUnderTest {
 /** Entra and a gateway in front of the server, and a database of this file's own on it. */
 export interface Site {
   entra: EntraEmulator;
-  gateway: SqlEmulator;
+  gateway: SqlGateway;
   database: string;
   /** mssql config that goes straight to the server, with its SQL login. */
   direct(overrides?: object): sql.config;
@@ -43,7 +43,7 @@ export interface Site {
 }
 
 /** Starts everything before the tests of a file and takes it down after them. */
-export function useSite(options: SqlEmulatorOptions & { tokenLifetimeSeconds?: number } = {}): Site {
+export function useSite(options: TdsServerOptions & { tokenLifetimeSeconds?: number } = {}): Site {
   const site = {} as Site;
   const target = serverUnderTest();
   const { server, port, user, password } = target;
@@ -56,7 +56,7 @@ export function useSite(options: SqlEmulatorOptions & { tokenLifetimeSeconds?: n
     await inDatabase(inMaster, (pool) => pool.query(`CREATE DATABASE ${site.database}`));
     site.entra = await startEntraEmulator({ tokenLifetimeSeconds });
     const upstream = { server, port, user, password, options: trusting };
-    site.gateway = await startSqlEmulator({ entra: site.entra, upstream, ...emulator });
+    site.gateway = await startSqlGateway({ entra: site.entra, upstream, ...emulator });
     const { database } = site;
     site.direct = (overrides) => ({ ...inMaster, database, pool: { max: 4 }, ...overrides });
     site.through = (overrides) => site.gateway.config({ database, pool: { max: 4 }, ...overrides }) as sql.config;

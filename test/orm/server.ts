@@ -1,10 +1,11 @@
 import type { ConnectionConfiguration } from 'tedious';
 import {
   type EntraEmulator,
-  type SqlEmulator,
   type SqlSession,
   startEntraEmulator,
   startSqlEmulator,
+  startSqlGateway,
+  type TdsServer,
 } from '../../src/testing/index.js';
 import { type Ability, has } from './abilities.js';
 import { makeTables } from './tsql-on-sqlite.js';
@@ -12,7 +13,7 @@ import { makeTables } from './tsql-on-sqlite.js';
 /** An identity provider with short-lived tokens and a server with tables that takes only them. */
 export interface Site extends AsyncDisposable {
   entra: EntraEmulator;
-  server: SqlEmulator;
+  server: TdsServer;
   /** Statements outside transactions that were sent over a session whose token had run out. A real server behind the gateway cannot tell. */
   late: string[];
   /** The server can do this. The emulator can do what its `onQuery` has been taught. */
@@ -41,18 +42,17 @@ export async function startSite({ shortTokens = true } = {}): Promise<Site> {
   };
   const real = REAL_SERVER === undefined ? undefined : (JSON.parse(REAL_SERVER) as RealServer);
   const { onQuery, onTransaction } = await makeTables();
-  const server = await startSqlEmulator({
-    entra,
-    ...(real !== undefined
-      ? { upstream: { ...real, options: TRUSTING } }
-      : {
+  const server =
+    real !== undefined
+      ? await startSqlGateway({ entra, upstream: { ...real, options: TRUSTING } })
+      : await startSqlEmulator({
+          entra,
           onTransaction,
           onQuery(sql, parameters, session) {
             note(sql, session);
             return onQuery(sql, parameters, session);
           },
-        }),
-  });
+        });
   return {
     entra,
     server,

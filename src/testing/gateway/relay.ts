@@ -1,0 +1,119 @@
+import { type Duplex, Writable } from 'node:stream';
+import { type Packet, PacketSplitter, PacketStatus, ProtocolError } from '../tds/packet.js';
+
+/** Decides over a request before it goes upstream. */
+export interface Gate {
+  /** Resolves when requests may pass; undefined if they may now. */
+  open(): Promise<void> | undefined;
+  /**
+   * An answer to give instead of sending the request upstream (whole packets, and whether the session is over with it),
+   * or undefined to let it pass.
+   */
+  refuse(type: number, status: number): { answer: Buffer; ends: boolean } | undefined;
+}
+
+/**
+ * Passes packets between a client and a server, untouched, until both have ended. Each side is read only as fast as the
+ * other takes it; a side that ends is ended on the other, which may still answer. Rejects with a
+ * {@link ProtocolError} where the client sends what is no TDS; it can still be told so.
+ */
+export async function relay(client: Duplex, upstream: Duplex, gate: Gate): Promise<void> {
+  const bothClosed = Promise.all([closed(client), closed(upstream)]);
+  client.on('close', () => upstream.destroy());
+  upstream.on('close', () => endSoon(client));
+  upstream.on('error', () => {});
+  client.on('error', () => {});
+  upstream.pipe(client);
+  const requests = client.pipe(requestsTo(upstream, client, gate));
+  try {
+    await Promise.race([bothClosed, failureOf(requests)]);
+  } catch (error) {
+    upstream.unpipe(client);
+    upstream.destroy();
+    // Anything else is a connection that broke, which ends both.
+    if (error instanceof ProtocolError) throw error;
+    client.destroy();
+  }
+  await bothClosed;
+}
+
+/** What a client sends, on its way upstream. A request that may pass at once does so without a turn of the event loop. */
+function requestsTo(upstream: Duplex, client: Duplex, gate: Gate): Writable {
+  const packets: Packet[] = [];
+  const splitter = new PacketSplitter((packet) => packets.push(packet));
+  let starts = true;
+  let refused = false;
+
+  /** Passes the packets there are, then calls back; never does once the session is over, so that no more is read. */
+  const pass = (done: (error?: Error) => void): void => {
+    upstream.cork();
+    for (let packet = packets[0]; packet !== undefined; packet = packets[0]) {
+      const opening = starts ? gate.open() : undefined;
+      if (opening !== undefined) {
+        upstream.uncork();
+        opening.then(() => pass(done)).catch(done);
+        return;
+      }
+      const refusal = starts ? gate.refuse(packet.type, packet.status) : undefined;
+      if (starts) refused = refusal !== undefined;
+      if (refusal !== undefined) client.write(refusal.answer);
+      if (refusal?.ends) {
+        upstream.uncork();
+        upstream.unpipe(client);
+        endSoon(client);
+        return;
+      }
+      if (!refused) upstream.write(packet.bytes);
+      starts = (packet.status & PacketStatus.EndOfMessage) !== 0;
+      packets.shift();
+    }
+    upstream.uncork();
+    if (upstream.writableNeedDrain) drained(upstream).then(() => done());
+    else done();
+  };
+
+  return new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      try {
+        splitter.push(chunk);
+        pass(done);
+      } catch (error) {
+        done(error as Error);
+      }
+    },
+    final(done) {
+      upstream.end();
+      done();
+    },
+  });
+}
+
+function failureOf(stream: Writable): Promise<never> {
+  return new Promise((_, reject) => stream.once('error', reject));
+}
+
+/** How long a client may take to read the last words and close, ms. */
+const LINGER_MS = 1000;
+
+function endSoon(stream: Duplex): void {
+  if (stream.destroyed) return;
+  stream.end();
+  const timer = setTimeout(() => stream.destroy(), LINGER_MS);
+  stream.once('close', () => clearTimeout(timer));
+}
+
+function closed(stream: Duplex): Promise<void> {
+  return stream.closed ? Promise.resolve() : new Promise((resolve) => stream.once('close', () => resolve()));
+}
+
+function drained(stream: Duplex): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      stream.off('drain', done);
+      stream.off('close', done);
+      resolve();
+    };
+    stream.on('drain', done);
+    stream.on('close', done);
+  });
+}

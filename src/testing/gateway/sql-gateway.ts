@@ -1,0 +1,65 @@
+import type { TdsServerOptions } from '../server/options.js';
+import type { LoggedInClient, OpenSession } from '../server/session-host.js';
+import { keep, TdsServer } from '../server/tds-server.js';
+import type { UpstreamConfig } from './upstream.js';
+import { openUpstreamSession } from './upstream-session.js';
+
+export interface SqlGatewayOptions extends TdsServerOptions {
+  /**
+   * The SQL Server behind the gateway. A principal proven by a token logs in there with a SQL login; SQL logins are passed
+   * on as they are, unless `users` lists those to accept.
+   */
+  upstream: UpstreamConfig;
+  /** Called when the server upstream could not be reached or did not answer a login. */
+  onUpstreamError?: ((error: Error) => void) | undefined;
+}
+
+/**
+ * Starts a gateway in front of a real SQL Server that knows no Entra: it checks the token, logs in there with a SQL login
+ * and passes everything else on. docs/testing-gateway.md has the details.
+ *
+ * @throws TypeError for an unknown value of an option; the error of `listen` where the port is taken.
+ * @example
+ * await using gateway = await startSqlGateway({ entra, upstream: { server: 'localhost', user: 'sa', password } });
+ * const pool = await new sql.ConnectionPool(gateway.config()).connect();
+ */
+export async function startSqlGateway(options: SqlGatewayOptions): Promise<SqlGateway> {
+  if ((options as { onQuery?: unknown }).onQuery !== undefined) {
+    throw new TypeError('onQuery is never called with an upstream server; leave out one of the two');
+  }
+  const gateway = new SqlGateway(options);
+  await gateway.listen();
+  return gateway;
+}
+
+/** A running gateway; made by {@link startSqlGateway}. */
+export class SqlGateway extends TdsServer {
+  /** Logins that failed because the server upstream could not be reached or did not answer (the last 100,000). */
+  readonly upstreamErrors: { time: number; message: string }[] = [];
+  readonly #options: SqlGatewayOptions;
+
+  /** @internal Use {@link startSqlGateway}. */
+  constructor(options: SqlGatewayOptions) {
+    super(options, options.users);
+    this.#options = options;
+  }
+
+  override get sqlLogin(): { user: string; password: string } {
+    if (this.#options.users !== undefined) return super.sqlLogin;
+    const { user = '', password = '' } = this.#options.upstream;
+    return { user, password };
+  }
+
+  /** @internal */
+  async openSession(client: LoggedInClient): Promise<OpenSession> {
+    return await openUpstreamSession(client, {
+      upstream: this.#options.upstream,
+      nextSpid: () => this.nextSpid(),
+      running: () => this.running(),
+      recordUpstreamError: (error) => {
+        keep(this.upstreamErrors, { time: Date.now(), message: error.message });
+        this.#options.onUpstreamError?.(error);
+      },
+    });
+  }
+}

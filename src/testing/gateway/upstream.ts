@@ -1,0 +1,137 @@
+import { once } from 'node:events';
+import { connect, isIP, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { type ConnectionOptions, connect as connectTls } from 'node:tls';
+import { type LoginResponse, readLoginResponse } from '../tds/login-response.js';
+import { type Login7, writeLogin7 } from '../tds/login7.js';
+import { ConnectionClosedError, MessageStream } from '../tds/message-stream.js';
+import { frameMessage, PacketType, ProtocolError } from '../tds/packet.js';
+import { Encryption, readPreLogin, writePreLoginRequest } from '../tds/prelogin.js';
+import { connectTlsInTds } from '../tds/tls.js';
+
+/** The SQL Server behind a gateway; keys as in an mssql config. */
+export interface UpstreamConfig {
+  server: string;
+  /** Default 1433. */
+  port?: number | undefined;
+  /** SQL login for every principal that `logins` does not name. */
+  user?: string | undefined;
+  password?: string | undefined;
+  /** Database for clients that name none. Default: that of the login. */
+  database?: string | undefined;
+  /** Time to connect and log in, ms. Default 15,000. */
+  connectionTimeout?: number | undefined;
+  options?:
+    | {
+        /** Default true. `false` is for servers without TLS: the password then goes in clear. */
+        encrypt?: boolean | 'strict' | undefined;
+        /** Default false: the certificate has to be one that Node.js or `ca` trusts. */
+        trustServerCertificate?: boolean | undefined;
+        cryptoCredentialsDetails?: { ca?: string | Buffer | undefined } | undefined;
+      }
+    | undefined;
+  /** SQL logins of certain principals (client id or user name of the token). */
+  logins?: Readonly<Record<string, { user: string; password: string }>> | undefined;
+}
+
+/** A session upstream, logged in. */
+export interface UpstreamLogin {
+  /** What was asked of the server next goes here. */
+  stream: Duplex;
+  response: LoginResponse;
+  spid: number;
+  packetSize: number;
+}
+
+const LOGIN_RESPONSE_LIMIT = 256 * 1024;
+const DEFAULT_TIMEOUT_MS = 15_000;
+const DEFAULT_PORT = 1433;
+/** Packet size before one is negotiated. */
+const INITIAL_PACKET_SIZE = 4096;
+/** Servers that send on to one another are cut off here. */
+const MAX_REDIRECTS = 3;
+
+/**
+ * Logs in upstream for a client. Resolves to the server's answer, be it yes or no; rejects where there is none, or where
+ * the server will not encrypt.
+ */
+export async function logInUpstream(
+  upstream: UpstreamConfig,
+  login: Login7,
+  proof: { user: string; password: string },
+): Promise<UpstreamLogin> {
+  let [server, port] = [upstream.server, upstream.port ?? DEFAULT_PORT];
+  for (let redirects = 0; ; redirects += 1) {
+    const session = await logInAt(upstream, server, port, login, proof);
+    const { redirect } = session.response;
+    if (redirect === undefined || redirects === MAX_REDIRECTS) return session;
+    session.stream.destroy();
+    ({ server, port } = redirect);
+  }
+}
+
+async function logInAt(
+  upstream: UpstreamConfig,
+  server: string,
+  port: number,
+  login: Login7,
+  proof: { user: string; password: string },
+): Promise<UpstreamLogin> {
+  const socket = connect({ host: server, port, allowHalfOpen: true, noDelay: true });
+  const timeoutMs = upstream.connectionTimeout ?? DEFAULT_TIMEOUT_MS;
+  const timer = setTimeout(() => socket.destroy(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
+  try {
+    await once(socket, 'connect');
+    const messages = await requestEncryption(socket, server, upstream.options ?? {});
+    const asked = { ...login, serverName: server, database: login.database || (upstream.database ?? '') };
+    const request = writeLogin7(asked, proof.user, proof.password);
+    messages.write(frameMessage(PacketType.Login7, request, INITIAL_PACKET_SIZE));
+    const { body, spid } = await messages.readOf(PacketType.TabularResult);
+    const response = readLoginResponse(body);
+    messages.detach();
+    return { stream: messages.stream, response, spid, packetSize: response.packetSize ?? INITIAL_PACKET_SIZE };
+  } catch (error) {
+    socket.destroy();
+    throw error instanceof ConnectionClosedError ? new Error('the server closed the connection during login') : error;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function requestEncryption(
+  socket: Socket,
+  server: string,
+  {
+    encrypt = true,
+    trustServerCertificate = false,
+    cryptoCredentialsDetails = {},
+  }: NonNullable<UpstreamConfig['options']>,
+): Promise<MessageStream> {
+  const messages = new MessageStream(socket, LOGIN_RESPONSE_LIMIT, () => {});
+  const tls: ConnectionOptions = {
+    host: server,
+    rejectUnauthorized: !trustServerCertificate,
+    ...(cryptoCredentialsDetails.ca !== undefined && { ca: cryptoCredentialsDetails.ca }),
+    ...(isIP(server) === 0 && { servername: server }),
+  };
+  if (encrypt === 'strict') {
+    const secured = connectTls({ ...tls, socket, ALPNProtocols: ['tds/8.0'] });
+    await once(secured, 'secureConnect');
+    messages.useSecure(secured);
+  } else {
+    messages.start();
+  }
+  const ask = encrypt === true ? Encryption.On : Encryption.NotSupported;
+  messages.write(frameMessage(PacketType.PreLogin, writePreLoginRequest(ask), INITIAL_PACKET_SIZE));
+  const answer = readPreLogin((await messages.readOf(PacketType.TabularResult)).body);
+  if (encrypt === 'strict') return messages;
+  const willEncrypt = answer.encryption === Encryption.On || answer.encryption === Encryption.Required;
+  if (encrypt && !willEncrypt) throw new ProtocolError('the server does not encrypt; the password was not sent');
+  if (willEncrypt) {
+    messages.detach();
+    const secured = connectTlsInTds(socket, tls);
+    await once(secured, 'secureConnect');
+    messages.useSecure(secured);
+  }
+  return messages;
+}

@@ -1,0 +1,118 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { TokenClaims } from '../entra/verification.js';
+import { isSupportedVersion, type Login7, readFedAuthToken } from '../tds/login7.js';
+import { ConnectionClosedError, type MessageStream } from '../tds/message-stream.js';
+import { PacketType, ProtocolError } from '../tds/packet.js';
+import type { Response } from '../tds/response.js';
+import { SqlServerError } from '../tds/server-error.js';
+import {
+  cannotOpenDatabase,
+  entraNotConfigured,
+  noDatabaseUser,
+  sqlLoginRefused,
+  tokenRefused,
+} from './login-errors.js';
+import type { LoginStage } from './login-faults.js';
+import type { LoginRecord } from './options.js';
+import type { ServerContext } from './server-context.js';
+import type { ProvenPrincipal } from './session-host.js';
+
+/**
+ * Finds out who logs in, asking for a token where LOGIN7 says there will be one, and lets faults happen. Throws the
+ * {@link SqlServerError} the client is to be told; fills in what it learns on `record`.
+ */
+export async function identify(
+  login: Login7,
+  record: LoginRecord,
+  server: ServerContext,
+  { messages, newResponse }: { messages: MessageStream; newResponse: () => Response },
+): Promise<ProvenPrincipal> {
+  if (!isSupportedVersion(login.tdsVersion)) throw new ProtocolError('TDS before 7.4 is not supported');
+  dropOnFault('after-login7', server);
+  const token = await tokenOf(login, server, messages, newResponse);
+  record.time = server.now();
+  if (token !== undefined) dropOnFault('after-fedauth', server);
+  if (server.options.loginDelayMs !== undefined) await sleep(server.options.loginDelayMs);
+  await server.running();
+  const who = token === undefined ? checkPassword(login, record, server) : checkToken(token, record, server);
+  const fault = server.faults.take('verdict');
+  if (fault instanceof SqlServerError) throw fault;
+  checkPrincipal(who, login, server);
+  return who;
+}
+
+/** Closes without a word, not even one of TLS: what a client sees of a server that has gone. */
+export function dropOnFault(stage: LoginStage, { faults }: ServerContext): void {
+  if (faults.take(stage) !== undefined) throw new ConnectionClosedError('dropped by failLogins');
+}
+
+/** The token of the login; undefined for one with a password. */
+async function tokenOf(
+  { proof }: Login7,
+  { authority, audience }: ServerContext,
+  messages: MessageStream,
+  newResponse: () => Response,
+): Promise<string | undefined> {
+  switch (proof.kind) {
+    case 'sql':
+      return undefined;
+    case 'integrated':
+      throw new SqlServerError({
+        number: 18_452,
+        class: 14,
+        message:
+          'Login failed. The login is from an untrusted domain and cannot be used with Integrated authentication.',
+      });
+    case 'security-token':
+      return proof.token;
+    case 'adal': {
+      if (authority === undefined) throw entraNotConfigured();
+      const response = newResponse();
+      const sts = `${authority.url ?? 'https://login.microsoftonline.com'}/${authority.tenantId ?? 'common'}`;
+      response.fedAuthInfo(sts, `${(audience[0] as string).replace(/\/$/, '')}/`);
+      response.end();
+      return readFedAuthToken((await messages.readOf(PacketType.FedAuthToken)).body);
+    }
+  }
+}
+
+function checkToken(token: string, record: LoginRecord, { authority, audience, now }: ServerContext): ProvenPrincipal {
+  if (authority === undefined) throw entraNotConfigured();
+  const result = authority.verify(token, { audience, now: now() });
+  const claims = result.error === undefined ? result : result.claims;
+  if (claims !== undefined) {
+    record.principal = principalOf(claims);
+    record.tokenExpiry = Math.round(claims.exp * 1000);
+  }
+  if (result.error !== undefined) throw tokenRefused(result.error);
+  return { principal: record.principal as string, tokenExpiry: record.tokenExpiry, byToken: true };
+}
+
+/** Client id of an application, user name of a user. */
+function principalOf(claims: TokenClaims): string {
+  return String(claims.upn ?? claims.preferred_username ?? claims.appid ?? claims.azp ?? claims.oid);
+}
+
+function checkPassword({ proof }: Login7, record: LoginRecord, { users }: ServerContext): ProvenPrincipal {
+  const { userName, password } = proof as Extract<Login7['proof'], { kind: 'sql' }>;
+  record.principal = userName;
+  if (users !== undefined && (!Object.hasOwn(users, userName) || users[userName] !== password)) {
+    throw sqlLoginRefused(userName);
+  }
+  return { principal: userName, tokenExpiry: undefined, byToken: false };
+}
+
+function checkPrincipal(
+  { principal, byToken }: ProvenPrincipal,
+  { database }: Login7,
+  { options }: ServerContext,
+): void {
+  const fate = options.principals?.[principal];
+  if (fate === 'no-database-user') throw byToken ? noDatabaseUser() : sqlLoginRefused(principal);
+  if (fate !== undefined) throw new SqlServerError(fate);
+  if (database !== '' && !hasDatabase(options.databases, database)) throw cannotOpenDatabase(database);
+}
+
+function hasDatabase(databases: readonly string[] | undefined, name: string): boolean {
+  return databases === undefined || databases.some((each) => each.toLowerCase() === name.toLowerCase());
+}

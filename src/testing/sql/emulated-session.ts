@@ -1,0 +1,51 @@
+import { sendLoginResponse } from '../server/login-acceptance.js';
+import { endsSession, type LoggedInClient, type OpenSession } from '../server/session-host.js';
+import type { ServerFacts } from './facts.js';
+import type { QueryHandler } from './query-handler.js';
+import { RequestRunner } from './request-runner.js';
+import { SessionState, type TransactionHandler } from './session.js';
+
+/** What the sessions of one emulator share. */
+export interface EmulatorContext {
+  readonly facts: ServerFacts;
+  readonly onQuery: QueryHandler | undefined;
+  readonly onTransaction: TransactionHandler | undefined;
+  nextSpid(): number;
+  /** Resolves when the server goes on; undefined if it is not paused. */
+  running(): Promise<void> | undefined;
+}
+
+/** Accepts a login into a session of the emulator's own. */
+export function openEmulatedSession(client: LoggedInClient, emulator: EmulatorContext): OpenSession {
+  const { appName, hostName } = client.login;
+  const { principal, tokenExpiry } = client.who;
+  const { facts, onTransaction } = emulator;
+  const database = client.login.database || 'master';
+  const spid = emulator.nextSpid();
+  const session = new SessionState({ spid, principal, database, appName, hostName, tokenExpiry, onTransaction });
+  client.onClose(() => session.end());
+  sendLoginResponse(client, { spid, database, serverName: facts.serverName });
+  return { spid, serve: () => answerRequests(client, session, emulator) };
+}
+
+async function answerRequests(client: LoggedInClient, session: SessionState, emulator: EmulatorContext): Promise<void> {
+  const { messages, newResponse } = client;
+  const runner = new RequestRunner({
+    session,
+    facts: emulator.facts,
+    onQuery: emulator.onQuery,
+    messages,
+    newResponse,
+  });
+  for (;;) {
+    const message = await messages.read();
+    await emulator.running();
+    const refusal = client.expiryRefusal(message.type, message.status);
+    if (refusal !== undefined) {
+      client.refuse(refusal);
+      if (endsSession(refusal)) return;
+    } else if (!(await runner.answer(message))) {
+      return;
+    }
+  }
+}

@@ -1,0 +1,358 @@
+import { BIGINT, dateOf, INT, type Moment, type Scalar } from '../tds/data-type.js';
+import type { Column } from '../tds/response.js';
+import { SqlServerError } from '../tds/server-error.js';
+import type { Bound, Scope } from './bound.js';
+import { convert, toText } from './conversion.js';
+import { bind, bindCondition } from './expressions.js';
+import { exists, FACTS, GLOBALS, property, type ServerFacts } from './facts.js';
+import { parseBatch, undeclared } from './parser.js';
+import type { SessionState, TransactionEvent, Variables } from './session.js';
+import type { Expression, SelectStatement, Statement } from './syntax.js';
+
+/** Where the results of running statements go. */
+export interface Output {
+  /** Starts a result set; the function takes its rows. */
+  resultSet(columns: readonly Column[]): (row: readonly Scalar[]) => void;
+  /** Ends a statement, with the number of its rows where it has one. */
+  statementDone(rows?: number): void;
+  /** An error, or information where the class is 10 or less. */
+  message(error: SqlServerError): void;
+  transaction(event: TransactionEvent): void;
+  databaseChanged(from: string, to: string): void;
+  /** Lets other work happen, and waits until the client has taken what was written. */
+  turn(): Promise<void>;
+  readonly cancelled: boolean;
+  /** Resolves after `ms`, or at once when the client cancels. */
+  delay(ms: number): Promise<void>;
+}
+
+export interface Batch {
+  session: SessionState;
+  variables: Variables;
+  output: Output;
+  facts: ServerFacts;
+}
+
+/** Rows between two looks at the client: has it cancelled, does it keep up? */
+export const ROWS_PER_TURN = 1000;
+
+const parsed = new Map<string, Statement[]>();
+const PARSED_LIMIT = 500;
+
+/** The statements of a batch. Parsing is remembered, as pools send the same text again and again. */
+export function parse(sql: string): Statement[] {
+  let statements = parsed.get(sql);
+  if (statements === undefined) {
+    statements = parseBatch(sql);
+    if (parsed.size >= PARSED_LIMIT) parsed.clear();
+    if (sql.length < 10_000) parsed.set(sql, statements);
+  }
+  return statements;
+}
+
+/** Runs statements one after the other. Resolves to false where an error ended the batch before its end. */
+export async function run(statements: readonly Statement[], batch: Batch): Promise<boolean> {
+  for (const statement of statements) {
+    if (batch.output.cancelled) return false;
+    try {
+      if (!(await runStatement(statement, batch))) return false;
+      if (statement.kind !== 'raiserror' && statement.kind !== 'if') batch.session.lastError = 0;
+    } catch (error) {
+      if (!(error instanceof SqlServerError)) throw error;
+      reportError(error, statement.line, batch);
+      if (endsBatch(statement, error, batch.session)) return false;
+    }
+  }
+  return true;
+}
+
+function reportError(error: SqlServerError, line: number, { session, output }: Batch): void {
+  session.lastError = error.number;
+  output.message(error.lineNumber > 1 ? error : withLine(error, line));
+  output.statementDone();
+  if (session.abortsOnError && session.transactionDepth > 0) {
+    session.rollback();
+    output.transaction('rollback');
+  }
+}
+
+function withLine(error: SqlServerError, lineNumber: number): SqlServerError {
+  if (lineNumber === error.lineNumber) return error;
+  const { number, state, class: severity, message, procName } = error;
+  return new SqlServerError({ number, state, class: severity, message, procName, lineNumber });
+}
+
+/** Errors that end only their own statement; all others end the batch. */
+const STATEMENT_ERRORS = new Set([8134, 8115, 3902, 3903, 628]);
+
+function endsBatch(statement: Statement, error: SqlServerError, session: SessionState): boolean {
+  return statement.kind === 'throw' || session.abortsOnError || !STATEMENT_ERRORS.has(error.number);
+}
+
+async function runStatement(statement: Statement, batch: Batch): Promise<boolean> {
+  const { session, output } = batch;
+  const scope = scopeOf(batch);
+  const evaluate = (expression: Expression): Bound => bind(expression, scope);
+  switch (statement.kind) {
+    case 'select':
+      await select(statement, batch);
+      return true;
+    case 'declare':
+      for (const { name, type, value } of statement.variables) {
+        const key = name.toLowerCase();
+        if (batch.variables.has(key)) throw declaredTwice(name);
+        const initial = value === undefined ? undefined : evaluate(value);
+        batch.variables.set(key, {
+          type,
+          value: initial === undefined ? null : convert(initial.get(), initial.type, type),
+        });
+      }
+      return true;
+    case 'assign':
+      assign(statement.name, evaluate(statement.value), batch);
+      return true;
+    case 'setOption':
+      setOption(statement.option, statement.value, batch);
+      return true;
+    case 'use':
+      use(statement.database, batch);
+      return true;
+    case 'begin':
+      if (session.begin()) output.transaction('begin');
+      output.statementDone();
+      return true;
+    case 'commit':
+      if (session.commit()) output.transaction('commit');
+      output.statementDone();
+      return true;
+    case 'rollback':
+      if (session.rollback(statement.name)) output.transaction('rollback');
+      output.statementDone();
+      return true;
+    case 'save':
+      session.save(statement.name);
+      output.statementDone();
+      return true;
+    case 'waitfor':
+      await output.delay(delayMs(evaluate(statement.delay)));
+      output.statementDone();
+      return true;
+    case 'print': {
+      const { type, get } = evaluate(statement.message);
+      const value = get();
+      const text = value === null ? ' ' : toText(value, type);
+      output.message(new SqlServerError({ number: 0, class: 0, message: text, lineNumber: statement.line }));
+      return true;
+    }
+    case 'raiserror': {
+      const error = raised(statement, evaluate);
+      if (error.class > 10) session.lastError = error.number;
+      output.message(error);
+      output.statementDone();
+      return true;
+    }
+    case 'throw':
+      throw thrown(statement, evaluate);
+    case 'if': {
+      const holds = bindCondition(statement.condition, scope)() === true;
+      return await run(holds ? statement.body : statement.otherwise, batch);
+    }
+  }
+}
+
+async function select(statement: SelectStatement, batch: Batch): Promise<void> {
+  const { session, output } = batch;
+  const source = statement.from === undefined ? undefined : series(statement, batch);
+  const scope = scopeOf(batch, source?.column);
+  const top = statement.top === undefined ? undefined : bind(statement.top, scope);
+  const limit = top === undefined ? Number.POSITIVE_INFINITY : Number(convert(top.get(), top.type, BIGINT));
+  const where = statement.where === undefined ? undefined : bindCondition(statement.where, scope);
+  const items = statement.items.map((item) => ({
+    item,
+    bound: bind(item.star === true ? { kind: 'column', name: 'value' } : item.expression, scope),
+  }));
+
+  if (items.every(({ item }) => item.assign !== undefined)) {
+    let rows = 0;
+    for (const _ of source?.rows() ?? ONCE) {
+      if (where !== undefined && where() !== true) continue;
+      for (const { item, bound } of items) assign(item.assign as string, bound, batch);
+      rows += 1;
+    }
+    session.rowCount = rows;
+    output.statementDone(rows);
+    return;
+  }
+  if (items.some(({ item }) => item.assign !== undefined)) {
+    throw new SqlServerError({
+      number: 141,
+      class: 15,
+      message:
+        'A SELECT statement that assigns a value to a variable must not be combined with data-retrieval operations.',
+    });
+  }
+
+  const getters = items.map(({ bound }) => bound.get);
+  // The first row is computed before the result set starts, so that an error in it comes instead of one.
+  let write: ((row: readonly Scalar[]) => void) | undefined;
+  const start = (): ((row: readonly Scalar[]) => void) =>
+    output.resultSet(items.map(({ item, bound }) => ({ name: columnName(item), type: bound.type })));
+  let rows = 0;
+  for (const _ of source?.rows() ?? ONCE) {
+    if (rows >= limit) break;
+    if (where !== undefined && where() !== true) continue;
+    const row = getters.map((get) => get());
+    write ??= start();
+    write(row);
+    rows += 1;
+    if (rows % ROWS_PER_TURN === 0) {
+      await output.turn();
+      if (output.cancelled) break;
+    }
+  }
+  write ??= start();
+  session.rowCount = rows;
+  output.statementDone(rows);
+}
+
+const ONCE = [undefined];
+
+function columnName(item: SelectStatement['items'][number]): string {
+  if (item.alias !== undefined) return item.alias;
+  if (item.star === true) return 'value';
+  return item.expression.kind === 'column' ? item.expression.name : '';
+}
+
+/** GENERATE_SERIES: its one column, and an iteration that moves it along. */
+function series(statement: SelectStatement, batch: Batch): { column: Bound; rows: () => Iterable<void> } {
+  const scope = scopeOf(batch);
+  const from = statement.from as NonNullable<SelectStatement['from']>;
+  const [start, stop] = [bind(from.start, scope), bind(from.stop, scope)];
+  const step = from.step === undefined ? undefined : bind(from.step, scope);
+  const type = start.type.name === 'bigint' || stop.type.name === 'bigint' ? BIGINT : INT;
+  const number = (bound: Bound): number => Number(convert(bound.get(), bound.type, BIGINT));
+  let current = 0;
+  return {
+    column: { type, get: type === INT ? () => current : () => BigInt(current) },
+    *rows() {
+      const [first, last] = [number(start), number(stop)];
+      const by = step === undefined ? (first <= last ? 1 : -1) : number(step);
+      if (by === 0) {
+        throw new SqlServerError({
+          number: 4199,
+          message: 'Argument value 0 is invalid for argument 3 of generate_series function.',
+        });
+      }
+      for (let value = first; by > 0 ? value <= last : value >= last; value += by) {
+        current = value;
+        yield;
+      }
+    },
+  };
+}
+
+function assign(name: string, value: Bound, { variables }: Batch): void {
+  const variable = variables.get(name.toLowerCase());
+  if (variable === undefined) throw undeclared(name);
+  variable.value = convert(value.get(), value.type, variable.type);
+}
+
+function setOption(option: string, value: string, { session }: Batch): void {
+  if (option === 'TRANSACTION ISOLATION LEVEL') session.isolationLevel = value;
+  else if (option.split(',').includes('XACT_ABORT')) session.abortsOnError = value.toUpperCase() === 'ON';
+  // Every other option is accepted and has nothing to act upon.
+}
+
+function use(database: string, { session, output, facts }: Batch): void {
+  if (!exists(database, facts)) {
+    throw new SqlServerError({
+      number: 911,
+      message: `Database '${database}' does not exist. Make sure that the name is entered correctly.`,
+    });
+  }
+  const from = session.database;
+  session.database = database;
+  output.databaseChanged(from, database);
+  output.statementDone();
+}
+
+function delayMs({ type, get }: Bound): number {
+  const value = get();
+  if (value !== null && typeof value === 'object' && 'ticks' in value)
+    return dateOf(value as Moment).getTime() % 86_400_000;
+  const text = value === null ? '' : toText(value, type);
+  const match = /^\s*(\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:[.:](\d{1,3}))?)?\s*$/.exec(text);
+  if (match === null) {
+    throw new SqlServerError({
+      number: 148,
+      class: 15,
+      message: `Incorrect time syntax in time string '${text}' used with WAITFOR.`,
+    });
+  }
+  const [, hours = '0', minutes = '0', seconds = '0', fraction = ''] = match;
+  return ((Number(hours) * 60 + Number(minutes)) * 60 + Number(seconds)) * 1000 + Number(fraction.padEnd(3, '0'));
+}
+
+/** RAISERROR: of a text it is error 50000, of a number that error. */
+function raised(
+  { message, severity, state, args, line }: Extract<Statement, { kind: 'raiserror' }>,
+  evaluate: (expression: Expression) => Bound,
+): SqlServerError {
+  const number = (expression: Expression): number => {
+    const { type, get } = evaluate(expression);
+    return Number(convert(get(), type, INT));
+  };
+  const what = evaluate(message);
+  const value = what.get();
+  const common = { class: number(severity), state: Math.min(255, Math.max(0, number(state))), lineNumber: line };
+  if (typeof value === 'number') return new SqlServerError({ number: value, ...common });
+  const values = args.map((arg) => {
+    const { type, get } = evaluate(arg);
+    const argument = get();
+    return argument === null ? '(null)' : toText(argument, type);
+  });
+  const text = value === null ? '' : toText(value, what.type);
+  const filled = text.replace(/%%|%[-+0 #]*\d*(?:\.\d+)?(?:I64)?[diosuxX]/g, (mark) =>
+    mark === '%%' ? '%' : (values.shift() ?? mark),
+  );
+  return new SqlServerError({ number: 50_000, message: filled, ...common });
+}
+
+/** THROW. Unlike SQL Server's, ours takes any number, so that a test can raise 1205 or 40613 from T-SQL. */
+function thrown(
+  { number, message, state, line }: Extract<Statement, { kind: 'throw' }>,
+  evaluate: (expression: Expression) => Bound,
+): SqlServerError {
+  const [what, text, which] = [evaluate(number), evaluate(message), evaluate(state)];
+  const words = text.get();
+  return new SqlServerError({
+    number: Number(convert(what.get(), what.type, INT)),
+    state: Number(convert(which.get(), which.type, { name: 'tinyint' })),
+    class: 16,
+    message: words === null ? '' : toText(words, text.type),
+    lineNumber: line,
+  });
+}
+
+function scopeOf({ session, variables, facts }: Batch, column?: Bound): Scope {
+  return {
+    variable: (name) => {
+      const variable = variables.get(name.toLowerCase());
+      return variable === undefined ? undefined : { type: variable.type, get: () => variable.value };
+    },
+    column: (name) => (name.toLowerCase() === 'value' ? column : undefined),
+    global: (name) => GLOBALS[name]?.(session, facts),
+    fact: (name) => FACTS[name]?.(session, facts),
+    property: (name) => property(name, facts),
+    transactionDepth: () => session.transactionDepth,
+  };
+}
+
+function declaredTwice(name: string): SqlServerError {
+  return new SqlServerError({
+    number: 134,
+    class: 15,
+    state: 2,
+    message: `The variable name '${name}' has already been declared. Variable names must be unique within a query batch or stored procedure.`,
+  });
+}

@@ -1,0 +1,616 @@
+import { FLOAT, INT, MAX, parseDecimal, type SqlType, typeNamed, UNTYPED } from '../tds/data-type.js';
+import { SqlServerError } from '../tds/server-error.js';
+import { GLOBALS } from './facts.js';
+import { isFunction } from './functions.js';
+import { type Token, tokenize } from './lexer.js';
+import type { Condition, Expression, SelectItem, SelectStatement, Series, Statement } from './syntax.js';
+
+/**
+ * Parses a batch. Throws what SQL Server would say of a batch it cannot run: 102 (syntax), 208 (no such table), 2812 (no
+ * such procedure). docs/testing-sql-emulator.md lists what is understood.
+ */
+export function parseBatch(sql: string): Statement[] {
+  return new Parser(tokenize(sql)).batch();
+}
+
+/** Parses the parameter list of sp_executesql and sp_prepare: `@a int, @b nvarchar(10) OUTPUT`. */
+export function parseParameterList(text: string): { name: string; type: SqlType }[] {
+  return new Parser(tokenize(text)).parameterList();
+}
+
+const ISOLATION = /^(READ (UN)?COMMITTED|REPEATABLE READ|SERIALIZABLE|SNAPSHOT)$/;
+/** Words that cannot be a column alias without AS. */
+const RESERVED = new Set([
+  ...['FROM', 'WHERE', 'SELECT', 'SET', 'USE', 'BEGIN', 'COMMIT', 'ROLLBACK', 'SAVE', 'WAITFOR', 'RAISERROR', 'THROW'],
+  ...['PRINT', 'IF', 'ELSE', 'END', 'DECLARE', 'AS', 'AND', 'OR', 'NOT', 'IS', 'NULL', 'THEN', 'WHEN', 'CASE', 'ORDER'],
+  ...[
+    'INSERT',
+    'UPDATE',
+    'DELETE',
+    'EXEC',
+    'EXECUTE',
+    'CREATE',
+    'DROP',
+    'ALTER',
+    'INTO',
+    'UNION',
+    'GROUP',
+    'OPTION',
+    'FOR',
+  ],
+]);
+
+class Parser {
+  readonly #tokens: readonly Token[];
+  #at = 0;
+
+  constructor(tokens: readonly Token[]) {
+    this.#tokens = tokens;
+  }
+
+  batch(): Statement[] {
+    const statements: Statement[] = [];
+    for (;;) {
+      while (this.#accept(';'));
+      if (this.#peek().kind === 'end') return statements;
+      statements.push(this.#statement());
+    }
+  }
+
+  parameterList(): { name: string; type: SqlType }[] {
+    const list: { name: string; type: SqlType }[] = [];
+    if (this.#peek().kind === 'end') return list;
+    do {
+      const name = this.#expect('variable').text;
+      this.#acceptWord('AS');
+      list.push({ name, type: this.#type() });
+      if (this.#accept('=')) this.#expression();
+      if (!this.#acceptWord('OUTPUT')) this.#acceptWord('OUT');
+      this.#acceptWord('READONLY');
+    } while (this.#accept(','));
+    if (this.#peek().kind !== 'end') throw this.#syntaxError();
+    return list;
+  }
+
+  #statement(): Statement {
+    const { line } = this.#peek();
+    const token = this.#next();
+    if (token.kind !== 'word') throw this.#syntaxError(token);
+    switch (token.text) {
+      case 'SELECT':
+        return { line, ...this.#select() };
+      case 'DECLARE':
+        return { line, ...this.#declare() };
+      case 'SET':
+        return { line, ...this.#set() };
+      case 'USE':
+        return { line, kind: 'use', database: this.#name() };
+      case 'BEGIN':
+        this.#transactionWord();
+        return { line, kind: 'begin', name: this.#optionalName() };
+      case 'COMMIT':
+        if (!this.#acceptWord('WORK') && this.#isTransactionWord()) this.#next();
+        return { line, kind: 'commit', name: this.#optionalName() };
+      case 'ROLLBACK':
+        if (!this.#acceptWord('WORK') && this.#isTransactionWord()) this.#next();
+        return { line, kind: 'rollback', name: this.#optionalName() };
+      case 'SAVE':
+        this.#transactionWord();
+        return { line, kind: 'save', name: this.#name() };
+      case 'WAITFOR':
+        this.#expectWord('DELAY');
+        return { line, kind: 'waitfor', delay: this.#expression() };
+      case 'RAISERROR':
+        return { line, ...this.#raiserror() };
+      case 'THROW':
+        return { line, ...this.#throw() };
+      case 'PRINT':
+        return { line, kind: 'print', message: this.#expression() };
+      case 'IF':
+        return { line, ...this.#if() };
+      default:
+        throw this.#notOurs(token);
+    }
+  }
+
+  #select(): Omit<SelectStatement, 'line'> {
+    let top: Expression | undefined;
+    if (this.#acceptWord('TOP')) top = this.#accept('(') ? this.#closing(this.#expression()) : this.#primary();
+    const items = [this.#selectItem()];
+    while (this.#accept(',')) items.push(this.#selectItem());
+    const from = this.#acceptWord('FROM') ? this.#series() : undefined;
+    const where = this.#acceptWord('WHERE') ? this.#condition() : undefined;
+    return { kind: 'select', top, items, from, where };
+  }
+
+  #selectItem(): SelectItem {
+    const first = this.#peek();
+    const second = this.#peek(1);
+    if (first.text === '*' && first.kind === 'symbol') {
+      this.#next();
+      return { star: true, expression: { kind: 'column', name: '*' } };
+    }
+    if (first.kind === 'variable' && second.text === '=' && second.kind === 'symbol') {
+      this.#at += 2;
+      return { assign: first.text, expression: this.#expression() };
+    }
+    if ((first.kind === 'word' || first.kind === 'quoted') && second.text === '=' && second.kind === 'symbol') {
+      this.#at += 2;
+      return { alias: this.#asWritten(first), expression: this.#expression() };
+    }
+    const expression = this.#expression();
+    const alias = this.#alias();
+    return alias === undefined ? { expression } : { expression, alias };
+  }
+
+  #alias(): string | undefined {
+    const token = this.#peek();
+    if (token.kind === 'word' && token.text === 'AS') {
+      this.#next();
+      const name = this.#next();
+      if (name.kind !== 'word' && name.kind !== 'quoted' && name.kind !== 'string') throw this.#syntaxError(name);
+      return this.#asWritten(name);
+    }
+    if (token.kind === 'quoted' || token.kind === 'string' || (token.kind === 'word' && !RESERVED.has(token.text))) {
+      return this.#asWritten(this.#next());
+    }
+    return undefined;
+  }
+
+  /** `GENERATE_SERIES(...)`; any other table does not exist here. */
+  #series(): Series {
+    const token = this.#next();
+    if (token.kind !== 'word' && token.kind !== 'quoted') throw this.#syntaxError(token);
+    if (token.text.toUpperCase() !== 'GENERATE_SERIES' || !this.#accept('(')) {
+      throw noSuchObject(this.#objectName(token), token.line);
+    }
+    const start = this.#expression();
+    this.#expectSymbol(',');
+    const stop = this.#expression();
+    const step = this.#accept(',') ? this.#expression() : undefined;
+    this.#expectSymbol(')');
+    this.#alias();
+    return { start, stop, step };
+  }
+
+  #declare(): { kind: 'declare'; variables: { name: string; type: SqlType; value: Expression | undefined }[] } {
+    const variables = [];
+    do {
+      const name = this.#expect('variable').text;
+      this.#acceptWord('AS');
+      const type = this.#type();
+      variables.push({ name, type, value: this.#accept('=') ? this.#expression() : undefined });
+    } while (this.#accept(','));
+    return { kind: 'declare', variables };
+  }
+
+  #set(): { kind: 'assign'; name: string; value: Expression } | { kind: 'setOption'; option: string; value: string } {
+    const token = this.#next();
+    if (token.kind === 'variable') {
+      this.#expectSymbol('=');
+      return { kind: 'assign', name: token.text, value: this.#expression() };
+    }
+    if (token.kind !== 'word') throw this.#syntaxError(token);
+    if (token.text === 'TRANSACTION') {
+      this.#expectWord('ISOLATION');
+      this.#expectWord('LEVEL');
+      let level = this.#expect('word').text;
+      if (level === 'READ' || level === 'REPEATABLE') level += ` ${this.#expect('word').text}`;
+      if (!ISOLATION.test(level)) throw this.#syntaxError(this.#tokens[this.#at - 1]);
+      return { kind: 'setOption', option: 'TRANSACTION ISOLATION LEVEL', value: level };
+    }
+    const options = [token.text];
+    while (this.#accept(',')) options.push(this.#expect('word').text);
+    if (options[0] === 'STATISTICS') this.#expect('word');
+    const minus = this.#accept('-') ? '-' : '';
+    const value = this.#next();
+    if (value.kind === 'end' || value.kind === 'symbol') throw this.#syntaxError(value);
+    return { kind: 'setOption', option: options.join(','), value: minus + value.text };
+  }
+
+  #raiserror(): {
+    kind: 'raiserror';
+    message: Expression;
+    severity: Expression;
+    state: Expression;
+    args: Expression[];
+  } {
+    this.#expectSymbol('(');
+    const message = this.#expression();
+    this.#expectSymbol(',');
+    const severity = this.#expression();
+    this.#expectSymbol(',');
+    const state = this.#expression();
+    const args: Expression[] = [];
+    while (this.#accept(',')) args.push(this.#expression());
+    this.#expectSymbol(')');
+    if (this.#acceptWord('WITH')) {
+      do this.#expect('word');
+      while (this.#accept(','));
+    }
+    return { kind: 'raiserror', message, severity, state, args };
+  }
+
+  #throw(): { kind: 'throw'; number: Expression; message: Expression; state: Expression } {
+    const number = this.#expression();
+    this.#expectSymbol(',');
+    const message = this.#expression();
+    this.#expectSymbol(',');
+    return { kind: 'throw', number, message, state: this.#expression() };
+  }
+
+  #if(): { kind: 'if'; condition: Condition; body: Statement[]; otherwise: Statement[] } {
+    const condition = this.#condition();
+    const body = this.#block();
+    while (this.#peek().text === ';' && this.#peek(1).text === 'ELSE') this.#next();
+    return { kind: 'if', condition, body, otherwise: this.#acceptWord('ELSE') ? this.#block() : [] };
+  }
+
+  #block(): Statement[] {
+    const next = this.#peek(1);
+    const plain = next.kind === 'word' && /^TRAN(SACTION)?$/.test(next.text);
+    if (this.#peek().text !== 'BEGIN' || plain) return [this.#statement()];
+    this.#next();
+    const statements: Statement[] = [];
+    for (;;) {
+      while (this.#accept(';'));
+      if (this.#acceptWord('END')) return statements;
+      statements.push(this.#statement());
+    }
+  }
+
+  #condition(): Condition {
+    let left = this.#conjunction();
+    while (this.#acceptWord('OR')) left = { kind: 'or', left, right: this.#conjunction() };
+    return left;
+  }
+
+  #conjunction(): Condition {
+    let left = this.#predicate();
+    while (this.#acceptWord('AND')) left = { kind: 'and', left, right: this.#predicate() };
+    return left;
+  }
+
+  #predicate(): Condition {
+    if (this.#acceptWord('NOT')) return { kind: 'not', operand: this.#predicate() };
+    const start = this.#at;
+    if (this.#accept('(')) {
+      // Either a condition in parentheses or an expression that starts with one.
+      try {
+        const inner = this.#condition();
+        this.#expectSymbol(')');
+        return inner;
+      } catch {
+        this.#at = start;
+      }
+    }
+    const left = this.#expression();
+    if (this.#acceptWord('IS')) {
+      const negated = this.#acceptWord('NOT');
+      this.#expectWord('NULL');
+      return { kind: 'isNull', operand: left, negated };
+    }
+    const token = this.#next();
+    const operator = token.text === '!=' ? '<>' : token.text;
+    if (token.kind !== 'symbol' || !/^(=|<>|<=?|>=?)$/.test(operator)) throw this.#syntaxError(token);
+    return { kind: 'compare', operator: operator as '=', left, right: this.#expression() };
+  }
+
+  #expression(): Expression {
+    let left = this.#term();
+    for (;;) {
+      if (this.#accept('+')) left = { kind: 'binary', operator: '+', left, right: this.#term() };
+      else if (this.#accept('-')) left = { kind: 'binary', operator: '-', left, right: this.#term() };
+      else return left;
+    }
+  }
+
+  #term(): Expression {
+    let left = this.#factor();
+    for (;;) {
+      const token = this.#peek();
+      if (token.kind !== 'symbol' || !/^[*/%]$/.test(token.text)) return left;
+      this.#next();
+      left = { kind: 'binary', operator: token.text as '*', left, right: this.#factor() };
+    }
+  }
+
+  #factor(): Expression {
+    if (this.#accept('-')) return { kind: 'negate', operand: this.#factor() };
+    if (this.#accept('+')) return this.#factor();
+    return this.#primary();
+  }
+
+  #primary(): Expression {
+    const token = this.#next();
+    switch (token.kind) {
+      case 'integer':
+        return integerLiteral(token.text);
+      case 'decimal': {
+        const { unscaled, precision, scale } = parseDecimal(token.text) as NonNullable<ReturnType<typeof parseDecimal>>;
+        return { kind: 'literal', type: { name: 'numeric', precision, scale }, value: unscaled };
+      }
+      case 'float':
+        return { kind: 'literal', type: FLOAT, value: Number(token.text) };
+      case 'binary': {
+        const hex = token.text.slice(2);
+        const value = Buffer.from(hex.length % 2 === 0 ? hex : `0${hex}`, 'hex');
+        return { kind: 'literal', type: { name: 'varbinary', length: Math.max(1, value.length) }, value };
+      }
+      case 'string':
+        return stringLiteral(token.text, token.national === true);
+      case 'variable':
+        return { kind: 'variable', name: token.text };
+      case 'global': {
+        const name = token.text.toUpperCase();
+        if (!Object.hasOwn(GLOBALS, name)) throw undeclared(token.text, token.line);
+        return { kind: 'global', name };
+      }
+      case 'symbol':
+        if (token.text === '(') return this.#closing(this.#expression());
+        throw this.#syntaxError(token);
+      case 'word':
+      case 'quoted':
+        return this.#named(token);
+      case 'end':
+        throw this.#syntaxError(token);
+    }
+  }
+
+  #named(token: Token): Expression {
+    const quoted = token.kind === 'quoted';
+    const upper = token.text.toUpperCase();
+    if (!quoted) {
+      if (upper === 'NULL') return { kind: 'literal', type: UNTYPED, value: null };
+      if (upper === 'CASE') return this.#case();
+      if (upper === 'CURRENT_TIMESTAMP' || upper === 'SYSTEM_USER' || upper === 'CURRENT_USER') {
+        return { kind: 'call', name: upper, args: [] };
+      }
+      if (RESERVED.has(upper)) throw this.#syntaxError(token, true);
+    }
+    if (this.#accept('(')) return this.#call(upper);
+    if (this.#accept('.')) {
+      const member = this.#next();
+      if (this.#accept('(')) throw noSuchFunction(`${this.#asWritten(token)}.${this.#asWritten(member)}`, token.line);
+      return this.#column(member, this.#asWritten(token));
+    }
+    return this.#column(token);
+  }
+
+  /** `value` of GENERATE_SERIES; there is no other column. */
+  #column(token: Token, qualifier?: string): Expression {
+    const name = this.#asWritten(token);
+    if (name.toLowerCase() !== 'value') throw noSuchColumn(name, qualifier, token.line);
+    return { kind: 'column', name };
+  }
+
+  #call(name: string): Expression {
+    if (name === 'CAST' || name === 'TRY_CAST') {
+      const operand = this.#expression();
+      this.#expectWord('AS');
+      const type = this.#type();
+      this.#expectSymbol(')');
+      return { kind: 'cast', operand, type, orNull: name === 'TRY_CAST' };
+    }
+    if (name === 'CONVERT' || name === 'TRY_CONVERT') {
+      const type = this.#type();
+      this.#expectSymbol(',');
+      const operand = this.#expression();
+      // The style of a conversion is read and not followed.
+      if (this.#accept(',')) this.#expression();
+      this.#expectSymbol(')');
+      return { kind: 'cast', operand, type, orNull: name === 'TRY_CONVERT' };
+    }
+    if (!isFunction(name)) throw notAFunction(name, this.#peek().line);
+    const args: Expression[] = [];
+    if (this.#accept(')')) return { kind: 'call', name, args };
+    do args.push(this.#expression());
+    while (this.#accept(','));
+    this.#expectSymbol(')');
+    return { kind: 'call', name, args };
+  }
+
+  #case(): Expression {
+    const subject = this.#peek().text === 'WHEN' && this.#peek().kind === 'word' ? undefined : this.#expression();
+    const branches: { when: Condition; result: Expression }[] = [];
+    while (this.#acceptWord('WHEN')) {
+      const when: Condition =
+        subject === undefined
+          ? this.#condition()
+          : { kind: 'compare', operator: '=', left: subject, right: this.#expression() };
+      this.#expectWord('THEN');
+      branches.push({ when, result: this.#expression() });
+    }
+    const otherwise = this.#acceptWord('ELSE') ? this.#expression() : undefined;
+    this.#expectWord('END');
+    if (branches.length === 0) throw this.#syntaxError(this.#tokens[this.#at - 1]);
+    return { kind: 'case', branches, otherwise };
+  }
+
+  #type(): SqlType {
+    const token = this.#next();
+    if (token.kind !== 'word' && token.kind !== 'quoted') throw this.#syntaxError(token);
+    let name = token.text;
+    if (this.#accept('.')) name = this.#next().text;
+    const args: string[] = [];
+    if (this.#accept('(')) {
+      do args.push(this.#next().text);
+      while (this.#accept(','));
+      this.#expectSymbol(')');
+    }
+    const type = typeNamed(name, args);
+    if (type === undefined) {
+      // A user-defined type can only be that of a table-valued parameter.
+      if (args.length === 0) return { name: 'table' };
+      throw this.#syntaxError(token);
+    }
+    return type;
+  }
+
+  #transactionWord(): void {
+    if (!this.#isTransactionWord()) throw this.#syntaxError();
+    this.#next();
+  }
+
+  #isTransactionWord(): boolean {
+    const token = this.#peek();
+    return token.kind === 'word' && (token.text === 'TRAN' || token.text === 'TRANSACTION');
+  }
+
+  #optionalName(): string {
+    const token = this.#peek();
+    const named =
+      token.kind === 'quoted' || token.kind === 'variable' || (token.kind === 'word' && !RESERVED.has(token.text));
+    return named ? this.#asWritten(this.#next()) : '';
+  }
+
+  #name(): string {
+    const token = this.#next();
+    if (token.kind !== 'word' && token.kind !== 'quoted' && token.kind !== 'variable') throw this.#syntaxError(token);
+    return this.#asWritten(token);
+  }
+
+  /** What SQL Server says of a statement that it understands and we do not: the object in it does not exist. */
+  #notOurs(token: Token): SqlServerError {
+    switch (token.text) {
+      case 'INSERT':
+      case 'DELETE':
+      case 'UPDATE': {
+        if (token.text === 'INSERT') this.#acceptWord('INTO');
+        if (token.text === 'DELETE') this.#acceptWord('FROM');
+        const object = this.#next();
+        if (object.kind === 'word' || object.kind === 'quoted')
+          return noSuchObject(this.#objectName(object), token.line);
+        return this.#syntaxError(object);
+      }
+      case 'EXEC':
+      case 'EXECUTE': {
+        const object = this.#next();
+        if (object.kind === 'word' || object.kind === 'quoted')
+          return noSuchProcedure(this.#objectName(object), token.line);
+        return this.#syntaxError(object);
+      }
+      default:
+        return this.#syntaxError(token);
+    }
+  }
+
+  #objectName(first: Token): string {
+    let name = this.#asWritten(first);
+    while (this.#accept('.')) name += `.${this.#asWritten(this.#next())}`;
+    return name;
+  }
+
+  #closing(expression: Expression): Expression {
+    this.#expectSymbol(')');
+    return expression;
+  }
+
+  #peek(ahead = 0): Token {
+    return this.#tokens[Math.min(this.#at + ahead, this.#tokens.length - 1)] as Token;
+  }
+
+  #next(): Token {
+    const token = this.#peek();
+    if (this.#at < this.#tokens.length - 1) this.#at += 1;
+    return token;
+  }
+
+  #accept(symbol: string): boolean {
+    const token = this.#peek();
+    if (token.kind !== 'symbol' || token.text !== symbol) return false;
+    this.#next();
+    return true;
+  }
+
+  #acceptWord(word: string): boolean {
+    const token = this.#peek();
+    if (token.kind !== 'word' || token.text !== word) return false;
+    this.#next();
+    return true;
+  }
+
+  #expect(kind: Token['kind']): Token {
+    const token = this.#next();
+    if (token.kind !== kind) throw this.#syntaxError(token);
+    return token;
+  }
+
+  #expectSymbol(symbol: string): void {
+    if (!this.#accept(symbol)) throw this.#syntaxError();
+  }
+
+  #expectWord(word: string): void {
+    if (!this.#acceptWord(word)) throw this.#syntaxError();
+  }
+
+  #asWritten(token: Token): string {
+    return token.source ?? token.text;
+  }
+
+  #syntaxError(token: Token = this.#peek(), keyword = false): SqlServerError {
+    const text =
+      token.kind === 'end' ? (this.#tokens.at(-2)?.source ?? this.#tokens.at(-2)?.text ?? '') : this.#asWritten(token);
+    const isKeyword = keyword || (token.kind === 'word' && RESERVED.has(token.text));
+    return new SqlServerError({
+      number: isKeyword ? 156 : 102,
+      class: 15,
+      message: isKeyword ? `Incorrect syntax near the keyword '${text}'.` : `Incorrect syntax near '${text}'.`,
+      lineNumber: token.line,
+    });
+  }
+}
+
+function integerLiteral(text: string): Expression {
+  const value = BigInt(text);
+  if (value <= 0x7fffffffn) return { kind: 'literal', type: INT, value: Number(value) };
+  return { kind: 'literal', type: { name: 'numeric', precision: Math.min(38, text.length), scale: 0 }, value };
+}
+
+function stringLiteral(text: string, national: boolean): Expression {
+  const limit = national ? 4000 : 8000;
+  const length = text.length > limit ? MAX : Math.max(1, text.length);
+  return { kind: 'literal', type: { name: national ? 'nvarchar' : 'varchar', length }, value: text };
+}
+
+function noSuchObject(name: string, lineNumber: number): SqlServerError {
+  return new SqlServerError({ number: 208, class: 16, message: `Invalid object name '${name}'.`, lineNumber });
+}
+
+function noSuchProcedure(name: string, lineNumber: number): SqlServerError {
+  return new SqlServerError({
+    number: 2812,
+    class: 16,
+    state: 62,
+    message: `Could not find stored procedure '${name}'.`,
+    lineNumber,
+  });
+}
+
+function notAFunction(name: string, lineNumber: number): SqlServerError {
+  const message = `'${name.toLowerCase()}' is not a recognized built-in function name.`;
+  return new SqlServerError({ number: 195, class: 15, state: 10, message, lineNumber });
+}
+
+function noSuchFunction(name: string, lineNumber: number): SqlServerError {
+  return new SqlServerError({
+    number: 4121,
+    class: 16,
+    message: `Cannot find either column "${name.split('.')[0]}" or the user-defined function or aggregate "${name}", or the name is ambiguous.`,
+    lineNumber,
+  });
+}
+
+function noSuchColumn(name: string, qualifier: string | undefined, lineNumber: number): SqlServerError {
+  if (qualifier === undefined) {
+    return new SqlServerError({ number: 207, message: `Invalid column name '${name}'.`, lineNumber });
+  }
+  const message = `The multi-part identifier "${qualifier}.${name}" could not be bound.`;
+  return new SqlServerError({ number: 4104, message, lineNumber });
+}
+
+/** Error 137: a variable that no DECLARE and no parameter names. */
+export function undeclared(name: string, lineNumber?: number): SqlServerError {
+  const message = `Must declare the scalar variable "${name}".`;
+  return new SqlServerError({ number: 137, class: 15, state: 2, message, lineNumber });
+}

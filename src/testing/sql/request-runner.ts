@@ -1,0 +1,286 @@
+import { INT, type SqlType } from '../tds/data-type.js';
+import type { MessageStream } from '../tds/message-stream.js';
+import { type Message, PacketStatus, PacketType, ProtocolError } from '../tds/packet.js';
+import { type RpcParameter, type RpcRequest, readRpc, readSqlBatch, readTransactionRequest } from '../tds/request.js';
+import { DoneStatus, EnvChange, type Response } from '../tds/response.js';
+import { SqlServerError } from '../tds/server-error.js';
+import { convert } from './conversion.js';
+import type { ServerFacts } from './facts.js';
+import { type Batch, parse, run } from './interpreter.js';
+import { parseParameterList } from './parser.js';
+import { askHandler, type QueryHandler } from './query-handler.js';
+import { type OutputValue, ResponseOutput } from './response-output.js';
+import { type SessionState, type Variables, variablesOf } from './session.js';
+import type { Statement } from './syntax.js';
+
+/** Answers the requests of one session, one after the other. */
+export class RequestRunner {
+  readonly #session: SessionState;
+  readonly #facts: ServerFacts;
+  readonly #onQuery: QueryHandler | undefined;
+  readonly #messages: MessageStream;
+  readonly #newResponse: () => Response;
+
+  constructor(parts: {
+    session: SessionState;
+    facts: ServerFacts;
+    onQuery: QueryHandler | undefined;
+    messages: MessageStream;
+    newResponse: () => Response;
+  }) {
+    this.#session = parts.session;
+    this.#facts = parts.facts;
+    this.#onQuery = parts.onQuery;
+    this.#messages = parts.messages;
+    this.#newResponse = parts.newResponse;
+  }
+
+  /** False if the session is over: an error of class 20 or more. */
+  async answer(message: Message): Promise<boolean> {
+    const response = this.#newResponse();
+    if (message.type === PacketType.Attention) {
+      this.#acknowledgeAttention(response);
+      return true;
+    }
+    this.#resetIfAsked(message.status, response);
+    const output = new ResponseOutput(response, this.#messages, this.#session, this.#facts.serverName);
+    this.#messages.onAttention = () => output.cancel();
+    try {
+      if ((message.status & PacketStatus.Ignore) !== 0) output.end();
+      else await this.#run(message, output);
+      response.end();
+    } finally {
+      this.#messages.onAttention = undefined;
+    }
+    // The answer to the cancelled request and the word that it was cancelled are two messages: tedious waits for both.
+    if (output.attention) this.#acknowledgeAttention(this.#newResponse());
+    return !output.fatal;
+  }
+
+  #acknowledgeAttention(response: Response): void {
+    response.done('done', DoneStatus.Attention);
+    response.end();
+  }
+
+  #resetIfAsked(status: number, response: Response): void {
+    const keepsTransaction = (status & PacketStatus.ResetConnectionSkipTran) !== 0;
+    if (!keepsTransaction && (status & PacketStatus.ResetConnection) === 0) return;
+    const session = this.#session;
+    const descriptor = session.transactionDescriptor;
+    if (!keepsTransaction && session.transactionDepth > 0 && session.rollback()) {
+      response.envChangeBytes(EnvChange.RollbackTransaction, NOTHING, descriptor);
+    }
+    const before = session.database;
+    session.reset();
+    response.envChangeBytes(EnvChange.ResetAck, NOTHING, NOTHING);
+    if (before !== session.database) response.envChangeText(EnvChange.Database, session.database, before);
+  }
+
+  async #run(message: Message, output: ResponseOutput): Promise<void> {
+    switch (message.type) {
+      case PacketType.SqlBatch:
+        await this.#runSql(readSqlBatch(message.body), new Map(), output);
+        output.end();
+        return;
+      case PacketType.Rpc:
+        output.inProcedure = true;
+        await this.#runProcedure(readRpc(message.body), output);
+        return;
+      case PacketType.BulkLoad:
+        output.message(noBulkLoad());
+        output.end();
+        return;
+      case PacketType.TransactionManager:
+        this.#runTransactionRequest(message.body, output);
+        output.end();
+        return;
+      default:
+        throw new ProtocolError(`a message of type ${message.type} is not a request`);
+    }
+  }
+
+  /** Runs a batch; SQL the emulator does not understand goes to `onQuery`. Gives the return status. */
+  async #runSql(sql: string, variables: Variables, output: ResponseOutput): Promise<number> {
+    const batch: Batch = { session: this.#session, variables, output, facts: this.#facts };
+    let statements: Statement[];
+    try {
+      statements = parse(sql);
+    } catch (error) {
+      if (!(error instanceof SqlServerError)) throw error;
+      return await this.#askHandler(sql, batch, error);
+    }
+    await run(statements, batch);
+    return 0;
+  }
+
+  async #askHandler(sql: string, batch: Batch, unknown: SqlServerError): Promise<number> {
+    try {
+      const status = this.#onQuery === undefined ? undefined : await askHandler(this.#onQuery, sql, batch);
+      if (status !== undefined) return status;
+      throw unknown;
+    } catch (error) {
+      if (!(error instanceof SqlServerError)) throw error;
+      batch.session.lastError = error.number;
+      batch.output.message(error);
+      batch.output.statementDone();
+      return 0;
+    }
+  }
+
+  async #runProcedure(request: RpcRequest, output: ResponseOutput): Promise<void> {
+    try {
+      const { status, outputs } = await this.#callProcedure(request, output);
+      output.endProcedure(status, outputs);
+    } catch (error) {
+      if (!(error instanceof SqlServerError)) throw error;
+      this.#session.lastError = error.number;
+      output.message(error);
+      output.endProcedure(error.number, []);
+    }
+  }
+
+  async #callProcedure({ procedure, parameters }: RpcRequest, output: ResponseOutput): Promise<ProcedureResult> {
+    switch (procedure.toLowerCase()) {
+      case 'sp_executesql': {
+        const variables = declared(textOf(parameters[1]), parameters.slice(2));
+        const status = await this.#runSql(textOf(parameters[0]), variables, output);
+        return { status, outputs: outputsOf(parameters.slice(2), variables) };
+      }
+      case 'sp_prepare': {
+        const handle = this.#session.prepare({
+          parameters: parseParameterList(textOf(parameters[1])),
+          sql: textOf(parameters[2]),
+        });
+        return { status: 0, outputs: [{ ordinal: 0, name: parameters[0]?.name ?? '', type: INT, value: handle }] };
+      }
+      case 'sp_execute': {
+        const statement = this.#session.prepared(handleOf(parameters[0]));
+        const variables = bindParameters(statement.parameters, parameters.slice(1));
+        const status = await this.#runSql(statement.sql, variables, output);
+        return { status, outputs: outputsOf(parameters.slice(1), variables) };
+      }
+      case 'sp_prepexec': {
+        const statement = { parameters: parseParameterList(textOf(parameters[1])), sql: textOf(parameters[2]) };
+        const handle = this.#session.prepare(statement);
+        const variables = bindParameters(statement.parameters, parameters.slice(3));
+        const status = await this.#runSql(statement.sql, variables, output);
+        const outputs = outputsOf(parameters.slice(3), variables);
+        const first = { ordinal: 0, name: parameters[0]?.name ?? '', type: INT, value: handle };
+        return { status, outputs: [first, ...outputs] };
+      }
+      case 'sp_unprepare':
+        this.#session.unprepare(handleOf(parameters[0]));
+        return { status: 0, outputs: [] };
+      case 'sp_reset_connection':
+        this.#session.reset();
+        return { status: 0, outputs: [] };
+      default: {
+        const variables = variablesOf(parameters.filter(({ name }) => name !== ''));
+        const batch: Batch = { session: this.#session, variables, output, facts: this.#facts };
+        const status = await this.#askHandler(`EXEC ${procedure}`, batch, noSuchProcedure(procedure));
+        return { status, outputs: outputsOf(parameters, variables) };
+      }
+    }
+  }
+
+  #runTransactionRequest(body: Buffer, output: ResponseOutput): void {
+    const request = readTransactionRequest(body);
+    const session = this.#session;
+    try {
+      switch (request.kind) {
+        case 'begin':
+          session.isolationLevel = ISOLATION_LEVELS[request.isolationLevel] ?? session.isolationLevel;
+          if (session.begin()) output.transaction('begin');
+          break;
+        case 'commit':
+          if (session.commit()) output.transaction('commit');
+          break;
+        case 'rollback':
+          if (session.rollback(request.name)) output.transaction('rollback');
+          break;
+        case 'save':
+          session.save(request.name);
+          break;
+      }
+      if (request.kind !== 'begin' && request.kind !== 'save' && request.beginNext && session.begin()) {
+        output.transaction('begin');
+      }
+    } catch (error) {
+      if (!(error instanceof SqlServerError)) throw error;
+      output.message(error);
+    }
+  }
+}
+
+const NOTHING = Buffer.alloc(0);
+const ISOLATION_LEVELS: Record<number, string> = {
+  1: 'READ UNCOMMITTED',
+  2: 'READ COMMITTED',
+  3: 'REPEATABLE READ',
+  4: 'SERIALIZABLE',
+  5: 'SNAPSHOT',
+};
+
+interface ProcedureResult {
+  status: number;
+  outputs: OutputValue[];
+}
+
+function textOf(parameter: RpcParameter | undefined): string {
+  if (parameter === undefined || parameter.value === null) return '';
+  if (typeof parameter.value !== 'string') throw new ProtocolError('a statement has to be text');
+  return parameter.value;
+}
+
+function handleOf(parameter: RpcParameter | undefined): number {
+  if (parameter === undefined) throw new ProtocolError('a handle is missing');
+  return Number(convert(parameter.value, parameter.type, INT));
+}
+
+/** Variables of a statement whose parameters are declared in text and sent by name. */
+function declared(declarations: string, parameters: readonly RpcParameter[]): Variables {
+  return bindParameters(parseParameterList(declarations), parameters);
+}
+
+function bindParameters(
+  declarations: readonly { name: string; type: SqlType }[],
+  parameters: readonly RpcParameter[],
+): Variables {
+  const variables: Variables = new Map();
+  declarations.forEach(({ name, type }, i) => {
+    const sent =
+      parameters.find((parameter) => parameter.name.toLowerCase() === name.toLowerCase()) ?? byPosition(parameters, i);
+    if (sent === undefined) throw missingParameter(name);
+    const value = type.name === 'table' ? sent.value : convert(sent.value, sent.type, type);
+    variables.set(name.toLowerCase(), { type, value });
+  });
+  return variables;
+}
+
+function byPosition(parameters: readonly RpcParameter[], index: number): RpcParameter | undefined {
+  const parameter = parameters[index];
+  return parameter?.name === '' ? parameter : undefined;
+}
+
+function outputsOf(parameters: readonly RpcParameter[], variables: Variables): OutputValue[] {
+  return parameters.flatMap((parameter, ordinal) => {
+    if (!parameter.output) return [];
+    const { type, value } = variables.get(parameter.name.toLowerCase()) ?? parameter;
+    return [{ ordinal, name: parameter.name, type, value }];
+  });
+}
+
+function missingParameter(name: string): SqlServerError {
+  return new SqlServerError({
+    number: 8178,
+    message: `The parameterized query expects the parameter '${name}', which was not supplied.`,
+  });
+}
+
+function noBulkLoad(): SqlServerError {
+  return new SqlServerError({ number: 4801, message: 'Insert bulk is not supported over this access protocol.' });
+}
+
+function noSuchProcedure(name: string): SqlServerError {
+  return new SqlServerError({ number: 2812, state: 62, message: `Could not find stored procedure '${name}'.` });
+}

@@ -1,0 +1,129 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Scalar, SqlType } from '../tds/data-type.js';
+import type { MessageStream } from '../tds/message-stream.js';
+import { type Column, type DoneKind, DoneStatus, EnvChange, type Response } from '../tds/response.js';
+import { SqlServerError } from '../tds/server-error.js';
+import type { Output } from './interpreter.js';
+import type { SessionState, TransactionEvent } from './session.js';
+
+/** The value of an output parameter. */
+export interface OutputValue {
+  ordinal: number;
+  name: string;
+  type: SqlType;
+  value: Scalar;
+}
+
+const NOTHING = Buffer.alloc(0);
+
+/** Turns what statements produce into tokens. */
+export class ResponseOutput implements Output {
+  readonly #response: Response;
+  readonly #messages: MessageStream;
+  readonly #session: SessionState;
+  readonly #serverName: string;
+  #unfinished: { status: number; rows: number | undefined } | undefined;
+  #failed = false;
+  #onCancel: (() => void) | undefined;
+  inProcedure = false;
+  #cancelled = false;
+  /** An error of class 20 or more was sent. */
+  fatal = false;
+
+  constructor(response: Response, messages: MessageStream, session: SessionState, serverName: string) {
+    this.#response = response;
+    this.#messages = messages;
+    this.#session = session;
+    this.#serverName = serverName;
+  }
+
+  /** The client cancelled the request. */
+  get attention(): boolean {
+    return this.#cancelled;
+  }
+
+  get cancelled(): boolean {
+    return this.#cancelled || this.#messages.gone;
+  }
+
+  cancel(): void {
+    this.#cancelled = true;
+    this.#onCancel?.();
+  }
+
+  resultSet(columns: readonly Column[]): (row: readonly Scalar[]) => void {
+    this.#flushDone(DoneStatus.More);
+    this.#response.columns(columns);
+    return this.#response.rowWriter(columns.map(({ type }) => type));
+  }
+
+  statementDone(rows?: number): void {
+    this.#flushDone(DoneStatus.More);
+    this.#unfinished = { status: this.#failed ? DoneStatus.Error : 0, rows };
+    this.#failed = false;
+  }
+
+  message(error: SqlServerError): void {
+    this.#flushDone(DoneStatus.More);
+    if (error.class > 10) this.#failed = true;
+    if (error.class >= 20) this.fatal = true;
+    this.#response.message(error, this.#serverName);
+  }
+
+  transaction(event: TransactionEvent): void {
+    this.#flushDone(DoneStatus.More);
+    const descriptor = this.#session.transactionDescriptor;
+    if (event === 'begin') this.#response.envChangeBytes(EnvChange.BeginTransaction, descriptor, NOTHING);
+    else if (event === 'commit') this.#response.envChangeBytes(EnvChange.CommitTransaction, NOTHING, descriptor);
+    else this.#response.envChangeBytes(EnvChange.RollbackTransaction, NOTHING, descriptor);
+  }
+
+  databaseChanged(from: string, to: string): void {
+    this.#flushDone(DoneStatus.More);
+    this.#response.envChangeText(EnvChange.Database, to, from);
+    const message = `Changed database context to '${to}'.`;
+    this.#response.message(new SqlServerError({ number: 5701, state: 2, class: 0, message }), this.#serverName);
+  }
+
+  async turn(): Promise<void> {
+    await nextTurn();
+    await this.#messages.drained();
+  }
+
+  delay(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const finish = (): void => {
+        clearTimeout(timer);
+        this.#onCancel = undefined;
+        resolve();
+      };
+      const timer = setTimeout(finish, ms);
+      this.#onCancel = finish;
+      this.#messages.onGone = finish;
+    });
+  }
+
+  /** Ends a batch: its last DONE says that nothing more comes. */
+  end(): void {
+    if (this.#unfinished === undefined) this.statementDone();
+    this.#flushDone(0);
+  }
+
+  /** Ends a procedure call. */
+  endProcedure(status: number, outputs: readonly OutputValue[]): void {
+    const failed = this.#failed || this.#unfinished?.status === DoneStatus.Error;
+    this.#flushDone(DoneStatus.More);
+    this.#response.returnStatus(status);
+    for (const { ordinal, name, type, value } of outputs) this.#response.returnValue(ordinal, name, type, value);
+    this.#response.done('doneProc', failed ? DoneStatus.Error : 0);
+  }
+
+  #flushDone(more: number): void {
+    if (this.#unfinished === undefined) return;
+    const { status, rows } = this.#unfinished;
+    this.#unfinished = undefined;
+    const kind: DoneKind = this.inProcedure ? 'doneInProc' : 'done';
+    const inTransaction = this.#session.transactionDepth > 0 ? DoneStatus.InTransaction : 0;
+    this.#response.done(kind, status | more | inTransaction, rows);
+  }
+}

@@ -1,0 +1,66 @@
+import { randomBytes } from 'node:crypto';
+import { type SqlGateway, type SqlGatewayOptions, startSqlGateway } from '../gateway/sql-gateway.js';
+import type { TdsServerOptions } from '../server/options.js';
+import type { LoggedInClient, OpenSession } from '../server/session-host.js';
+import { TdsServer } from '../server/tds-server.js';
+import { type EmulatorContext, openEmulatedSession } from './emulated-session.js';
+import { VERSION_NUMBER } from './facts.js';
+import type { QueryHandler } from './query-handler.js';
+import type { TransactionHandler } from './session.js';
+
+export interface SqlEmulatorOptions extends TdsServerOptions {
+  /** Answers SQL that the emulator does not understand. */
+  onQuery?: QueryHandler | undefined;
+  /** Called for every event of a transaction, for an `onQuery` that keeps data. */
+  onTransaction?: TransactionHandler | undefined;
+}
+
+/**
+ * Starts a server that speaks TDS and checks tokens as Azure SQL does, inside this process. docs/testing-sql-emulator.md
+ * lists the SQL it answers. With `upstream` it is {@link startSqlGateway}.
+ *
+ * @throws TypeError for options that exclude each other, or an unknown value of one; the error of `listen` where the port
+ *   is taken.
+ * @example
+ * await using entra = await startEntraEmulator({ tokenLifetimeSeconds: 2 });
+ * await using server = await startSqlEmulator({ entra });
+ * const pool = await new sql.ConnectionPool(server.config()).connect();
+ */
+export async function startSqlEmulator(options: SqlGatewayOptions): Promise<SqlGateway>;
+export async function startSqlEmulator(options?: SqlEmulatorOptions): Promise<SqlEmulator>;
+export async function startSqlEmulator(
+  options: SqlEmulatorOptions | SqlGatewayOptions = {},
+): Promise<SqlEmulator | SqlGateway> {
+  if ('upstream' in options && options.upstream !== undefined) return await startSqlGateway(options);
+  const emulator = new SqlEmulator(options);
+  await emulator.listen();
+  return emulator;
+}
+
+/** A running SQL emulator; made by {@link startSqlEmulator}. */
+export class SqlEmulator extends TdsServer {
+  readonly #context: EmulatorContext;
+
+  /** @internal Use {@link startSqlEmulator}. */
+  constructor(options: SqlEmulatorOptions) {
+    super(options, options.users ?? { sa: `Aa1!${randomBytes(12).toString('base64url')}` });
+    const { serverName, onQuery, onTransaction, databases = null } = options;
+    this.#context = {
+      facts: {
+        serverName: serverName ?? 'emulator',
+        version: `Microsoft SQL Server 2022 (RTM) - ${VERSION_NUMBER} (X64) \n\tmssql-token-pool SQL emulator`,
+        versionNumber: VERSION_NUMBER,
+        databases,
+      },
+      onQuery,
+      onTransaction,
+      nextSpid: () => this.nextSpid(),
+      running: () => this.running(),
+    };
+  }
+
+  /** @internal */
+  async openSession(client: LoggedInClient): Promise<OpenSession> {
+    return openEmulatedSession(client, this.#context);
+  }
+}

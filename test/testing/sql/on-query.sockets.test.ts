@@ -1,0 +1,96 @@
+import sql from 'mssql';
+import { describe, expect, test } from 'vitest';
+import { type QueryHandler, startSqlEmulator } from '../../../src/testing/index.js';
+import { closing, mssqlPool, rejection } from '../sql-clients.js';
+
+async function poolWith(onQuery: QueryHandler): Promise<sql.ConnectionPool> {
+  const server = closing(await startSqlEmulator({ onQuery }));
+  return await mssqlPool(server.config());
+}
+
+describe('onQuery', () => {
+  test('answers what the emulator does not understand, and only that', async () => {
+    const asked: unknown[] = [];
+    const pool = await poolWith((statement, parameters, session) => {
+      asked.push([statement, parameters, session.principal]);
+      return [{ id: 1, name: 'one', price: 1.5, at: new Date(0), raw: Buffer.from('x'), flag: true, none: null }];
+    });
+    expect((await pool.query`SELECT 1 AS one`).recordset).toEqual([{ one: 1 }]);
+    const { recordset } = await pool.request().input('id', sql.Int, 7).query('SELECT * FROM items WHERE id = @id');
+    expect(recordset).toEqual([
+      { id: 1, name: 'one', price: 1.5, at: new Date(0), raw: Buffer.from('x'), flag: true, none: null },
+    ]);
+    expect(asked).toEqual([['SELECT * FROM items WHERE id = @id', { id: 7 }, 'sa']]);
+  });
+
+  test('gives columns with types, and rows as arrays', async () => {
+    const pool = await poolWith(() => ({
+      columns: [{ name: 'total', type: 'decimal(10,2)' }, { name: 'big', type: 'bigint' }, 'note'],
+      rows: [
+        [1.005, 9_007_199_254_740_993n, null],
+        ['12.34', 2, 'text'],
+      ],
+    }));
+    const { recordset } = await pool.query`SELECT * FROM totals`;
+    expect(recordset).toEqual([
+      { total: 1.01, big: '9007199254740993', note: null },
+      { total: 12.34, big: '2', note: 'text' },
+    ]);
+    expect(recordset.columns.total).toMatchObject({ precision: 10, scale: 2 });
+  });
+
+  test('gives a count of rows', async () => {
+    const pool = await poolWith(async () => ({ rowsAffected: 3 }));
+    expect((await pool.query`DELETE FROM t`).rowsAffected).toEqual([3]);
+  });
+
+  test('streams rows from an async generator', async () => {
+    const pool = await poolWith(() => ({
+      columns: [{ name: 'n', type: 'int' }],
+      rows: (async function* () {
+        for (let n = 1; n <= 2500; n += 1) yield [n];
+      })(),
+    }));
+    const { recordset } = await pool.query`SELECT n FROM numbers`;
+    expect(recordset).toHaveLength(2500);
+    expect(recordset.at(-1)).toEqual({ n: 2500 });
+  });
+
+  test('answers procedure calls, with output parameters and a return status', async () => {
+    const pool = await poolWith((statement, { a }) => {
+      if (statement !== 'EXEC dbo.twice') return undefined;
+      return { rows: [{ a }], outputs: { result: (a as number) * 2 }, returnStatus: 5, more: [{ rows: [{ b: 1 }] }] };
+    });
+    const result = await pool.request().input('a', sql.Int, 21).output('result', sql.Int).execute('dbo.twice');
+    expect(result.output).toEqual({ result: 42 });
+    expect(result.returnValue).toBe(5);
+    expect(result.recordsets).toEqual([[{ a: 21 }], [{ b: 1 }]]);
+    expect(await rejection(pool.request().execute('dbo.unknown'))).toMatchObject({ number: 2812 });
+  });
+
+  test('fails with any error of SQL Server', async () => {
+    const pool = await poolWith(() => {
+      throw { number: 2627, class: 14, state: 1, message: 'Violation of PRIMARY KEY constraint.', procName: 'dbo.p' };
+    });
+    expect(await rejection(pool.query`INSERT INTO t VALUES (1)`)).toMatchObject({
+      number: 2627,
+      class: 14,
+      state: 1,
+      procName: 'dbo.p',
+      message: 'Violation of PRIMARY KEY constraint.',
+    });
+  });
+
+  test('fails with 50000 where it throws something else, and the session goes on', async () => {
+    const pool = await poolWith(() => {
+      throw new Error('a bug in the handler');
+    });
+    expect(await rejection(pool.query`EXEC x`)).toMatchObject({ number: 50000, message: 'a bug in the handler' });
+    expect((await pool.query`SELECT 1 AS one`).recordset).toEqual([{ one: 1 }]);
+  });
+
+  test('that gives a value no type can hold is told so', async () => {
+    const pool = await poolWith(() => [{ a: { nested: true } }]);
+    expect((await rejection(pool.query`EXEC x`)).message).toContain('cannot be a value');
+  });
+});
