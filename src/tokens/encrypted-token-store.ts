@@ -1,6 +1,7 @@
 import type { TokenCredential } from '../credentials/credential.js';
 import { fingerprint, portableIdentityOf } from '../credentials/identity.js';
 import { ConfigurationError } from '../errors.js';
+import { LONGEST_TIMER_MS, sleep } from '../time.js';
 import type { AskedToken, TokenRequest } from './ask-credential.js';
 import { marginsFor } from './cached-token.js';
 import { EntryCipher, type StoreKey } from './entry-cipher.js';
@@ -71,7 +72,8 @@ export function encryptedTokenStore(store: TokenStore, options: TokenEncryptionO
   }
   const { leaseMs = DEFAULT_LEASE_MS, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
   for (const [name, value] of Object.entries({ leaseMs, timeoutMs })) {
-    if (!(value > 0 && value < 2 ** 31)) throw new ConfigurationError(`'${name}' must be a number of ms above 0.`);
+    if (!(value > 0 && value <= LONGEST_TIMER_MS))
+      throw new ConfigurationError(`'${name}' must be a number of ms above 0.`);
   }
   return makeStore(new SharedTokens(store, ciphersFor(options.keys), leaseMs, timeoutMs), undefined);
 }
@@ -140,7 +142,8 @@ class SharedTokens {
       if (lease !== undefined) return this.#askFor(subject, request, ask, lease);
       if (performance.now() >= waitUntil) return this.#askFor(subject, request, ask, async () => {});
       request.abortSignal?.throwIfAborted();
-      await pause(pauseMs * (1 + Math.random()));
+      // The request's own timer keeps the process alive while a caller waits for it.
+      await sleep(pauseMs * (1 + Math.random()), { ref: false });
       pauseMs = Math.min(pauseMs * 1.5, this.#leaseMs * LONGEST_PAUSE);
     }
   }
@@ -256,9 +259,4 @@ function isOfUse(shared: AskedToken, { held, refusedId }: TokenRequest): boolean
   if (id === refusedId || id === held?.id) return false;
   if (Date.now() >= expiresOn - marginsFor(expiresOn - obtainedAt).evictionMarginMs) return false;
   return held === undefined || held.id === refusedId || expiresOn > held.expiresOn;
-}
-
-function pause(ms: number): Promise<void> {
-  // Whoever waits for a token keeps the process alive; a refresh in the background does not.
-  return new Promise((resolve) => setTimeout(resolve, ms).unref());
 }

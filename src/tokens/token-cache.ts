@@ -2,6 +2,7 @@ import type { AccessToken, GetTokenOptions, TokenCredential } from '../credentia
 import { PUBLIC_SQL_SCOPE } from '../credentials/entra/scope-for-server.js';
 import { identityOf } from '../credentials/identity.js';
 import { ConfigurationError } from '../errors.js';
+import { timerMs } from '../time.js';
 import { type AskedToken, askCredential } from './ask-credential.js';
 import { CachedToken } from './cached-token.js';
 import type { EncryptedTokenStore } from './encrypted-token-store.js';
@@ -55,7 +56,7 @@ export class TokenCache implements TokenCredential {
     if (!(requestTimeoutMs > 0)) throw new ConfigurationError("'requestTimeoutMs' must be a number of ms above 0.");
     this.#credential = credential;
     this.#scope = scope;
-    this.#requestTimeoutMs = Math.min(requestTimeoutMs, 2 ** 31 - 1);
+    this.#requestTimeoutMs = timerMs(requestTimeoutMs);
     this.identity = identityOf(credential);
     if (options.tokenStore !== undefined) this.shareThrough(options.tokenStore);
   }

@@ -2,11 +2,15 @@ import { publish } from '../channels.js';
 import type { GetTokenOptions } from '../credentials/credential.js';
 import { asCredentialFailure } from '../credentials/entra/provider-error.js';
 import { CredentialError, TokenExpiredError, type TokenPoolError, TokenTimeoutError } from '../errors.js';
+import { backOffMs, durationMs } from '../time.js';
 import { type AskedToken, isoTime, type TokenRequest } from './ask-credential.js';
-import { backOffMs } from './back-off.js';
 import { CachedToken, refreshTime } from './cached-token.js';
 import { aborted, waitFor } from './wait-for.js';
 
+/** Azure's own advice for SQL and Entra alike: first retry after 5 s, doubling, never more than a minute apart (P5). */
+const BACK_OFF = { firstMs: 5_000, longestMs: 60_000, jitter: 0.1 };
+/** MSAL's bound too: a wrong `Retry-After` must not stop requests for days. */
+const LONGEST_RETRY_AFTER_MS = 3_600_000;
 /** At most one forced refresh in this time: a server that refuses every token must not become a storm of requests. */
 const FORCED_REFRESH_APART_MS = 5_000;
 
@@ -268,7 +272,8 @@ export class TokenRefresher {
   #failed(error: TokenPoolError, startedAt: number): TokenPoolError {
     const { identity, scope } = this.#settings;
     this.#failuresInRow += 1;
-    const waitMs = backOffMs(this.#failuresInRow, error.retryAfterMs);
+    const retryAfterMs = Math.min(LONGEST_RETRY_AFTER_MS, durationMs(error.retryAfterMs) ?? 0);
+    const waitMs = backOffMs(this.#failuresInRow, BACK_OFF, retryAfterMs);
     this.#quietUntil = performance.now() + waitMs;
     this.#failure = askAgainLater(error, waitMs);
     const failure = this.#failure;

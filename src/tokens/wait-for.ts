@@ -1,7 +1,5 @@
 import { AbortedError, TokenTimeoutError } from '../errors.js';
-
-/** Node fires a longer timer at once. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
+import { timerMs } from '../time.js';
 
 /**
  * Waits for a shared promise on one caller's own terms: when his time is up or his signal fires he leaves, and the others
@@ -17,10 +15,7 @@ export function waitFor<T>(
   if (abortSignal === undefined && timeoutMs === undefined) return shared;
   return new Promise<T>((resolve, reject) => {
     const onAbort = () => leave(aborted(abortSignal));
-    const timer =
-      timeoutMs === undefined
-        ? undefined
-        : setTimeout(() => leave(tooLate(timeoutMs)), Math.min(timeoutMs, LONGEST_TIMER_MS));
+    const timer = timeoutMs === undefined ? undefined : setTimeout(() => leave(tooLate(timeoutMs)), timerMs(timeoutMs));
     abortSignal?.addEventListener('abort', onAbort, { once: true });
     shared.then(
       (value) => {

@@ -1,0 +1,68 @@
+/**
+ * Waiting, in one place: how long to back off, how to sleep so that a caller can give up, and what a timer can hold.
+ * Every duration is in milliseconds.
+ */
+
+/** Node keeps timers in 32 bits and fires a longer one after 1 ms (node:timers, `setTimeout`). */
+export const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+/** A duration that a timer can hold; `Infinity` becomes 24.8 days, everything below 0 and `NaN` becomes 0. */
+export function timerMs(ms: number): number {
+  return ms > 0 ? Math.min(ms, LONGEST_TIMER_MS) : 0;
+}
+
+/** A duration that a stranger gave, or undefined if it is not one: text, `NaN`, `Infinity`, negative. */
+export function durationMs(value: unknown): number | undefined {
+  return typeof value === 'number' && Number.isFinite(value) && value >= 0 ? value : undefined;
+}
+
+/** Exponential back-off: `firstMs`, doubled with each failure in a row, at most `longestMs`. */
+export interface BackOff {
+  firstMs: number;
+  longestMs: number;
+  /** Share by which a wait is lengthened at random, so that a fleet does not return in step. Default 0. */
+  jitter?: number | undefined;
+}
+
+/**
+ * The wait after the `failures`-th failure in a row. Jitter only lengthens it, so that a minimum which the other side
+ * asked for (`atLeastMs`) is never cut short.
+ *
+ * @example
+ * const waitMs = backOffMs(failures, { firstMs: 5_000, longestMs: 60_000, jitter: 0.1 });
+ */
+export function backOffMs(failures: number, { firstMs, longestMs, jitter = 0 }: BackOff, atLeastMs = 0): number {
+  const doubled = Math.min(longestMs, firstMs * 2 ** (failures - 1));
+  return Math.max(doubled, atLeastMs) * (1 + Math.random() * jitter);
+}
+
+export interface SleepOptions {
+  /** Ends the sleep early: it rejects with the signal's reason. */
+  signal?: AbortSignal | undefined;
+  /** Keeps the process alive until the sleep ends. Default true. */
+  ref?: boolean | undefined;
+}
+
+/**
+ * Resolves after `ms`. A longer sleep than a timer can hold ends at the limit (24.8 days).
+ *
+ * @throws the reason of `signal`
+ */
+export function sleep(ms: number, { signal, ref = true }: SleepOptions = {}): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) {
+      reject(signal.reason);
+      return;
+    }
+    const onAbort = (): void => {
+      clearTimeout(timer);
+      reject(signal?.reason);
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener('abort', onAbort);
+      resolve();
+    }, timerMs(ms));
+    if (!ref) timer.unref();
+    signal?.addEventListener('abort', onAbort, { once: true });
+  });
+}
