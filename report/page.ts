@@ -6,10 +6,24 @@ import { type Bar, type Mark, type Picture, pictureOf, time } from './rows.js';
 const COLOURS = ['#0072b2', '#009e73', '#e69f00', '#cc79a7', '#56b4e9', '#8c6d31'];
 const BAD = '#d62728';
 
+/** What each form in a chart stands for: a class of page.css that draws the form, and its meaning. */
+const LEGEND = [
+  ['bar', 'a connection, in the colour of the token it logged in with'],
+  ['bar beyond', 'a connection that is still open after its token has expired'],
+  ['token-end', 'a token expires'],
+  ['dot', 'a token, a wait, or a login that the network cut off'],
+  ['cross', 'a refusal or an error'],
+] as const;
+
 const timelines: Timeline[] = JSON.parse(document.getElementById('timelines')?.textContent ?? '[]');
 const origin = Math.min(...timelines.map(({ from }) => from));
 const length = Math.max(...timelines.map(({ to }) => to)) - origin;
 const main = document.querySelector('main') as HTMLElement;
+
+const charts = document.createElement('div');
+charts.className = 'charts';
+// First in the page, so that it is read first where there is no width to put it beside the charts.
+main.append(legend(), charts);
 
 const sections = timelines.map((timeline) => {
   const picture = pictureOf(timeline, origin);
@@ -18,18 +32,17 @@ const sections = timelines.map((timeline) => {
   const chart = document.createElement('div');
   chart.className = 'chart';
   section.append(chart, table(timeline));
-  main.append(section);
+  charts.append(section);
   return { chart, picture, title: timeline.title };
 });
-main.append(legend());
 
 let width = 0;
 new ResizeObserver(() => {
-  const now = Math.max(280, Math.floor(main.clientWidth));
+  const now = Math.max(280, Math.floor(charts.clientWidth));
   if (now === width) return;
   width = now;
   for (const { chart, picture, title } of sections) chart.replaceChildren(draw(picture, title));
-}).observe(main);
+}).observe(charts);
 
 function draw(picture: Picture, title: string): Element {
   const narrow = width < 520;
@@ -90,13 +103,13 @@ function draw(picture: Picture, title: string): Element {
   });
 }
 
-/** `5 s` where the text for hovering says `5.0 s`. */
+/** `5 s` where a tooltip shows `5.0 s`. */
 function tick(ms: number): string {
   return time(ms).replace('.0 ', ' ');
 }
 
 function shortName(lane: string): string {
-  return /\d+$/.exec(lane)?.[0] ?? (lane.split(' ')[0] as string);
+  return /\d+$/.exec(lane)?.[0] ?? lane.replace(/^logins | requests$| in the app$/g, '');
 }
 
 function heading(title: string): HTMLElement {
@@ -111,8 +124,8 @@ function facts(picture: Picture): HTMLElement {
   for (const { label, value, bad } of picture.facts) {
     const item = document.createElement('li');
     const number = document.createElement('b');
-    number.textContent = String(value);
-    if (bad && value > 0) number.className = 'bad';
+    number.textContent = value;
+    if (bad) number.className = 'bad';
     item.append(number, ` ${label}`);
     list.append(item);
   }
@@ -120,18 +133,26 @@ function facts(picture: Picture): HTMLElement {
 }
 
 function legend(): HTMLElement {
-  const p = document.createElement('p');
-  p.className = 'legend';
-  p.innerHTML =
-    'Each bar is a connection, in the colour of the token it logged in with. A dashed line is the end of a token; a pale bar ' +
-    'with a <span class="bad">red rim</span> lives on beyond it. <span class="bad">×</span> is a refusal or an error, ' +
-    '● a token, a wait or a login that the network cut. Point at anything to read more.';
-  return p;
+  const aside = document.createElement('aside');
+  aside.className = 'legend';
+  const list = document.createElement('ul');
+  for (const [form, meaning] of LEGEND) {
+    const item = document.createElement('li');
+    const swatch = document.createElement('i');
+    swatch.className = form;
+    if (form === 'cross') swatch.textContent = '×';
+    item.append(swatch, meaning);
+    list.append(item);
+  }
+  const hint = document.createElement('p');
+  hint.textContent = 'Hover over any of them for details.';
+  aside.append(list, hint);
+  return aside;
 }
 
 const MOST_ROWS = 2_000;
 
-/** The same in words, for those who cannot see the picture, and for copying. */
+/** The events as text: for screen readers, and for copying. */
 function table({ events }: Timeline): HTMLElement {
   const details = document.createElement('details');
   const summary = document.createElement('summary');

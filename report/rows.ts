@@ -24,17 +24,19 @@ export interface Picture {
   lanes: string[];
   bars: Bar[];
   marks: Mark[];
-  /** Ends of tokens that connections lived on. */
+  /** When the tokens expire that connections logged in with. */
   tokenEnds: { at: number; token: string }[];
   tokens: string[];
-  facts: { label: string; value: number; bad: boolean }[];
+  facts: { label: string; value: string; bad: boolean }[];
 }
 
-/** So many marks fit side by side. */
+/** How many marks fit side by side. */
 const MARKS_APART = 100;
 
 const TOKENS = 'token requests';
-const REFUSED = 'failed logins';
+const REFUSED = 'logins refused';
+/** Cut by the network before the server had answered: no refusal. */
+const LOST = 'logins cut off';
 const WAITS = 'waits';
 const FAILURES = 'errors in the app';
 
@@ -90,14 +92,14 @@ export function pictureOf(timeline: Timeline, origin: number): Picture {
           at,
           bad: true,
           token: undefined,
-          text: 'The server refused the token: thrown away',
+          text: 'The server refused the token. It is not used again.',
         });
         break;
       case 'login-refused':
         marks.push({ lane: REFUSED, at, bad: true, token: undefined, text: event.message });
         break;
       case 'login-lost':
-        marks.push({ lane: REFUSED, at, bad: false, token: undefined, text: event.message });
+        marks.push({ lane: LOST, at, bad: false, token: undefined, text: event.message });
         break;
       case 'wait': {
         const text = `${event.gaveUp ? 'gave up after' : 'waited'} ${Math.round(event.waitedMs)} ms`;
@@ -113,10 +115,16 @@ export function pictureOf(timeline: Timeline, origin: number): Picture {
   const merged = mergeClose(marks, (timeline.to - timeline.from) / MARKS_APART);
   const used = new Set(marks.map(({ lane }) => lane));
   const lanes = [
-    ...[TOKENS, WAITS, REFUSED, FAILURES].filter((lane) => used.has(lane)),
+    ...[TOKENS, WAITS, REFUSED, LOST, FAILURES].filter((lane) => used.has(lane)),
     ...freeFrom.map((_, i) => laneName(i)),
   ];
-  const count = (lane: string, bad: boolean) => marks.filter((mark) => mark.lane === lane && mark.bad === bad).length;
+  const count = (lane: string) => marks.filter((mark) => mark.lane === lane).length;
+  const counted = (label: string, value: number, isFault = false) => ({
+    label,
+    value: String(value),
+    bad: isFault && value > 0,
+  });
+  const longestWait = events.reduce((ms, event) => (event.kind === 'wait' ? Math.max(ms, event.waitedMs) : ms), 0);
   return {
     lanes,
     bars,
@@ -126,15 +134,16 @@ export function pictureOf(timeline: Timeline, origin: number): Picture {
       expiresOn === undefined || expiresOn - origin > end ? [] : [{ at: expiresOn - origin, token }],
     ),
     facts: [
-      { label: 'connections opened', value: opened, bad: false },
-      { label: 'renewed in time', value: renewed, bad: false },
-      { label: 'logins refused', value: count(REFUSED, true), bad: true },
-      { label: 'errors in the app', value: count(FAILURES, true), bad: true },
+      counted('connections opened', opened),
+      counted('renewed in time', renewed),
+      counted('logins refused', count(REFUSED), true),
+      counted('errors in the app', count(FAILURES), true),
+      { label: 'worst wait', value: `${Math.round(timeline.worstWaitMs ?? longestWait)} ms`, bad: false },
     ],
   };
 }
 
-/** Marks of one kind that would lie on top of each other, as one that says how many they are. */
+/** Marks of one kind that would cover each other become one, which gives their number. */
 function mergeClose(marks: readonly Mark[], apart: number): Mark[] {
   const merged: (Mark & { count: number })[] = [];
   const last = new Map<string, Mark & { count: number }>();

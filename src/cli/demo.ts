@@ -160,16 +160,17 @@ async function cutNowAndThen(sides: readonly Side[], more: () => boolean): Promi
 function report(theirs: Side, own: Side, recorded: Timeline): string {
   const { from, to } = recorded;
   const failures = own.workload.failures.map(({ at, message }) => ({ at, kind: 'failure' as const, message }));
-  const title = `The same load on both; tokens live ${LIFETIME_SECONDS} s instead of an hour, idle connections are cut now and then`;
+  const title = `The same load on both. Tokens live ${LIFETIME_SECONDS} s instead of an hour, and idle connections are cut every ${CUT_EVERY_MS / 1000} s.`;
   return timelineReport(
     [
       timelineOfLogins(theirs.server.logins, {
-        title: 'mssql as its README says',
+        title: 'mssql, configured as its README describes',
         from,
         to,
         failures: theirs.workload.failures,
+        worstWaitMs: theirs.workload.worstWaitMs,
       }),
-      { ...recorded, events: [...recorded.events, ...failures] },
+      { ...recorded, worstWaitMs: own.workload.worstWaitMs, events: [...recorded.events, ...failures] },
     ],
     { title },
   );

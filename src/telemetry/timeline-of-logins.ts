@@ -10,18 +10,23 @@ export interface ServerLogin {
 }
 
 /**
- * The same picture from the other end of the line, for a pool that publishes no events, such as stock mssql: what the
- * test kit's SQL emulator saw of it.
+ * The timeline of a pool that publishes no events, such as stock mssql, from what the test kit's SQL emulator saw of it.
  *
- * @param options `failures`: what the application saw go wrong
+ * @param options `failures`: errors that the application saw; `worstWaitMs`: its longest wait for a query, ms
  * @example
- * const timeline = timelineOfLogins(server.logins, { title: 'mssql as it is', from: started });
+ * const timeline = timelineOfLogins(server.logins, { title: 'stock mssql', from: started });
  */
 export function timelineOfLogins(
   logins: readonly ServerLogin[],
-  options: { title: string; from: number; to?: number; failures?: readonly { at: number; message: string }[] },
+  options: {
+    title: string;
+    from: number;
+    to?: number;
+    failures?: readonly { at: number; message: string }[];
+    worstWaitMs?: number;
+  },
 ): Timeline {
-  const { title, from, to = Date.now(), failures = [] } = options;
+  const { title, from, to = Date.now(), failures = [], worstWaitMs } = options;
   const events: TimelineEvent[] = failures.map(({ at, message }) => ({ at, kind: 'failure', message }));
   logins.forEach((login, i) => {
     const { time: at, tokenExpiry, accepted, error, closed } = login;
@@ -35,5 +40,5 @@ export function timelineOfLogins(
     events.push({ at, kind: 'opened', connection, tokenExpiresOn: tokenExpiry });
     if (closed !== undefined) events.push({ at: closed, kind: 'closed', connection, reason: 'closed' });
   });
-  return { title, from, to, events: events.sort((a, b) => a.at - b.at) };
+  return { title, from, to, worstWaitMs, events: events.sort((a, b) => a.at - b.at) };
 }

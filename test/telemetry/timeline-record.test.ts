@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { recordTimeline, timelineOfLogins } from '../../src/telemetry/timeline.js';
 import { site } from '../support/pool.js';
 
-test('a recorded timeline tells what happened to a pool and to no other', async () => {
+test('records what happened to one pool and to no other', async () => {
   await using here = await site();
   const authentication = here.entra.credential();
   const pool = here.pool({ authentication });

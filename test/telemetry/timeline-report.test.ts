@@ -14,16 +14,18 @@ const { timelineReport }: typeof import('../../src/telemetry/timeline.js') = awa
 const START = Date.UTC(2026, 0, 31, 9);
 const at = (seconds: number) => START + seconds * 1000;
 
-/** What one sees an hour after deployment, in the time of a test: tokens of 10 s. */
+/** What happens an hour after deployment, in seconds: tokens live 10 s. */
 const stock: Timeline = {
   title: 'mssql as it is </script><script>document.title = "broken"</script>',
   from: START,
   to: at(30),
+  worstWaitMs: 1_234,
   events: [
     { at: at(0), kind: 'opened', connection: '1', tokenExpiresOn: at(10) },
     { at: at(1), kind: 'opened', connection: '2', tokenExpiresOn: at(10) },
     { at: at(12), kind: 'login-refused', message: 'Login failed. Token is expired.' },
     { at: at(12), kind: 'failure', message: 'ConnectionError: Login failed. Token is expired.' },
+    { at: at(13), kind: 'login-lost', message: 'The connection was cut during the login.' },
     { at: at(20), kind: 'closed', connection: '1', reason: 'closed' },
   ],
 };
@@ -75,15 +77,45 @@ describe.skipIf(chromiumPath === undefined)('the report in a browser', () => {
     await using page = await open();
     expect(await page.title()).toBe('Stock and ours');
     expect(await page.locator('h2').allTextContents()).toEqual([stock.title, ours.title]);
-    // Two bars of which each lives on beyond its token, and two that do not.
+    // Two connections that stay open after their token has expired (two bars each), and two that do not.
     expect(await page.locator('section').nth(0).locator('svg rect').count()).toBe(4);
     expect(await page.locator('section').nth(1).locator('svg rect').count()).toBe(2);
-    expect(await page.locator('section').nth(0).locator('.facts').textContent()).toContain('1 logins refused');
     expect(errors).toEqual([]);
     expect(requests.filter((url) => !url.startsWith('file:'))).toEqual([]);
   });
 
-  test('a bar tells about its connection when pointed at', async () => {
+  test('gives the worst wait of both sides, as measured by the application or as recorded', async () => {
+    await using page = await open();
+    const facts = await page.locator('.facts').allTextContents();
+    expect(facts.map((text) => /[\d]+ ms worst wait/.exec(text)?.[0])).toEqual([
+      '1234 ms worst wait',
+      '120 ms worst wait',
+    ]);
+  });
+
+  test('a login that the network cut off is no refused login', async () => {
+    await using page = await open();
+    const section = page.locator('section').nth(0);
+    expect(await section.locator('.facts').textContent()).toContain('1 logins refused');
+    const lanes = await section.locator('g[aria-label="y-axis tick label"] text').allTextContents();
+    expect(lanes).toEqual(['logins refused', 'logins cut off', 'errors in the app', 'connection 1', 'connection 2']);
+  });
+
+  test('the legend is beside the charts, above them on a phone', async () => {
+    const boxes = async (width: number) => {
+      await using page = await open({ viewport: { width, height: 800 } });
+      const [legend, chart] = await Promise.all(['.legend', '.charts'].map((css) => page.locator(css).boundingBox()));
+      if (!legend || !chart) throw new Error('not drawn');
+      return { legend, chart };
+    };
+    const wide = await boxes(1280);
+    expect(wide.legend.x).toBeGreaterThanOrEqual(wide.chart.x + wide.chart.width);
+    expect(wide.legend.y).toBe(wide.chart.y);
+    const narrow = await boxes(420);
+    expect(narrow.legend.y + narrow.legend.height).toBeLessThanOrEqual(narrow.chart.y);
+  });
+
+  test('shows what is known of a connection when the pointer is on its bar', async () => {
     await using page = await open();
     const section = page.locator('section').nth(1);
     const box = await section.locator('svg rect').first().boundingBox();
@@ -112,7 +144,7 @@ describe.skipIf(chromiumPath === undefined)('the report in a browser', () => {
     expect(chart?.width).toBeGreaterThan(280);
   });
 
-  test('says the same in words', async () => {
+  test('lists the events as text', async () => {
     await using page = await open();
     await page.locator('details summary').nth(1).click();
     expect(await page.locator('table').nth(1).textContent()).toContain('reason: renewed');
