@@ -1,4 +1,5 @@
 import type { TdsServerOptions } from '../server/options.js';
+import { requireDistinct } from '../server/principals.js';
 import type { LoggedInClient, OpenSession } from '../server/session-host.js';
 import { keep, TdsServer } from '../server/tds-server.js';
 import type { UpstreamConfig } from './upstream.js';
@@ -6,8 +7,9 @@ import { openUpstreamSession } from './upstream-session.js';
 
 export interface SqlGatewayOptions extends TdsServerOptions {
   /**
-   * The SQL Server behind the gateway. A principal proven by a token logs in there with a SQL login; SQL logins are passed
-   * on as they are, unless `users` lists those to accept.
+   * The SQL Server behind the gateway. A principal proven by a token logs in there with a SQL login of `upstream`; a
+   * client with a SQL login of its own is passed on with its name and password, which the server checks. `users` lists the
+   * SQL logins to pass on; `{}` refuses them all.
    */
   upstream: UpstreamConfig;
   /** Called when the server upstream could not be reached or did not answer a login. */
@@ -27,6 +29,7 @@ export async function startSqlGateway(options: SqlGatewayOptions): Promise<SqlGa
   if ((options as { onQuery?: unknown }).onQuery !== undefined) {
     throw new TypeError('onQuery is never called with an upstream server; leave out one of the two');
   }
+  requireDistinct('upstream.logins', options.upstream.logins);
   const gateway = new SqlGateway(options);
   await gateway.listen();
   return gateway;

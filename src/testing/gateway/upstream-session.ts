@@ -1,9 +1,10 @@
-import { upstreamUnavailable } from '../server/login-errors.js';
+import { noDatabaseUser, upstreamUnavailable } from '../server/login-errors.js';
+import { grantedTo } from '../server/principals.js';
 import { endsSession, type LoggedInClient, type OpenSession } from '../server/session-host.js';
 import { adaptLoginResponse } from '../tds/login-response.js';
 import { frameMessage, PacketType } from '../tds/packet.js';
 import { type Gate, relay } from './relay.js';
-import { logInUpstream, type UpstreamConfig, type UpstreamLogin } from './upstream.js';
+import { logInUpstream, type UpstreamConfig, type UpstreamLogin, type UpstreamProof } from './upstream.js';
 
 /** What the sessions of one gateway share. */
 export interface GatewayContext {
@@ -37,20 +38,32 @@ async function logIn(
   client: LoggedInClient,
   { upstream, recordUpstreamError }: GatewayContext,
 ): Promise<UpstreamLogin> {
+  const proof = proofFor(client, upstream);
+  if (proof === undefined) {
+    recordUpstreamError(
+      new Error(`no login upstream for '${client.who.principal}': set upstream.user or upstream.logins`),
+    );
+    throw noDatabaseUser();
+  }
   try {
-    return await logInUpstream(upstream, client.login, proofFor(client, upstream));
+    return await logInUpstream(upstream, client.login, proof);
   } catch (error) {
     recordUpstreamError(error as Error);
     throw upstreamUnavailable(client.login.database, upstream.server);
   }
 }
 
-/** The SQL login a principal has upstream; a client that came with a password not checked here is passed on as it is. */
-function proofFor({ who, login }: LoggedInClient, upstream: UpstreamConfig): { user: string; password: string } {
-  const own = upstream.logins?.[who.principal];
-  if (own !== undefined) return own;
+/**
+ * The login for the server upstream. A client with a password goes there under its own name and password, so that it gets
+ * what the server gives that login and nothing by its name alone; the logins of the gateway are for principals proven by
+ * a token. Undefined if there is none for the principal.
+ */
+function proofFor({ who, login }: LoggedInClient, upstream: UpstreamConfig): UpstreamProof | undefined {
   if (login.proof.kind === 'sql') return { user: login.proof.userName, password: login.proof.password };
-  return { user: upstream.user ?? '', password: upstream.password ?? '' };
+  if (!who.byToken) return undefined;
+  const own = grantedTo(who, upstream.logins);
+  if (own !== undefined) return own;
+  return upstream.user === undefined ? undefined : { user: upstream.user, password: upstream.password ?? '' };
 }
 
 function gateOf(client: LoggedInClient, { running }: GatewayContext): Gate {

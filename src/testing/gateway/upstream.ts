@@ -14,7 +14,7 @@ export interface UpstreamConfig {
   server: string;
   /** Default 1433. */
   port?: number | undefined;
-  /** SQL login for every principal that `logins` does not name. */
+  /** SQL login for every principal proven by a token that `logins` does not name. Default: such principals are refused. */
   user?: string | undefined;
   password?: string | undefined;
   /** Database for clients that name none. Default: that of the login. */
@@ -30,8 +30,17 @@ export interface UpstreamConfig {
         cryptoCredentialsDetails?: { ca?: string | Buffer | undefined } | undefined;
       }
     | undefined;
-  /** SQL logins of certain principals (client id or user name of the token). */
-  logins?: Readonly<Record<string, { user: string; password: string }>> | undefined;
+  /**
+   * SQL logins of certain principals, by client id, user name (`upn`) or object id of the token; letter case does not
+   * count. They are for tokens only: a SQL login of such a name is passed on under its own name and password.
+   */
+  logins?: Readonly<Record<string, UpstreamProof>> | undefined;
+}
+
+/** A SQL login with its password. */
+export interface UpstreamProof {
+  user: string;
+  password: string;
 }
 
 /** A session upstream, logged in. */
@@ -58,7 +67,7 @@ const MAX_REDIRECTS = 3;
 export async function logInUpstream(
   upstream: UpstreamConfig,
   login: Login7,
-  proof: { user: string; password: string },
+  proof: UpstreamProof,
 ): Promise<UpstreamLogin> {
   let [server, port] = [upstream.server, upstream.port ?? DEFAULT_PORT];
   for (let redirects = 0; ; redirects += 1) {
@@ -75,7 +84,7 @@ async function logInAt(
   server: string,
   port: number,
   login: Login7,
-  proof: { user: string; password: string },
+  proof: UpstreamProof,
 ): Promise<UpstreamLogin> {
   const socket = connect({ host: server, port, allowHalfOpen: true, noDelay: true });
   const timeoutMs = upstream.connectionTimeout ?? DEFAULT_TIMEOUT_MS;

@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { TokenClaims } from '../entra/verification.js';
 import { isSupportedVersion, type Login7, readFedAuthToken } from '../tds/login7.js';
 import { ConnectionClosedError, type MessageStream } from '../tds/message-stream.js';
 import { PacketType, ProtocolError } from '../tds/packet.js';
@@ -14,6 +13,7 @@ import {
 } from './login-errors.js';
 import type { LoginStage } from './login-faults.js';
 import type { LoginRecord } from './options.js';
+import { heldAgainst, principalOfSqlLogin, principalOfToken } from './principals.js';
 import type { ServerContext } from './server-context.js';
 import type { ProvenPrincipal } from './session-host.js';
 
@@ -80,17 +80,11 @@ function checkToken(token: string, record: LoginRecord, { authority, audience, n
   if (authority === undefined) throw entraNotConfigured();
   const result = authority.verify(token, { audience, now: now() });
   const claims = result.error === undefined ? result : result.claims;
-  if (claims !== undefined) {
-    record.principal = principalOf(claims);
-    record.tokenExpiry = Math.round(claims.exp * 1000);
-  }
+  const who = claims === undefined ? undefined : principalOfToken(claims);
+  record.principal = who?.principal;
+  record.tokenExpiry = who?.tokenExpiry;
   if (result.error !== undefined) throw tokenRefused(result.error);
-  return { principal: record.principal as string, tokenExpiry: record.tokenExpiry, byToken: true };
-}
-
-/** Client id of an application, user name of a user. */
-function principalOf(claims: TokenClaims): string {
-  return String(claims.upn ?? claims.preferred_username ?? claims.appid ?? claims.azp ?? claims.oid);
+  return who as ProvenPrincipal;
 }
 
 function checkPassword({ proof }: Login7, record: LoginRecord, { users }: ServerContext): ProvenPrincipal {
@@ -99,16 +93,12 @@ function checkPassword({ proof }: Login7, record: LoginRecord, { users }: Server
   if (users !== undefined && (!Object.hasOwn(users, userName) || users[userName] !== password)) {
     throw sqlLoginRefused(userName);
   }
-  return { principal: userName, tokenExpiry: undefined, byToken: false };
+  return principalOfSqlLogin(userName);
 }
 
-function checkPrincipal(
-  { principal, byToken }: ProvenPrincipal,
-  { database }: Login7,
-  { options }: ServerContext,
-): void {
-  const fate = options.principals?.[principal];
-  if (fate === 'no-database-user') throw byToken ? noDatabaseUser() : sqlLoginRefused(principal);
+function checkPrincipal(who: ProvenPrincipal, { database }: Login7, { options }: ServerContext): void {
+  const fate = heldAgainst(who, options.principals);
+  if (fate === 'no-database-user') throw who.byToken ? noDatabaseUser() : sqlLoginRefused(who.principal);
   if (fate !== undefined) throw new SqlServerError(fate);
   if (database !== '' && !hasDatabase(options.databases, database)) throw cannotOpenDatabase(database);
 }

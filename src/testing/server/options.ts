@@ -37,13 +37,13 @@ export interface TdsServerOptions {
    */
   enforceExpiry?: 'login' | 'reset' | 'query' | undefined;
   /**
-   * SQL logins, password by user name. Default of the emulator: `sa` with a random password, which `server.config()`
-   * knows. Default of the gateway: the server upstream decides.
+   * SQL logins, password by user name (exactly as written). Default of the emulator: `sa` with a random password, which
+   * `server.config()` knows. Default of the gateway: any, checked by the server upstream.
    */
   users?: Readonly<Record<string, string>> | undefined;
   /**
-   * What happens to principals (client id or user name of the token) and SQL logins: refuse `no-database-user` (accepted
-   * token, no user in the database), or with an error of your own.
+   * What happens to principals (client id, user name or object id of the token) and SQL logins: refuse `no-database-user`
+   * (accepted token, no user in the database), or with an error of your own. Letter case and trailing blanks do not count.
    */
   principals?: Readonly<Record<string, 'no-database-user' | SqlErrorInfo>> | undefined;
   /** Databases that exist; a login or USE of another gets 4060 or 911. Default: any name will do. */

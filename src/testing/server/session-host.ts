@@ -5,7 +5,10 @@ import type { SqlServerError } from '../tds/server-error.js';
 
 /** A principal whose password or token has been checked, or whose SQL login the server upstream is to check. */
 export interface ProvenPrincipal {
+  /** Client id or user name of the token, or the SQL login: for display, never to grant anything by. */
   principal: string;
+  /** Names the issuer of the token vouches for: client id or user name, and object id. Empty for a SQL login. */
+  names: readonly string[];
   /** Epoch ms; undefined for a SQL login. */
   tokenExpiry: number | undefined;
   byToken: boolean;
