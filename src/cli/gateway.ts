@@ -12,24 +12,27 @@ import { log, untilStopped } from './until-stopped.js';
 
 const USAGE = `Usage: mssql-token-pool gateway --upstream SERVER[:PORT] --user NAME --password-env VARIABLE --entra URL [options]
 
-Checks Entra tokens in front of a SQL Server that cannot: logs in there with a SQL login, passes everything else on.
+Checks Entra tokens in front of a SQL Server that cannot: logs in there with a SQL login and passes everything else on.
 
   --upstream SERVER[:PORT]      the SQL Server behind it
-  --user NAME                   SQL login for every principal without one of its own
+  --user NAME                   SQL login for every principal (proven by a token) without one of its own
   --password-env VARIABLE       environment variable with its password (--password TEXT shows in process lists)
   --login PRINCIPAL=USER:VARIABLE
-                                SQL login of one principal (client id or user name); may be repeated
+                                SQL login of one principal (client id, user name or object id of its token), with the
+                                environment variable that holds the password; may be repeated
+  --sql-logins pass|refuse      pass (the default): clients with a SQL login reach the server under their own name and
+                                password, never under a login of this program; refuse: tokens only
   --database NAME               for clients that name none
   --upstream-encrypt on|off|strict   default on
-  --trust-upstream              take any certificate of the server behind it
+  --trust-upstream              accept any certificate of the server behind it
   --entra URL                   issuer to trust, with the tenant: http://localhost:8080/TENANT
   --audience URI                default https://database.windows.net
   --listen [ADDRESS:]PORT       default 127.0.0.1:1433
   --encrypt on|required|strict  default required
-  --certificate FILE --key FILE PEM; default: made for the occasion, for localhost
+  --certificate FILE --key FILE PEM; default: generated at startup, for localhost
   --certificate-out FILE        writes the certificate there, for clients to trust
   --enforce-expiry login|reset|query   default login
-  --drain-seconds N             how long sessions may go on after SIGTERM; default 10
+  --drain-seconds N             how long sessions may continue after SIGTERM; default 10
 `;
 
 /** `mssql-token-pool gateway`: a gateway as a program of its own. */
@@ -55,6 +58,7 @@ async function run(args: string[]): Promise<number> {
       password: { type: 'string' },
       'password-env': { type: 'string' },
       login: { type: 'string', multiple: true, default: [] },
+      'sql-logins': { type: 'string', default: 'pass' },
       database: { type: 'string' },
       'upstream-encrypt': { type: 'string', default: 'on' },
       'trust-upstream': { type: 'boolean', default: false },
@@ -89,10 +93,12 @@ async function run(args: string[]): Promise<number> {
     },
     logins: Object.fromEntries(values.login.map(parseLogin)),
   };
+  const sqlLogins = oneOf('--sql-logins', values['sql-logins'], ['pass', 'refuse']);
   const server = await startSqlGateway({
     ...parseListen(values.listen),
     entra: await trustIssuer(values.entra),
     upstream,
+    users: sqlLogins === 'refuse' ? {} : undefined,
     audience: values.audience,
     encrypt: oneOf<EncryptionMode>('--encrypt', values.encrypt, ['on', 'required', 'strict']),
     enforceExpiry: oneOf<'login' | 'reset' | 'query'>('--enforce-expiry', values['enforce-expiry'], [
@@ -139,10 +145,14 @@ function logLogin(login: LoginRecord): void {
 }
 
 /** `PRINCIPAL=USER:VARIABLE` as an entry of `logins`. */
-function parseLogin(text: string): [string, { user: string; password: string }] {
-  const match = /^([^=]+)=(.+):([^:]+)$/.exec(text);
-  if (match === null) throw new UsageError(`--login ${text}: write PRINCIPAL=USER:VARIABLE`);
-  const [, principal = '', user = '', variable = ''] = match;
+function parseLogin(text: string, index: number): [string, { user: string; password: string }] {
+  const equals = text.indexOf('=');
+  const colon = text.lastIndexOf(':');
+  const [principal, user, variable] = [text.slice(0, equals), text.slice(equals + 1, colon), text.slice(colon + 1)];
+  if (equals < 1 || colon < equals + 2 || variable === '') {
+    // The text may hold a password where the name of a variable belongs.
+    throw new UsageError(`--login number ${index + 1}: write PRINCIPAL=USER:VARIABLE`);
+  }
   return [principal, { user, password: fromEnvironment('--login', variable) }];
 }
 

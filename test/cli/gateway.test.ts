@@ -72,6 +72,49 @@ describe('the programs', () => {
     expect([...gateway.lines, gateway.errors].join('\n')).not.toMatch(new RegExp(`${PASSWORD}|${token.slice(0, 40)}`));
   });
 
+  test('gateway does not give the login of a --login principal to a SQL login of that name', async () => {
+    const server = await behind();
+    const entra = closing(await startEntraEmulator());
+    const upstream = ['--listen', '0', '--upstream', `localhost:${server.port}`, '--trust-upstream'];
+    const trust = ['--entra', `${entra.url}/${entra.tenantId}`];
+    const start = async (...more: string[]) => {
+      const certificate = join(mkdtempSync(join(tmpdir(), 'gateway-')), 'gateway.pem');
+      const gateway = new Program(
+        [
+          'gateway',
+          ...upstream,
+          ...trust,
+          '--login',
+          'report-app=boss:BOSS',
+          '--certificate-out',
+          certificate,
+          ...more,
+        ],
+        { BOSS: 'Boss-password-1' },
+      );
+      const { listen = '' } = await gateway.said('ready');
+      return { gateway, port: Number(listen.split(':').at(-1)), ca: readFileSync(certificate, 'utf8') };
+    };
+    const asReportApp = ({ port, ca }: { port: number; ca: string }) =>
+      refusedLogin({
+        server: 'localhost',
+        port,
+        user: 'report-app',
+        password: 'any password',
+        options: { encrypt: true, cryptoCredentialsDetails: { ca } },
+      });
+
+    const passing = await start();
+    expect((await asReportApp(passing)).errors).toMatchObject([{ number: 18456 }]);
+    expect(server.logins.map(({ principal }) => principal)).toEqual(['report-app']);
+    await passing.gateway.stop();
+
+    const refusing = await start('--sql-logins', 'refuse');
+    expect((await asReportApp(refusing)).errors).toMatchObject([{ number: 18456 }]);
+    expect(server.logins).toHaveLength(1);
+    await refusing.gateway.stop();
+  });
+
   test('gateway lets sessions end before it does, for a while', async () => {
     const server = await behind();
     const entra = closing(await startEntraEmulator());
