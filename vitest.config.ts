@@ -4,14 +4,14 @@ const { TEST_REPORT } = process.env;
 
 /**
  * Two tiers, in the name of each file. `*.test.ts` runs in one process: what waits for time waits for a driven clock.
- * `*.sockets.test.ts` opens real sockets or starts processes.
+ * `*.sockets.test.ts` opens real sockets or starts processes. `*.soak.test.ts` takes minutes: `npm run soak`.
  *
  * `TEST_REPORT=file` also writes a report as JSON.
  */
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    exclude: ['test/container/**'],
+    exclude: ['test/container/**', 'test/**/*.soak.test.ts'],
     testTimeout: 120_000,
     hookTimeout: 120_000,
     // What a test waits for comes when it comes; a slow machine is no failure.

@@ -1,4 +1,4 @@
-// Prints what the reports of all runs add up to, as one plain line.
+// Adds the reports of all runs up and prints the totals in one plain line.
 import { readFileSync } from 'node:fs';
 
 const totals = { passed: 0, failed: 0, skipped: 0 };

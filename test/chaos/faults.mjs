@@ -47,7 +47,7 @@ export const FAULTS = {
       window(async () => {
         site.relay.cut();
         await sleep(5_000);
-        site.relay.mend();
+        site.relay.restore();
       }),
   },
   'kill-identity-provider': {

@@ -22,7 +22,7 @@ export class Relay {
   }
 
   /** What was under way is lost: both ends have given it up, or learn of it now. */
-  mend() {
+  restore() {
     this.#cut = false;
     for (const pair of this.#pairs) {
       // Node never says 'close' of a socket that is reset while its own end is under way.
@@ -31,7 +31,7 @@ export class Relay {
   }
 
   close() {
-    this.mend();
+    this.restore();
     this.#server.close();
   }
 

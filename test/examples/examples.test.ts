@@ -6,8 +6,8 @@ import { expect, test } from 'vitest';
 const run = promisify(execFile);
 const examples = join(import.meta.dirname, '../../examples');
 
-/** EXAMPLE_MS shortens what a person would watch; tokens live five seconds in all of them. */
-test.each([
+/** EXAMPLE_MS shortens what a reader would watch; tokens live five seconds in all of them. Most of that time they wait. */
+test.concurrent.each([
   ['web-api.mjs', '6000', /requests served, 0 failed/],
   ['batch-job.mjs', '6000', /on 1 session\nafterwards a fresh connection: yes/],
   ['serverless-handler.mjs', '5500', /one[\s\S]*two[\s\S]*three/],

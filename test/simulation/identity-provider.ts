@@ -5,7 +5,7 @@ import {
   TokenTimeoutError,
   TokenUnavailableError,
 } from '../../src/errors.js';
-import type { Random } from './random.js';
+import type { Random } from '../support/random.js';
 import type { VirtualClock } from './virtual-clock.js';
 import type { Watch } from './watch.js';
 

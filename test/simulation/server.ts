@@ -2,8 +2,8 @@ import { EventEmitter } from 'node:events';
 import type { ConnectionConfiguration } from 'tedious';
 import type { TediousModule } from '../../src/connections/dial.js';
 import type { TokenCredential } from '../../src/credentials/credential.js';
+import type { Random } from '../support/random.js';
 import { type IdentityProvider, type IssuedToken, loginBefore } from './identity-provider.js';
-import type { Random } from './random.js';
 import type { VirtualClock } from './virtual-clock.js';
 import type { Watch } from './watch.js';
 

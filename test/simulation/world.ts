@@ -6,6 +6,7 @@ import { TokenPoolError } from '../../src/errors.js';
 import { TokenPool } from '../../src/pool/token-pool.js';
 import { Upkeep } from '../../src/pool/upkeep.js';
 import { TokenCache } from '../../src/tokens/token-cache.js';
+import { Random } from '../support/random.js';
 import type { Break } from './breaks.js';
 import {
   evictionMargin,
@@ -14,7 +15,6 @@ import {
   loginBefore,
   type ProviderFault,
 } from './identity-provider.js';
-import { Random } from './random.js';
 import { type Client, Server, type ServerFault, type SimConnection } from './server.js';
 import { VirtualClock } from './virtual-clock.js';
 import { type Violation, Watch } from './watch.js';

@@ -1,4 +1,4 @@
-/** All chance of one simulation comes from here, so that its seed replays it. */
+/** Random numbers that a seed replays: the only generator of tests and simulation. */
 export class Random {
   #state: number;
 
@@ -28,7 +28,7 @@ export class Random {
     return Math.floor(this.between(low, high + 1));
   }
 
-  /** Exponential: most are short, some are long. */
+  /** Exponentially distributed. */
   around(mean: number): number {
     return -mean * Math.log(1 - this.next());
   }
@@ -37,7 +37,7 @@ export class Random {
     return choices[Math.floor(this.next() * choices.length)] as T;
   }
 
-  /** One of the keys, as often as its weight says. */
+  /** One of the keys, in proportion to its weight. */
   weighted<K extends string>(weights: Readonly<Record<K, number>>): K {
     const entries = Object.entries<number>(weights) as [K, number][];
     let left = this.next() * entries.reduce((sum, [, weight]) => sum + weight, 0);

@@ -1,0 +1,22 @@
+import { defineConfig } from 'vitest/config';
+
+/**
+ * `npm run soak`: many processes, whole minutes, thousands of identities. What these tests assert in the large, tests of
+ * `npm test` assert in the small.
+ */
+export default defineConfig({
+  test: {
+    include: ['test/**/*.soak.test.ts', 'test/**/never-another-identity*.test.ts'],
+    env: { QUERIES: '3000' },
+    testTimeout: 240_000,
+    hookTimeout: 240_000,
+    expect: { poll: { timeout: 20_000 } },
+    maxWorkers: 2,
+    reporters: [
+      'default',
+      ...(process.env.TEST_REPORT === undefined
+        ? []
+        : [['json', { outputFile: process.env.TEST_REPORT }] satisfies [string, object]]),
+    ],
+  },
+});
