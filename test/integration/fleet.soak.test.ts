@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import {
   type EntraEmulator,
   type LoginRecord,
@@ -106,7 +106,7 @@ describe.skipIf(!hasRedis || !isBuilt)(`a fleet of ${SIZE} processes with one to
     return times.slice(1).map((time, i) => time - (times[i] as number));
   }
 
-  it('all start at once and live through five lifetimes: one request for each token', async () => {
+  test('all start at once and live through five lifetimes: one request for each token', async () => {
     const startedAt = Date.now();
     for (const { child } of members) child.send('go');
     const gaps: number[] = [];
@@ -116,7 +116,7 @@ describe.skipIf(!hasRedis || !isBuilt)(`a fleet of ${SIZE} processes with one to
     expect(Math.min(...gaps)).toBeGreaterThanOrEqual(APART_MS);
   });
 
-  it('20 % of the packets to Redis come late: still one request for each token', async () => {
+  test('20 % of the packets to Redis come late: still one request for each token', async () => {
     network.late = { share: 0.2, ms: 150 };
     await untilRequests(1);
     const gaps = await untilRequests(3);
@@ -125,7 +125,7 @@ describe.skipIf(!hasRedis || !isBuilt)(`a fleet of ${SIZE} processes with one to
     expect(Math.min(...gaps)).toBeGreaterThanOrEqual(APART_MS);
   });
 
-  it('the process that asks is killed: the lease passes, another one asks, once', async () => {
+  test('the process that asks is killed: the lease passes, another one asks, once', async () => {
     await untilRequests(1);
     const victim = new Promise<ChildProcess>((resolve) => {
       onAsk = resolve;
@@ -143,7 +143,7 @@ describe.skipIf(!hasRedis || !isBuilt)(`a fleet of ${SIZE} processes with one to
     expect(Math.min(...gaps)).toBeGreaterThanOrEqual(APART_MS);
   });
 
-  it('what Redis holds and what went over the wire names no token, tenant, client or secret', async () => {
+  test('what Redis holds and what went over the wire names no token, tenant, client or secret', async () => {
     const kept = await vi.waitFor(
       async () => {
         const dump = await redis.dump();
@@ -163,7 +163,7 @@ describe.skipIf(!hasRedis || !isBuilt)(`a fleet of ${SIZE} processes with one to
     }
   });
 
-  it('Redis is stopped and started again: each for itself meanwhile, then one for all again', async () => {
+  test('Redis is stopped and started again: each for itself meanwhile, then one for all again', async () => {
     const alive = members.filter(({ child }) => child.exitCode === null && child.signalCode === null).length;
     const before = entra.requests.length;
     await redis.stop();
@@ -184,7 +184,7 @@ describe.skipIf(!hasRedis || !isBuilt)(`a fleet of ${SIZE} processes with one to
     expect(storeFailures.length).toBeGreaterThan(0);
   });
 
-  it('no query failed, and none ran as somebody else', async () => {
+  test('no query failed, and none ran as somebody else', async () => {
     const stoppedAt = Date.now();
     for (const { child } of members) if (child.connected) child.send('stop');
     const outcomes = (await Promise.all(members.map((member) => member.outcome))).filter((each) => each !== undefined);

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
   type EntraEmulator,
   type LoginRecord,
@@ -53,38 +53,38 @@ describe('20 token lifetimes of queries, streams and transactions, 50 callers on
     const outcome = () => ours[index] as Outcome;
     const logins = () => server.logins.filter(({ appName }) => appName === outcome().appName);
 
-    it('0 failed queries', () => {
+    test('0 failed queries', () => {
       // The config alone cannot repeat a login, so there one that was held up fails its caller.
       const heldUp = logins().filter((login) => !login.accepted && wasHeldUp(login));
       expect(outcome().failed.slice(heldUp.length)).toEqual([]);
       expect(outcome().done).toBeGreaterThan(CALLERS);
     });
 
-    it('0 logins refused', () => {
+    test('0 logins refused', () => {
       expect(logins().length).toBeGreaterThan(10);
       expect(logins().filter((login) => !login.accepted && !wasHeldUp(login))).toEqual([]);
     });
 
-    it('at most 2 token requests for each lifetime', () => {
+    test('at most 2 token requests for each lifetime', () => {
       const requests = entra.requests.filter(({ clientId }) => clientId === outcome().clientId);
       expect(requests.length).toBeGreaterThanOrEqual(LIFETIMES / 2);
       expect(requests.length).toBeLessThanOrEqual(2 * LIFETIMES);
     });
 
-    it('no login with a token inside the login margin', () => {
+    test('no login with a token inside the login margin', () => {
       const late = logins().filter((login) => login.time > usableUntil(login) && !wasHeldUp(login));
       expect(late).toEqual([]);
     });
   });
 
-  it('the same load on stock mssql fails', () => {
+  test('the same load on stock mssql fails', () => {
     expect(stock.failed.length).toBeGreaterThan(0);
     const refused = server.logins.filter(({ appName, accepted }) => appName === stock.appName && !accepted);
     expect(refused.length).toBeGreaterThan(0);
     expect(refused[0]?.error).toMatchObject({ number: 18456 });
   });
 
-  it('no connection is left', () => expect.poll(() => server.connections.open).toBe(0));
+  test('no connection is left', () => expect.poll(() => server.connections.open).toBe(0));
 });
 
 const usableUntil = ({ tokenExpiry = 0 }: LoginRecord) => tokenExpiry - marginsFor(LIFETIME_MS).loginMarginMs;

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import sql from 'mssql';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import {
   type CredentialInput,
   createCredential,
@@ -94,7 +94,7 @@ async function whoAmI(config: TokenPoolConfig): Promise<unknown> {
 }
 
 describe("the server's name tells the identity provider and the resource", () => {
-  it.each(SERVERS)('%s', async (name, { login, resource }) => {
+  test.each(SERVERS)('%s', async (name, { login, resource }) => {
     const before = entra.requests.length;
     const emulator = await serverOf(resource);
     expect(await whoAmI(configFor(name, emulator, application()))).toBe(entra.clientId);
@@ -102,7 +102,7 @@ describe("the server's name tells the identity provider and the resource", () =>
     expect(entra.requests.slice(before).map(({ scope }) => scope)).toEqual([`${resource}/.default`]);
   });
 
-  it('to all three kinds of pool', async () => {
+  test('to all three kinds of pool', async () => {
     const [name, { login, resource }] = SERVERS[4];
     const emulator = await serverOf(resource);
     const config = configFor(name, emulator, application({ enableCae: true }));
@@ -119,7 +119,7 @@ describe("the server's name tells the identity provider and the resource", () =>
 });
 
 describe('overridden', () => {
-  it("'authority' of the credential and AZURE_AUTHORITY_HOST are stronger than the name", async () => {
+  test("'authority' of the credential and AZURE_AUTHORITY_HOST are stronger than the name", async () => {
     const [name, { resource }] = SERVERS[4];
     const emulator = await serverOf(resource);
     const authority = `https://${CHINA.login}`;
@@ -132,7 +132,7 @@ describe('overridden', () => {
     expect(new Set(asked)).toEqual(new Set([PUBLIC.login]));
   });
 
-  it("'scope' of the config is stronger than the name and than what the server says", async () => {
+  test("'scope' of the config is stronger than the name and than what the server says", async () => {
     const [name] = SERVERS[4];
     // The first audience is what it says.
     const emulator = await serverOf(US_GOVERNMENT.resource, CHINA.resource);
@@ -160,7 +160,7 @@ describe('where the credential names no identity provider itself', () => {
   };
   const server = 'shop.database.usgovcloudapi.net';
 
-  it.each<[string, () => void, CredentialInput]>([
+  test.each<[string, () => void, CredentialInput]>([
     ['the environment', secret, { method: 'environment' }],
     ['the default chain', secret, ''],
     ['a chain with a workload identity', federated, { method: 'chain', members: ['workload-identity'] }],
@@ -182,7 +182,7 @@ describe('where the credential names no identity provider itself', () => {
 });
 
 describe('where the name tells nothing', () => {
-  it('the token is for the resource that the server says it is, from then on without another one', async () => {
+  test('the token is for the resource that the server says it is, from then on without another one', async () => {
     const emulator = await serverOf(US_GOVERNMENT.resource);
     const before = entra.requests.length;
     await using pool = createTokenPool({ ...configFor('localhost', emulator, application()), pool: { max: 3 } });
@@ -196,7 +196,7 @@ describe('where the name tells nothing', () => {
     ]);
   });
 
-  it('a tenant that does not know our guess is no obstacle', async () => {
+  test('a tenant that does not know our guess is no obstacle', async () => {
     const resource = 'https://database.cloudapi.example';
     entra.addResource(resource);
     const noSuchResource = { error: 'invalid_resource', error_description: 'AADSTS500011: no such resource principal' };
@@ -218,7 +218,7 @@ describe('where the name tells nothing', () => {
   });
 });
 
-it('a person who is asked before any server is, is asked for the databases of that cloud', async () => {
+test('a person who is asked before any server is, is asked for the databases of that cloud', async () => {
   const before = entra.requests.length;
   const person = createCredential({
     method: 'device-code',

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createTokenPool } from '../../src/index.js';
 import { type EntraEmulator, type SqlEmulator, startEntraEmulator, startSqlEmulator } from '../../src/testing/index.js';
 import { ways } from '../mssql/three-ways.js';
@@ -30,7 +30,7 @@ const loginsOf = (appName: string) =>
   server.logins.filter((login) => login.appName === appName && login.accepted).length;
 
 describe(`${CHECKOUTS} checkouts at once from a cold start, on a pool of ${MAX}`, () => {
-  it('one token request for all of them', async () => {
+  test('one token request for all of them', async () => {
     const app = entra.addApp();
     await using pool = createTokenPool({
       ...server.config({ pool: { max: MAX }, options: { appName: 'token pool' } }),
@@ -41,7 +41,7 @@ describe(`${CHECKOUTS} checkouts at once from a cold start, on a pool of ${MAX}`
     expect(loginsOf('token pool')).toBeLessThanOrEqual(MAX + 1);
   });
 
-  it.each(ways)('one token request through $name', async (way) => {
+  test.each(ways)('one token request through $name', async (way) => {
     const app = entra.addApp();
     const authentication = { type: 'token-credential', options: { credential: entra.credential(app) } };
     const config = server.config({ authentication, pool: { max: MAX }, options: { appName: way.name } });
@@ -53,7 +53,7 @@ describe(`${CHECKOUTS} checkouts at once from a cold start, on a pool of ${MAX}`
     expect(requestsOf(app.clientId)).toBe(1);
   });
 
-  it('stock mssql with -service-principal-secret: one token request for every login', async () => {
+  test('stock mssql with -service-principal-secret: one token request for every login', async () => {
     const app = entra.addApp();
     const options = { clientId: app.clientId, clientSecret: app.clientSecret, tenantId: entra.tenantId };
     const authentication = { type: 'azure-active-directory-service-principal-secret', options };

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import stock from 'mssql';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { createTokenPool, withTokenRefresh } from '../../src/index.js';
 import sql from '../../src/mssql/index.js';
 import {
@@ -182,7 +182,7 @@ function opensBrowser(user: UserAccount): void {
 }
 
 describe.each(KEYWORDS)('Authentication=%s', (keyword, setUp) => {
-  it('logs in wherever a connection string is the whole config', async () => {
+  test('logs in wherever a connection string is the whole config', async () => {
     const { more = '', principal, prompts: expected = 0 } = setUp();
     const text = `Server=tcp:localhost,${server.port};Database=shop;Encrypt=True;TrustServerCertificate=True;Authentication=${keyword};${more}`;
     const names: Record<string, unknown> = {};
@@ -192,7 +192,7 @@ describe.each(KEYWORDS)('Authentication=%s', (keyword, setUp) => {
   });
 });
 
-it('what is no token stays what it was', async () => {
+test('what is no token stays what it was', async () => {
   const { user, password } = server.sqlLogin;
   const text = `Server=localhost,${server.port};TrustServerCertificate=True;User ID=${user};Password=${quoted(password)}`;
   for (const more of ['', ';Authentication=SqlPassword', ';Authentication=Sql Password']) {
@@ -202,7 +202,7 @@ it('what is no token stays what it was', async () => {
 
 type RequestFailure = Error & { originalError?: Error };
 
-it.each(CONSUMERS)('%s says what is wrong with a keyword, and shows no value', async (_, whoAmI) => {
+test.each(CONSUMERS)('%s says what is wrong with a keyword, and shows no value', async (_, whoAmI) => {
   const text = `Server=localhost,${server.port};Authentication=Active Directory Magic;User ID=x;Password=hidden-value`;
   const error = await (async () => whoAmI(text))().catch((thrown: unknown) => thrown as RequestFailure);
   expect((error as RequestFailure).originalError ?? error).toMatchObject({

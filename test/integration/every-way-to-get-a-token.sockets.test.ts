@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { CHANNEL_NAMES, CHANNEL_PREFIX } from '../../src/channels.js';
 import {
   type CredentialInput,
@@ -369,7 +369,7 @@ const renewals = () =>
   entra.requests.filter(({ grantType, status }) => grantType === 'refresh_token' && status === 200).length;
 
 describe.each(WAYS)('%s', (name, setUp) => {
-  it('logs in, shares one request, outlives two tokens and an outage, and tells no secret', async () => {
+  test('logs in, shares one request, outlives two tokens and an outage, and tells no secret', async () => {
     const { authentication, principal, asked = requestsOfOurs(), secrets = [], ...ready } = setUp();
     const config = server.config({
       authentication,
@@ -426,7 +426,7 @@ describe.each(WAYS)('%s', (name, setUp) => {
   });
 });
 
-it('a static token logs in until it ends, and then says so before any connection is opened', async () => {
+test('a static token logs in until it ends, and then says so before any connection is opened', async () => {
   const clientId = application().clientId;
   const authentication = { token: entra.issueToken({ principal: clientId, expiresInSeconds: 3600 }) };
   const config = server.config({ authentication, options: { appName: 'static token' } }) as unknown as TokenPoolConfig;
@@ -443,7 +443,7 @@ it('a static token logs in until it ends, and then says so before any connection
   expect(server.logins.filter(({ appName }) => appName === 'static token')).toHaveLength(1);
 });
 
-it('every identity kept its own token', () => {
+test('every identity kept its own token', () => {
   const principals = new Map<string, Set<string | undefined>>();
   for (const { appName, principal } of server.logins) {
     principals.set(appName, (principals.get(appName) ?? new Set()).add(principal));
