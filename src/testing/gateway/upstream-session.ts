@@ -2,6 +2,7 @@ import { noDatabaseUser, upstreamUnavailable } from '../server/login-errors.js';
 import { grantedTo } from '../server/principals.js';
 import { endsSession, type LoggedInClient, type OpenSession } from '../server/session-host.js';
 import { adaptLoginResponse } from '../tds/login-response.js';
+import { ConnectionClosedError } from '../tds/message-stream.js';
 import { frameMessage, PacketType } from '../tds/packet.js';
 import { type Gate, relay } from './relay.js';
 import { logInUpstream, type UpstreamConfig, type UpstreamLogin, type UpstreamProof } from './upstream.js';
@@ -45,11 +46,18 @@ async function logIn(
     );
     throw noDatabaseUser();
   }
+  const left = new AbortController();
+  const remove = client.messages.onceGone(() =>
+    left.abort(new ConnectionClosedError('the client left during the login')),
+  );
   try {
-    return await logInUpstream(upstream, client.login, proof);
+    return await logInUpstream(upstream, client.login, proof, left.signal);
   } catch (error) {
+    left.signal.throwIfAborted();
     recordUpstreamError(error as Error);
     throw upstreamUnavailable(client.login.database, upstream.server);
+  } finally {
+    remove();
   }
 }
 

@@ -61,17 +61,18 @@ const INITIAL_PACKET_SIZE = 4096;
 const MAX_REDIRECTS = 3;
 
 /**
- * Logs in upstream for a client. Resolves to the server's answer, be it yes or no; rejects where there is none, or where
- * the server will not encrypt.
+ * Logs in upstream for a client. Resolves to the server's answer, whether it accepts or refuses; rejects where there is
+ * none, where the server will not encrypt, or as soon as `signal` reports that the client has left.
  */
 export async function logInUpstream(
   upstream: UpstreamConfig,
   login: Login7,
   proof: UpstreamProof,
+  signal: AbortSignal,
 ): Promise<UpstreamLogin> {
   let [server, port] = [upstream.server, upstream.port ?? DEFAULT_PORT];
   for (let redirects = 0; ; redirects += 1) {
-    const session = await logInAt(upstream, server, port, login, proof);
+    const session = await logInAt(upstream, server, port, login, proof, signal);
     const { redirect } = session.response;
     if (redirect === undefined || redirects === MAX_REDIRECTS) return session;
     session.stream.destroy();
@@ -85,10 +86,14 @@ async function logInAt(
   port: number,
   login: Login7,
   proof: UpstreamProof,
+  signal: AbortSignal,
 ): Promise<UpstreamLogin> {
+  signal.throwIfAborted();
   const socket = connect({ host: server, port, allowHalfOpen: true, noDelay: true });
   const timeoutMs = upstream.connectionTimeout ?? DEFAULT_TIMEOUT_MS;
   const timer = setTimeout(() => socket.destroy(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
+  const hangUp = (): void => void socket.destroy(signal.reason);
+  signal.addEventListener('abort', hangUp);
   try {
     await once(socket, 'connect');
     const messages = await requestEncryption(socket, server, upstream.options ?? {});
@@ -103,6 +108,7 @@ async function logInAt(
     socket.destroy();
     throw error instanceof ConnectionClosedError ? new Error('the server closed the connection during login') : error;
   } finally {
+    signal.removeEventListener('abort', hangUp);
     clearTimeout(timer);
   }
 }

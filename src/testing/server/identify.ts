@@ -32,8 +32,7 @@ export async function identify(
   const token = await tokenOf(login, server, messages, newResponse);
   record.time = server.now();
   if (token !== undefined) dropOnFault('after-fedauth', server);
-  if (server.options.loginDelayMs !== undefined) await sleep(server.options.loginDelayMs);
-  await server.running();
+  await messages.whilePresent(delayLogin(server));
   const who = token === undefined ? checkPassword(login, record, server) : checkToken(token, record, server);
   const fault = server.faults.take('verdict');
   if (fault instanceof SqlServerError) throw fault;
@@ -41,7 +40,12 @@ export async function identify(
   return who;
 }
 
-/** Closes without a word, not even one of TLS: what a client sees of a server that has gone. */
+async function delayLogin({ options, running }: ServerContext): Promise<void> {
+  if (options.loginDelayMs !== undefined) await sleep(options.loginDelayMs, undefined, { ref: false });
+  await running();
+}
+
+/** Closes without an answer, not even an alert of TLS: what a client sees of a server that has gone. */
 export function dropOnFault(stage: LoginStage, { faults }: ServerContext): void {
   if (faults.take(stage) !== undefined) throw new ConnectionClosedError('dropped by failLogins');
 }

@@ -94,12 +94,13 @@ export class ResponseOutput implements Output {
     return new Promise((resolve) => {
       const finish = (): void => {
         clearTimeout(timer);
+        remove();
         this.#onCancel = undefined;
         resolve();
       };
       const timer = setTimeout(finish, ms);
       this.#onCancel = finish;
-      this.#messages.onGone = finish;
+      const remove = this.#messages.onceGone(finish);
     });
   }
 

@@ -26,8 +26,7 @@ export class MessageStream {
   #failure: Error | undefined;
   /** Called instead of queuing when the client cancels its request. */
   onAttention: (() => void) | undefined;
-  /** Called when the peer is {@link gone}. */
-  onGone: (() => void) | undefined;
+  readonly #goneListeners = new Set<() => void>();
 
   /** `onClear` sees every byte that arrives unencrypted. */
   constructor(socket: Socket, messageLimit: number, onClear: (chunk: Buffer) => void) {
@@ -110,6 +109,26 @@ export class MessageStream {
     return this.#failure !== undefined;
   }
 
+  /** Calls back once the peer is {@link gone}; returns a function that takes the listener away again. */
+  onceGone(listener: () => void): () => void {
+    this.#goneListeners.add(listener);
+    return () => this.#goneListeners.delete(listener);
+  }
+
+  /** What `work` resolves to; rejects as soon as the peer is {@link gone}, which leaves no use for it. */
+  async whilePresent<T>(work: Promise<T>): Promise<T> {
+    if (this.#failure !== undefined) throw this.#failure;
+    let remove = (): void => {};
+    const gone = new Promise<never>((_, reject) => {
+      remove = this.onceGone(() => reject(this.#failure));
+    });
+    try {
+      return await Promise.race([work, gone]);
+    } finally {
+      remove();
+    }
+  }
+
   /** Ends the stream after what was written. Resolves when the client has closed it too, or after a second. */
   async end(): Promise<void> {
     if (this.#stream.destroyed) return;
@@ -124,7 +143,7 @@ export class MessageStream {
     this.#failure = error;
     this.#reader?.reject(error);
     this.#reader = undefined;
-    this.onGone?.();
+    for (const listener of [...this.#goneListeners]) listener();
   }
 
   #newAssembler(limit: number): MessageAssembler {
