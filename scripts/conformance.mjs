@@ -1,0 +1,47 @@
+#!/usr/bin/env node
+/**
+ * Examines pools against the requirements of `mssql-token-pool/testing/conformance` and writes docs/conformance.md:
+ *
+ *   npm run conformance
+ *
+ * With `--server` it examines this package against a real server instead; see conformance/real-server.mjs:
+ *
+ *   npm run conformance -- --server my-server.database.windows.net --database my-database --yes
+ */
+import { writeFile } from 'node:fs/promises';
+import { parseArgs } from 'node:util';
+import { conformancePage } from './conformance/page.mjs';
+import { POOLS } from './conformance/pools.mjs';
+import { examineRealServer } from './conformance/real-server.mjs';
+
+const { values: options } = parseArgs({
+  options: {
+    server: { type: 'string' },
+    database: { type: 'string' },
+    authentication: { type: 'string', default: 'chain' },
+    'trust-server-certificate': { type: 'boolean', default: false },
+    output: { type: 'string' },
+    only: { type: 'string', multiple: true },
+    yes: { type: 'boolean', default: false },
+  },
+});
+
+if (options.server === undefined) await compare();
+else await examineRealServer(options);
+
+async function compare() {
+  const { conformance, requirements } = await import('mssql-token-pool/testing/conformance');
+  const results = new Map();
+  for (const [name, open] of Object.entries(POOLS)) {
+    results.set(name, await conformance(open, { only: options.only }));
+    for (const { id, passed, seen } of results.get(name)) {
+      process.stdout.write(`${passed ? 'ok  ' : 'FAIL'} ${name}: ${id}${passed ? '' : ` (${seen})`}\n`);
+    }
+  }
+  if (options.only === undefined) {
+    const page = new URL(options.output ?? '../docs/conformance.md', import.meta.url);
+    await writeFile(page, conformancePage(requirements, results));
+  }
+  const ours = [...results].filter(([name]) => name.startsWith('mssql-token-pool')).flatMap(([, each]) => each);
+  process.exit(ours.every(({ passed }) => passed) ? 0 : 1);
+}

@@ -1,0 +1,177 @@
+/**
+ * The pools that docs/conformance.md compares, each as its own documentation would have a user set it up with tokens.
+ */
+import { createRequire } from 'node:module';
+import knex from 'knex';
+import { createTokenPool } from 'mssql-token-pool';
+import tokenSql from 'mssql-token-pool/mssql';
+
+const require = createRequire(import.meta.url);
+const mssql = require('mssql');
+const fromMssql = createRequire(require.resolve('mssql'));
+const tarn = fromMssql('tarn');
+const tedious = fromMssql('tedious');
+const sequelizePool = createRequire(require.resolve('sequelize'))('sequelize-pool');
+
+/** First column of the first row, over a tedious connection. */
+export function firstValue(connection, sql) {
+  return new Promise((resolve, reject) => {
+    let value;
+    const request = new tedious.Request(sql, (error) => (error ? reject(error) : resolve(value)));
+    request.on('row', (columns) => {
+      value ??= (Array.isArray(columns) ? columns : Object.values(columns))[0].value;
+    });
+    connection.execSqlBatch(request);
+  });
+}
+
+/** A connected tedious connection that asks `credential` for a token during its login. */
+function connect({ config, credential, acquireTimeoutMillis }) {
+  const { server, port, options } = config;
+  const connection = new tedious.Connection({
+    server,
+    options: { ...options, port, connectTimeout: acquireTimeoutMillis },
+    authentication: { type: 'token-credential', options: { credential } },
+  });
+  connection.on('error', () => {});
+  return new Promise((resolve, reject) => {
+    connection.connect((error) => (error ? reject(error) : resolve(connection)));
+  });
+}
+
+const isOpen = (connection) => !connection.closed;
+
+/** The drop-in and stock mssql differ in nothing but where `ConnectionPool` comes from. */
+function mssqlPool({ ConnectionPool }, setup, validateConnection) {
+  const { config, credential, max, acquireTimeoutMillis } = setup;
+  const pool = new ConnectionPool({
+    ...config,
+    authentication: { type: 'token-credential', options: { credential } },
+    connectionTimeout: acquireTimeoutMillis,
+    validateConnection,
+    pool: { max, acquireTimeoutMillis },
+  });
+  pool.on('error', () => {});
+  let connecting;
+  return {
+    async acquire() {
+      connecting ??= pool.connect();
+      await connecting.catch((error) => {
+        // The next caller tries again.
+        connecting = undefined;
+        throw error;
+      });
+      return pool.pool.acquire().promise;
+    },
+    release: (connection) => pool.pool.release(connection),
+    query: firstValue,
+    close: () => pool.close(),
+  };
+}
+
+/** Name, and how to open it. */
+export const POOLS = {
+  'mssql-token-pool': ({ config, credential, max, acquireTimeoutMillis }) => {
+    const pool = createTokenPool({ ...config, authentication: credential, pool: { max, acquireTimeoutMillis } });
+    return {
+      acquire: () => pool.acquire(),
+      release: (connection) => pool.release(connection),
+      query: firstValue,
+      close: () => pool.close(),
+    };
+  },
+
+  'mssql-token-pool/mssql': (setup) => mssqlPool(tokenSql, setup, 'socket'),
+
+  'mssql, token-credential': (setup) => mssqlPool(mssql, setup, true),
+
+  'mssql, static token': async (setup) => {
+    const { config, credential, max, acquireTimeoutMillis } = setup;
+    const { token } = await credential.getToken('https://database.windows.net/.default');
+    const pool = new mssql.ConnectionPool({
+      ...config,
+      authentication: { type: 'azure-active-directory-access-token', options: { token } },
+      pool: { max, acquireTimeoutMillis },
+    });
+    pool.on('error', () => {});
+    let connecting;
+    return {
+      async acquire() {
+        connecting ??= pool.connect();
+        await connecting.catch((error) => {
+          connecting = undefined;
+          throw error;
+        });
+        return pool.pool.acquire().promise;
+      },
+      release: (connection) => pool.pool.release(connection),
+      query: firstValue,
+      close: () => pool.close(),
+    };
+  },
+
+  'tarn, token-credential': (setup) => {
+    const pool = new tarn.Pool({
+      create: () => connect(setup),
+      destroy: (connection) => connection.close(),
+      validate: isOpen,
+      min: 0,
+      max: setup.max,
+      acquireTimeoutMillis: setup.acquireTimeoutMillis,
+    });
+    return {
+      acquire: () => pool.acquire().promise,
+      release: (connection) => pool.release(connection),
+      query: firstValue,
+      close: () => pool.destroy(),
+    };
+  },
+
+  'sequelize-pool, token-credential': (setup) => {
+    const pool = new sequelizePool.Pool({
+      create: () => connect(setup),
+      destroy: (connection) => connection.close(),
+      validate: isOpen,
+      min: 0,
+      max: setup.max,
+      idleTimeoutMillis: 30_000,
+      acquireTimeoutMillis: setup.acquireTimeoutMillis,
+    });
+    return {
+      acquire: () => pool.acquire(),
+      release: (connection) => pool.release(connection),
+      query: firstValue,
+      close: async () => {
+        await pool.drain();
+        await pool.destroyAllNow();
+      },
+    };
+  },
+
+  'knex, expirationChecker': ({ config, credential, max, acquireTimeoutMillis }) => {
+    const quiet = () => {};
+    const db = knex({
+      client: 'mssql',
+      log: { warn: quiet, error: quiet, debug: quiet, deprecate: quiet },
+      acquireConnectionTimeout: acquireTimeoutMillis,
+      // knex asks again for the settings once the checker says that they have expired.
+      connection: async () => {
+        const held = await credential.getToken('https://database.windows.net/.default');
+        const life = held.expiresOnTimestamp - Date.now();
+        return {
+          ...config,
+          type: 'azure-active-directory-access-token',
+          token: held.token,
+          expirationChecker: () => Date.now() > held.expiresOnTimestamp - life / 4,
+        };
+      },
+      pool: { min: 0, max },
+    });
+    return {
+      acquire: () => db.client.acquireConnection(),
+      release: (connection) => db.client.releaseConnection(connection),
+      query: firstValue,
+      close: () => db.destroy(),
+    };
+  },
+};

@@ -1,0 +1,89 @@
+/**
+ * `mssql-token-pool/testing/conformance`: what a token pool must do, as a suite for any pool. It brings its own identity
+ * provider and SQL Server, so it needs no network, and takes about a minute.
+ *
+ * ```js
+ * import { conformance } from 'mssql-token-pool/testing/conformance';
+ * const report = await conformance(async ({ config, credential, max, acquireTimeoutMillis }) => {
+ *   const pool = await openMyPool({ ...config, credential, max, acquireTimeoutMillis });
+ *   return {
+ *     acquire: () => pool.acquire(),
+ *     release: (connection) => pool.release(connection),
+ *     query: (connection, sql) => firstValue(connection, sql),
+ *     close: () => pool.close(),
+ *   };
+ * });
+ * report.filter(({ passed }) => !passed); // [{ id: 'warm-hand-over', seen: 'a caller waited 812 ms for a login', ... }]
+ * ```
+ *
+ * @module
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { CHECKS, type Check } from './checks.js';
+import type { OpenPool } from './pool-under-test.js';
+import { firstLine, NotConformant, Site } from './site.js';
+
+export type { OpenPool, PoolSetup, PoolUnderTest } from './pool-under-test.js';
+
+/** Outcome of one requirement. */
+export interface ConformanceResult {
+  /** Stable name, e.g. `single-flight`. */
+  id: string;
+  /** The requirement, as a sentence about the pool. */
+  title: string;
+  passed: boolean;
+  /** What was seen instead; undefined where the requirement holds. */
+  seen: string | undefined;
+}
+
+export interface ConformanceOptions {
+  /** Names of the requirements to examine. Default: all. */
+  only?: readonly string[] | undefined;
+  /** Longest time for one requirement, ms. Default 40,000. */
+  timeoutMs?: number | undefined;
+}
+
+/** The requirements that {@link conformance} examines, in order. */
+export const requirements: readonly { id: string; title: string }[] = CHECKS.map(({ id, title }) => ({ id, title }));
+
+/**
+ * Examines a pool, one requirement after the other. Resolves with one result for each; a pool that hangs or throws fails the
+ * requirement and does not end the suite.
+ *
+ * @throws RangeError for a name in `only` that is no requirement
+ */
+export async function conformance(open: OpenPool, options: ConformanceOptions = {}): Promise<ConformanceResult[]> {
+  const { only, timeoutMs = 40_000 } = options;
+  const unknown = only?.find((id) => !CHECKS.some((check) => check.id === id));
+  if (unknown !== undefined) {
+    throw new RangeError(
+      `conformance: no requirement is named '${unknown}'; there are ${CHECKS.map(({ id }) => id).join(', ')}.`,
+    );
+  }
+  const results: ConformanceResult[] = [];
+  for (const check of CHECKS) {
+    if (only === undefined || only.includes(check.id)) results.push(await examine(check, open, timeoutMs));
+  }
+  return results;
+}
+
+async function examine(check: Check, open: OpenPool, timeoutMs: number): Promise<ConformanceResult> {
+  const { id, title, entra = {}, server = {} } = check;
+  const site = await Site.start(open, entra, server);
+  const limit = new AbortController();
+  try {
+    await Promise.race([
+      check.run(site),
+      sleep(timeoutMs, undefined, { signal: limit.signal }).then(() => {
+        throw new NotConformant(`did not end within ${timeoutMs} ms`);
+      }),
+    ]);
+    return { id, title, passed: true, seen: undefined };
+  } catch (error) {
+    const seen = error instanceof Error ? firstLine(error) : 'a value that is not an Error was thrown';
+    return { id, title, passed: false, seen: error instanceof NotConformant ? error.message : `failed: ${seen}` };
+  } finally {
+    limit.abort();
+    await site.stop();
+  }
+}

@@ -1,0 +1,34 @@
+import type { ServerCredential } from '../server/options.js';
+
+/** What the suite needs of a pool. An adapter for a pool of raw tedious connections is about ten lines. */
+export interface PoolUnderTest<Connection = unknown> {
+  /** Checks a connection out; rejects within about {@link PoolSetup.acquireTimeoutMillis}. */
+  acquire(): Promise<Connection>;
+  /** Returns a connection. */
+  release(connection: Connection): unknown;
+  /** Runs one batch and resolves with the first column of its first row. */
+  query(connection: Connection, sql: string): Promise<unknown>;
+  /** Closes every connection. */
+  close(): unknown;
+}
+
+/** What a pool under test connects to. */
+export interface PoolSetup {
+  /** Address and TLS settings in the form of an mssql config, without a login. */
+  config: {
+    server: string;
+    port: number;
+    options: { encrypt: boolean | 'strict'; cryptoCredentialsDetails: { ca: string } };
+  };
+  /** Where tokens come from: a fresh token, and one request to the identity provider, at every call. */
+  credential: ServerCredential;
+  /** Most connections the pool may use; one more is allowed while a connection is replaced. */
+  max: number;
+  /** Longest wait for a connection, ms. */
+  acquireTimeoutMillis: number;
+}
+
+/** Opens a pool. The suite calls it several times and closes each pool before it stops the servers. */
+export type OpenPool<Connection = unknown> = (
+  setup: PoolSetup,
+) => PoolUnderTest<Connection> | Promise<PoolUnderTest<Connection>>;

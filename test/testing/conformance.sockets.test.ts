@@ -1,0 +1,136 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { Connection, Request } from 'tedious';
+import { expect, test } from 'vitest';
+import { conformance, type OpenPool, type PoolSetup, requirements } from '../../src/testing/conformance/index.js';
+import { startEntraEmulator, startSqlEmulator } from '../../src/testing/index.js';
+
+const run = promisify(execFile);
+
+/** One connection for all callers, on the first token for ever: the pool of a first attempt. */
+const naive: OpenPool<Connection> = async (setup) => {
+  const { token } = await setup.credential.getToken('https://database.windows.net/.default');
+  let open: Promise<Connection> | undefined;
+  return {
+    acquire: () => {
+      open ??= connect(setup, token).catch((error) => {
+        open = undefined;
+        throw error;
+      });
+      return open;
+    },
+    release: () => {},
+    query: firstValue,
+    close: async () => (await open?.catch(() => undefined))?.close(),
+  };
+};
+
+function connect({ config, acquireTimeoutMillis }: PoolSetup, token: string): Promise<Connection> {
+  const { server, port, options } = config;
+  const connection = new Connection({
+    server,
+    options: { ...options, port, connectTimeout: acquireTimeoutMillis } as object,
+    authentication: { type: 'azure-active-directory-access-token', options: { token } },
+  });
+  connection.on('error', () => {});
+  return new Promise((resolve, reject) => {
+    connection.connect((error) => (error ? reject(error) : resolve(connection)));
+  });
+}
+
+function firstValue(connection: Connection, sql: string): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    let value: unknown;
+    const request = new Request(sql, (error) => (error ? reject(error) : resolve(value)));
+    request.on('row', ([column]: { value: unknown }[]) => {
+      value ??= column?.value;
+    });
+    connection.execSqlBatch(request);
+  });
+}
+
+test('names what a pool on a static token does wrong', async () => {
+  const [expired] = await conformance(naive as OpenPool, { only: ['no-expired-session'] });
+  expect(expired).toMatchObject({ id: 'no-expired-session', passed: false, seen: expect.stringContaining('failed') });
+});
+
+test('finds nothing wrong with one token for a burst of callers', async () => {
+  const one: OpenPool<Connection> = async (setup) => {
+    const pool = await naive(setup);
+    // One connection, so one query at a time.
+    let turn: Promise<unknown> = Promise.resolve();
+    return {
+      ...pool,
+      query(connection, sql) {
+        turn = turn.then(() => firstValue(connection as Connection, sql));
+        return turn;
+      },
+    };
+  };
+  expect(await conformance(one as OpenPool, { only: ['single-flight'] })).toEqual([
+    { id: 'single-flight', title: expect.any(String), passed: true, seen: undefined },
+  ]);
+});
+
+test('a pool that hangs or throws fails the requirement and the suite goes on', async () => {
+  const hangs: OpenPool = () => new Promise(() => {});
+  const throws: OpenPool = () => {
+    throw new Error('no pool today');
+  };
+  expect(await conformance(hangs, { only: ['single-flight'], timeoutMs: 50 })).toMatchObject([
+    { passed: false, seen: 'did not end within 50 ms' },
+  ]);
+  expect(await conformance(throws, { only: ['single-flight', 'bounded'] })).toMatchObject([
+    { passed: false, seen: 'failed: no pool today' },
+    { passed: false },
+  ]);
+});
+
+test('an unknown requirement is named, with those that exist', async () => {
+  await expect(conformance(naive as OpenPool, { only: ['single-fight'] })).rejects.toThrow(
+    /no requirement is named 'single-fight'.*single-flight/,
+  );
+  expect(new Set(requirements.map(({ id }) => id)).size).toBe(requirements.length);
+});
+
+test('the run against a real server does nothing without --yes', async () => {
+  const { stdout } = await run(process.execPath, [
+    'scripts/conformance.mjs',
+    ...['--server', 'nowhere.invalid', '--database', 'app'],
+  ]);
+  expect(stdout).toContain('Nothing has been done. Add --yes to go on.');
+});
+
+test('the run against a real server leaves nothing behind and reports no secret', async () => {
+  const statements: string[] = [];
+  const entra = await startEntraEmulator({ sameToken: true });
+  const server = await startSqlEmulator({
+    entra,
+    databases: ['app'],
+    onQuery(sql) {
+      statements.push(sql);
+      if (sql.startsWith('SELECT COUNT(*)')) return [{ n: 0 }];
+      return /^(CREATE|DROP|BEGIN|INSERT) /.test(sql) ? [] : undefined;
+    },
+  });
+  try {
+    // @ts-expect-error a script without types
+    const { examine } = await import('../../scripts/conformance/real-server.mjs');
+    const { server: host, port, options } = server.config();
+    const credential = entra.credential();
+    const report = await examine({ server: host, port, options, database: 'app' }, credential);
+    expect(report.steps.filter(({ passed }: { passed: boolean }) => !passed)).toEqual([]);
+    const created = statements.filter((sql) => sql.startsWith('CREATE SCHEMA')).map((sql) => sql.split(' ')[2]);
+    const dropped = statements.filter((sql) => sql.startsWith('DROP SCHEMA')).map((sql) => sql.split(' ').at(-1));
+    expect(created).toHaveLength(1);
+    expect(dropped).toEqual(created);
+    const { token } = await credential.getToken('https://database.windows.net/.default');
+    expect(JSON.stringify(report)).not.toContain(token);
+    expect(JSON.stringify(report)).not.toContain(entra.clientId);
+    expect(report.steps[2]).toMatchObject({ refused: { number: 18456 } });
+    expect(report.steps[3]).toMatchObject({ refused: { number: 4060 } });
+  } finally {
+    await server.close();
+    await entra.close();
+  }
+});
