@@ -1,0 +1,235 @@
+import { channel } from 'node:diagnostics_channel';
+import { createServer } from 'node:net';
+import type { TokenPoolConfig } from '../../../src/index.js';
+import { Random } from '../../simulation/random.js';
+import type { ProcessWatch } from '../process-watch.js';
+import { everythingPrinted, plantedSecret, secretIn, secretOnWire } from '../secrets.js';
+import type { Client, ClientFactory } from './clients.js';
+import { FAULTS } from './faults.js';
+import { HostileServer, type HostileServerOptions, type Phase } from './server.js';
+
+/** Small, because a silent server costs them; sockets need real time. */
+const CREATE_TIMEOUT_MS = 400;
+const ACQUIRE_TIMEOUT_MS = 800;
+/** The first login after a failed one may be this much later. */
+const BACK_OFF_MS = 6_000;
+/** A busy machine may take this much longer; a hang takes for ever. */
+const PATIENCE_MS = 4_000;
+
+export interface Cell {
+  client: ClientFactory;
+  phase: Phase;
+  fault: string;
+  login: 'token' | 'password';
+  seed: number;
+  server?: HostileServerOptions;
+  /** What the server to which it redirects does with the client; default: it does not encrypt and asks for a token. */
+  hop?: HostileServerOptions;
+}
+
+/**
+ * Runs one cell of the table against a server of its own, and gives a line for each promise that was broken: settles in
+ * time, with an error that has a code and a message; holds no permit and no socket; sends no secret in the clear, prints none; throws nothing at the process;
+ * and works again once the server does.
+ */
+export async function runCell(cell: Cell, watch: ProcessWatch, turns: Turns): Promise<string[]> {
+  const crashes: string[] = [];
+  const broken = await watch.run(crashes, () => tryCell(cell, turns));
+  return [...broken, ...crashes];
+}
+
+/** Bounds how many cells work at a time; a cell that only waits for a back-off to end gives its turn to another. */
+export interface Turns {
+  take(): Promise<void>;
+  give(): void;
+}
+
+async function tryCell(cell: Cell, turns: Turns): Promise<string[]> {
+  const { client: open, phase, fault, login, seed, server: options, hop } = cell;
+  await turns.take();
+  const broken: string[] = [];
+  const secret = plantedSecret(login === 'token' ? 600 : 40);
+  await using server = await HostileServer.start(options);
+  await using plain = await HostileServer.start({ encryption: 2, ...hop });
+  const makeFault = FAULTS[fault];
+  if (makeFault === undefined) throw new Error(`no such fault: ${fault}`);
+  const closedPort = await unusedPort();
+  server.misbehaveAt(phase, makeFault({ plain, closedPort, random: new Random(seed) }));
+
+  const events: string[] = [];
+  const stopListening = onEveryEvent((payload) => events.push(everythingPrinted(payload)));
+  const client = await open(configFor(server.port, login, secret));
+  try {
+    const atReset = phase === 'reset';
+    if (atReset && client.resetAndQuery === undefined) return [];
+    const startedAt = performance.now();
+    const outcome = await settle(() => (atReset ? client.resetAndQuery?.() : client.query()), ACQUIRE_TIMEOUT_MS);
+    const tookMs = performance.now() - startedAt;
+    if (outcome.hung) return [`did not settle within ${Math.round(tookMs)} ms`];
+    broken.push(...judgeOutcome(outcome, secret));
+    // A request at which the server misbehaves belongs to the driver; its connection may be held until it is returned.
+    await until(() => plain.open === 0 && (client.inUse()?.opening ?? 0) === 0, 2_000);
+    const inUse = client.inUse();
+    if (inUse !== undefined && inUse.opening !== 0) broken.push(`${inUse.opening} connections are still being opened`);
+    if (inUse !== undefined && outcome.error !== undefined && isLogin(phase) && inUse.size !== 0) {
+      broken.push(`holds ${inUse.size} permits after a failed login`);
+    }
+    if (outcome.error !== undefined && isLogin(phase)) {
+      if (!(await until(() => server.open + plain.open === 0, 2_000))) {
+        broken.push(`leaves ${server.open + plain.open} sockets open after a failed login`);
+      }
+      if (server.visitors + plain.visitors > 12)
+        broken.push(`${server.visitors + plain.visitors} logins for one checkout`);
+    }
+
+    // What still holds a permit cannot work again: one line for one fault is enough.
+    if (broken.length > 0) return broken;
+    server.heal();
+    turns.give();
+    const next = await settle(() => healed(client), BACK_OFF_MS + ACQUIRE_TIMEOUT_MS);
+    await turns.take();
+    if (next.hung) broken.push('the next checkout does not settle once the server is well');
+    else if (next.error !== undefined)
+      broken.push(`the next checkout fails once the server is well: ${short(next.error)}`);
+    for (const object of client.printable) {
+      if (secretIn(everythingPrinted(object), [secret])) broken.push('a secret in what is printed of the pool');
+    }
+  } finally {
+    turns.give();
+    stopListening();
+    const closed = await settle(() => client.close(), 1_000);
+    if (closed.hung) broken.push('close() does not settle');
+  }
+  for (const wire of [server.wire, plain.wire]) {
+    if (secretOnWire(wire, [secret])) broken.push('a secret in the clear on the wire');
+  }
+  if (events.some((event) => secretIn(event, [secret]))) broken.push('a secret in an event');
+  return broken;
+}
+
+function configFor(port: number, login: 'token' | 'password', secret: string): TokenPoolConfig {
+  const who =
+    login === 'token'
+      ? { authentication: { getToken: async () => ({ token: secret, expiresOnTimestamp: Date.now() + 3_600_000 }) } }
+      : { user: 'app', password: secret };
+  return {
+    server: 'localhost',
+    port,
+    database: 'app',
+    ...who,
+    requestTimeout: CREATE_TIMEOUT_MS,
+    options: { encrypt: true, trustServerCertificate: true, cancelTimeout: 200 },
+    pool: { max: 2, createTimeoutMillis: CREATE_TIMEOUT_MS, acquireTimeoutMillis: ACQUIRE_TIMEOUT_MS },
+  } as TokenPoolConfig;
+}
+
+interface Outcome {
+  hung: boolean;
+  error?: unknown;
+  value?: unknown;
+}
+
+async function settle(work: () => unknown, withinMs: number): Promise<Outcome> {
+  let timer: NodeJS.Timeout | undefined;
+  const tooLate = new Promise<Outcome>((resolve) => {
+    timer = setTimeout(() => resolve({ hung: true }), withinMs + PATIENCE_MS);
+  });
+  const settled = (async (): Promise<Outcome> => {
+    try {
+      return { hung: false, value: await work() };
+    } catch (error) {
+      return { hung: false, error: error ?? new Error(`rejected with ${error}`) };
+    }
+  })();
+  try {
+    return await Promise.race([settled, tooLate]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function judgeOutcome({ error }: Outcome, secret: string): string[] {
+  if (error === undefined) return [];
+  const broken: string[] = [];
+  if (secretIn(everythingPrinted(error), [secret])) broken.push('a secret in the error');
+  if (!(error instanceof Error)) return [...broken, `not an Error: ${String(error)}`];
+  if (error.message.trim() === '') broken.push('an error without a message');
+  if (!hasCode(error)) broken.push(`an error without a code: ${short(error)}`);
+  return broken;
+}
+
+/** On the error or, where a library wraps it, in the chain below. */
+function hasCode(error: unknown, depth = 0): boolean {
+  if (typeof error !== 'object' || error === null || depth > 5) return false;
+  const { code, cause, originalError, parent, errors } = error as Record<string, unknown>;
+  if (typeof code === 'string' && code !== '') return true;
+  const below = [cause, originalError, parent, ...(Array.isArray(errors) ? errors : [])];
+  return below.some((next) => hasCode(next, depth + 1));
+}
+
+function short(error: unknown): string {
+  const { name, code, message } = error as NodeJS.ErrnoException;
+  return `${name} ${code ?? ''} ${String(message).slice(0, 120)}`;
+}
+
+const LOGIN_PHASES: ReadonlySet<Phase> = new Set<Phase>([
+  'prelogin',
+  'tls',
+  'login7',
+  'fedauthinfo',
+  'token',
+  'login response',
+  'first batch',
+]);
+function isLogin(phase: Phase): boolean {
+  return LOGIN_PHASES.has(phase);
+}
+
+/** A query that works before the back-off is over and a busy machine is excused. */
+async function healed(client: Client): Promise<unknown> {
+  const deadline = performance.now() + BACK_OFF_MS + PATIENCE_MS / 2;
+  for (;;) {
+    try {
+      return await client.query();
+    } catch (error) {
+      if (performance.now() > deadline) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 250));
+    }
+  }
+}
+
+async function until(condition: () => boolean, withinMs: number): Promise<boolean> {
+  const deadline = performance.now() + withinMs;
+  while (!condition() && performance.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 10));
+  return condition();
+}
+
+const EVENTS = [
+  'token:requested',
+  'token:refreshed',
+  'token:failed',
+  'token:invalidated',
+  'pool:opened',
+  'connection:opened',
+  'connection:evicted',
+  'connection:login-failed',
+  'checkout',
+  'checkin',
+  'checkout:timed-out',
+];
+
+function onEveryEvent(listener: (payload: unknown) => void): () => void {
+  const channels = EVENTS.map((event) => channel(`mssql-token-pool:${event}`));
+  for (const each of channels) each.subscribe(listener);
+  return () => {
+    for (const each of channels) each.unsubscribe(listener);
+  };
+}
+
+async function unusedPort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
