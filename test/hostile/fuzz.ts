@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { Random } from '../simulation/random.js';
+import { Random } from '../support/random.js';
 import { ProcessWatch } from './process-watch.js';
 import type { Cell } from './sql/cell.js';
 import { CLIENTS } from './sql/clients.js';

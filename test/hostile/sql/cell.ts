@@ -1,7 +1,7 @@
 import { channel } from 'node:diagnostics_channel';
 import { createServer } from 'node:net';
 import type { TokenPoolConfig } from '../../../src/index.js';
-import { Random } from '../../simulation/random.js';
+import { Random } from '../../support/random.js';
 import type { ProcessWatch } from '../process-watch.js';
 import { everythingPrinted, plantedSecret, secretIn, secretOnWire } from '../secrets.js';
 import type { Client, ClientFactory } from './clients.js';

@@ -1,4 +1,4 @@
-import type { Random } from '../../simulation/random.js';
+import type { Random } from '../../support/random.js';
 import { damaged, randomBytes } from '../damage.js';
 import type { Fault, HostileServer, Visit } from './server.js';
 import * as tds from './tokens.js';
