@@ -8,7 +8,7 @@ export default {
   mutate: [
     'src/tokens/*.ts',
     '!src/tokens/redis.ts',
-    'src/connections/{connection-string-config,login-failure,outage-gate,session,settings,token-login}.ts',
+    'src/connections/{connection-string-config,login-failure,circuit-breaker,session,settings,token-login}.ts',
     'src/pool/{capacity,deadlines,place,room,switching-credential,token-expiry,waiting-caller}.ts',
   ],
   testRunner: 'vitest',

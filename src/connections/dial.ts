@@ -1,8 +1,10 @@
 import type { Socket } from 'node:net';
 import type { Connection, ConnectionConfiguration } from 'tedious';
-import { ConfigurationError, PoolClosedError } from '../errors.js';
+import { ConfigurationError } from '../errors.js';
 import type { CachedToken } from '../tokens/cached-token.js';
+import { boundConnector } from './bound-connector.js';
 import { classifyLoginFailure, type LoginFailure, type ServerMessage } from './login-failure.js';
+import { LoginGuard } from './login-guard.js';
 import { openSession, type Session } from './session.js';
 import { TokenLogin, type TokenSource } from './token-login.js';
 
@@ -17,7 +19,12 @@ export interface DialOptions {
   source: TokenSource | undefined;
   /** mssql's hook: sees the connection before anything is sent. */
   beforeConnect?: ((connection: Connection) => void) | undefined;
+  /**
+   * Ends the dial at once. It rejects with the reason; only a `DialTimeout` is classified, as a failure of the server.
+   */
   signal: AbortSignal;
+  /** Age limit of the session, ms; 0 or undefined for none. */
+  maxAgeMillis?: number | undefined;
 }
 
 /** A dial that did not end in a session, with what that means. */
@@ -34,83 +41,118 @@ export class DialFailedError extends Error {
   }
 }
 
+/** The time for opening a connection is over. */
+export class DialTimeout extends Error {
+  override name = 'DialTimeout';
+  readonly code = 'ETIMEOUT';
+}
+
 /**
  * Opens one physical connection: one attempt, no retry. The caller has put a usable token into the cache before, so a
- * slow identity provider never eats `connectTimeout`.
+ * slow identity provider never uses up `connectTimeout`.
  *
- * @throws DialFailedError with the classified cause; PoolClosedError when `signal` fires; ConfigurationError when
- *   `beforeConnect` throws, or tedious refuses an option
+ * Settles whatever tedious, the server or a custom `connector` does: at the latest when `signal` fires.
+ *
+ * @throws DialFailedError with the classified cause; the reason of `signal`; ConfigurationError when `beforeConnect` throws,
+ *   or tedious refuses an option
  */
-export function dial(options: DialOptions): Promise<Session> {
-  const { tedious, configuration, source, signal } = options;
-  const login = source && new TokenLogin(source, configuration.options?.encrypt === 'strict');
+export async function dial({
+  tedious,
+  configuration,
+  source,
+  beforeConnect,
+  signal,
+  maxAgeMillis,
+}: DialOptions): Promise<Session> {
+  signal.throwIfAborted();
+  const login = source && new TokenLogin(source);
+  const connection = create(
+    tedious,
+    boundConnector(login ? withCredential(configuration, login) : configuration, signal),
+  );
+  const guard = new LoginGuard(connection);
+  login?.bind(guard);
   const messages: ServerMessage[] = [];
-
-  return new Promise((resolve, reject) => {
-    if (signal.aborted) {
-      reject(givenUp());
-      return;
-    }
-    let connection: Connection;
-    try {
-      connection = new tedious.Connection(login ? withCredential(configuration, login.credential) : configuration);
-    } catch (error) {
-      // Nothing has been sent: an option is of the wrong kind, which says nothing about the server.
-      reject(new ConfigurationError(`tedious refuses the config: ${(error as Error).message}`, { cause: error }));
-      return;
-    }
-    const detach = login?.attach(connection);
-    const onMessage = (message: ServerMessage): void => {
-      messages.push(message);
-    };
-    connection.on('errorMessage', onMessage);
-    connection.on('error', markFailed);
-    const onAbort = (): void => {
-      login?.cancel();
-      reject(givenUp());
-      hangUp(connection);
-    };
-    signal.addEventListener('abort', onAbort, { once: true });
-
-    connection.connect((error?: Error | null) => {
-      signal.removeEventListener('abort', onAbort);
-      connection.off('errorMessage', onMessage);
-      detach?.();
-      if (error) {
-        reject(failed(error));
-        return;
-      }
-      // tedious 19 logs in although it was closed while connecting.
-      if (signal.aborted) hangUp(connection);
-      else resolve(openSession(connection, login?.token));
-    });
-    try {
-      options.beforeConnect?.(connection);
-    } catch (error) {
-      signal.removeEventListener('abort', onAbort);
-      login?.cancel();
-      reject(new ConfigurationError(`beforeConnect threw: ${(error as Error)?.message}`, { cause: error }));
-      hangUp(connection);
-    }
-  });
-
-  function failed(error: Error): DialFailedError {
+  const onMessage = (message: ServerMessage): void => {
+    if (messages.length < MAX_MESSAGES) messages.push(message);
+  };
+  connection.on('errorMessage', onMessage);
+  connection.on('error', markFailed);
+  try {
+    await connected(connection, guard, beforeConnect, signal);
+    return openSession(connection, login?.token, maxAgeMillis);
+  } catch (error) {
+    hangUp(connection);
+    if (
+      error instanceof ConfigurationError ||
+      (signal.aborted && error === signal.reason && !(error instanceof DialTimeout))
+    )
+      throw error;
+    const { server } = configuration;
     const failure = classifyLoginFailure({
-      error,
+      error: error as Error,
       messages,
       token: login?.token,
       credentialFailure: login?.failure,
-      server: configuration.server,
+      server,
     });
-    return new DialFailedError(failure, login?.token);
+    throw new DialFailedError(failure, login?.token);
+  } finally {
+    connection.off('errorMessage', onMessage);
+    guard.end();
   }
+}
+
+/** A login has a handful of messages; a server that sends more of them says nothing new. */
+const MAX_MESSAGES = 50;
+
+/** Nothing has been sent yet: an option is of the wrong kind, which says nothing about the server. */
+function create(tedious: TediousModule, configuration: ConnectionConfiguration): Connection {
+  try {
+    return new tedious.Connection(configuration);
+  } catch (error) {
+    throw new ConfigurationError(`tedious refuses the config: ${(error as Error)?.message}`, { cause: error });
+  }
+}
+
+function connected(
+  connection: Connection,
+  guard: LoginGuard,
+  beforeConnect: DialOptions['beforeConnect'],
+  signal: AbortSignal,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let settled = false;
+    const settle = (error?: Error | null): void => {
+      signal.removeEventListener('abort', onAbort);
+      if (error) reject(error);
+      else if (!settled) resolve();
+      // tedious 19 logs in although it was closed while it was connecting.
+      else hangUp(connection);
+      settled = true;
+    };
+    const onAbort = (): void => {
+      guard.cancel(signal.reason);
+      settle(signal.reason);
+    };
+    signal.addEventListener('abort', onAbort, { once: true });
+    guard.begin();
+    connection.connect(settle);
+    try {
+      beforeConnect?.(connection);
+    } catch (error) {
+      const failure = new ConfigurationError(`beforeConnect threw: ${(error as Error)?.message}`, { cause: error });
+      guard.cancel(failure);
+      settle(failure);
+    }
+  });
 }
 
 /** Closes a connection in whatever state it is. */
 export function hangUp(connection: Connection): void {
-  // Without an error on its socket, tedious 19 sits out connectTimeout although it was told to close.
+  // Without an error on its socket, tedious 19 waits out connectTimeout although it was closed.
   const { socket } = connection as unknown as { socket?: Socket };
-  // tedious 20 takes its own listener off when it closes, and an error that nobody listens for ends the process.
+  // tedious 20 removes its own listener when it closes, and an error without a listener ends the process.
   socket?.on('error', () => {});
   socket?.destroy(new Error('The connection attempt was given up.'));
   connection.close();
@@ -122,15 +164,14 @@ function markFailed(this: Connection): void {
   (this as { hasError?: boolean }).hasError = true;
 }
 
-function withCredential({ server, options }: ConnectionConfiguration, credential: object): ConnectionConfiguration {
+function withCredential(
+  { server, options }: ConnectionConfiguration,
+  { credential }: TokenLogin,
+): ConnectionConfiguration {
   const authentication = { type: 'token-credential', options: { credential } };
   return {
     server,
     options: options ?? {},
     authentication: authentication as NonNullable<ConnectionConfiguration['authentication']>,
   };
-}
-
-function givenUp(): PoolClosedError {
-  return new PoolClosedError('The connection attempt was given up.');
 }

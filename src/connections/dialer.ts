@@ -1,11 +1,11 @@
-import { setMaxListeners } from 'node:events';
 import type { Connection, ConnectionConfiguration } from 'tedious';
 import { publish } from '../channels.js';
-import type { CredentialError } from '../errors.js';
+import { type CredentialError, ServerUnavailableError } from '../errors.js';
+import { timerMs } from '../time.js';
 import type { CachedToken } from '../tokens/cached-token.js';
-import { DialFailedError, dial, type TediousModule } from './dial.js';
+import { CircuitBreaker } from './circuit-breaker.js';
+import { DialFailedError, DialTimeout, dial, type TediousModule } from './dial.js';
 import { freshTokenMayHelp, isJustIssued } from './login-failure.js';
-import { OutageGate } from './outage-gate.js';
 import type { Session } from './session.js';
 import type { TokenSource } from './token-login.js';
 
@@ -20,26 +20,42 @@ export interface DialerOptions {
   configuration: ConnectionConfiguration;
   /** Where tokens come from; undefined for SQL login and NTLM. */
   source: TokenSource | undefined;
-  /** Longest time from the first attempt of one `open` to its last, ms. */
+  /** Longest time of one `open`, all attempts, redirects, pauses and connectors together, ms. */
   createTimeoutMs: number;
+  /** Age limit of its sessions, ms; 0 or undefined for none. */
+  maxAgeMillis?: number | undefined;
   /** mssql's hook: sees each tedious connection before anything is sent. */
   beforeConnect?: ((connection: Connection) => void) | undefined;
-  /** A token was refused before its time: what lives on it should not be handed out any more. */
+  /** A token was refused before its time: its sessions should not be handed out any more. */
   onTokenRefused: (token: CachedToken) => void;
+}
+
+export interface OpenOptions {
+  /** Monotonic ms (`performance.now()`) at which this `open` ends, when that is earlier than `createTimeoutMs` allows. */
+  deadline?: number | undefined;
+  /** Gives this `open` up; it rejects with the reason. */
+  signal?: AbortSignal | undefined;
+}
+
+/** The latest failure of an attempt that may still be retried. */
+export interface DialFailure {
+  error: Error;
+  /** Monotonic ms. */
+  at: number;
 }
 
 /**
  * Opens connections for one pool. Everything that may be repeated about a login is repeated here and nowhere else: once
- * more with a fresh token where the token was the cause, again on Azure SQL's schedule where the server asks for
- * patience. tedious's own retry (3 times, 500 ms apart, a token request each) is off.
+ * more with a fresh token where the token was the cause, again on Azure SQL's schedule where the server is temporarily
+ * unavailable. tedious's own retry (3 times, 500 ms apart, a token request each) is off.
  */
 export class Dialer {
   readonly #options: DialerOptions;
-  readonly #gate = new OutageGate();
-  /** Gives up what is under way; there is none while nothing is, since one of these is larger than a pool's own state. */
-  #underWay: AbortController | undefined;
-  #calls = 0;
+  readonly #breaker = new CircuitBreaker();
+  /** One for each `open` in progress. */
+  readonly #calls = new Set<AbortController>();
   #closed: Error | undefined;
+  #lastFailure: DialFailure | undefined;
   /** A token that was refused although it was fresh: its principal has no user there, a fresher one does not help. */
   #refusedWhenFresh: string | undefined;
 
@@ -49,47 +65,79 @@ export class Dialer {
 
   /** Milliseconds until the server is asked again; 0 while it is well. */
   get pauseMs(): number {
-    return this.#gate.pauseMs;
+    return this.#breaker.pauseMs;
+  }
+
+  /** When the next attempt may start, monotonic ms; 0 while the server is well. */
+  get nextAttemptAt(): number {
+    return this.#breaker.nextAttemptAt;
+  }
+
+  /** Why the last attempt failed, also while it is being retried; undefined once an attempt has succeeded. */
+  get lastFailure(): DialFailure | undefined {
+    return this.#lastFailure;
   }
 
   /**
-   * A session on a usable token (P1).
+   * A session on a usable token (P1). Settles within `createTimeoutMs`, whatever the server or a custom connector does (P6).
    *
-   * @throws TokenPoolError of the class that fits the failure; what `close` was given
+   * @throws TokenPoolError of the class that fits the failure; what `close` was given; the reason of `signal`
    */
-  async open(): Promise<Session> {
+  async open({ deadline, signal }: OpenOptions = {}): Promise<Session> {
     if (this.#closed !== undefined) throw this.#closed;
-    this.#underWay ??= createController();
-    this.#calls += 1;
+    signal?.throwIfAborted();
+    const call = new AbortController();
+    const onAbort = (): void => call.abort(signal?.reason);
+    signal?.addEventListener('abort', onAbort, { once: true });
+    this.#calls.add(call);
+    const { createTimeoutMs } = this.#options;
+    const latest = Math.min(deadline ?? Number.POSITIVE_INFINITY, performance.now() + createTimeoutMs);
+    const timedOut = new DialTimeout(`No login within ${createTimeoutMs} ms.`);
+    const limit = new AbortController();
+    const timer = setTimeout(() => limit.abort(timedOut), timerMs(latest - performance.now())).unref();
     try {
-      return await this.#openUnless(this.#underWay.signal);
+      const session = await this.#openUnless(call.signal, AbortSignal.any([call.signal, limit.signal]), latest);
+      this.#lastFailure = undefined;
+      return session;
+    } catch (error) {
+      throw error === timedOut ? this.#tooLate(timedOut) : error;
     } finally {
-      this.#calls -= 1;
-      if (this.#calls === 0) this.#underWay = undefined;
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', onAbort);
+      this.#calls.delete(call);
     }
   }
 
-  /** Gives up what is under way, for `reason`, and opens nothing any more. */
+  /** Gives up what is in progress, for `reason`, and opens nothing any more. */
   close(reason: Error): void {
     this.#closed = reason;
-    this.#underWay?.abort(reason);
+    for (const call of this.#calls) call.abort(reason);
   }
 
-  async #openUnless(signal: AbortSignal): Promise<Session> {
-    const deadline = performance.now() + this.#options.createTimeoutMs;
+  /** Requests for tokens have a time limit of their own, with a better error: they look at `givenUp` only. */
+  async #openUnless(givenUp: AbortSignal, ended: AbortSignal, deadline: number): Promise<Session> {
     let freshTokenTried = false;
     for (;;) {
       try {
-        await this.#prefetchToken(deadline, signal);
-        return await this.#gate.run(() => this.#attempt(signal), signal);
+        await this.#prefetchToken(deadline, givenUp);
+        return await this.#breaker.run(() => this.#attempt(ended), ended);
       } catch (error) {
         if (!(error instanceof DialFailedError)) throw error;
+        this.#lastFailure = { error: error.failure.error, at: performance.now() };
         const { kind } = error.failure;
-        if (kind === 'transient' && performance.now() + this.#gate.pauseMs < deadline) continue;
-        if (freshTokenTried || !(await this.#getFreshToken(error, deadline, signal))) throw error.failure.error;
+        if (kind === 'transient' && performance.now() + this.#breaker.pauseMs < deadline) continue;
+        if (freshTokenTried || !(await this.#getFreshToken(error, deadline, givenUp))) throw error.failure.error;
         freshTokenTried = true;
       }
     }
+  }
+
+  /** The time ran out while the dial waited for another one to find out whether the server is back. */
+  #tooLate(timedOut: Error): ServerUnavailableError {
+    return new ServerUnavailableError(timedOut.message, {
+      cause: this.#lastFailure?.error ?? timedOut,
+      hint: 'The limit is pool.createTimeoutMillis.',
+    });
   }
 
   /** Waits for a token before a socket is opened, so that connectTimeout is the server's alone. */
@@ -106,11 +154,11 @@ export class Dialer {
   }
 
   async #attempt(signal: AbortSignal): Promise<Session> {
-    const { pool, configuration, source, beforeConnect } = this.#options;
+    const { pool, configuration, source, beforeConnect, maxAgeMillis } = this.#options;
     const tedious = await this.#options.tedious();
     const startedAt = performance.now();
     try {
-      const session = await dial({ tedious, configuration, source, beforeConnect, signal });
+      const session = await dial({ tedious, configuration, source, beforeConnect, signal, maxAgeMillis });
       publish('connection:opened', () => ({
         pool,
         connection: session.id,
@@ -143,15 +191,8 @@ export class Dialer {
       const next = await source.tokens.get(source.scope, { timeoutMs, abortSignal: signal });
       return next.id !== token.id;
     } catch {
-      // The server's refusal is the better story for the caller; the provider's failure has its own event.
+      // The server's refusal is the more useful error for the caller; the provider's failure has its own event.
       return false;
     }
   }
-}
-
-function createController(): AbortController {
-  const controller = new AbortController();
-  // One listener for each dial.
-  setMaxListeners(0, controller.signal);
-  return controller;
 }

@@ -156,9 +156,24 @@ function fromServer(login: FailedLogin, message: ServerMessage): LoginFailure {
   );
 }
 
+const SOCKET_HINTS: ReadonlyMap<string | undefined, string> = new Map([
+  [
+    'ETIMEOUT',
+    'The server did not answer within connectTimeout: check address, port, firewall, and that the server is running.',
+  ],
+  [
+    'EPROTO',
+    'What answers at this address is not a SQL Server, or a proxy changes its answers: check server and port.',
+  ],
+]);
+
 /** No ERROR token came: the socket failed, TLS failed, or tedious gave up. */
 function fromSocket({ error, token, server }: FailedLogin): LoginFailure {
   const { code } = error as { code?: string };
+  if (error instanceof TokenPoolError) {
+    // Ours, thrown inside tedious's login: too many redirects, or a password that must not go onto an open wire.
+    return { kind: error instanceof ServerUnavailableError ? 'unreachable' : 'refused', error };
+  }
   if (code === 'EENCRYPT') {
     const hint =
       'Client and server disagree about encryption: set options.encrypt to true and enable it on the server.';
@@ -175,10 +190,7 @@ function fromSocket({ error, token, server }: FailedLogin): LoginFailure {
     const text = `${server} dropped the connection during a login with a token near its end.`;
     return { kind: 'stale', error: new StaleTokenError(text, { cause: error }) };
   }
-  const hint =
-    code === 'ETIMEOUT'
-      ? 'The server did not answer within connectTimeout: check address, port, firewall, and that the server is running.'
-      : 'Check the server name and port, and that the server is running.';
+  const hint = SOCKET_HINTS.get(code) ?? 'Check the server name and port, and that the server is running.';
   const root = rootCause(error);
   const text = [error.message || `No connection to ${server}.`, ...(root === error ? [] : [root.message])].join(': ');
   return { kind: 'unreachable', error: new ServerUnavailableError(text, { cause: error, hint }) };

@@ -1,5 +1,7 @@
 import type { Connection } from 'tedious';
 import type { CachedToken } from '../tokens/cached-token.js';
+import { endsSession, type SessionExpiry, sessionExpiry } from './expiry-policy.js';
+import type { ServerMessage } from './login-failure.js';
 
 /** What is known about one physical connection that is logged in. */
 export interface Session {
@@ -10,17 +12,33 @@ export interface Session {
   readonly token: CachedToken | undefined;
   /** Epoch ms. */
   readonly openedAt: number;
+  /** Its limits, and whether the server has ended it; see expiry-policy.ts. */
+  readonly expiry: SessionExpiry;
 }
 
 const sessions = new WeakMap<Connection, Session>();
 let count = 0;
 
-/** Records a connection that has just logged in. */
-export function openSession(connection: Connection, token: CachedToken | undefined): Session {
+/**
+ * Records a connection that has just logged in, and from then on what the server says about its session.
+ *
+ * @param maxAgeMillis age limit; 0 for none
+ */
+export function openSession(connection: Connection, token: CachedToken | undefined, maxAgeMillis = 0): Session {
   count += 1;
-  const session: Session = { id: count, connection, token, openedAt: Date.now() };
+  const openedAt = Date.now();
+  const expiry = sessionExpiry({ token, openedAt }, maxAgeMillis);
+  const session: Session = { id: count, connection, token, openedAt, expiry };
   sessions.set(connection, session);
+  connection.on('errorMessage', noteEndOfSession);
   return session;
+}
+
+/** One function for all connections: a closure each would cost memory in every pool. */
+function noteEndOfSession(this: Connection, message: ServerMessage): void {
+  const reason = endsSession(message);
+  const session = sessions.get(this);
+  if (reason !== undefined && session !== undefined) session.expiry.unusable ??= reason;
 }
 
 /** What is known about a connection of ours; undefined for one that something else opened. */
@@ -28,7 +46,7 @@ export function sessionOf(connection: Connection): Session | undefined {
   return sessions.get(connection);
 }
 
-/** False for a connection that is closed, has failed, or is in the middle of something. Sends nothing. */
+/** False for a connection that is closed, has failed, or has a request in progress. Sends nothing. */
 export function isReady(connection: Connection): boolean {
   // `state` is not in tedious's documentation, but sequelize and mssql rely on its names too.
   const { closed, hasError, state } = connection as unknown as {

@@ -3,7 +3,9 @@ import { type CredentialInput, createCredential } from '../credentials/create-cr
 import type { TokenCredential } from '../credentials/credential.js';
 import { scopeForServer } from '../credentials/entra/scope-for-server.js';
 import { ConfigurationError } from '../errors.js';
+import { LONGEST_TIMER_MS } from '../time.js';
 import { sharedTokenCache } from '../tokens/token-cache.js';
+import { boundConnector } from './bound-connector.js';
 import type { PoolConfig, TokenPoolConfig } from './config.js';
 import { configFromConnectionString } from './connection-string-config.js';
 import type { TediousModule } from './dial.js';
@@ -39,9 +41,6 @@ const POOL_DEFAULTS: PoolSettings = {
   maxAgeMillis: 9.5 * 3_600_000,
   validate: undefined,
 };
-
-/** Node fires a longer timer at once; Infinity means "no limit" to those who write it. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** tarn's settings that have no counterpart here: accepted, because a drop-in must take them. */
 const TARN_ONLY = new Set(['reapIntervalMillis', 'createRetryIntervalMillis', 'propagateCreateError', 'log']);
@@ -137,7 +136,7 @@ function tediousConfiguration(config: TokenPoolConfig, withToken: boolean): Conn
   }
   const configuration: ConnectionConfiguration = { server: host, options };
   if (!withToken) configuration.authentication = passwordLogin(config);
-  return configuration;
+  return boundConnector(configuration);
 }
 
 function timeoutOf(key: string, ms: unknown, least: 0 | 1): number {

@@ -1,8 +1,8 @@
-import type { Connection } from 'tedious';
 import type { AccessToken, TokenCredential } from '../credentials/credential.js';
-import { EncryptionRequiredError, PoolClosedError } from '../errors.js';
+import { ConfigurationError } from '../errors.js';
 import type { CachedToken } from '../tokens/cached-token.js';
 import type { TokenCache } from '../tokens/token-cache.js';
+import type { LoginGuard } from './login-guard.js';
 
 /** Where the tokens of a pool come from, and for which resource. */
 export interface TokenSource {
@@ -16,26 +16,20 @@ export interface TokenSource {
 /**
  * The credential of one physical connection, for tedious's `token-credential` type. tedious asks it for a token after TLS
  * and FEDAUTHINFO, again after a redirect, and each time it gets the token that is current at that moment, so no login
- * carries a stale one (P1), and `token` tells which one this connection lives on.
+ * carries a stale one (P1), and `token` says which one this connection uses.
  *
- * The secure guard (P10): tedious before 20.3.7 goes on in cleartext when a server answers `encrypt: true` with "not
- * supported", and would send the token in the clear. A token is handed out only after the connection's own `secure`
- * event (TLS inside TDS) or when the connection is `encrypt: 'strict'` (TLS before TDS). Each handshake, so each redirect
- * too, needs its own `secure` event.
+ * It hands out a token only when the guard of its connection has seen that the current hop is encrypted (P10).
  */
 export class TokenLogin {
   /** For tedious. A plain object with a closure because ORMs clone configs (lodash drops private fields). */
   readonly credential: TokenCredential;
   readonly #source: TokenSource;
-  readonly #strictEncryption: boolean;
-  #secured = false;
-  #cancelled = false;
+  #guard: LoginGuard | undefined;
   #token: CachedToken | undefined;
   #failure: Error | undefined;
 
-  constructor(source: TokenSource, strictEncryption: boolean) {
+  constructor(source: TokenSource) {
     this.#source = source;
-    this.#strictEncryption = strictEncryption;
     this.credential = { getToken: (scope) => this.#getToken(scope) };
   }
 
@@ -49,50 +43,36 @@ export class TokenLogin {
     return this.#failure;
   }
 
-  /**
-   * Binds the login to its connection, right after construction. Until then no token is handed out. Call what it returns
-   * when the connection is logged in: a listener would stay with it for life.
-   */
-  attach(connection: Connection): () => void {
-    const onSecure = (): void => {
-      this.#secured = true;
-    };
-    connection.on('secure', onSecure);
-    return () => void connection.off('secure', onSecure);
-  }
-
-  /** Refuses every further token: the dial was given up. */
-  cancel(): void {
-    this.#cancelled = true;
+  /** Binds the login to the guard of its connection. Until then no token is handed out. */
+  bind(guard: LoginGuard): void {
+    this.#guard = guard;
   }
 
   async #getToken(serverScope: string | string[]): Promise<AccessToken> {
     try {
-      this.#refuseIfCancelled();
-      if (!this.#strictEncryption && !this.#secured) {
-        throw new EncryptionRequiredError(
-          'The server does not encrypt this connection; the access token was not sent.',
-          {
-            hint: "Enable encryption on the server, or use options.encrypt: 'strict' with a server that speaks TDS 8.",
-          },
-        );
-      }
-      this.#secured = false;
+      const guard = this.#requireGuard();
+      guard.assertMaySend('access token');
       const source = this.#source;
       const asked = Array.isArray(serverScope) ? serverScope[0] : serverScope;
       const scope = source.scopeIsFixed || asked === undefined ? source.scope : asked;
-      const held = source.tokens.current(scope) ?? (await source.tokens.get(scope));
-      this.#refuseIfCancelled();
+      const token = source.tokens.current(scope) ?? (await source.tokens.get(scope));
+      // Much may have happened to the connection while the token was waited for.
+      guard.assertMaySend('access token');
       source.scope = scope;
-      this.#token = held;
-      return { token: held.reveal(), expiresOnTimestamp: held.expiresOn };
+      this.#token = token;
+      const secret = token.reveal();
+      guard.sent(secret);
+      return { token: secret, expiresOnTimestamp: token.expiresOn };
     } catch (error) {
       this.#failure = error as Error;
       throw error;
     }
   }
 
-  #refuseIfCancelled(): void {
-    if (this.#cancelled) throw new PoolClosedError('The connection attempt was given up before its login.');
+  #requireGuard(): LoginGuard {
+    if (this.#guard !== undefined) return this.#guard;
+    throw new ConfigurationError('The credential of a connection was used by another one.', {
+      hint: 'Each connection needs its own credential: pass the configuration on as it is, without copying it.',
+    });
   }
 }

@@ -1,5 +1,6 @@
 import type { Connection } from 'tedious';
 import { classifyLoginFailure, type ServerMessage } from '../connections/login-failure.js';
+import { LoginGuard } from '../connections/login-guard.js';
 import { openSession, type Session, sessionOf } from '../connections/session.js';
 import type { Settings } from '../connections/settings.js';
 import { TokenLogin, type TokenSource } from '../connections/token-login.js';
@@ -29,8 +30,7 @@ export class LoginWatch {
 
   /** A credential for the connection that is being made. */
   nextCredential(): TokenCredential {
-    const { configuration } = this.#settings;
-    const login = new TokenLogin(this.#source, (configuration.options?.encrypt as unknown) === 'strict');
+    const login = new TokenLogin(this.#source);
     const next = { login, adopted: false };
     this.#next = next;
     return {
@@ -43,14 +43,15 @@ export class LoginWatch {
     };
   }
 
-  /** Binds the last credential to its connection. */
-  adopt(connection: Connection): void {
+  /** Binds the last credential to its connection. The guard's time starts with its `begin`. */
+  adopt(connection: Connection): LoginGuard | undefined {
     const next = this.#next;
-    if (next === undefined) return;
+    if (next === undefined) return undefined;
     this.#next = undefined;
     next.adopted = true;
     const { login } = next;
-    const detach = login.attach(connection);
+    const guard = new LoginGuard(connection);
+    login.bind(guard);
 
     const messages: ServerMessage[] = [];
     const onMessage = (message: ServerMessage) => messages.push(message);
@@ -58,10 +59,11 @@ export class LoginWatch {
     // Before mssql's own listener, which makes its ConnectionError of what it finds in the error.
     connection.prependOnceListener('connect', (error?: Error) => {
       connection.off('errorMessage', onMessage);
-      detach();
+      guard.end();
       if (error === undefined || error === null) this.#opened(connection, login);
       else this.#failed(error, messages, login);
     });
+    return guard;
   }
 
   /**

@@ -49,7 +49,7 @@ const CONSUMED = [
 const CONSUMED_OF_POOL = ['overlap', 'maxRenewals', 'maxAgeMillis'] as const;
 
 /** Options of tedious that are decided here. */
-const CHANGED_OPTIONS = ['encrypt', 'debug', 'maxRetriesOnTransientErrors', 'connectTimeout'] as const;
+const CHANGED_OPTIONS = ['encrypt', 'debug', 'maxRetriesOnTransientErrors', 'connectTimeout', 'connector'] as const;
 
 /** How much longer a login may take while there is no token yet: a token request ends after 10 s at the latest. */
 const TOKEN_WAIT_MS = 10_000;
@@ -91,7 +91,7 @@ export function withTokenRefresh(input: TokenPoolConfig | string): object | stri
 
   const logins = new LoginWatch(settings, source);
   const { beforeConnect, pool = {}, validateConnection = true } = original;
-  const { encrypt, connectTimeout = 0 } = settings.configuration.options ?? {};
+  const { encrypt, connectTimeout = 0, connector } = settings.configuration.options ?? {};
 
   const authentication = {
     type: 'token-credential',
@@ -109,6 +109,7 @@ export function withTokenRefresh(input: TokenPoolConfig | string): object | stri
     options: {
       ...original.options,
       encrypt,
+      ...(connector !== undefined && { connector }),
       debug: debugWithoutSecrets(original),
       // tedious would repeat a failed login 3 times within 1.5 s, with a token each.
       maxRetriesOnTransientErrors: 0,
@@ -118,7 +119,7 @@ export function withTokenRefresh(input: TokenPoolConfig | string): object | stri
       },
     },
     beforeConnect(connection: Connection) {
-      logins.adopt(connection);
+      logins.adopt(connection)?.begin();
       beforeConnect?.(connection);
     },
     pool: {

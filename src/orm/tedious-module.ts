@@ -1,5 +1,6 @@
 import type { Connection, ConnectionConfiguration } from 'tedious';
-import { isReady } from '../connections/session.js';
+import { LoginGuard } from '../connections/login-guard.js';
+import { isReady, openSession } from '../connections/session.js';
 import type { Settings } from '../connections/settings.js';
 import type { TokenSource } from '../connections/token-login.js';
 import { ConfigurationError } from '../errors.js';
@@ -24,16 +25,17 @@ type ConnectListener = (error?: Error) => void;
  */
 export function tediousModule(tedious: Tedious, settings: Settings): WatchedTedious {
   const { source, beforeConnect } = settings;
-  if (source === undefined) return { tedious: withHook(tedious, beforeConnect), mayServe: isReady };
+  if (source === undefined) return { tedious: withGuard(tedious, settings), mayServe: isReady };
   const watch = new LoginWatch(settings, source);
   const upkeep = new TokenUpkeep(source);
 
   class TokenConnection extends tedious.Connection {
     #abandoned = false;
+    readonly #guard: LoginGuard | undefined;
 
     constructor(configuration: ConnectionConfiguration) {
       super(withToken(configuration, watch.nextCredential()));
-      watch.adopt(this);
+      this.#guard = watch.adopt(this);
       // An error on an established connection must not crash the process where the library does not listen.
       this.on('error', () => undefined);
       this.once('connect', (error?: Error) => {
@@ -46,7 +48,11 @@ export function tediousModule(tedious: Tedious, settings: Settings): WatchedTedi
       tokenAtHand(source as TokenSource, settings.pool.createTimeoutMillis)
         .then(() => this.#abandoned || beforeConnect?.(this))
         .then(
-          () => this.#abandoned || super.connect(listener),
+          () => {
+            if (this.#abandoned) return;
+            this.#guard?.begin();
+            super.connect(listener);
+          },
           (error: Error) => (listener === undefined ? this.emit('connect', error) : listener(error)),
         );
     }
@@ -63,15 +69,29 @@ export function tediousModule(tedious: Tedious, settings: Settings): WatchedTedi
   };
 }
 
-function withHook(tedious: Tedious, beforeConnect: Settings['beforeConnect']): Tedious {
-  if (beforeConnect === undefined) return tedious;
-  class HookedConnection extends tedious.Connection {
+/** SQL login and NTLM: no token, but the same guard over the login. */
+function withGuard(tedious: Tedious, { beforeConnect, pool }: Settings): Tedious {
+  class GuardedConnection extends tedious.Connection {
+    readonly #guard: LoginGuard;
+
+    constructor(configuration: ConnectionConfiguration) {
+      super(configuration);
+      this.#guard = new LoginGuard(this);
+      // An error on an established connection must not crash the process when the library does not listen.
+      this.on('error', () => undefined);
+      this.once('connect', (error?: Error) => {
+        this.#guard.end();
+        if (error === undefined || error === null) openSession(this, undefined, pool.maxAgeMillis);
+      });
+    }
+
     override connect(listener?: ConnectListener): void {
       beforeConnect?.(this);
+      this.#guard.begin();
       super.connect(listener);
     }
   }
-  return withConnection(tedious, HookedConnection);
+  return withConnection(tedious, GuardedConnection);
 }
 
 function withConnection(tedious: Tedious, Connection: Tedious['Connection']): Tedious {

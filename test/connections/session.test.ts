@@ -1,9 +1,11 @@
+import { EventEmitter } from 'node:events';
 import type { Connection } from 'tedious';
 import { expect, test } from 'vitest';
 import { isReady, openSession, sessionOf } from '../../src/connections/session.js';
 import { CachedToken } from '../../src/tokens/cached-token.js';
 
-const aConnection = (state: object = {}): Connection => state as Connection;
+const aConnection = (state: object = {}): Connection =>
+  Object.assign(new EventEmitter(), state) as unknown as Connection;
 
 test('each connection has a number of its own, its token and the time it was opened', () => {
   const now = Date.now();

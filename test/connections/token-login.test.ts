@@ -1,21 +1,47 @@
 import { EventEmitter } from 'node:events';
 import type { Connection } from 'tedious';
 import { expect, test } from 'vitest';
+import { LoginGuard } from '../../src/connections/login-guard.js';
 import { TokenLogin } from '../../src/connections/token-login.js';
-import { TokenCache } from '../../src/index.js';
+import { PoolClosedError, TokenCache } from '../../src/index.js';
 import { FakeProvider } from '../tokens/fake-provider.js';
 
 const OWN = 'https://database.windows.net/.default';
 const SERVERS = 'https://database.usgovcloudapi.net/.default';
 
-/** A login, and the TLS handshakes of its connection. */
-function login({ strict = false, scopeIsFixed = false } = {}) {
+/** A login whose connection is driven by hand: its TLS handshakes, redirects and sockets. */
+function login({
+  strict = false,
+  tls,
+  scopeIsFixed = false,
+}: {
+  strict?: boolean;
+  tls?: boolean;
+  scopeIsFixed?: boolean;
+} = {}) {
   const provider = new FakeProvider();
   const source = { tokens: new TokenCache(provider), scope: OWN, scopeIsFixed };
-  const it = new TokenLogin(source, strict);
-  const connection = new EventEmitter();
-  it.attach(connection as unknown as Connection);
-  return { it, provider, source, secure: () => connection.emit('secure'), ask: it.credential.getToken };
+  const it = new TokenLogin(source);
+  const connection = Object.assign(new EventEmitter(), {
+    socket: { encrypted: tls ?? strict },
+    config: { options: { encrypt: strict ? 'strict' : true } },
+  });
+  const guard = new LoginGuard(connection as unknown as Connection);
+  it.bind(guard);
+  const redirect = () => {
+    connection.emit('rerouting');
+    connection.socket = { encrypted: tls ?? strict };
+  };
+  return {
+    it,
+    guard,
+    connection,
+    provider,
+    source,
+    secure: () => connection.emit('secure'),
+    redirect,
+    ask: it.credential.getToken,
+  };
 }
 
 const inTheClear = {
@@ -24,7 +50,7 @@ const inTheClear = {
   hint: expect.stringContaining('Enable encryption'),
 };
 
-test('a token is handed over once for each TLS handshake, and named', async () => {
+test('hands a token over once TLS is in place, and names it', async () => {
   const { it, ask, secure, provider } = login();
   await expect(ask(OWN)).rejects.toMatchObject(inTheClear);
   expect(it.failure).toMatchObject(inTheClear);
@@ -33,17 +59,38 @@ test('a token is handed over once for each TLS handshake, and named', async () =
   secure();
   expect(await ask(OWN)).toMatchObject({ token: 'token-1', expiresOnTimestamp: it.token?.expiresOn });
   expect(it.token?.reveal()).toBe('token-1');
-  // A redirect, to a server that does not encrypt.
-  await expect(ask(OWN)).rejects.toMatchObject(inTheClear);
-  secure();
-  expect(await ask(OWN)).toMatchObject({ token: 'token-1' });
-  expect(provider.requests).toHaveLength(1);
 });
 
-test('with strict encryption TLS comes before everything', async () => {
-  const { ask } = login({ strict: true });
+test('asks for a new TLS handshake after a redirect, even when no token was requested before it', async () => {
+  for (const asked of [true, false]) {
+    const { ask, secure, redirect } = login();
+    secure();
+    if (asked) await ask(OWN);
+    redirect();
+    await expect(ask(OWN)).rejects.toMatchObject(inTheClear);
+    secure();
+    expect(await ask(OWN)).toMatchObject({ token: 'token-1' });
+  }
+});
+
+test('does not trust an earlier handshake on another socket', async () => {
+  const { ask, secure, connection } = login();
+  secure();
+  connection.socket = { encrypted: false };
+  await expect(ask(OWN)).rejects.toMatchObject(inTheClear);
+});
+
+test('with strict encryption the socket itself has to be a TLS socket', async () => {
+  const { ask, redirect } = login({ strict: true });
   expect(await ask(OWN)).toMatchObject({ token: 'token-1' });
+  redirect();
   expect(await ask(OWN)).toMatchObject({ token: 'token-1' });
+  await expect(login({ strict: true, tls: false }).ask(OWN)).rejects.toMatchObject(inTheClear);
+});
+
+test('a credential without a connection of its own gets nothing', async () => {
+  const source = { tokens: new TokenCache(new FakeProvider()), scope: OWN, scopeIsFixed: false };
+  await expect(new TokenLogin(source).credential.getToken(OWN)).rejects.toMatchObject({ code: 'ERR_CONFIGURATION' });
 });
 
 test('a server may name its scope, which later logins ask for at once; a scope of our own stays', async () => {
@@ -75,27 +122,43 @@ test('a scope that has no token is not remembered, and why is kept', async () =>
   expect(it.failure?.message).toContain('AADSTS500011');
 });
 
-const givenUp = { code: 'ERR_POOL_CLOSED', message: 'The connection attempt was given up before its login.' };
+const givenUp = new PoolClosedError('The pool is closed.');
 
-test('a dial that was given up gets no token, not even one that was under way', async () => {
+test('a dial that was given up gets no token, not even one that was requested before', async () => {
   const before = login({ strict: true });
-  before.it.cancel();
-  await expect(before.ask(OWN)).rejects.toMatchObject(givenUp);
+  before.guard.cancel(givenUp);
+  await expect(before.ask(OWN)).rejects.toBe(givenUp);
   expect(before.provider.requests).toEqual([]);
 
   const meanwhile = login({ strict: true });
   const asked = meanwhile.ask(OWN);
-  meanwhile.it.cancel();
-  await expect(asked).rejects.toMatchObject(givenUp);
+  meanwhile.guard.cancel(givenUp);
+  await expect(asked).rejects.toBe(givenUp);
   expect(meanwhile.it.token).toBeUndefined();
-  expect(meanwhile.it.failure).toMatchObject(givenUp);
+  expect(meanwhile.it.failure).toBe(givenUp);
 });
 
-test('nothing of a login that is over listens to its connection', () => {
-  const connection = new EventEmitter();
-  const { it } = login();
-  const detach = it.attach(connection as unknown as Connection);
+test('follows five redirects and refuses the sixth', () => {
+  const { connection, redirect } = login();
+  for (let hop = 1; hop <= 5; hop += 1) redirect();
+  expect(() => connection.emit('rerouting')).toThrow(/redirected the login more than 5 times/);
+});
+
+test('keeps the token out of every later message of the server', async () => {
+  const { ask, secure, connection } = login();
+  secure();
+  await ask(OWN);
+  const message = { message: 'Bad token token-1, really: token-1' };
+  connection.emit('errorMessage', message);
+  expect(message.message).toBe('Bad token [hidden], really: [hidden]');
+  const info = { message: 'token-1' };
+  connection.emit('infoMessage', info);
+  expect(info.message).toBe('[hidden]');
+});
+
+test('removes the listeners of a login when it is over', () => {
+  const { connection, guard } = login();
   expect(connection.listenerCount('secure')).toBe(1);
-  detach();
-  expect(connection.listenerCount('secure')).toBe(0);
+  guard.end();
+  for (const event of ['secure', 'rerouting', 'retry']) expect(connection.listenerCount(event)).toBe(0);
 });

@@ -79,13 +79,17 @@ export class DrivenConnection extends EventEmitter {
     },
     on: () => {},
     destroy: () => {},
+    encrypted: false,
   };
+  readonly config: Pick<ConnectionConfiguration, 'options'>;
   readonly #server: DrivenServer;
   readonly #credential: TokenCredential | undefined;
 
-  constructor(server: DrivenServer, { authentication }: ConnectionConfiguration) {
+  constructor(server: DrivenServer, { authentication, options = {} }: ConnectionConfiguration) {
     super();
     this.#server = server;
+    this.config = { options };
+    this.socket.encrypted = (options.encrypt as unknown) === 'strict';
     this.#credential = (authentication?.options as { credential?: TokenCredential } | undefined)?.credential;
   }
 

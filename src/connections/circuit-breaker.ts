@@ -1,16 +1,17 @@
+import { backOffMs, sleep } from '../time.js';
 import { DialFailedError } from './dial.js';
 
-/** Longest pause between two probes of a server that cannot be reached, ms. */
-const MAX_PROBE_PAUSE_MS = 5_000;
 /** Azure SQL's guidance for transient errors: first retry after 5 s, doubling to 60 s. */
-const TRANSIENT_FIRST_MS = 5_000;
-const TRANSIENT_MAX_MS = 60_000;
+const TRANSIENT = { firstMs: 5_000, longestMs: 60_000 };
+/** A server that cannot be reached: the first retry comes at once, the others at this pace. */
+const UNREACHABLE = { firstMs: 250, longestMs: 5_000 };
 
 /**
- * Keeps a pool from storming a server that is down: after a failure one caller probes and the rest wait for what it finds.
- * If the probe fails all of them get its error; if it succeeds they all go on. While the server is well, nobody waits.
+ * A circuit breaker between a pool and a server that is down: after a failure one caller probes and the others wait for the
+ * outcome. If the probe fails all of them get its error; if it succeeds they all go on. While the server is well, no
+ * caller waits.
  */
-export class OutageGate {
+export class CircuitBreaker {
   #failures = 0;
   #nextProbeAt = 0;
   #probe: Promise<unknown> | undefined;
@@ -20,7 +21,12 @@ export class OutageGate {
     return this.#failures === 0 ? 0 : Math.max(0, this.#nextProbeAt - performance.now());
   }
 
-  /** Runs `attempt` when the server may be asked. @throws the reason of `signal`, where it fires during a pause */
+  /** When the next attempt is let through, monotonic ms; 0 while the server is well. */
+  get nextAttemptAt(): number {
+    return this.#failures === 0 ? 0 : this.#nextProbeAt;
+  }
+
+  /** Runs `attempt` when the server may be asked. @throws the reason of `signal`, when it fires during a pause */
   async run<T>(attempt: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     while (this.#failures > 0) {
       if (this.#probe === undefined) {
@@ -28,7 +34,7 @@ export class OutageGate {
         this.#probe = probe;
         return await probe;
       }
-      await this.#probe;
+      await outcomeOf(this.#probe, signal);
     }
     return await this.#observe(attempt);
   }
@@ -36,7 +42,8 @@ export class OutageGate {
   async #afterPause<T>(attempt: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     try {
       const pause = this.pauseMs;
-      if (pause > 0) await sleep(pause, signal);
+      // The caller that waits for the connection keeps the process alive, not the pause.
+      if (pause > 0) await sleep(pause, { signal, ref: false });
       return await this.#observe(attempt);
     } finally {
       this.#probe = undefined;
@@ -70,24 +77,24 @@ export class OutageGate {
   }
 }
 
-/** Unreachable: at once after the first failure, then 250 ms doubling to 5 s. Transient: 5 s doubling to 60 s. */
 function pauseAfter(kind: 'unreachable' | 'transient', failures: number): number {
-  if (kind === 'transient') return Math.min(TRANSIENT_MAX_MS, TRANSIENT_FIRST_MS * 2 ** (failures - 1));
-  return failures === 1 ? 0 : Math.min(MAX_PROBE_PAUSE_MS, 250 * 2 ** (failures - 2));
+  if (kind === 'transient') return backOffMs(failures, TRANSIENT);
+  return failures === 1 ? 0 : backOffMs(failures - 1, UNREACHABLE);
 }
 
-/** Does not keep the process alive; whoever waits for the connection does. */
-function sleep(ms: number, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => {
-      clearTimeout(timer);
-      reject(signal?.reason);
-    };
-    const timer = setTimeout(() => {
-      signal?.removeEventListener('abort', onAbort);
-      resolve();
-    }, ms).unref();
-    if (signal?.aborted) onAbort();
-    else signal?.addEventListener('abort', onAbort, { once: true });
+/** Rejects with what the server answered to the probe; a probe that its own caller gave up says nothing about the server. */
+async function outcomeOf(probe: Promise<unknown>, signal?: AbortSignal): Promise<void> {
+  const outcome = probe.then(
+    () => undefined,
+    (error: unknown) => {
+      if (error instanceof DialFailedError) throw error;
+    },
+  );
+  if (signal === undefined) return outcome;
+  await new Promise<void>((resolve, reject) => {
+    const onAbort = (): void => reject(signal.reason);
+    signal.addEventListener('abort', onAbort, { once: true });
+    if (signal.aborted) onAbort();
+    outcome.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
   });
 }

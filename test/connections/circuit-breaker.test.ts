@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { CircuitBreaker } from '../../src/connections/circuit-breaker.js';
 import { DialFailedError } from '../../src/connections/dial.js';
 import type { LoginFailureKind } from '../../src/connections/login-failure.js';
-import { OutageGate } from '../../src/connections/outage-gate.js';
 import { ServerUnavailableError } from '../../src/errors.js';
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance', 'Date'] }));
@@ -14,11 +14,11 @@ function fails(kind: LoginFailureKind): () => Promise<never> {
 }
 
 test('while the server is well nobody waits for anybody', async () => {
-  const gate = new OutageGate();
+  const breaker = new CircuitBreaker();
   let running = 0;
   await Promise.all(
     [1, 2, 3].map(() =>
-      gate.run(async () => {
+      breaker.run(async () => {
         running += 1;
         await vi.waitUntil(() => running === 3);
       }),
@@ -27,66 +27,66 @@ test('while the server is well nobody waits for anybody', async () => {
 });
 
 test('after a failure one caller probes and the rest get what it finds', async () => {
-  const gate = new OutageGate();
-  await expect(gate.run(fails('unreachable'))).rejects.toThrow('unreachable');
+  const breaker = new CircuitBreaker();
+  await expect(breaker.run(fails('unreachable'))).rejects.toThrow('unreachable');
   const attempt = vi.fn(fails('unreachable'));
-  const results = await Promise.allSettled([1, 2, 3, 4].map(() => gate.run(attempt)));
+  const results = await Promise.allSettled([1, 2, 3, 4].map(() => breaker.run(attempt)));
   expect(results.map((r) => r.status)).toEqual(['rejected', 'rejected', 'rejected', 'rejected']);
   expect(attempt).toHaveBeenCalledTimes(1);
 });
 
 test('a probe that succeeds lets everybody through', async () => {
-  const gate = new OutageGate();
-  await gate.run(fails('unreachable')).catch(() => undefined);
+  const breaker = new CircuitBreaker();
+  await breaker.run(fails('unreachable')).catch(() => undefined);
   const attempt = vi.fn(async () => 'connected');
-  expect(await Promise.all([1, 2, 3].map(() => gate.run(attempt)))).toEqual(['connected', 'connected', 'connected']);
-  expect(gate.pauseMs).toBe(0);
+  expect(await Promise.all([1, 2, 3].map(() => breaker.run(attempt)))).toEqual(['connected', 'connected', 'connected']);
+  expect(breaker.pauseMs).toBe(0);
 });
 
 test('probes of an unreachable server come at once, then 250 ms apart, doubling to 5 s', async () => {
-  const gate = new OutageGate();
+  const breaker = new CircuitBreaker();
   const pauses: number[] = [];
   for (let i = 0; i < 8; i += 1) {
-    const run = gate.run(fails('unreachable')).catch(() => undefined);
+    const run = breaker.run(fails('unreachable')).catch(() => undefined);
     await vi.runAllTimersAsync();
     await run;
-    pauses.push(gate.pauseMs);
+    pauses.push(breaker.pauseMs);
   }
   expect(pauses).toEqual([0, 250, 500, 1_000, 2_000, 4_000, 5_000, 5_000]);
 });
 
 test('failures of dials that ran side by side count as one', async () => {
-  const gate = new OutageGate();
-  await Promise.allSettled(Array.from({ length: 20 }, () => gate.run(fails('unreachable'))));
-  expect(gate.pauseMs).toBe(0);
+  const breaker = new CircuitBreaker();
+  await Promise.allSettled(Array.from({ length: 20 }, () => breaker.run(fails('unreachable'))));
+  expect(breaker.pauseMs).toBe(0);
 });
 
 test('a busy server is asked again after 5 s, doubling to 60 s', async () => {
-  const gate = new OutageGate();
+  const breaker = new CircuitBreaker();
   const pauses: number[] = [];
   for (let i = 0; i < 6; i += 1) {
-    const run = gate.run(fails('transient')).catch(() => undefined);
+    const run = breaker.run(fails('transient')).catch(() => undefined);
     await vi.runAllTimersAsync();
     await run;
-    pauses.push(gate.pauseMs);
+    pauses.push(breaker.pauseMs);
   }
   expect(pauses).toEqual([5_000, 10_000, 20_000, 40_000, 60_000, 60_000]);
 });
 
 test('a refusal is an answer: the server is there', async () => {
-  const gate = new OutageGate();
-  await gate.run(fails('transient')).catch(() => undefined);
-  const run = gate.run(fails('refused')).catch(() => undefined);
+  const breaker = new CircuitBreaker();
+  await breaker.run(fails('transient')).catch(() => undefined);
+  const run = breaker.run(fails('refused')).catch(() => undefined);
   await vi.runAllTimersAsync();
   await run;
-  expect(gate.pauseMs).toBe(0);
+  expect(breaker.pauseMs).toBe(0);
 });
 
 test('closing the pool ends the pause', async () => {
   const controller = new AbortController();
-  const gate = new OutageGate();
-  await gate.run(fails('transient')).catch(() => undefined);
-  const run = gate.run(async () => 'connected', controller.signal);
+  const breaker = new CircuitBreaker();
+  await breaker.run(fails('transient')).catch(() => undefined);
+  const run = breaker.run(async () => 'connected', controller.signal);
   const reason = new Error('closed');
   controller.abort(reason);
   await expect(run).rejects.toBe(reason);

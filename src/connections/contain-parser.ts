@@ -1,0 +1,103 @@
+import type { EventEmitter } from 'node:events';
+import type { Socket } from 'node:net';
+
+/** A login response is a few hundred bytes; one beyond this is not worth reading. */
+const MAX_LOGIN_RESPONSE_BYTES = 256 * 1024;
+
+/** tedious's states after the login; until then a failure fails the login, afterwards the session. */
+const AFTER_LOGIN = new Set(['LoggedIn', 'SentClientRequest', 'SentAttention', 'Final']);
+
+interface TokenStreamParser extends EventEmitter {
+  /** tedious 18 to 20.2.2: a Readable of tokens. */
+  parser?: EventEmitter | undefined;
+}
+
+type CreateParser = (
+  this: ContainedConnection,
+  message: AsyncIterable<Buffer>,
+  handler: { constructor: { name: string } },
+) => TokenStreamParser;
+
+/** The parts of a tedious connection that are used here. */
+export interface ContainedConnection {
+  socket?: Socket | undefined;
+  state?: { name: string } | undefined;
+  createTokenStreamParser?: CreateParser;
+}
+
+/**
+ * Makes garbage from the server fail its connection instead of the process. The token parser of tedious before 20.2.3
+ * emits an 'error' that has no listener when it meets something that is not a token, and throws inside a stream's 'data'
+ * event when it meets a token that does not belong there (tediousjs/tedious #1764 fixed both).
+ *
+ * `createTokenStreamParser` is the method through which a connection makes each of its parsers. It is replaced on this one
+ * connection; the application's tedious stays as it is. A tedious without the method, or with a parser of another form, is left alone.
+ */
+export function containParser(connection: ContainedConnection): void {
+  if (typeof connection.createTokenStreamParser !== 'function') return;
+  Object.defineProperty(connection, 'createTokenStreamParser', {
+    // One function for all connections: a closure each would cost memory in every pool.
+    value: createContainedParser,
+    enumerable: false,
+    configurable: true,
+    writable: true,
+  });
+}
+
+const createContainedParser: CreateParser = function (message, handler) {
+  const { createTokenStreamParser: create } = Object.getPrototypeOf(this) as { createTokenStreamParser: CreateParser };
+  const isLogin = !AFTER_LOGIN.has(this.state?.name ?? '');
+  const parser = create.call(this, isLogin ? bounded(message) : message, handler);
+  const { parser: tokens } = parser;
+  const { socket } = this;
+  if (socket === undefined) return parser;
+
+  const fail = (cause: unknown): void => {
+    // Not the cause's own words: in a garbled answer they may hold anything.
+    const error = Object.assign(new Error('The server sent something that is not a valid TDS response.'), {
+      code: 'EPROTO',
+      cause,
+    });
+    failLogin(error);
+    socket.on('error', () => {});
+    socket.destroy(error);
+  };
+  /** tedious 19 waits for the end of a login response and for nothing else, not even the end of the socket. */
+  const failLogin = (error: Error): void => {
+    if (isLogin && parser.listenerCount('error') > 0) parser.emit('error', error);
+  };
+  if (isLogin) {
+    const onClose = (): void => failLogin(socket.errored ?? hangUp());
+    socket.once('close', onClose);
+    parser.once('end', () => socket.off('close', onClose));
+  }
+  if (typeof tokens?.on !== 'function') return parser;
+  tokens.on('error', fail);
+  const [onToken] = tokens.listeners('data') as ((token: unknown) => void)[];
+  if (onToken === undefined) return parser;
+  tokens.off('data', onToken);
+  tokens.on('data', (token: unknown) => {
+    try {
+      onToken(token);
+    } catch (error) {
+      // After the login, anything else comes from the application's own listeners of a request.
+      if (!isLogin && (error as Error)?.constructor?.name !== 'UnexpectedTokenError') throw error;
+      fail(error);
+    }
+  });
+  return parser;
+};
+
+/** The same message, which fails when it grows out of proportion. */
+async function* bounded(message: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  let length = 0;
+  for await (const chunk of message) {
+    length += chunk.length;
+    if (length > MAX_LOGIN_RESPONSE_BYTES) throw new Error('The login response is too long.');
+    yield chunk;
+  }
+}
+
+function hangUp(): Error {
+  return Object.assign(new Error('The server closed the connection during the login.'), { code: 'ESOCKET' });
+}
