@@ -1,10 +1,10 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { CHANNEL_PREFIX, type ChannelName, type ChannelPayloads } from '../channels.js';
 
-/** Something to do at each event of some channels. */
+/** A listener per channel. */
 export type Listeners = { [N in ChannelName]?: (payload: ChannelPayloads[N]) => void };
 
-/** Listens until the function it returns is called. */
+/** Subscribes the listeners. The function that it returns unsubscribes them. */
 export function listen(listeners: Listeners): () => void {
   const bound = Object.entries(listeners).map(
     ([name, listener]) => [CHANNEL_PREFIX + name, (payload: unknown) => listener(payload as never)] as const,

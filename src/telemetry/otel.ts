@@ -10,8 +10,9 @@ export interface InstrumentOptions {
   tracerProvider?: TracerProvider | undefined;
 }
 
-/** Ends what {@link instrument} started. */
+/** A running instrumentation; made by {@link instrument}. */
 export interface Instrumentation {
+  /** Stops recording. */
   stop(): void;
   [Symbol.dispose](): void;
 }
@@ -20,12 +21,12 @@ export interface Instrumentation {
 const SCOPE = 'mssql-token-pool';
 
 /**
- * Gives every pool and token of this process to OpenTelemetry. Call it once, before pools are made; a pool that is older
- * shows its events, but not its size. docs/operating.md lists the metrics.
+ * Reports every pool and token of this process to OpenTelemetry. Call it once, before pools are created: a pool that
+ * already exists reports its events, but not its size. docs/telemetry.md lists the metrics and spans.
  *
- * Names are those of the semantic conventions for database client connection pools; those of tokens, which the
- * conventions do not know, start with `mssql_token_pool`. No label or attribute carries a token or secret: an identity
- * is a way of signing in and a hash.
+ * Names are those of the semantic conventions for database client connection pools and for Microsoft SQL Server. The
+ * conventions have no metrics for tokens; ours start with `mssql_token_pool`. No attribute carries a token or secret: an
+ * identity is the name of its credential method and a hash.
  *
  * @example
  * import { instrument } from 'mssql-token-pool/otel';

@@ -6,14 +6,14 @@ export interface RecordTimelineOptions {
   title?: string | undefined;
 }
 
-/** Waits shorter than this, ms, are not waits. */
+/** Shorter waits, ms, are not recorded. */
 const SHORTEST_WAIT_MS = 5;
 
 /** A timeline that is being recorded; made by {@link recordTimeline}. */
 export interface TimelineRecorder {
-  /** An error that the application saw, to show beside what the pool did. */
+  /** Adds an error that the application saw, to be shown beside what the pool did. */
   failure(error: unknown): void;
-  /** What happened so far. */
+  /** What has been recorded so far. */
   readonly timeline: Timeline;
   /** Stops recording. */
   stop(): Timeline;
@@ -21,8 +21,8 @@ export interface TimelineRecorder {
 }
 
 /**
- * Records what happens to a pool, or to all of this process: connections, logins, tokens, waits. Start it before the pool
- * is used. It keeps every event in memory: for a demo, a test or an afternoon of looking for a fault.
+ * Records what happens to one pool, or to all pools of this process: connections, logins, tokens, waits. Start it before
+ * the pool is used. It keeps every event in memory, so it is meant for a demo, a test or an afternoon of debugging.
  *
  * @example
  * const recorder = recordTimeline(pool);

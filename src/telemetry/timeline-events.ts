@@ -1,18 +1,18 @@
-/** Something that happened. Times are epoch ms. */
+/** One event of a {@link Timeline}. Times are epoch ms. */
 export type TimelineEvent = { at: number } & (
   | {
       kind: 'opened';
       connection: string;
       tokenId?: string | undefined;
       tokenExpiresOn?: number | undefined;
-      /** Time of the login, ms. */
+      /** Duration of the login, ms. */
       durationMs?: number | undefined;
     }
   | { kind: 'closed'; connection: string; reason: string }
   /** `connection` took over from `replaced`, which then closed. */
   | { kind: 'renewed'; connection: string; replaced: string }
   | { kind: 'login-refused'; message: string }
-  /** The connection broke before the server had decided. */
+  /** The connection broke before the server had answered. */
   | { kind: 'login-lost'; message: string }
   | { kind: 'token'; tokenId: string; expiresOn: number; durationMs: number }
   | { kind: 'token-failed'; message: string; durationMs: number }
@@ -23,7 +23,7 @@ export type TimelineEvent = { at: number } & (
   | { kind: 'failure'; message: string }
 );
 
-/** What happened to one pool, for `timelineReport`. Plain data: JSON of it is a timeline too. */
+/** What happened to one pool, for `timelineReport`. Plain data that survives JSON. */
 export interface Timeline {
   title: string;
   /** Epoch ms. */

@@ -2,17 +2,17 @@ import { readFileSync } from 'node:fs';
 import type { Timeline } from './timeline-events.js';
 
 /**
- * One HTML page that shows timelines one above the other on the same time axis. It needs no network: style, script and
- * data are inside.
+ * Renders timelines as one HTML page, one above the other on the same time axis. The page needs no network: it contains
+ * its style, script and data.
  *
  * @param options `title`: heading of the page
- * @throws Error where the package was not built: the page's script is made by `npm run build`
+ * @throws Error when the package has not been built: `npm run build` bundles the page's script
  */
 export function timelineReport(
   timelines: readonly Timeline[],
   { title = 'Connections and their tokens' } = {},
 ): string {
-  // The build may have put this file into dist/shared.
+  // Resolved from the folder above, because the bundler may have put this file into dist/shared.
   const script = readFileSync(new URL('../telemetry/timeline-page.js', import.meta.url), 'utf8');
   const style = readFileSync(new URL('../telemetry/timeline-page.css', import.meta.url), 'utf8');
   return `<!doctype html>

@@ -26,7 +26,7 @@ async function stderrWith(DEBUG: string | undefined): Promise<string[]> {
   return stderr.split('\n').filter((line) => line !== '');
 }
 
-test('DEBUG=mssql-token-pool:* prints a readable line for each event, from the first on', async () => {
+test('DEBUG=mssql-token-pool:* prints one readable line per event, from the first one on', async () => {
   const lines = await stderrWith('mssql-token-pool:*');
   const events = lines.map((line) => line.split(' ')[1]);
   expect(events.slice(0, 4)).toEqual([
@@ -44,7 +44,7 @@ test('DEBUG=mssql-token-pool:* prints a readable line for each event, from the f
   expect(failed).toContain('error=ERR_STALE_TOKEN "Login failed. Token is expired." kind=stale');
 });
 
-test('names in DEBUG choose and leave out events, as in the debug package', async () => {
+test('names in DEBUG include and exclude events, as in the debug package', async () => {
   const lines = await stderrWith('express:*, mssql-token-pool:connection:* -*:evicted');
   const events = new Set(lines.map((line) => line.split(' ')[1]));
   expect([...events].sort()).toEqual([
@@ -53,7 +53,7 @@ test('names in DEBUG choose and leave out events, as in the debug package', asyn
   ]);
 });
 
-test('without DEBUG, or with that of others, nothing is printed', async () => {
+test('prints nothing without DEBUG, or when DEBUG names other packages', async () => {
   expect(await stderrWith(undefined)).toEqual([]);
   expect(await stderrWith('express:*')).toEqual([]);
 });

@@ -2,7 +2,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { expect, test } from 'vitest';
 import { CHANNEL_NAMES, CHANNEL_PREFIX, publish } from '../../src/channels.js';
 
-test.each(CHANNEL_NAMES)('%s: the payload is made only if somebody listens', (name) => {
+test.each(CHANNEL_NAMES)('%s: the payload is created only for a subscriber', (name) => {
   let made = 0;
   const payload = (): never => {
     made += 1;

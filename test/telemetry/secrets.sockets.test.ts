@@ -93,7 +93,7 @@ test('the page about telemetry names every field of every payload, and no other'
   const page = readFileSync(new URL('../../docs/telemetry.md', import.meta.url), 'utf8');
   for (const [name, seen] of fields) {
     const row = page.split('\n').find((line) => line.startsWith(`| \`${name}\``)) ?? '';
-    const told = [...(row.split('|')[2] ?? '').matchAll(/`(\w+)/g)].map((match) => match[1]);
-    expect(told.sort(), name).toEqual([...seen].sort());
+    const documented = [...(row.split('|')[2] ?? '').matchAll(/`(\w+)/g)].map((match) => match[1]);
+    expect(documented.sort(), name).toEqual([...seen].sort());
   }
 });

@@ -28,7 +28,7 @@ test('records what happened to one pool and to no other', async () => {
   expect(JSON.stringify(events)).not.toContain('eyJ');
 });
 
-test('after stop nothing is added', async () => {
+test('records nothing after stop()', async () => {
   await using here = await site();
   const pool = here.pool();
   const recorder = recordTimeline(pool);
@@ -37,7 +37,7 @@ test('after stop nothing is added', async () => {
   expect(recorder.timeline.events).toEqual([]);
 });
 
-test('the server of the test kit gives the timeline of a pool that publishes nothing', async () => {
+test('builds a timeline from the logins that the SQL emulator saw, for a pool without events', async () => {
   await using here = await site();
   const from = Date.now();
   const pool = here.pool();

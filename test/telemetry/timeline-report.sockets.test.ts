@@ -73,7 +73,7 @@ describe.skipIf(chromiumPath === undefined)('the report in a browser', () => {
   const errors: string[] = [];
   const requests: string[] = [];
 
-  test('draws each timeline without a network and without an error', async () => {
+  test('draws each timeline without network access and without an error', async () => {
     await using page = await open();
     expect(await page.title()).toBe('Stock and ours');
     expect(await page.locator('h2').allTextContents()).toEqual([stock.title, ours.title]);
@@ -127,7 +127,7 @@ describe.skipIf(chromiumPath === undefined)('the report in a browser', () => {
     expect(text).toContain('renewed');
   });
 
-  test('follows the light or dark of the system', async () => {
+  test('follows the light or dark colour scheme of the system', async () => {
     const backgrounds = [];
     for (const colorScheme of ['light', 'dark'] as const) {
       await using page = await open({ colorScheme });
@@ -136,7 +136,7 @@ describe.skipIf(chromiumPath === undefined)('the report in a browser', () => {
     expect(backgrounds).toEqual(['rgb(255, 255, 255)', 'rgb(20, 23, 27)']);
   });
 
-  test('fits a phone: nothing is wider than the screen', async () => {
+  test('fits a phone screen', async () => {
     await using page = await open({ viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true });
     expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(360);
     const chart = await page.locator('svg').first().boundingBox();

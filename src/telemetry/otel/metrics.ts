@@ -2,9 +2,9 @@ import type { BatchObservableResult, Meter } from '@opentelemetry/api';
 import type { ChannelPayloads, PoolStats } from '../../channels.js';
 import { listen } from '../listen.js';
 
-/** A token that ended this long ago is no longer reported: its pool is gone, or nobody uses it. */
+/** A token that expired this long ago is no longer reported: its pool is closed or idle. */
 const FORGET_TOKEN_AFTER_MS = 3_600_000;
-/** Seconds. A checkout of a warm connection takes microseconds, a login tens of ms, a queue seconds. */
+/** Seconds. A checkout of a warm connection takes microseconds, a login tens of ms, a wait in the queue seconds. */
 const DURATIONS = [0.0001, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
 interface KnownToken {
@@ -14,12 +14,12 @@ interface KnownToken {
 }
 
 /**
- * Metrics of the semantic conventions for database client connection pools, v1.45 (their status is "development"), and
- * of tokens. Returns what ends it.
+ * Records the metrics of the semantic conventions for database client connection pools, v1.45 (their status is
+ * "development"), and metrics of tokens. Returns a function that stops it.
  */
 export function recordMetrics(meter: Meter): () => void {
   const pools = new Map<string, () => PoolStats>();
-  const loans = new Map<number, number>();
+  const checkedOutAt = new Map<number, number>();
   const tokens = new Map<string, KnownToken>();
 
   const connections = (name: string, description: string) =>
@@ -32,17 +32,26 @@ export function recordMetrics(meter: Meter): () => void {
   const idleMax = connections('db.client.connection.idle.max', 'Most idle connections');
   const idleMin = connections('db.client.connection.idle.min', 'Fewest idle connections');
   const limit = connections('db.client.connection.limit', 'Most connections');
-  // Its name until v1.44 of the conventions, which is what dashboards know.
-  const max = connections('db.client.connection.max', 'Most connections');
   const pending = meter.createObservableUpDownCounter('db.client.connection.pending_requests', {
     unit: '{request}',
     description: 'Callers waiting for a connection',
   });
-  const timeouts = counter('db.client.connection.timeouts', '{timeout}', 'Callers that gave up waiting');
-  const createTime = seconds('db.client.connection.create_time', 'Time to open a connection, login included');
-  const waitTime = seconds('db.client.connection.wait_time', 'Time from asking for a connection to getting it');
-  const useTime = seconds('db.client.connection.use_time', 'Time from getting a connection to giving it back');
-  const renewals = counter('mssql_token_pool.connection.renewals', '{connection}', 'Connections replaced in time');
+  const timeouts = counter(
+    'db.client.connection.timeouts',
+    '{timeout}',
+    'Callers that timed out waiting for a connection',
+  );
+  const createTime = seconds('db.client.connection.create_time', 'Time to open a connection, including the login');
+  const waitTime = seconds('db.client.connection.wait_time', 'Time from requesting a connection to obtaining it');
+  const useTime = seconds(
+    'db.client.connection.use_time',
+    'Time between borrowing a connection and returning it to the pool',
+  );
+  const renewals = counter(
+    'mssql_token_pool.connection.renewals',
+    '{connection}',
+    'Connections replaced before their token expired',
+  );
   const evictions = counter('mssql_token_pool.connection.evictions', '{connection}', 'Connections closed, by reason');
   const loginFailures = counter('mssql_token_pool.login.failures', '{login}', 'Logins that failed, by kind');
   const age = meter.createObservableGauge('mssql_token_pool.token.age', {
@@ -51,11 +60,15 @@ export function recordMetrics(meter: Meter): () => void {
   });
   const lifeLeft = meter.createObservableGauge('mssql_token_pool.token.life_left', {
     unit: 's',
-    description: 'Time until the current token ends; negative after that',
+    description: 'Time until the current token expires; negative afterwards',
   });
-  const requestTime = seconds('mssql_token_pool.token.request.duration', 'Time of a token request');
+  const requestTime = seconds('mssql_token_pool.token.request.duration', 'Duration of a token request');
   const requestFailures = counter('mssql_token_pool.token.request.failures', '{request}', 'Token requests that failed');
-  const invalidations = counter('mssql_token_pool.token.invalidations', '{token}', 'Tokens that the server refused');
+  const invalidations = counter(
+    'mssql_token_pool.token.invalidations',
+    '{token}',
+    'Tokens discarded because the server refused them',
+  );
 
   const observePools = (result: BatchObservableResult): void => {
     for (const [pool, stats] of pools) {
@@ -66,7 +79,6 @@ export function recordMetrics(meter: Meter): () => void {
       result.observe(idleMax, now.max, attributes);
       result.observe(idleMin, now.min, attributes);
       result.observe(limit, now.max, attributes);
-      result.observe(max, now.max, attributes);
       result.observe(pending, now.pending, attributes);
     }
   };
@@ -81,7 +93,7 @@ export function recordMetrics(meter: Meter): () => void {
       result.observe(lifeLeft, (token.expiresOn - now) / 1000, token.attributes);
     }
   };
-  const poolGauges = [count, idleMax, idleMin, limit, max, pending];
+  const poolGauges = [count, idleMax, idleMin, limit, pending];
   const tokenGauges = [age, lifeLeft];
   meter.addBatchObservableCallback(observePools, poolGauges);
   meter.addBatchObservableCallback(observeTokens, tokenGauges);
@@ -92,19 +104,19 @@ export function recordMetrics(meter: Meter): () => void {
     'connection:opened': ({ pool, durationMs }) => createTime.record(durationMs / 1000, ofPool(pool)),
     'connection:renewed': ({ pool }) => renewals.add(1, ofPool(pool)),
     'connection:evicted': ({ pool, connection, reason }) => {
-      loans.delete(connection);
+      checkedOutAt.delete(connection);
       evictions.add(1, { ...ofPool(pool), 'mssql_token_pool.eviction.reason': reason });
     },
     'connection:login-failed': ({ pool, kind, error }) =>
       loginFailures.add(1, { ...ofPool(pool), 'mssql_token_pool.login.kind': kind, 'error.type': typeOf(error) }),
     checkout: ({ pool, connection, waitedMs }) => {
-      loans.set(connection, performance.now());
+      checkedOutAt.set(connection, performance.now());
       waitTime.record(waitedMs / 1000, ofPool(pool));
     },
     checkin: ({ pool, connection }) => {
-      const since = loans.get(connection);
+      const since = checkedOutAt.get(connection);
       if (since === undefined) return;
-      loans.delete(connection);
+      checkedOutAt.delete(connection);
       useTime.record((performance.now() - since) / 1000, ofPool(pool));
     },
     'checkout:timed-out': ({ pool }) => timeouts.add(1, ofPool(pool)),
@@ -138,7 +150,7 @@ function ofToken({ identity, scope }: ChannelPayloads['token:requested']): Known
   return { 'mssql_token_pool.identity': identity, 'mssql_token_pool.scope': scope };
 }
 
-/** `ERR_...`: few values, and never a message. */
+/** `ERR_...`: a low-cardinality value, never a message. */
 function typeOf(error: Error): string {
   return (error as { code?: string }).code ?? error.name;
 }

@@ -8,8 +8,9 @@ interface Ended {
 }
 
 /**
- * A span for each login and each token request, made when it has ended, because the event then tells how long it took.
- * Its parent is the span that was active where the work was started.
+ * Records a span for each login and each token request, with the attributes of the semantic conventions for Microsoft
+ * SQL Server. A span is created when the work has ended, because only that event carries its duration; its parent is the
+ * span that was active where the work began.
  */
 export function recordSpans(tracer: Tracer): () => void {
   const servers = new Map<string, Attributes>();
@@ -18,8 +19,8 @@ export function recordSpans(tracer: Tracer): () => void {
     const endTime = Date.now();
     const span = tracer.startSpan(name, { kind: SpanKind.CLIENT, startTime: endTime - durationMs, attributes });
     if (error !== undefined) {
-      // Message, not stack: our messages are free of secrets, a cause may come from anywhere.
-      span.setAttribute('error.type', (error as { code?: string }).code ?? error.name);
+      // The message only, not the stack: our messages are free of secrets, a cause may come from anywhere.
+      span.setAttribute('error.type', typeOf(error));
       span.setStatus({ code: SpanStatusCode.ERROR, message: error.message });
     }
     span.end(endTime);
@@ -45,8 +46,8 @@ export function recordSpans(tracer: Tracer): () => void {
         attributes: { ...ofLogin(pool), ...(tokenId === undefined ? {} : { 'mssql_token_pool.token.id': tokenId }) },
       }),
     'connection:login-failed': ({ pool, durationMs, error, kind }) => {
-      const { number } = error as { number?: number };
-      const status = number === undefined ? {} : { 'db.response.status_code': String(number) };
+      const number = numberOf(error);
+      const status = number === undefined ? {} : { 'db.response.status_code': number };
       const attributes = { ...ofLogin(pool), ...status, 'mssql_token_pool.login.kind': kind };
       record('mssql login', { durationMs, error, attributes });
     },
@@ -58,4 +59,15 @@ export function recordSpans(tracer: Tracer): () => void {
     'token:failed': ({ identity, scope, durationMs, error }) =>
       record('token request', { durationMs, error, attributes: ofRequest(identity, scope) }),
   });
+}
+
+/** What the conventions ask for: the status code of the database, otherwise a low-cardinality name of the error. */
+function typeOf(error: Error): string {
+  return numberOf(error) ?? (error as { code?: string }).code ?? error.name;
+}
+
+/** SQL Server's error number. */
+function numberOf(error: Error): string | undefined {
+  const { number } = error as { number?: number };
+  return number === undefined ? undefined : String(number);
 }

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { PrometheusExporter, PrometheusSerializer } from '@opentelemetry/exporter-prometheus';
 import { MeterProvider } from '@opentelemetry/sdk-metrics';
 import { beforeAll, expect, test } from 'vitest';
+import { parse } from 'yaml';
 import { type ChannelPayloads, publish } from '../../src/channels.js';
 import { instrument } from '../../src/telemetry/otel.js';
 
@@ -13,12 +14,15 @@ interface Dashboard {
 const dashboard: Dashboard = JSON.parse(
   readFileSync(new URL('../../docs/grafana-dashboard.json', import.meta.url), 'utf8'),
 );
+const alerts: { groups: { rules: { alert: string; expr: string; annotations: { summary: string } }[] }[] } = parse(
+  readFileSync(new URL('../../docs/prometheus-alerts.yml', import.meta.url), 'utf8'),
+);
 const PROMQL = new Set(['sum', 'min', 'max', 'by', 'rate', 'histogram_quantile', 'label_values']);
 
 let names: Set<string>;
 let labels: Set<string>;
 
-/** Everything that can be exported, from one event of each kind. */
+/** All that can be exported, from one event of each kind. */
 beforeAll(async () => {
   const reader = new PrometheusExporter({ preventServerStart: true });
   using _ = instrument({ meterProvider: new MeterProvider({ readers: [reader] }) });
@@ -50,8 +54,8 @@ beforeAll(async () => {
 });
 
 /**
- * Names in a query, without functions, variables and what stands in quotes. Seconds are `..._seconds` where metrics come
- * through a collector, and bare from the SDK's own exporter: queries match both, and here the exported one is told.
+ * The names in a query, without functions, variables and quoted text. A collector appends `_seconds` to metrics in seconds,
+ * the SDK's own exporter does not: queries match both, and the exported name is returned.
  */
 function words(query: string): string[] {
   const named = query.replace(/\{__name__=~"([^"]*)"/g, (_, pattern: string) => {
@@ -62,7 +66,7 @@ function words(query: string): string[] {
   return [...bare.matchAll(/[a-z]\w+/g)].map(([word]) => word).filter((word) => !PROMQL.has(word));
 }
 
-test('every query of the dashboard names metrics and labels that are exported', () => {
+test('every query of the dashboard uses exported metrics and labels', () => {
   const queries = dashboard.panels.flatMap(({ targets }) => targets.map(({ expr }) => expr));
   queries.push(...dashboard.templating.list.map(({ query }) => query).filter((query) => query.includes('(')));
   expect(queries.length).toBeGreaterThan(12);
@@ -76,7 +80,7 @@ test('every query of the dashboard names metrics and labels that are exported', 
   }
 });
 
-test('every legend uses labels that are exported', () => {
+test('every legend uses exported labels', () => {
   for (const { targets } of dashboard.panels) {
     for (const { legendFormat } of targets) {
       const used = [...legendFormat.matchAll(/\{\{(\w+)\}\}/g)].map((match) => match[1] as string);
@@ -85,17 +89,23 @@ test('every legend uses labels that are exported', () => {
   }
 });
 
-test('every metric that is exported is on the dashboard', () => {
+test('the dashboard shows every exported metric', () => {
   const shown = dashboard.panels.flatMap(({ targets }) => targets.flatMap(({ expr }) => words(expr)));
   const base = (name: string) => name.replace(/_(bucket|count|sum)$/, '');
   const onDashboard = new Set(shown.map(base));
-  // Old name of the limit; limits of idle connections are settings; the SDK's own.
-  const left = [
-    'db_client_connection_max',
-    'db_client_connection_idle_max',
-    'db_client_connection_idle_min',
-    'target_info',
-  ];
+  // The limits of idle connections are settings; the last one is the SDK's own.
+  const left = ['db_client_connection_idle_max', 'db_client_connection_idle_min', 'target_info'];
   const missing = [...names].filter((name) => !onDashboard.has(base(name)) && !left.includes(name));
   expect(missing).toEqual([]);
+});
+
+test('every alert uses exported metrics and labels', () => {
+  const rules = alerts.groups.flatMap((group) => group.rules);
+  expect(rules.length).toBeGreaterThan(4);
+  for (const { alert, expr, annotations } of rules) {
+    const used = [...annotations.summary.matchAll(/\$labels\.(\w+)/g)].map((match) => match[1] as string);
+    const unknown = [...words(expr), ...used].filter((word) => !names.has(word) && !labels.has(word));
+    expect(unknown, alert).toEqual([]);
+    expect(used.filter((label) => !expr.includes(label))).toEqual([]);
+  }
 });
