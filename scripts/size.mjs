@@ -12,7 +12,7 @@ console.log(`Packed ${kB(packed.size)}, unpacked ${kB(packed.unpackedSize)}, ${p
 console.log('| entry point | own code, minified | gzipped |\n| --- | ---: | ---: |');
 
 const { exports } = JSON.parse(readFileSync('package.json', 'utf8'));
-for (const [name, { default: file } = {}] of Object.entries(exports)) {
+for (const [name, { default: { default: file } = {} }] of Object.entries(exports)) {
   if (file === undefined) continue;
   const { outputFiles } = await build({
     entryPoints: [file],

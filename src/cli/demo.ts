@@ -1,8 +1,10 @@
+import { accessSync, constants, existsSync, statSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import stock from 'mssql';
-import ours from '../mssql/index.js';
+import { sql as ours } from '../mssql/drop-in.js';
 import { recordTimeline, type Timeline, timelineOfLogins, timelineReport } from '../telemetry/timeline.js';
 import { type EntraEmulator, type SqlEmulator, startEntraEmulator, startSqlEmulator } from '../testing/index.js';
 import { UsageError } from './address.js';
@@ -94,10 +96,24 @@ function optionsFrom(args: string[]): { seconds: number; file: string | undefine
     });
     const seconds = Number(values.seconds);
     if (!(seconds > 0)) throw new UsageError(`--seconds ${values.seconds}: give a number greater than 0`);
+    if (values.report !== undefined) assertWritable(values.report);
     return { seconds, file: values.report };
   } catch (error) {
     process.stderr.write(`${(error as Error).message}\n\n${USAGE}`);
     return undefined;
+  }
+}
+
+/** Before a run whose report could not be written. */
+function assertWritable(file: string): void {
+  const folder = dirname(resolve(file));
+  const wrong = (why: string): UsageError => new UsageError(`--report ${file}: ${why}`);
+  if (!existsSync(folder)) throw wrong(`the folder ${folder} does not exist`);
+  if (existsSync(file) && statSync(file).isDirectory()) throw wrong(`${file} is a directory`);
+  try {
+    accessSync(existsSync(file) ? file : folder, constants.W_OK);
+  } catch {
+    throw wrong('there is no permission to write it');
   }
 }
 

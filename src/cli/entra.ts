@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { startEntraEmulator } from '../testing/index.js';
 import { fromEnvironment, parseListen, parseSeconds, UsageError } from './address.js';
+import { inWords } from './in-words.js';
 import { log, untilStopped } from './until-stopped.js';
 
 const USAGE = `Usage: mssql-token-pool entra [options]
@@ -27,7 +28,7 @@ export async function entra(args: string[]): Promise<number> {
   } catch (error) {
     const usage =
       error instanceof UsageError || String((error as { code?: unknown }).code).startsWith('ERR_PARSE_ARGS');
-    process.stderr.write(`${(error as Error).message}\n${usage ? `\n${USAGE}` : ''}`);
+    process.stderr.write(`${inWords(error)}\n${usage ? `\n${USAGE}` : ''}`);
     return usage ? 2 : 1;
   }
 }

@@ -8,6 +8,7 @@ import {
   type UpstreamConfig,
 } from '../testing/index.js';
 import { fromEnvironment, parseListen, parseSeconds, parseServer, UsageError } from './address.js';
+import { inWords } from './in-words.js';
 import { log, untilStopped } from './until-stopped.js';
 
 const USAGE = `Usage: mssql-token-pool gateway --upstream SERVER[:PORT] --user NAME --password-env VARIABLE --entra URL [options]
@@ -44,7 +45,7 @@ export async function gateway(args: string[]): Promise<number> {
   try {
     return await run(args);
   } catch (error) {
-    process.stderr.write(`${(error as Error).message}\n${isUsage(error) ? `\n${USAGE}` : ''}`);
+    process.stderr.write(`${inWords(error)}\n${isUsage(error) ? `\n${USAGE}` : ''}`);
     return isUsage(error) ? 2 : 1;
   }
 }

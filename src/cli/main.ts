@@ -1,19 +1,21 @@
 #!/usr/bin/env node
-/** The program: `npx mssql-token-pool <command>`. Each command is loaded only when it is asked for. */
+/** The program: `npx mssql-token-pool <command>`. Each command is loaded when it runs. */
+import { readFileSync } from 'node:fs';
+import { inWords } from './in-words.js';
 
 type Command = (args: string[]) => Promise<number>;
 
 const COMMANDS: Record<string, { summary: string; load: () => Promise<Command> }> = {
   demo: {
     summary: 'stock mssql beside this library while tokens expire, on embedded emulators',
-    load: async () => (await import('./demo.js')).demo,
+    load: async () => (await import('./demo-on-mssql.js')).demoOnMssql,
   },
   doctor: {
-    summary: 'why a login fails: takes its way step by step and says what to do',
+    summary: 'diagnoses a failing login step by step',
     load: async () => (await import('./doctor/doctor.js')).doctor,
   },
   gateway: {
-    summary: 'Entra logins in front of a SQL Server that knows none',
+    summary: 'Entra logins in front of a SQL Server that has none',
     load: async () => (await import('./gateway.js')).gateway,
   },
   entra: {
@@ -22,24 +24,55 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<Command> }
   },
 };
 
-const [name = 'help', ...args] = process.argv.slice(2);
-const command = COMMANDS[name];
-if (command === undefined) {
-  const width = Math.max(...Object.keys(COMMANDS).map((each) => each.length));
-  const lines = Object.entries(COMMANDS).map(([each, { summary }]) => `  ${each.padEnd(width)}  ${summary}`);
-  const text = ['Usage: mssql-token-pool <command> [options]', '', ...lines, ''].join('\n');
-  const asked = name === 'help' || name === '--help';
-  (asked ? process.stdout : process.stderr).write(text);
-  process.exitCode = asked ? 0 : 2;
-} else {
-  const run = await command.load().catch(notInstalled);
-  process.exitCode = await run(args);
+const WRONG_USAGE = 2;
+
+main(process.argv.slice(2)).then(
+  (code) => {
+    process.exitCode = code;
+  },
+  (error) => {
+    process.stderr.write(`${inWords(error)}\n`);
+    process.exitCode = 1;
+  },
+);
+
+async function main([name = 'help', ...args]: string[]): Promise<number> {
+  if (name === '--version' || name === '-v') {
+    process.stdout.write(`${version()}\n`);
+    return 0;
+  }
+  if (name === 'help' || name === '--help' || name === '-h') {
+    const [topic] = args;
+    if (topic === undefined || !Object.hasOwn(COMMANDS, topic)) {
+      process.stdout.write(usage());
+      return 0;
+    }
+    return main([topic, '--help']);
+  }
+  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (command === undefined) {
+    process.stderr.write(`unknown command '${name}'\n\n${usage()}`);
+    return WRONG_USAGE;
+  }
+  const run = await command.load();
+  return run(args.includes('-h') ? ['--help'] : args);
 }
 
-/** `demo` compares with mssql, which its user installs. */
-function notInstalled(error: Error & { code?: string }): Command {
-  const [, missing] = /^Cannot find package '([^']+)'/.exec(error.message) ?? [];
-  if (error.code !== 'ERR_MODULE_NOT_FOUND' || missing === undefined) throw error;
-  process.stderr.write(`${name} needs the package '${missing}', which is not installed: npm install ${missing}\n`);
-  return async () => 1;
+function usage(): string {
+  const width = Math.max(...Object.keys(COMMANDS).map((each) => each.length));
+  const commands = Object.entries(COMMANDS).map(([each, { summary }]) => `  ${each.padEnd(width)}  ${summary}`);
+  return [
+    'Usage: mssql-token-pool <command> [options]',
+    '',
+    ...commands,
+    '',
+    'mssql-token-pool <command> --help   lists the options of a command',
+    'mssql-token-pool --version          prints the version',
+    '',
+  ].join('\n');
+}
+
+function version(): string {
+  const manifest = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(manifest) as { version: string }).version;
 }

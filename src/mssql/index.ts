@@ -21,7 +21,7 @@ import { sql } from './drop-in.js';
 export type * from 'mssql';
 export type { DetailedConnectionError } from './connection-error.js';
 export type { ConnectionPoolConfig, ConnectionPoolConfig as config } from './connection-pool.js';
-export { sql as default, sql as 'module.exports' };
+export { sql as default };
 
 export type ConnectionPool = sql.ConnectionPool;
 export type Request = stock.Request;

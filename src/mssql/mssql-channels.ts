@@ -1,6 +1,6 @@
 import { channel, type TracingChannel, tracingChannel } from 'node:diagnostics_channel';
-import { createRequire } from 'node:module';
 import type { Connection } from 'tedious';
+import { require } from '../require.js';
 
 /**
  * The channels mssql publishes about its pool, for what our pool does instead of it. mssql itself goes on publishing
@@ -25,7 +25,7 @@ const numbers: Numbers = loadNumbers() ?? { get: () => undefined, add: () => {} 
 
 function loadNumbers(): Numbers | undefined {
   try {
-    return (createRequire(import.meta.url)('mssql/lib/utils') as { IDS?: Numbers }).IDS;
+    return (require('mssql/lib/utils') as { IDS?: Numbers }).IDS;
   } catch {
     return undefined;
   }

@@ -1,5 +1,6 @@
-import { createRequire } from 'node:module';
 import { ConfigurationError } from '../errors.js';
+import { isMissing, requireFrom } from '../installed.js';
+import { require } from '../require.js';
 
 /**
  * The user's own `mssql`, and the copy of `tedious` it runs on: requests and connections must come from one copy.
@@ -9,42 +10,56 @@ import { ConfigurationError } from '../errors.js';
 export type Mssql = typeof import('mssql');
 export type Tedious = typeof import('tedious');
 
-const require = createRequire(import.meta.url);
+/** The oldest mssql with `CHANNELS` and pools that can be replaced; the one before it runs on a tedious that knows no token credentials. */
+const OLDEST = 11;
 
-/** @throws ConfigurationError where mssql is not installed, or is older than 12. */
+/** @throws ConfigurationError where mssql is not installed or is too old. */
 export function requireMssql(): Mssql {
-  const mssql = load('mssql');
-  const { version } = require('mssql/package.json') as { version: string };
-  if (Number.parseInt(version, 10) < 12) {
-    throw new ConfigurationError(
-      `mssql-token-pool needs mssql 12 or later, but ${version} is installed: npm install mssql@12`,
-    );
-  }
+  const mssql = load();
+  assertSupportedMssql();
   return mssql;
+}
+
+/**
+ * For code that mssql calls and that need not load it: does nothing where mssql is not installed, or is part of a bundle.
+ *
+ * @throws ConfigurationError where the installed mssql is too old
+ */
+export function assertSupportedMssql(): void {
+  const version = installedVersion();
+  if (version === undefined || Number.parseInt(version, 10) >= OLDEST) return;
+  throw new ConfigurationError(
+    `mssql-token-pool needs mssql ${OLDEST} or later, but ${version} is installed: npm install mssql@12`,
+  );
+}
+
+function installedVersion(): string | undefined {
+  const packageJson = requireFrom<{ version?: string } | undefined>(
+    () => require.resolve('mssql'),
+    'mssql/package.json',
+    () => undefined,
+  );
+  return packageJson?.version;
 }
 
 /** The tedious that mssql itself loads, which need not be the application's own. */
 export function requireTediousOfMssql(): Tedious {
-  load('mssql');
-  return createRequire(require.resolve('mssql'))('tedious') as Tedious;
+  load();
+  return requireFrom(
+    () => require.resolve('mssql'),
+    'tedious',
+    () => require('tedious'),
+  );
 }
 
-function load(name: 'mssql'): Mssql {
+function load(): Mssql {
   try {
-    return require(name) as Mssql;
+    return require('mssql') as Mssql;
   } catch (cause) {
-    if (!isMissing(cause, name)) throw cause;
+    if (!isMissing(cause, 'mssql')) throw cause;
     throw new ConfigurationError(
       'mssql-token-pool/mssql works on top of the mssql package, which is not installed: npm install mssql',
       { cause },
     );
   }
-}
-
-function isMissing(error: unknown, name: string): boolean {
-  return (
-    error instanceof Error &&
-    (error as NodeJS.ErrnoException).code === 'MODULE_NOT_FOUND' &&
-    error.message.includes(`'${name}'`)
-  );
 }

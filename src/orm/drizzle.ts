@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { ConnectionPool } from '../mssql/index.js';
+import { ConnectionPool } from '../mssql/connection-pool.js';
 import type { PoolInput } from './pool-for.js';
 import { assertInstalled } from './require-peer.js';
 

@@ -6,12 +6,13 @@
 import type { Knex } from 'knex';
 import { type ConnectionSource, isConnectionSource } from '../pool/connection-source.js';
 import { type TarnFacade, tarnFacade } from '../pool/tarn-facade.js';
+import { require } from '../require.js';
 import { knexClient } from './knex-client.js';
 import { singleReturn } from './loans.js';
 import { type PoolInput, readConfig } from './pool-for.js';
 import { requirePeer } from './require-peer.js';
 
-const Client = requirePeer<typeof Knex.Client>('knex/lib/dialects/mssql/index.js', 'knex');
+const Client = requirePeer<typeof Knex.Client>(() => require('knex/lib/dialects/mssql/index.js'), 'knex', 'knex');
 
 export { type KnexDialect, knexClient } from './knex-client.js';
 

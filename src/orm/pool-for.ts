@@ -4,6 +4,7 @@ import { settingsFrom } from '../connections/settings.js';
 import { type ConnectionSource, isConnectionSource } from '../pool/connection-source.js';
 import { createTokenPool } from '../pool/create-token-pool.js';
 import { type TarnFacade, tarnFacade } from '../pool/tarn-facade.js';
+import { require } from '../require.js';
 import { requirePeer } from './require-peer.js';
 
 /**
@@ -26,13 +27,18 @@ export interface OrmPool {
 /** @throws ConfigurationError that names the key and the mend, or says that tedious is not installed */
 export function poolFor(input: PoolInput, subpath: string): OrmPool {
   if (isConnectionSource(input))
-    return { open: () => tarnFacade(input, { shared: true }), tedious: requirePeer('tedious', subpath) };
+    return { open: () => tarnFacade(input, { shared: true }), tedious: requireTedious(subpath) };
   const given = readConfig(input);
-  const tedious = (given.tedious ?? requirePeer('tedious', subpath)) as Tedious;
+  const tedious = (given.tedious as Tedious | undefined) ?? requireTedious(subpath);
   const config = { ...given, tedious };
   // Says now what is wrong with it, not at the first query.
   settingsFrom(config);
   return { open: () => tarnFacade(createTokenPool(config)), tedious };
+}
+
+/** @throws ConfigurationError where tedious is not installed */
+export function requireTedious(subpath: string): Tedious {
+  return requirePeer(() => require('tedious'), 'tedious', subpath);
 }
 
 export function readConfig(input: TokenPoolConfig | string): TokenPoolConfig {

@@ -7,8 +7,10 @@
 import type { Connection, ConnectionConfiguration } from 'tedious';
 import type { PoolConfig, TokenPoolConfig } from '../connections/config.js';
 import { type Settings, settingsFrom } from '../connections/settings.js';
-import { readConfig, type Tedious } from './pool-for.js';
-import { assertOneInstalled, requireAsSeenFrom, requirePeer } from './require-peer.js';
+import { requireFrom } from '../installed.js';
+import { require } from '../require.js';
+import { readConfig, requireTedious, type Tedious } from './pool-for.js';
+import { assertInstalled, assertOneInstalled } from './require-peer.js';
 import { tediousModule, type WatchedTedious } from './tedious-module.js';
 
 assertOneInstalled(['sequelize', '@sequelize/mssql'], 'sequelize');
@@ -66,7 +68,7 @@ export interface Sequelize7Options {
  * @throws ConfigurationError that names the key and the mend
  */
 export function sequelizeOptions(input: SequelizeConfig | string): Sequelize6Options {
-  const { settings, watched, pool } = prepare(input, () => requirePeer('tedious', 'sequelize'));
+  const { settings, watched, pool } = prepare(input, () => requireTedious('sequelize'));
   const { server, options = {}, authentication } = settings.configuration;
   return {
     dialect: 'mssql',
@@ -95,13 +97,20 @@ export function sequelize7Options(
   input: SequelizeConfig | string,
 ): Sequelize7Options & NonNullable<ConnectionConfiguration['options']> {
   // Sequelize 7 brings its own tedious, whose data types it uses.
-  const { settings, watched, pool } = prepare(input, () =>
-    requireAsSeenFrom('@sequelize/mssql', 'tedious', 'sequelize'),
-  );
+  const { settings, watched, pool } = prepare(input, requireTediousOfSequelize7);
   const { server, authentication } = settings.configuration;
   // Sequelize 7 refuses options it does not know.
   const { useColumnNames: _, ...options } = settings.configuration.options ?? {};
   return { tediousModule: watched.tedious, server, ...options, ...(authentication && { authentication }), pool };
+}
+
+function requireTediousOfSequelize7(): Tedious {
+  assertInstalled('@sequelize/mssql', 'sequelize');
+  return requireFrom(
+    () => require.resolve('@sequelize/mssql'),
+    'tedious',
+    () => requireTedious('sequelize'),
+  );
 }
 
 function prepare(

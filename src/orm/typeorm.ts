@@ -4,7 +4,7 @@
  * @module
  */
 import type { PoolConfig, TokenPoolConfig } from '../connections/config.js';
-import sql from '../mssql/index.js';
+import { sql } from '../mssql/drop-in.js';
 import { type ConnectionSource, isConnectionSource } from '../pool/connection-source.js';
 import { readConfig } from './pool-for.js';
 import { assertInstalled } from './require-peer.js';

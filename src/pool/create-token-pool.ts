@@ -2,6 +2,7 @@ import type { TokenPoolConfig } from '../connections/config.js';
 import type { TediousModule } from '../connections/dial.js';
 import { type Settings, settingsFrom } from '../connections/settings.js';
 import { ConfigurationError } from '../errors.js';
+import { isMissing } from '../installed.js';
 import { TokenPool } from './token-pool.js';
 
 /**
@@ -37,7 +38,7 @@ async function loadTedious(): Promise<TediousModule> {
     // CommonJS under another loader may keep everything on `default`.
     return tedious.Connection === undefined ? (tedious as unknown as { default: TediousModule }).default : tedious;
   } catch (error) {
-    if ((error as { code?: string }).code !== 'ERR_MODULE_NOT_FOUND') throw error;
+    if (!isMissing(error, 'tedious')) throw error;
     throw new ConfigurationError("The package 'tedious' is not installed: npm install tedious", { cause: error });
   }
 }

@@ -1,4 +1,4 @@
-import { createRequire } from 'node:module';
+import { require } from '../require.js';
 
 /**
  * The public surface of generic-pool 3.9 that its own types leave out: the constructor that takes an evictor, and
@@ -46,8 +46,6 @@ class NeverEvict {
     return false;
   }
 }
-
-const require = createRequire(import.meta.url);
 
 /** A pool that queues, bounds and orders; last in, first out. Callers with priority 0 go before those with 1. */
 export function createResourcePool<T>(factory: ResourceFactory<T>, options: ResourcePoolOptions): ResourcePool<T> {

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -28,9 +28,26 @@ function program(args: string[], env: Record<string, string> = {}): Promise<{ co
   });
 }
 
-test('demo says what to install', async () => {
-  const { code, text } = await program(['demo']);
-  expect(text).toBe("demo needs the package 'mssql', which is not installed: npm install mssql\n");
+/** An npm that installs from this repository's own packages, or fails as one without network does. */
+function npmThat(does: 'installs' | 'fails'): string {
+  const bin = mkdtempSync(join(folder, 'bin-'));
+  const link = `mkdir -p "$3/node_modules" && ln -s ${join(root, 'node_modules/mssql')} "$3/node_modules/mssql"`;
+  writeFileSync(join(bin, 'npm'), `#!/bin/sh\n${does === 'installs' ? link : 'exit 1'}\n`, { mode: 0o755 });
+  return `${bin}:${process.env.PATH}`;
+}
+
+test('demo fetches mssql for its run and leaves nothing behind', async () => {
+  const before = readdirSync(tmpdir()).filter((each) => each.startsWith('mssql-token-pool-demo-'));
+  const { code, text } = await program(['demo', '--seconds', '9'], { PATH: npmThat('installs') });
+  expect(text).toContain('mssql@12, which is not installed here: fetching it for this run');
+  expect(text).toContain('mssql-token-pool: no failed query, no refused login.');
+  expect(code).toBe(0);
+  expect(readdirSync(tmpdir()).filter((each) => each.startsWith('mssql-token-pool-demo-'))).toEqual(before);
+}, 60_000);
+
+test('demo says what to install where npm cannot', async () => {
+  const { code, text } = await program(['demo'], { PATH: npmThat('fails') });
+  expect(text).toMatch(/npm could not install mssql@12\. Run: npm install mssql@12, then the demo again\.\n$/);
   expect(code).toBe(1);
 });
 

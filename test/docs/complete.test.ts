@@ -93,8 +93,8 @@ test('CONTRIBUTING says for each promise of the README which tests hold it', () 
 });
 
 test('the API reference covers every entry point', () => {
-  const { exports } = JSON.parse(read('package.json')) as { exports: Record<string, { types?: string }> };
-  const types = Object.values(exports).flatMap((each) => each.types ?? []);
+  const { exports } = JSON.parse(read('package.json')) as { exports: Record<string, { default?: { types: string } }> };
+  const types = Object.values(exports).flatMap((each) => each.default?.types ?? []);
   const sources = types.map((path) => path.replace('./dist/', 'src/').replace('.d.ts', '.ts'));
   expect(JSON.parse(read('typedoc.json')).entryPoints.sort()).toEqual(sources.sort());
 });

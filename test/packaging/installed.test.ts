@@ -109,7 +109,7 @@ test('the package holds what users need and nothing else', async () => {
   const files: string[] = JSON.parse(stdout)[0].files.map((file: { path: string }) => file.path);
   const unexpected = files.filter(
     (file) =>
-      !/^(dist\/.*\.(js|d\.ts|html|css)|dist\/.*\.LICENSES\.txt|package\.json|README\.md|LICENSE|CHANGELOG\.md)$/.test(
+      !/^(dist\/.*\.(js|mjs|d\.ts|d\.mts|html|css)|dist\/package\.json|dist\/.*\.LICENSES\.txt|package\.json|README\.md|LICENSE|CHANGELOG\.md)$/.test(
         file,
       ),
   );
