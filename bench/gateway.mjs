@@ -19,7 +19,7 @@ const ROWS = "SELECT value, N'some text of row' AS text, CAST(value AS bigint) A
 if (process.argv[2] === '--child') await serve();
 else await measure();
 
-/** In a child: a server, told by a message which. */
+/** In a child process: the server that the parent's message names. */
 async function serve() {
   process.on('disconnect', () => process.exit());
   const [options] = await once(process, 'message');

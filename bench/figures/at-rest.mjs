@@ -1,5 +1,5 @@
 /**
- * What pools cost while nobody uses them: 1,000 pools with one connection each, and one pool of 5,000, on connections
+ * What idle pools cost: 1,000 pools with one connection each, and one pool of 5,000, on connections
  * without sockets; beside mssql, and in memory beside generic-pool alone, on which ours is built. Time is virtual, so that
  * ten minutes at rest take as long as the work done in them.
  */
@@ -80,7 +80,7 @@ async function measure({ quick }) {
   ];
 }
 
-/** It looks after nothing unless it is told to. @param {Record<string, number[]>} results */
+/** By itself it does nothing in the background. @param {Record<string, number[]>} results */
 function withoutGenericPool({ [GENERIC_POOL]: _, ...others }) {
   return others;
 }

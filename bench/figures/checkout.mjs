@@ -1,5 +1,5 @@
 /**
- * Taking a warm connection and giving it back, without a query, on connections without sockets: what a pool itself costs.
+ * Checking out a warm connection and returning it, without a query, on connections without sockets: what a pool itself costs.
  * One caller finds a free connection each time; 32 callers share a pool of 10, so that most of them wait in its queue.
  */
 import { createTokenPool } from 'mssql-token-pool';
@@ -129,11 +129,11 @@ async function call(pool, times) {
   for (let i = 0; i < times; i += 1) {
     const connection = await pool.acquire();
     check(stubFactory.isGood(connection), 'a connection that is not logged in was handed out');
-    check(!connection.onLoan, 'a connection was handed out twice');
-    connection.onLoan = true;
+    check(!connection.isBorrowed, 'a connection was handed out twice');
+    connection.isBorrowed = true;
     // As a query would, it lets the others run.
     await null;
-    connection.onLoan = false;
+    connection.isBorrowed = false;
     pool.release(connection);
   }
 }

@@ -16,7 +16,7 @@ const MAX = 10;
 
 /**
  * @typedef {object} Client
- * @property {(n: number) => Promise<unknown>} select asks for the number and gives what came back
+ * @property {(n: number) => Promise<unknown>} select selects the number and resolves with the answer
  * @property {() => unknown} close
  */
 

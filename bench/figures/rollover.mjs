@@ -1,7 +1,7 @@
 /**
  * What callers notice of a rollover: 500 queries a second on a pool of 50, each login made to cost 100 ms, a new token every
  * 8 s. The server refuses a token that has run out in the middle of a session too (37396), as Azure SQL does when it
- * validates again, so whoever keeps a connection too long has queries that fail.
+ * validates again, so a pool that keeps a connection too long has failing queries.
  */
 import { check } from '../lib/check.mjs';
 import { runFresh } from '../lib/child.mjs';

@@ -33,9 +33,9 @@ process.stdout.write(JSON.stringify({ kib, timers, workMs }), () => process.exit
 
 /** Every connection is used once. */
 async function warm(pool, count) {
-  const loans = Promise.all(Array.from({ length: count }, () => pool.acquire()));
+  const acquired = Promise.all(Array.from({ length: count }, () => pool.acquire()));
   await clock.settle();
-  for (const connection of await loans) pool.release(connection);
+  for (const connection of await acquired) pool.release(connection);
   await clock.settle();
 }
 
@@ -50,7 +50,11 @@ async function ours() {
   return (limits) => {
     const config = { server: 'localhost', authentication: longToken, pool: limits, tedious: stubTedious };
     const pool = createTokenPool(config);
-    return { acquire: () => pool.acquire(), release: (loan) => pool.release(loan), open: () => pool.stats.size };
+    return {
+      acquire: () => pool.acquire(),
+      release: (connection) => pool.release(connection),
+      open: () => pool.stats.size,
+    };
   };
 }
 
@@ -62,7 +66,7 @@ async function genericPool() {
   ]);
   return (limits) => {
     const pool = library.createPool(stubFactory, { ...limits, acquireTimeoutMillis: 30_000 });
-    return { acquire: () => pool.acquire(), release: (loan) => pool.release(loan), open: () => pool.size };
+    return { acquire: () => pool.acquire(), release: (connection) => pool.release(connection), open: () => pool.size };
   };
 }
 
@@ -85,7 +89,7 @@ async function mssql() {
     const connected = pool.connect();
     return {
       acquire: async () => (await connected).acquire(pool),
-      release: (loan) => pool.release(loan),
+      release: (connection) => pool.release(connection),
       open: () => pool.size,
     };
   };

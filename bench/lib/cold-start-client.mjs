@@ -1,4 +1,4 @@
-/** One process of figures/cold-start.mjs: opens a pool in the way it is told, prints the ms until all rows are there. */
+/** One process of figures/cold-start.mjs: opens a pool in the way that its arguments name, prints the ms until all rows are there. */
 import { leadMicrosoftLoginTo } from './microsoft-login.mjs';
 
 const { way, client, config, entra, callers, max } = JSON.parse(process.argv[2]);

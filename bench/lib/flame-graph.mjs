@@ -21,7 +21,7 @@ const OTHER = '#c8ccd1';
 
 /**
  * A profile of V8 as a picture: a box for each function, as wide as the time in it and in what it called, below the one that
- * called it, in the colour of whose code it is. Idle time is left out. Hovering over a box tells its name and its share.
+ * called it, in the colour of whose code it is. Idle time is left out. Hovering over a box shows its name and its share.
  *
  * @param {any} profile
  */

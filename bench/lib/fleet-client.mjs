@@ -6,7 +6,7 @@ const { way, processes, hours } = JSON.parse(process.argv[2]);
 const SCOPE = 'https://database.windows.net/.default';
 const KEY = 'k'.repeat(43);
 const LIFE_MS = 3_600_000;
-/** The first seconds of the fleet: nobody has a token, so everybody asks, whatever the cache is like. */
+/** The first seconds of the fleet: no process has a token, so every process requests one, whatever its cache. */
 const START_S = 60;
 
 const clock = new VirtualClock();

@@ -11,7 +11,7 @@ async function stock() {
   return { milliseconds: await milliseconds(() => import('mssql')) };
 }
 
-/** Ours in its place; it loads mssql. */
+/** Ours instead of mssql; it loads mssql. */
 async function ours() {
   return { milliseconds: await milliseconds(() => import('mssql-token-pool/mssql')) };
 }
@@ -42,7 +42,7 @@ async function msal() {
   const credential = createCredential(login);
   const pool = createTokenPool({ server: 'localhost', authentication: credential });
   const before = isLoaded();
-  // Nobody answers there; what counts is that somebody asked.
+  // Nothing listens there; what counts is that the token was requested.
   await credential.getToken('https://database.windows.net/.default').catch(() => {});
   const later = isLoaded();
   await pool.close();
@@ -62,7 +62,7 @@ function resident() {
   return process.memoryUsage().rss / 1024 / 1024;
 }
 
-/** Tells whether any script of MSAL has been loaded, by asking the debugger for all scripts. */
+/** Whether any script of MSAL has been loaded, according to the debugger's list of scripts. */
 function msalWatch() {
   return () => {
     const session = new Session();

@@ -1,4 +1,4 @@
-/** What a frame of a profile belongs to where no file tells. */
+/** What a frame of a profile belongs to if its file is unknown. */
 export const BARE = /** @type {const} */ ({ idle: 'idle', root: 'all' });
 
 /** Files by what they belong to, the first that fits. @type {readonly [RegExp, string][]} */

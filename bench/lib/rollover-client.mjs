@@ -59,7 +59,7 @@ const report = {
   loginsInASecond: mostInASecond(times),
   p99: quantile(all, 0.99),
   longest: all.reduce((most, wait) => Math.max(most, wait), 0),
-  // Where nothing was opened nobody could notice it.
+  // If nothing was opened, no caller could notice.
   ratio: opening.length === 0 ? 1 : quantile(opening, 0.99) / quantile(steady, 0.99),
 };
 process.stdout.write(JSON.stringify(report), () => process.exit());

@@ -5,7 +5,7 @@ const entra = await startEntraEmulator({ tokenLifetimeSeconds: 86_400 });
 const server = await startSqlEmulator({ entra });
 
 const answers = {
-  /** An application nobody has used before, so that what is counted is one client's alone. */
+  /** A new application, so that all requests counted are those of one client. */
   addApp: () => {
     const { clientId, clientSecret } = entra.addApp();
     return { clientId, clientSecret };

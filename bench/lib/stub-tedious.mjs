@@ -6,7 +6,7 @@ const SCOPE = 'https://database.windows.net/.default';
 
 /**
  * As much of tedious's connection as pools look at, without a socket: what is measured is the pool alone. It asks its
- * credential for a token as tedious does, and knows whether somebody has it on loan.
+ * credential for a token as tedious does, and knows whether it is borrowed.
  */
 export class StubConnection extends EventEmitter {
   STATE = { LOGGED_IN };
@@ -14,7 +14,7 @@ export class StubConnection extends EventEmitter {
   closed = false;
   inTransaction = false;
   socket = { destroyed: false, writable: true, ref() {}, unref() {}, destroy() {} };
-  onLoan = false;
+  isBorrowed = false;
   config;
 
   /** @param {{ authentication?: { options?: { credential?: { getToken(scope: string): Promise<{ token: string }> } } } }} [configuration] */
