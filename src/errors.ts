@@ -1,3 +1,5 @@
+import { durationMs } from './time.js';
+
 /**
  * Every error this library throws. One class per kind of failure, each with a stable `code`, so that a caller can
  * `switch (error.code)` without parsing messages. No error ever carries a token, secret, assertion or password (P10):
@@ -41,7 +43,7 @@ export class TokenPoolError extends Error {
     this.number = details.number;
     this.state = details.state;
     this.class = details.class;
-    this.retryAfterMs = details.retryAfterMs;
+    this.retryAfterMs = durationMs(details.retryAfterMs);
     this.hint = details.hint;
   }
 }

@@ -22,5 +22,6 @@ export {
 } from './tokens/encrypted-token-store.js';
 export type { StoreKey } from './tokens/entry-cipher.js';
 export { OnBehalfOfTokens, type OnBehalfOfTokensOptions } from './tokens/on-behalf-of-tokens.js';
-export { sharedTokenCache, TokenCache, type TokenCacheOptions, type WaitOptions } from './tokens/token-cache.js';
+export { sharedTokenCache } from './tokens/shared-token-cache.js';
+export { TokenCache, type TokenCacheOptions, type WaitOptions } from './tokens/token-cache.js';
 export type { StoredValue, TokenStore } from './tokens/token-store.js';

@@ -4,7 +4,7 @@ import type { TokenCredential } from '../credentials/credential.js';
 import { scopeForServer } from '../credentials/entra/scope-for-server.js';
 import { ConfigurationError } from '../errors.js';
 import { LONGEST_TIMER_MS } from '../time.js';
-import { sharedTokenCache } from '../tokens/token-cache.js';
+import { sharedTokenCache } from '../tokens/shared-token-cache.js';
 import { boundConnector } from './bound-connector.js';
 import type { PoolConfig, TokenPoolConfig } from './config.js';
 import { configFromConnectionString } from './connection-string-config.js';

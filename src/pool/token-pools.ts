@@ -385,7 +385,7 @@ export class TokenPools implements AsyncDisposable {
     }
     switching.check(token);
     switching.switchTo(proof.credential);
-    source.tokens.offer({ ...token, obtainedAt: held.obtainedAt, fromStore: false }, source.scope);
+    source.tokens.offer(held, source.scope);
     proof.isGood = true;
   }
 

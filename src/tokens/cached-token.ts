@@ -1,12 +1,12 @@
 import type { AccessToken } from '../credentials/credential.js';
 import { fingerprint } from '../credentials/identity.js';
 
-/** No token this close to its end is used for a login (P1): handshake plus clock skew. */
+/** A token this close to its expiry is not used for a login (P1): handshake plus clock skew. */
 const LOGIN_MARGIN_MS = 60_000;
-/** A pooled connection whose token is this close to its end is not handed out again (P2): as mssql-python does. */
+/** A pooled connection whose token is this close to its expiry is not handed out again (P2), as in mssql-python. */
 const EVICTION_MARGIN_MS = 300_000;
-/** Where the issuer names no time, a refresh is due half-way, or this long before the end where that is later. */
-const REFRESH_BEFORE_END_MS = 600_000;
+/** If the issuer names no time, a refresh is due half-way, or this long before the expiry if that is later. */
+const REFRESH_BEFORE_EXPIRY_MS = 600_000;
 /** Share of the time to the refresh by which it is moved forward at random, so that a fleet does not refresh in step. */
 const REFRESH_JITTER = 0.1;
 
@@ -19,12 +19,12 @@ export function marginsFor(lifeMs: number): { loginMarginMs: number; evictionMar
 }
 
 /**
- * When the refresh of a token is due, epoch ms: the issuer's `refresh_in` if it gave one, else max(50 % of its life, 10 min
- * before its end), but well before the eviction margin; less up to 10 % of the way there.
+ * When the refresh of a token is due, epoch ms: the issuer's `refresh_in` if there is one, else max(50 % of its life, 10 min
+ * before its expiry), but well before the eviction margin; less up to 10 % of the way there.
  */
 export function refreshTime(accessToken: AccessToken, obtainedAt: number): number {
   const { expiresOnTimestamp: expiresOn, refreshAfterTimestamp: asked } = accessToken;
-  const ownChoice = Math.max(obtainedAt + (expiresOn - obtainedAt) / 2, expiresOn - REFRESH_BEFORE_END_MS);
+  const ownChoice = Math.max(obtainedAt + (expiresOn - obtainedAt) / 2, expiresOn - REFRESH_BEFORE_EXPIRY_MS);
   // Some issuers ask for it so late that connections would be in their eviction margin before there is a later token.
   const { evictionMarginMs } = marginsFor(Math.max(0, expiresOn - obtainedAt));
   const latest = expiresOn - 1.5 * evictionMarginMs;
@@ -32,34 +32,79 @@ export function refreshTime(accessToken: AccessToken, obtainedAt: number): numbe
   return Math.floor(dueAt - Math.max(0, dueAt - obtainedAt) * REFRESH_JITTER * Math.random());
 }
 
+/** Where a token comes from and when its life began. */
+export interface TokenOrigin {
+  /** Epoch ms. Default now. */
+  obtainedAt?: number | undefined;
+  /** When a refresh is due, epoch ms. Default: what the issuer asked for or the token's life suggests, with jitter. */
+  refreshOn?: number | undefined;
+  /** Another process requested it. Default false. */
+  fromStore?: boolean | undefined;
+}
+
 /**
- * One access token with every instant that matters about it (all epoch ms). The token itself is private: logging this
- * object shows its times and its id, never the secret.
+ * One access token with every instant that matters about it (epoch ms). The token itself is private: logging this object
+ * shows its times and its id, never the secret.
+ *
+ * The instants are wall time, because that is how issuers give them, but the wall clock may be set. So they are compared
+ * with the token's own clock, {@link CachedToken.now}, and two tokens by {@link CachedToken.remainingMs}.
  */
 export class CachedToken {
   readonly #token: string;
-  /** Short hash that names the token in events and logs. */
+  /** Wall time less monotonic time when the token was received. */
+  readonly #epoch: number;
+  /** Short hash that identifies the token in events and logs. */
   readonly id: string;
   readonly expiresOn: number;
-  /** When it was received. */
   readonly obtainedAt: number;
+  /** When the issuer wants it refreshed; undefined if the issuer did not say. */
+  readonly refreshAfter: number | undefined;
   /** From here on a refresh is due in the background. */
   readonly refreshOn: number;
   /** From here on it must not be used for a login. */
   readonly loginBefore: number;
-  /** From here on a connection that lives on it must be replaced. */
+  /** From here on a connection that was opened with it must be replaced. */
   readonly evictAt: number;
+  /** Another process requested it. */
+  readonly fromStore: boolean;
 
-  constructor(accessToken: AccessToken, times: { obtainedAt: number; refreshOn: number }) {
-    const lifeMs = Math.max(0, accessToken.expiresOnTimestamp - times.obtainedAt);
-    const { loginMarginMs, evictionMarginMs } = marginsFor(lifeMs);
-    this.#token = accessToken.token;
-    this.id = fingerprint(accessToken.token);
-    this.expiresOn = accessToken.expiresOnTimestamp;
-    this.obtainedAt = times.obtainedAt;
-    this.refreshOn = times.refreshOn;
-    this.loginBefore = this.expiresOn - loginMarginMs;
-    this.evictAt = this.expiresOn - evictionMarginMs;
+  constructor(accessToken: AccessToken, origin: TokenOrigin = {}) {
+    const wall = Date.now();
+    const { obtainedAt = wall, refreshOn = refreshTime(accessToken, obtainedAt), fromStore = false } = origin;
+    const { token, expiresOnTimestamp: expiresOn, refreshAfterTimestamp } = accessToken;
+    const { loginMarginMs, evictionMarginMs } = marginsFor(Math.max(0, expiresOn - obtainedAt));
+    this.#token = token;
+    this.#epoch = wall - performance.now();
+    this.id = fingerprint(token);
+    this.expiresOn = expiresOn;
+    this.obtainedAt = obtainedAt;
+    this.refreshAfter = refreshAfterTimestamp;
+    this.refreshOn = refreshOn;
+    this.loginBefore = expiresOn - loginMarginMs;
+    this.evictAt = expiresOn - evictionMarginMs;
+    this.fromStore = fromStore;
+  }
+
+  /**
+   * The time on this token's clock, epoch ms: wall time, but never less than what has passed on the monotonic clock since
+   * the token was received. A wall clock that is set back does not prolong the token (P1); a suspended machine, whose
+   * monotonic clock stands still, does not either.
+   *
+   * @param wall `Date.now()`, where the caller has read it already
+   * @param monotonic `performance.now()`, likewise
+   */
+  now(wall = Date.now(), monotonic = performance.now()): number {
+    return Math.max(wall, this.#epoch + monotonic);
+  }
+
+  /** Time until the token expires, ms; negative afterwards. Use it to compare two tokens: `expiresOn` moves with the clock. */
+  remainingMs(wall?: number, monotonic?: number): number {
+    return this.expiresOn - this.now(wall, monotonic);
+  }
+
+  /** Whether a login may use it now. */
+  isUsable(wall?: number, monotonic?: number): boolean {
+    return this.now(wall, monotonic) < this.loginBefore;
   }
 
   /** The secret. Call it only where the token goes onto the wire. */

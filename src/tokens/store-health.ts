@@ -1,22 +1,22 @@
 import { publish, type StoreFailure } from '../channels.js';
 import { redactedCause } from '../credentials/entra/redact.js';
 
-/** What a failure means for whoever runs the service. */
+/** What a failure means, for the operator of the service. */
 const MEANING: Readonly<Record<StoreFailure, string>> = {
-  unreachable: 'it cannot be reached, or refuses us',
+  unreachable: 'it cannot be reached, or refuses the request',
   slow: 'it does not answer in time',
   'unreadable-entry': 'an entry was changed, cut short, or written under a key that is not in `keys`',
   'clock-skew': 'the clocks of two machines differ',
 };
 
 /**
- * Calls a store that may be down, slow or wrong, so that nothing worse than a lost moment comes of it. A failure is told
- * once: as an event each time the store stops working, as a process warning once at all; a bad entry and a bad clock
- * likewise.
+ * Calls a store that may be down, slow or wrong, so that it costs a moment at worst. An outage is reported as an event each
+ * time the store stops working, and as a process warning only the first time. A bad entry and a wrong clock are reported
+ * once, both ways.
  */
 export class StoreHealth {
   readonly #timeoutMs: number;
-  readonly #told = new Set<StoreFailure | 'outage'>();
+  readonly #reported = new Set<StoreFailure | 'outage'>();
   #failing = false;
 
   constructor(timeoutMs: number) {
@@ -48,13 +48,13 @@ export class StoreHealth {
     const error = redactedCause(thrown);
     const isOutage = reason === 'unreachable' || reason === 'slow';
     const topic = isOutage ? 'outage' : reason;
-    const isNews = !this.#told.has(topic);
+    const isNews = !this.#reported.has(topic);
     if (isOutage ? !this.#failing : isNews) publish('token:store-failed', () => ({ reason, error }));
     this.#failing ||= isOutage;
     if (!isNews) return;
-    this.#told.add(topic);
+    this.#reported.add(topic);
     process.emitWarning(
-      `The shared token store is not used: ${MEANING[reason]} (${error.message}). Tokens are got without it.`,
+      `The shared token store is not used: ${MEANING[reason]} (${error.message}). Tokens are requested without it.`,
       { type: 'TokenStoreWarning', code: 'MSSQL_TOKEN_POOL_STORE' },
     );
   }

@@ -1,21 +1,21 @@
 import type { AccessToken, GetTokenOptions, TokenCredential } from '../credentials/credential.js';
 import { PUBLIC_SQL_SCOPE } from '../credentials/entra/scope-for-server.js';
 import { identityOf } from '../credentials/identity.js';
-import { ConfigurationError } from '../errors.js';
-import { timerMs } from '../time.js';
-import { type AskedToken, askCredential } from './ask-credential.js';
+import { ConfigurationError, TokenUnavailableError } from '../errors.js';
+import { durationMs, timerMs } from '../time.js';
 import { CachedToken } from './cached-token.js';
+import { requestToken } from './credential-request.js';
 import type { EncryptedTokenStore } from './encrypted-token-store.js';
 import { requireTokenStore } from './require-token-store.js';
-import { TokenRefresher } from './token-refresher.js';
+import { TokenRefresher, type TokenStatus } from './token-refresher.js';
 
 /** Settings of a {@link TokenCache}; the defaults suit Entra tokens for Azure SQL. */
 export interface TokenCacheOptions {
-  /** Scope used where a call names none. Default `https://database.windows.net/.default`. */
+  /** Scope used if a call names none. Default `https://database.windows.net/.default`. */
   scope?: string | undefined;
   /**
-   * Longest one request to the identity provider may take, ms. Default 10,000, or what the credential itself says where a
-   * person or a command line tool is involved.
+   * Longest one request to the identity provider may take, ms. Default 10,000, or what the credential itself asks for if it
+   * involves a person or a command line tool.
    */
   requestTimeoutMs?: number | undefined;
   /** Where processes of a fleet share their tokens: `redisTokenStore(...)`, or an `encryptedTokenStore(...)` of your own. */
@@ -29,10 +29,16 @@ export interface WaitOptions extends GetTokenOptions {
 }
 
 const DEFAULT_REQUEST_TIMEOUT_MS = 10_000;
+/** Scopes of one identity. A server names the scope of its login, so a hostile one could name a new one at each login. */
+const MOST_SCOPES = 64;
+/** Of these, the ones for which there has never been a token: each may be an invention. */
+const MOST_UNKNOWN_SCOPES = 16;
+/** A scope that has not been requested for this long is forgotten, and its back-off with it, to make way for another. */
+const FORGET_SCOPE_AFTER_MS = 600_000;
 
 /**
  * Keeps one identity's tokens fresh, for any number of scopes: one request at a time for each (P3), renewed in the
- * background long before the end, and the last good token served whatever happens to its renewal (P4).
+ * background long before its expiry, and the last good token served whatever happens to its renewal (P4).
  *
  * It is a `TokenCredential` itself, so it can be given to any Azure SDK client.
  *
@@ -52,7 +58,7 @@ export class TokenCache implements TokenCredential {
   /** @throws ConfigurationError if `credential` has no `getToken` or a setting makes no sense */
   constructor(credential: TokenCredential, options: TokenCacheOptions = {}) {
     requireCredential(credential);
-    const { scope = PUBLIC_SQL_SCOPE, requestTimeoutMs = patience(credential) } = options;
+    const { scope = PUBLIC_SQL_SCOPE, requestTimeoutMs = timeoutOf(credential) } = options;
     if (!(requestTimeoutMs > 0)) throw new ConfigurationError("'requestTimeoutMs' must be a number of ms above 0.");
     this.#credential = credential;
     this.#scope = scope;
@@ -73,37 +79,43 @@ export class TokenCache implements TokenCredential {
   }
 
   /**
-   * A usable token right now, or undefined. Synchronous; starts a request in the background when one is due, so calling it
-   * every now and then is all the upkeep there is.
+   * A usable token right now, or undefined. Synchronous; starts a refresh in the background when one is due, so calling it
+   * every now and then keeps the token fresh.
    */
   current(scope: string = this.#scope): CachedToken | undefined {
-    return (this.#refreshers.get(scope) ?? this.#refresher(scope)).current();
+    return (this.#refreshers.get(scope) ?? this.#refresher(scope))?.current();
   }
 
-  /**
-   * A usable token or undefined, without asking for another: for looking on.
-   *
-   * @internal
-   */
+  /** A usable token or undefined. No side effects. */
   peek(scope: string = this.#scope): CachedToken | undefined {
     return this.#refreshers.get(scope)?.peek();
   }
 
   /**
-   * A usable token, waiting for the shared request where there is none.
+   * The usable token, the refresh under way and the last failure, as far as there are any. No side effects.
+   *
+   * @internal
+   */
+  status(scope: string = this.#scope): TokenStatus {
+    return this.#refreshers.get(scope)?.status() ?? { current: undefined, refresh: undefined, failure: undefined };
+  }
+
+  /**
+   * A usable token, waiting for the shared request if there is none.
    *
    * @throws CredentialError and its subclasses, with `retryAfterMs`; AbortedError, TokenTimeoutError for this caller alone
    */
   get(scope: string = this.#scope, options?: WaitOptions): Promise<CachedToken> {
-    return this.#refresher(scope, options).get(options);
+    const refresher = this.#refresher(scope, options);
+    return refresher === undefined ? Promise.reject(tooManyScopes()) : refresher.get(options);
   }
 
   /** The `@azure/core-auth` form of {@link get}. */
   async getToken(scopes?: string | string[], options?: WaitOptions): Promise<AccessToken> {
     const scope = Array.isArray(scopes) ? scopes.join(' ') : scopes;
     // Most calls ask for nothing special and find a token.
-    const held = options === undefined ? this.current(scope) : undefined;
-    return asAccessToken(held ?? (await this.#await(scope, options)));
+    const token = options === undefined ? this.current(scope) : undefined;
+    return asAccessToken(token ?? (await this.#await(scope, options)));
   }
 
   #await(scope: string | undefined, options: WaitOptions = {}): Promise<CachedToken> {
@@ -112,9 +124,9 @@ export class TokenCache implements TokenCredential {
   }
 
   /**
-   * Throws a token away that the server refused, whatever its scope or only in `scope`; the next call asks for a new one.
-   * False where it is not the current one, where one was thrown away less than 5 s ago, or where the identity provider is
-   * in back-off, so that nothing would be left; then it is kept, and replaced as soon as there is another.
+   * Discards a token that the server refused, whatever its scope or only in `scope`; the next call requests a new one.
+   * False if it is not the current one, if one was discarded less than 5 s ago, or if the identity provider is in back-off,
+   * so that none would be left; then it is kept, and replaced as soon as there is another.
    */
   invalidate(token: string | AccessToken | CachedToken, scope?: string): boolean {
     const secret = token instanceof CachedToken ? token.reveal() : typeof token === 'string' ? token : token.token;
@@ -125,78 +137,71 @@ export class TokenCache implements TokenCredential {
   }
 
   /**
-   * Takes over a token that its identity got beside it; with it ends what back-off there was.
+   * Adopts a token that the same identity obtained in another way; it ends the back-off, if there was one.
    *
    * @internal
    */
-  offer(token: AskedToken, scope: string = this.#scope): void {
-    this.#refresher(scope).offer(token);
+  offer(token: CachedToken, scope: string = this.#scope): void {
+    this.#refresher(scope)?.offer(token);
   }
 
-  /** Tokens of another tenant, or with continuous access evaluation, are tokens of their own. */
-  #refresher(scope: string, options: GetTokenOptions = {}): TokenRefresher {
+  /**
+   * Tokens of another tenant, or with continuous access evaluation, are tokens of their own. Undefined if there are too
+   * many already.
+   */
+  #refresher(scope: string, options: GetTokenOptions = {}): TokenRefresher | undefined {
     const { tenantId, enableCae } = options;
     const ordinary = tenantId === undefined && enableCae === undefined;
     const key = ordinary ? scope : JSON.stringify([scope, tenantId, enableCae]);
     let refresher = this.#refreshers.get(key);
-    if (refresher === undefined) {
+    if (refresher === undefined && this.#admitsScope()) {
       const requestTimeoutMs = this.#requestTimeoutMs;
       refresher = new TokenRefresher({
-        ask: (request) => {
-          const ask = () => askCredential(this.#credential, request);
+        request: (request) => {
+          const ask = () => requestToken(this.#credential, request);
           return this.#store?.obtain(this.#credential, request, ask) ?? ask();
         },
         identity: this.identity,
         scope,
-        request: { tenantId, enableCae },
-        // What the store takes is not the identity provider's fault.
+        options: { tenantId, enableCae },
+        // The identity provider is not to blame for the time that the store takes.
         timeoutMs: () => requestTimeoutMs + (this.#store?.longestMs ?? 0),
       });
       this.#refreshers.set(key, refresher);
     }
     return refresher;
   }
+
+  #admitsScope(): boolean {
+    // The first is kept: a pool asks for its own scope before any server has named one.
+    for (const [key, { hasSucceeded, idleMs = 0 }] of [...this.#refreshers].slice(1)) {
+      const isNeeded = hasSucceeded && this.#refreshers.size < MOST_SCOPES;
+      if (idleMs > FORGET_SCOPE_AFTER_MS && !isNeeded) this.#refreshers.delete(key);
+    }
+    const unknown = [...this.#refreshers.values()].filter((refresher) => !refresher.hasSucceeded);
+    return this.#refreshers.size < MOST_SCOPES && unknown.length < MOST_UNKNOWN_SCOPES;
+  }
 }
 
-function asAccessToken(held: CachedToken): AccessToken {
-  return { token: held.reveal(), expiresOnTimestamp: held.expiresOn, refreshAfterTimestamp: held.refreshOn };
-}
-
-function requireCredential(credential: TokenCredential): void {
-  if (typeof credential?.getToken === 'function') return;
-  throw new ConfigurationError('A TokenCache needs a credential: an object with getToken(scopes, options).', {
-    hint: 'Make one with createCredential(), or give any TokenCredential of @azure/identity.',
+function tooManyScopes(): TokenUnavailableError {
+  return new TokenUnavailableError('Tokens for too many different scopes were requested for one identity.', {
+    hint: 'Does a server name another scope at each login? Set the scope in the configuration.',
   });
 }
 
-/** How long a credential of ours says a request may take. */
-function patience(credential: TokenCredential & { requestTimeoutMs?: unknown }): number {
-  const { requestTimeoutMs } = credential;
-  return typeof requestTimeoutMs === 'number' ? requestTimeoutMs : DEFAULT_REQUEST_TIMEOUT_MS;
+function asAccessToken(token: CachedToken): AccessToken {
+  return { token: token.reveal(), expiresOnTimestamp: token.expiresOn, refreshAfterTimestamp: token.refreshOn };
 }
 
-const shared = new Map<string, WeakRef<TokenCache>>();
-const forgotten = new FinalizationRegistry<string>((identity) => {
-  if (shared.get(identity)?.deref() === undefined) shared.delete(identity);
-});
+/** @throws ConfigurationError */
+export function requireCredential(credential: TokenCredential): void {
+  if (typeof credential?.getToken === 'function') return;
+  throw new ConfigurationError('A TokenCache needs a credential: an object with getToken(scopes, options).', {
+    hint: 'Make one with createCredential(), or pass any TokenCredential of @azure/identity.',
+  });
+}
 
-/**
- * The process-wide cache of a credential's identity, for as long as somebody holds it: pools of one identity share one
- * request (P3). `options` count for whoever is first, and a
- * `tokenStore` for whoever is the first to bring one; name the scope in each call.
- *
- * @throws ConfigurationError if `credential` has no `getToken` or a setting makes no sense
- */
-export function sharedTokenCache(credential: TokenCredential, options?: TokenCacheOptions): TokenCache {
-  requireCredential(credential);
-  const identity = identityOf(credential);
-  const known = shared.get(identity)?.deref();
-  if (known !== undefined) {
-    if (options?.tokenStore !== undefined) known.shareThrough(options.tokenStore);
-    return known;
-  }
-  const cache = new TokenCache(credential, options);
-  shared.set(identity, new WeakRef(cache));
-  forgotten.register(cache, identity);
-  return cache;
+/** How long a request of this credential may take, if it says so. */
+function timeoutOf(credential: TokenCredential & { requestTimeoutMs?: unknown }): number {
+  return durationMs(credential.requestTimeoutMs) || DEFAULT_REQUEST_TIMEOUT_MS;
 }

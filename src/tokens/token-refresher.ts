@@ -1,255 +1,220 @@
 import { publish } from '../channels.js';
 import type { GetTokenOptions } from '../credentials/credential.js';
-import { asCredentialFailure } from '../credentials/entra/provider-error.js';
-import { CredentialError, TokenExpiredError, type TokenPoolError, TokenTimeoutError } from '../errors.js';
-import { backOffMs, durationMs } from '../time.js';
-import { type AskedToken, isoTime, type TokenRequest } from './ask-credential.js';
-import { CachedToken, refreshTime } from './cached-token.js';
-import { aborted, waitFor } from './wait-for.js';
+import { TokenExpiredError, type TokenPoolError } from '../errors.js';
+import type { CachedToken } from './cached-token.js';
+import { type CredentialRequest, isoTime } from './credential-request.js';
+import { ProviderBackOff } from './provider-back-off.js';
+import { RefreshFlight } from './refresh-flight.js';
+import { aborted, type WaitTerms } from './wait-for.js';
 
-/** Azure's own advice for SQL and Entra alike: first retry after 5 s, doubling, never more than a minute apart (P5). */
-const BACK_OFF = { firstMs: 5_000, longestMs: 60_000, jitter: 0.1 };
-/** MSAL's bound too: a wrong `Retry-After` must not stop requests for days. */
-const LONGEST_RETRY_AFTER_MS = 3_600_000;
-/** At most one forced refresh in this time: a server that refuses every token must not become a storm of requests. */
+/** At most one forced refresh in this time: a server that refuses every token must not cause a storm of requests. */
 const FORCED_REFRESH_APART_MS = 5_000;
 
 /** What all requests of one refresher have in common. */
 export interface RefresherSettings {
-  /** Gets a token from the identity provider, or from whoever has just done so. */
-  ask: (request: TokenRequest) => Promise<AskedToken>;
+  /** Requests a token from the identity provider, or reads the one that another process has just requested. */
+  request: (request: CredentialRequest) => Promise<CachedToken>;
   identity: string;
   scope: string;
-  /** Goes along with each request. */
-  request: GetTokenOptions;
+  /** Sent with each request. */
+  options: GetTokenOptions;
   /** Longest a request may take, ms. */
   timeoutMs: () => number;
 }
 
-/** How one caller waits. */
-interface Wait {
-  abortSignal?: AbortSignal | undefined;
-  timeoutMs?: number | undefined;
-  /** What the token must carry. */
+/** How one caller waits, and what its token must carry. */
+interface GetTerms extends WaitTerms {
   claims?: string | undefined;
 }
 
-/** One request to the identity provider, and everybody who waits for it. */
-interface Flight {
-  token: Promise<CachedToken>;
-  claims: string | undefined;
-  timer: NodeJS.Timeout;
-  waiting: number;
+/** What is known about a token without asking for one. */
+export interface TokenStatus {
+  /** The usable token, if there is one. */
+  current: CachedToken | undefined;
+  /** The request that is under way, if there is one. */
+  refresh:
+    | {
+        /** Monotonic ms (`performance.now()`). */
+        startedAt: number;
+        /** Resolves when the request has ended, either way; never rejects. */
+        settled: Promise<void>;
+      }
+    | undefined;
+  /** Why the last refresh failed, until one succeeds; also while the current token is still usable. */
+  failure: TokenPoolError | undefined;
 }
 
 /**
- * Keeps the token of one identity for one scope fresh. The life of a token, top to bottom: somebody looks (`current`) or waits
- * (`get`), a request starts, is answered, fails or hangs, and a token that the server refuses is thrown away.
+ * Keeps the token of one identity for one scope fresh. The life of a token, top to bottom: a caller looks (`current`) or
+ * waits (`get`), a refresh starts and is answered or fails, and a token that the server refuses is invalidated.
  *
- * There is no timer here besides those of a request and of its waiters: refreshing is on demand, and whoever keeps
- * connections looks often enough. Expiry is wall time, because tokens say it so; back-off is monotonic, so that setting the
- * clock neither lengthens nor shortens it.
+ * The only timers are those of a request and its waiters: refreshing is on demand, and a pool that keeps connections asks
+ * often enough.
  */
 export class TokenRefresher {
   readonly #settings: RefresherSettings;
+  readonly #backOff = new ProviderBackOff();
   #current: CachedToken | undefined;
-  /** Wall time from which the current token wants a successor: its `refreshOn`, or at once when it was refused. */
+  /** When the current token is to be refreshed, on its own clock: its `refreshOn`, or at once if it was refused. */
   #refreshDueAt = 0;
-  #flight: Flight | undefined;
-  /** Monotonic time before which the identity provider is left alone. */
-  #quietUntil = 0;
-  #failuresInRow = 0;
-  /** Why there is no usable token; gone with the next good answer. */
-  #failure: TokenPoolError | undefined;
-  /** The last answer, even if refused since: a provider that has a cache may give it again. */
+  #flight: RefreshFlight | undefined;
+  /** The last answer, even if refused since: a provider that has a cache may return it again. */
   #lastAnswer: CachedToken | undefined;
   #refusedId: string | undefined;
   #forcedAt = Number.NEGATIVE_INFINITY;
-  /** Claims that the server asked for; once asked for, every later request carries them. */
+  /** Claims that the server demanded; every later request carries them. */
   #claims: string | undefined;
   #currentClaims: string | undefined;
+  /** Monotonic time of the last request or invalidation. */
+  #usedAt = performance.now();
 
   constructor(settings: RefresherSettings) {
     this.#settings = settings;
   }
 
-  /** A usable token or undefined, at once. Starts a request in the background when one is due. */
+  /** A usable token or undefined, at once. Starts a refresh in the background when one is due. */
   current(): CachedToken | undefined {
-    const now = Date.now();
-    if (now < this.#refreshDueAt) return this.#current;
-    const token = this.#usable(now);
-    if (this.#flight === undefined && !this.#isQuiet(token)) this.#start();
-    return token;
+    const wall = Date.now();
+    const monotonic = performance.now();
+    const token = this.#current;
+    if (token !== undefined && token.now(wall, monotonic) < this.#refreshDueAt) return token;
+    const usable = token?.isUsable(wall, monotonic) ? token : undefined;
+    if (this.#flight === undefined && this.#mayRefresh(usable)) this.#refresh();
+    return usable;
   }
 
-  /** A usable token or undefined. Starts nothing. */
+  /** A usable token or undefined. No side effects. */
   peek(): CachedToken | undefined {
-    return this.#usable(Date.now());
+    return this.#current?.isUsable() ? this.#current : undefined;
   }
 
-  /** A usable token, waiting for the shared request where there is none. */
-  get(options: Wait = {}): Promise<CachedToken> {
-    if (options.abortSignal?.aborted) return Promise.reject(aborted(options.abortSignal));
-    const { claims } = options;
+  /** The state of the token. No side effects. */
+  status(): TokenStatus {
+    const flight = this.#flight;
+    return {
+      current: this.peek(),
+      refresh: flight && { startedAt: flight.startedAt, settled: flight.settled },
+      failure: this.#backOff.failure,
+    };
+  }
+
+  /** How long nothing has happened here, ms; undefined while there is a usable token or a request is under way. */
+  get idleMs(): number | undefined {
+    if (this.#flight !== undefined || this.peek() !== undefined) return undefined;
+    return performance.now() - this.#usedAt;
+  }
+
+  /** Whether there ever was a token. */
+  get hasSucceeded(): boolean {
+    return this.#lastAnswer !== undefined;
+  }
+
+  /** A usable token, waiting for the shared request if there is none; rejects at once during back-off. */
+  get(terms: GetTerms = {}): Promise<CachedToken> {
+    if (terms.abortSignal?.aborted) return Promise.reject(aborted(terms.abortSignal));
+    const { claims } = terms;
     if (claims === undefined || claims === this.#currentClaims) {
       const token = this.current();
       if (token !== undefined) return Promise.resolve(token);
     }
-    return this.#keepingAlive(waitFor(this.#next(claims), options));
+    const flight = this.#flight;
+    if (flight !== undefined) {
+      if (claims === undefined || claims === flight.claims) return flight.wait(terms);
+      // The answer under way lacks these claims: request again after it, whatever its outcome.
+      return flight.wait(
+        terms,
+        flight.settled.then(() => this.get({ claims })),
+      );
+    }
+    const { failure, waitMs } = this.#backOff;
+    if (failure !== undefined && waitMs > 0) return Promise.reject(failure);
+    if (claims !== undefined) this.#demand(claims);
+    return this.#refresh().wait(terms);
   }
 
-  /** Takes over a token that was got beside it. */
-  offer(token: AskedToken): void {
-    this.#adopt(token, { claims: undefined }, performance.now());
+  /** Adopts a token that its identity obtained in another way. */
+  offer(token: CachedToken): void {
+    this.#adopt(token, undefined, performance.now());
   }
 
-  /** Throws the token away if it is the current one and a replacement may be asked for now. */
+  /** Discards the token if it is the current one and a replacement may be requested now. */
   invalidate(token: string): boolean {
     const current = this.#current;
     if (current === undefined || !current.is(token)) return false;
     this.#refusedId = current.id;
-    // Refused or not, it is all there is until the provider may be asked; from now on a successor is wanted.
+    // Refused or not, it is all there is until the provider may be asked; from now on a successor is due.
     this.#refreshDueAt = 0;
     const now = performance.now();
     if (now - this.#forcedAt < FORCED_REFRESH_APART_MS) return false;
-    if (this.#failuresInRow > 0 && now < this.#quietUntil) return false;
+    if (this.#backOff.isFailing && this.#backOff.waitMs > 0) return false;
     this.#forcedAt = now;
+    this.#usedAt = now;
     this.#current = undefined;
     const { identity, scope } = this.#settings;
     publish('token:invalidated', () => ({ identity, scope, tokenId: current.id }));
     return true;
   }
 
-  #usable(now: number): CachedToken | undefined {
-    const token = this.#current;
-    return token !== undefined && now < token.loginBefore ? token : undefined;
+  /** A claims challenge is how a server refuses a token that it could read. */
+  #demand(claims: string): void {
+    this.#claims = claims;
+    this.#refusedId = this.#current?.id;
   }
 
-  /** Without a usable token only a failure keeps us from asking; with one, the pause after any answer does. */
-  #isQuiet(usable: CachedToken | undefined): boolean {
-    if (usable === undefined && this.#failure === undefined) return false;
-    return performance.now() < this.#quietUntil;
+  /** Without a usable token only a failure delays a request; with one, the pause after every answer does. */
+  #mayRefresh(usable: CachedToken | undefined): boolean {
+    if (usable === undefined && this.#backOff.failure === undefined) return true;
+    return this.#backOff.waitMs === 0;
   }
 
-  /** The answer of the request under way, or of a new one; fails at once while the provider is to be left alone. */
-  #next(claims: string | undefined): Promise<CachedToken> {
-    const under = this.#flight;
-    if (under !== undefined) {
-      if (claims === undefined || claims === under.claims) return under.token;
-      // The answer under way lacks these claims: ask again after it, whatever comes of it.
-      return under.token.then(
-        () => this.get({ claims }),
-        () => this.get({ claims }),
-      );
-    }
-    const waitMs = this.#quietUntil - performance.now();
-    if (this.#failure !== undefined && waitMs > 0) return Promise.reject(askAgainLater(this.#failure, waitMs));
-    if (claims !== undefined) {
-      // A claims challenge is how a server refuses a token that it could read.
-      this.#claims = claims;
-      this.#refusedId = this.#current?.id;
-    }
-    return this.#start().token;
-  }
-
-  /** A request keeps the process alive as long as somebody waits for it; in the background, or given up by all, it does not. */
-  #keepingAlive<T>(waiting: Promise<T>): Promise<T> {
-    const flight = this.#flight;
-    if (flight === undefined) return waiting;
-    flight.waiting += 1;
-    flight.timer.ref();
-    const leave = () => {
-      flight.waiting -= 1;
-      if (flight.waiting === 0) flight.timer.unref();
-    };
-    waiting.then(leave, leave);
-    return waiting;
-  }
-
-  #start(): Flight {
-    const { ask, identity, scope, request } = this.#settings;
-    const timeoutMs = this.#settings.timeoutMs();
+  #refresh(): RefreshFlight {
+    const { request, identity, scope, options } = this.#settings;
     const claims = this.#claims;
     const refusedId = this.#refusedId;
-    const held = this.#current;
+    const cached = this.#current;
     const startedAt = performance.now();
-    // Where the token at hand was refused, this is the forced refresh, whoever starts it.
-    if (held !== undefined && held.id === refusedId) this.#forcedAt = startedAt;
-    const abort = new AbortController();
-
-    let resolve: (token: CachedToken) => void = () => {};
-    let reject: (error: TokenPoolError) => void = () => {};
-    const token = new Promise<CachedToken>((onToken, onError) => {
-      resolve = onToken;
-      reject = onError;
+    this.#usedAt = startedAt;
+    // If the current token was refused, this is the forced refresh, whoever starts it.
+    if (cached !== undefined && cached.id === refusedId) this.#forcedAt = startedAt;
+    const flight = new RefreshFlight({
+      request: (abortSignal) => request({ ...options, identity, scope, claims, cached, refusedId, abortSignal }),
+      claims,
+      timeoutMs: this.#settings.timeoutMs(),
+      onAnswer: (answer, late) => {
+        if (!late) this.#flight = undefined;
+        return this.#adopt(answer, claims, startedAt);
+      },
+      onFailure: (error) => {
+        this.#flight = undefined;
+        return this.#failed(error, startedAt);
+      },
     });
-    // A refresh in the background has nobody who waits; its failure was published.
-    token.catch(() => {});
-
-    const land = (outcome: () => CachedToken | TokenPoolError): void => {
-      clearTimeout(timer);
-      this.#flight = undefined;
-      const result = outcome();
-      if (result instanceof CachedToken) resolve(result);
-      else reject(result);
-    };
-    let timedOut = false;
-    const timer = setTimeout(() => {
-      timedOut = true;
-      const error = new TokenTimeoutError(`The identity provider did not answer within ${timeoutMs} ms.`, {
-        hint: 'Check the network path to the identity provider, proxies and firewalls included.',
-      });
-      land(() => this.#failed(error, startedAt));
-      abort.abort(error);
-    }, timeoutMs);
-    timer.unref();
-
-    const flight = { token, claims, timer, waiting: 0 };
     this.#flight = flight;
-    // In a later turn of the microtask queue: whoever looked is not held up by the credential's own code.
-    Promise.resolve()
-      .then(() => ask({ ...request, identity, scope, claims, held, refusedId, abortSignal: abort.signal }))
-      .then(
-        (answer) => {
-          // A late answer is as good as a punctual one, if it is better than what there is by now.
-          if (timedOut) this.#adopt(answer, flight, startedAt);
-          else land(() => this.#adopt(answer, flight, startedAt));
-        },
-        (thrown: unknown) => {
-          if (!timedOut) land(() => this.#failed(asCredentialFailure(thrown), startedAt));
-        },
-      );
     return flight;
   }
 
-  /** Takes an answer over, if it is later than what there is. Gives the token to use, or why there is none. */
-  #adopt(answer: AskedToken, flight: Pick<Flight, 'claims'>, startedAt: number): CachedToken | TokenPoolError {
+  /** Adopts an answer if it is later than the current token. Gives the token to use, or why there is none. */
+  #adopt(answer: CachedToken, claims: string | undefined, startedAt: number): CachedToken | TokenPoolError {
     const { identity, scope } = this.#settings;
-    const now = Date.now();
-    // Given again, a token keeps the life it had when it was new, so that its margins do not shrink with each answer.
-    const again = this.#lastAnswer?.is(answer.token) === true ? this.#lastAnswer : undefined;
-    const { obtainedAt } = answer;
-    const offered = again ?? new CachedToken(answer, { obtainedAt, refreshOn: refreshTime(answer, obtainedAt) });
-    const current = this.#current;
-    const refused = (token: CachedToken) => token.id === this.#refusedId;
-    const better =
-      current === undefined || (!refused(offered) && (refused(current) || offered.expiresOn > current.expiresOn));
-    if (better) {
+    // Returned again, a token keeps the life it had when it was new, so that its margins do not shrink with each answer.
+    const again = this.#lastAnswer?.is(answer.reveal()) === true ? this.#lastAnswer : undefined;
+    const offered = again ?? answer;
+    const isBetter = this.#isBetter(offered);
+    if (isBetter) {
       this.#current = offered;
-      this.#currentClaims = flight.claims;
-      this.#refreshDueAt = refused(offered) ? 0 : offered.refreshOn;
+      this.#currentClaims = claims;
+      this.#refreshDueAt = offered.id === this.#refusedId ? 0 : offered.refreshOn;
     }
     this.#lastAnswer = offered;
-    this.#failuresInRow = 0;
-    this.#failure = undefined;
 
     // Asking a provider that has nothing newer yet is pointless for a while, and so is asking one right after it answered.
-    const held = this.#current ?? offered;
-    const lifeMs = held.expiresOn - held.obtainedAt;
-    const pauseMs = Math.min(FORCED_REFRESH_APART_MS, lifeMs / 10);
-    const nothingNew = again !== undefined || !better;
-    const quietMs = nothingNew ? Math.max((held.expiresOn - now) / 8, pauseMs) : pauseMs;
-    this.#quietUntil = performance.now() + quietMs;
+    const current = this.#current ?? offered;
+    const pauseMs = Math.min(FORCED_REFRESH_APART_MS, (current.expiresOn - current.obtainedAt) / 10);
+    const nothingNew = again !== undefined || !isBetter;
+    const quietMs = nothingNew ? Math.max(current.remainingMs() / 8, pauseMs) : pauseMs;
+    const usable = this.peek();
+    const useless = usable === undefined ? expiresTooSoon(current, quietMs) : undefined;
+    this.#backOff.succeeded(quietMs, useless);
 
     publish('token:refreshed', () => ({
       identity,
@@ -260,37 +225,39 @@ export class TokenRefresher {
       sameToken: again !== undefined,
       fromStore: answer.fromStore,
     }));
-    const usable = this.#usable(now);
-    if (usable !== undefined) return usable;
-    this.#failure = new TokenExpiredError(
-      `The only token that can be had ends at ${isoTime(held.expiresOn)}, too soon for a login.`,
-      { retryAfterMs: quietMs, hint: 'The credential gives the same token again: it must renew it before it ends.' },
-    );
-    return this.#failure;
+    return usable ?? (useless as TokenPoolError);
+  }
+
+  /** Compares what is left of two tokens, not when they expire: the wall clock may have been set between them. */
+  #isBetter(offered: CachedToken): boolean {
+    const current = this.#current;
+    if (current === undefined) return true;
+    if (offered.id === this.#refusedId) return false;
+    if (current.id === this.#refusedId) return true;
+    const wall = Date.now();
+    const monotonic = performance.now();
+    if (!current.isUsable(wall, monotonic) && offered.isUsable(wall, monotonic)) return true;
+    return offered.remainingMs(wall, monotonic) > current.remainingMs(wall, monotonic);
   }
 
   #failed(error: TokenPoolError, startedAt: number): TokenPoolError {
     const { identity, scope } = this.#settings;
-    this.#failuresInRow += 1;
-    const retryAfterMs = Math.min(LONGEST_RETRY_AFTER_MS, durationMs(error.retryAfterMs) ?? 0);
-    const waitMs = backOffMs(this.#failuresInRow, BACK_OFF, retryAfterMs);
-    this.#quietUntil = performance.now() + waitMs;
-    this.#failure = askAgainLater(error, waitMs);
-    const failure = this.#failure;
+    const failure = this.#backOff.failed(error);
+    const retryAfterMs = this.#backOff.waitMs;
     publish('token:failed', () => ({
       identity,
       scope,
       error: failure,
       durationMs: performance.now() - startedAt,
-      retryAfterMs: waitMs,
+      retryAfterMs,
     }));
     return failure;
   }
 }
 
-/** The same error with the time that is left now, and the stack of whoever meets it now. */
-function askAgainLater(error: TokenPoolError, waitMs: number): TokenPoolError {
-  if (!(error instanceof CredentialError)) return error;
-  const Kind = error.constructor as typeof CredentialError;
-  return new Kind(error.message, { ...error, cause: error.cause, retryAfterMs: Math.ceil(waitMs) });
+function expiresTooSoon(token: CachedToken, retryAfterMs: number): TokenPoolError {
+  return new TokenExpiredError(
+    `The only token available expires at ${isoTime(token.expiresOn)}, too soon for a login.`,
+    { retryAfterMs, hint: 'The credential returns the same token again: it must renew it before it expires.' },
+  );
 }

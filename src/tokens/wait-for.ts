@@ -1,17 +1,19 @@
 import { AbortedError, TokenTimeoutError } from '../errors.js';
 import { timerMs } from '../time.js';
 
+/** How one caller waits for a shared promise. */
+export interface WaitTerms {
+  abortSignal?: AbortSignal | undefined;
+  timeoutMs?: number | undefined;
+}
+
 /**
- * Waits for a shared promise on one caller's own terms: when his time is up or his signal fires he leaves, and the others
- * go on waiting.
+ * Waits for a shared promise on one caller's own terms: the caller leaves when its time is up or its signal fires, and the
+ * others go on waiting.
  *
  * @throws AbortedError when the signal fires, TokenTimeoutError after `timeoutMs`
  */
-export function waitFor<T>(
-  shared: Promise<T>,
-  options: { abortSignal?: AbortSignal | undefined; timeoutMs?: number | undefined },
-): Promise<T> {
-  const { abortSignal, timeoutMs } = options;
+export function waitFor<T>(shared: Promise<T>, { abortSignal, timeoutMs }: WaitTerms): Promise<T> {
   if (abortSignal === undefined && timeoutMs === undefined) return shared;
   return new Promise<T>((resolve, reject) => {
     const onAbort = () => leave(aborted(abortSignal));
@@ -38,7 +40,7 @@ export function waitFor<T>(
 
 /** The error for a caller whose signal fired. */
 export function aborted(signal: AbortSignal | undefined): AbortedError {
-  return new AbortedError('The caller gave up waiting for a token.', { cause: signal?.reason });
+  return new AbortedError('The wait for a token was aborted.', { cause: signal?.reason });
 }
 
 function tooLate(timeoutMs: number): TokenTimeoutError {

@@ -32,7 +32,7 @@ function source(provider = new FakeProvider()) {
 async function gains(ms: number, { token: own }: Session, name = 'other'): Promise<boolean> {
   const from = source();
   const expiresOnTimestamp = (own?.expiresOn ?? NOW) + ms;
-  from.tokens.offer({ token: name, expiresOnTimestamp, obtainedAt: NOW, fromStore: false }, SCOPE);
+  from.tokens.offer(new CachedToken({ token: name, expiresOnTimestamp }, { obtainedAt: NOW }), SCOPE);
   return laterToken(from, { token: own } as Session, NOW) !== undefined;
 }
 
@@ -115,7 +115,9 @@ test('P4: with a usable token at hand nobody waits for a provider that has none 
   const from = source();
   const own = session(57 * MINUTE);
   const { expiresOn = 0 } = own.token ?? {};
-  from.tokens.offer({ token: 'own', expiresOnTimestamp: expiresOn, obtainedAt: NOW - 57 * MINUTE, fromStore: false });
+  from.tokens.offer(
+    new CachedToken({ token: 'own', expiresOnTimestamp: expiresOn }, { obtainedAt: NOW - 57 * MINUTE }),
+  );
   from.provider.sticky = 'hang';
   expect(await judged(from, own, kindly)).toEqual(['serve', 0]);
   expect(await judged(from, own, strictly)).toEqual(['refuse', 0]);

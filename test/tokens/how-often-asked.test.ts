@@ -113,7 +113,7 @@ it('where only a token near its end can be had, the error says when it ends and 
   const held = await tokens.get();
   await vi.advanceTimersByTimeAsync(held.loginBefore - Date.now());
   await expect(tokens.get()).rejects.toMatchObject({
-    message: 'The only token that can be had ends at 2026-01-01T01:00:00.000Z, too soon for a login.',
+    message: 'The only token available expires at 2026-01-01T01:00:00.000Z, too soon for a login.',
     hint: expect.stringContaining('must renew it'),
   });
 });

@@ -38,6 +38,6 @@ it.each(['gets a token', 'gets an error', 'gives up'])('leaves no listener on hi
   if (end === 'gives up') abort.abort();
   await vi.advanceTimersByTimeAsync(100);
   const said = await outcome;
-  if (end === 'gives up') expect(said.message).toBe('The caller gave up waiting for a token.');
+  if (end === 'gives up') expect(said.message).toBe('The wait for a token was aborted.');
   expect(getEventListeners(abort.signal, 'abort')).toHaveLength(0);
 });

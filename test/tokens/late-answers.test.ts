@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { TokenCache } from '../../src/index.js';
+import { CachedToken } from '../../src/tokens/cached-token.js';
 
 const HOUR = 3_600_000;
 
@@ -53,7 +54,6 @@ it('a token that was got beside it ends the back-off', async () => {
     },
   });
   await tokens.get().catch(() => {});
-  const token = { token: 'beside', expiresOnTimestamp: Date.now() + HOUR, obtainedAt: Date.now(), fromStore: false };
-  tokens.offer(token);
+  tokens.offer(new CachedToken({ token: 'beside', expiresOnTimestamp: Date.now() + HOUR }));
   expect((await tokens.get()).reveal()).toBe('beside');
 });

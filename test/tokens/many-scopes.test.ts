@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import { TokenCache } from '../../src/index.js';
+import { CachedToken } from '../../src/tokens/cached-token.js';
 import { FakeProvider } from './fake-provider.js';
 
 const SQL = 'https://database.windows.net/.default';
@@ -49,7 +50,7 @@ it('tokens of another tenant, or with continuous access evaluation, are tokens o
 it('a token got beside the cache is taken over for the scope it is for', async () => {
   const provider = new FakeProvider();
   const tokens = new TokenCache(provider, { scope: VAULT });
-  const offered = (name: string) => ({ ...provider.issue(), token: name, obtainedAt: Date.now(), fromStore: false });
+  const offered = (name: string) => new CachedToken({ ...provider.issue(), token: name });
   tokens.offer(offered('for the vault'));
   tokens.offer(offered('for SQL'), SQL);
   expect((await tokens.getToken()).token).toBe('for the vault');

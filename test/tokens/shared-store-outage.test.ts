@@ -58,7 +58,7 @@ it.each([
     await live(tokens, 5 * HOUR);
     expect(events).toEqual([reason]);
     expect(warnings).toHaveLength(1);
-    expect(warnings[0]).toMatch(/Tokens are got without it/);
+    expect(warnings[0]).toMatch(/Tokens are requested without it/);
 
     store.fault = 'none';
     await live(tokens, HOUR);

@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { encryptedTokenStore, TokenCache } from '../../src/index.js';
-import type { AskedToken, TokenRequest } from '../../src/tokens/ask-credential.js';
 import { CachedToken } from '../../src/tokens/cached-token.js';
+import type { CredentialRequest } from '../../src/tokens/credential-request.js';
 import type { TokenEncryptionOptions } from '../../src/tokens/encrypted-token-store.js';
 import { StoreHealth } from '../../src/tokens/store-health.js';
 import { FakeProvider } from './fake-provider.js';
@@ -12,7 +12,7 @@ import { MemoryStore } from './memory-store.js';
 const KEY = randomBytes(32);
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
-const REQUEST: TokenRequest = { identity: 'orders', scope: 'https://database.windows.net/.default' };
+const REQUEST: CredentialRequest = { identity: 'orders', scope: 'https://database.windows.net/.default' };
 
 let warnings: unknown[][] = [];
 
@@ -27,15 +27,8 @@ afterEach(() => {
 });
 
 /** A token as a credential gives it, of an hour or so. */
-function answer(token: string, lifeMs = HOUR): AskedToken {
-  const now = Date.now();
-  return {
-    token,
-    expiresOnTimestamp: now + lifeMs,
-    refreshAfterTimestamp: undefined,
-    obtainedAt: now,
-    fromStore: false,
-  };
+function answer(token: string, lifeMs = HOUR): CachedToken {
+  return new CachedToken({ token, expiresOnTimestamp: Date.now() + lifeMs });
 }
 
 function held(token: string, lifeMs = HOUR): CachedToken {
@@ -46,7 +39,7 @@ function held(token: string, lifeMs = HOUR): CachedToken {
 /** What a process gets that needs a token, and whether it had to ask for it. */
 function aProcess(store: MemoryStore, options: Partial<TokenEncryptionOptions> = {}) {
   const named = encryptedTokenStore(store, { keys: KEY, ...options }).named('orders-api');
-  return async (token: string | AskedToken, request: Partial<TokenRequest> = {}, takesMs = 0) => {
+  return async (token: string | CachedToken, request: Partial<CredentialRequest> = {}, takesMs = 0) => {
     const ask = vi.fn(async () => {
       const asked = typeof token === 'string' ? answer(token) : token;
       if (takesMs > 0) await new Promise((resolve) => setTimeout(resolve, takesMs));
@@ -54,7 +47,14 @@ function aProcess(store: MemoryStore, options: Partial<TokenEncryptionOptions> =
     });
     const got = await named.obtain(new FakeProvider(), { ...REQUEST, ...request }, ask);
     await vi.advanceTimersByTimeAsync(0);
-    return { ...got, asked: ask.mock.calls.length };
+    return {
+      token: got.reveal(),
+      expiresOn: got.expiresOn,
+      obtainedAt: got.obtainedAt,
+      refreshAfter: got.refreshAfter,
+      fromStore: got.fromStore,
+      asked: ask.mock.calls.length,
+    };
   };
 }
 
@@ -94,7 +94,7 @@ it('a credential that nobody named is asked each time, and the store is left alo
   const store = new MemoryStore();
   const unnamed = encryptedTokenStore(store, { keys: KEY });
   const got = await unnamed.obtain(new FakeProvider(), REQUEST, async () => answer('own'));
-  expect(got.token).toBe('own');
+  expect(got.reveal()).toBe('own');
   expect(store.calls).toBe(0);
 });
 
@@ -108,7 +108,13 @@ it('whoever needs a token looks, takes the lease, looks again, asks, and hands t
       return call(...args);
     });
   }
-  const first = await aProcess(store)({ ...answer('one'), refreshAfterTimestamp: Date.now() + 40 * MINUTE });
+  const first = await aProcess(store)(
+    new CachedToken({
+      token: 'one',
+      expiresOnTimestamp: Date.now() + HOUR,
+      refreshAfterTimestamp: Date.now() + 40 * MINUTE,
+    }),
+  );
   expect(first).toMatchObject({ token: 'one', asked: 1, fromStore: false });
   expect(calls).toEqual(['get', 'lease', 'get', 'set']);
   calls.length = 0;
@@ -238,18 +244,18 @@ it('what is in the store is of use only if it is later than what there is, or th
   const shorter = held('shorter', HOUR / 2);
   const asLong = held('as long', HOUR);
   const longer = held('longer', 2 * HOUR);
-  const get = async (request: Partial<TokenRequest>) => {
+  const get = async (request: Partial<CredentialRequest>) => {
     const copy = new MemoryStore();
     for (const [name, kept] of store.values) copy.values.set(name, kept);
     return (await aProcess(copy)('asked for', request)).token;
   };
   expect(await get({})).toBe('stored');
-  expect(await get({ held: shorter })).toBe('stored');
-  expect(await get({ held: asLong })).toBe('asked for');
-  expect(await get({ held: longer })).toBe('asked for');
-  expect(await get({ held: longer, refusedId: longer.id })).toBe('stored');
-  expect(await get({ held: longer, refusedId: shorter.id })).toBe('asked for');
-  expect(await get({ held: held('stored', HOUR / 2) })).toBe('asked for');
+  expect(await get({ cached: shorter })).toBe('stored');
+  expect(await get({ cached: asLong })).toBe('asked for');
+  expect(await get({ cached: longer })).toBe('asked for');
+  expect(await get({ cached: longer, refusedId: longer.id })).toBe('stored');
+  expect(await get({ cached: longer, refusedId: shorter.id })).toBe('asked for');
+  expect(await get({ cached: held('stored', HOUR / 2) })).toBe('asked for');
   expect(await get({ refusedId: held('stored').id })).toBe('asked for');
 });
 
@@ -272,7 +278,7 @@ it('a store that cannot tell how long an entry still lives is believed, clocks a
   await aProcess(store)('stored');
   const truth = Date.now();
   vi.setSystemTime(truth + 10 * MINUTE);
-  expect(await aProcess(store)('none')).toMatchObject({ token: 'stored', expiresOnTimestamp: truth + HOUR });
+  expect(await aProcess(store)('none')).toMatchObject({ token: 'stored', expiresOn: truth + HOUR });
   expect(warnings).toEqual([]);
 });
 
@@ -286,7 +292,7 @@ it.each([
   await aProcess(store)('stored');
   vi.setSystemTime(Date.now() + ms);
   await aProcess(store)('none');
-  const said = `The shared token store is not used: the clocks of two machines differ (The clock of another process is ${apart} s off this one's.). Tokens are got without it.`;
+  const said = `The shared token store is not used: the clocks of two machines differ (The clock of another process differs by ${apart} s.). Tokens are requested without it.`;
   expect(warnings.map(([text]) => text)).toEqual(apart === undefined ? [] : [said]);
 });
 

@@ -1,7 +1,7 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { TokenCache, TokenPoolError } from '../../src/index.js';
-import { isoTime } from '../../src/tokens/ask-credential.js';
+import { isoTime } from '../../src/tokens/credential-request.js';
 import { FakeProvider } from './fake-provider.js';
 
 const NOW = Date.UTC(2026, 0, 1);

@@ -1,45 +1,38 @@
 import { publish } from '../channels.js';
 import type { AccessToken, GetTokenOptions, TokenCredential } from '../credentials/credential.js';
+import { readJwtClaims } from '../credentials/entra/jwt-claims.js';
 import { CredentialUnavailableError, TokenExpiredError, TokenUnavailableError } from '../errors.js';
-import type { CachedToken } from './cached-token.js';
+import { CachedToken } from './cached-token.js';
 
-/** What one request for a token is about. */
-export interface TokenRequest extends GetTokenOptions {
+/** One request for a token, as a credential or a shared store sees it. */
+export interface CredentialRequest extends GetTokenOptions {
   /** Key of the identity, for events. */
   identity: string;
   scope: string;
-  /** The token there is: only a later one is of use. */
-  held?: CachedToken | undefined;
-  /** Id of the token that the server refused: an answer with that one is of no use where another can be had. */
+  /** The token in the cache: only a later one is of use. */
+  cached?: CachedToken | undefined;
+  /** Id of the token that the server refused: that one is of no use if another can be obtained. */
   refusedId?: string | undefined;
-}
-
-/** A token, and since when it lives. */
-export interface AskedToken extends AccessToken {
-  /** Epoch ms by this machine's clock. */
-  obtainedAt: number;
-  /** Another process asked for it. */
-  fromStore: boolean;
 }
 
 /** An instant before 1973 is a number of seconds. */
 const SMALLEST_EPOCH_MS = 1e11;
 
 /**
- * The one place that asks a credential for a token. Whatever a caller's own credential does wrong ends here as a typed
- * error.
+ * Requests a token from a credential: the only place that does. Whatever a user's own credential does wrong ends here as
+ * a typed error.
  */
-export async function askCredential(credential: TokenCredential, request: TokenRequest): Promise<AskedToken> {
-  const { identity, scope, held: _, refusedId: __, ...options } = request;
+export async function requestToken(credential: TokenCredential, request: CredentialRequest): Promise<CachedToken> {
+  const { identity, scope, cached: _, refusedId: __, ...options } = request;
   publish('token:requested', () => ({ identity, scope }));
   const answer: unknown = await credential.getToken(scope, options);
-  return { ...checkAnswer(answer), obtainedAt: Date.now(), fromStore: false };
+  return new CachedToken(checkAnswer(answer));
 }
 
 function checkAnswer(answer: unknown): AccessToken {
   if (answer === null || typeof answer !== 'object') {
     throw new CredentialUnavailableError('The credential returned no token.', {
-      hint: 'getToken must return { token, expiresOnTimestamp }; null means that this way of signing in is not available here.',
+      hint: 'getToken must return { token, expiresOnTimestamp }; null means that this method is not available here.',
     });
   }
   const { token, expiresOnTimestamp, refreshAfterTimestamp, tokenType } = answer as Partial<AccessToken>;
@@ -60,16 +53,30 @@ function checkAnswer(answer: unknown): AccessToken {
   }
   if (tokenType !== undefined && String(tokenType).toLowerCase() !== 'bearer') {
     throw new TokenUnavailableError(`The credential returned a token of type '${String(tokenType).slice(0, 16)}'.`, {
-      hint: 'SQL Server takes bearer tokens only; switch proof-of-possession off for this credential.',
+      hint: 'SQL Server accepts bearer tokens only; disable proof-of-possession for this credential.',
     });
   }
   if (expiresOnTimestamp <= Date.now()) {
     throw new TokenExpiredError(`The credential returned a token that expired at ${isoTime(expiresOnTimestamp)}.`, {
-      hint: 'Check the clock of this machine, and whether the credential caches tokens beyond their end.',
+      hint: 'Check the clock of this machine, and whether the credential caches tokens beyond their expiry.',
     });
   }
   const refreshAfter = Number.isFinite(refreshAfterTimestamp) ? refreshAfterTimestamp : undefined;
-  return { token, expiresOnTimestamp, refreshAfterTimestamp: refreshAfter };
+  return {
+    token,
+    expiresOnTimestamp: Math.min(expiresOnTimestamp, latestExpiry(token)),
+    refreshAfterTimestamp: refreshAfter,
+  };
+}
+
+/**
+ * No token lives longer from now than from its issue to its end. By a clock that is slow, one that is issued "in the
+ * future" would: a credential that believes `exp` alone makes it end too late (P1).
+ */
+function latestExpiry(token: string): number {
+  const { expiresOn, issuedAt } = readJwtClaims(token) ?? {};
+  if (expiresOn === undefined || issuedAt === undefined || expiresOn <= issuedAt) return Number.POSITIVE_INFINITY;
+  return Date.now() + expiresOn - issuedAt;
 }
 
 /** `toISOString` throws beyond the year 275760. */

@@ -1,0 +1,77 @@
+import {
+  CredentialError,
+  CredentialRejectedError,
+  CredentialUnavailableError,
+  InteractionRequiredError,
+  TokenExpiredError,
+  type TokenPoolError,
+  TokenThrottledError,
+  TokenTimeoutError,
+  TokenUnavailableError,
+} from '../errors.js';
+import { backOffMs, durationMs } from '../time.js';
+
+/** Azure's own advice for SQL and Entra alike: first retry after 5 s, doubling, never more than a minute apart (P5). */
+const BACK_OFF = { firstMs: 5_000, longestMs: 60_000, jitter: 0.1 };
+/** MSAL's bound too: a wrong `Retry-After` must not stop requests for days. */
+const LONGEST_RETRY_AFTER_MS = 3_600_000;
+
+/** Only our own classes are known to take a message and details: a user's credential may throw a subclass of its own. */
+const COPYABLE: readonly (typeof CredentialError)[] = [
+  CredentialError,
+  CredentialRejectedError,
+  CredentialUnavailableError,
+  InteractionRequiredError,
+  TokenUnavailableError,
+  TokenThrottledError,
+  TokenTimeoutError,
+  TokenExpiredError,
+];
+
+/**
+ * When the identity provider may be asked again. Monotonic, so that setting the wall clock neither lengthens nor shortens
+ * a wait.
+ */
+export class ProviderBackOff {
+  #failuresInRow = 0;
+  #quietUntil = Number.NEGATIVE_INFINITY;
+  #failure: TokenPoolError | undefined;
+
+  /** Milliseconds until the next request; 0 if it may start now. */
+  get waitMs(): number {
+    return Math.max(0, this.#quietUntil - performance.now());
+  }
+
+  /** The last failure since the last success, with the time that is left now. */
+  get failure(): TokenPoolError | undefined {
+    return this.#failure && withRetryAfter(this.#failure, this.waitMs);
+  }
+
+  get isFailing(): boolean {
+    return this.#failuresInRow > 0;
+  }
+
+  /** A request failed: the wait doubles, and respects the `Retry-After` of the identity provider. Gives the failure to report. */
+  failed(error: TokenPoolError): TokenPoolError {
+    this.#failuresInRow += 1;
+    const retryAfterMs = Math.min(LONGEST_RETRY_AFTER_MS, durationMs(error.retryAfterMs) ?? 0);
+    const waitMs = backOffMs(this.#failuresInRow, BACK_OFF, retryAfterMs);
+    this.#quietUntil = performance.now() + waitMs;
+    this.#failure = withRetryAfter(error, waitMs);
+    return this.#failure;
+  }
+
+  /** A request succeeded: the next one waits for `pauseMs`. `useless` is why its token is of no use, if it is not. */
+  succeeded(pauseMs: number, useless?: TokenPoolError): void {
+    this.#failuresInRow = 0;
+    this.#quietUntil = performance.now() + pauseMs;
+    this.#failure = useless;
+  }
+}
+
+/** The same error with the time that is left now, and the stack of the caller who meets it now. */
+function withRetryAfter(error: TokenPoolError, waitMs: number): TokenPoolError {
+  const Kind = COPYABLE.find((kind) => Object.getPrototypeOf(error) === kind.prototype);
+  if (Kind === undefined || !(error instanceof CredentialError)) return error;
+  return new Kind(error.message, { ...error, cause: error.cause, retryAfterMs: Math.ceil(waitMs) });
+}

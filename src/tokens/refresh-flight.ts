@@ -1,0 +1,108 @@
+import { asCredentialFailure } from '../credentials/entra/provider-error.js';
+import { type TokenPoolError, TokenTimeoutError, TokenUnavailableError } from '../errors.js';
+import type { CachedToken } from './cached-token.js';
+import { type WaitTerms, waitFor } from './wait-for.js';
+
+/** How a flight is flown, and what becomes of its outcome. */
+export interface FlightPlan {
+  /** Sends the request. */
+  request: (signal: AbortSignal) => Promise<CachedToken>;
+  /** Longest the request may take, ms. */
+  timeoutMs: number;
+  /** What the token must carry. */
+  claims: string | undefined;
+  /** Takes over an answer: the token to use, or why there is none. `late` if the flight timed out before it came. */
+  onAnswer: (answer: CachedToken, late: boolean) => CachedToken | TokenPoolError;
+  /** Takes note of a failure: the error to reject with. */
+  onFailure: (error: TokenPoolError) => TokenPoolError;
+}
+
+/** One request to the identity provider, and the callers that wait for it (P3). It settles exactly once, whatever happens. */
+export class RefreshFlight {
+  readonly claims: string | undefined;
+  /** Monotonic ms. */
+  readonly startedAt = performance.now();
+  readonly #token: Promise<CachedToken>;
+  readonly #timer: NodeJS.Timeout;
+  #waiting = 0;
+
+  constructor({ request, timeoutMs, claims, onAnswer, onFailure }: FlightPlan) {
+    this.claims = claims;
+    const abort = new AbortController();
+    let settled = false;
+    let settle: (outcome: () => CachedToken | TokenPoolError) => void = () => {};
+    this.#token = new Promise((resolve, reject) => {
+      settle = (outcome) => {
+        settled = true;
+        clearTimeout(this.#timer);
+        const result = attempt(outcome);
+        if (result instanceof Error) reject(result);
+        else resolve(result);
+      };
+    });
+    // A refresh in the background has no caller that waits; its failure was published.
+    this.#token.catch(() => {});
+
+    this.#timer = setTimeout(() => {
+      const error = new TokenTimeoutError(`The identity provider did not answer within ${timeoutMs} ms.`, {
+        hint: 'Check the network path to the identity provider, proxies and firewalls included.',
+      });
+      settle(() => onFailure(error));
+      abort.abort(error);
+    }, timeoutMs).unref();
+
+    // In a later turn of the microtask queue: the credential's own code must not hold up a caller who only looks.
+    Promise.resolve()
+      .then(() => request(abort.signal))
+      .then(
+        (answer) => {
+          // A late answer is as good as a punctual one, if it is better than what there is by now.
+          if (settled) attempt(() => onAnswer(answer, true));
+          else settle(() => onAnswer(answer, false));
+        },
+        (thrown: unknown) => {
+          if (!settled) settle(() => onFailure(asFailure(thrown)));
+        },
+      );
+  }
+
+  /** Resolves when the flight has settled; never rejects. */
+  get settled(): Promise<void> {
+    return this.#token.then(ignore, ignore);
+  }
+
+  /**
+   * Waits for the token, or for `next` that follows it, on one caller's own terms. The flight keeps the process alive as
+   * long as a caller waits for it.
+   */
+  wait(terms: WaitTerms, next: Promise<CachedToken> = this.#token): Promise<CachedToken> {
+    this.#waiting += 1;
+    this.#timer.ref();
+    const leave = (): void => {
+      this.#waiting -= 1;
+      if (this.#waiting === 0) this.#timer.unref();
+    };
+    const waiting = waitFor(next, terms);
+    waiting.then(leave, leave);
+    return waiting;
+  }
+}
+
+function ignore(): void {}
+
+/** Settling must not depend on what a stranger threw or how it reads: a getter of the thrown object may throw as well. */
+function attempt(outcome: () => CachedToken | TokenPoolError): CachedToken | TokenPoolError {
+  try {
+    return outcome();
+  } catch (error) {
+    return asFailure(error);
+  }
+}
+
+function asFailure(thrown: unknown): TokenPoolError {
+  try {
+    return asCredentialFailure(thrown);
+  } catch {
+    return new TokenUnavailableError('The credential failed with an error that cannot be read.');
+  }
+}

@@ -1,0 +1,28 @@
+import type { TokenCredential } from '../credentials/credential.js';
+import { identityOf } from '../credentials/identity.js';
+import { requireCredential, TokenCache, type TokenCacheOptions } from './token-cache.js';
+
+const shared = new Map<string, WeakRef<TokenCache>>();
+const collected = new FinalizationRegistry<string>((identity) => {
+  if (shared.get(identity)?.deref() === undefined) shared.delete(identity);
+});
+
+/**
+ * The process-wide cache of a credential's identity, as long as it is referenced: pools of one identity share
+ * one request (P3). The `options` of the first call count, and the first `tokenStore`; name the scope in each call.
+ *
+ * @throws ConfigurationError if `credential` has no `getToken` or a setting makes no sense
+ */
+export function sharedTokenCache(credential: TokenCredential, options?: TokenCacheOptions): TokenCache {
+  requireCredential(credential);
+  const identity = identityOf(credential);
+  const known = shared.get(identity)?.deref();
+  if (known !== undefined) {
+    if (options?.tokenStore !== undefined) known.shareThrough(options.tokenStore);
+    return known;
+  }
+  const cache = new TokenCache(credential, options);
+  shared.set(identity, new WeakRef(cache));
+  collected.register(cache, identity);
+  return cache;
+}

@@ -1,0 +1,157 @@
+import { sleep } from '../time.js';
+import { CachedToken } from './cached-token.js';
+import type { CredentialRequest } from './credential-request.js';
+import type { EntryCipher } from './entry-cipher.js';
+import { parseEntry, readEntry, writeEntry } from './store-entry.js';
+import { StoreHealth } from './store-health.js';
+import type { StoredValue, TokenStore } from './token-store.js';
+
+/** Pauses between two looks at whether the token has arrived: growing from the first to this share of the lease. */
+const FIRST_PAUSE_MS = 25;
+const LONGEST_PAUSE = 1 / 20;
+/** The holder of a lease may die, and the next one needs its time too; after that, every process asks for itself. */
+const LEASES_WAITED_FOR = 2;
+/** Clocks further apart than this are worth a warning, ms; less is ordinary. */
+const SKEW_MS = 30_000;
+
+type GiveBack = () => Promise<void>;
+
+export interface SharedTokensSettings {
+  /** The first encrypts, all decrypt. */
+  ciphers: readonly [EntryCipher, ...EntryCipher[]];
+  leaseMs: number;
+  timeoutMs: number;
+}
+
+/** The tokens of several processes in one store. One process at a time asks the identity provider for a token. */
+export class SharedTokens {
+  readonly #store: TokenStore;
+  readonly #ciphers: readonly [EntryCipher, ...EntryCipher[]];
+  readonly #leaseMs: number;
+  readonly #health: StoreHealth;
+  /** Longest that `obtain` takes beyond `ask`, ms. */
+  readonly longestMs: number;
+
+  constructor(store: TokenStore, { ciphers, leaseMs, timeoutMs }: SharedTokensSettings) {
+    this.#store = store;
+    this.#ciphers = ciphers;
+    this.#leaseMs = leaseMs;
+    this.#health = new StoreHealth(timeoutMs);
+    this.longestMs = LEASES_WAITED_FOR * leaseMs + 3 * timeoutMs;
+  }
+
+  /**
+   * The token of an identity: the one in the store, if it is later than the one in the cache; else a new one, requested by
+   * the process that holds the lease. The others look again until it is there. A holder that died is waited for until its
+   * lease ends.
+   */
+  async obtain(identity: string, request: CredentialRequest, ask: () => Promise<CachedToken>): Promise<CachedToken> {
+    const subject = subjectOf(identity, request);
+    const waitUntil = performance.now() + LEASES_WAITED_FOR * this.#leaseMs;
+    let pauseMs = FIRST_PAUSE_MS;
+    for (;;) {
+      const shared = await this.#find(subject, request);
+      if (shared === 'store-failed') return ask();
+      if (shared !== undefined) return shared;
+      const lease = await this.#lease(subject);
+      if (lease === 'store-failed') return ask();
+      if (lease !== undefined) return this.#askFor(subject, request, ask, lease);
+      if (performance.now() >= waitUntil) return this.#askFor(subject, request, ask, async () => {});
+      request.abortSignal?.throwIfAborted();
+      // The request's own timer keeps the process alive while a caller waits for it.
+      await sleep(pauseMs * (1 + Math.random()), { signal: request.abortSignal, ref: false });
+      pauseMs = Math.min(pauseMs * 1.5, this.#leaseMs * LONGEST_PAUSE);
+    }
+  }
+
+  /** Asks the identity provider on behalf of all processes. */
+  async #askFor(
+    subject: string,
+    request: CredentialRequest,
+    ask: () => Promise<CachedToken>,
+    giveBack: GiveBack,
+  ): Promise<CachedToken> {
+    // It may have arrived between the look and the lease.
+    const shared = await this.#find(subject, request);
+    if (shared !== undefined && shared !== 'store-failed') {
+      void this.#health.run(giveBack);
+      return shared;
+    }
+    const leaseEnds = performance.now() + this.#leaseMs;
+    try {
+      const token = await ask();
+      // The caller does not wait until the other processes have it.
+      void this.#share(subject, request, token, leaseEnds).finally(() => this.#health.run(giveBack));
+      return token;
+    } catch (error) {
+      void this.#health.run(giveBack);
+      throw error;
+    }
+  }
+
+  async #lease(subject: string): Promise<GiveBack | undefined | 'store-failed'> {
+    let granted: Promise<GiveBack | null | undefined> | undefined;
+    const lease = await this.#health.run(() => {
+      granted = this.#store.lease(this.#ciphers[0].nameOf(subject), this.#leaseMs);
+      return granted;
+    });
+    // One that is granted after we went on without it would hold up the others.
+    if (lease === 'store-failed') granted?.then((giveBack) => giveBack?.()).catch(() => {});
+    return lease ?? undefined;
+  }
+
+  /** Puts a new token where the other processes look for it. */
+  async #share(subject: string, request: CredentialRequest, token: CachedToken, leaseEnds: number): Promise<void> {
+    // After the lease, another process has asked too, and its token may be later.
+    if (performance.now() >= leaseEnds) {
+      const other = await this.#find(subject, request);
+      if (other instanceof CachedToken && other.remainingMs() > token.remainingMs()) return;
+    }
+    const ttlMs = Math.floor(token.remainingMs());
+    if (ttlMs <= 0) return;
+    const [cipher] = this.#ciphers;
+    const value = cipher.seal(writeEntry(token), subject);
+    await this.#health.run(() => this.#store.set(cipher.nameOf(subject), value, ttlMs));
+  }
+
+  /** The latest token in the store that is of use for a request. */
+  async #find(subject: string, request: CredentialRequest): Promise<CachedToken | undefined | 'store-failed'> {
+    const found = await Promise.all(this.#ciphers.map((cipher) => this.#read(cipher, subject)));
+    if (found.includes('store-failed')) return 'store-failed';
+    return found
+      .filter((token) => token instanceof CachedToken)
+      .filter((token) => isOfUse(token, request))
+      .sort((a, b) => b.remainingMs() - a.remainingMs())[0];
+  }
+
+  async #read(cipher: EntryCipher, subject: string): Promise<CachedToken | undefined | 'store-failed'> {
+    const stored: StoredValue | null | undefined | 'store-failed' = await this.#health.run(() =>
+      this.#store.get(cipher.nameOf(subject)),
+    );
+    if (stored === 'store-failed') return stored;
+    if (stored === undefined || stored === null) return undefined;
+    try {
+      const { token, skewMs } = readEntry(parseEntry(cipher.open(stored.value, subject)), stored.ttlMs);
+      if (Math.abs(skewMs) > SKEW_MS) {
+        const seconds = Math.round(skewMs / 1000);
+        this.#health.failed('clock-skew', new Error(`The clock of another process differs by ${seconds} s.`));
+      }
+      return token;
+    } catch (error) {
+      this.#health.failed('unreadable-entry', error);
+      return undefined;
+    }
+  }
+}
+
+/** What an entry is about. Everything that decides which token comes out is in it, so that no two share an entry (P9). */
+function subjectOf(identity: string, { scope, tenantId, enableCae, claims }: CredentialRequest): string {
+  return JSON.stringify([identity, scope, tenantId ?? null, enableCae ?? null, claims ?? null]);
+}
+
+/** Not the one that the server refused, with enough time left for a connection, and later than the one in the cache. */
+function isOfUse(shared: CachedToken, { cached, refusedId }: CredentialRequest): boolean {
+  if (shared.id === refusedId || shared.id === cached?.id) return false;
+  if (shared.now() >= shared.evictAt) return false;
+  return cached === undefined || cached.id === refusedId || shared.remainingMs() > cached.remainingMs();
+}

@@ -1,0 +1,59 @@
+import { durationMs } from '../time.js';
+import { CachedToken } from './cached-token.js';
+
+/** What is encrypted. Times by the clock of the process that requested the token. */
+export interface Entry {
+  token: string;
+  /** Epoch ms. */
+  expiresOn: number;
+  lifeMs: number;
+  refreshInMs?: number | undefined;
+}
+
+/** The text that is encrypted for a token. */
+export function writeEntry(token: CachedToken): string {
+  const { expiresOn, obtainedAt, refreshAfter } = token;
+  const refreshInMs = refreshAfter === undefined ? undefined : refreshAfter - obtainedAt;
+  return JSON.stringify({
+    token: token.reveal(),
+    expiresOn,
+    lifeMs: expiresOn - obtainedAt,
+    refreshInMs,
+  } satisfies Entry);
+}
+
+/** @throws Error for text that is not an entry of this library */
+export function parseEntry(text: string): Entry {
+  const { token, expiresOn, lifeMs, refreshInMs } = JSON.parse(text) as Partial<Entry>;
+  if (
+    typeof token !== 'string' ||
+    durationMs(expiresOn) === undefined ||
+    durationMs(lifeMs) === undefined ||
+    (refreshInMs !== undefined && !Number.isFinite(refreshInMs))
+  ) {
+    throw new Error('The entry has not the form of this version.');
+  }
+  return { token, expiresOn: expiresOn as number, lifeMs: lifeMs as number, refreshInMs };
+}
+
+/**
+ * The token of an entry with its times by this machine's clock, and how far the clock of the other process is ahead. A store
+ * that says how long it will keep the entry (`ttlMs`) measures the time left whatever the clocks say; the earlier expiry of
+ * the two counts, because a token whose expiry was wrong from the start must not be believed either.
+ */
+export function readEntry(
+  { token, expiresOn, lifeMs, refreshInMs }: Entry,
+  ttlMs: unknown,
+): { token: CachedToken; skewMs: number } {
+  const now = Date.now();
+  const ownMs = expiresOn - now;
+  const storeMs = durationMs(ttlMs);
+  const leftMs = Math.min(ownMs, storeMs ?? ownMs);
+  const obtainedAt = now + leftMs - lifeMs;
+  const refreshAfterTimestamp = refreshInMs === undefined ? undefined : obtainedAt + refreshInMs;
+  const accessToken = { token, expiresOnTimestamp: now + leftMs, refreshAfterTimestamp };
+  return {
+    token: new CachedToken(accessToken, { obtainedAt, fromStore: true }),
+    skewMs: storeMs === undefined ? 0 : ownMs - storeMs,
+  };
+}

@@ -1,0 +1,151 @@
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { encryptedTokenStore, TokenCache } from '../../src/index.js';
+import { CachedToken } from '../../src/tokens/cached-token.js';
+import { FakeProvider } from './fake-provider.js';
+import { MemoryStore } from './memory-store.js';
+
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+
+let provider: FakeProvider;
+let tokens: TokenCache;
+
+beforeEach(() => {
+  vi.useFakeTimers({ now: Date.UTC(2026, 0, 1) });
+  provider = new FakeProvider();
+  tokens = new TokenCache(provider);
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+/** Sets the wall clock; monotonic time goes on as it is. */
+function setClock(ms: number): void {
+  vi.setSystemTime(Date.now() + ms);
+}
+
+/** Lets time pass while a pool looks for its token ten times a second. */
+async function pass(ms: number): Promise<void> {
+  for (let passed = 0; passed < ms; passed += 100) {
+    tokens.current();
+    await vi.advanceTimersByTimeAsync(100);
+  }
+}
+
+test.each([[-HOUR], [-24 * HOUR], [-MINUTE]])(
+  'a wall clock set by %d ms does not prolong a token that cannot be refreshed',
+  async (ms) => {
+    const token = await tokens.get();
+    provider.sticky = new Error('HTTP 503');
+    await vi.advanceTimersByTimeAsync(30 * MINUTE);
+    setClock(ms);
+    await vi.advanceTimersByTimeAsync(29 * MINUTE - 1);
+    expect(tokens.peek()).toBe(token);
+    expect(tokens.current()).toBe(token);
+    expect(token.remainingMs()).toBe(MINUTE + 1);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(tokens.peek()).toBeUndefined();
+    expect(tokens.current()).toBeUndefined();
+    await expect(tokens.get()).rejects.toMatchObject({ code: 'ERR_TOKEN_UNAVAILABLE' });
+  },
+);
+
+test.each([-HOUR, -5 * MINUTE, 5 * MINUTE, HOUR, 24 * HOUR])(
+  'a wall clock set by %d ms leads to no more than two requests a minute',
+  async (ms) => {
+    await tokens.get();
+    await pass(10 * MINUTE);
+    const before = provider.requests.length;
+    setClock(ms);
+    await pass(10 * MINUTE);
+    expect(provider.requests.length - before).toBeLessThanOrEqual(20);
+    expect(provider.mostInFlight).toBe(1);
+  },
+);
+
+test('the token that follows a clock set back by an hour replaces the old one, though its expiry is an earlier date', async () => {
+  const old = await tokens.get();
+  await vi.advanceTimersByTimeAsync(30 * MINUTE);
+  setClock(-HOUR);
+  await vi.advanceTimersByTimeAsync(old.refreshOn - old.now());
+  tokens.current();
+  await vi.advanceTimersByTimeAsync(0);
+  const next = tokens.current();
+  expect(next?.reveal()).toBe('token-2');
+  expect(next?.expiresOn).toBeLessThan(old.expiresOn);
+  expect(next?.remainingMs()).toBe(HOUR);
+});
+
+test('a machine that was suspended sees its token as old as it is', async () => {
+  const token = await tokens.get();
+  setClock(59 * MINUTE);
+  expect(token.remainingMs()).toBe(MINUTE);
+  expect(tokens.peek()).toBeUndefined();
+});
+
+test('a clock that was wrong for a moment costs nothing', async () => {
+  const token = await tokens.get();
+  setClock(HOUR);
+  expect(tokens.peek()).toBeUndefined();
+  setClock(-HOUR);
+  expect(tokens.peek()).toBe(token);
+});
+
+test('a token given again after the clock was set back keeps the life it had', async () => {
+  const issued = provider.issue();
+  provider.sticky = issued;
+  const token = await tokens.get();
+  await vi.advanceTimersByTimeAsync(50 * MINUTE);
+  setClock(-HOUR);
+  tokens.current();
+  await vi.advanceTimersByTimeAsync(0);
+  expect(tokens.current()).toBe(token);
+  expect(token.remainingMs()).toBe(10 * MINUTE);
+  await vi.advanceTimersByTimeAsync(9 * MINUTE);
+  expect(tokens.current()).toBeUndefined();
+});
+
+test('a slow clock does not prolong a token beyond the life that its claims state', async () => {
+  const now = Date.now() / 1000;
+  // This machine is two hours behind the issuer.
+  const claims = { iat: now + 7_200, exp: now + 7_200 + 3_600 };
+  const token = `e30.${Buffer.from(JSON.stringify(claims)).toString('base64url')}.sig`;
+  const slow = new TokenCache({ getToken: async () => ({ token, expiresOnTimestamp: claims.exp * 1000 }) });
+  expect((await slow.get()).remainingMs()).toBe(HOUR);
+});
+
+test.each([
+  ['has no issue time', { exp: 1_900_000_000 }],
+  ['ends before it begins', { iat: 2_000_000_000, exp: 1_900_000_000 }],
+  ['lives for longer', { iat: 1_000_000_000, exp: 1_900_000_000 }],
+])('a token that %s is believed by its expiry', async (_, claims) => {
+  const token = `e30.${Buffer.from(JSON.stringify(claims)).toString('base64url')}.sig`;
+  const cache = new TokenCache({ getToken: async () => ({ token, expiresOnTimestamp: Date.now() + HOUR }) });
+  expect((await cache.get()).remainingMs()).toBe(HOUR);
+});
+
+test('both clocks can be passed in, so that a caller reads them once', () => {
+  const token = new CachedToken({ token: 't', expiresOnTimestamp: Date.now() + HOUR });
+  const [wall, monotonic] = [Date.now(), performance.now()];
+  expect(token.now(wall + 5, monotonic)).toBe(wall + 5);
+  expect(token.now(wall, monotonic + 7)).toBe(wall + 7);
+  expect(token.remainingMs(wall - HOUR, monotonic + MINUTE)).toBe(59 * MINUTE);
+  expect(token.isUsable(wall, monotonic + 59 * MINUTE - 1)).toBe(true);
+  expect(token.isUsable(wall, monotonic + 59 * MINUTE)).toBe(false);
+});
+
+test('a shared token is compared by the time that is left, not by its date', async () => {
+  const store = new MemoryStore();
+  const shared = () => encryptedTokenStore(store, { keys: Buffer.alloc(32, 1) }).named('orders-api');
+  tokens = new TokenCache(provider, { tokenStore: shared() });
+  const old = await tokens.get();
+  await vi.advanceTimersByTimeAsync(20 * MINUTE);
+  setClock(-HOUR);
+  await vi.advanceTimersByTimeAsync(old.refreshOn - old.now());
+  const other = await new TokenCache(provider, { tokenStore: shared() }).get();
+  expect(other.remainingMs()).toBe(old.remainingMs());
+  tokens.current();
+  await vi.advanceTimersByTimeAsync(100);
+  expect(tokens.current()?.reveal()).toBe('token-2');
+});

@@ -1,0 +1,76 @@
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { TokenCache, TokenUnavailableError } from '../../src/index.js';
+import { FakeProvider } from './fake-provider.js';
+
+const HOUR = 3_600_000;
+
+let provider: FakeProvider;
+let tokens: TokenCache;
+
+beforeEach(() => {
+  vi.useFakeTimers({ now: Date.UTC(2026, 0, 1) });
+  provider = new FakeProvider();
+  tokens = new TokenCache(provider);
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+/** A server that names another scope at each login, a hundred times a second. */
+async function logIn(times: number, then: (token: string | undefined) => void = () => {}): Promise<void> {
+  for (let i = 0; i < times; i += 1) {
+    const token = await tokens.get(`https://scope-${i}/.default`).catch(() => undefined);
+    then(token?.reveal());
+    await vi.advanceTimersByTimeAsync(10);
+  }
+}
+
+test('a server that names an unknown scope at each login causes 16 requests in 10 minutes, not one a login', async () => {
+  provider.sticky = new TokenUnavailableError('AADSTS500011');
+  await logIn(1_000);
+  expect(provider.requests).toHaveLength(16);
+  await expect(tokens.get('https://one-more/.default')).rejects.toMatchObject({
+    code: 'ERR_TOKEN_UNAVAILABLE',
+    message: 'Tokens for too many different scopes were requested for one identity.',
+    hint: expect.stringContaining('Set the scope'),
+  });
+  expect(tokens.current('https://one-more/.default')).toBeUndefined();
+  await vi.advanceTimersByTimeAsync(600_001);
+  await logIn(1_000);
+  expect(provider.requests).toHaveLength(32);
+});
+
+test('a server that names another valid scope at each login is given 64 tokens', async () => {
+  await logIn(1_000);
+  expect(provider.requests).toHaveLength(64);
+});
+
+test('refusing each token gives it no more', async () => {
+  await logIn(1_000, (token) => token !== undefined && tokens.invalidate(token));
+  expect(provider.requests.length).toBeLessThanOrEqual(64);
+});
+
+test('the scope of the pool is served all the while', async () => {
+  await tokens.get();
+  await logIn(1_000);
+  await vi.advanceTimersByTimeAsync(HOUR);
+  provider.sticky = new TokenUnavailableError('AADSTS500011');
+  await logIn(100);
+  provider.sticky = undefined;
+  expect((await tokens.get()).reveal()).toBeDefined();
+});
+
+test('scopes whose tokens have expired make way for others', async () => {
+  await logIn(100);
+  await vi.advanceTimersByTimeAsync(HOUR);
+  expect((await tokens.get('https://later/.default')).reveal()).toBe('token-65');
+});
+
+test('requests of 16 scopes at once are let through, the 17th is not', async () => {
+  provider.sticky = 'hang';
+  for (let i = 0; i < 16; i += 1) void tokens.get(`https://scope-${i}/.default`).catch(() => {});
+  await expect(tokens.get('https://scope-16/.default')).rejects.toBeInstanceOf(TokenUnavailableError);
+  await vi.advanceTimersByTimeAsync(0);
+  expect(provider.inFlight).toBe(16);
+});
