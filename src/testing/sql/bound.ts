@@ -1,4 +1,4 @@
-import type { Scalar, SqlType } from '../tds/data-type.js';
+import type { Scalar, SqlType, SqlValue } from '../tds/data-type.js';
 
 /** An expression whose type is known; `get` computes its value of the moment. */
 export interface Bound {
@@ -10,11 +10,24 @@ export interface Bound {
 export interface Scope {
   variable(name: string): Bound | undefined;
   column(name: string): Bound | undefined;
+  /** Rows that COUNT(*) has counted. */
+  count(): number;
   /** `@@SPID` and its like, by upper-case name. */
   global(name: string): Bound | undefined;
-  /** What `DB_NAME()`, `SUSER_SNAME()` and their like say, by upper-case name. */
+  /** `DB_NAME()`, `SUSER_SNAME()` and their like, by upper-case name. */
   fact(name: string): string | undefined;
-  /** What `SERVERPROPERTY(name)` says. */
+  /** `SERVERPROPERTY(name)`. */
   property(name: string): string | null;
+  /** `OBJECT_ID(name)`, of what exists here: temporary tables and the system views. */
+  objectId(name: string): number | null;
+  /** `DB_ID(name)`. */
+  databaseId(name: string | null): number | null;
+  /** `SESSION_CONTEXT(key)`. */
+  contextOf(key: string): SqlValue | undefined;
+  /** `SESSIONPROPERTY(name)`: 1, 0, or null for an option that has no property. */
+  sessionProperty(name: string): number | null;
+  /** `DATABASEPROPERTYEX(name, property)`. */
+  databaseProperty(database: string, name: string): string | null;
+  contextInfo(): Buffer | null;
   transactionDepth(): number;
 }

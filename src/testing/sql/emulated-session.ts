@@ -1,8 +1,8 @@
 import { sendLoginResponse } from '../server/login-acceptance.js';
 import { endsSession, type LoggedInClient, type OpenSession } from '../server/session-host.js';
-import type { ServerFacts } from './facts.js';
 import type { QueryHandler } from './query-handler.js';
 import { RequestRunner } from './request-runner.js';
+import type { ServerFacts } from './server-facts.js';
 import { SessionState, type TransactionHandler } from './session.js';
 
 /** What the sessions of one emulator share. */
@@ -10,6 +10,8 @@ export interface EmulatorContext {
   readonly facts: ServerFacts;
   readonly onQuery: QueryHandler | undefined;
   readonly onTransaction: TransactionHandler | undefined;
+  /** Sessions whose connection is open. */
+  readonly sessions: Set<SessionState>;
   nextSpid(): number;
   /** Resolves when the server goes on; undefined if it is not paused. */
   running(): Promise<void> | undefined;
@@ -17,13 +19,26 @@ export interface EmulatorContext {
 
 /** Accepts a login into a session of the emulator's own. */
 export function openEmulatedSession(client: LoggedInClient, emulator: EmulatorContext): OpenSession {
-  const { appName, hostName } = client.login;
+  const { appName, hostName, library } = client.login;
   const { principal, tokenExpiry } = client.who;
   const { facts, onTransaction } = emulator;
   const database = client.login.database || 'master';
   const spid = emulator.nextSpid();
-  const session = new SessionState({ spid, principal, database, appName, hostName, tokenExpiry, onTransaction });
-  client.onClose(() => session.end());
+  const session = new SessionState({
+    spid,
+    principal,
+    database,
+    appName,
+    hostName,
+    library,
+    tokenExpiry,
+    onTransaction,
+  });
+  emulator.sessions.add(session);
+  client.onClose(() => {
+    emulator.sessions.delete(session);
+    session.end();
+  });
   sendLoginResponse(client, { spid, database, serverName: facts.serverName });
   return { spid, serve: () => answerRequests(client, session, emulator) };
 }

@@ -11,6 +11,7 @@ import {
   isBytes,
   isText,
   toDecimal,
+  toText,
 } from './conversion.js';
 import { callFunction, concatenate } from './functions.js';
 import { undeclared } from './parser.js';
@@ -39,6 +40,8 @@ export function bind(expression: Expression, scope: Scope): Bound {
         throw new SqlServerError({ number: 207, message: `Invalid column name '${expression.name}'.` });
       return column;
     }
+    case 'count':
+      return { type: INT, get: () => scope.count() };
     case 'cast':
       return cast(bind(expression.operand, scope), expression.type, expression.orNull);
     case 'negate':
@@ -84,6 +87,24 @@ export function bindCondition(condition: Condition, scope: Scope): () => boolean
       const operand = bind(condition.operand, scope);
       return () => (operand.get() === null) !== condition.negated;
     }
+    case 'in': {
+      const tests = condition.list.map((right) =>
+        bindCondition({ kind: 'compare', operator: '=', left: condition.operand, right }, scope),
+      );
+      return () => {
+        const results = tests.map((test) => test());
+        return results.includes(true) ? true : results.includes(null) ? null : false;
+      };
+    }
+    case 'like': {
+      const [operand, pattern] = [bind(condition.operand, scope), bind(condition.pattern, scope)];
+      return () => {
+        const [value, like] = [operand.get(), pattern.get()];
+        return value === null || like === null
+          ? null
+          : isLike(toText(value, operand.type).toLowerCase(), toText(like, pattern.type).toLowerCase());
+      };
+    }
     case 'compare': {
       const [left, right] = [bind(condition.left, scope), bind(condition.right, scope)];
       const type = commonType(left.type, right.type);
@@ -95,6 +116,28 @@ export function bindCondition(condition: Condition, scope: Scope): () => boolean
       };
     }
   }
+}
+
+/** LIKE with `%` and `_`, in time linear in text times pattern at worst. */
+function isLike(text: string, pattern: string): boolean {
+  let [at, from] = [0, 0];
+  let [afterPercent, resumeAt] = [-1, 0];
+  while (at < text.length) {
+    if (pattern.charAt(from) === '%') {
+      from += 1;
+      [afterPercent, resumeAt] = [from, at];
+    } else if (from < pattern.length && (pattern.charAt(from) === '_' || pattern.charAt(from) === text.charAt(at))) {
+      at += 1;
+      from += 1;
+    } else if (afterPercent !== -1) {
+      resumeAt += 1;
+      [at, from] = [resumeAt, afterPercent];
+    } else {
+      return false;
+    }
+  }
+  while (pattern.charAt(from) === '%') from += 1;
+  return from === pattern.length;
 }
 
 const COMPARISONS: Record<'=' | '<>' | '<' | '<=' | '>' | '>=', (order: number) => boolean> = {

@@ -1,26 +1,9 @@
 import { INT, nvarchar } from '../tds/data-type.js';
 import type { Bound } from './bound.js';
+import type { ServerFacts } from './server-facts.js';
 import type { SessionState } from './session.js';
-
-/** The version the emulator reports: SQL Server 2022. */
-export const VERSION_NUMBER = '16.0.1000.6';
-
-/** What the server and the session say about themselves. */
-
-export interface ServerFacts {
-  serverName: string;
-  /** `@@VERSION`. */
-  version: string;
-  /** `SERVERPROPERTY('ProductVersion')`. */
-  versionNumber: string;
-  /** Null where any database exists. */
-  databases: readonly string[] | null;
-}
-
-/** True if there is a database of that name. */
-export function exists(database: string, facts: ServerFacts): boolean {
-  return facts.databases === null || facts.databases.some((name) => name.toLowerCase() === database.toLowerCase());
-}
+import { optionBits } from './session-settings.js';
+import { databaseNames, SYSTEM_VIEWS } from './system-views.js';
 
 /** `@@SPID` and its like. */
 export const GLOBALS: Readonly<Record<string, (session: SessionState, facts: ServerFacts) => Bound>> = {
@@ -30,23 +13,27 @@ export const GLOBALS: Readonly<Record<string, (session: SessionState, facts: Ser
   '@@TRANCOUNT': (session) => ({ type: INT, get: () => session.transactionDepth }),
   '@@ROWCOUNT': (session) => ({ type: INT, get: () => session.rowCount }),
   '@@ERROR': (session) => ({ type: INT, get: () => session.lastError }),
-  '@@LANGUAGE': () => ({ type: nvarchar(128), get: () => 'us_english' }),
+  '@@LANGUAGE': (session) => ({ type: nvarchar(128), get: () => session.setOptions.get('LANGUAGE') ?? null }),
   '@@IDENTITY': () => ({ type: { name: 'numeric', precision: 38, scale: 0 }, get: () => null }),
-  '@@LOCK_TIMEOUT': () => ({ type: INT, get: () => -1 }),
-  '@@DATEFIRST': () => ({ type: { name: 'tinyint' }, get: () => 7 }),
+  '@@LOCK_TIMEOUT': (session) => ({ type: INT, get: () => Number(session.setOptions.get('LOCK_TIMEOUT')) }),
+  '@@DATEFIRST': (session) => ({ type: { name: 'tinyint' }, get: () => Number(session.setOptions.get('DATEFIRST')) }),
+  '@@TEXTSIZE': (session) => ({ type: INT, get: () => Number(session.setOptions.get('TEXTSIZE')) }),
+  '@@OPTIONS': (session) => ({ type: INT, get: () => optionBits(session.setOptions) }),
+  '@@NESTLEVEL': () => ({ type: INT, get: () => 0 }),
+  '@@MICROSOFTVERSION': () => ({ type: INT, get: () => 0x100003e8 }),
   '@@MAX_PRECISION': () => ({ type: { name: 'tinyint' }, get: () => 38 }),
 };
 
 /** `DB_NAME()` and its like; their arguments are not looked at. */
 export const FACTS: Readonly<Record<string, (session: SessionState, facts: ServerFacts) => string>> = {
   DB_NAME: ({ database }) => database,
-  SUSER_SNAME: ({ principal }) => principal,
-  SUSER_NAME: ({ principal }) => principal,
+  SUSER_SNAME: ({ actsAs }) => actsAs,
+  SUSER_NAME: ({ actsAs }) => actsAs,
   ORIGINAL_LOGIN: ({ principal }) => principal,
-  SYSTEM_USER: ({ principal }) => principal,
-  CURRENT_USER: ({ principal }) => principal,
-  SESSION_USER: ({ principal }) => principal,
-  USER_NAME: ({ principal }) => principal,
+  SYSTEM_USER: ({ actsAs }) => actsAs,
+  CURRENT_USER: ({ actsAs }) => actsAs,
+  SESSION_USER: ({ actsAs }) => actsAs,
+  USER_NAME: ({ actsAs }) => actsAs,
   SCHEMA_NAME: () => 'dbo',
   APP_NAME: ({ appName }) => appName,
   PROGRAM_NAME: ({ appName }) => appName,
@@ -58,8 +45,18 @@ export function property(name: string, { serverName, versionNumber }: ServerFact
   switch (name.toLowerCase()) {
     case 'productversion':
       return versionNumber;
+    case 'productmajorversion':
+      return versionNumber.split('.')[0] as string;
+    case 'productminorversion':
+      return '0';
     case 'productlevel':
       return 'RTM';
+    case 'isclustered':
+    case 'ishadrenabled':
+    case 'issingleuser':
+    case 'isintegratedsecurityonly':
+    case 'isfulltextinstalled':
+      return '0';
     case 'edition':
       return 'Developer Edition (64-bit)';
     case 'engineedition':
@@ -69,6 +66,55 @@ export function property(name: string, { serverName, versionNumber }: ServerFact
     case 'servername':
     case 'machinename':
       return serverName;
+    default:
+      return null;
+  }
+}
+
+/** `OBJECT_ID(name)`: of temporary tables and system views; nothing else exists. */
+export function objectId(name: string, session: SessionState): number | null {
+  const parts = name.replaceAll(/[[\]"]/g, '').split('.');
+  const last = parts.at(-1) ?? '';
+  if (last.startsWith('#')) return session.temporaryId(last);
+  const view = [...SYSTEM_VIEWS.keys()].indexOf(parts.slice(-2).join('.').toLowerCase());
+  return view === -1 ? null : -385 - view;
+}
+
+/** `DB_ID(name)`; null where there is no such database. */
+export function databaseId(name: string, session: SessionState, facts: ServerFacts): number | null {
+  const index = databaseNames(session, facts).findIndex((each) => each.toLowerCase() === name.toLowerCase());
+  return index === -1 ? null : index + 1;
+}
+
+/** `SESSIONPROPERTY(name)`; null for an option that is no property of the session. */
+export function sessionProperty(name: string, session: SessionState): number | null {
+  const properties = ['ANSI_NULLS', 'ANSI_PADDING', 'ANSI_WARNINGS', 'ARITHABORT', 'CONCAT_NULL_YIELDS_NULL'];
+  const option = name.trim().toUpperCase();
+  if (![...properties, 'NUMERIC_ROUNDABORT', 'QUOTED_IDENTIFIER'].includes(option)) return null;
+  return session.setOptions.get(option) === 'ON' ? 1 : 0;
+}
+
+/** `DATABASEPROPERTYEX(database, name)`; null for a database or property that does not exist. */
+export function databaseProperty(
+  database: string,
+  name: string,
+  session: SessionState,
+  facts: ServerFacts,
+): string | null {
+  if (databaseId(database, session, facts) === null) return null;
+  switch (name.toLowerCase()) {
+    case 'updateability':
+      return facts.readOnly() ? 'READ_ONLY' : 'READ_WRITE';
+    case 'status':
+      return 'ONLINE';
+    case 'useraccess':
+      return 'MULTI_USER';
+    case 'recovery':
+      return 'FULL';
+    case 'collation':
+      return 'SQL_Latin1_General_CP1_CI_AS';
+    case 'version':
+      return '957';
     default:
       return null;
   }

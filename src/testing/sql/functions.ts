@@ -103,12 +103,25 @@ const FUNCTIONS: Readonly<Record<string, (call: Call) => Bound>> = {
   CURRENT_TIMESTAMP: now(DATETIME),
   NEWID: () => ({ type: { name: 'uniqueidentifier' }, get: () => randomUUID().toUpperCase() }),
   XACT_STATE: ({ scope }) => ({ type: { name: 'smallint' }, get: () => (scope.transactionDepth() > 0 ? 1 : 0) }),
+  OBJECT_ID: (call) => call.ofText(INT, (name) => call.scope.objectId(name)),
+  DB_ID: (call) => {
+    const name = call.args.length === 0 ? undefined : call.text(0);
+    return { type: { name: 'smallint' }, get: () => call.scope.databaseId(name === undefined ? null : name()) };
+  },
+  SESSION_CONTEXT: (call) => call.ofText({ name: 'sql_variant' }, (key) => call.scope.contextOf(key) ?? null),
+  CONTEXT_INFO: ({ scope }) => ({ type: { name: 'varbinary', length: 128 }, get: () => scope.contextInfo() }),
+  SESSIONPROPERTY: (call) => call.ofText(INT, (name) => call.scope.sessionProperty(name)),
+  DATABASEPROPERTYEX: (call) => {
+    const name = call.text(1);
+    return call.ofText(nvarchar(128), (database) => call.scope.databaseProperty(database, name() ?? ''));
+  },
+  SCOPE_IDENTITY: () => ({ type: { name: 'numeric', precision: 38, scale: 0 }, get: () => null }),
   SERVERPROPERTY: (call) => call.ofText(nvarchar(128), (name) => call.scope.property(name)),
 
   LEN: (call) => {
     const long = call.textType.length === MAX;
     return call.ofText(long ? BIGINT : INT, (value) => {
-      const { length } = value.replace(/ +$/, '');
+      const { length } = withoutTrailingBlanks(value);
       return long ? BigInt(length) : length;
     });
   },
@@ -118,7 +131,9 @@ const FUNCTIONS: Readonly<Record<string, (call: Call) => Bound>> = {
   },
   UPPER: (call) => call.ofText(call.textType, (value) => value.toUpperCase()),
   LOWER: (call) => call.ofText(call.textType, (value) => value.toLowerCase()),
-  TRIM: (call) => call.ofText(call.textType, (value) => value.replace(/^ +| +$/g, '')),
+  TRIM: (call) => call.ofText(call.textType, (value) => withoutLeadingBlanks(withoutTrailingBlanks(value))),
+  LTRIM: (call) => call.ofText(call.textType, withoutLeadingBlanks),
+  RTRIM: (call) => call.ofText(call.textType, withoutTrailingBlanks),
   REVERSE: (call) => call.ofText(call.textType, (value) => [...value].reverse().join('')),
   LEFT: (call) => {
     const length = call.count(1);
@@ -134,6 +149,19 @@ const FUNCTIONS: Readonly<Record<string, (call: Call) => Bound>> = {
       const start = from() - 1;
       return value.slice(Math.max(0, start), Math.max(0, start + length()));
     });
+  },
+  CHARINDEX: (call) => {
+    const [what, start] = [call.text(0), call.args.length > 2 ? call.count(2) : () => 1];
+    const text = call.text(1);
+    return {
+      type: INT,
+      get: () => {
+        const [sought, within] = [what(), text()];
+        if (sought === null || within === null) return null;
+        // The collation ignores case; nothing is found of an empty text.
+        return sought === '' ? 0 : within.toLowerCase().indexOf(sought.toLowerCase(), Math.max(0, start() - 1)) + 1;
+      },
+    };
   },
   REPLACE: (call) => {
     const [what, by] = [call.text(1), call.text(2)];
@@ -205,6 +233,19 @@ const FUNCTIONS: Readonly<Record<string, (call: Call) => Bound>> = {
     };
   },
 };
+
+// Not by regular expressions: ` +$` takes time quadratic in the blanks before another character.
+function withoutTrailingBlanks(value: string): string {
+  let end = value.length;
+  while (end > 0 && value.charAt(end - 1) === ' ') end -= 1;
+  return value.slice(0, end);
+}
+
+function withoutLeadingBlanks(value: string): string {
+  let start = 0;
+  while (value.charAt(start) === ' ') start += 1;
+  return value.slice(start);
+}
 
 /** Joins texts; `nullWins` as `+` has it, without it as CONCAT does. */
 export function concatenate(parts: readonly Bound[], nullWins: boolean): Bound {

@@ -2,12 +2,14 @@ import { BIGINT, dateOf, INT, type Moment, type Scalar } from '../tds/data-type.
 import type { Column } from '../tds/response.js';
 import { SqlServerError } from '../tds/server-error.js';
 import type { Bound, Scope } from './bound.js';
-import { convert, toText } from './conversion.js';
+import { compare, convert, toText } from './conversion.js';
 import { bind, bindCondition } from './expressions.js';
-import { exists, FACTS, GLOBALS, property, type ServerFacts } from './facts.js';
+import { databaseId, databaseProperty, FACTS, GLOBALS, objectId, property, sessionProperty } from './facts.js';
 import { parseBatch, undeclared } from './parser.js';
+import { exists, type ServerFacts } from './server-facts.js';
 import type { SessionState, TransactionEvent, Variables } from './session.js';
-import type { Expression, SelectStatement, Statement } from './syntax.js';
+import type { Expression, SelectStatement, Series, Statement } from './syntax.js';
+import { SYSTEM_VIEWS, type SystemView } from './system-views.js';
 
 /** Where the results of running statements go. */
 export interface Output {
@@ -114,6 +116,44 @@ async function runStatement(statement: Statement, batch: Batch): Promise<boolean
     case 'setOption':
       setOption(statement.option, statement.value, batch);
       return true;
+    case 'setContextInfo': {
+      const { type, get } = evaluate(statement.value);
+      session.contextInfo = convert(get(), type, { name: 'varbinary', length: 128 }) as Buffer | null;
+      output.statementDone();
+      return true;
+    }
+    case 'setSessionContext': {
+      const [key, value] = [evaluate(statement.key), evaluate(statement.value)];
+      const name = key.get();
+      const readOnly = statement.readOnly === undefined ? 0 : evaluate(statement.readOnly).get();
+      const current = value.get();
+      session.setContext(
+        name === null ? '' : toText(name, key.type),
+        { type: value.type, value: current },
+        Number(readOnly) === 1,
+      );
+      output.statementDone();
+      return true;
+    }
+    case 'executeAs': {
+      const { type, get } = evaluate(statement.name);
+      const name = get();
+      session.executeAs(name === null ? '' : toText(name, type));
+      output.statementDone();
+      return true;
+    }
+    case 'revert':
+      session.revert();
+      output.statementDone();
+      return true;
+    case 'createTemporary':
+      session.createTemporary(statement.name);
+      output.statementDone();
+      return true;
+    case 'dropTemporary':
+      for (const name of statement.names) session.dropTemporary(name, statement.ifExists);
+      output.statementDone();
+      return true;
     case 'use':
       use(statement.database, batch);
       return true;
@@ -162,25 +202,34 @@ async function runStatement(statement: Statement, batch: Batch): Promise<boolean
 
 async function select(statement: SelectStatement, batch: Batch): Promise<void> {
   const { session, output } = batch;
-  const source = statement.from === undefined ? undefined : series(statement, batch);
-  const scope = scopeOf(batch, source?.column);
+  const source = statement.from === undefined ? undefined : sourceOf(statement.from, batch);
+  let counted = 0;
+  const scope = { ...scopeOf(batch, source?.column), count: () => counted };
   const top = statement.top === undefined ? undefined : bind(statement.top, scope);
-  const limit = top === undefined ? Number.POSITIVE_INFINITY : Number(convert(top.get(), top.type, BIGINT));
+  const limit = Math.min(
+    top === undefined ? Number.POSITIVE_INFINITY : Number(convert(top.get(), top.type, BIGINT)),
+    Number(session.setOptions.get('ROWCOUNT')) || Number.POSITIVE_INFINITY,
+  );
   const where = statement.where === undefined ? undefined : bindCondition(statement.where, scope);
-  const items = statement.items.map((item) => ({
-    item,
-    bound: bind(item.star === true ? { kind: 'column', name: 'value' } : item.expression, scope),
-  }));
+  const items = statement.items.flatMap((item) =>
+    item.star === true
+      ? (source as Source).columns.map((name) => ({
+          item: { ...item, alias: name },
+          bound: bind({ kind: 'column', name }, scope),
+        }))
+      : [{ item, bound: bind(item.expression, scope) }],
+  );
+  const eachRow = (visit: () => boolean): Promise<void> => visitRows(source, where, batch, visit);
 
   if (items.every(({ item }) => item.assign !== undefined)) {
-    let rows = 0;
-    for (const _ of source?.rows() ?? ONCE) {
-      if (where !== undefined && where() !== true) continue;
+    let assigned = 0;
+    await eachRow(() => {
       for (const { item, bound } of items) assign(item.assign as string, bound, batch);
-      rows += 1;
-    }
-    session.rowCount = rows;
-    output.statementDone(rows);
+      assigned += 1;
+      return true;
+    });
+    session.rowCount = assigned;
+    output.statementDone(assigned);
     return;
   }
   if (items.some(({ item }) => item.assign !== undefined)) {
@@ -193,47 +242,124 @@ async function select(statement: SelectStatement, batch: Batch): Promise<void> {
   }
 
   const getters = items.map(({ bound }) => bound.get);
+  const compute = (): Scalar[] => getters.map((get) => get());
   // The first row is computed before the result set starts, so that an error in it comes instead of one.
   let write: ((row: readonly Scalar[]) => void) | undefined;
   const start = (): ((row: readonly Scalar[]) => void) =>
     output.resultSet(items.map(({ item, bound }) => ({ name: columnName(item), type: bound.type })));
-  let rows = 0;
-  for (const _ of source?.rows() ?? ONCE) {
-    if (rows >= limit) break;
-    if (where !== undefined && where() !== true) continue;
-    const row = getters.map((get) => get());
+  let written = 0;
+  const emit = (row: readonly Scalar[]): boolean => {
+    if (written >= limit) return false;
     write ??= start();
     write(row);
-    rows += 1;
-    if (rows % ROWS_PER_TURN === 0) {
-      await output.turn();
-      if (output.cancelled) break;
-    }
+    written += 1;
+    return written < limit;
+  };
+  if (items.some(({ item }) => item.expression.kind === 'count')) {
+    await eachRow(() => {
+      counted += 1;
+      return true;
+    });
+    emit(compute());
+  } else if (statement.orderBy.length > 0) {
+    for (const row of await sortedRows(eachRow, compute, statement, scope)) if (!emit(row)) break;
+  } else if (limit > 0) {
+    await eachRow(() => emit(compute()));
   }
   write ??= start();
-  session.rowCount = rows;
-  output.statementDone(rows);
+  session.rowCount = written;
+  output.statementDone(written);
+}
+
+/** Visits the rows that fulfil the condition, until `visit` gives false; other work gets its turn in between. */
+async function visitRows(
+  source: Source | undefined,
+  where: (() => boolean | null) | undefined,
+  { output }: Batch,
+  visit: () => boolean,
+): Promise<void> {
+  let read = 0;
+  for (const _ of source?.rows() ?? ONCE) {
+    if ((where === undefined || where() === true) && !visit()) return;
+    read += 1;
+    if (read % ROWS_PER_TURN === 0) {
+      await output.turn();
+      if (output.cancelled) return;
+    }
+  }
+}
+
+async function sortedRows(
+  eachRow: (visit: () => boolean) => Promise<void>,
+  compute: () => Scalar[],
+  { orderBy }: SelectStatement,
+  scope: Scope,
+): Promise<Scalar[][]> {
+  const keys = orderBy.map(({ by, descending }) => ({ bound: bind(by, scope), descending }));
+  const found: { row: Scalar[]; key: Scalar[] }[] = [];
+  await eachRow(() => {
+    found.push({ row: compute(), key: keys.map(({ bound }) => bound.get()) });
+    return true;
+  });
+  found.sort((a, b) => {
+    for (const [i, { bound, descending }] of keys.entries()) {
+      const [x, y] = [a.key[i] as Scalar, b.key[i] as Scalar];
+      const order = x === null || y === null ? Number(y === null) - Number(x === null) : compare(x, y, bound.type);
+      if (order !== 0) return descending ? -order : order;
+    }
+    return 0;
+  });
+  return found.map(({ row }) => row);
 }
 
 const ONCE = [undefined];
 
 function columnName(item: SelectStatement['items'][number]): string {
   if (item.alias !== undefined) return item.alias;
-  if (item.star === true) return 'value';
   return item.expression.kind === 'column' ? item.expression.name : '';
 }
 
-/** GENERATE_SERIES: its one column, and an iteration that moves it along. */
-function series(statement: SelectStatement, batch: Batch): { column: Bound; rows: () => Iterable<void> } {
+/** What FROM reads: its columns, and an iteration that moves them along. */
+interface Source {
+  columns: readonly string[];
+  column(name: string): Bound | undefined;
+  rows(): Iterable<void>;
+}
+
+function sourceOf(from: NonNullable<SelectStatement['from']>, batch: Batch): Source {
+  return from.kind === 'series' ? series(from, batch) : view(from.name, batch);
+}
+
+function view(name: string, { session, facts }: Batch): Source {
+  const { columns, rows } = SYSTEM_VIEWS.get(name) as SystemView;
+  let current: Readonly<Record<string, Scalar>> = {};
+  return {
+    columns: Object.keys(columns),
+    column: (column) => {
+      const key = column.toLowerCase();
+      const type = Object.hasOwn(columns, key) ? columns[key] : undefined;
+      return type === undefined ? undefined : { type, get: () => current[key] ?? null };
+    },
+    *rows() {
+      for (const row of rows(session, facts)) {
+        current = row;
+        yield;
+      }
+    },
+  };
+}
+
+function series(from: Series, batch: Batch): Source {
   const scope = scopeOf(batch);
-  const from = statement.from as NonNullable<SelectStatement['from']>;
   const [start, stop] = [bind(from.start, scope), bind(from.stop, scope)];
   const step = from.step === undefined ? undefined : bind(from.step, scope);
   const type = start.type.name === 'bigint' || stop.type.name === 'bigint' ? BIGINT : INT;
   const number = (bound: Bound): number => Number(convert(bound.get(), bound.type, BIGINT));
   let current = 0;
+  const column: Bound = { type, get: type === INT ? () => current : () => BigInt(current) };
   return {
-    column: { type, get: type === INT ? () => current : () => BigInt(current) },
+    columns: ['value'],
+    column: (name) => (name.toLowerCase() === 'value' ? column : undefined),
     *rows() {
       const [first, last] = [number(start), number(stop)];
       const by = step === undefined ? (first <= last ? 1 : -1) : number(step);
@@ -259,8 +385,10 @@ function assign(name: string, value: Bound, { variables }: Batch): void {
 
 function setOption(option: string, value: string, { session }: Batch): void {
   if (option === 'TRANSACTION ISOLATION LEVEL') session.isolationLevel = value;
-  else if (option.split(',').includes('XACT_ABORT')) session.abortsOnError = value.toUpperCase() === 'ON';
-  // Every other option is accepted and has nothing to act upon.
+  // Followed are XACT_ABORT, NOCOUNT and ROWCOUNT; the others are kept, and undone by a reset.
+  else
+    for (const name of option.split(','))
+      session.setOption(name, /^(on|off)$/i.test(value) ? value.toUpperCase() : value);
 }
 
 function use(database: string, { session, output, facts }: Batch): void {
@@ -334,16 +462,23 @@ function thrown(
   });
 }
 
-function scopeOf({ session, variables, facts }: Batch, column?: Bound): Scope {
+function scopeOf({ session, variables, facts }: Batch, column: Scope['column'] = () => undefined): Scope {
   return {
     variable: (name) => {
       const variable = variables.get(name.toLowerCase());
       return variable === undefined ? undefined : { type: variable.type, get: () => variable.value };
     },
-    column: (name) => (name.toLowerCase() === 'value' ? column : undefined),
+    column,
+    count: () => 0,
     global: (name) => GLOBALS[name]?.(session, facts),
     fact: (name) => FACTS[name]?.(session, facts),
     property: (name) => property(name, facts),
+    objectId: (name) => objectId(name, session),
+    databaseId: (name) => databaseId(name ?? session.database, session, facts),
+    contextOf: (key) => session.contextOf(key),
+    sessionProperty: (name) => sessionProperty(name, session),
+    databaseProperty: (database, name) => databaseProperty(database, name, session, facts),
+    contextInfo: () => session.contextInfo,
     transactionDepth: () => session.transactionDepth,
   };
 }

@@ -3,7 +3,8 @@ import { SqlServerError } from '../tds/server-error.js';
 import { GLOBALS } from './facts.js';
 import { isFunction } from './functions.js';
 import { type Token, tokenize } from './lexer.js';
-import type { Condition, Expression, SelectItem, SelectStatement, Series, Statement } from './syntax.js';
+import type { Condition, Expression, SelectItem, SelectStatement, Series, Statement, View } from './syntax.js';
+import { SYSTEM_VIEWS } from './system-views.js';
 
 /**
  * Parses a batch. Throws what SQL Server would say of a batch it cannot run: 102 (syntax), 208 (no such table), 2812 (no
@@ -37,12 +38,27 @@ const RESERVED = new Set([
     'GROUP',
     'OPTION',
     'FOR',
+    'REVERT',
+    'IN',
+    'LIKE',
+    'WITH',
   ],
 ]);
+
+interface NamedColumn {
+  name: string;
+  qualifier: string | undefined;
+  line: number;
+}
+
+/** A statement without its line. */
+type Unplaced<K extends Statement['kind']> = Omit<Extract<Statement, { kind: K }>, 'line'>;
 
 class Parser {
   readonly #tokens: readonly Token[];
   #at = 0;
+  /** Columns named so far in the SELECT that is being read; which there are is known after its FROM. */
+  #columns: NamedColumn[] | undefined;
 
   constructor(tokens: readonly Token[]) {
     this.#tokens = tokens;
@@ -108,6 +124,15 @@ class Parser {
         return { line, kind: 'print', message: this.#expression() };
       case 'IF':
         return { line, ...this.#if() };
+      case 'EXEC':
+      case 'EXECUTE':
+        return { line, ...this.#execute(token) };
+      case 'REVERT':
+        return { line, kind: 'revert' };
+      case 'CREATE':
+        return { line, ...this.#createTable(token) };
+      case 'DROP':
+        return { line, ...this.#dropTable(token) };
       default:
         throw this.#notOurs(token);
     }
@@ -116,11 +141,29 @@ class Parser {
   #select(): Omit<SelectStatement, 'line'> {
     let top: Expression | undefined;
     if (this.#acceptWord('TOP')) top = this.#accept('(') ? this.#closing(this.#expression()) : this.#primary();
+    const outer = this.#columns;
+    this.#columns = [];
     const items = [this.#selectItem()];
     while (this.#accept(',')) items.push(this.#selectItem());
-    const from = this.#acceptWord('FROM') ? this.#series() : undefined;
+    const { from, alias } = this.#acceptWord('FROM') ? this.#from() : { from: undefined, alias: undefined };
     const where = this.#acceptWord('WHERE') ? this.#condition() : undefined;
-    return { kind: 'select', top, items, from, where };
+    const orderBy = from?.kind === 'view' && this.#acceptWord('ORDER') ? this.#orderBy() : [];
+    if (from === undefined && items.some(({ star }) => star === true)) throw mustHaveTable(this.#peek().line);
+    for (const column of this.#columns) checkColumn(column, from, alias);
+    this.#columns = outer;
+    return { kind: 'select', top, items, from, where, orderBy };
+  }
+
+  #orderBy(): { by: Expression; descending: boolean }[] {
+    this.#expectWord('BY');
+    const list: { by: Expression; descending: boolean }[] = [];
+    do {
+      const by = this.#expression();
+      const descending = this.#acceptWord('DESC');
+      if (!descending) this.#acceptWord('ASC');
+      list.push({ by, descending });
+    } while (this.#accept(','));
+    return list;
   }
 
   #selectItem(): SelectItem {
@@ -138,9 +181,17 @@ class Parser {
       this.#at += 2;
       return { alias: this.#asWritten(first), expression: this.#expression() };
     }
-    const expression = this.#expression();
+    const expression = this.#count() ?? this.#expression();
     const alias = this.#alias();
     return alias === undefined ? { expression } : { expression, alias };
+  }
+
+  /** `COUNT(*)`, or `COUNT_BIG(*)`. */
+  #count(): Expression | undefined {
+    const texts = [0, 1, 2, 3].map((ahead) => this.#peek(ahead).text);
+    if (!/^COUNT(_BIG)?$/.test(texts[0] as string) || texts.slice(1).join('') !== '(*)') return undefined;
+    this.#at += 4;
+    return { kind: 'count' };
   }
 
   #alias(): string | undefined {
@@ -157,10 +208,18 @@ class Parser {
     return undefined;
   }
 
-  /** `GENERATE_SERIES(...)`; any other table does not exist here. */
-  #series(): Series {
+  /** `GENERATE_SERIES(...)` or a system view; any other table does not exist here. */
+  #from(): { from: Series | View; alias: string | undefined } {
     const token = this.#next();
     if (token.kind !== 'word' && token.kind !== 'quoted') throw this.#syntaxError(token);
+    if (this.#peek().text === '.') {
+      const name = this.#objectName(token);
+      const view = name.toLowerCase().split('.').slice(-2).join('.');
+      if (!SYSTEM_VIEWS.has(view)) throw noSuchObject(name, token.line);
+      const alias = this.#alias();
+      if (this.#acceptWord('WITH')) this.#tableHint();
+      return { from: { kind: 'view', name: view }, alias: alias ?? view.split('.')[1] };
+    }
     if (token.text.toUpperCase() !== 'GENERATE_SERIES' || !this.#accept('(')) {
       throw noSuchObject(this.#objectName(token), token.line);
     }
@@ -169,8 +228,70 @@ class Parser {
     const stop = this.#expression();
     const step = this.#accept(',') ? this.#expression() : undefined;
     this.#expectSymbol(')');
-    this.#alias();
-    return { start, stop, step };
+    const alias = this.#alias();
+    return { from: { kind: 'series', start, stop, step }, alias };
+  }
+
+  #tableHint(): void {
+    this.#expectSymbol('(');
+    do this.#expect('word');
+    while (this.#accept(','));
+    this.#expectSymbol(')');
+  }
+
+  /** `EXECUTE AS USER | LOGIN = 'name'` and sp_set_session_context; there is no other procedure. */
+  #execute(token: Token): Unplaced<'executeAs'> | Unplaced<'setSessionContext'> {
+    if (this.#acceptWord('AS')) {
+      if (!this.#acceptWord('USER')) this.#expectWord('LOGIN');
+      this.#expectSymbol('=');
+      const name = this.#expression();
+      if (this.#acceptWord('WITH')) {
+        this.#expectWord('NO');
+        this.#expectWord('REVERT');
+      }
+      return { kind: 'executeAs', name };
+    }
+    const name = this.#objectName(this.#next());
+    if (!/^(sys\.)?sp_set_session_context$/i.test(name)) throw noSuchProcedure(name, token.line);
+    const given = new Map<string, Expression>();
+    do {
+      const first = this.#peek();
+      const named = first.kind === 'variable' && this.#peek(1).text === '=';
+      if (named) this.#at += 2;
+      const parameter = named ? first.text.toLowerCase() : (['@key', '@value', '@read_only'][given.size] ?? '');
+      given.set(parameter, this.#expression());
+    } while (this.#accept(','));
+    const [key, value] = [given.get('@key'), given.get('@value')];
+    if (key === undefined || value === undefined) throw missingParameter(name, key === undefined ? '@key' : '@value');
+    return { kind: 'setSessionContext', key, value, readOnly: given.get('@read_only') };
+  }
+
+  /** `CREATE TABLE #name (...)`: that it exists is all the emulator knows of it. */
+  #createTable(token: Token): Unplaced<'createTemporary'> {
+    if (!this.#acceptWord('TABLE')) throw this.#syntaxError(token);
+    const name = this.#asWritten(this.#next());
+    if (!name.startsWith('#')) throw this.#syntaxError(token);
+    this.#expectSymbol('(');
+    for (let depth = 1; depth > 0; ) {
+      const next = this.#next();
+      if (next.kind === 'end') throw this.#syntaxError(next);
+      if (next.kind === 'symbol' && next.text === '(') depth += 1;
+      if (next.kind === 'symbol' && next.text === ')') depth -= 1;
+    }
+    return { kind: 'createTemporary', name };
+  }
+
+  #dropTable(token: Token): Unplaced<'dropTemporary'> {
+    if (!this.#acceptWord('TABLE')) throw this.#syntaxError(token);
+    const ifExists = this.#acceptWord('IF');
+    if (ifExists) this.#expectWord('EXISTS');
+    const names: string[] = [];
+    do {
+      const name = this.#objectName(this.#next()).split('.').at(-1) as string;
+      if (!name.startsWith('#')) throw this.#syntaxError(token);
+      names.push(name);
+    } while (this.#accept(','));
+    return { kind: 'dropTemporary', names, ifExists };
   }
 
   #declare(): { kind: 'declare'; variables: { name: string; type: SqlType; value: Expression | undefined }[] } {
@@ -184,7 +305,7 @@ class Parser {
     return { kind: 'declare', variables };
   }
 
-  #set(): { kind: 'assign'; name: string; value: Expression } | { kind: 'setOption'; option: string; value: string } {
+  #set(): Unplaced<'assign'> | Unplaced<'setOption'> | Unplaced<'setContextInfo'> {
     const token = this.#next();
     if (token.kind === 'variable') {
       this.#expectSymbol('=');
@@ -199,13 +320,14 @@ class Parser {
       if (!ISOLATION.test(level)) throw this.#syntaxError(this.#tokens[this.#at - 1]);
       return { kind: 'setOption', option: 'TRANSACTION ISOLATION LEVEL', value: level };
     }
+    if (token.text === 'CONTEXT_INFO') return { kind: 'setContextInfo', value: this.#expression() };
     const options = [token.text];
     while (this.#accept(',')) options.push(this.#expect('word').text);
     if (options[0] === 'STATISTICS') this.#expect('word');
     const minus = this.#accept('-') ? '-' : '';
     const value = this.#next();
     if (value.kind === 'end' || value.kind === 'symbol') throw this.#syntaxError(value);
-    return { kind: 'setOption', option: options.join(','), value: minus + value.text };
+    return { kind: 'setOption', option: options.join(','), value: minus + this.#asWritten(value) };
   }
 
   #raiserror(): {
@@ -290,6 +412,17 @@ class Parser {
       this.#expectWord('NULL');
       return { kind: 'isNull', operand: left, negated };
     }
+    const not = this.#peek().text === 'NOT' && this.#peek().kind === 'word' && this.#next() !== undefined;
+    const negated = (condition: Condition): Condition => (not ? { kind: 'not', operand: condition } : condition);
+    if (this.#acceptWord('LIKE')) return negated({ kind: 'like', operand: left, pattern: this.#expression() });
+    if (this.#acceptWord('IN')) {
+      this.#expectSymbol('(');
+      const list = [this.#expression()];
+      while (this.#accept(',')) list.push(this.#expression());
+      this.#expectSymbol(')');
+      return negated({ kind: 'in', operand: left, list });
+    }
+    if (not) throw this.#syntaxError();
     const token = this.#next();
     const operator = token.text === '!=' ? '<>' : token.text;
     if (token.kind !== 'symbol' || !/^(=|<>|<=?|>=?)$/.test(operator)) throw this.#syntaxError(token);
@@ -377,11 +510,12 @@ class Parser {
     return this.#column(token);
   }
 
-  /** `value` of GENERATE_SERIES; there is no other column. */
+  /** A column of the SELECT that is being read; outside one there is none. */
   #column(token: Token, qualifier?: string): Expression {
-    const name = this.#asWritten(token);
-    if (name.toLowerCase() !== 'value') throw noSuchColumn(name, qualifier, token.line);
-    return { kind: 'column', name };
+    const column = { name: this.#asWritten(token), qualifier, line: token.line };
+    if (this.#columns === undefined) throw noSuchColumn(column.name, qualifier, token.line);
+    this.#columns.push(column);
+    return { kind: 'column', name: column.name };
   }
 
   #call(name: string): Expression {
@@ -481,13 +615,6 @@ class Parser {
         const object = this.#next();
         if (object.kind === 'word' || object.kind === 'quoted')
           return noSuchObject(this.#objectName(object), token.line);
-        return this.#syntaxError(object);
-      }
-      case 'EXEC':
-      case 'EXECUTE': {
-        const object = this.#next();
-        if (object.kind === 'word' || object.kind === 'quoted')
-          return noSuchProcedure(this.#objectName(object), token.line);
         return this.#syntaxError(object);
       }
       default:
@@ -599,6 +726,27 @@ function noSuchFunction(name: string, lineNumber: number): SqlServerError {
     message: `Cannot find either column "${name.split('.')[0]}" or the user-defined function or aggregate "${name}", or the name is ambiguous.`,
     lineNumber,
   });
+}
+
+function checkColumn(
+  { name, qualifier, line }: NamedColumn,
+  from: Series | View | undefined,
+  alias: string | undefined,
+): void {
+  const columns =
+    from === undefined ? {} : from.kind === 'series' ? { value: INT } : SYSTEM_VIEWS.get(from.name)?.columns;
+  const known = Object.hasOwn(columns ?? {}, name.toLowerCase());
+  const own = qualifier === undefined || qualifier.toLowerCase() === alias?.toLowerCase();
+  if (!known || !own) throw noSuchColumn(name, qualifier, line);
+}
+
+function mustHaveTable(lineNumber: number): SqlServerError {
+  return new SqlServerError({ number: 263, class: 16, message: 'Must specify table to select from.', lineNumber });
+}
+
+function missingParameter(procedure: string, parameter: string): SqlServerError {
+  const message = `Procedure or function '${procedure}' expects parameter '${parameter}', which was not supplied.`;
+  return new SqlServerError({ number: 201, state: 4, message });
 }
 
 function noSuchColumn(name: string, qualifier: string | undefined, lineNumber: number): SqlServerError {

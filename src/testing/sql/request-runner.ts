@@ -5,12 +5,13 @@ import { type RpcParameter, type RpcRequest, readRpc, readSqlBatch, readTransact
 import { DoneStatus, EnvChange, type Response } from '../tds/response.js';
 import { SqlServerError } from '../tds/server-error.js';
 import { convert } from './conversion.js';
-import type { ServerFacts } from './facts.js';
 import { type Batch, parse, run } from './interpreter.js';
 import { parseParameterList } from './parser.js';
 import { askHandler, type QueryHandler } from './query-handler.js';
 import { type OutputValue, ResponseOutput } from './response-output.js';
+import type { ServerFacts } from './server-facts.js';
 import { type SessionState, type Variables, variablesOf } from './session.js';
+import { ISOLATION_LEVELS } from './session-settings.js';
 import type { Statement } from './syntax.js';
 
 /** Answers the requests of one session, one after the other. */
@@ -42,7 +43,15 @@ export class RequestRunner {
       this.#acknowledgeAttention(response);
       return true;
     }
-    this.#resetIfAsked(message.status, response);
+    try {
+      this.#resetIfRequested(message.status, response);
+    } catch (error) {
+      if (!(error instanceof SqlServerError)) throw error;
+      response.message(error, this.#facts.serverName);
+      response.done('done', DoneStatus.Error);
+      response.end();
+      return error.class < 20;
+    }
     const output = new ResponseOutput(response, this.#messages, this.#session, this.#facts.serverName);
     this.#messages.onAttention = () => output.cancel();
     try {
@@ -62,7 +71,7 @@ export class RequestRunner {
     response.end();
   }
 
-  #resetIfAsked(status: number, response: Response): void {
+  #resetIfRequested(status: number, response: Response): void {
     const keepsTransaction = (status & PacketStatus.ResetConnectionSkipTran) !== 0;
     if (!keepsTransaction && (status & PacketStatus.ResetConnection) === 0) return;
     const session = this.#session;
@@ -189,7 +198,7 @@ export class RequestRunner {
     try {
       switch (request.kind) {
         case 'begin':
-          session.isolationLevel = ISOLATION_LEVELS[request.isolationLevel] ?? session.isolationLevel;
+          session.isolationLevel = ISOLATION_LEVELS[request.isolationLevel - 1] ?? session.isolationLevel;
           if (session.begin()) output.transaction('begin');
           break;
         case 'commit':
@@ -213,13 +222,6 @@ export class RequestRunner {
 }
 
 const NOTHING = Buffer.alloc(0);
-const ISOLATION_LEVELS: Record<number, string> = {
-  1: 'READ UNCOMMITTED',
-  2: 'READ COMMITTED',
-  3: 'REPEATABLE READ',
-  4: 'SERIALIZABLE',
-  5: 'SNAPSHOT',
-};
 
 interface ProcedureResult {
   status: number;

@@ -59,7 +59,8 @@ export class ResponseOutput implements Output {
 
   statementDone(rows?: number): void {
     this.#flushDone(DoneStatus.More);
-    this.#unfinished = { status: this.#failed ? DoneStatus.Error : 0, rows };
+    const counted = this.#session.setOptions.get('NOCOUNT') === 'ON' ? undefined : rows;
+    this.#unfinished = { status: this.#failed ? DoneStatus.Error : 0, rows: counted };
     this.#failed = false;
   }
 

@@ -1,7 +1,9 @@
 import type { Scalar, SqlType, SqlValue } from '../tds/data-type.js';
 import { SqlServerError } from '../tds/server-error.js';
+import { toJs } from './conversion.js';
+import { SET_OPTION_DEFAULTS } from './session-settings.js';
 
-/** What a session is; given to `onQuery`. */
+/** The state of a session, as `onQuery` and `server.sessions` see it. */
 export interface SqlSession {
   /** `@@SPID`. */
   readonly spid: number;
@@ -12,8 +14,16 @@ export interface SqlSession {
   readonly hostName: string;
   /** `@@TRANCOUNT`. */
   readonly transactionDepth: number;
-  /** Isolation level set with SET TRANSACTION or by the transaction's own request. */
+  /** Isolation level set with SET TRANSACTION or by the transaction's own request. It survives a reset. */
   readonly isolationLevel: string;
+  /** Value of each SET option by its name in capitals, e.g. `LOCK_TIMEOUT` is `-1`, `NOCOUNT` is `OFF`. */
+  readonly setOptions: ReadonlyMap<string, string>;
+  /** What sp_set_session_context has set, by key, as JavaScript values. */
+  readonly context: Readonly<Record<string, unknown>>;
+  /** Names of the temporary tables that exist, with their `#`. */
+  readonly temporaryTables: readonly string[];
+  /** How often the connection was reset (RESETCONNECTION, or sp_reset_connection). */
+  readonly resets: number;
   /** End of the token the session logged in with, epoch ms; undefined for a SQL login. */
   readonly tokenExpiry: number | undefined;
 }
@@ -28,32 +38,42 @@ export interface PreparedStatement {
   parameters: { name: string; type: SqlType }[];
 }
 
-/** What happens to a transaction; the client is told with an ENVCHANGE. */
+/** What happens to a transaction; an ENVCHANGE reports it to the client. */
 export type TransactionEvent = 'begin' | 'commit' | 'rollback';
 
 /**
- * Told what happens to a session's transactions, right when it happens: when one begins, is committed or rolled back (a
- * dropped connection rolls back too), and of savepoints (`save`, and `rollback` with their name). For an `onQuery` that
- * keeps data.
+ * Called for each event of a session's transactions, when it happens: one begins, is committed or rolled back (a dropped
+ * connection rolls back too), and for savepoints (`save`, and `rollback` with their name). For an `onQuery` that keeps data.
  */
 export type TransactionHandler = (
   event: { kind: TransactionEvent | 'save' /** Of the savepoint; else empty. */; name: string },
   session: SqlSession,
 ) => void;
 
-/** The state of one session: what outlives a request, and what a reset takes back. */
+/** The state of one session: what outlives a request, and what a reset undoes. */
 export class SessionState implements SqlSession {
   readonly spid: number;
+  /** Who logged in. */
   readonly principal: string;
   readonly appName: string;
   readonly hostName: string;
+  readonly library: string;
   readonly tokenExpiry: number | undefined;
   readonly #loginDatabase: string;
   database: string;
   isolationLevel = 'READ COMMITTED';
   transactionDepth = 0;
-  /** `SET XACT_ABORT ON`: an error rolls the transaction back. */
-  abortsOnError = false;
+  resets = 0;
+  readonly #setOptions = new Map(SET_OPTION_DEFAULTS);
+  readonly #context = new Map<string, { name: string; variable: Variable; readOnly: boolean }>();
+  readonly #temporary = new Map<string, { name: string; id: number }>();
+  #lastObjectId = -1_000_000_000;
+  /** `CONTEXT_INFO()`. */
+  contextInfo: Buffer | null = null;
+  /** Who EXECUTE AS has made of the session, latest last. */
+  readonly #impersonated: string[] = [];
+  /** When the session began, epoch ms. */
+  readonly loginTime = Date.now();
   /** `@@ROWCOUNT`. */
   rowCount = 0;
   /** `@@ERROR`. */
@@ -70,6 +90,7 @@ export class SessionState implements SqlSession {
     database: string;
     appName: string;
     hostName: string;
+    library: string;
     tokenExpiry: number | undefined;
     onTransaction?: TransactionHandler | undefined;
   }) {
@@ -79,8 +100,83 @@ export class SessionState implements SqlSession {
     this.database = login.database;
     this.appName = login.appName;
     this.hostName = login.hostName;
+    this.library = login.library;
     this.tokenExpiry = login.tokenExpiry;
     this.#onTransaction = login.onTransaction;
+  }
+
+  get setOptions(): ReadonlyMap<string, string> {
+    return this.#setOptions;
+  }
+
+  /** `SET XACT_ABORT ON`: an error rolls the transaction back. */
+  get abortsOnError(): boolean {
+    return this.#setOptions.get('XACT_ABORT') === 'ON';
+  }
+
+  setOption(name: string, value: string): void {
+    this.#setOptions.set(name, value);
+  }
+
+  get context(): Readonly<Record<string, unknown>> {
+    return Object.fromEntries(
+      [...this.#context.values()].map(({ name, variable: { value, type } }) => [name, toJs(value, type)]),
+    );
+  }
+
+  /** `SESSION_CONTEXT(key)`. */
+  contextOf(key: string): Variable | undefined {
+    return this.#context.get(key.toLowerCase())?.variable;
+  }
+
+  /** sp_set_session_context. */
+  setContext(key: string, variable: Variable, readOnly: boolean): void {
+    if (this.#context.get(key.toLowerCase())?.readOnly) {
+      throw new SqlServerError({
+        number: 15_664,
+        message: `Cannot set key '${key}' in the session context. The key has been set as read_only for this session.`,
+      });
+    }
+    if (variable.value === null) this.#context.delete(key.toLowerCase());
+    else this.#context.set(key.toLowerCase(), { name: key, variable, readOnly });
+  }
+
+  get temporaryTables(): readonly string[] {
+    return [...this.#temporary.values()].map(({ name }) => name);
+  }
+
+  /** `OBJECT_ID('tempdb..#name')`; null if there is no such temporary table. */
+  temporaryId(name: string): number | null {
+    return this.#temporary.get(name.toLowerCase())?.id ?? null;
+  }
+
+  createTemporary(name: string): void {
+    if (this.#temporary.has(name.toLowerCase())) {
+      const message = `There is already an object named '${name}' in the database.`;
+      throw new SqlServerError({ number: 2714, state: 6, message });
+    }
+    this.#lastObjectId -= 1;
+    this.#temporary.set(name.toLowerCase(), { name, id: this.#lastObjectId });
+  }
+
+  dropTemporary(name: string, ifExists: boolean): void {
+    if (this.#temporary.delete(name.toLowerCase()) || ifExists) return;
+    const message = `Cannot drop the table '${name}', because it does not exist or you do not have permission.`;
+    throw new SqlServerError({ number: 3701, class: 11, state: 5, message });
+  }
+
+  /** Who the session acts as: the principal, or the last one of EXECUTE AS. */
+  get actsAs(): string {
+    return this.#impersonated.at(-1) ?? this.principal;
+  }
+
+  executeAs(name: string): void {
+    this.#impersonated.push(name);
+  }
+
+  /** REVERT; without effect outside EXECUTE AS, as in SQL Server. */
+  revert(): void {
+    this.#impersonated.pop();
   }
 
   /** Name of the transaction on the wire. */
@@ -96,7 +192,7 @@ export class SessionState implements SqlSession {
     this.transactionDepth += 1;
     if (this.transactionDepth > 1) return false;
     this.#lastTransaction += 1n;
-    this.#tell('begin');
+    this.#report('begin');
     return true;
   }
 
@@ -111,7 +207,7 @@ export class SessionState implements SqlSession {
     this.transactionDepth -= 1;
     if (this.transactionDepth > 0) return false;
     this.#savepoints = [];
-    this.#tell('commit');
+    this.#report('commit');
     return true;
   }
 
@@ -126,12 +222,12 @@ export class SessionState implements SqlSession {
     const savepoint = this.#savepoints.lastIndexOf(name.toLowerCase());
     if (name !== '' && savepoint !== -1) {
       this.#savepoints = this.#savepoints.slice(0, savepoint + 1);
-      this.#tell('rollback', name.toLowerCase());
+      this.#report('rollback', name.toLowerCase());
       return false;
     }
     this.transactionDepth = 0;
     this.#savepoints = [];
-    this.#tell('rollback');
+    this.#report('rollback');
     return true;
   }
 
@@ -143,7 +239,7 @@ export class SessionState implements SqlSession {
       });
     }
     this.#savepoints.push(name.toLowerCase());
-    this.#tell('save', name.toLowerCase());
+    this.#report('save', name.toLowerCase());
   }
 
   /** The connection is gone: an open transaction is rolled back. */
@@ -151,7 +247,7 @@ export class SessionState implements SqlSession {
     if (this.transactionDepth > 0) this.rollback();
   }
 
-  #tell(kind: TransactionEvent | 'save', name = ''): void {
+  #report(kind: TransactionEvent | 'save', name = ''): void {
     this.#onTransaction?.({ kind, name }, this);
   }
 
@@ -178,15 +274,33 @@ export class SessionState implements SqlSession {
     this.#prepared.delete(handle);
   }
 
-  /** sp_reset_connection: everything but the login is forgotten. */
+  /**
+   * sp_reset_connection: everything but the login and the isolation level is forgotten; an open transaction is the caller's
+   * to roll back or keep.
+   *
+   * @throws SqlServerError 18059, which ends the session, while EXECUTE AS is in force: SQL Server cannot go back from it.
+   */
   reset(): void {
+    if (this.#impersonated.length > 0) throw resetWhileImpersonating();
+    this.resets += 1;
     this.database = this.#loginDatabase;
-    // The isolation level survives a reset, in SQL Server too.
-    this.abortsOnError = false;
     this.rowCount = 0;
     this.lastError = 0;
+    this.contextInfo = null;
     this.#prepared.clear();
+    this.#context.clear();
+    this.#temporary.clear();
+    for (const [name, value] of SET_OPTION_DEFAULTS) this.#setOptions.set(name, value);
   }
+}
+
+function resetWhileImpersonating(): SqlServerError {
+  return new SqlServerError({
+    number: 18_059,
+    class: 20,
+    message:
+      'The connection has been dropped because the principal that opened it subsequently assumed a new security context, and then tried to reset the connection under its impersonated security context. This scenario is not supported. See "Impersonation Overview" in Books Online.',
+  });
 }
 
 /** Parameters and variables of one batch, by lower-case name. */

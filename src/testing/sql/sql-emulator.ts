@@ -4,9 +4,9 @@ import type { TdsServerOptions } from '../server/options.js';
 import type { LoggedInClient, OpenSession } from '../server/session-host.js';
 import { TdsServer } from '../server/tds-server.js';
 import { type EmulatorContext, openEmulatedSession } from './emulated-session.js';
-import { VERSION_NUMBER } from './facts.js';
 import type { QueryHandler } from './query-handler.js';
-import type { TransactionHandler } from './session.js';
+import { VERSION_NUMBER } from './server-facts.js';
+import type { SqlSession, TransactionHandler } from './session.js';
 
 export interface SqlEmulatorOptions extends TdsServerOptions {
   /** Answers SQL that the emulator does not understand. */
@@ -40,6 +40,7 @@ export async function startSqlEmulator(
 /** A running SQL emulator; made by {@link startSqlEmulator}. */
 export class SqlEmulator extends TdsServer {
   readonly #context: EmulatorContext;
+  #readOnly = false;
 
   /** @internal Use {@link startSqlEmulator}. */
   constructor(options: SqlEmulatorOptions) {
@@ -51,12 +52,27 @@ export class SqlEmulator extends TdsServer {
         version: `Microsoft SQL Server 2022 (RTM) - ${VERSION_NUMBER} (X64) \n\tmssql-token-pool SQL emulator`,
         versionNumber: VERSION_NUMBER,
         databases,
+        readOnly: () => this.#readOnly,
       },
       onQuery,
       onTransaction,
+      sessions: new Set(),
       nextSpid: () => this.nextSpid(),
       running: () => this.running(),
     };
+  }
+
+  /**
+   * Makes databases read-only, as the old primary is after a failover: `DATABASEPROPERTYEX(..., 'Updateability')` and
+   * `sys.databases` report it; refusing changes with error 3906 is up to `onQuery`.
+   */
+  setReadOnly(readOnly: boolean): void {
+    this.#readOnly = readOnly;
+  }
+
+  /** The sessions that are open, oldest first, with the state that a reset undoes. */
+  get sessions(): readonly SqlSession[] {
+    return [...this.#context.sessions];
   }
 
   /** @internal */

@@ -8,6 +8,8 @@ export type Expression =
   | { kind: 'global'; name: string }
   | { kind: 'column'; name: string }
   | { kind: 'call'; name: string; args: Expression[] }
+  /** `COUNT(*)` as a whole item of the select list. */
+  | { kind: 'count' }
   | { kind: 'cast'; operand: Expression; type: SqlType; orNull: boolean }
   | { kind: 'negate'; operand: Expression }
   | { kind: 'binary'; operator: '+' | '-' | '*' | '/' | '%'; left: Expression; right: Expression }
@@ -16,6 +18,8 @@ export type Expression =
 export type Condition =
   | { kind: 'compare'; operator: '=' | '<>' | '<' | '<=' | '>' | '>='; left: Expression; right: Expression }
   | { kind: 'isNull'; operand: Expression; negated: boolean }
+  | { kind: 'in'; operand: Expression; list: Expression[] }
+  | { kind: 'like'; operand: Expression; pattern: Expression }
   | { kind: 'and' | 'or'; left: Condition; right: Condition }
   | { kind: 'not'; operand: Condition };
 
@@ -28,11 +32,18 @@ export interface SelectItem {
   expression: Expression;
 }
 
-/** `GENERATE_SERIES(start, stop [, step])`, the only table there is. */
+/** `GENERATE_SERIES(start, stop [, step])`; its column is `value`. */
 export interface Series {
+  kind: 'series';
   start: Expression;
   stop: Expression;
   step: Expression | undefined;
+}
+
+/** A system view, by name in lower case. */
+export interface View {
+  kind: 'view';
+  name: string;
 }
 
 export interface SelectStatement {
@@ -40,8 +51,9 @@ export interface SelectStatement {
   line: number;
   top: Expression | undefined;
   items: SelectItem[];
-  from: Series | undefined;
+  from: Series | View | undefined;
   where: Condition | undefined;
+  orderBy: { by: Expression; descending: boolean }[];
 }
 
 export type Statement = { line: number } & (
@@ -49,6 +61,12 @@ export type Statement = { line: number } & (
   | { kind: 'declare'; variables: { name: string; type: SqlType; value: Expression | undefined }[] }
   | { kind: 'assign'; name: string; value: Expression }
   | { kind: 'setOption'; option: string; value: string }
+  | { kind: 'setContextInfo'; value: Expression }
+  | { kind: 'setSessionContext'; key: Expression; value: Expression; readOnly: Expression | undefined }
+  | { kind: 'executeAs'; name: Expression }
+  | { kind: 'revert' }
+  | { kind: 'createTemporary'; name: string }
+  | { kind: 'dropTemporary'; names: string[]; ifExists: boolean }
   | { kind: 'use'; database: string }
   | { kind: 'begin' | 'commit'; name: string }
   | { kind: 'rollback'; name: string }

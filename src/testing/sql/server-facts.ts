@@ -1,0 +1,20 @@
+/** The version the emulator reports: SQL Server 2022. */
+export const VERSION_NUMBER = '16.0.1000.6';
+
+/** What the server reports about itself. */
+export interface ServerFacts {
+  serverName: string;
+  /** `@@VERSION`. */
+  version: string;
+  /** `SERVERPROPERTY('ProductVersion')`. */
+  versionNumber: string;
+  /** True while databases take no changes (`Updateability`). */
+  readOnly(): boolean;
+  /** Null where any database exists. */
+  databases: readonly string[] | null;
+}
+
+/** True if there is a database of that name. */
+export function exists(database: string, facts: ServerFacts): boolean {
+  return facts.databases === null || facts.databases.some((name) => name.toLowerCase() === database.toLowerCase());
+}
