@@ -46,6 +46,7 @@ const ORDER: [title: string, pages: [file: string, title: string][]][] = [
       ['testing-entra-emulator', 'Entra emulator'],
       ['testing-sql-emulator', 'SQL emulator'],
       ['testing-gateway', 'Gateway'],
+      ['conformance', 'Conformance'],
       ['mutation-testing', 'Mutation testing'],
     ],
   ],
@@ -55,7 +56,7 @@ export default defineConfig({
   title: 'mssql-token-pool',
   description: 'SQL Server connection pools for Node.js that never log in with a stale Microsoft Entra token',
   cleanUrls: true,
-  // The index of the search is one chunk, loaded when somebody searches.
+  // The search index is one chunk, loaded by the first search.
   vite: { build: { chunkSizeWarningLimit: 2_000 } },
   themeConfig: {
     search: {

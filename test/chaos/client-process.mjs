@@ -1,4 +1,4 @@
-// An application: callers who query through one pool until told to stop, and who write down what became of each query.
+// An application: callers that query through one pool until it is stopped, and record the outcome of each query.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createTokenPool } from 'mssql-token-pool';
 import { Request } from 'tedious';

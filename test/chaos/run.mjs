@@ -14,7 +14,7 @@ const RECOVERY_MS = 12_000;
 /** The heap may breathe; a leak of one promise for each query would be far more. */
 const FLAT = 1.25;
 
-/** Strikes with one fault for `seconds`, and tells what that did to an application. */
+/** Injects one fault repeatedly for `seconds`, and reports its effect on an application. */
 export async function runFault(name, seconds) {
   const fault = FAULTS[name];
   const site = await Site.start();

@@ -17,7 +17,7 @@ interface Service {
 }
 
 const text = readFileSync(new URL('../../docker-compose.yml', import.meta.url), 'utf8');
-// The defaults of the file, as where nobody sets a variable.
+// The defaults of the file, with no variable set.
 const { services } = parse(text.replace(/\$\{\w+:-([^}]*)\}/g, '$1')) as { services: Record<string, Service> };
 
 /** Starts a service as a process, with other addresses in place of those that only a network of containers has. */
@@ -49,7 +49,7 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-test('docker-compose.yml: its programs start, are healthy, and let a token in, without Docker too', async () => {
+test('the programs of docker-compose.yml start, become healthy and accept a token, without Docker', async () => {
   const { entra: entraService, gateway: gatewayService, sqlserver } = services;
   const sa = sqlserver?.environment.MSSQL_SA_PASSWORD ?? '';
   const server = closing(await startSqlEmulator({ users: { sa } }));

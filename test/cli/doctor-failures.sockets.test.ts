@@ -21,13 +21,13 @@ function application(entra: EntraEmulator, changes: object = {}): object {
 async function diagnose(
   config: TokenPoolConfig,
   now?: () => number,
-): Promise<Examination & { last: string; told: string }> {
+): Promise<Examination & { last: string; output: string }> {
   const examination = await examine(settingsFrom(config), { timeoutMs: 5_000, onStep: () => {}, now });
   const { step, failure } = examination.steps.at(-1) as Examination['steps'][number];
-  return { ...examination, last: step, told: `${failure?.message} | ${failure?.cause} | ${failure?.next}` };
+  return { ...examination, last: step, output: `${failure?.message} | ${failure?.cause} | ${failure?.next}` };
 }
 
-test('all well: every step has its tick, its time and its facts', async () => {
+test('when all is well, every step has its tick, its duration and its facts', async () => {
   await using here = await site();
   const { ok, exitCode, steps, recommended } = await diagnose(config(here, { database: 'app' }));
   expect({ ok, exitCode }).toEqual({ ok: true, exitCode: 0 });
@@ -61,7 +61,7 @@ test('all well: every step has its tick, its time and its facts', async () => {
   expect(printed).not.toContain(here.entra.clientSecret);
 });
 
-test('a clock that is off is told, against issuer and server', async () => {
+test('reports a wrong clock, compared with issuer and server', async () => {
   await using here = await site();
   const { findings } = await diagnose(config(here), () => Date.now() + 600_000);
   expect(findings.map(({ text }) => text).join('\n')).toMatch(
@@ -69,50 +69,50 @@ test('a clock that is off is told, against issuer and server', async () => {
   );
 });
 
-test('a name that nobody knows', async () => {
-  const { last, exitCode, told } = await diagnose({ server: 'no-such-server.invalid', user: 'u', password: 'p' });
+test('explains a server name that DNS does not know', async () => {
+  const { last, exitCode, output } = await diagnose({ server: 'no-such-server.invalid', user: 'u', password: 'p' });
   expect({ last, exitCode }).toEqual({ last: 'name resolution', exitCode: 10 });
-  expect(told).toMatch(/DNS/);
+  expect(output).toMatch(/DNS/);
 });
 
-test('a port where nothing listens', async () => {
+test('explains a port where nothing listens', async () => {
   const listener = createServer().listen(0, '127.0.0.1');
   await new Promise((resolve) => listener.once('listening', resolve));
   const { port } = listener.address() as { port: number };
   await new Promise((resolve) => listener.close(resolve));
-  const { last, exitCode, told } = await diagnose({ server: '127.0.0.1', port, user: 'u', password: 'p' });
+  const { last, exitCode, output } = await diagnose({ server: '127.0.0.1', port, user: 'u', password: 'p' });
   expect({ last, exitCode }).toEqual({ last: 'TCP', exitCode: 11 });
-  expect(told).toMatch(/nothing listens/);
+  expect(output).toMatch(/nothing listens/);
 });
 
-test('a server in plaintext: stops before the token is even asked for', async () => {
+test('stops at a server without encryption before it requests a token', async () => {
   await using here = await site({ server: { encrypt: 'not-supported' } });
-  const { last, exitCode, told } = await diagnose(config(here));
+  const { last, exitCode, output } = await diagnose(config(here));
   expect({ last, exitCode }).toEqual({ last: 'encryption', exitCode: 12 });
-  expect(told).toMatch(/does not encrypt.*certificate on the server/);
+  expect(output).toMatch(/does not encrypt.*certificate on the server/);
   expect(here.entra.requests).toEqual([]);
 });
 
-test('an expired certificate', async () => {
+test('explains an expired certificate', async () => {
   const notBefore = new Date(Date.now() - 2 * 86_400_000);
   const expired = makeCertificate({ commonName: 'localhost', notBefore, notAfter: new Date(Date.now() - 86_400_000) });
   await using here = await site({ server: { certificate: expired } });
-  const { last, exitCode, told } = await diagnose(config(here));
+  const { last, exitCode, output } = await diagnose(config(here));
   expect({ last, exitCode }).toEqual({ last: 'certificate', exitCode: 13 });
-  expect(told).toMatch(/CERT_HAS_EXPIRED.*has expired.*Renew it/);
+  expect(output).toMatch(/CERT_HAS_EXPIRED.*has expired.*Renew it/);
 });
 
-test('a certificate that nobody here trusts, and one for another name', async () => {
+test('explains an untrusted certificate, and one for another name', async () => {
   await using here = await site();
   const untrusted = await diagnose(config(here, { options: {} }));
   expect(untrusted.exitCode).toBe(13);
-  expect(untrusted.told).toMatch(/localhost.*not signed by an authority.*NODE_EXTRA_CA_CERTS/);
+  expect(untrusted.output).toMatch(/localhost.*not signed by an authority.*NODE_EXTRA_CA_CERTS/);
   const { options } = here.server.config();
   const misnamed = await diagnose(config(here, { options: { ...options, serverName: 'db.example' } }));
-  expect(misnamed.told).toMatch(/ERR_TLS_CERT_ALTNAME_INVALID.*another name.*serverName/);
+  expect(misnamed.output).toMatch(/ERR_TLS_CERT_ALTNAME_INVALID.*another name.*serverName/);
 });
 
-test('a certificate that is not checked is mentioned', async () => {
+test('mentions that the certificate is not checked', async () => {
   await using here = await site();
   const { ok, findings, recommended } = await diagnose(config(here, { options: { trustServerCertificate: true } }));
   expect(ok).toBe(true);
@@ -121,7 +121,7 @@ test('a certificate that is not checked is mentioned', async () => {
 });
 
 /** What Entra refuses, brought about as it comes about, or by the emulator's word where that takes a person. */
-const REFUSALS: [aadsts: number, bring: (here: Site) => Partial<TokenPoolConfig> | undefined, told: RegExp][] = [
+const REFUSALS: [aadsts: number, bring: (here: Site) => Partial<TokenPoolConfig> | undefined, output: RegExp][] = [
   [700016, ({ entra }) => void entra.removeApp(entra.clientId), /no application with this client id.*app registration/],
   [
     7000215,
@@ -149,111 +149,114 @@ test.each(REFUSALS)('AADSTS%i', async (aadsts, bring, expected) => {
   const right = config(here);
   const secret = here.entra.clientSecret;
   const changes = bring(here);
-  const { last, exitCode, steps, told } = await diagnose({ ...right, ...changes });
+  const { last, exitCode, steps, output } = await diagnose({ ...right, ...changes });
   expect({ last, exitCode }).toEqual({ last: 'token', exitCode: 14 });
   expect(steps.at(-1)?.failure?.aadsts).toBe(aadsts);
-  expect(told).toMatch(expected);
-  expect(told).not.toContain('the-wrong-secret');
-  expect(told).not.toContain(secret);
+  expect(output).toMatch(expected);
+  expect(output).not.toContain('the-wrong-secret');
+  expect(output).not.toContain(secret);
   expect(here.server.logins).toEqual([]);
 });
 
-test('no managed identity here', async () => {
+test('explains a missing managed identity', async () => {
   await using here = await site();
   vi.stubEnv('AZURE_POD_IDENTITY_AUTHORITY_HOST', 'http://127.0.0.1:9');
   for (const name of ['IDENTITY_ENDPOINT', 'MSI_ENDPOINT', 'IMDS_ENDPOINT']) vi.stubEnv(name, undefined);
-  const { last, exitCode, told } = await diagnose(config(here, { authentication: { method: 'managed-identity' } }));
+  const { last, exitCode, output } = await diagnose(config(here, { authentication: { method: 'managed-identity' } }));
   expect({ last, exitCode }).toEqual({ last: 'token', exitCode: 14 });
-  expect(told).toMatch(/no managed identity here.*Assign an identity/i);
+  expect(output).toMatch(/no managed identity here.*Assign an identity/i);
 });
 
 /** What SQL Server answers, with its own words. */
-const LOGINS: [what: string, error: { number: number; state: number; class: number; message: string }, told: RegExp][] =
+const LOGINS: [
+  what: string,
+  error: { number: number; state: number; class: number; message: string },
+  output: RegExp,
+][] = [
   [
-    [
-      '18456 token expired',
-      {
-        number: 18456,
-        state: 233,
-        class: 14,
-        message: "Login failed for user '<token-identified principal>'. Token is expired.",
-      },
-      /had expired.*Set the clock/,
-    ],
-    [
-      '18456 another tenant',
-      {
-        number: 18456,
-        state: 235,
-        class: 14,
-        message:
-          "Login failed for user '<token-identified principal>'. The server is not currently configured to accept this token.",
-      },
-      /another tenant or cloud.*ad-admin create/,
-    ],
-    [
-      '18456 anonymous',
-      { number: 18456, state: 1, class: 14, message: "Login failed for user 'NT AUTHORITY\\ANONYMOUS LOGON'." },
-      /did not accept the token as anybody.*ad-admin create/,
-    ],
-    [
-      '40615 firewall',
-      {
-        number: 40615,
-        state: 1,
-        class: 14,
-        message:
-          "Cannot open server 'shop-sql' requested by the login. Client with IP address '203.0.113.9' is not allowed to access the server.",
-      },
-      /firewall-rule create .*--server shop-sql .*--start-ip-address 203\.0\.113\.9 --end-ip-address 203\.0\.113\.9/,
-    ],
-    [
-      '40613 not available',
-      {
-        number: 40613,
-        state: 1,
-        class: 17,
-        message: "Database 'app' on server 'shop-sql' is not currently available.",
-      },
-      /waking up.*acquireTimeoutMillis/,
-    ],
-    [
-      '37525 no Entra',
-      { number: 37525, state: 1, class: 16, message: 'Microsoft Entra authentication is not set up.' },
-      /not set up.*ad-admin create/,
-    ],
-  ];
+    '18456 token expired',
+    {
+      number: 18456,
+      state: 233,
+      class: 14,
+      message: "Login failed for user '<token-identified principal>'. Token is expired.",
+    },
+    /had expired.*Set the clock/,
+  ],
+  [
+    '18456 another tenant',
+    {
+      number: 18456,
+      state: 235,
+      class: 14,
+      message:
+        "Login failed for user '<token-identified principal>'. The server is not currently configured to accept this token.",
+    },
+    /another tenant or cloud.*ad-admin create/,
+  ],
+  [
+    '18456 anonymous',
+    { number: 18456, state: 1, class: 14, message: "Login failed for user 'NT AUTHORITY\\ANONYMOUS LOGON'." },
+    /did not accept the token as anybody.*ad-admin create/,
+  ],
+  [
+    '40615 firewall',
+    {
+      number: 40615,
+      state: 1,
+      class: 14,
+      message:
+        "Cannot open server 'shop-sql' requested by the login. Client with IP address '203.0.113.9' is not allowed to access the server.",
+    },
+    /firewall-rule create .*--server shop-sql .*--start-ip-address 203\.0\.113\.9 --end-ip-address 203\.0\.113\.9/,
+  ],
+  [
+    '40613 not available',
+    {
+      number: 40613,
+      state: 1,
+      class: 17,
+      message: "Database 'app' on server 'shop-sql' is not currently available.",
+    },
+    /waking up.*acquireTimeoutMillis/,
+  ],
+  [
+    '37525 no Entra',
+    { number: 37525, state: 1, class: 16, message: 'Microsoft Entra authentication is not set up.' },
+    /not set up.*ad-admin create/,
+  ],
+];
 
 test.each(LOGINS)('login refused: %s', async (_, error, expected) => {
   await using here = await site();
   here.server.failLogins(error);
-  const { last, exitCode, steps, told } = await diagnose(config(here));
+  const { last, exitCode, steps, output } = await diagnose(config(here));
   expect({ last, exitCode }).toEqual({ last: 'login', exitCode: 15 });
   expect(steps.at(-1)?.failure?.number).toBe(error.number);
-  expect(told).toMatch(expected);
+  expect(output).toMatch(expected);
 });
 
 test('login refused: 18456 without a user in the database, and 4060', async () => {
   await using here = await site({ server: { databases: ['app'] } });
   const missing = await diagnose(config(here, { database: 'ap' }));
   expect(missing.steps.at(-1)?.failure?.number).toBe(4060);
-  expect(missing.told).toMatch(/no such database.*CREATE USER/);
+  expect(missing.output).toMatch(/no such database.*CREATE USER/);
   const { clientId } = here.entra;
   await using there = await site({
     entra: { app: { clientId } },
     server: { principals: { [clientId]: 'no-database-user' } },
   });
-  const { exitCode, told } = await diagnose(config(there));
+  const { exitCode, output } = await diagnose(config(there));
   expect(exitCode).toBe(15);
-  expect(told).toMatch(/no user in this database.*CREATE USER \[name\] FROM EXTERNAL PROVIDER/);
+  expect(output).toMatch(/no user in this database.*CREATE USER \[name\] FROM EXTERNAL PROVIDER/);
 });
 
-test('a wrong password of a SQL login', async () => {
+test('explains a wrong password of a SQL login', async () => {
   await using here = await site({ server: { users: { ada: 'Right-1!' } } });
   const { server, port, options } = here.server.config();
   const wrong = { server, port, options, user: 'ada', password: 'Wrong-1!' };
-  const { last, told } = await diagnose(wrong as TokenPoolConfig);
+  const { last, output } = await diagnose(wrong as TokenPoolConfig);
   expect(last).toBe('login');
-  expect(told).toMatch(/Wrong user name or password/);
-  expect(told).not.toContain('Wrong-1!');
+  expect(output).toMatch(/Wrong user name or password/);
+  expect(output).not.toContain('Wrong-1!');
 });

@@ -71,7 +71,7 @@ test.skipIf(!hasTerminal)('on a terminal it is in colour, unless NO_COLOR is set
   expect(plain).not.toContain('\u001b[');
 });
 
-test('at a cross it stops with the likely cause and the next step; the exit code tells the stage', async () => {
+test('stops at the first failure with the likely cause and the next step; the exit code identifies the step', async () => {
   const { code, stdout } = await doctor([...there(), '--database', 'ap']);
   expect(stdout).toMatch(
     /✗ login +Cannot open database "ap".*\n\n {2}Likely cause {2}There is no such database.*\n {2}Next step {5}Check the name/,
@@ -112,7 +112,7 @@ test.each([
   }
 });
 
-test('an encryption that there is not is wrong usage, not taken for true', async () => {
+test('rejects an unknown value of --encrypt', async () => {
   expect(await doctor([...there(), '--encrypt', 'stricht'])).toMatchObject({
     code: 2,
     stderr: '--encrypt must be strict, true or false.\n',
@@ -200,7 +200,7 @@ function whenever(asked: () => boolean, act: () => unknown): void {
   onTestFinished(() => clearInterval(timer));
 }
 
-test.each(KEYWORDS)('--authentication "%s" goes all the way', { timeout: 30_000 }, async (keyword, method, how) => {
+test.each(KEYWORDS)('--authentication "%s" completes every step', { timeout: 30_000 }, async (keyword, method, how) => {
   const { args = [], env = {}, as } = how();
   const run = await doctor([...there(), '--json', '--authentication', keyword, ...args], env);
   const { steps } = JSON.parse(run.stdout);
@@ -211,7 +211,7 @@ test.each(KEYWORDS)('--authentication "%s" goes all the way', { timeout: 30_000 
   expect(run.code).toBe(0);
 });
 
-test('--tenant-id and --client-id say which application, where a secret is in the environment', async () => {
+test('--tenant-id and --client-id select the application whose secret is in the environment', async () => {
   const clientSecret = 'another-secret-of-ours';
   const { clientId } = here.entra.addApp({ clientSecret });
   const env = { AZURE_TENANT_ID: '', AZURE_CLIENT_ID: '', AZURE_CLIENT_SECRET: clientSecret };
@@ -223,7 +223,7 @@ test('--tenant-id and --client-id say which application, where a secret is in th
   }
 });
 
-test('--encrypt strict speaks TDS 8; without it a server that takes nothing else is recognised', async () => {
+test('--encrypt strict speaks TDS 8; without it, a server that accepts only TDS 8 is recognised', async () => {
   await using strict = await site({ entra: { tenantId: here.entra.tenantId }, server: { encrypt: 'strict' } });
   const file = join(folder, 'strict-ca.pem');
   writeFileSync(file, strict.server.ca);
@@ -243,23 +243,23 @@ test('--encrypt strict speaks TDS 8; without it a server that takes nothing else
   expect(without.code).toBe(12);
 });
 
-test('a managed identity, where there is one, is used without being asked for', async () => {
+test('uses a managed identity by default where there is one', async () => {
   const env = { ...here.entra.managedIdentity.appService.env, AZURE_CLIENT_ID: '', AZURE_CLIENT_SECRET: '' };
   const { stdout, code } = await doctor(there(), env);
   expect(stdout).toContain(`by managed-identity, as ${here.entra.systemAssignedIdentity?.clientId}`);
   expect(code).toBe(0);
 });
 
-test('what --json gives is what the page about the doctor says', async () => {
+test('--json prints the fields that the page about the doctor documents', async () => {
   const page = readFileSync(new URL('../../docs/doctor.md', import.meta.url), 'utf8');
-  const told = new Set([...page.matchAll(/^\| `([\w.[\]]+)`/gm)].map((match) => match[1]));
+  const documented = new Set([...page.matchAll(/^\| `([\w.[\]]+)`/gm)].map((match) => match[1]));
   const runs = await Promise.all([
     doctor([...there(), '--json']),
     doctor([...there(), '--json', '--database', 'ap']),
     doctor([...there().slice(0, 4), '--json', '--trust-server-certificate'], { AZURE_CLIENT_SECRET: 'not-the-secret' }),
   ]);
   const given = new Set(runs.flatMap(({ stdout }) => pathsOf(JSON.parse(stdout))));
-  expect([...given].sort()).toEqual([...told].sort());
+  expect([...given].sort()).toEqual([...documented].sort());
 });
 
 /** `steps[].failure.code`. What facts and recommended settings there are depends on the step; they end a path. */
@@ -274,7 +274,7 @@ function pathsOf(value: object, above = ''): string[] {
   });
 }
 
-test('wrong usage is told on stderr, with code 2', async () => {
+test('reports wrong usage on stderr, with exit code 2', async () => {
   const runs = await Promise.all([
     doctor(['--sever', 'x']),
     doctor([]),
@@ -286,7 +286,7 @@ test('wrong usage is told on stderr, with code 2', async () => {
   expect(runs[2]?.stderr).toContain("no credential method 'magic'");
 });
 
-test('--help tells all options', async () => {
+test('--help lists all options', async () => {
   const { code, stdout } = await doctor(['--help']);
   expect(stdout).toMatch(/--server S[\s\S]*--json[\s\S]*Exit code/);
   expect(code).toBe(0);

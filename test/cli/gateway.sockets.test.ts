@@ -38,7 +38,7 @@ function at(listen: string, token: string, ca: string) {
 }
 
 describe('the programs', () => {
-  test('entra and gateway together let a token in', async () => {
+  test('a token of entra logs in through gateway', async () => {
     const server = await behind();
     const entra = new Program(['entra', '--listen', '0', '--lifetime', '600']);
     const { url = '', tenant = '', client = '', secret = '' } = await entra.said('ready');
@@ -115,7 +115,7 @@ describe('the programs', () => {
     await refusing.gateway.stop();
   });
 
-  test('gateway lets sessions end before it does, for a while', async () => {
+  test('gateway waits for open sessions before it exits', async () => {
     const server = await behind();
     const entra = closing(await startEntraEmulator());
     const gateway = new Program(
@@ -141,7 +141,7 @@ describe('the programs', () => {
     expect(await stopped).toBe(0);
   });
 
-  test('what else can be set: certificate, audience and database; refresh_in and the secret', async () => {
+  test('accepts a certificate, an audience and a database; refresh_in and the secret', async () => {
     const server = await behind();
     const directory = mkdtempSync(join(tmpdir(), 'gateway-'));
     const [certificate, key] = [join(directory, 'own.pem'), join(directory, 'own.key')];
@@ -211,13 +211,13 @@ describe('the programs', () => {
       '--drain-seconds soon: give a number of seconds',
     ],
     [['nothing'], 'Usage: mssql-token-pool <command>'],
-  ])('%j is told how to do it', async (args, says) => {
+  ])('%j is rejected with the correct usage', async (args, says) => {
     const program = new Program(args);
     expect(await program.exit()).toBe(2);
     expect(program.errors).toContain(says);
   });
 
-  test('an issuer that cannot be reached', async () => {
+  test('reports an unreachable issuer', async () => {
     const program = new Program([
       'gateway',
       '--upstream',
@@ -231,7 +231,7 @@ describe('the programs', () => {
     expect(program.errors).toContain('http://127.0.0.1:1/tenant');
   });
 
-  test('help', async () => {
+  test('--help lists all options', async () => {
     const program = new Program(['gateway', '--help']);
     expect(await program.exit()).toBe(0);
     expect(program.lines[0]).toContain('Usage: mssql-token-pool gateway');

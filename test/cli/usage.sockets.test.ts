@@ -73,13 +73,13 @@ test.each(['demo', 'doctor', 'gateway', 'entra'])(
   },
 );
 
-test('demo wants a number of seconds', async () => {
+test('demo rejects --seconds that is not a number', async () => {
   const { code, stderr } = await program('demo', '--seconds', 'soon');
   expect(stderr).toContain('--seconds soon: give a number greater than 0');
   expect(code).toBe(2);
 });
 
-test.each(['db:99999', 'db:x', ''])('gateway wants a server to stand in front of: %s', async (upstream) => {
+test.each(['db:99999', 'db:x', ''])('gateway rejects an --upstream that is not a server: %s', async (upstream) => {
   const { code, stdout, stderr } = await program('gateway', '--upstream', upstream, '--entra', 'http://localhost:9');
   expect(stderr).toContain(`--upstream ${upstream}: give a server, or a server and a port`);
   expect({ code, stdout }).toEqual({ code: 2, stdout: '' });

@@ -45,13 +45,13 @@ test('demo fetches mssql for its run and leaves nothing behind', async () => {
   expect(readdirSync(tmpdir()).filter((each) => each.startsWith('mssql-token-pool-demo-'))).toEqual(before);
 }, 60_000);
 
-test('demo says what to install where npm cannot', async () => {
+test('demo names the package to install if npm cannot', async () => {
   const { code, text } = await program(['demo'], { PATH: npmThat('fails') });
   expect(text).toMatch(/npm could not install mssql@12\. Run: npm install mssql@12, then the demo again\.\n$/);
   expect(code).toBe(1);
 });
 
-test('doctor gets as far as the login, and says what to install for it', async () => {
+test('doctor checks everything before the login, then names the package to install', async () => {
   await using here = await site();
   const { entra, server } = here;
   const ca = join(folder, 'ca.pem');

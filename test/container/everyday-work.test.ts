@@ -86,7 +86,7 @@ describe('values', () => {
     ['varbinary(max)', sql.VarBinary(sql.MAX), Buffer.alloc(100_000, 7)],
   ];
   for (const [name, type, value] of VALUES) {
-    sameBothWays(`of type ${name} come back as they were stored`, site, async (pool) => {
+    sameBothWays(`of type ${name} are read as they were stored`, site, async (pool) => {
       const table = `v_${name.replace(/\W/g, '_')}`;
       await pool.query(`CREATE TABLE ${table} (v ${name} NULL)`);
       try {

@@ -10,7 +10,7 @@ import {
   type TdsServerOptions,
 } from '../../src/testing/index.js';
 
-/** The real server that scripts/test-container.mjs was told of. */
+/** The real server that scripts/test-container.mjs was given. */
 export interface ServerUnderTest {
   server: string;
   port: number;
@@ -94,7 +94,7 @@ type Outcome = { result: unknown } | { failure: { message: string; number?: unkn
 
 /**
  * A test that does the same work straight on the server and through the gateway, and expects the same to come of it. The
- * work checks its own result by throwing; where it throws on the server already, the test is skipped, out loud.
+ * work checks its own result by throwing; if it throws on the server itself, the test is skipped with a warning.
  */
 export function sameBothWays(name: string, site: Site, work: (pool: sql.ConnectionPool) => Promise<unknown>): void {
   test(name, async (context: TestContext) => {
@@ -105,7 +105,7 @@ export function sameBothWays(name: string, site: Site, work: (pool: sql.Connecti
   });
 }
 
-/** Skips, and says so on the console, where nobody can overlook it. */
+/** Skips with a warning on the console. */
 export function skip(context: TestContext, reason: string): never {
   console.warn(`SKIPPED: ${context.task.name}: ${reason}`);
   return context.skip(reason);

@@ -46,7 +46,7 @@ describe('a session', () => {
     return connection;
   }
 
-  test('is as new after a reset', async (context) => {
+  test('is like new after a reset', async (context) => {
     const outcomes = [];
     for (const config of [site.direct(), site.through()]) {
       const connection = await connected(config);
@@ -60,7 +60,7 @@ describe('a session', () => {
     if (outcomes[0]?.[0]?.[0] !== site.database) skip(context, 'the server does not go back to the first database');
   });
 
-  test('ends on the server when its client goes', async () => {
+  test('ends on the server when its client disconnects', async () => {
     const count = () =>
       inDatabase(site.direct(), async (pool) => {
         const { recordset } = await pool

@@ -37,7 +37,7 @@ async function load(pool: stock.ConnectionPool): Promise<string[]> {
 describe('on a real server whose gateway enforces expiry at every query', () => {
   const site = useSite({ enforceExpiry: 'query', tokenLifetimeSeconds: LIFETIME_SECONDS });
 
-  test('our pool lives through several tokens without one error', async () => {
+  test('our pool survives several token expiries without an error', async () => {
     const pool = await new ConnectionPool(site.through() as never).connect();
     const errors = await load(pool as unknown as stock.ConnectionPool);
     const closedAt = Date.now();
@@ -50,7 +50,7 @@ describe('on a real server whose gateway enforces expiry at every query', () => 
     expect(refused).toEqual([]);
   });
 
-  test('stock mssql does not, unless it asks the server before each query', async () => {
+  test('stock mssql does not, unless it validates before each query', async () => {
     // Its default, a SELECT 1 at each checkout, finds out what has expired; only what expires after that fails, now and then.
     const pool = await new stock.ConnectionPool({ ...site.through(), validateConnection: 'socket' } as never).connect();
     pool.on('error', () => {});

@@ -15,7 +15,7 @@ const commands = texts.flatMap((page) => {
   return [...commandsOf(page), ...inline].flatMap((line) => line.split(' && ')).map((command) => ({ page, command }));
 });
 
-test('scripts that the pages name are in package.json', () => {
+test('every npm script that a page names exists', () => {
   const named = commands.flatMap(({ page, command }) => {
     const script = /^npm run (?:--silent )?([\w:-]+)/.exec(command)?.[1];
     return script === undefined ? [] : [{ page, script }];
@@ -24,7 +24,7 @@ test('scripts that the pages name are in package.json', () => {
   expect(named.filter(({ script }) => scripts[script] === undefined)).toEqual([]);
 });
 
-test('files that the pages run are there', () => {
+test('every file that a page runs exists', () => {
   const named = commands.flatMap(({ page, command }) => {
     const file = /^(?:node|bash)(?: --?[\w=/-]+)* ([\w./-]+)/.exec(command)?.[1];
     return file === undefined || file === 'app.js' ? [] : [{ page, file }];
@@ -33,7 +33,7 @@ test('files that the pages run are there', () => {
   expect(named.filter(({ file }) => !existsSync(here(file)))).toEqual([]);
 });
 
-test('commands of the program, and their options, are those that it knows', () => {
+test('every command and option that a page uses exists', () => {
   const help = new Map<string, string>();
   const helpOf = (name: string): string => {
     const known =

@@ -10,7 +10,7 @@ import { pages, ROOT, read } from './snippets.js';
 
 const page = (name: string) => read(`docs/${name}.md`);
 
-test('the page of errors names every class with its code', () => {
+test('the page about errors lists every class with its code', () => {
   const text = page('errors');
   for (const [name, Kind] of Object.entries(errors)) {
     const { code } = new Kind('');
@@ -18,16 +18,16 @@ test('the page of errors names every class with its code', () => {
   }
 });
 
-test('the page of settings tells the defaults that are in force', () => {
+test('the page about settings lists the defaults in force', () => {
   const text = page('settings');
   const { pool } = settingsFrom({ server: 's', authentication: () => 'token' });
   for (const [key, value] of Object.entries(pool)) {
-    const told = value === undefined ? 'none' : Number(value).toLocaleString('en-US');
-    expect(text, key).toMatch(new RegExp(`\\| \`pool\\.${key}\` +\\| ${told} +\\|`));
+    const shown = value === undefined ? 'none' : Number(value).toLocaleString('en-US');
+    expect(text, key).toMatch(new RegExp(`\\| \`pool\\.${key}\` +\\| ${shown} +\\|`));
   }
 });
 
-test('the page of telemetry names every channel, that of the doctor every exit code', () => {
+test('the pages list every channel of telemetry and every exit code of the doctor', () => {
   for (const name of CHANNEL_NAMES) expect(page('telemetry')).toContain(`| \`${name}\` `);
   for (const [step, code] of Object.entries(EXIT_CODES)) {
     expect(page('doctor')).toMatch(new RegExp(`\\| ${step} .*\\| ${code} +\\|`));
@@ -36,7 +36,7 @@ test('the page of telemetry names every channel, that of the doctor every exit c
 
 const LINKING = [...pages(), 'CONTRIBUTING.md', 'SECURITY.md', 'examples/README.md'];
 
-test.each(LINKING)('links and pictures of %s lead somewhere', (file) => {
+test.each(LINKING)('links and pictures of %s are not dead', (file) => {
   const text = read(file);
   const markdown = [...text.matchAll(/\]\(([^)\s]+)\)/g)].map((match) => match[1] as string);
   const pictures = [...text.matchAll(/\bsrc(?:set)?="([^"]+)"/g)].map((match) => match[1] as string);
@@ -50,7 +50,7 @@ test.each(LINKING)('links and pictures of %s lead somewhere', (file) => {
   expect(dead).toEqual([]);
 });
 
-/** As the anchors that forge and site make of them. */
+/** As anchors, as the forge and the site derive them. */
 function headingsOf(file: string): Set<string> {
   const headings = [...read(file).matchAll(/^#+ (.+)$/gm)].map((match) => match[1] as string);
   return new Set(
@@ -63,14 +63,14 @@ function headingsOf(file: string): Set<string> {
   );
 }
 
-test('the picture of the timeline is there in light and dark, and small', () => {
+test('the picture of the timeline exists in light and dark, and is small', () => {
   for (const scheme of ['light', 'dark']) {
     expect(read('README.md')).toContain(`docs/images/timeline-${scheme}.png`);
     expect(statSync(new URL(`docs/images/timeline-${scheme}.png`, ROOT)).size).toBeLessThan(150_000);
   }
 });
 
-test('the sidebar of the site leads to every page, and to no other', () => {
+test('the sidebar of the site links to every page', () => {
   const links = [...read('docs/.vitepress/config.mts').matchAll(/^ +\['([\w-]+)', '/gm)].map(
     (match) => `docs/${match[1]}.md`,
   );
@@ -78,7 +78,7 @@ test('the sidebar of the site leads to every page, and to no other', () => {
   expect(links.sort()).toEqual(there.sort());
 });
 
-test('CONTRIBUTING says for each promise of the README which tests hold it', () => {
+test('CONTRIBUTING names the tests of each promise', () => {
   const promises = [...read('README.md').matchAll(/^\| (P\d+) /gm)].map((match) => match[1]);
   const rows = [...read('CONTRIBUTING.md').matchAll(/^\| (P\d+) +\|(.*)\|(.*)\|$/gm)];
   expect(promises).toHaveLength(11);

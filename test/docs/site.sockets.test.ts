@@ -5,12 +5,12 @@ import type { AddressInfo } from 'node:net';
 import { extname } from 'node:path';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, test } from 'vitest';
-import { chromiumPath, sayIfMissing, startChromium } from '../support/chromium.js';
+import { chromiumPath, startChromium, warnIfMissing } from '../support/chromium.js';
 
 const site = new URL('../../docs/.vitepress/dist/', import.meta.url);
 const isBuilt = existsSync(new URL('index.html', site));
 if (!isBuilt) console.warn('SKIPPED: the site is not built. npm run docs');
-sayIfMissing();
+warnIfMissing();
 
 const TYPES: Record<string, string> = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css' };
 

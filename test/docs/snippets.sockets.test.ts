@@ -39,7 +39,7 @@ function run(files: string[]): Promise<string | undefined> {
   });
 }
 
-/** What a snippet needs and this machine has not. */
+/** What a snippet needs and this machine does not have. */
 function missing({ needs }: Snippet): string | undefined {
   if (needs === undefined) return undefined;
   const major = /^Node\.js (\d+)$/.exec(needs)?.[1];
@@ -62,13 +62,13 @@ describe.each(pages().filter((page) => snippetsOf(page).length > 0))('%s', (page
         writeFileSync(file, await runnable(snippet));
         files.push(file);
       }
-      // A snippet that leaves something out says so to us: `<!-- before: const app = ... -->` in front of it (snippets.ts).
+      // What a snippet leaves out stands in a comment in front of it: `<!-- before: const app = ... -->` (snippets.ts).
       expect(await run(files)).toBeUndefined();
     },
   );
 
   for (const snippet of snippets.filter((each) => !toRun.includes(each))) {
-    // Out loud: each one appears in the report, with its reason.
+    // Each one appears in the report, with its reason.
     test.skip(`line ${snippet.line}: ${missing(snippet)}`, () => {});
   }
 });

@@ -23,7 +23,7 @@ test.concurrent.each([
   expect(stdout).toMatch(/ 0 refused/);
 });
 
-test('examples/sign-in-in-key-ring.mjs keeps the sign-in in the key ring, or says why it cannot here', async () => {
+test('examples/sign-in-in-key-ring.mjs keeps the sign-in in the key ring, or explains why it cannot', async () => {
   const { stdout } = await run(process.execPath, [join(examples, 'sign-in-in-key-ring.mjs')]);
   if (stdout.startsWith('skipped'))
     expect(stdout).toMatch(/^skipped: @azure\/msal-node-extensions cannot be used here \(.+\)\n$/);

@@ -93,7 +93,7 @@ async function whoAmI(config: TokenPoolConfig): Promise<unknown> {
   return (await pool.use((connection) => query(connection, 'SELECT SUSER_SNAME()')))[0]?.[0];
 }
 
-describe("the server's name tells the identity provider and the resource", () => {
+describe("the server's name determines the identity provider and the resource", () => {
   test.each(SERVERS)('%s', async (name, { login, resource }) => {
     const before = entra.requests.length;
     const emulator = await serverOf(resource);
@@ -102,7 +102,7 @@ describe("the server's name tells the identity provider and the resource", () =>
     expect(entra.requests.slice(before).map(({ scope }) => scope)).toEqual([`${resource}/.default`]);
   });
 
-  test('to all three kinds of pool', async () => {
+  test('for all three kinds of pool', async () => {
     const [name, { login, resource }] = SERVERS[4];
     const emulator = await serverOf(resource);
     const config = configFor(name, emulator, application({ enableCae: true }));
@@ -119,7 +119,7 @@ describe("the server's name tells the identity provider and the resource", () =>
 });
 
 describe('overridden', () => {
-  test("'authority' of the credential and AZURE_AUTHORITY_HOST are stronger than the name", async () => {
+  test("'authority' of the credential and AZURE_AUTHORITY_HOST override the name", async () => {
     const [name, { resource }] = SERVERS[4];
     const emulator = await serverOf(resource);
     const authority = `https://${CHINA.login}`;
@@ -132,7 +132,7 @@ describe('overridden', () => {
     expect(new Set(asked)).toEqual(new Set([PUBLIC.login]));
   });
 
-  test("'scope' of the config is stronger than the name and than what the server says", async () => {
+  test("'scope' of the config overrides the name and what the server reports", async () => {
     const [name] = SERVERS[4];
     // The first audience is what it says.
     const emulator = await serverOf(US_GOVERNMENT.resource, CHINA.resource);
@@ -143,7 +143,7 @@ describe('overridden', () => {
   });
 });
 
-describe('where the credential names no identity provider itself', () => {
+describe('when the credential does not name an identity provider', () => {
   const federated = () => {
     const subject = 'system:serviceaccount:shop:api';
     const app = entra.addApp({ federatedCredentials: [{ subject }] });
@@ -181,8 +181,8 @@ describe('where the credential names no identity provider itself', () => {
   });
 });
 
-describe('where the name tells nothing', () => {
-  test('the token is for the resource that the server says it is, from then on without another one', async () => {
+describe('when the name determines nothing', () => {
+  test('requests a token for the resource that the server reports, and remembers the resource', async () => {
     const emulator = await serverOf(US_GOVERNMENT.resource);
     const before = entra.requests.length;
     await using pool = createTokenPool({ ...configFor('localhost', emulator, application()), pool: { max: 3 } });
@@ -196,7 +196,7 @@ describe('where the name tells nothing', () => {
     ]);
   });
 
-  test('a tenant that does not know our guess is no obstacle', async () => {
+  test('works in a tenant that does not know the guessed resource', async () => {
     const resource = 'https://database.cloudapi.example';
     entra.addResource(resource);
     const noSuchResource = { error: 'invalid_resource', error_description: 'AADSTS500011: no such resource principal' };
@@ -218,7 +218,7 @@ describe('where the name tells nothing', () => {
   });
 });
 
-test('a person who is asked before any server is, is asked for the databases of that cloud', async () => {
+test('a user who signs in before the first connection signs in for the databases of that cloud', async () => {
   const before = entra.requests.length;
   const person = createCredential({
     method: 'device-code',

@@ -30,7 +30,7 @@ const loginsOf = (appName: string) =>
   server.logins.filter((login) => login.appName === appName && login.accepted).length;
 
 describe(`${CHECKOUTS} checkouts at once from a cold start, on a pool of ${MAX}`, () => {
-  test('one token request for all of them', async () => {
+  test('make one token request', async () => {
     const app = entra.addApp();
     await using pool = createTokenPool({
       ...server.config({ pool: { max: MAX }, options: { appName: 'token pool' } }),
@@ -41,7 +41,7 @@ describe(`${CHECKOUTS} checkouts at once from a cold start, on a pool of ${MAX}`
     expect(loginsOf('token pool')).toBeLessThanOrEqual(MAX + 1);
   });
 
-  test.each(ways)('one token request through $name', async (way) => {
+  test.each(ways)('make one token request through $name', async (way) => {
     const app = entra.addApp();
     const authentication = { type: 'token-credential', options: { credential: entra.credential(app) } };
     const config = server.config({ authentication, pool: { max: MAX }, options: { appName: way.name } });
@@ -53,7 +53,7 @@ describe(`${CHECKOUTS} checkouts at once from a cold start, on a pool of ${MAX}`
     expect(requestsOf(app.clientId)).toBe(1);
   });
 
-  test('stock mssql with -service-principal-secret: one token request for every login', async () => {
+  test('make one token request per login with stock mssql and -service-principal-secret', async () => {
     const app = entra.addApp();
     const options = { clientId: app.clientId, clientSecret: app.clientSecret, tenantId: entra.tenantId };
     const authentication = { type: 'azure-active-directory-service-principal-secret', options };

@@ -182,7 +182,7 @@ function opensBrowser(user: UserAccount): void {
 }
 
 describe.each(KEYWORDS)('Authentication=%s', (keyword, setUp) => {
-  test('logs in wherever a connection string is the whole config', async () => {
+  test('logs in everywhere that a connection string is accepted as the config', async () => {
     const { more = '', principal, prompts: expected = 0 } = setUp();
     const text = `Server=tcp:localhost,${server.port};Database=shop;Encrypt=True;TrustServerCertificate=True;Authentication=${keyword};${more}`;
     const names: Record<string, unknown> = {};
@@ -192,7 +192,7 @@ describe.each(KEYWORDS)('Authentication=%s', (keyword, setUp) => {
   });
 });
 
-test('what is no token stays what it was', async () => {
+test('methods without a token are passed through unchanged', async () => {
   const { user, password } = server.sqlLogin;
   const text = `Server=localhost,${server.port};TrustServerCertificate=True;User ID=${user};Password=${quoted(password)}`;
   for (const more of ['', ';Authentication=SqlPassword', ';Authentication=Sql Password']) {
@@ -202,7 +202,7 @@ test('what is no token stays what it was', async () => {
 
 type RequestFailure = Error & { originalError?: Error };
 
-test.each(CONSUMERS)('%s says what is wrong with a keyword, and shows no value', async (_, whoAmI) => {
+test.each(CONSUMERS)('%s reports what is wrong with a keyword, without showing a value', async (_, whoAmI) => {
   const text = `Server=localhost,${server.port};Authentication=Active Directory Magic;User ID=x;Password=hidden-value`;
   const error = await (async () => whoAmI(text))().catch((thrown: unknown) => thrown as RequestFailure);
   expect((error as RequestFailure).originalError ?? error).toMatchObject({

@@ -54,7 +54,7 @@ interface Ready {
   asked?: () => number;
   /** Makes the source fail, and work again. Default: the emulator. */
   breakDown?: () => void;
-  mend?: () => void;
+  restore?: () => void;
   /** Must not turn up in anything printed. */
   secrets?: string[];
 }
@@ -99,7 +99,7 @@ function tool(command: string, print: (token: string, seconds: number) => object
     authentication: '',
     asked: () => tools.runs(command).length,
     breakDown: () => tools.install(command, 'echo broken >&2; exit 1'),
-    mend: works,
+    restore: works,
   };
 }
 
@@ -261,7 +261,7 @@ const WAYS: Way[] = [
         breakDown: () => {
           broken = true;
         },
-        mend: () => {
+        restore: () => {
           broken = false;
         },
       };
@@ -369,7 +369,7 @@ const renewals = () =>
   entra.requests.filter(({ grantType, status }) => grantType === 'refresh_token' && status === 200).length;
 
 describe.each(WAYS)('%s', (name, setUp) => {
-  test('logs in, shares one request, outlives two tokens and an outage, and tells no secret', async () => {
+  test('logs in, shares one request, survives two expiries and an outage, and reveals no secret', async () => {
     const { authentication, principal, asked = requestsOfOurs(), secrets = [], ...ready } = setUp();
     const config = server.config({
       authentication,
@@ -399,13 +399,13 @@ describe.each(WAYS)('%s', (name, setUp) => {
       vi.advanceTimersByTime(52 * MINUTE);
       await using another = createTokenPool(config);
       for (const on of [pool, another]) expect(await whoAmI(on)).toBe(principal);
-      // Nobody waited for it: it may still be under way, and would meet a source that works again, or fail who comes next.
+      // No caller waits for it: it may still be under way, and would meet a source that works again, or fail who comes next.
       await expect.poll(failures).toBeGreaterThan(0);
-      (ready.mend ?? (() => entra.heal()))();
+      (ready.restore ?? (() => entra.heal()))();
 
       for (let life = 0; life < 2; life += 1) {
         vi.advanceTimersByTime(HOUR + MINUTE);
-        ready.mend?.();
+        ready.restore?.();
         expect(await whoAmI()).toBe(principal);
       }
       expect(seen.size).toBeGreaterThanOrEqual(3);
@@ -426,7 +426,7 @@ describe.each(WAYS)('%s', (name, setUp) => {
   });
 });
 
-test('a static token logs in until it ends, and then says so before any connection is opened', async () => {
+test('a static token logs in until it expires, then rejects before a connection is opened', async () => {
   const clientId = application().clientId;
   const authentication = { token: entra.issueToken({ principal: clientId, expiresInSeconds: 3600 }) };
   const config = server.config({ authentication, options: { appName: 'static token' } }) as unknown as TokenPoolConfig;
@@ -443,7 +443,7 @@ test('a static token logs in until it ends, and then says so before any connecti
   expect(server.logins.filter(({ appName }) => appName === 'static token')).toHaveLength(1);
 });
 
-test('every identity kept its own token', () => {
+test('every identity has its own token', () => {
   const principals = new Map<string, Set<string | undefined>>();
   for (const { appName, principal } of server.logins) {
     principals.set(appName, (principals.get(appName) ?? new Set()).add(principal));

@@ -1,4 +1,4 @@
-// One process of a fleet: a pool of one connection, a query every now and then. Its parent says when to go and when to stop.
+// One process of a fleet: a pool of one connection, a query every now and then. Its parent starts and stops it.
 import { subscribe } from 'node:diagnostics_channel';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
@@ -11,9 +11,9 @@ const { redisPort, key, store, server, application } = JSON.parse(process.env.FL
 const client = new Redis({ port: redisPort });
 client.on('error', () => {});
 
-const tell = (message) => process.connected && process.send(message);
-subscribe('mssql-token-pool:token:requested', () => tell({ asks: true }));
-subscribe('mssql-token-pool:token:store-failed', ({ reason }) => tell({ storeFailed: reason }));
+const report = (message) => process.connected && process.send(message);
+subscribe('mssql-token-pool:token:requested', () => report({ requests: true }));
+subscribe('mssql-token-pool:token:store-failed', ({ reason }) => report({ storeFailed: reason }));
 process.removeAllListeners('warning');
 
 const pool = createTokenPool({

@@ -16,11 +16,11 @@ const SIZE = 50;
 const LIFETIME_MS = 9_000;
 const REFRESH_IN_MS = 7_000;
 /**
- * A token is renewed up to 10 % earlier than the issuer says, and MSAL knows whole seconds only, counted from before its
- * request. Two requests for one token would be less apart by far: all processes look within those 10 %.
+ * A token is refreshed up to 10 % earlier than `refresh_in`, and MSAL counts whole seconds from before its request. Two
+ * requests for the same token would be much closer together: all processes refresh within those 10 %.
  */
 const APART_MS = REFRESH_IN_MS * 0.9 - 2_000;
-/** Long enough for an overloaded machine to load MSAL and ask: whoever takes longer is thought dead. */
+/** Long enough for an overloaded machine to load MSAL and send its request: a process that takes longer counts as dead. */
 const LEASE_MS = 10_000;
 const MEMBER = fileURLToPath(new URL('./fleet-member.mjs', import.meta.url));
 const isBuilt = existsSync(new URL('../../dist/tokens/redis.js', import.meta.url));
@@ -32,8 +32,8 @@ interface Member {
 }
 
 /**
- * Fifty processes that live through everything below, one after the other. What is counted does not depend on the speed
- * of the machine: a token is asked for again no earlier than its refresh is due, by one process.
+ * Fifty processes go through all tests below, one after the other. The counts do not depend on the speed of the machine:
+ * one process requests the next token, no earlier than the refresh is due.
  */
 describe.skipIf(!hasRedis || !isBuilt)(`a fleet of ${SIZE} processes with one token`, { timeout: 120_000 }, () => {
   let redis: RedisServer;
@@ -41,7 +41,7 @@ describe.skipIf(!hasRedis || !isBuilt)(`a fleet of ${SIZE} processes with one to
   let entra: EntraEmulator;
   let server: SqlEmulator;
   let members: Member[] = [];
-  let onAsk: ((member: ChildProcess) => void) | undefined;
+  let onRequest: ((member: ChildProcess) => void) | undefined;
   const storeFailures: string[] = [];
 
   beforeAll(async () => {
@@ -57,7 +57,7 @@ describe.skipIf(!hasRedis || !isBuilt)(`a fleet of ${SIZE} processes with one to
       key: randomBytes(32).toString('base64'),
       // Longer than an overloaded machine keeps Redis waiting.
       store: { leaseMs: LEASE_MS, timeoutMs: 10_000 },
-      server: server.config({ user: 'nobody', connectionTimeout: 60_000 }),
+      server: server.config({ user: 'unused', connectionTimeout: 60_000 }),
       application: {
         tenantId: entra.tenantId,
         clientId: entra.clientId,
@@ -86,16 +86,19 @@ describe.skipIf(!hasRedis || !isBuilt)(`a fleet of ${SIZE} processes with one to
     const child = fork(MEMBER, { env: { ...process.env, FLEET: JSON.stringify(fleet) }, execArgv: [] });
     const outcome = new Promise<{ queries: number; failures: string[] } | undefined>((resolve) => {
       child.once('exit', () => resolve(undefined));
-      child.on('message', (message: { queries?: number; failures?: string[]; asks?: true; storeFailed?: string }) => {
-        if (message.asks) onAsk?.(child);
-        if (message.storeFailed) storeFailures.push(message.storeFailed);
-        if (message.queries !== undefined) resolve(message as { queries: number; failures: string[] });
-      });
+      child.on(
+        'message',
+        (message: { queries?: number; failures?: string[]; requests?: true; storeFailed?: string }) => {
+          if (message.requests) onRequest?.(child);
+          if (message.storeFailed) storeFailures.push(message.storeFailed);
+          if (message.queries !== undefined) resolve(message as { queries: number; failures: string[] });
+        },
+      );
     });
     return { child, outcome };
   }
 
-  /** Waits until so many more tokens have been asked for; gives the times between them and the one before. */
+  /** Waits for that many more token requests; resolves with the time between each and the one before, ms. */
   async function untilRequests(more: number): Promise<number[]> {
     const from = entra.requests.length;
     await vi.waitFor(() => expect(entra.requests.length).toBeGreaterThanOrEqual(from + more), {
@@ -106,7 +109,7 @@ describe.skipIf(!hasRedis || !isBuilt)(`a fleet of ${SIZE} processes with one to
     return times.slice(1).map((time, i) => time - (times[i] as number));
   }
 
-  test('all start at once and live through five lifetimes: one request for each token', async () => {
+  test('makes one request per token through five lifetimes after a common start', async () => {
     const startedAt = Date.now();
     for (const { child } of members) child.send('go');
     const gaps: number[] = [];
@@ -116,7 +119,7 @@ describe.skipIf(!hasRedis || !isBuilt)(`a fleet of ${SIZE} processes with one to
     expect(Math.min(...gaps)).toBeGreaterThanOrEqual(APART_MS);
   });
 
-  test('20 % of the packets to Redis come late: still one request for each token', async () => {
+  test('makes one request per token while 20 % of the packets to Redis are late', async () => {
     network.late = { share: 0.2, ms: 150 };
     await untilRequests(1);
     const gaps = await untilRequests(3);
@@ -125,25 +128,25 @@ describe.skipIf(!hasRedis || !isBuilt)(`a fleet of ${SIZE} processes with one to
     expect(Math.min(...gaps)).toBeGreaterThanOrEqual(APART_MS);
   });
 
-  test('the process that asks is killed: the lease passes, another one asks, once', async () => {
+  test('after the requesting process is killed, exactly one other takes over its lease', async () => {
     await untilRequests(1);
     const victim = new Promise<ChildProcess>((resolve) => {
-      onAsk = resolve;
+      onRequest = resolve;
     });
     entra.fail({ hang: true, count: 1 });
     (await victim).kill('SIGKILL');
-    onAsk = undefined;
+    onRequest = undefined;
     entra.heal();
     const killedAt = Date.now();
     const from = entra.requests.length;
     await vi.waitFor(() => expect(entra.requests.length).toBeGreaterThan(from), { timeout: 40_000, interval: 10 });
-    // Its lease began before it was killed; shared-store.test.ts has the bound to the ms, this machine may be overloaded.
+    // The lease began before the kill. shared-store.test.ts checks the exact bound; this machine may be overloaded.
     expect((entra.requests.at(-1)?.time ?? 0) - killedAt).toBeLessThan(2 * LEASE_MS);
     const [, ...gaps] = await untilRequests(3);
     expect(Math.min(...gaps)).toBeGreaterThanOrEqual(APART_MS);
   });
 
-  test('what Redis holds and what went over the wire names no token, tenant, client or secret', async () => {
+  test('neither the content of Redis nor its traffic contains a token, tenant, client or secret', async () => {
     const kept = await vi.waitFor(
       async () => {
         const dump = await redis.dump();
@@ -163,17 +166,17 @@ describe.skipIf(!hasRedis || !isBuilt)(`a fleet of ${SIZE} processes with one to
     }
   });
 
-  test('Redis is stopped and started again: each for itself meanwhile, then one for all again', async () => {
+  test('without Redis each process requests its own token; after a restart one request serves all again', async () => {
     const alive = members.filter(({ child }) => child.exitCode === null && child.signalCode === null).length;
     const before = entra.requests.length;
     await redis.stop();
-    // Every process has to get its own.
+    // Every process has to request its own token.
     await vi.waitFor(() => expect(entra.requests.length).toBeGreaterThanOrEqual(before + alive), {
       timeout: 60_000,
       interval: 50,
     });
     await redis.start();
-    // Whoever renews first shares with all whose turn comes later; after two generations everybody has met.
+    // The first to refresh shares with those that refresh later; after two generations all processes share again.
     await vi.waitFor(
       async () => {
         const gaps = await untilRequests(3);
@@ -184,7 +187,7 @@ describe.skipIf(!hasRedis || !isBuilt)(`a fleet of ${SIZE} processes with one to
     expect(storeFailures.length).toBeGreaterThan(0);
   });
 
-  test('no query failed, and none ran as somebody else', async () => {
+  test('no query failed or ran as another identity', async () => {
     const stoppedAt = Date.now();
     for (const { child } of members) if (child.connected) child.send('stop');
     const outcomes = (await Promise.all(members.map((member) => member.outcome))).filter((each) => each !== undefined);
@@ -197,7 +200,7 @@ describe.skipIf(!hasRedis || !isBuilt)(`a fleet of ${SIZE} processes with one to
   });
 });
 
-/** How often each was said. */
+/** How often each message occurs. */
 function tally(messages: string[]): Record<string, number> {
   const counts: Record<string, number> = {};
   for (const message of messages) counts[message] = (counts[message] ?? 0) + 1;

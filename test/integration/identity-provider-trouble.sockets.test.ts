@@ -25,28 +25,31 @@ function impatient({ entra }: Site): object {
   return { ...createCredential({ tenantId, clientId, clientSecret, authority: url }), requestTimeoutMs: 1_000 };
 }
 
-test.each(TROUBLES)('with a valid token nobody waits or fails while the identity provider %s', async (_name, fault) => {
-  // Only the clocks are driven; sockets and timers are real.
-  vi.useFakeTimers({ toFake: ['Date', 'performance'], now: Date.now() });
-  await using s = await site({ entra: { tokenLifetimeSeconds: 3_600 } });
-  const pool = s.pool({ authentication: impatient(s), pool: { max: 5, acquireTimeoutMillis: 3_000 } });
-  await pool.ready();
-  expect(s.entra.requests).toHaveLength(1);
+test.each(TROUBLES)(
+  'with a valid token no caller waits or fails while the identity provider %s',
+  async (_name, fault) => {
+    // Only the clocks are driven; sockets and timers are real.
+    vi.useFakeTimers({ toFake: ['Date', 'performance'], now: Date.now() });
+    await using s = await site({ entra: { tokenLifetimeSeconds: 3_600 } });
+    const pool = s.pool({ authentication: impatient(s), pool: { max: 5, acquireTimeoutMillis: 3_000 } });
+    await pool.ready();
+    expect(s.entra.requests).toHaveLength(1);
 
-  vi.advanceTimersByTime(51 * MINUTE);
-  s.entra.fail(fault());
-  // Each round needs new logins, which take the token that is still good for nine minutes.
-  for (let round = 0; round < 3; round += 1) {
-    const lent = await Promise.all(Array.from({ length: 5 }, () => pool.acquire()));
-    for (const connection of lent) {
-      expect(await query(connection, 'SELECT 1')).toEqual([[1]]);
-      pool.destroy(connection);
+    vi.advanceTimersByTime(51 * MINUTE);
+    s.entra.fail(fault());
+    // Each round needs new logins, which take the token that is still good for nine minutes.
+    for (let round = 0; round < 3; round += 1) {
+      const borrowed = await Promise.all(Array.from({ length: 5 }, () => pool.acquire()));
+      for (const connection of borrowed) {
+        expect(await query(connection, 'SELECT 1')).toEqual([[1]]);
+        pool.destroy(connection);
+      }
     }
-  }
-  expect(s.server.logins.filter((login) => !login.accepted)).toEqual([]);
-  // One refresh was tried; after it failed the provider is left alone for 5 s or as long as it asked.
-  expect(s.entra.requests).toHaveLength(2);
-});
+    expect(s.server.logins.filter((login) => !login.accepted)).toEqual([]);
+    // One refresh was tried; after it failed the provider is left alone for 5 s or as long as it asked.
+    expect(s.entra.requests).toHaveLength(2);
+  },
+);
 
 test.each(TROUBLES)(
   'without a token all waiters get one typed error when the identity provider %s',
@@ -63,7 +66,7 @@ test.each(TROUBLES)(
     expect(new Set(reasons.map((reason) => reason.message)).size).toBe(1);
     expect(s.server.logins).toHaveLength(0);
 
-    // The next caller is told at once, and the provider is not asked.
+    // The next caller is rejected at once, without another request.
     const again = await pool.acquire().catch((error: CredentialError) => error);
     expect(again).toMatchObject({ code: reasons[0]?.code, retryAfterMs: expect.any(Number) });
     expect((again as CredentialError).retryAfterMs).toBeGreaterThan(3_000);
@@ -71,7 +74,7 @@ test.each(TROUBLES)(
   },
 );
 
-test('Retry-After is what the caller is told', async () => {
+test('rejects callers with the Retry-After of the provider', async () => {
   await using s = await site();
   s.entra.fail({ status: 429, retryAfter: 33 });
   const pool = s.pool({ authentication: impatient(s) });
@@ -80,7 +83,7 @@ test('Retry-After is what the caller is told', async () => {
   expect(error.retryAfterMs).toBeGreaterThanOrEqual(32_000);
 });
 
-test('a wrong secret is refused for good, and the provider is not hammered', async () => {
+test('a wrong secret rejects callers without repeated requests to the provider', async () => {
   await using s = await site();
   const { tenantId, clientId, url } = s.entra;
   const secret = 'a-wrong-secret-value';

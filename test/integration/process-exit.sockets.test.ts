@@ -65,7 +65,7 @@ test('a process whose logins all fail ends by itself, with its errors handled', 
   expect(ended).toMatchObject({ code: 0, output: 'ERR_SERVER_UNAVAILABLE,ERR_SERVER_UNAVAILABLE\n' });
 });
 
-test('a process whose managed identity is not ready yet ends after close(), without waiting for it', async () => {
+test('a process whose managed identity is not ready ends after close() without waiting', async () => {
   const ended = await run(
     `
     const pool = createTokenPool({ ...config, authentication: { method: 'managed-identity' } });

@@ -13,7 +13,7 @@ import { type Config, type StockPool, stockMssql, type Way, ways } from '../mssq
 const LIFETIME_MS = 1500;
 const LIFETIMES = 20;
 const CALLERS = 50;
-/** After a wave of work nobody wants anything until the idle connections are closed, so that new ones have to log in. */
+/** After a wave of work there is a pause until the idle connections are closed, so that new ones have to log in. */
 const WAVE_MS = 1400;
 const pool = { max: 10, idleTimeoutMillis: 300, reapIntervalMillis: 100 };
 
@@ -77,14 +77,14 @@ describe('20 token lifetimes of queries, streams and transactions, 50 callers on
     });
   });
 
-  test('the same load on stock mssql fails', () => {
+  test('stock mssql fails under the same load', () => {
     expect(stock.failed.length).toBeGreaterThan(0);
     const refused = server.logins.filter(({ appName, accepted }) => appName === stock.appName && !accepted);
     expect(refused.length).toBeGreaterThan(0);
     expect(refused[0]?.error).toMatchObject({ number: 18456 });
   });
 
-  test('no connection is left', () => expect.poll(() => server.connections.open).toBe(0));
+  test('leaves no connection open', () => expect.poll(() => server.connections.open).toBe(0));
 });
 
 const usableUntil = ({ tokenExpiry = 0 }: LoginRecord) => tokenExpiry - marginsFor(LIFETIME_MS).loginMarginMs;

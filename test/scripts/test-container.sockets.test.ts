@@ -26,13 +26,13 @@ async function called(...args: string[]): Promise<{ server: unknown; vitest: str
   return { server: JSON.parse(server), vitest: rest.slice(rest.indexOf('vitest.container.config.ts') + 1) };
 }
 
-test('names the server to the tests, and gives vitest the rest in its order', async () => {
+test('passes the server to the tests, and the other arguments to vitest in order', async () => {
   const { server, vitest } = await called(...LOGIN, '-t', 'makes tables', 'orms', '--bail=1', '--reporter', 'dot');
   expect(server).toEqual({ server: 'db.example', port: 1444, user: 'sa', password: 'a=b' });
   expect(vitest).toEqual(['-t', 'makes tables', 'orms', '--bail=1', '--reporter', 'dot']);
 });
 
-test('gives vitest everything after a second --', async () => {
+test('passes everything after a second -- to vitest', async () => {
   const { vitest } = await called(...LOGIN, 'orms', '--', '--port', '7', '-t', 'x');
   expect(vitest).toEqual(['orms', '--port', '7', '-t', 'x']);
 });

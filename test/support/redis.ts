@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Whether a redis-server is installed; says so where it is not, because tests are skipped then. */
+/** Whether a redis-server is installed. Prints a warning if not, because tests are then skipped. */
 export const hasRedis = ((): boolean => {
   try {
     execFileSync('redis-server', ['--version'], { stdio: 'ignore' });
@@ -19,7 +19,7 @@ export const hasRedis = ((): boolean => {
   }
 })();
 
-/** A redis-server that can be stopped and started again; nothing of it is left at the end. */
+/** A redis-server that can be stopped and started again. Disposing removes its files. */
 export class RedisServer implements AsyncDisposable {
   readonly #directory: string;
   readonly #args: string[];
@@ -48,7 +48,7 @@ export class RedisServer implements AsyncDisposable {
     }
   }
 
-  /** Stops as a machine that goes away: clients see their connections break. */
+  /** Stops like a machine that fails: clients see their connections break. */
   async stop(): Promise<void> {
     const running = this.#process;
     this.#process = undefined;
@@ -57,7 +57,7 @@ export class RedisServer implements AsyncDisposable {
     await once(running, 'exit');
   }
 
-  /** All that is kept, as Redis writes it to disk. */
+  /** The whole content, as Redis writes it to disk. */
   async dump(): Promise<Buffer> {
     await this.#command('SAVE');
     return readFile(join(this.#directory, 'dump.rdb'));
@@ -88,14 +88,14 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-/** A network that can be slow, or swallow everything, in front of a port; it keeps what went by. */
+/** A network in front of a port that can be slow or drop everything; it records the traffic. */
 export class Network implements AsyncDisposable {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   readonly #seen: Buffer[] = [];
   /** Share of the packets that are late, 0 to 1, and by how much, ms. */
   late = { share: 0, ms: 0 };
-  /** Nothing gets through; nothing is refused either. */
+  /** Drops everything, without refusing connections. */
   silent = false;
 
   constructor(target: number) {
@@ -121,7 +121,7 @@ export class Network implements AsyncDisposable {
     return (this.#server.address() as AddressInfo).port;
   }
 
-  /** Everything that went through so far, both ways. */
+  /** All traffic so far, in both directions. */
   get seen(): Buffer {
     return Buffer.concat(this.#seen);
   }

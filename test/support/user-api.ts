@@ -11,7 +11,7 @@ export interface Api extends AsyncDisposable {
   entra: EntraEmulator;
   server: SqlEmulator;
   pools: TokenPools;
-  /** What a call of this user brings along. */
+  /** The access token of a request by this user. */
   callOf(user: UserAccount, claims?: Record<string, unknown>): string;
 }
 

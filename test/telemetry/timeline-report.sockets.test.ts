@@ -5,7 +5,7 @@ import { pathToFileURL } from 'node:url';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Timeline } from '../../src/telemetry/timeline.js';
-import { chromiumPath, sayIfMissing, startChromium } from '../support/chromium.js';
+import { chromiumPath, startChromium, warnIfMissing } from '../support/chromium.js';
 
 // The built one, because the page's script is bundled by the build; not known to tsc, which runs before it.
 const built = new URL('../../dist/telemetry/timeline.js', import.meta.url).href;
@@ -45,7 +45,7 @@ const ours: Timeline = {
   ],
 };
 
-sayIfMissing();
+warnIfMissing();
 
 describe.skipIf(chromiumPath === undefined)('the report in a browser', () => {
   const folder = mkdtempSync(join(tmpdir(), 'timeline-'));

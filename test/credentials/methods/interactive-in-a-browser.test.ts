@@ -5,13 +5,13 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createCredential } from '../../../src/index.js';
 import { type EntraEmulator, startEntraEmulator } from '../../../src/testing/index.js';
-import { chromiumPath, sayIfMissing, startChromium } from '../../support/chromium.js';
+import { chromiumPath, startChromium, warnIfMissing } from '../../support/chromium.js';
 
 const SCOPE = 'https://database.windows.net/.default';
 /** Looked at when the page changes; not compared, because fonts differ from machine to machine. */
 const screenshots = process.env.SCREENSHOTS ?? join(tmpdir(), 'mssql-token-pool-screenshots');
 
-sayIfMissing();
+warnIfMissing();
 
 describe.skipIf(chromiumPath === undefined)('interactive sign-in in a real browser', () => {
   let entra: EntraEmulator;

@@ -1,4 +1,4 @@
-// What a snippet imports and cannot be had on every machine, replaced by what offers the same to the snippet.
+// Replaces packages that snippets import and that are not available on every machine.
 import { register } from 'node:module';
 
 register('./resolve.mjs', import.meta.url);
