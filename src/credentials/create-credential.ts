@@ -1,114 +1,38 @@
 import { ConfigurationError } from '../errors.js';
 import type { Credential, TokenCredential } from './credential.js';
 import type { AuthorityOptions } from './entra/authority.js';
+import { property } from './entra/redact.js';
 import { authorityHostForServer, PUBLIC_AUTHORITY_HOST } from './entra/scope-for-server.js';
+import { didYouMean } from './input/did-you-mean.js';
+import { readEnvironment } from './input/environment.js';
 import { credentialFromTedious, type TediousAuthentication } from './input/from-tedious.js';
 import { fromText } from './input/from-text.js';
-import { APPLICATION_KEYS } from './methods/application.js';
-import { type ClientAssertionOptions, clientAssertion } from './methods/client-assertion.js';
-import { type ChainOptions, defaultChain } from './methods/default-chain.js';
-import { type DeveloperToolOptions, developerTool } from './methods/developer-tools.js';
-import { type DeviceCodeOptions, deviceCode } from './methods/device-code.js';
-import { type EnvironmentOptions, fromEnvironment } from './methods/environment.js';
-import { type GivenCredentialOptions, givenCredential } from './methods/given-credential.js';
-import { type InteractiveOptions, interactive } from './methods/interactive.js';
-import { type ManagedIdentityOptions, managedIdentity } from './methods/managed-identity.js';
-import { type OnBehalfOfOptions, onBehalfOf } from './methods/on-behalf-of.js';
-import { type PasswordOptions, usernamePassword } from './methods/password.js';
-import { PERSON_KEYS, type PersonCredential } from './methods/person.js';
-import { type RefreshTokenOptions, refreshToken } from './methods/refresh-token.js';
-import {
-  type ServicePrincipalCertificateOptions,
-  servicePrincipalCertificate,
-} from './methods/service-principal-certificate.js';
-import { type ServicePrincipalSecretOptions, servicePrincipalSecret } from './methods/service-principal-secret.js';
-import { type StaticTokenOptions, staticToken } from './methods/static-token.js';
+import type { DeviceCodeOptions } from './methods/device-code.js';
+import type { InteractiveOptions } from './methods/interactive.js';
+import type { CredentialMethod, OptionsOf } from './methods/method.js';
+import type { PasswordOptions } from './methods/password.js';
+import type { PersonCredential } from './methods/person.js';
+import type { RefreshTokenOptions } from './methods/refresh-token.js';
+import * as registry from './methods/registry.js';
+import { givenCredential } from './methods/token-credential.js';
 import { type TokenFunction, tokenFunction } from './methods/token-function.js';
-import { type WorkloadIdentityOptions, workloadIdentity } from './methods/workload-identity.js';
 
-/** One object per way of getting a token; `method` may be left out where the keys tell. */
-export type CredentialOptions =
-  | ServicePrincipalSecretOptions
-  | ServicePrincipalCertificateOptions
-  | ClientAssertionOptions
-  | WorkloadIdentityOptions
-  | ManagedIdentityOptions
-  | OnBehalfOfOptions
-  | DeviceCodeOptions
-  | InteractiveOptions
-  | PasswordOptions
-  | RefreshTokenOptions
-  | DeveloperToolOptions
-  | EnvironmentOptions
-  | ChainOptions
-  | StaticTokenOptions
-  | GivenCredentialOptions;
+/** The options of one credential method; `method` may be left out where the options imply it. */
+export type CredentialOptions = OptionsOf<(typeof registry)[keyof typeof registry]>;
 
-/** Everything {@link createCredential} understands. */
+/** Everything that {@link createCredential} accepts. */
 export type CredentialInput = CredentialOptions | TokenCredential | TokenFunction | TediousAuthentication | string;
 
-/** Those where a person signs in, and may have to do so again. */
+/** Methods where a person signs in, and may have to do so again. */
 type PersonInput = DeviceCodeOptions | InteractiveOptions | PasswordOptions | RefreshTokenOptions;
 
-interface Method {
-  /** Keys that its options may have; `method` is one always. */
-  keys: readonly string[];
-  /** `authority` is for those whose options cannot name one. */
-  make(options: never, authority: AuthorityOptions): Credential;
-}
-
-const METHODS: Readonly<Record<string, Method>> = {
-  'service-principal-secret': { keys: [...APPLICATION_KEYS, 'clientSecret'], make: servicePrincipalSecret },
-  'service-principal-certificate': {
-    keys: [...APPLICATION_KEYS, 'certificate', 'certificatePath', 'certificatePassword', 'sendCertificateChain'],
-    make: servicePrincipalCertificate,
-  },
-  'client-assertion': { keys: [...APPLICATION_KEYS, 'assertion'], make: clientAssertion },
-  'workload-identity': { keys: [...APPLICATION_KEYS, 'tokenFilePath'], make: workloadIdentity },
-  'managed-identity': {
-    keys: ['clientId', 'objectId', 'resourceId', 'arcKeyDirectory', 'retryTimeoutMs'],
-    make: (options: ManagedIdentityOptions) => managedIdentity(options),
-  },
-  'on-behalf-of': {
-    keys: [
-      ...APPLICATION_KEYS,
-      'clientSecret',
-      'certificate',
-      'certificatePath',
-      'certificatePassword',
-      'sendCertificateChain',
-      'assertion',
-      'userAssertion',
-    ],
-    make: onBehalfOf,
-  },
-  'device-code': { keys: [...PERSON_KEYS, 'onCode'], make: deviceCode },
-  interactive: { keys: [...PERSON_KEYS, 'openBrowser', 'signInTimeoutMs', 'port'], make: interactive },
-  password: { keys: [...PERSON_KEYS, 'password'], make: usernamePassword },
-  'refresh-token': { keys: [...PERSON_KEYS, 'refreshToken', 'clientSecret'], make: refreshToken },
-  'azure-cli': { keys: ['tenantId', 'subscription', 'timeoutMs'], make: developerTool },
-  'azure-developer-cli': { keys: ['tenantId', 'timeoutMs'], make: developerTool },
-  'azure-powershell': { keys: ['tenantId', 'timeoutMs'], make: developerTool },
-  environment: { keys: [], make: (_: EnvironmentOptions, authority) => fromEnvironment(authority) },
-  chain: { keys: ['members', 'credentials', 'clientId', 'tenantId'], make: defaultChain },
-  'access-token': { keys: ['token', 'expiresOn'], make: staticToken },
-  'token-credential': { keys: ['credential'], make: givenCredential },
-};
-
-/** The key that tells the method where `method` is left out. */
-const TELLING_KEYS: readonly [key: string, method: string][] = [
-  ['clientSecret', 'service-principal-secret'],
-  ['certificate', 'service-principal-certificate'],
-  ['certificatePath', 'service-principal-certificate'],
-  ['assertion', 'client-assertion'],
-  ['tokenFilePath', 'workload-identity'],
-  ['password', 'password'],
-  ['token', 'access-token'],
-  ['credential', 'token-credential'],
-];
+const METHODS = new Map<string, CredentialMethod<Record<string, unknown>>>(
+  Object.values(registry).map((method) => [method.name, method as never]),
+);
+const METHOD_NAMES = [...METHODS.keys()];
 
 /**
- * A credential from whatever says who to sign in as.
+ * Creates a credential from any description of who signs in:
  *
  * - an object such as `{ tenantId, clientId, clientSecret }` or `{ method: 'managed-identity' }`
  * - an access token as a string (a JWT), or a function that returns one
@@ -118,9 +42,9 @@ const TELLING_KEYS: readonly [key: string, method: string][] = [
  * - tedious's own `{ type: 'azure-active-directory-...', options }`
  * - nothing: the variable `AzureServicesAuthConnectionString`, else the default chain
  *
- * Nothing is sent before the first token is asked for.
+ * Nothing is sent before the first token is requested.
  *
- * @throws ConfigurationError naming the key and the mend
+ * @throws ConfigurationError naming the option and how to fix it
  * @example
  * const credential = createCredential({ tenantId, clientId, clientSecret: process.env.SQL_CLIENT_SECRET });
  */
@@ -131,82 +55,114 @@ export function createCredential(input: CredentialInput = '', context: Credentia
   if (typeof input === 'string') return fromText(input, authority);
   if (typeof input === 'function') return tokenFunction(input);
   if (typeof input !== 'object' || input === null) {
-    throw new ConfigurationError(
-      'A credential is made from an options object, a string, a function or a TokenCredential.',
-    );
+    throw new ConfigurationError('A credential must be an options object, a string, a function or a TokenCredential.');
   }
   if (isTokenCredential(input)) return givenCredential({ credential: input });
   if (isTedious(input)) return credentialFromTedious(input, authority);
   return fromOptions(input as unknown as Record<string, unknown>, authority);
 }
 
-/** What is known about the use of a credential. */
+/** Where a credential is used. */
 export interface CredentialContext {
-  /** Name of the SQL Server: tells the cloud, and so the identity provider where none is named. */
+  /** Name of the SQL Server. It determines the cloud, and with it the identity provider where none is configured. */
   server?: string | undefined;
 }
 
 function authorityFor({ server }: CredentialContext): AuthorityOptions {
-  if (server === undefined || process.env.AZURE_AUTHORITY_HOST) return {};
+  if (server === undefined || readEnvironment().AZURE_AUTHORITY_HOST !== undefined) return {};
   const authority = authorityHostForServer(server);
   return authority === PUBLIC_AUTHORITY_HOST ? {} : { authority };
 }
 
-/** Implicit grant is asked for by people who know it from browsers. */
+/** The implicit grant, under its names in browser libraries. */
 const BROWSER_FLOWS = /^(implicit|implicit-grant|id-token)$/i;
 
 function fromOptions(options: Record<string, unknown>, authority: AuthorityOptions): Credential {
   const given = Object.keys(options).filter((key) => options[key] !== undefined && key !== 'method');
-  const name = options.method ?? methodOf(given);
-  const method = typeof name === 'string' && Object.hasOwn(METHODS, name) ? METHODS[name] : undefined;
-  if (method === undefined && BROWSER_FLOWS.test(String(name))) {
-    throw new ConfigurationError(
-      'The implicit grant gives tokens to pages in a browser; a server has no browser to receive them.',
-      { hint: "Use 'interactive' or 'device-code' for a person, 'on-behalf-of' for the person who calls your API." },
-    );
+  const method = options.method === undefined ? impliedMethod(options, given) : namedMethod(options.method);
+  const known = Object.keys(method.options);
+  for (const option of given) {
+    if (!known.includes(option)) {
+      throw new ConfigurationError(
+        `Unknown option ${quotedName(option)} for credential method '${method.name}'.${didYouMean(option, known)}`,
+        { hint: known.length === 0 ? 'It has no options.' : `Its options: ${known.join(', ')}.` },
+      );
+    }
+    if (options[option] === '') {
+      throw new ConfigurationError(`'${option}' is empty.`, {
+        hint: `Set '${option}', or remove it. An environment variable that is not set may be the reason.`,
+      });
+    }
   }
-  if (method === undefined) {
-    throw new ConfigurationError(`There is no credential method '${String(name)}'.`, {
-      hint: `Methods: ${Object.keys(METHODS).join(', ')}.`,
-    });
-  }
-  const unknown = given.find((key) => !method.keys.includes(key));
-  if (unknown !== undefined) {
-    throw new ConfigurationError(`The key '${unknown}' means nothing to the credential method '${name}'.`, {
-      hint: `Its keys: ${method.keys.join(', ')}.`,
-    });
-  }
-  if (method.keys.includes('authority'))
-    return method.make({ ...authority, ...definedOnly(options) } as never, authority);
-  return method.make(options as never, authority);
+  const defaults = known.includes('authority') ? authority : {};
+  const defined = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+  return method.create({ ...defaults, ...defined }, { authority });
 }
 
-function methodOf(keys: readonly string[]): string {
-  // These come with a proof of the application, which by itself would tell another method.
-  if (keys.includes('userAssertion')) return 'on-behalf-of';
-  if (keys.includes('refreshToken')) return 'refresh-token';
-  const told = TELLING_KEYS.filter(([key]) => keys.includes(key));
-  const methods = [...new Set(told.map(([, method]) => method))];
-  const [method, another] = methods;
-  if (method !== undefined && another === undefined) return method;
-  if (method === undefined) {
-    throw new ConfigurationError('These options do not tell how to get a token.', {
-      hint: `Set 'method' to one of: ${Object.keys(METHODS).join(', ')}.`,
+function namedMethod(name: unknown): CredentialMethod<Record<string, unknown>> {
+  const method = typeof name === 'string' ? METHODS.get(name) : undefined;
+  if (method !== undefined) return method;
+  if (typeof name === 'string' && BROWSER_FLOWS.test(name)) {
+    throw new ConfigurationError('The implicit grant returns tokens to pages in a browser, not to a server.', {
+      hint: "Use 'interactive' or 'device-code' for a person, 'on-behalf-of' for the person who calls your API.",
     });
   }
-  throw new ConfigurationError(`Give only one of ${told.map(([key]) => `'${key}'`).join(' and ')}.`, {
-    hint: "Each proves who you are by itself; or set 'method' and leave the other out.",
+  throw new ConfigurationError(`Unknown credential method.${didYouMean(name, METHOD_NAMES)}`, {
+    hint: `Methods: ${METHOD_NAMES.join(', ')}.`,
   });
 }
 
-function definedOnly(options: Record<string, unknown>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+/**
+ * The method that the options imply. Where options imply several methods, one that accepts all of those options wins:
+ * `{ userAssertion, clientSecret }` is `on-behalf-of`, because that method needs a proof as well.
+ */
+function impliedMethod(
+  options: Record<string, unknown>,
+  given: readonly string[],
+): CredentialMethod<Record<string, unknown>> {
+  const implied = [...METHODS.values()].filter(({ impliedBy = [] }) => impliedBy.some((name) => given.includes(name)));
+  const telling = given.filter((name) => implied.some(({ impliedBy = [] }) => impliedBy.includes(name)));
+  const [method, another] = implied.filter((candidate) =>
+    telling.every((name) => Object.hasOwn(candidate.options, name)),
+  );
+  if (method !== undefined && another === undefined) return method;
+  if (telling.length > 0) {
+    throw new ConfigurationError(`Set only one of ${telling.map((name) => `'${name}'`).join(' and ')}.`, {
+      hint: "Each implies a method of its own; or set 'method' and remove the others.",
+    });
+  }
+  throw notImplied(options, given);
+}
+
+/** Why options imply no method: a misspelt name, values that are undefined, or simply no `method`. */
+function notImplied(options: Record<string, unknown>, given: readonly string[]): ConfigurationError {
+  const hint = `Set 'method' to one of: ${METHOD_NAMES.join(', ')}.`;
+  const known = [...new Set([...METHODS.values()].flatMap((method) => Object.keys(method.options)))];
+  const misspelt = given.find((name) => !known.includes(name));
+  if (misspelt !== undefined) {
+    return new ConfigurationError(`Unknown credential option ${quotedName(misspelt)}.${didYouMean(misspelt, known)}`, {
+      hint,
+    });
+  }
+  const unset = known.filter((name) => name in options && options[name] === undefined).map((name) => `'${name}'`);
+  if (unset.length > 0) {
+    const verb = unset.length === 1 ? 'is' : 'are';
+    return new ConfigurationError(`These options imply no credential method: ${unset.join(', ')} ${verb} undefined.`, {
+      hint: `An environment variable that is not set may be the reason. ${hint}`,
+    });
+  }
+  return new ConfigurationError('These options imply no credential method.', { hint });
+}
+
+/** The name of an option, where it looks like one: anything else may be a secret that ended up as a key. */
+function quotedName(name: string): string {
+  return /^[A-Za-z_][A-Za-z0-9_]{0,39}$/.test(name) ? `'${name}'` : '(not a name)';
 }
 
 function isTokenCredential(input: object): input is TokenCredential {
-  return typeof (input as { getToken?: unknown }).getToken === 'function';
+  return typeof property(input, 'getToken') === 'function';
 }
 
 function isTedious(input: object): input is TediousAuthentication {
-  return typeof (input as { type?: unknown }).type === 'string';
+  return typeof property(input, 'type') === 'string';
 }

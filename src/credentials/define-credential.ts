@@ -1,45 +1,64 @@
+import { AbortedError } from '../errors.js';
 import type { AccessToken, Credential, GetTokenOptions, Principal } from './credential.js';
 import { registerIdentity } from './identity.js';
 
-/** What one way of getting a token consists of. */
+/** What a credential method consists of. */
 export interface CredentialDefinition {
-  /** Name of the way, e.g. `service-principal-secret`; a function where a chain decides it. */
+  /** Name of the method, e.g. `service-principal-secret`; a function where a chain decides it. */
   method: string | (() => string);
-  /** Application id, user name, or what else says who this is; a function where it is known only later. */
+  /** Application id, user name or another id of the principal; a function where it is known only later. */
   id?: string | undefined | (() => string | undefined);
   tenantId?: string | undefined | (() => string | undefined);
-  /** Everything that decides which tokens come out; secrets are kept as a hash only. */
+  /** Every option that decides which tokens the credential gets; secrets are kept as a hash only. */
   identity: readonly unknown[];
+  /** Every environment variable that does. */
+  environment?: object | undefined;
   /**
    * The same `identity` is the same principal in every process and on every machine, so that processes may share its
-   * tokens. Default false: not for what depends on the host or on who is signed in there.
+   * tokens. Default false: not for methods that depend on the host or on who is signed in there.
    */
   sameEverywhere?: boolean | undefined;
-  /** Longest a request takes, ms, where the token cache's usual 10 s are too short. */
+  /** Longest that a request takes, ms, where the token cache's usual 10 s are too short. */
   requestTimeoutMs?: number | undefined;
   request(scope: string, options: GetTokenOptions): Promise<AccessToken | null>;
 }
 
-/** A credential as a plain object with closures: it survives `{...config}` and lodash, and shows nothing when printed. */
+/** A credential as a plain object with closures: it survives `{...config}` and lodash, and printing it shows nothing. */
 export function defineCredential(definition: CredentialDefinition): Credential {
   const { method, id, tenantId, requestTimeoutMs, request } = definition;
   let expiresOn: number | undefined;
   const credential: Credential = {
     async getToken(scopes, options = {}) {
       const scope = Array.isArray(scopes) ? scopes.join(' ') : scopes;
-      const answer = await request(scope, options);
+      const answer = await orAborted(request(scope, options), options.abortSignal);
       expiresOn = answer?.expiresOnTimestamp;
       return answer;
     },
     get principal(): Principal {
-      return { method: now(method), id: now(id), tenantId: now(tenantId), expiresOn };
+      return { method: current(method), id: current(id), tenantId: current(tenantId), expiresOn };
     },
     ...(requestTimeoutMs === undefined ? {} : { requestTimeoutMs }),
   };
-  registerIdentity(credential, now(method), definition.identity, definition.sameEverywhere);
+  registerIdentity(credential, {
+    method: current(method),
+    parts: definition.identity,
+    environment: definition.environment,
+    portable: definition.sameEverywhere,
+  });
   return credential;
 }
 
-function now<T extends string | undefined>(value: T | (() => T)): T {
+/** Callbacks of the caller's, secret functions for example, do not get the signal: the wait for them ends here. */
+function orAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return work;
+  return new Promise<T>((resolve, reject) => {
+    const onAbort = () => reject(new AbortedError('The token request was aborted.', { cause: signal.reason }));
+    if (signal.aborted) onAbort();
+    else signal.addEventListener('abort', onAbort, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+  });
+}
+
+function current<T extends string | undefined>(value: T | (() => T)): T {
   return typeof value === 'function' ? value() : value;
 }

@@ -2,62 +2,67 @@ import { createHash } from 'node:crypto';
 import type { TokenCredential } from './credential.js';
 
 /**
- * Who a credential is, as a key: two credentials with the same key would get the same tokens, so they share one cache
- * (P3: one request in flight per identity and scope in a process), and two with different keys never do (P9).
+ * Whose tokens a credential gets, as a key. Two credentials with the same key get the same tokens, so they share one
+ * cache (P3: one request in flight per identity and scope in a process); two with different keys never do (P9).
  *
- * Our own credentials register a key built from everything that decides their tokens. Everybody else's credential is its
- * own identity. The key hangs on the `getToken` function where the object owns it, because ORMs clone plain objects but
- * keep functions by reference; on the object itself where `getToken` comes from a class.
+ * Our own credentials register a key made from everything that decides their tokens. It belongs to their `getToken`
+ * function, because ORMs clone plain objects but keep functions by reference. Every other credential is identified by
+ * the object: its `getToken` may be a function that many objects share and that reads `this`.
  */
 const keys = new WeakMap<object, string>();
-/** Credentials whose key means the same principal in every process and on every machine. */
-const portable = new WeakSet<object>();
+/** Keys that mean the same principal in every process and on every machine. */
+const portableKeys = new WeakMap<object, string>();
 let anonymous = 0;
 
+export interface IdentityParts {
+  method: string;
+  /** Everything that decides which tokens the credential gets. May hold secrets; only a hash is kept. */
+  parts: readonly unknown[];
+  /** The same for what the environment decides. */
+  environment?: object | undefined;
+  /** `parts` alone name the same principal in every process and on every machine. */
+  portable?: boolean | undefined;
+}
+
 /**
- * Registers the identity of a credential made of closures. `parts` may hold secrets; only their hash is kept. A function
- * or an object among them stands for itself: two that look alike are two identities.
+ * Registers the identity of a credential made of closures. A function or an object among `parts` stands for itself: two
+ * that look alike are two identities.
  */
-export function registerIdentity(
-  credential: TokenCredential,
-  method: string,
-  parts: readonly unknown[],
-  sameEverywhere = false,
-): void {
+export function registerIdentity(credential: TokenCredential, identity: IdentityParts): void {
+  const { method, parts, environment, portable = false } = identity;
   const written = parts.map((part) => (isReference(part) ? { reference: numberOf(part) } : (part ?? null)));
-  const at = anchor(credential);
-  keys.set(at, `${method}:${fingerprint(JSON.stringify(written))}`);
-  // A reference is numbered by this process; another one may give its number to something else.
-  if (sameEverywhere && !parts.some(isReference)) portable.add(at);
+  const key = (content: unknown) => `${method}:${fingerprint(JSON.stringify(content))}`;
+  keys.set(credential.getToken, key(environment === undefined ? written : [written, environment]));
+  // This process numbers references; another process may give the same number to another object.
+  if (portable && !parts.some(isReference)) portableKeys.set(credential.getToken, key(written));
 }
 
-/** Makes a credential stand for another one: both have one token cache. */
+/** Makes a credential of ours stand for another one: both use one token cache. */
 export function shareIdentity(credential: TokenCredential, other: TokenCredential): void {
-  keys.set(anchor(credential), identityOf(other));
-  if (portable.has(anchor(other))) portable.add(anchor(credential));
+  keys.set(credential.getToken, identityOf(other));
+  const portable = portableIdentityOf(other);
+  if (portable !== undefined) portableKeys.set(credential.getToken, portable);
 }
 
-/** The key of a credential's identity; stable for the life of the object. */
+/** The key of a credential's identity. It stays the same for the life of the object. */
 export function identityOf(credential: TokenCredential): string {
-  const at = anchor(credential);
-  let key = keys.get(at);
-  if (key === undefined) {
-    anonymous += 1;
-    key = `credential:${anonymous}`;
-    keys.set(at, key);
-  }
+  const registered = keys.get(credential.getToken) ?? keys.get(credential);
+  if (registered !== undefined) return registered;
+  anonymous += 1;
+  const key = `credential:${anonymous}`;
+  keys.set(credential, key);
   return key;
 }
 
 /**
- * The key of a credential's identity where it means the same principal in every process and on every machine; undefined
- * where it does not (`system-assigned` is another identity on each host) or where nobody can tell (P9).
+ * The key of a credential's identity where it means the same principal in every process and on every machine. Undefined
+ * where it does not (`system-assigned` is another identity on each host) or where that is unknown (P9).
  */
 export function portableIdentityOf(credential: TokenCredential): string | undefined {
-  return portable.has(anchor(credential)) ? identityOf(credential) : undefined;
+  return portableKeys.get(credential.getToken);
 }
 
-/** Short hash by which a secret or token may be named in logs, events and keys. 96 bits of SHA-256. */
+/** Short hash that names a secret or token in logs, events and keys. 96 bits of SHA-256. */
 export function fingerprint(secret: string): string {
   return createHash('sha256').update(secret).digest('base64url').slice(0, 16);
 }
@@ -77,8 +82,4 @@ function numberOf(part: object): number {
     numbers.set(part, number);
   }
   return number;
-}
-
-function anchor(credential: TokenCredential): object {
-  return Object.hasOwn(credential, 'getToken') ? credential.getToken : credential;
 }

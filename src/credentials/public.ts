@@ -1,5 +1,4 @@
-// What users import from this room.
-
+// The types and functions of this module that users import.
 export {
   type CredentialContext,
   type CredentialInput,
@@ -10,15 +9,15 @@ export type { AccessToken, Credential, GetTokenOptions, Principal, Secret, Token
 export type { AuthorityOptions } from './entra/authority.js';
 export type { HttpAgent } from './entra/http-request.js';
 export { scopeForServer } from './entra/scope-for-server.js';
+export type { AccessTokenLike } from './input/access-token-like.js';
 export type { TediousAuthentication } from './input/from-tedious.js';
-export type { GivenToken } from './input/given-token.js';
+export type { AccessTokenOptions } from './methods/access-token.js';
 export type { ApplicationOptions } from './methods/application.js';
+export type { ChainMemberName, ChainOptions } from './methods/chain.js';
 export type { ClientAssertionOptions } from './methods/client-assertion.js';
-export type { ChainMemberName, ChainOptions } from './methods/default-chain.js';
 export type { DeveloperToolOptions } from './methods/developer-tools.js';
 export type { DeviceCode, DeviceCodeOptions } from './methods/device-code.js';
 export type { EnvironmentOptions } from './methods/environment.js';
-export type { GivenCredentialOptions } from './methods/given-credential.js';
 export type { InteractiveOptions } from './methods/interactive.js';
 export type { ManagedIdentityOptions } from './methods/managed-identity.js';
 export type { OnBehalfOfApplication, OnBehalfOfOptions } from './methods/on-behalf-of.js';
@@ -27,6 +26,6 @@ export type { PersistentCache, PersistentCacheContext, PersonCredential, PersonO
 export type { RefreshTokenOptions } from './methods/refresh-token.js';
 export type { ServicePrincipalCertificateOptions } from './methods/service-principal-certificate.js';
 export type { ServicePrincipalSecretOptions } from './methods/service-principal-secret.js';
-export type { StaticTokenOptions } from './methods/static-token.js';
+export type { TokenCredentialOptions } from './methods/token-credential.js';
 export type { TokenFunction, TokenFunctionRequest } from './methods/token-function.js';
 export type { WorkloadIdentityOptions } from './methods/workload-identity.js';

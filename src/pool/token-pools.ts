@@ -6,7 +6,7 @@ import { type Settings, settingsFrom } from '../connections/settings.js';
 import { type CredentialInput, createCredential } from '../credentials/create-credential.js';
 import type { TokenCredential } from '../credentials/credential.js';
 import { fingerprint, identityOf } from '../credentials/identity.js';
-import { userOfAssertion } from '../credentials/input/user-of-assertion.js';
+import { userOfAssertion } from '../credentials/entra/jwt-claims.js';
 import { type OnBehalfOfApplication, onBehalfOf } from '../credentials/methods/on-behalf-of.js';
 import {
   AbortedError,

@@ -281,9 +281,9 @@ test('reports wrong usage on stderr, with exit code 2', async () => {
     doctor(['--server', 'x', '--authentication', 'magic']),
   ]);
   expect(runs.map(({ code }) => code)).toEqual([2, 2, 2]);
-  expect(runs[0]?.stderr).toContain('--sever');
+  expect(runs[0]?.stderr).toContain("Did you mean 'server'?");
   expect(runs[1]?.stderr).toContain('Give --server');
-  expect(runs[2]?.stderr).toContain("no credential method 'magic'");
+  expect(runs[2]?.stderr).toContain('Unknown credential method');
 });
 
 test('--help lists all options', async () => {

@@ -1,10 +1,10 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { ConfigurationError, createCredential, sharedTokenCache, type TokenCredential } from '../../src/index.js';
 import { printed } from './printed.js';
 
 const tenantId = '72f988bf-86f1-41af-91ab-2d7cd011db47';
 const clientId = '11111111-2222-4333-8444-555555555555';
-const clientSecret = 'a-secret-nobody-sees';
+const clientSecret = 'a-secret-to-hide';
 const DAMAGED = '-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----';
 
 function refusal(make: () => unknown): ConfigurationError {
@@ -18,21 +18,21 @@ function refusal(make: () => unknown): ConfigurationError {
   throw new Error('nothing was refused');
 }
 
-describe('wrong input names the key and the mend', () => {
-  it.each<[string, unknown, RegExp]>([
+describe('wrong input is refused with the option and how to fix it', () => {
+  test.each<[string, unknown, RegExp]>([
     ['missing tenant', { clientId, clientSecret }, /'tenantId' is missing.*Directory/],
     ['missing client', { tenantId, clientSecret }, /'clientId' is missing.*Application/],
-    ['empty secret', { tenantId, clientId, clientSecret: '' }, /'clientSecret' is missing/],
+    ['empty secret', { tenantId, clientId, clientSecret: '' }, /'clientSecret' is empty.*environment variable/],
     ['secret of a wrong type', { tenantId, clientId, clientSecret: 42 }, /'clientSecret' must be a string/],
     ['unknown key', { tenantId, clientID: clientId, clientSecret }, /'clientID'.*clientId/],
-    ['unknown method', { method: 'magic' }, /'magic'.*service-principal-secret/],
-    ['prototype method', { method: 'constructor' }, /no credential method/],
-    ['nothing that tells', { tenantId }, /'method'/],
-    ['two ways at once', { tenantId, clientId, clientSecret, token: 'x' }, /only one of 'clientSecret' and 'token'/],
+    ['unknown method', { method: 'magic' }, /Unknown credential method\. Methods:.*service-principal-secret/],
+    ['prototype method', { method: 'constructor' }, /Unknown credential method/],
+    ['nothing that implies a method', { tenantId }, /'method'/],
+    ['two methods at once', { tenantId, clientId, clientSecret, token: 'x' }, /only one of 'clientSecret' and 'token'/],
     [
       'secret and certificate',
       { tenantId, clientId, clientSecret, certificate: 'x' },
-      /'clientSecret' and 'certificate'.*leave/,
+      /'clientSecret' and 'certificate'.*remove/,
     ],
     [
       'PEM that is damaged',
@@ -58,18 +58,18 @@ describe('wrong input names the key and the mend', () => {
   });
 });
 
-it('the same options are the same identity, another secret is another', () => {
+test('the same options are the same identity, another secret is another', () => {
   const make = (secret: string) => sharedTokenCache(createCredential({ tenantId, clientId, clientSecret: secret }));
   expect(make('one-secret')).toBe(make('one-secret'));
   expect(make('one-secret')).not.toBe(make('two-secret'));
 });
 
-it('survives being cloned with its config', () => {
+test('survives being cloned with its config', () => {
   const credential = createCredential({ tenantId, clientId, clientSecret });
   expect(sharedTokenCache({ ...credential })).toBe(sharedTokenCache(credential));
 });
 
-it("takes anybody's TokenCredential, bare or as `credential`, as one identity", async () => {
+test("takes anybody's TokenCredential, bare or as `credential`, as one identity", async () => {
   const own: TokenCredential = {
     async getToken() {
       return { token: 'opaque', expiresOnTimestamp: Date.now() + 3_600_000 };
@@ -81,7 +81,7 @@ it("takes anybody's TokenCredential, bare or as `credential`, as one identity", 
   expect((await tokens.getToken()).token).toBe('opaque');
 });
 
-it('the tenant may stand in the authority', () => {
+test('the tenant may stand in the authority', () => {
   const authority = `https://login.microsoftonline.us/${tenantId}/`;
   expect(createCredential({ clientId, clientSecret, authority }).principal.tenantId).toBe(tenantId);
 });

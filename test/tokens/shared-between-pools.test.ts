@@ -1,7 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
-import { encryptedTokenStore, sharedTokenCache, TokenCache, type TokenCredential } from '../../src/index.js';
+import {
+  createCredential,
+  encryptedTokenStore,
+  sharedTokenCache,
+  TokenCache,
+  type TokenCredential,
+} from '../../src/index.js';
 import { MemoryStore } from './memory-store.js';
 
 function credential(): TokenCredential & { asked: number } {
@@ -18,10 +24,19 @@ function credential(): TokenCredential & { asked: number } {
 
 it('one credential has one cache, and one request', async () => {
   const one = credential();
-  const clone = { ...one };
-  expect(sharedTokenCache(clone)).toBe(sharedTokenCache(one));
-  await Promise.all([sharedTokenCache(one).get(), sharedTokenCache(clone).get()]);
+  expect(sharedTokenCache(one)).toBe(sharedTokenCache(one));
+  await Promise.all([sharedTokenCache(one).get(), sharedTokenCache(one).get()]);
   expect(one.asked).toBe(1);
+});
+
+it('a copy of a credential object has a cache of its own: its function may read other fields of the copy', () => {
+  const one = credential();
+  expect(sharedTokenCache({ ...one })).not.toBe(sharedTokenCache(one));
+});
+
+it('a copy of one of our credentials shares its cache', () => {
+  const one = createCredential(async () => 'token');
+  expect(sharedTokenCache({ ...one })).toBe(sharedTokenCache(one));
 });
 
 it('two credentials have two', () => {

@@ -2,34 +2,36 @@ import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import type { TokenPoolConfig } from '../../connections/config.js';
 import { type Settings, settingsFrom } from '../../connections/settings.js';
+import { errorCode } from '../../credentials/entra/redact.js';
+import { didYouMean } from '../../credentials/input/did-you-mean.js';
 import { ConfigurationError } from '../../errors.js';
 
 export const USAGE = `Usage: mssql-token-pool doctor --server S [--database D] [--authentication A] [options]
        mssql-token-pool doctor --connection-string C [options]
 
-Takes the way of a login step by step and says at the first failure what it probably is and what to do.
+Diagnoses a login step by step. At the first failure it prints the likely cause and what to do.
 
   --server S               host, host,port or host\\instance
   --port N                 default 1433
   --database D
-  --authentication A       how to get a token; default managed-identity where AZURE_CLIENT_SECRET is not set:
+  --authentication A       how to get a token; default managed-identity if AZURE_CLIENT_SECRET is not set:
                              managed-identity           [--client-id]
                              service-principal-secret   AZURE_TENANT_ID, AZURE_CLIENT_ID, AZURE_CLIENT_SECRET
-                             workload-identity          as the webhook of Kubernetes sets it up
+                             workload-identity          as the Kubernetes webhook sets it up
                              access-token               SQL_ACCESS_TOKEN
                              sql-login                  --user, SQL_PASSWORD
-                             or any value of an ADO.NET connection string, such as "Active Directory Default"
+                             or any value of an ADO.NET connection string, e.g. "Active Directory Default"
   --client-id, --tenant-id, --user
   --connection-string C    an ADO.NET connection string instead; or set SQL_CONNECTION_STRING, which other users of
                            this machine cannot see
   --encrypt strict         TDS 8
-  --ca FILE                PEM of the authority that signed the server's certificate
+  --ca FILE                PEM of the certificate authority that signed the server's certificate
   --trust-server-certificate
   --timeout MS             longest time for one step, default 15000
   --json                   for scripts
 
-Secrets are taken from the environment only, and never printed.
-Exit code: 0 all well, 2 wrong usage, 10 name resolution, 11 TCP, 12 encryption, 13 certificate, 14 token, 15 login,
+Secrets are read from the environment only, and never printed.
+Exit code: 0 success, 2 wrong usage, 10 name resolution, 11 TCP, 12 encryption, 13 certificate, 14 token, 15 login,
 16 identity, 17 query.
 `;
 
@@ -39,27 +41,27 @@ export interface DoctorArgs {
   json: boolean;
 }
 
-/** @throws TypeError for an unknown option; ConfigurationError for a value that makes no sense */
+const OPTIONS = {
+  server: { type: 'string' },
+  port: { type: 'string' },
+  database: { type: 'string' },
+  authentication: { type: 'string' },
+  'client-id': { type: 'string' },
+  'tenant-id': { type: 'string' },
+  user: { type: 'string' },
+  'connection-string': { type: 'string' },
+  encrypt: { type: 'string' },
+  ca: { type: 'string' },
+  'trust-server-certificate': { type: 'boolean' },
+  timeout: { type: 'string', default: '15000' },
+  json: { type: 'boolean', default: false },
+  help: { type: 'boolean', default: false },
+} as const;
+
+/** @throws TypeError for an option without its value; ConfigurationError for anything else that is wrong */
 export function settingsFromArgs(args: string[], env: NodeJS.ProcessEnv): DoctorArgs | 'help' {
-  const { values } = parseArgs({
-    args,
-    options: {
-      server: { type: 'string' },
-      port: { type: 'string' },
-      database: { type: 'string' },
-      authentication: { type: 'string' },
-      'client-id': { type: 'string' },
-      'tenant-id': { type: 'string' },
-      user: { type: 'string' },
-      'connection-string': { type: 'string' },
-      encrypt: { type: 'string' },
-      ca: { type: 'string' },
-      'trust-server-certificate': { type: 'boolean' },
-      timeout: { type: 'string', default: '15000' },
-      json: { type: 'boolean', default: false },
-      help: { type: 'boolean', default: false },
-    },
-  });
+  refuseUnknown(args);
+  const { values } = parseArgs({ args, options: OPTIONS });
   if (values.help) return 'help';
   const timeoutMs = Number(values.timeout);
   if (!(timeoutMs > 0)) throw new ConfigurationError('--timeout must be a number of ms above 0.');
@@ -68,9 +70,38 @@ export function settingsFromArgs(args: string[], env: NodeJS.ProcessEnv): Doctor
   const settings = settingsFrom(text ?? configFrom(values, env));
   const { options = {} } = settings.configuration;
   options.connectTimeout = Math.min(options.connectTimeout ?? timeoutMs, timeoutMs);
-  if (values.ca !== undefined) options.cryptoCredentialsDetails = { ca: readFileSync(values.ca, 'utf8') };
+  if (values.ca !== undefined) options.cryptoCredentialsDetails = { ca: readCa(values.ca) };
   if (values['trust-server-certificate']) options.trustServerCertificate = true;
   return { settings, timeoutMs, json: values.json };
+}
+
+function readCa(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new ConfigurationError(`The file of --ca cannot be read (${errorCode(error) ?? 'unknown'}).`);
+  }
+}
+
+/**
+ * An argument without its option may be a connection string with a password, so it is named by its position only;
+ * `parseArgs` would quote it.
+ */
+function refuseUnknown(args: string[]): void {
+  const { tokens } = parseArgs({ args, options: OPTIONS, strict: false, tokens: true });
+  for (const token of tokens) {
+    const where = `argument ${token.index + 1}`;
+    if (token.kind === 'positional') {
+      throw new ConfigurationError(`Unexpected ${where}: it belongs to no option.`, {
+        hint: 'A connection string needs --connection-string in front of it. See --help.',
+      });
+    }
+    if (token.kind === 'option' && !Object.hasOwn(OPTIONS, token.name)) {
+      throw new ConfigurationError(`Unknown option (${where}).${didYouMean(token.name, Object.keys(OPTIONS))}`, {
+        hint: 'Secrets are read from environment variables, never from arguments. See --help.',
+      });
+    }
+  }
 }
 
 const IN_A_CONNECTION_STRING = [
@@ -89,13 +120,13 @@ type Values = Partial<Record<(typeof IN_A_CONNECTION_STRING)[number], string>>;
 function refuseBesideConnectionString(values: Values): void {
   const option = IN_A_CONNECTION_STRING.find((name) => values[name] !== undefined);
   if (option === undefined) return;
-  throw new ConfigurationError(`--${option} has no effect beside a connection string: write it there.`);
+  throw new ConfigurationError(`--${option} has no effect beside a connection string: add it there.`);
 }
 
 function configFrom(values: Values, env: NodeJS.ProcessEnv): TokenPoolConfig | string {
   const { server, port, database, authentication } = values;
   if (server === undefined)
-    throw new ConfigurationError('Give --server or --connection-string.', { hint: 'See --help.' });
+    throw new ConfigurationError('--server or --connection-string is missing.', { hint: 'See --help.' });
   if (authentication !== undefined && /^active\s*directory|^sql\s*password$/i.test(authentication)) {
     return connectionStringFrom(values, env);
   }
@@ -115,8 +146,8 @@ function encryptFrom(text: string): boolean | 'strict' {
 }
 
 function loginFrom(values: Values, env: NodeJS.ProcessEnv): Partial<TokenPoolConfig> {
-  const clientId = values['client-id'] ?? env.AZURE_CLIENT_ID;
-  const tenantId = values['tenant-id'] ?? env.AZURE_TENANT_ID;
+  const clientId = values['client-id'] ?? (env.AZURE_CLIENT_ID || undefined);
+  const tenantId = values['tenant-id'] ?? (env.AZURE_TENANT_ID || undefined);
   const method = values.authentication ?? (env.AZURE_CLIENT_SECRET ? 'service-principal-secret' : 'managed-identity');
   switch (method) {
     case 'sql-login':
@@ -134,10 +165,10 @@ function loginFrom(values: Values, env: NodeJS.ProcessEnv): Partial<TokenPoolCon
   }
 }
 
-/** With these `User ID` is a user name, or nothing; with the others an application or identity. */
+/** With these `User ID` is a user name or absent; with the others an application or identity. */
 const NAMES_A_PERSON = /password|interactive|device|integrated/i;
 
-/** Values of ADO.NET need all of it to be one connection string. */
+/** ADO.NET's values of `Authentication` are understood in a connection string only. */
 function connectionStringFrom(values: Values, env: NodeJS.ProcessEnv): string {
   const { authentication = '' } = values;
   const port = values.port === undefined ? '' : `,${portFrom(values.port)}`;

@@ -9,11 +9,17 @@ export interface DerElement {
 
 export const DER = { INTEGER: 0x02, OCTET_STRING: 0x04, OBJECT_ID: 0x06, SEQUENCE: 0x30, SET: 0x31 } as const;
 
+/** A certificate file has a few dozen elements in a row; more are an attack on time and memory. */
+const MOST_ELEMENTS = 1_000;
+/** Object identifiers of algorithms have at most a dozen bytes. */
+const LONGEST_OBJECT_ID = 32;
+
 /** Reads all elements of a buffer, one after the other. @throws RangeError where it is not DER */
 export function readDer(bytes: Buffer): DerElement[] {
   const elements: DerElement[] = [];
   for (let at = 0; at < bytes.length; ) {
     const element = readOne(bytes, at);
+    if (elements.length === MOST_ELEMENTS) throw new RangeError('too many DER elements');
     elements.push(element);
     at += element.whole.length;
   }
@@ -51,7 +57,8 @@ export function children(element: DerElement | undefined, tag?: number): DerElem
 
 /** Dotted form of an object identifier. */
 export function objectId(element: DerElement | undefined): string {
-  if (element?.tag !== DER.OBJECT_ID) throw new RangeError('object identifier expected');
+  if (element?.tag !== DER.OBJECT_ID || element.content.length > LONGEST_OBJECT_ID)
+    throw new RangeError('object identifier expected');
   const [first = 0, ...rest] = element.content;
   const arcs = [Math.floor(first / 40), first % 40];
   let arc = 0;
@@ -67,6 +74,7 @@ export function objectId(element: DerElement | undefined): string {
 
 /** A small positive integer. */
 export function smallInteger(element: DerElement | undefined): number {
-  if (element?.tag !== DER.INTEGER || element.content.length > 6) throw new RangeError('integer expected');
+  if (element?.tag !== DER.INTEGER || element.content.length > 6 || element.content.length === 0)
+    throw new RangeError('integer expected');
   return element.content.readUIntBE(0, element.content.length);
 }

@@ -1,6 +1,6 @@
-import { createDecipheriv, createHash, createHmac, pbkdf2Sync, timingSafeEqual } from 'node:crypto';
+import { createDecipheriv, createHmac, timingSafeEqual } from 'node:crypto';
 import { children, DER, type DerElement, objectId, readDer, smallInteger } from './der.js';
-import { decryptRc2Cbc } from './rc2.js';
+import { type KeyDerivation, pbkdf2, pkcs12Kdf, scryptKdf } from './key-derivation.js';
 
 /** What is inside a PFX file: DER of its private key (PKCS #8) and of its certificates. */
 export interface Pkcs12Content {
@@ -10,6 +10,12 @@ export interface Pkcs12Content {
 
 /** The password does not open the file. */
 export class WrongPfxPassword extends Error {}
+
+/** The file is encrypted with RC2, which OpenSSL 3 no longer has. */
+export class Rc2PfxError extends Error {}
+
+/** The steps of reading a file: each yields a key to derive and gets the derived key back. */
+type Steps<Result> = Generator<KeyDerivation, Result, Buffer>;
 
 /** RFC 7292, RFC 8018. */
 const OID = {
@@ -21,6 +27,7 @@ const OID = {
   safeContentsBag: '1.2.840.113549.1.12.10.1.6',
   pbes2: '1.2.840.113549.1.5.13',
   pbkdf2: '1.2.840.113549.1.5.12',
+  scrypt: '1.3.6.1.4.1.11591.4.11',
 } as const;
 
 const HASHES = new Map([
@@ -41,34 +48,43 @@ const CIPHERS = new Map([
   ['2.16.840.1.101.3.4.1.22', { name: 'aes-192-cbc', keyBytes: 24 }],
   ['2.16.840.1.101.3.4.1.42', { name: 'aes-256-cbc', keyBytes: 32 }],
 ]);
-/** Password-based schemes of PKCS #12 itself, all with SHA-1: Windows and OpenSSL before 3 write them. */
-const OWN_SCHEMES = new Map([
-  ['1.2.840.113549.1.12.1.3', { cipher: 'des-ede3-cbc', keyBytes: 24 }],
-  ['1.2.840.113549.1.12.1.5', { cipher: 'rc2', keyBytes: 16 }],
-  ['1.2.840.113549.1.12.1.6', { cipher: 'rc2', keyBytes: 5 }],
-]);
-/** Files ask for a few thousand; more than this is an attack on the processor. */
+/** The password-based scheme of PKCS #12 itself with SHA-1 and triple DES: Windows and OpenSSL before 3 write it. */
+const TRIPLE_DES_SCHEME = '1.2.840.113549.1.12.1.3';
+/** The same with RC2, 128 and 40 bit. */
+const RC2_SCHEMES = new Set(['1.2.840.113549.1.12.1.5', '1.2.840.113549.1.12.1.6']);
+/** Files have 1 to 600 thousand; more is an attack on the processor. */
 const MOST_ITERATIONS = 2_000_000;
+/** Bags inside bags; no tool writes more than one level. */
+const DEEPEST = 4;
 
 /**
- * Opens a PFX file. Node can use one for TLS but gives its key to nobody, and Entra wants an assertion signed with it.
+ * Opens a PFX file step by step. Node can use one for TLS but does not export its key, and Entra requires an assertion
+ * that is signed with it.
  *
- * @throws WrongPfxPassword, RangeError for anything that is no PFX file or uses a scheme unknown here
+ * @throws WrongPfxPassword, Rc2PfxError; RangeError for anything that is not a PFX file or uses another scheme
  */
-export function openPkcs12(file: Buffer, password: string): Pkcs12Content {
+export function* openPkcs12(file: Buffer, password: string): Steps<Pkcs12Content> {
   const [, authSafe, macData] = children(readDer(file)[0], DER.SEQUENCE);
   const safes = octets(contentOf(authSafe, OID.data));
-  if (macData !== undefined) checkMac(macData, safes, password);
+  if (macData !== undefined) yield* checkMac(macData, safes, password);
   const content: Pkcs12Content = { privateKeys: [], certificates: [] };
   for (const info of children(readDer(safes)[0], DER.SEQUENCE)) {
     const [type] = children(info, DER.SEQUENCE);
-    const bags = objectId(type) === OID.encryptedData ? decryptInfo(info, password) : octets(contentOf(info, OID.data));
-    readBags(bags, password, content);
+    const encrypted = objectId(type) === OID.encryptedData;
+    const bags = encrypted ? yield* decryptInfo(info, password) : octets(contentOf(info, OID.data));
+    yield* readBags(bags, password, content, DEEPEST);
   }
   return content;
 }
 
-function readBags(bytes: Buffer, password: string, into: Pkcs12Content): void {
+/** The private key (PKCS #8) in an `ENCRYPTED PRIVATE KEY` of a PEM file. @throws as {@link openPkcs12} */
+export function* openEncryptedKey(der: Buffer, password: string): Steps<Buffer> {
+  const [algorithm, encrypted] = children(readDer(der)[0], DER.SEQUENCE);
+  return yield* decrypt(algorithm, encrypted?.content, password);
+}
+
+function* readBags(bytes: Buffer, password: string, into: Pkcs12Content, levels: number): Steps<void> {
+  if (levels === 0) throw new RangeError('too many levels of bags');
   for (const bag of children(readDer(bytes)[0], DER.SEQUENCE)) {
     const [type, tagged] = children(bag, DER.SEQUENCE);
     const value = tagged === undefined ? undefined : readDer(tagged.content)[0];
@@ -78,7 +94,7 @@ function readBags(bytes: Buffer, password: string, into: Pkcs12Content): void {
         break;
       case OID.shroudedKeyBag: {
         const [algorithm, encrypted] = children(value, DER.SEQUENCE);
-        into.privateKeys.push(decrypt(algorithm, encrypted?.content, password));
+        into.privateKeys.push(yield* decrypt(algorithm, encrypted?.content, password));
         break;
       }
       case OID.certBag: {
@@ -87,7 +103,7 @@ function readBags(bytes: Buffer, password: string, into: Pkcs12Content): void {
         break;
       }
       case OID.safeContentsBag:
-        if (value !== undefined) readBags(value.whole, password, into);
+        if (value !== undefined) yield* readBags(value.whole, password, into, levels - 1);
         break;
     }
   }
@@ -100,116 +116,96 @@ function contentOf(info: DerElement | undefined, type: string): DerElement | und
   return readDer(tagged.content)[0];
 }
 
-function decryptInfo(info: DerElement, password: string): Buffer {
+function* decryptInfo(info: DerElement, password: string): Steps<Buffer> {
   const [, encrypted] = children(contentOf(info, OID.encryptedData), DER.SEQUENCE);
   const [, algorithm, data] = children(encrypted, DER.SEQUENCE);
-  return decrypt(algorithm, data?.content, password);
+  return yield* decrypt(algorithm, data?.content, password);
 }
 
-function checkMac(macData: DerElement, signed: Buffer, password: string): void {
+function* checkMac(macData: DerElement, signed: Buffer, password: string): Steps<void> {
   const [digestInfo, salt, iterations] = children(macData, DER.SEQUENCE);
   const [algorithm, digest] = children(digestInfo, DER.SEQUENCE);
   const hash = known(HASHES, children(algorithm)[0]);
   const rounds = iterations === undefined ? 1 : iterationCount(iterations);
   const length = octets(digest).length;
+  // The key has the length of the digest, and each block of it costs all iterations.
+  if (length !== createHmac(hash, '').digest().length) throw new RangeError('wrong length of the MAC');
   // An empty password is written in two ways: no bytes, or two zeros.
   for (const secret of password === '' ? [bmpString(''), Buffer.alloc(0)] : [bmpString(password)]) {
-    const key = ownKdf({ hash, purpose: 3, secret, salt: octets(salt), rounds, bytes: length });
+    const key = yield pkcs12Kdf({ hash, purpose: 3, secret, salt: saltOf(salt), rounds, bytes: length });
     if (timingSafeEqual(createHmac(hash, key).update(signed).digest(), octets(digest))) return;
   }
   throw new WrongPfxPassword();
 }
 
-function decrypt(algorithm: DerElement | undefined, encrypted: Buffer | undefined, password: string): Buffer {
+function* decrypt(algorithm: DerElement | undefined, encrypted: Buffer | undefined, password: string): Steps<Buffer> {
   const [scheme, parameters] = children(algorithm, DER.SEQUENCE);
   if (encrypted === undefined) throw new RangeError('nothing to decrypt');
-  const own = OWN_SCHEMES.get(objectId(scheme));
-  try {
-    if (own !== undefined) return decryptOwn(own, parameters, encrypted, password);
-    if (objectId(scheme) === OID.pbes2) return decryptPbes2(parameters, encrypted, password);
-  } catch (error) {
-    // Wrong padding: a file without a MAC has nothing else to tell a wrong password by.
-    throw (error as NodeJS.ErrnoException).code === 'ERR_OSSL_BAD_DECRYPT' ? new WrongPfxPassword() : error;
-  }
-  throw new RangeError(`unknown encryption scheme ${objectId(scheme)}`);
+  const id = objectId(scheme);
+  if (RC2_SCHEMES.has(id)) throw new Rc2PfxError();
+  if (id === TRIPLE_DES_SCHEME) return yield* decryptTripleDes(parameters, encrypted, password);
+  if (id === OID.pbes2) return yield* decryptPbes2(parameters, encrypted, password);
+  throw new RangeError(`unknown encryption scheme ${id}`);
 }
 
-function decryptOwn(
-  scheme: { cipher: string; keyBytes: number },
-  parameters: DerElement | undefined,
-  encrypted: Buffer,
-  password: string,
-): Buffer {
+function* decryptTripleDes(parameters: DerElement | undefined, encrypted: Buffer, password: string): Steps<Buffer> {
   const [salt, iterations] = children(parameters, DER.SEQUENCE);
-  const derive = (purpose: 1 | 2, bytes: number) =>
-    ownKdf({
-      hash: 'sha1',
-      purpose,
-      secret: bmpString(password),
-      salt: octets(salt),
-      rounds: iterationCount(iterations),
-      bytes,
-    });
-  const key = derive(1, scheme.keyBytes);
-  const iv = derive(2, 8);
-  if (scheme.cipher === 'rc2') return decryptRc2Cbc(key, iv, encrypted);
-  const decipher = createDecipheriv(scheme.cipher, key, iv);
-  return Buffer.concat([decipher.update(encrypted), decipher.final()]);
+  const from = {
+    hash: 'sha1',
+    secret: bmpString(password),
+    salt: saltOf(salt),
+    rounds: iterationCount(iterations),
+  };
+  const key = yield pkcs12Kdf({ ...from, purpose: 1, bytes: 24 });
+  const iv = yield pkcs12Kdf({ ...from, purpose: 2, bytes: 8 });
+  return decipher('des-ede3-cbc', key, iv, encrypted);
 }
 
-function decryptPbes2(parameters: DerElement | undefined, encrypted: Buffer, password: string): Buffer {
+function* decryptPbes2(parameters: DerElement | undefined, encrypted: Buffer, password: string): Steps<Buffer> {
   const [kdf, encryption] = children(parameters, DER.SEQUENCE);
   const [kdfType, kdfParameters] = children(kdf, DER.SEQUENCE);
-  if (objectId(kdfType) !== OID.pbkdf2) throw new RangeError(`unknown key derivation ${objectId(kdfType)}`);
-  const [salt, iterations, ...optional] = children(kdfParameters, DER.SEQUENCE);
-  const prf = optional.find((element) => element.tag === DER.SEQUENCE);
-  const hash = prf === undefined ? 'sha1' : known(HMACS, children(prf)[0]);
   const [cipherType, iv] = children(encryption, DER.SEQUENCE);
   const cipher = known(CIPHERS, cipherType);
-  const key = pbkdf2Sync(password, octets(salt), iterationCount(iterations), cipher.keyBytes, hash);
-  const decipher = createDecipheriv(cipher.name, key, octets(iv));
-  return Buffer.concat([decipher.update(encrypted), decipher.final()]);
-}
-
-/** RFC 7292 appendix B.2. Purpose: 1 key, 2 initial vector, 3 MAC key. */
-function ownKdf(from: {
-  hash: string;
-  purpose: 1 | 2 | 3;
-  secret: Buffer;
-  salt: Buffer;
-  rounds: number;
-  bytes: number;
-}): Buffer {
-  const blockBytes = from.hash === 'sha384' || from.hash === 'sha512' ? 128 : 64;
-  const diversifier = Buffer.alloc(blockBytes, from.purpose);
-  const input = Buffer.concat([stretched(from.salt, blockBytes), stretched(from.secret, blockBytes)]);
-  const parts: Buffer[] = [];
-  for (let have = 0; have < from.bytes; ) {
-    let digest = createHash(from.hash).update(diversifier).update(input).digest();
-    for (let round = 1; round < from.rounds; round += 1) digest = createHash(from.hash).update(digest).digest();
-    parts.push(digest);
-    have += digest.length;
-    const addend = Buffer.alloc(blockBytes);
-    for (let i = 0; i < blockBytes; i += 1) addend[i] = digest[i % digest.length] as number;
-    for (let at = 0; at < input.length; at += blockBytes) addOne(input.subarray(at, at + blockBytes), addend);
-  }
-  return Buffer.concat(parts).subarray(0, from.bytes);
-}
-
-/** block := block + addend + 1, big endian. */
-function addOne(block: Buffer, addend: Buffer): void {
-  let carry = 1;
-  for (let i = block.length - 1; i >= 0; i -= 1) {
-    const sum = (block[i] as number) + (addend[i] as number) + carry;
-    block[i] = sum & 0xff;
-    carry = sum >> 8;
+  const [salt, cost, ...optional] = children(kdfParameters, DER.SEQUENCE);
+  switch (objectId(kdfType)) {
+    case OID.pbkdf2: {
+      const prf = optional.find((element) => element.tag === DER.SEQUENCE);
+      const hash = prf === undefined ? 'sha1' : known(HMACS, children(prf)[0]);
+      const key = yield pbkdf2({
+        password,
+        salt: saltOf(salt),
+        rounds: iterationCount(cost),
+        bytes: cipher.keyBytes,
+        hash,
+      });
+      return decipher(cipher.name, key, octets(iv), encrypted);
+    }
+    case OID.scrypt: {
+      const [r, p] = optional;
+      const [N, blockSize, parallel] = [smallInteger(cost), smallInteger(r), smallInteger(p)];
+      const key = yield scryptKdf({
+        password,
+        salt: saltOf(salt),
+        N,
+        r: blockSize,
+        p: parallel,
+        bytes: cipher.keyBytes,
+      });
+      return decipher(cipher.name, key, octets(iv), encrypted);
+    }
+    default:
+      throw new RangeError(`unknown key derivation ${objectId(kdfType)}`);
   }
 }
 
-function stretched(bytes: Buffer, blockBytes: number): Buffer {
-  if (bytes.length === 0) return bytes;
-  const length = Math.ceil(bytes.length / blockBytes) * blockBytes;
-  return Buffer.alloc(length, bytes);
+function decipher(cipher: string, key: Buffer, iv: Buffer, encrypted: Buffer): Buffer {
+  try {
+    const stream = createDecipheriv(cipher, key, iv);
+    return Buffer.concat([stream.update(encrypted), stream.final()]);
+  } catch (error) {
+    // Wrong padding: a file without a MAC has no other sign of a wrong password.
+    throw (error as NodeJS.ErrnoException).code === 'ERR_OSSL_BAD_DECRYPT' ? new WrongPfxPassword() : error;
+  }
 }
 
 /** UTF-16 big endian with a zero at the end. */
@@ -220,6 +216,15 @@ function bmpString(text: string): Buffer {
 function octets(element: DerElement | undefined): Buffer {
   if (element?.tag !== DER.OCTET_STRING) throw new RangeError('octet string expected');
   return element.content;
+}
+
+/** Salts have 8 to 64 bytes; each step of the key derivation hashes the salt. */
+const LONGEST_SALT = 1_024;
+
+function saltOf(element: DerElement | undefined): Buffer {
+  const salt = octets(element);
+  if (salt.length > LONGEST_SALT) throw new RangeError('salt too long');
+  return salt;
 }
 
 function iterationCount(element: DerElement | undefined): number {

@@ -1,6 +1,7 @@
 import { ConfigurationError } from '../../errors.js';
+import { readEnvironment } from '../input/environment.js';
 
-/** Where tokens are asked for. */
+/** The identity provider's endpoints for one tenant. */
 export interface Authority {
   tenantId: string;
   /** `auth` settings for MSAL. */
@@ -17,15 +18,15 @@ export interface AuthorityOptions {
   tenantId?: string | undefined;
   /**
    * Identity provider, with or without the tenant as its path. Default `AZURE_AUTHORITY_HOST`, else
-   * `https://login.microsoftonline.com`. Plain http is let through only to this machine, for an emulator.
+   * `https://login.microsoftonline.com`. Plain http is allowed only to this machine, for an emulator.
    */
   authority?: string | undefined;
-  /** Lets `authority` be plain http on another machine: an emulator in a container. Never for a real one. */
+  /** Allows plain http to another machine: an emulator in a container. Never for a real identity provider. */
   allowInsecureAuthority?: boolean | undefined;
 }
 
 const PUBLIC_CLOUD = 'https://login.microsoftonline.com';
-/** Hosts whose metadata MSAL has built in. Everywhere else we say where the endpoints are, so that no discovery is needed. */
+/** Hosts whose metadata MSAL has built in. For all others we name the endpoints, so that no discovery is needed. */
 const KNOWN_TO_MSAL = new Set([
   'login.microsoftonline.com',
   'login.windows.net',
@@ -38,11 +39,11 @@ const KNOWN_TO_MSAL = new Set([
 ]);
 
 /**
- * @param fallbackTenant for flows that do without a tenant, e.g. `organizations`
+ * @param fallbackTenant for methods that work without a tenant, e.g. `organizations`
  * @throws ConfigurationError naming `tenantId` or `authority`
  */
 export function resolveAuthority(options: AuthorityOptions, fallbackTenant?: string): Authority {
-  const given = options.authority ?? (process.env.AZURE_AUTHORITY_HOST || PUBLIC_CLOUD);
+  const given = options.authority ?? readEnvironment().AZURE_AUTHORITY_HOST ?? PUBLIC_CLOUD;
   const base = parseAuthority(given, options.allowInsecureAuthority === true);
   const tenantInPath = base.pathname.split('/').find((segment) => segment !== '');
   if (tenantInPath !== undefined && options.tenantId !== undefined && tenantInPath !== options.tenantId) {
@@ -88,7 +89,8 @@ function authorityOf(base: URL, tenantId: string): Authority {
   }
 }
 
-function parseAuthority(text: string, allowInsecure: boolean): URL {
+function parseAuthority(given: unknown, allowInsecure: boolean): URL {
+  const text = typeof given === 'string' && given.length <= 2_048 ? given : '::';
   // `login.microsoftonline.us` without a scheme is what AZURE_AUTHORITY_HOST may hold.
   const url = URL.canParse(text)
     ? new URL(text)

@@ -1,11 +1,11 @@
-import { request as httpRequest, type IncomingHttpHeaders, type RequestOptions } from 'node:http';
+import { request as httpRequest, type IncomingHttpHeaders, type IncomingMessage, type RequestOptions } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { AbortedError, TokenTimeoutError, TokenUnavailableError } from '../../errors.js';
-import { redactedCause } from './redact.js';
+import { errorCode, redactedCause } from './redact.js';
 
-/** No identity provider's answer is larger; whatever is sent us beyond it is not read. */
+/** No identity provider's answer is larger; the rest of a larger one is not read. */
 const LARGEST_BODY = 1024 * 1024;
-/** Under the token cache's own 10 s, so that the more telling error of the two arrives. */
+/** Below the token cache's own 10 s, so that the error with more detail wins. */
 const DEFAULT_TIMEOUT_MS = 9_500;
 
 export interface HttpRequest {
@@ -29,11 +29,47 @@ export interface HttpReply {
   status: number;
   headers: IncomingHttpHeaders;
   body: string;
+  /** The secrets of the request, which the answer may repeat. A function, so that printing the reply shows none. */
+  secrets(): readonly string[];
+}
+
+/** Headers and form fields that carry a secret. */
+const SECRET_HEADERS = new Set([
+  'authorization',
+  'x-identity-header',
+  'secret',
+  'metadata-flavor-token',
+  'x-aws-ec2-metadata-token',
+]);
+const SECRET_FIELDS = [
+  'client_secret',
+  'client_assertion',
+  'assertion',
+  'user_federated_identity_credential',
+  'refresh_token',
+  'password',
+  'code',
+  'device_code',
+  'code_verifier',
+];
+
+/** The values of a request that must not turn up in an error, whatever the other side repeats. */
+function secretsOf({ headers = {}, body = '' }: HttpRequest): readonly string[] {
+  const secrets: string[] = [];
+  for (const [name, value] of Object.entries(headers)) {
+    if (!SECRET_HEADERS.has(name.toLowerCase())) continue;
+    secrets.push(value, value.slice(value.indexOf(' ') + 1));
+  }
+  if (body !== '') {
+    const form = new URLSearchParams(body);
+    for (const field of SECRET_FIELDS) secrets.push(...form.getAll(field));
+  }
+  return secrets;
 }
 
 /**
- * One request to an identity provider, on a connection of its own, without following redirects: they would carry a secret
- * to a place that nobody named. Any status is a reply.
+ * One request to an identity provider, on a connection of its own. Redirects are not followed: they would carry a secret
+ * to a server that the configuration does not name. Any status is a reply, 101 too.
  *
  * @throws TokenTimeoutError, AbortedError, TokenUnavailableError with the network's own error as cause
  */
@@ -41,7 +77,7 @@ export function httpExchange(request: HttpRequest): Promise<HttpReply> {
   const { url, abortSignal, timeoutMs = DEFAULT_TIMEOUT_MS } = request;
   return new Promise((resolve, reject) => {
     if (abortSignal?.aborted) {
-      reject(new AbortedError(`The request to ${url.host} was given up.`, { cause: abortSignal.reason }));
+      reject(new AbortedError(`The request to ${url.host} was aborted.`, { cause: abortSignal.reason }));
       return;
     }
     const secure = url.protocol === 'https:';
@@ -58,28 +94,31 @@ export function httpExchange(request: HttpRequest): Promise<HttpReply> {
       ...(pinned === undefined ? {} : { rejectUnauthorized: false }),
     });
     const timer = setTimeout(() => {
-      give(new TokenTimeoutError(`${url.host} did not answer within ${timeoutMs} ms.`));
+      fail(new TokenTimeoutError(`${url.host} did not answer within ${timeoutMs} ms.`));
     }, timeoutMs);
     const onAbort = () => {
-      give(new AbortedError(`The request to ${url.host} was given up.`, { cause: abortSignal?.reason }));
+      fail(new AbortedError(`The request to ${url.host} was aborted.`, { cause: abortSignal?.reason }));
     };
     abortSignal?.addEventListener('abort', onAbort, { once: true });
 
-    outgoing.on('error', (error) => give(unreachable(url, error)));
+    outgoing.on('error', (error) => fail(unreachable(url, error, request)));
     outgoing.on('response', (response) => {
       const chunks: Buffer[] = [];
       let size = 0;
       response.on('data', (chunk: Buffer) => {
         size += chunk.length;
-        if (size > LARGEST_BODY) give(new TokenUnavailableError(`${url.host} sent an answer of more than 1 MiB.`));
+        if (size > LARGEST_BODY) fail(new TokenUnavailableError(`${url.host} sent an answer of more than 1 MiB.`));
         else chunks.push(chunk);
       });
-      response.on('error', (error) => give(unreachable(url, error)));
+      response.on('error', (error) => fail(unreachable(url, error, request)));
       response.on('end', () => {
-        cleanUp();
-        const body = Buffer.concat(chunks).toString('utf8');
-        resolve({ status: response.statusCode ?? 0, headers: response.headers, body });
+        succeed(response, Buffer.concat(chunks).toString('utf8'));
       });
+    });
+    // Without this listener Node drops the connection, and the request would end by its timeout.
+    outgoing.on('upgrade', (response, socket) => {
+      socket.destroy();
+      succeed(response, '');
     });
     if (pinned === undefined || !secure) outgoing.end(request.body);
     else sendIfPinned();
@@ -90,11 +129,15 @@ export function httpExchange(request: HttpRequest): Promise<HttpReply> {
           const { fingerprint, fingerprint256 } = (socket as import('node:tls').TLSSocket).getPeerCertificate();
           const has = [fingerprint, fingerprint256].map((print) => print?.replaceAll(':', '').toLowerCase());
           if (pinned !== undefined && has.includes(pinned)) outgoing.end(request.body);
-          else give(new TokenUnavailableError(`${url.host} has another certificate than the one expected.`));
+          else fail(new TokenUnavailableError(`${url.host} has another certificate than the one expected.`));
         });
       });
     }
-    function give(error: Error): void {
+    function succeed({ statusCode = 0, headers }: IncomingMessage, body: string): void {
+      cleanUp();
+      resolve({ status: statusCode, headers, body, secrets: () => secretsOf(request) });
+    }
+    function fail(error: Error): void {
       cleanUp();
       reject(error);
       outgoing.destroy();
@@ -106,10 +149,11 @@ export function httpExchange(request: HttpRequest): Promise<HttpReply> {
   });
 }
 
-function unreachable(url: URL, error: Error): TokenUnavailableError {
-  const { code } = error as NodeJS.ErrnoException;
-  return new TokenUnavailableError(`${url.host} cannot be reached (${code ?? error.message}).`, {
-    cause: redactedCause(error),
+function unreachable(url: URL, error: Error, request: HttpRequest): TokenUnavailableError {
+  const cause = redactedCause(error, secretsOf(request));
+  const code = errorCode(error);
+  return new TokenUnavailableError(`${url.host} cannot be reached (${code ?? cause.message.slice(0, 400)}).`, {
+    cause,
     hint: unreachableHint(code),
   });
 }
@@ -118,9 +162,9 @@ function unreachableHint(code: string | undefined): string | undefined {
   if (code === undefined) return undefined;
   if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') return 'Check DNS and the authority.';
   if (/CERT|SIGNATURE|SELF_SIGNED|ALTNAME/.test(code)) {
-    return 'The server certificate is not trusted here: give its CA in NODE_EXTRA_CA_CERTS, or an agent that has it.';
+    return 'The server certificate is not trusted here: name its CA in NODE_EXTRA_CA_CERTS, or pass an agent that has it.';
   }
-  return 'Check the network path, firewalls and proxies; a proxy is given as `agent`.';
+  return 'Check the network path, firewalls and proxies; set a proxy with the option `agent`.';
 }
 
 /** A JSON object, or undefined for anything else. */
@@ -133,4 +177,23 @@ export function jsonObject(text: string): Record<string, unknown> | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** Providers ask for seconds or minutes. A longer pause is not obeyed: it would switch the application off. */
+const LONGEST_RETRY_AFTER_MS = 3_600_000;
+
+/** `Retry-After` in ms: delta-seconds or an HTTP date (RFC 9110 section 10.2.3); undefined where it is neither. */
+export function retryAfterMs(header: unknown): number | undefined {
+  const text = typeof header === 'number' ? String(header) : header;
+  if (typeof text !== 'string' || text.length > 64) return undefined;
+  const trimmed = text.trim();
+  if (/^\d{1,10}(?:\.\d{1,9})?$/.test(trimmed)) return saneRetryAfterMs(Number(trimmed) * 1000);
+  const at = /[a-z]/i.test(trimmed) ? Date.parse(trimmed) : Number.NaN;
+  return Number.isNaN(at) ? undefined : saneRetryAfterMs(Math.max(0, at - Date.now()));
+}
+
+/** A pause that a stranger asked for, in ms: a finite number from 0 to an hour, or undefined. */
+export function saneRetryAfterMs(value: unknown): number | undefined {
+  if (typeof value !== 'number' || !Number.isFinite(value) || value < 0) return undefined;
+  return Math.min(value, LONGEST_RETRY_AFTER_MS);
 }

@@ -1,6 +1,7 @@
+import { ConfigurationError } from '../../errors.js';
 import { jsonObject } from './http-request.js';
 
-/** What an access token says about itself, without any proof; for its end and for showing whose it is. */
+/** What an access token states about itself, without any proof: for its expiry, and to show whose it is. */
 export interface JwtClaims {
   /** End, epoch ms. */
   expiresOn: number | undefined;
@@ -13,11 +14,12 @@ export interface JwtClaims {
   principal: string | undefined;
 }
 
-/** Reads the claims of a JWT (RFC 7519); undefined where the token is none. */
+/** No token is longer; what a stranger sends may be. */
+const LONGEST_TOKEN = 256 * 1024;
+
+/** Reads the claims of a JWT (RFC 7519); undefined where the token is not one. */
 export function readJwtClaims(token: string): JwtClaims | undefined {
-  const [, payload, signature] = token.split('.');
-  if (payload === undefined || signature === undefined) return undefined;
-  const claims = jsonObject(Buffer.from(payload, 'base64url').toString('utf8'));
+  const claims = readJwtPayload(token);
   if (claims === undefined) return undefined;
   return {
     expiresOn: seconds(claims.exp),
@@ -26,6 +28,31 @@ export function readJwtClaims(token: string): JwtClaims | undefined {
     tenantId: isText(claims.tid) ? claims.tid : undefined,
     principal: isText(claims.tid) && isText(claims.oid) ? `${claims.tid}/${claims.oid}` : undefined,
   };
+}
+
+/** The payload of a JWT; undefined where the token is not one. */
+export function readJwtPayload(token: string): Record<string, unknown> | undefined {
+  if (token.length > LONGEST_TOKEN) return undefined;
+  const [, payload, signature] = token.split('.', 3);
+  if (payload === undefined || signature === undefined) return undefined;
+  return jsonObject(Buffer.from(payload, 'base64url').toString('utf8'));
+}
+
+/** The user that an assertion names, without any proof that it is true. */
+export interface AssertedUser {
+  /** Tenant and object id: the same in every token of this user, whatever application it is for. */
+  principal: string | undefined;
+  /** End of the assertion, epoch ms. */
+  expiresOn: number | undefined;
+}
+
+/** @throws ConfigurationError for text that cannot be a token */
+export function userOfAssertion(assertion: unknown): AssertedUser {
+  if (typeof assertion !== 'string' || assertion === '' || /\s/.test(assertion)) {
+    throw new ConfigurationError("'userAssertion' must be the user's access token, without 'Bearer'.");
+  }
+  const claims = readJwtClaims(assertion);
+  return { principal: claims?.principal, expiresOn: claims?.expiresOn };
 }
 
 function seconds(value: unknown): number | undefined {

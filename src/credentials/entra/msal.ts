@@ -1,56 +1,57 @@
 import type * as Msal from '@azure/msal-node';
 import { ConfigurationError, TokenPoolError, TokenUnavailableError } from '../../errors.js';
-import type { AccessToken, GetTokenOptions, Secret } from '../credential.js';
+import type { AccessToken, GetTokenOptions } from '../credential.js';
 import type { Authority } from './authority.js';
 import { type HttpAgent, httpExchange, jsonObject } from './http-request.js';
 import { oauthRefusal } from './oauth-refusal.js';
-import { redact, redactedCause } from './redact.js';
+import { redact, redactedCause, textOf, textProperty } from './redact.js';
 
 /** What every request through MSAL needs. */
 export interface MsalRequest {
   authority: Authority;
   clientId: string;
-  /** What asks, for error messages: `client secret of application ...`. */
+  /** What makes the request, for error messages: `client secret of application ...`. */
   who: string;
-  /** Whether a person can mend an `invalid_grant` by signing in again. */
+  /** Whether `invalid_grant` ends when a person signs in again. */
   person?: boolean | undefined;
-  /** What must not turn up in an error. */
+  /** What must not turn up in an error, beside what the request itself carries. */
   secrets?: readonly (string | undefined)[] | undefined;
+  /** A hint that knows more than the AADSTS number does. */
+  explain?: ((aadsts: number | undefined) => string | undefined) | undefined;
   options: GetTokenOptions;
   agent?: HttpAgent | undefined;
   /** Where a person's session is kept between requests. */
   cachePlugin?: Msal.ICachePlugin | undefined;
 }
 
-/** How a confidential application proves who it is. */
+/** How a confidential application proves its identity. */
 export type ClientProof = Pick<Msal.NodeAuthOptions, 'clientSecret' | 'clientCertificate' | 'clientAssertion'>;
 
 /**
  * One request through a new MSAL application that is thrown away after it. MSAL's cache, its 60 s throttle and its stale
- * secrets go with it: keeping tokens, pausing and asking again are the token cache's business, which does them for every
- * kind of credential alike. An application costs well under a millisecond and no network.
+ * secrets go with it: the token cache keeps tokens, backs off and retries, in the same way for every credential. An application costs well under a millisecond and no network.
  */
-export async function throughConfidentialApp(
+export async function requestAsConfidentialApp(
   request: MsalRequest,
   proof: ClientProof,
   ask: (app: Msal.ConfidentialClientApplication) => Promise<Msal.AuthenticationResult | null>,
 ): Promise<AccessToken> {
   const { ConfidentialClientApplication } = await import('@azure/msal-node');
-  return through(request, (config) =>
+  return requestToken(request, (config) =>
     ask(new ConfidentialClientApplication({ ...config, auth: { ...config.auth, ...proof } })),
   );
 }
 
-/** As above for an application without a secret of its own, where a person signs in. */
-export async function throughPublicApp(
+/** The same for an application without a secret of its own, where a person signs in. */
+export async function requestAsPublicApp(
   request: MsalRequest,
   ask: (app: Msal.PublicClientApplication) => Promise<Msal.AuthenticationResult | null>,
 ): Promise<AccessToken> {
   const { PublicClientApplication } = await import('@azure/msal-node');
-  return through(request, (config) => ask(new PublicClientApplication(config)));
+  return requestToken(request, (config) => ask(new PublicClientApplication(config)));
 }
 
-async function through(
+async function requestToken(
   request: MsalRequest,
   ask: (config: Msal.Configuration) => Promise<Msal.AuthenticationResult | null>,
 ): Promise<AccessToken> {
@@ -65,17 +66,25 @@ async function through(
     return accessTokenOf(await ask(config), request.who);
   } catch (thrown) {
     if (thrown instanceof TokenPoolError) throw thrown;
-    throw network.failure ?? ownFailure(thrown, request);
+    throw network.failure ?? msalFailure(thrown, [...(request.secrets ?? []), ...network.secrets], request.who);
   }
 }
 
+interface RecordingNetwork {
+  module: Msal.INetworkModule;
+  failure: Error | undefined;
+  /** Every secret that MSAL sent: refresh tokens from its cache and assertions it signed are not known otherwise. */
+  secrets: string[];
+}
+
 /**
- * The network under MSAL. What went wrong is recorded here, because MSAL passes on neither the status nor `Retry-After`
- * nor the network's own error.
+ * The network under MSAL. Failures are recorded here, because MSAL passes on neither the status nor `Retry-After` nor the
+ * network's own error.
  */
-function recordingNetwork(request: MsalRequest): { module: Msal.INetworkModule; failure: Error | undefined } {
-  const record: { module: Msal.INetworkModule; failure: Error | undefined } = {
+function recordingNetwork(request: MsalRequest): RecordingNetwork {
+  const record: RecordingNetwork = {
     failure: undefined,
+    secrets: [],
     module: {
       sendGetRequestAsync: (url, options) => send('GET', url, options),
       sendPostRequestAsync: (url, options) => send('POST', url, options),
@@ -98,12 +107,13 @@ function recordingNetwork(request: MsalRequest): { module: Msal.INetworkModule; 
         abortSignal: request.options.abortSignal,
         agent: request.agent,
       });
+      record.secrets.push(...reply.secrets());
       const body = jsonObject(reply.body);
-      if (body === undefined || reply.status >= 400 || 'error' in body) {
+      if (body === undefined || reply.status < 200 || reply.status >= 400 || 'error' in body) {
         record.failure = oauthRefusal(reply, body, request);
       }
-      // MSAL's throttle would answer by itself for a minute to come; it must not see what engages it.
-      if (body === undefined || reply.status === 429 || reply.status >= 500) throw record.failure;
+      // MSAL's throttle would reject further requests by itself for a minute; it must not see what engages it.
+      if (body === undefined || reply.status < 200 || reply.status === 429 || reply.status >= 500) throw record.failure;
       const { 'retry-after': _, ...headers } = reply.headers;
       return { status: reply.status, headers: headers as Record<string, string>, body: body as T };
     } catch (error) {
@@ -113,18 +123,17 @@ function recordingNetwork(request: MsalRequest): { module: Msal.INetworkModule; 
   }
 }
 
-/** MSAL found something wrong before it asked, a malformed key for example. */
-function ownFailure(thrown: unknown, request: MsalRequest): Error {
-  const { errorCode, message } = thrown as { errorCode?: string; message?: string };
-  return new ConfigurationError(
-    `The ${request.who} cannot be used: ${redact(message || errorCode || 'unknown reason', request.secrets)}`,
-    { cause: redactedCause(thrown, request.secrets) },
-  );
+/** MSAL found the fault before it sent anything, a malformed key for example. */
+function msalFailure(thrown: unknown, secrets: readonly (string | undefined)[], who: string): Error {
+  const reason = textOf(thrown) || textProperty(thrown, 'errorCode') || 'unknown reason';
+  return new ConfigurationError(`The ${who} cannot be used: ${redact(reason, secrets).slice(0, 400)}`, {
+    cause: redactedCause(thrown, secrets),
+  });
 }
 
 function accessTokenOf(result: Msal.AuthenticationResult | null, who: string): AccessToken {
   if (result === null || result.expiresOn === null) {
-    throw new TokenUnavailableError(`The identity provider gave no token for the ${who}.`);
+    throw new TokenUnavailableError(`The identity provider returned no token for the ${who}.`);
   }
   return {
     token: result.accessToken,
@@ -132,22 +141,4 @@ function accessTokenOf(result: Msal.AuthenticationResult | null, who: string): A
     refreshAfterTimestamp: result.refreshOn?.getTime(),
     tokenType: result.tokenType,
   };
-}
-
-/** The secret to use now. Functions are asked each time. */
-export async function currentSecret(secret: Secret, key: string): Promise<string> {
-  if (typeof secret === 'string') return secret;
-  let value: unknown;
-  try {
-    value = await secret();
-  } catch (thrown) {
-    throw new TokenUnavailableError(
-      `The function given as '${key}' failed: ${redact(String((thrown as Error)?.message))}`,
-      {
-        cause: redactedCause(thrown),
-      },
-    );
-  }
-  if (typeof value === 'string' && value !== '') return value;
-  throw new ConfigurationError(`The function given as '${key}' must return a string that is not empty.`);
 }

@@ -1,4 +1,5 @@
 import {
+  ConfigurationError,
   type CredentialError,
   CredentialRejectedError,
   CredentialUnavailableError,
@@ -7,10 +8,10 @@ import {
   TokenThrottledError,
   TokenUnavailableError,
 } from '../../errors.js';
-import { redact, redactedCause } from './redact.js';
-import { retryAfterMs } from './retry-after.js';
+import { retryAfterMs, saneRetryAfterMs } from './http-request.js';
+import { property, redact, redactedCause, textOf, textProperty } from './redact.js';
 
-/** What an identity provider said when it gave no token, as far as it said it. */
+/** An identity provider's answer that holds no token, as far as it could be read. */
 export interface ProviderAnswer {
   /** HTTP status. */
   status?: number | undefined;
@@ -22,29 +23,46 @@ export interface ProviderAnswer {
   aadsts?: number | undefined;
   correlationId?: string | undefined;
   retryAfterMs?: number | undefined;
+  /** The answer did not come from an identity provider: a proxy's page, for example. Another attempt may help. */
+  foreign?: boolean | undefined;
   cause?: unknown;
 }
 
-/** OAuth errors that a person can end by signing in again (OpenID Connect Core 3.1.2.6, Entra's own). */
+export interface ProviderErrorOptions {
+  /** Whether `invalid_grant` ends when a person signs in again. */
+  person?: boolean | undefined;
+  /** What must not turn up in the error. */
+  secrets?: readonly (string | undefined)[] | undefined;
+  /** A hint that knows more than the AADSTS number does. */
+  explain?: ((aadsts: number | undefined) => string | undefined) | undefined;
+}
+
+/**
+ * OAuth errors that end when a person signs in again (OpenID Connect Core 3.1.2.6, Entra's own). `insufficient_claims` is
+ * the token endpoint's claims challenge (continuous access evaluation).
+ */
 const FOR_A_PERSON = new Set([
   'interaction_required',
   'login_required',
   'consent_required',
   'account_selection_required',
+  'insufficient_claims',
 ]);
 /** OAuth errors that pass by themselves. */
 const PASSING = new Set(['temporarily_unavailable', 'server_error', 'slow_down']);
 const PASSING_STATUS = new Set([404, 408, 410, 425]);
 
-/** What to do about the AADSTS numbers that people meet. https://learn.microsoft.com/entra/identity-platform/reference-error-codes */
+const LONGEST_REASON = 400;
+
+/** What to do about the AADSTS numbers that users meet. https://learn.microsoft.com/entra/identity-platform/reference-error-codes */
 const HINTS = new Map<number, string>([
   [7000215, "Set clientSecret to the secret's value, not its id."],
   [7000222, 'The client secret has expired: add a new one to the app registration and use it.'],
-  [7000216, 'The app is a confidential one: give clientSecret, a certificate or an assertion.'],
+  [7000216, 'The app is a confidential client: give clientSecret, a certificate or an assertion.'],
   [7000218, 'Give clientSecret, a certificate or an assertion; or allow public client flows in the app registration.'],
   [7000112, 'The application is disabled in this tenant: enable it in Enterprise applications.'],
   [700016, 'Check clientId and tenantId: the application is not registered or not installed in that tenant.'],
-  [700027, 'Upload the certificate to the app registration, or give the one that is uploaded there.'],
+  [700027, 'Upload the certificate to the app registration, or use the one that is uploaded there.'],
   [70021, 'Add a federated credential whose issuer, subject and audience match the assertion.'],
   [700211, 'Add a federated credential whose issuer matches the assertion.'],
   [700212, 'Add a federated credential whose audience matches the assertion.'],
@@ -63,9 +81,10 @@ const HINTS = new Map<number, string>([
   [50076, 'Multi-factor authentication is required: sign in interactively.'],
   [50079, 'Multi-factor authentication must be set up: sign in interactively.'],
   [53003, 'A Conditional Access policy blocks this sign-in.'],
+  [530036, 'A Conditional Access policy requires a new sign-in.'],
   [700082, 'The refresh token has expired: sign in again.'],
   [50173, 'The sign-in was revoked: sign in again.'],
-  [70043, 'The sign-in frequency policy wants a new sign-in.'],
+  [70043, 'The sign-in frequency policy requires a new sign-in.'],
   [70008, 'The code or refresh token has expired: sign in again.'],
   [54005, 'The authorization code was used before: sign in again.'],
   [500131, 'The assertion is for another application: its audience must be this clientId.'],
@@ -74,101 +93,134 @@ const HINTS = new Map<number, string>([
 /**
  * The typed error for an identity provider's answer.
  *
- * @param who what asked, for the message: `client secret of application 0000-...`
- * @param person whether a person can mend it by signing in again, so that `invalid_grant` means that
+ * @param who what made the request, for the message: `client secret of application 0000-...`
  */
 export function providerError(
   answer: ProviderAnswer,
   who: string,
-  options: { person?: boolean | undefined; secrets?: readonly (string | undefined)[] | undefined } = {},
+  { person = false, secrets = [], explain }: ProviderErrorOptions = {},
 ): CredentialError {
-  const said = firstSentences(answer.description) || answer.error || 'no reason given';
+  const { status, error, aadsts, cause } = answer;
+  const clean = (text: string | undefined) => redact(text ?? '', secrets);
+  const reason =
+    firstSentences(clean(answer.description)) || clean(error).slice(0, LONGEST_REASON) || 'no reason given';
   const details = {
-    status: answer.status,
-    aadsts: answer.aadsts,
-    correlationId: answer.correlationId,
-    retryAfterMs: answer.retryAfterMs,
-    cause: answer.cause,
-    hint: answer.aadsts === undefined ? undefined : HINTS.get(answer.aadsts),
+    status,
+    aadsts,
+    correlationId: identifier(clean(answer.correlationId)),
+    retryAfterMs: saneRetryAfterMs(answer.retryAfterMs),
+    cause,
+    hint: explain?.(aadsts) ?? (aadsts === undefined ? undefined : HINTS.get(aadsts)),
   };
-  const told = (verb: string) =>
-    redact(`${verb} (${answer.status === undefined ? '' : `HTTP ${answer.status}, `}${said})`, options.secrets);
+  const message = (text: string) => `${text} (${status === undefined ? '' : `HTTP ${status}, `}${reason})`;
 
-  if (answer.status === 429) return new TokenThrottledError(told(`Too many token requests for the ${who}`), details);
-  if (isPassing(answer)) return new TokenUnavailableError(told(`The identity provider failed for the ${who}`), details);
-  if (FOR_A_PERSON.has(answer.error ?? '') || (options.person === true && answer.error === 'invalid_grant')) {
-    return new InteractionRequiredError(told(`A person has to sign in again for the ${who}`), {
+  if (status === 429) return new TokenThrottledError(message(`Too many token requests for the ${who}`), details);
+  if (isPassing(answer)) {
+    return new TokenUnavailableError(message(`The identity provider failed for the ${who}`), details);
+  }
+  if (FOR_A_PERSON.has(error ?? '') || (person && error === 'invalid_grant')) {
+    return new InteractionRequiredError(message(`A new sign-in is required for the ${who}`), {
       ...details,
-      hint: details.hint ?? 'Sign in again; nothing is retried until someone does.',
+      hint: details.hint ?? 'Sign in again; there is no retry until then.',
     });
   }
-  return new CredentialRejectedError(told(`The identity provider refused the ${who}`), details);
+  return new CredentialRejectedError(message(`The identity provider rejected the ${who}`), details);
 }
 
-function isPassing({ status, error }: ProviderAnswer): boolean {
-  if (error !== undefined && PASSING.has(error)) return true;
+function isPassing({ status, error, foreign }: ProviderAnswer): boolean {
+  if (foreign === true || (error !== undefined && PASSING.has(error))) return true;
   return status === undefined ? error === undefined : status >= 500 || PASSING_STATUS.has(status);
 }
 
-/** Entra appends trace id, correlation id and timestamp, each on its own line or behind two blanks. */
-function firstSentences(description: string | undefined): string {
-  return (
-    (description ?? '')
-      .split(/\r?\n|\s+(?=Trace ID:)/)[0]
-      ?.slice(0, 400)
-      .trim() ?? ''
-  );
+/** Entra appends trace id, correlation id and timestamp, each on its own line or after two blanks. */
+function firstSentences(description: string): string {
+  const line = description.split('\n', 1)[0] ?? '';
+  const trace = line.indexOf(' Trace ID:');
+  return (trace === -1 ? line : line.slice(0, trace)).trim().slice(0, LONGEST_REASON);
 }
 
-/** AADSTS number at the start of an `error_description`. */
+/** The AADSTS number of an `error_description`; undefined where there is none. */
 export function aadstsOf(description: string | undefined): number | undefined {
-  const match = /\bAADSTS(\d+)/.exec(description ?? '');
+  const match = /\bAADSTS(\d{1,10})\b/.exec((description ?? '').slice(0, 4_096));
   return match === null ? undefined : Number(match[1]);
 }
 
+function identifier(text: string): string | undefined {
+  return /^[\w-]{1,64}$/.test(text) ? text : undefined;
+}
+
 /**
- * Whatever a credential threw, as one of our errors: ours unchanged; `@azure/identity`'s and MSAL's by their fields (their
- * classes exist once per installed copy, so `instanceof` is no use); anything else as "unavailable", to be asked again.
+ * Anything a credential threw, as one of our errors: ours unchanged; `@azure/identity`'s and MSAL's by their fields (their
+ * classes exist once per installed copy, so `instanceof` is no use); anything else as "unavailable", to be retried.
+ * Never throws, whatever it is given: a getter, a proxy, a number where a text belongs.
  */
 export function asCredentialFailure(thrown: unknown): TokenPoolError {
   if (thrown instanceof TokenPoolError) return thrown;
-  const foreign = (
-    typeof thrown === 'object' && thrown !== null ? thrown : { message: String(thrown) }
-  ) as ForeignError;
+  const text = textOf(thrown);
   const cause = redactedCause(thrown);
-  const message = redact(firstSentences(String(foreign.message ?? '')) || 'no reason given');
-  if (foreign.name === 'CredentialUnavailableError') return new CredentialUnavailableError(message, { cause });
-  if (foreign.name === 'AuthenticationRequiredError' || foreign.name === 'InteractionRequiredAuthError') {
-    return new InteractionRequiredError(message, { cause, aadsts: aadstsOf(foreign.message) });
+  const message = firstSentences(redact(text)) || 'no reason given';
+  const name = textProperty(thrown, 'name');
+  if (name === 'CredentialUnavailableError') return new CredentialUnavailableError(message, { cause });
+  if (name === 'AuthenticationRequiredError' || name === 'InteractionRequiredAuthError') {
+    return new InteractionRequiredError(message, { cause, aadsts: aadstsOf(text) });
   }
-  const status = foreign.statusCode ?? foreign.status;
-  if (typeof status === 'number') {
-    const { errorResponse } = foreign;
+  if (isLostMember(thrown, text)) {
+    return new ConfigurationError(
+      `The credential object is a copy that lost its private fields or methods: ${message}`,
+      {
+        cause,
+        hint: 'A deep copy of a config breaks a credential. Pass the credential itself, or a function that calls it.',
+      },
+    );
+  }
+  const answer = property(thrown, 'errorResponse');
+  const status = statusOf(property(thrown, 'statusCode')) ?? statusOf(property(thrown, 'status'));
+  const delay = saneRetryAfterMs(property(thrown, 'retryAfterMs')) ?? retryAfterMs(retryAfterHeader(thrown));
+  if (status !== undefined) {
+    const description = textProperty(answer, 'errorDescription') ?? text;
     return providerError(
       {
         status,
-        error: errorResponse?.error ?? foreign.errorCode,
-        description: errorResponse?.errorDescription ?? foreign.message,
-        aadsts: errorResponse?.errorCodes?.[0] ?? foreign.aadsts ?? aadstsOf(foreign.message),
-        correlationId: errorResponse?.correlationId ?? foreign.correlationId,
-        retryAfterMs: foreign.retryAfterMs ?? retryAfterMs(foreign.response?.headers?.get?.('retry-after')),
+        error: textProperty(answer, 'error') ?? textProperty(thrown, 'errorCode'),
+        description,
+        aadsts:
+          aadstsNumber(property(property(answer, 'errorCodes'), '0')) ??
+          aadstsNumber(property(thrown, 'aadsts')) ??
+          aadstsOf(description),
+        correlationId: textProperty(answer, 'correlationId') ?? textProperty(thrown, 'correlationId'),
+        retryAfterMs: delay,
         cause,
       },
       "caller's own credential",
     );
   }
-  return new TokenUnavailableError(`The credential failed: ${message}`, { cause });
+  return new TokenUnavailableError(`The credential failed: ${message}`, { cause, retryAfterMs: delay });
 }
 
-interface ForeignError {
-  name?: string;
-  message?: string;
-  status?: number;
-  statusCode?: number;
-  errorCode?: string;
-  aadsts?: number;
-  retryAfterMs?: number;
-  correlationId?: string;
-  errorResponse?: { error?: string; errorDescription?: string; errorCodes?: number[]; correlationId?: string };
-  response?: { headers?: { get?: (name: string) => string | undefined | null } };
+/** V8's messages for a private field or a method that an object does not have: a copy loses both. */
+const LOST_MEMBER =
+  /^(?:Cannot (?:read|write) private member|Receiver must be|Object must be an instance|this\.[\w.]{1,100} is not a function$)/;
+
+function isLostMember(thrown: unknown, message: string): boolean {
+  return textProperty(thrown, 'name') === 'TypeError' && LOST_MEMBER.test(message.slice(0, 500));
+}
+
+function statusOf(value: unknown): number | undefined {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 100 && value <= 599 ? value : undefined;
+}
+
+export function aadstsNumber(value: unknown): number | undefined {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value > 0 ? value : undefined;
+}
+
+/** `Headers`, or what core-rest-pipeline has in its place. */
+function retryAfterHeader(thrown: unknown): unknown {
+  const headers = property(property(thrown, 'response'), 'headers');
+  const get = property(headers, 'get');
+  if (typeof get !== 'function') return undefined;
+  try {
+    return get.call(headers, 'retry-after');
+  } catch {
+    return undefined;
+  }
 }

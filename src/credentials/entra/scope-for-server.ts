@@ -4,8 +4,8 @@ export const PUBLIC_SQL_SCOPE = 'https://database.windows.net/.default';
 export const PUBLIC_AUTHORITY_HOST = 'https://login.microsoftonline.com';
 
 /**
- * The clouds beside the public one: their identity provider, the resource of their databases, and how their servers' names
- * end. Synapse and Fabric take tokens for Azure SQL's own resource, as FEDAUTHINFO from them says.
+ * The clouds beside the public one: their identity provider, the resource of their databases, and how the names of their
+ * servers end. Synapse and Fabric take tokens for Azure SQL's own resource, as their FEDAUTHINFO shows.
  * https://learn.microsoft.com/azure/azure-sql/database/authentication-aad-overview
  */
 const CLOUDS = [
@@ -22,7 +22,7 @@ const CLOUDS = [
 ] as const;
 
 /**
- * The scope of the token that a server wants, chosen from its name (`host`, `tcp:host,port`, `host\instance`). Anything
+ * The scope of the token for a server, chosen by its name (`host`, `tcp:host,port`, `host\instance`). Anything
  * unknown, own DNS names and private endpoints included, gets the public cloud's.
  */
 export function scopeForServer(serverName: string): string {
@@ -34,7 +34,7 @@ export function authorityHostForServer(serverName: string): string {
   return cloudOf(serverName)?.authority ?? PUBLIC_AUTHORITY_HOST;
 }
 
-/** The scope of the databases in an identity provider's cloud, for a sign-in that no server asked for. */
+/** The scope of the databases in an identity provider's cloud, for a sign-in without a server. */
 export function scopeForAuthority({ origin }: URL): string {
   return CLOUDS.find(({ authority }) => authority === origin)?.scope ?? PUBLIC_SQL_SCOPE;
 }
@@ -44,10 +44,15 @@ function cloudOf(serverName: string) {
   return CLOUDS.find(({ suffixes }) => suffixes.some((suffix) => host.endsWith(suffix)));
 }
 
+/** A host name has at most 253 characters (RFC 1035 section 2.3.4); a longer name belongs to no cloud. */
+const LONGEST_NAME = 1_000;
+
 function hostOf(serverName: string): string {
-  const bare = serverName.trim().replace(/^(tcp|admin):/i, '');
-  return bare
-    .replace(/[,\\].*$/, '')
-    .replace(/\.$/, '')
-    .toLowerCase();
+  const bare = serverName
+    .slice(0, LONGEST_NAME)
+    .trim()
+    .replace(/^(tcp|admin):/i, '');
+  const end = [bare.indexOf(','), bare.indexOf('\\')].filter((at) => at !== -1);
+  const host = bare.slice(0, Math.min(...end, bare.length)).trim();
+  return (host.endsWith('.') ? host.slice(0, -1) : host).toLowerCase();
 }

@@ -1,14 +1,28 @@
 import { ConfigurationError } from '../../errors.js';
+import { didYouMean } from './did-you-mean.js';
+
+export interface ConnectionStringOptions {
+  /** A repeated key: SqlClient takes the last one, AzureServiceTokenProvider refuses it. Default `last`. */
+  repeated?: 'last' | 'error' | undefined;
+  /** The keys that may occur, in lower case with single spaces. Default: any. */
+  known?: readonly string[] | undefined;
+}
+
+/** SqlClient's own limit is 32,767 characters for a value; longer text is not a connection string. */
+const LONGEST = 65_536;
 
 /**
  * Splits a connection string by the ADO.NET grammar (SqlConnection.ConnectionString; OLE DB init string syntax):
  * `key=value;key=value`, keys case-insensitive, `==` in a key is `=`, values in single or double quotes with the quote
- * doubled inside. Keys come back in lower case with single spaces.
+ * doubled inside. Keys are returned in lower case with single spaces.
  *
- * @param repeated what a repeated key does: SqlClient takes the last, AzureServiceTokenProvider refuses
- * @throws ConfigurationError naming the position or key, never quoting a value
+ * Errors name a key only if it is in `known`, and its position otherwise: a password with `;` and `=` looks like a key.
+ *
+ * @throws ConfigurationError
  */
-export function parseConnectionString(text: string, repeated: 'last' | 'error' = 'last'): Map<string, string> {
+export function parseConnectionString(text: string, options: ConnectionStringOptions = {}): Map<string, string> {
+  const { repeated = 'last', known } = options;
+  if (text.length > LONGEST) throw new ConfigurationError('The connection string is longer than 65,536 characters.');
   const entries = new Map<string, string>();
   let at = 0;
   while (at < text.length) {
@@ -16,12 +30,17 @@ export function parseConnectionString(text: string, repeated: 'last' | 'error' =
       at += 1;
       continue;
     }
+    const start = at;
     const key = readKey();
-    const value = readValue(key);
-    if (repeated === 'error' && entries.has(key)) {
-      throw new ConfigurationError(`Connection string: the key '${key}' is given twice.`, {
-        hint: 'Leave one of them.',
+    const shown = known?.includes(key) ? `'${key}'` : `the key at position ${start}`;
+    if (known !== undefined && !known.includes(key)) {
+      throw new ConfigurationError(`Connection string: unknown key at position ${start}.${didYouMean(key, known)}`, {
+        hint: 'A value that contains ; or = or a quote must be in double quotes, with each double quote doubled.',
       });
+    }
+    const value = readValue(shown);
+    if (repeated === 'error' && entries.has(key)) {
+      throw new ConfigurationError(`Connection string: ${shown} occurs twice.`, { hint: 'Remove one of the two.' });
     }
     entries.set(key, value);
   }
@@ -45,7 +64,7 @@ export function parseConnectionString(text: string, repeated: 'last' | 'error' =
     return key;
   }
 
-  function readValue(key: string): string {
+  function readValue(shown: string): string {
     while (/[^\S\n]/.test(text[at] ?? '')) at += 1;
     const quote = text[at];
     if (quote !== '"' && quote !== "'") {
@@ -62,11 +81,11 @@ export function parseConnectionString(text: string, repeated: 'last' | 'error' =
       }
       value += text[at];
     }
-    if (at >= text.length) throw new ConfigurationError(`Connection string: the quote of '${key}' is never closed.`);
+    if (at >= text.length) throw new ConfigurationError(`Connection string: the quote of ${shown} is never closed.`);
     at += 1;
     while (/\s/.test(text[at] ?? '')) at += 1;
     if (at < text.length && text[at] !== ';') {
-      throw new ConfigurationError(`Connection string: ';' expected after the quoted value of '${key}'.`);
+      throw new ConfigurationError(`Connection string: ';' expected after the quoted value of ${shown}.`);
     }
     at += 1;
     return value;

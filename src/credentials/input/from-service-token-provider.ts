@@ -7,28 +7,26 @@ import { managedIdentity } from '../methods/managed-identity.js';
 import { servicePrincipalCertificate } from '../methods/service-principal-certificate.js';
 import { servicePrincipalSecret } from '../methods/service-principal-secret.js';
 
-/** Keys of AzureServiceTokenProvider's connection strings, and `CertificatePath` and `CertificatePassword` of ours. */
-const KEYS = new Map(
-  [
-    'RunAs',
-    'DeveloperTool',
-    'AppId',
-    'AppKey',
-    'TenantId',
-    'CertificateStoreLocation',
-    'CertificateThumbprint',
-    'CertificateSubjectName',
-    'KeyVaultCertificateSecretIdentifier',
-    'KeyVaultUserAssignedManagedIdentityId',
-    'MsiRetryTimeout',
-    'CertificatePath',
-    'CertificatePassword',
-  ].map((key) => [key.toLowerCase(), key]),
-);
+/** Keys of AzureServiceTokenProvider's connection strings, and our own `CertificatePath` and `CertificatePassword`. */
+export const SERVICE_TOKEN_PROVIDER_KEYS: readonly string[] = [
+  'RunAs',
+  'DeveloperTool',
+  'AppId',
+  'AppKey',
+  'TenantId',
+  'CertificateStoreLocation',
+  'CertificateThumbprint',
+  'CertificateSubjectName',
+  'KeyVaultCertificateSecretIdentifier',
+  'KeyVaultUserAssignedManagedIdentityId',
+  'MsiRetryTimeout',
+  'CertificatePath',
+  'CertificatePassword',
+].map((key) => key.toLowerCase());
 
 /**
- * The credential that a connection string of .NET's AzureServiceTokenProvider means, e.g.
- * `RunAs=App;AppId=...;TenantId=...;AppKey=...`. Forms that need Windows say what to use instead.
+ * The credential that a connection string of .NET's AzureServiceTokenProvider describes, e.g.
+ * `RunAs=App;AppId=...;TenantId=...;AppKey=...`. The errors of forms that need Windows name an alternative.
  * https://learn.microsoft.com/dotnet/api/overview/azure/service-to-service-authentication
  *
  * @throws ConfigurationError naming the key; values are never quoted
@@ -37,12 +35,6 @@ export function fromServiceTokenProvider(
   entries: ReadonlyMap<string, string>,
   authority: AuthorityOptions,
 ): Credential {
-  const unknown = [...entries.keys()].find((key) => !KEYS.has(key));
-  if (unknown !== undefined) {
-    throw new ConfigurationError(`Connection string: the key '${unknown}' is not known.`, {
-      hint: `Keys: ${[...KEYS.values()].join(', ')}.`,
-    });
-  }
   const value = (key: string) => entries.get(key.toLowerCase()) || undefined;
   switch (value('RunAs')?.toLowerCase()) {
     case 'developer':
@@ -85,7 +77,7 @@ function application(value: Values, authority: AuthorityOptions): Credential {
       "Connection string: 'MsiRetryTimeout' must be a whole number of seconds, 3600 at most.",
     );
   }
-  // 0 is .NET's default, and means its usual retries.
+  // 0 is .NET's default and stands for its usual retries.
   const retryTimeoutMs = Number(retryTimeout ?? 0) * 1000 || undefined;
   const ofTheStore = ['CertificateThumbprint', 'CertificateSubjectName', 'CertificateStoreLocation'].find(value);
   if (ofTheStore !== undefined) {

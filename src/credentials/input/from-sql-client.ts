@@ -1,22 +1,23 @@
 import { ConfigurationError } from '../../errors.js';
 import type { Credential } from '../credential.js';
 import type { AuthorityOptions } from '../entra/authority.js';
-import { defaultChain } from '../methods/default-chain.js';
+import { staticToken } from '../methods/access-token.js';
+import { defaultChain } from '../methods/chain.js';
 import { deviceCode } from '../methods/device-code.js';
 import { interactive } from '../methods/interactive.js';
 import { managedIdentity } from '../methods/managed-identity.js';
 import { usernamePassword } from '../methods/password.js';
 import { servicePrincipalSecret } from '../methods/service-principal-secret.js';
-import { staticToken } from '../methods/static-token.js';
 import { workloadIdentity } from '../methods/workload-identity.js';
+import { readEnvironment } from './environment.js';
 
 /**
- * The credential that `Authentication=Active Directory ...` means in a connection string of Microsoft.Data.SqlClient, with
- * the keys that mssql adds (`Client Id`, `Client Secret`, `Tenant Id`, `Token`).
+ * The credential that `Authentication=Active Directory ...` selects in a connection string of Microsoft.Data.SqlClient,
+ * with the keys that mssql adds (`Client Id`, `Client Secret`, `Tenant Id`, `Token`).
  * https://learn.microsoft.com/sql/connect/ado-net/sql/azure-active-directory-authentication
  *
- * SqlClient learns the tenant from the server, after connecting; we ask for the token before, so a service principal's
- * tenant must be named: `Tenant Id`, `User ID=<application>@<tenant>`, or `AZURE_TENANT_ID`.
+ * SqlClient learns the tenant from the server, after connecting. Here the token comes first, so the tenant of a service
+ * principal must be given: `Tenant Id`, `User ID=<application>@<tenant>`, or `AZURE_TENANT_ID`.
  *
  * @throws ConfigurationError naming the key; values are never quoted
  */
@@ -53,7 +54,7 @@ export function fromSqlClient(entries: ReadonlyMap<string, string>, authority: A
     case 'activedirectoryintegrated':
       return integrated();
     default:
-      throw new ConfigurationError("Connection string: 'Authentication' has a value that is not known.", {
+      throw new ConfigurationError("Connection string: 'Authentication' has an unknown value.", {
         hint: 'Expected: Active Directory Default, Managed Identity, Service Principal, Workload Identity, Interactive, Device Code Flow or Password.',
       });
   }
@@ -65,14 +66,14 @@ export function fromSqlClient(entries: ReadonlyMap<string, string>, authority: A
       clientId: needed(application, 'User ID'),
       clientSecret: needed(password ?? value('client secret'), 'Password'),
       tenantId: needed(
-        tenantId ?? tenantOfUser ?? process.env.AZURE_TENANT_ID,
+        tenantId ?? tenantOfUser ?? readEnvironment().AZURE_TENANT_ID,
         'Tenant Id',
         'Add it; or User ID=<application id>@<tenant id>; or set AZURE_TENANT_ID.',
       ),
     });
   }
 
-  /** What mssql makes of this keyword; Kerberos, which SqlClient means by it, is out of Node's reach. */
+  /** mssql's meaning of this keyword. SqlClient's is Kerberos, which Node cannot use. */
   function integrated(): Credential {
     const token = value('token');
     if (token !== undefined) return staticToken({ token });

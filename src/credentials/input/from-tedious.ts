@@ -1,39 +1,53 @@
 import { ConfigurationError } from '../../errors.js';
 import type { Credential } from '../credential.js';
 import type { AuthorityOptions } from '../entra/authority.js';
-import { defaultChain } from '../methods/default-chain.js';
-import { givenCredential } from '../methods/given-credential.js';
+import { staticToken } from '../methods/access-token.js';
+import { defaultChain } from '../methods/chain.js';
 import { managedIdentity } from '../methods/managed-identity.js';
 import { usernamePassword } from '../methods/password.js';
 import { servicePrincipalSecret } from '../methods/service-principal-secret.js';
-import { staticToken } from '../methods/static-token.js';
+import { givenCredential } from '../methods/token-credential.js';
+import { didYouMean } from './did-you-mean.js';
 
-/** tedious's own way to say how to log in. https://tediousjs.github.io/tedious/api-connection.html */
+/** tedious's own authentication settings. https://tediousjs.github.io/tedious/api-connection.html */
 export interface TediousAuthentication {
   type: string;
   options?: object | undefined;
 }
 
-type Make = (options: never, authority: AuthorityOptions) => Credential;
+interface TediousType {
+  options: readonly string[];
+  create(options: never, authority: AuthorityOptions): Credential;
+}
 
-const TYPES: Readonly<Record<string, { keys: readonly string[]; make: Make }>> = {
-  'token-credential': { keys: ['credential'], make: givenCredential },
-  'azure-active-directory-access-token': { keys: ['token'], make: staticToken },
+const TYPES: Readonly<Record<string, TediousType>> = {
+  'token-credential': { options: ['credential'], create: givenCredential },
+  'azure-active-directory-access-token': { options: ['token'], create: staticToken },
   'azure-active-directory-service-principal-secret': {
-    keys: ['clientId', 'clientSecret', 'tenantId'],
-    make: servicePrincipalSecret,
+    options: ['clientId', 'clientSecret', 'tenantId'],
+    create: servicePrincipalSecret,
   },
   'azure-active-directory-password': {
-    keys: ['userName', 'password', 'clientId', 'tenantId'],
-    make: ({ userName, ...others }: { userName: string; password: string }) =>
+    options: ['userName', 'password', 'clientId', 'tenantId'],
+    create: ({ userName, ...others }: { userName: string; password: string }) =>
       usernamePassword({ username: userName, ...others }),
   },
-  'azure-active-directory-msi-vm': { keys: ['clientId'], make: (options: object) => managedIdentity(options) },
-  'azure-active-directory-msi-app-service': { keys: ['clientId'], make: (options: object) => managedIdentity(options) },
-  'azure-active-directory-default': { keys: ['clientId'], make: defaultChain },
+  'azure-active-directory-msi-vm': {
+    options: ['clientId'],
+    create: (options: object) => managedIdentity(options),
+  },
+  'azure-active-directory-msi-app-service': {
+    options: ['clientId'],
+    create: (options: object) => managedIdentity(options),
+  },
+  'azure-active-directory-default': { options: ['clientId'], create: defaultChain },
 };
 
 const WITH_AUTHORITY = new Set(['azure-active-directory-service-principal-secret', 'azure-active-directory-password']);
+
+/** mssql adds its own settings to the options of any type; a type ignores those that are not its own, as in tedious. */
+const FROM_MSSQL = ['userName', 'password', 'domain', 'clientId', 'clientSecret', 'tenantId', 'token', 'credential'];
+const OBSOLETE = ['msiEndpoint', 'msiSecret'];
 
 /** Whether one of tedious's authentication types logs in with a token; the others (`default`, `ntlm`) use a password. */
 export function isTokenAuthentication(type: string): boolean {
@@ -41,27 +55,44 @@ export function isTokenAuthentication(type: string): boolean {
 }
 
 /**
- * The credential that one of tedious's own `azure-active-directory-*` configs means. tedious itself would make a new one
- * for each connection, and so ask for a token each time.
+ * The credential of tedious's own `azure-active-directory-*` settings. tedious itself creates a new one for each
+ * connection, and so requests a token each time.
  *
- * @throws ConfigurationError naming the key
+ * @throws ConfigurationError naming the option
  */
 export function credentialFromTedious(
   authentication: TediousAuthentication,
   authority: AuthorityOptions = {},
 ): Credential {
   const { type, options = {} } = authentication;
+  const types = Object.keys(TYPES);
   const known = Object.hasOwn(TYPES, type) ? TYPES[type] : undefined;
   if (known === undefined) {
     throw new ConfigurationError(
       isTokenAuthentication(type)
-        ? `There is no authentication type '${type}'.`
-        : `The authentication type '${type}' does not use tokens.`,
-      { hint: `Types with a token: ${Object.keys(TYPES).join(', ')}; or give any options of createCredential().` },
+        ? `Unknown authentication type.${didYouMean(type, types)}`
+        : `This authentication type does not use tokens.${didYouMean(type, types)}`,
+      { hint: `Types with a token: ${types.join(', ')}; or use any options of createCredential().` },
     );
   }
-  // Other keys are let through unused, as tedious does: mssql adds its own user, password and domain to them.
-  const given = options as Record<string, unknown>;
-  const own = Object.fromEntries(known.keys.map((key) => [key, given[key] ?? undefined]));
-  return known.make({ ...(WITH_AUTHORITY.has(type) ? authority : {}), ...own } as never, authority);
+  const given = (options ?? {}) as Record<string, unknown>;
+  refuseUnknown(given, known.options, type);
+  const own = Object.fromEntries(known.options.map((name) => [name, given[name] ?? undefined]));
+  return known.create({ ...(WITH_AUTHORITY.has(type) ? authority : {}), ...own } as never, authority);
+}
+
+/** `clientID` or an empty `clientId` would silently log in as the system-assigned identity. */
+function refuseUnknown(given: Record<string, unknown>, own: readonly string[], type: string): void {
+  for (const [name, value] of Object.entries(given)) {
+    if (value === undefined || value === null) continue;
+    if (value === '' && own.includes(name)) {
+      throw new ConfigurationError(`'${name}' of the authentication type '${type}' is empty.`, {
+        hint: `Set '${name}', or remove it. An environment variable that is not set may be the reason.`,
+      });
+    }
+    if (own.includes(name) || FROM_MSSQL.includes(name) || OBSOLETE.includes(name)) continue;
+    throw new ConfigurationError(`Unknown option for the authentication type '${type}'.${didYouMean(name, own)}`, {
+      hint: `Its options: ${own.join(', ')}.`,
+    });
+  }
 }

@@ -8,30 +8,30 @@ export function requireClientId(value: unknown): string {
   throw new ConfigurationError("'clientId' must be the Application (client) ID, a GUID.");
 }
 
-/** @throws ConfigurationError naming the key */
-export function requireText(value: unknown, key: string, hint?: string): string {
+/** @throws ConfigurationError naming the option */
+export function requireText(value: unknown, option: string, hint?: string): string {
   if (value === undefined || value === null || value === '')
-    throw new ConfigurationError(`'${key}' is missing.`, { hint });
-  if (typeof value !== 'string') throw new ConfigurationError(`'${key}' must be a string.`, { hint });
+    throw new ConfigurationError(`'${option}' is missing.`, { hint });
+  if (typeof value !== 'string') throw new ConfigurationError(`'${option}' must be a string.`, { hint });
   return value;
 }
 
-/** @throws ConfigurationError naming the key */
-export function requireSecret(value: unknown, key: string): Secret {
+/** @throws ConfigurationError naming the option */
+export function requireSecret(value: unknown, option: string): Secret {
   if (typeof value === 'function') return value as Secret;
-  return requireText(value, key, `Give '${key}' as a string, or as a function that returns the current one.`);
+  return requireText(value, option, `Set '${option}' to a string, or to a function that returns the current one.`);
 }
 
-/** @throws ConfigurationError naming the key */
-export function optionalText(value: unknown, key: string): string | undefined {
-  return value === undefined || value === null || value === '' ? undefined : requireText(value, key);
+/** @throws ConfigurationError naming the option */
+export function optionalText(value: unknown, option: string): string | undefined {
+  return value === undefined || value === null || value === '' ? undefined : requireText(value, option);
 }
 
-/** Node's timers end at once beyond 2^31 ms; nobody waits for a token for longer than a day. */
+/** A token that takes longer than a day will not come. */
 const LONGEST_MS = 86_400_000;
 
-/** @throws ConfigurationError naming the key */
-export function requireTimeout(value: unknown, key: string): number {
+/** @throws ConfigurationError naming the option */
+export function requireTimeout(value: unknown, option: string): number {
   if (typeof value === 'number' && value > 0) return Math.min(value, LONGEST_MS);
-  throw new ConfigurationError(`'${key}' must be a number of ms above 0.`);
+  throw new ConfigurationError(`'${option}' must be a number of ms above 0.`);
 }

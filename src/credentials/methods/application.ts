@@ -2,10 +2,11 @@ import type { Credential } from '../credential.js';
 import { defineCredential } from '../define-credential.js';
 import { type AuthorityOptions, resolveAuthority } from '../entra/authority.js';
 import type { HttpAgent } from '../entra/http-request.js';
-import { type ClientProof, throughConfidentialApp } from '../entra/msal.js';
+import { type ClientProof, requestAsConfidentialApp } from '../entra/msal.js';
 import { requireClientId } from '../input/require-option.js';
+import type { OptionNames } from './method.js';
 
-/** What every way has in common by which an application signs in as itself. */
+/** The options that every method has by which an application signs in as itself. */
 export interface ApplicationOptions extends AuthorityOptions {
   /** Application (client) id of the app registration. */
   clientId: string;
@@ -15,41 +16,53 @@ export interface ApplicationOptions extends AuthorityOptions {
   agent?: HttpAgent | undefined;
 }
 
-/** Keys of {@link ApplicationOptions}. */
-export const APPLICATION_KEYS = [
-  'tenantId',
-  'authority',
-  'allowInsecureAuthority',
-  'clientId',
-  'enableCae',
-  'agent',
-] as const;
+/** Names of {@link ApplicationOptions}. */
+export const APPLICATION_OPTIONS: OptionNames<ApplicationOptions> = {
+  tenantId: true,
+  authority: true,
+  allowInsecureAuthority: true,
+  clientId: true,
+  enableCae: true,
+  agent: true,
+};
 
-/** How one way proves who the application is. */
-export interface Proving {
+/** What an application proves its identity with, and what must not turn up in an error. */
+export interface Proof {
+  proof: ClientProof;
+  secrets: readonly string[];
+  /** What the identity provider needs to know about the proof, for the hint of a refusal. Never a secret. */
+  explain?: ((aadsts: number | undefined) => string | undefined) | undefined;
+}
+
+/** How a method proves which application it is. */
+export interface Prover {
   method: string;
   /** What proves it, for error messages: `client secret`. */
   noun: string;
-  /** What decides which tokens come out, beside the application. */
+  /** What decides which tokens the application gets, beside the application. */
   identity: readonly unknown[];
-  /** Longest a request takes, ms, where getting the proof takes longer than usual. */
+  /** The same for what the environment decides. */
+  environment?: object | undefined;
+  /** Default true: see `sameEverywhere` of a credential definition. */
+  sameEverywhere?: boolean | undefined;
+  /** Longest that a request takes, ms, where getting the proof takes longer than usual. */
   requestTimeoutMs?: number | undefined;
-  /** The proof of the moment, and what in it must not turn up in an error. */
-  prove(): Promise<{ proof: ClientProof; secrets: readonly string[] }>;
+  /** The current proof. */
+  prove(signal: AbortSignal | undefined): Promise<Proof>;
 }
 
-/** What an application asks for with its proof, where it is not a token for itself. */
+/** What an application requests with its proof, where that is not a token for itself. */
 export interface Grant {
   method: string;
   noun: string;
   identity: readonly unknown[];
-  /** Whether a person can mend a refusal. */
+  /** Whether a refusal ends when a person signs in again. */
   person: boolean;
   ask(app: ConfidentialApp, request: { scopes: string[]; skipCache: true; claims?: string }): ReturnType<AskApp>;
 }
 
-type ConfidentialApp = Parameters<Parameters<typeof throughConfidentialApp>[2]>[0];
-type AskApp = Parameters<typeof throughConfidentialApp>[2];
+type ConfidentialApp = Parameters<Parameters<typeof requestAsConfidentialApp>[2]>[0];
+type AskApp = Parameters<typeof requestAsConfidentialApp>[2];
 
 const FOR_ITSELF: Pick<Grant, 'person' | 'ask'> = {
   person: false,
@@ -57,18 +70,18 @@ const FOR_ITSELF: Pick<Grant, 'person' | 'ask'> = {
 };
 
 /**
- * An application that asks for a token with a proof of its own: for itself (the client credentials grant, RFC 6749 section
+ * An application that requests a token with a proof of its own: for itself (the client credentials grant, RFC 6749 section
  * 4.4) unless `grant` says otherwise.
  *
- * @throws ConfigurationError naming the key
+ * @throws ConfigurationError naming the option
  */
-export function applicationCredential(options: ApplicationOptions, proving: Proving, grant?: Grant): Credential {
+export function applicationCredential(options: ApplicationOptions, prover: Prover, grant?: Grant): Credential {
   const { agent, enableCae } = options;
   const clientId = requireClientId(options.clientId);
   const authority = resolveAuthority(options);
   const { person, ask } = grant ?? FOR_ITSELF;
   return defineCredential({
-    method: grant?.method ?? proving.method,
+    method: grant?.method ?? prover.method,
     id: clientId,
     tenantId: authority.tenantId,
     identity: [
@@ -76,21 +89,23 @@ export function applicationCredential(options: ApplicationOptions, proving: Prov
       clientId,
       enableCae,
       agent,
-      ...proving.identity,
+      ...prover.identity,
       ...(grant?.identity ?? []),
     ],
-    sameEverywhere: true,
-    requestTimeoutMs: proving.requestTimeoutMs,
+    environment: prover.environment,
+    sameEverywhere: prover.sameEverywhere ?? true,
+    requestTimeoutMs: prover.requestTimeoutMs,
     async request(scope, requested) {
-      const { proof, secrets } = await proving.prove();
+      const { proof, secrets, explain } = await prover.prove(requested.abortSignal);
       const { claims } = requested;
-      return throughConfidentialApp(
+      return requestAsConfidentialApp(
         {
           authority: authority.inTenant(requested.tenantId),
           clientId,
-          who: `${grant?.noun ?? proving.noun} of application ${clientId}`,
+          who: `${grant?.noun ?? prover.noun} of application ${clientId}`,
           person,
           secrets,
+          explain,
           options: { ...requested, enableCae: requested.enableCae ?? enableCae },
           agent,
         },

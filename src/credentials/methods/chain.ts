@@ -1,92 +1,119 @@
-import { ConfigurationError, CredentialUnavailableError, type TokenPoolError } from '../../errors.js';
-import type { AccessToken, Credential, GetTokenOptions, TokenCredential } from '../credential.js';
-import { defineCredential } from '../define-credential.js';
-import { asCredentialFailure } from '../entra/provider-error.js';
-import { identityOf } from '../identity.js';
-import { SignedOutError } from './developer-tools.js';
+import { ConfigurationError } from '../../errors.js';
+import type { Credential, TokenCredential } from '../credential.js';
+import type { AuthorityOptions } from '../entra/authority.js';
+import { didYouMean } from '../input/did-you-mean.js';
+import { type Environment, readEnvironment } from '../input/environment.js';
+import { optionalText } from '../input/require-option.js';
+import { type DeveloperToolOptions, developerTool } from './developer-tools.js';
+import { fromEnvironment, workloadIdentityFromEnvironment } from './environment.js';
+import { type ChainMember, firstAvailable, identityOfChain, membersOf } from './first-available.js';
+import { managedIdentity } from './managed-identity.js';
+import { defineMethod } from './method.js';
 
-/** One way among several that are tried in order. */
-export interface ChainMember {
-  /** For the message that lists what was tried. */
-  name: string;
-  /** Made when its turn comes. Throws CredentialUnavailableError where it does not exist here. */
-  credential(): TokenCredential;
+/** A member of the default chain. */
+export type ChainMemberName =
+  | 'environment'
+  | 'workload-identity'
+  | 'managed-identity'
+  | 'azure-cli'
+  | 'azure-developer-cli'
+  | 'azure-powershell';
+
+/** Several methods, tried in order until one is available here. */
+export interface ChainOptions {
+  method: 'chain';
+  /** Names of methods, in the order to try. Default: environment, workload identity, managed identity, developer tools. */
+  members?: readonly ChainMemberName[] | undefined;
+  /** Or credential objects. */
+  credentials?: readonly TokenCredential[] | undefined;
+  /** Client id of the workload identity or user-assigned managed identity. Default `AZURE_CLIENT_ID`. */
+  clientId?: string | undefined;
+  /** For the developer tools. */
+  tenantId?: string | undefined;
 }
+
+const DEFAULT_MEMBERS: readonly ChainMemberName[] = [
+  'environment',
+  'workload-identity',
+  'managed-identity',
+  'azure-cli',
+  'azure-developer-cli',
+  'azure-powershell',
+];
+/** In a chain, a tool that takes longer counts as missing. */
+const TOOL_TIMEOUT_MS = 15_000;
+/** For all members together: the managed identity of a machine that has just started may need most of it. */
+const REQUEST_TIMEOUT_MS = 180_000;
 
 /**
- * Tries its members in order and stays with the first that works. Falls through only where a way does not exist here
- * (R13: never on a wrong secret, which would sign in as somebody else); a bad moment of the network is not "does not
- * exist" either.
+ * The environment is read now, not when a member is tried: it is part of the identity of the chain.
  *
- * @throws CredentialUnavailableError "Tried the following N methods", with each one's reason, when none exists here
+ * @param authority where `AZURE_AUTHORITY_HOST` is not set
+ * @throws ConfigurationError naming the option
  */
-export function chain(
-  method: string,
-  members: readonly ChainMember[],
-  requestTimeoutMs: number,
-  identity: readonly unknown[],
-): Credential {
-  const made = new Map<ChainMember, TokenCredential>();
-  let winner: TokenCredential | undefined;
-  return defineCredential({
-    method: () => (winner === undefined ? method : (principalOf(winner)?.method ?? method)),
-    id: () => principalOf(winner)?.id,
-    tenantId: () => principalOf(winner)?.tenantId,
-    identity,
-    requestTimeoutMs,
-    request: (scope, options) => winner?.getToken(scope, options) ?? firstThatWorks(scope, options),
+export function defaultChain(options: Omit<ChainOptions, 'method'> = {}, authority: AuthorityOptions = {}): Credential {
+  const { credentials, members = DEFAULT_MEMBERS } = options;
+  if (credentials !== undefined) {
+    if (options.members !== undefined) throw new ConfigurationError("Set either 'members' or 'credentials', not both.");
+    return firstAvailable(membersOf(credentials), {
+      requestTimeoutMs: REQUEST_TIMEOUT_MS,
+      identity: [identityOfChain(credentials)],
+    });
+  }
+  const clientId = optionalText(options.clientId, 'clientId');
+  const tenantId = optionalText(options.tenantId, 'tenantId');
+  if (!Array.isArray(members) || members.length === 0) {
+    throw new ConfigurationError("'members' must be a list of at least one name.");
+  }
+  const environment = readEnvironment();
+  const provider = environment.AZURE_AUTHORITY_HOST ?? authority.authority;
+  const of = { clientId, tenantId, environment, authority: provider === undefined ? {} : { authority: provider } };
+  return firstAvailable(
+    members.map((name: ChainMemberName) => memberOf(name, of)),
+    {
+      requestTimeoutMs: REQUEST_TIMEOUT_MS,
+      identity: ['members', members.join(' '), clientId, tenantId, provider],
+      environment,
+    },
+  );
+}
+
+interface MemberOptions {
+  clientId: string | undefined;
+  tenantId: string | undefined;
+  authority: AuthorityOptions;
+  environment: Environment;
+}
+
+function memberOf(name: ChainMemberName, of: MemberOptions): ChainMember {
+  const { clientId, tenantId, authority, environment } = of;
+  const tool = (method: DeveloperToolOptions['method']) => ({
+    name,
+    credential: () => developerTool({ method, tenantId, timeoutMs: TOOL_TIMEOUT_MS }, environment),
   });
-
-  async function firstThatWorks(scope: string, options: GetTokenOptions): Promise<AccessToken> {
-    const reasons: string[] = [];
-    const causes: Error[] = [];
-    for (const member of members) {
-      try {
-        const credential = made.get(member) ?? member.credential();
-        made.set(member, credential);
-        const answer = await credential.getToken(scope, options);
-        if (answer === null) throw new CredentialUnavailableError('It gave no token.');
-        winner = credential;
-        return answer;
-      } catch (thrown) {
-        const error = asCredentialFailure(thrown);
-        if (!isNotHere(error)) throw error;
-        reasons.push(`${member.name}: ${error.message}${error.hint === undefined ? '' : ` ${error.hint}`}`);
-        causes.push(error);
-      }
+  switch (name) {
+    case 'environment':
+      return { name, credential: () => fromEnvironment(authority, environment) };
+    case 'workload-identity':
+      return { name, credential: () => workloadIdentityFromEnvironment(clientId, authority, environment) };
+    case 'managed-identity': {
+      const credential = () =>
+        managedIdentity({ clientId: clientId ?? environment.AZURE_CLIENT_ID }, { inChain: true, environment });
+      return { name, credential };
     }
-    const list = reasons.map((reason, i) => `${i + 1}. ${reason}`).join('\n');
-    throw new CredentialUnavailableError(
-      `Tried the following ${members.length} methods to get a token, none is available here.\n${list}`,
-      {
-        cause: new AggregateError(causes, 'None is available here.'),
-        hint: "Set up one of them, or name the one you want with 'method'.",
-      },
-    );
+    case 'azure-cli':
+    case 'azure-developer-cli':
+    case 'azure-powershell':
+      return tool(name);
+    default:
+      throw new ConfigurationError(`Unknown name in 'members' of the chain.${didYouMean(name, DEFAULT_MEMBERS)}`, {
+        hint: `Names: ${DEFAULT_MEMBERS.join(', ')}.`,
+      });
   }
 }
 
-/** A tool without anybody signed in is as good as none. */
-function isNotHere(error: TokenPoolError): boolean {
-  return error instanceof CredentialUnavailableError || error instanceof SignedOutError;
-}
-
-function principalOf(credential: TokenCredential | undefined): Credential['principal'] | undefined {
-  return (credential as Credential | undefined)?.principal;
-}
-
-/** The caller's own credentials as members. @throws ConfigurationError where there is none */
-export function membersOf(credentials: readonly TokenCredential[]): ChainMember[] {
-  if (!Array.isArray(credentials) || credentials.length === 0) {
-    throw new ConfigurationError("'credentials' must be a list of at least one credential.");
-  }
-  return credentials.map((credential, i) => ({
-    name: principalOf(credential)?.method ?? `credential ${i + 1}`,
-    credential: () => credential,
-  }));
-}
-
-/** The identity of a chain: those of its members, in order. */
-export function identityOfChain(credentials: readonly TokenCredential[]): string {
-  return credentials.map(identityOf).join(' ');
-}
+export const chainMethod = defineMethod<ChainOptions>({
+  name: 'chain',
+  options: { members: true, credentials: true, clientId: true, tenantId: true },
+  create: (options, { authority }) => defaultChain(options, authority),
+});

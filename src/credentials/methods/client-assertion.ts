@@ -1,22 +1,27 @@
 import type { Credential, Secret } from '../credential.js';
-import { currentSecret } from '../entra/msal.js';
+import { federationHint } from '../entra/federation-hint.js';
+import { currentSecret } from '../input/current-secret.js';
 import { requireSecret } from '../input/require-option.js';
-import { type ApplicationOptions, applicationCredential, type Proving } from './application.js';
+import { APPLICATION_OPTIONS, type ApplicationOptions, applicationCredential, type Prover } from './application.js';
+import { defineMethod } from './method.js';
 
-/** An application that proves who it is by a token of another issuer that Entra was told to trust (workload federation). */
+/**
+ * An application that proves its identity with the token of another issuer that the app registration trusts (workload
+ * identity federation). For GitHub Actions, Google Cloud, AWS and the like, `federated` gets that token by itself.
+ */
 export interface ClientAssertionOptions extends ApplicationOptions {
   method?: 'client-assertion' | undefined;
   /** The other issuer's token, a JWT; a function is called for each token request. */
   assertion: Secret;
 }
 
-/** @throws ConfigurationError naming the key */
+/** @throws ConfigurationError naming the option */
 export function clientAssertion(options: ClientAssertionOptions): Credential {
   return applicationCredential(options, proveByAssertion(options));
 }
 
-/** @throws ConfigurationError naming the key */
-export function proveByAssertion(options: Omit<ClientAssertionOptions, keyof ApplicationOptions | 'method'>): Proving {
+/** @throws ConfigurationError naming the option */
+export function proveByAssertion(options: Omit<ClientAssertionOptions, keyof ApplicationOptions | 'method'>): Prover {
   const assertion = requireSecret(options.assertion, 'assertion');
   return {
     method: 'client-assertion',
@@ -24,7 +29,14 @@ export function proveByAssertion(options: Omit<ClientAssertionOptions, keyof App
     identity: [assertion],
     async prove() {
       const jwt = await currentSecret(assertion, 'assertion');
-      return { proof: { clientAssertion: jwt }, secrets: [jwt] };
+      return { proof: { clientAssertion: jwt }, secrets: [jwt], explain: (aadsts) => federationHint(jwt, aadsts) };
     },
   };
 }
+
+export const clientAssertionMethod = defineMethod<ClientAssertionOptions>({
+  name: 'client-assertion',
+  options: { ...APPLICATION_OPTIONS, assertion: true },
+  impliedBy: ['assertion'],
+  create: clientAssertion,
+});

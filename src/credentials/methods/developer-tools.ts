@@ -8,34 +8,54 @@ import {
 import type { AccessToken, Credential } from '../credential.js';
 import { defineCredential } from '../define-credential.js';
 import { jsonObject } from '../entra/http-request.js';
+import { type Environment, readEnvironment } from '../input/environment.js';
 import { optionalText, requireTimeout } from '../input/require-option.js';
+import { defineMethod } from './method.js';
 import { runTool } from './run-tool.js';
 
-/** The person who is signed in to a developer tool on this machine. */
-export interface DeveloperToolOptions {
-  method: 'azure-cli' | 'azure-developer-cli' | 'azure-powershell';
+/** What the developer tools have in common. */
+interface ToolOptions {
   /** Another tenant than the tool's own. */
   tenantId?: string | undefined;
-  /** Azure CLI only: the subscription whose account to use. */
-  subscription?: string | undefined;
   /** How long the tool may take, ms. Default 30,000: it starts an interpreter first. */
   timeoutMs?: number | undefined;
 }
 
+/** The person who is signed in to Azure CLI on this machine. */
+export interface AzureCliOptions extends ToolOptions {
+  method: 'azure-cli';
+  /** The subscription whose account to use. */
+  subscription?: string | undefined;
+}
+
+/** The person who is signed in to Azure Developer CLI on this machine. */
+export interface AzureDeveloperCliOptions extends ToolOptions {
+  method: 'azure-developer-cli';
+}
+
+/** The person who is signed in to Azure PowerShell on this machine. */
+export interface AzurePowerShellOptions extends ToolOptions {
+  method: 'azure-powershell';
+}
+
+/** The person who is signed in to a developer tool on this machine. */
+export type DeveloperToolOptions = AzureCliOptions | AzureDeveloperCliOptions | AzurePowerShellOptions;
+
 interface ToolDescription {
   name: string;
   command: string;
+  batchFileOnWindows: boolean;
   install: string;
   signIn: string;
-  /** What the tool says when nobody is signed in. */
+  /** The tool's output when no account is signed in. */
   signedOut: RegExp;
   args(request: { scope: string; tenantId: string | undefined; subscription: string | undefined }): string[];
   read(output: Record<string, unknown>): { token: unknown; expires: unknown };
 }
 
-const resourceOf = (scope: string) => scope.replace(/\/\.default$/, '');
+const resourceOf = (scope: string) => (scope.endsWith('/.default') ? scope.slice(0, -'/.default'.length) : scope);
 
-/** Asks for JSON; a secure string, which is the default since Az 14, is made plain inside the script. */
+/** Prints JSON; a secure string, which is the default since Az 14, becomes plain text inside the script. */
 const POWERSHELL_SCRIPT = (scope: string, tenantId: string | undefined) => `
 $ErrorActionPreference = 'Stop'
 Import-Module Az.Accounts -MinimumVersion 2.2.0
@@ -50,6 +70,7 @@ const TOOLS: Readonly<Record<DeveloperToolOptions['method'], ToolDescription>> =
   'azure-cli': {
     name: 'Azure CLI',
     command: 'az',
+    batchFileOnWindows: true,
     install: 'Install it: https://learn.microsoft.com/cli/azure/install-azure-cli',
     signIn: 'Run: az login',
     signedOut: /az login|az account set|no subscription|AADSTS\d+/i,
@@ -64,6 +85,7 @@ const TOOLS: Readonly<Record<DeveloperToolOptions['method'], ToolDescription>> =
   'azure-developer-cli': {
     name: 'Azure Developer CLI',
     command: 'azd',
+    batchFileOnWindows: false,
     install: 'Install it: https://learn.microsoft.com/azure/developer/azure-developer-cli/install-azd',
     signIn: 'Run: azd auth login',
     signedOut: /azd auth login|not logged in|AADSTS\d+/i,
@@ -76,6 +98,7 @@ const TOOLS: Readonly<Record<DeveloperToolOptions['method'], ToolDescription>> =
   'azure-powershell': {
     name: 'Azure PowerShell',
     command: 'pwsh',
+    batchFileOnWindows: false,
     install:
       'Install PowerShell and the module Az.Accounts: https://learn.microsoft.com/powershell/azure/install-azure-powershell',
     signIn: 'Run: Connect-AzAccount',
@@ -90,18 +113,19 @@ const TOOLS: Readonly<Record<DeveloperToolOptions['method'], ToolDescription>> =
 
 const TIMEOUT_MS = 30_000;
 
-/** @throws ConfigurationError naming the key */
-export function developerTool(options: DeveloperToolOptions): Credential {
+/** @throws ConfigurationError naming the option */
+export function developerTool(options: DeveloperToolOptions, environment: Environment = readEnvironment()): Credential {
   const tool = TOOLS[options.method];
   const timeoutMs = requireTimeout(options.timeoutMs ?? TIMEOUT_MS, 'timeoutMs');
   const tenantId = checked(options.tenantId, 'tenantId', /^[\w.-]{1,253}$/);
-  const subscription = checked(options.subscription, 'subscription', /^[\w .()-]{1,90}$/);
-  if (subscription?.startsWith('-')) throw new ConfigurationError("'subscription' must not begin with '-'.");
+  const subscription =
+    options.method === 'azure-cli' ? checked(options.subscription, 'subscription', /^[\w .()-]{1,90}$/) : undefined;
   return defineCredential({
     method: options.method,
     tenantId,
     identity: [tenantId, subscription],
-    // The tool's own timeout is to come first.
+    environment: signInOf(environment),
+    // The tool's own timeout comes first.
     requestTimeoutMs: timeoutMs + 2_000,
     async request(scope, requested) {
       const args = tool.args({
@@ -110,12 +134,31 @@ export function developerTool(options: DeveloperToolOptions): Credential {
         subscription,
       });
       const { abortSignal } = requested;
-      const output = await runTool({ ...tool, args, timeoutMs, abortSignal }).catch((error: TokenPoolError) => {
-        throw signedOut(tool, error);
-      });
+      const output = await runTool({ ...tool, args, timeoutMs, abortSignal, environment }).catch(
+        (error: TokenPoolError) => {
+          throw signedOut(tool, error);
+        },
+      );
       return readOutput(tool, output);
     },
   });
+}
+
+/** Every variable that decides which program runs and which account it finds. */
+function signInOf(environment: Environment): (string | null)[] {
+  return (
+    [
+      'PATH',
+      'HOME',
+      'USERPROFILE',
+      'APPDATA',
+      'LOCALAPPDATA',
+      'XDG_CONFIG_HOME',
+      'AZURE_CONFIG_DIR',
+      'AZD_CONFIG_DIR',
+      'PSModulePath',
+    ] as const
+  ).map((name) => environment[name] ?? null);
 }
 
 function signedOut(tool: ToolDescription, error: TokenPoolError): TokenPoolError {
@@ -127,7 +170,7 @@ function signedOut(tool: ToolDescription, error: TokenPoolError): TokenPoolError
   return new SignedOutError(error.message, { hint: tool.signIn });
 }
 
-/** A tool that is there but has nobody signed in: a person can mend it, and a chain may go on. */
+/** The tool is installed, but no account is signed in: a person can fix that, and a chain may go on. */
 export class SignedOutError extends InteractionRequiredError {}
 
 function readOutput(tool: ToolDescription, output: string): AccessToken {
@@ -137,16 +180,34 @@ function readOutput(tool: ToolDescription, output: string): AccessToken {
   const expiresOnTimestamp =
     typeof expires === 'string' && !/^\d+$/.test(expires) ? Date.parse(expires) : Number(expires) * 1000;
   if (typeof token !== 'string' || !Number.isFinite(expiresOnTimestamp)) {
-    throw new TokenUnavailableError(`${tool.name} printed something that is no token.`, {
-      hint: `Update the tool, and try it by hand: ${tool.command}`,
+    throw new TokenUnavailableError(`${tool.name} printed no token.`, {
+      hint: `Update the tool, and run it by hand: ${tool.command}`,
     });
   }
   return { token, expiresOnTimestamp };
 }
 
-/** What is not refused here becomes an argument, on Windows one of a shell. */
+/** What passes here becomes an argument of a program. */
 function checked(value: unknown, key: string, pattern: RegExp): string | undefined {
   const text = optionalText(value, key);
   if (text === undefined || (pattern.test(text) && !text.startsWith('-'))) return text;
-  throw new ConfigurationError(`'${key}' has a character that is not allowed here.`);
+  throw new ConfigurationError(`'${key}' contains a character that is not allowed, or begins with '-'.`);
 }
+
+export const azureCliMethod = defineMethod<AzureCliOptions>({
+  name: 'azure-cli',
+  options: { tenantId: true, timeoutMs: true, subscription: true },
+  create: (options) => developerTool(options),
+});
+
+export const azureDeveloperCliMethod = defineMethod<AzureDeveloperCliOptions>({
+  name: 'azure-developer-cli',
+  options: { tenantId: true, timeoutMs: true },
+  create: (options) => developerTool(options),
+});
+
+export const azurePowershellMethod = defineMethod<AzurePowerShellOptions>({
+  name: 'azure-powershell',
+  options: { tenantId: true, timeoutMs: true },
+  create: (options) => developerTool(options),
+});

@@ -1,25 +1,27 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { AbortedError, ConfigurationError, InteractionRequiredError, TokenUnavailableError } from '../../errors.js';
+import { sleep } from '../../time.js';
 import type { AccessToken } from '../credential.js';
 import { httpExchange, jsonObject } from '../entra/http-request.js';
 import { oauthRefusal } from '../entra/oauth-refusal.js';
-import { type PersonCredential, type PersonOptions, personCredential, type SignIn } from './person.js';
+import { redact, redactedCause, textOf } from '../entra/redact.js';
+import { defineMethod } from './method.js';
+import { PERSON_OPTIONS, type PersonCredential, type PersonOptions, personCredential, type SignIn } from './person.js';
 
-/** A person signs in with a browser on any device, by typing in a code (RFC 8628). */
+/** A person signs in with a browser on any device, by entering a code there (RFC 8628). */
 export interface DeviceCodeOptions extends PersonOptions {
   method: 'device-code';
-  /** Shows the code to the person. Default: `message` on stderr. */
+  /** Shows the code to the person. Default: `message` on stderr. The sign-in does not wait for its result. */
   onCode?: ((code: DeviceCode) => void | Promise<void>) | undefined;
 }
 
 export interface DeviceCode {
-  /** What to type in. */
+  /** The code to enter. */
   userCode: string;
-  /** Where to type it in. */
+  /** The page to enter it on. */
   verificationUri: string;
   /** A sentence with both. */
   message: string;
-  /** Until when, epoch ms. */
+  /** When the code expires, epoch ms. */
   expiresOn: number;
 }
 
@@ -28,8 +30,10 @@ const REQUEST_TIMEOUT_MS = 16 * 60_000;
 /** RFC 8628 section 3.5: where no interval is given, and by how much `slow_down` lengthens it. */
 const INTERVAL_S = 5;
 const SLOW_DOWN_S = 5;
+/** No code lives longer than a day; a larger number is not believed. */
+const LONGEST_S = 86_400;
 
-/** @throws ConfigurationError naming the key */
+/** @throws ConfigurationError naming the option */
 export function deviceCode(options: DeviceCodeOptions): PersonCredential {
   const onCode = options.onCode ?? (({ message }) => void process.stderr.write(`${message}\n`));
   if (typeof onCode !== 'function') throw new ConfigurationError("'onCode' must be a function that shows the code.");
@@ -44,17 +48,32 @@ export function deviceCode(options: DeviceCodeOptions): PersonCredential {
 }
 
 /**
- * Our own loop, because MSAL's ends at the first `slow_down`, 503 or dropped connection, and polls without a code where it
- * got none. The refresh token that comes out is handed to MSAL, which keeps the session from then on.
+ * A loop of our own, because MSAL's ends at the first `slow_down`, 503 or dropped connection, and polls without a code if
+ * it received none. MSAL gets the resulting refresh token and keeps the session from then on.
  */
 async function signInByCode(attempt: SignIn, onCode: NonNullable<DeviceCodeOptions['onCode']>): Promise<AccessToken> {
   const started = await start(attempt);
   attempt.prompting();
-  await onCode(started.code);
-  const refreshToken = await poll(attempt, started);
+  // Polling does not wait for the prompt, which may stay open until the person is done, or for ever.
+  const showing = Promise.resolve(started.code).then(onCode);
+  const refreshToken = await Promise.race([poll(attempt, started), failureOf(showing)]);
   return attempt.ask((app) =>
     app.acquireTokenByRefreshToken({ refreshToken, scopes: [attempt.scope], forceCache: true }),
   );
+}
+
+/** Rejects if the promise does, and stays pending otherwise. */
+function failureOf(promise: Promise<unknown>): Promise<never> {
+  return new Promise((_, reject) => {
+    promise.catch((error: unknown) => {
+      const reason = redact(textOf(error)).slice(0, 400);
+      reject(
+        new InteractionRequiredError(`The function given as 'onCode' failed: ${reason}`, {
+          cause: redactedCause(error),
+        }),
+      );
+    });
+  });
 }
 
 interface Started {
@@ -76,20 +95,23 @@ async function start(attempt: SignIn): Promise<Started> {
   if (reply.status !== 200 || typeof device_code !== 'string' || typeof user_code !== 'string') {
     throw oauthRefusal(reply, body, { who: 'device code sign-in', person: true });
   }
-  const verificationUri = String(verification_uri ?? '');
+  const verificationUri = typeof verification_uri === 'string' ? verification_uri.slice(0, 2_048) : '';
   return {
     deviceCode: device_code,
     intervalMs: seconds(interval, INTERVAL_S) * 1000,
     code: {
       userCode: user_code,
       verificationUri,
-      message: typeof message === 'string' ? message : `To sign in, open ${verificationUri} and enter ${user_code}.`,
+      message:
+        typeof message === 'string'
+          ? message.slice(0, 2_048)
+          : `To sign in, open ${verificationUri} and enter ${user_code}.`,
       expiresOn: Date.now() + seconds(expires_in, 900) * 1000,
     },
   };
 }
 
-/** Asks until the person is done; gives the refresh token. */
+/** Polls until the person is done. @returns the refresh token */
 async function poll(attempt: SignIn, { code, deviceCode, intervalMs }: Started): Promise<string> {
   const { authority, clientId, options } = attempt;
   const { abortSignal } = options;
@@ -104,22 +126,22 @@ async function poll(attempt: SignIn, { code, deviceCode, intervalMs }: Started):
         device_code: deviceCode,
       });
     } catch (error) {
-      // A bad moment of the network is no reason to send the person back to the start.
+      // A network failure is no reason to send the person back to the start.
       if (!(error instanceof TokenUnavailableError) || Date.now() > code.expiresOn) throw error;
       continue;
     }
     const body = jsonObject(reply.body);
     if (reply.status === 200 && typeof body?.refresh_token === 'string') return body.refresh_token;
     if (reply.status === 200 && body !== undefined && 'access_token' in body) {
-      throw new ConfigurationError('The identity provider gave no refresh token for the device code sign-in.', {
+      throw new ConfigurationError('The identity provider returned no refresh token for the device code sign-in.', {
         hint: 'Grant the application the permission offline_access.',
       });
     }
     if (body?.error === 'authorization_declined' || body?.error === 'access_denied') {
-      throw new InteractionRequiredError('The sign-in by device code was declined.');
+      throw new InteractionRequiredError('The device code sign-in was declined.');
     }
     if (body?.error === 'expired_token' || Date.now() > code.expiresOn) {
-      throw new InteractionRequiredError('Nobody signed in before the device code expired.');
+      throw new InteractionRequiredError('No one signed in before the device code expired.');
     }
     if (body?.error === 'slow_down') waitMs += SLOW_DOWN_S * 1000;
     else if (body?.error !== 'authorization_pending') {
@@ -143,13 +165,19 @@ function post({ agent, options }: SignIn, url: URL, form: Record<string, string>
 
 async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
   try {
-    await sleep(ms, undefined, signal === undefined ? {} : { signal });
+    await sleep(ms, { signal });
   } catch {
-    throw new AbortedError('The sign-in by device code was given up.', { cause: signal?.reason });
+    throw new AbortedError('The device code sign-in was aborted.', { cause: signal?.reason });
   }
 }
 
 function seconds(value: unknown, otherwise: number): number {
   const given = Number(value);
-  return given > 0 ? given : otherwise;
+  return given > 0 && given <= LONGEST_S ? given : otherwise;
 }
+
+export const deviceCodeMethod = defineMethod<DeviceCodeOptions>({
+  name: 'device-code',
+  options: { ...PERSON_OPTIONS, onCode: true },
+  create: deviceCode,
+});

@@ -1,27 +1,29 @@
 import { spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { AbortedError, ConfigurationError, InteractionRequiredError } from '../../errors.js';
+import { ConfigurationError, InteractionRequiredError } from '../../errors.js';
+import { within } from '../concurrency.js';
 import type { AccessToken } from '../credential.js';
 import { providerError } from '../entra/provider-error.js';
-import { redact } from '../entra/redact.js';
+import { redact, redactedCause, textOf } from '../entra/redact.js';
 import { requireTimeout } from '../input/require-option.js';
 import { listenForCode } from './loopback.js';
-import { type PersonCredential, type PersonOptions, personCredential, type SignIn } from './person.js';
+import { defineMethod } from './method.js';
+import { PERSON_OPTIONS, type PersonCredential, type PersonOptions, personCredential, type SignIn } from './person.js';
 
 /** A person signs in with a browser on this machine: authorization code with PKCE (RFC 8252, RFC 7636). */
 export interface InteractiveOptions extends PersonOptions {
   method: 'interactive';
-  /** Opens the browser. Default: the one of the operating system. */
+  /** Opens the browser. Default: that of the operating system. The sign-in does not wait for its result. */
   openBrowser?: ((url: string) => unknown) | undefined;
   /** How long the person may take, ms. Default 300,000. */
   signInTimeoutMs?: number | undefined;
-  /** Port of the page that the browser comes back to, where the application has it registered. Default: any free one. */
+  /** Port of the page that the browser returns to, where the application has it registered. Default: any free one. */
   port?: number | undefined;
 }
 
 const SIGN_IN_TIMEOUT_MS = 300_000;
 
-/** @throws ConfigurationError naming the key */
+/** @throws ConfigurationError naming the option */
 export function interactive(options: InteractiveOptions): PersonCredential {
   const { openBrowser = openSystemBrowser, port = 0 } = options;
   const signInTimeoutMs = requireTimeout(options.signInTimeoutMs ?? SIGN_IN_TIMEOUT_MS, 'signInTimeoutMs');
@@ -61,8 +63,14 @@ async function signInByBrowser(
         ...(username === undefined ? { prompt: 'select_account' } : { loginHint: username }),
       });
       attempt.prompting();
-      await open(how.openBrowser, url);
-      const answer = await within(loopback.answer, how.signInTimeoutMs, abortSignal);
+      const failedToOpen = open(how.openBrowser, url);
+      const answer = await within(Promise.race([loopback.answer, failedToOpen]), {
+        timeoutMs: how.signInTimeoutMs,
+        signal: abortSignal,
+        what: 'The interactive sign-in',
+        onTimeout: () =>
+          new InteractionRequiredError(`No one signed in within ${Math.round(how.signInTimeoutMs / 1000)} s.`),
+      });
       if ('error' in answer) throw refused(answer);
       return app.acquireTokenByCode(
         { ...request, code: answer.code, codeVerifier, state },
@@ -74,14 +82,21 @@ async function signInByBrowser(
   }
 }
 
-async function open(openBrowser: (url: string) => unknown, url: string): Promise<void> {
-  try {
-    await openBrowser(url);
-  } catch (error) {
-    throw new InteractionRequiredError(`No browser could be opened: ${redact(String((error as Error)?.message))}`, {
-      hint: "Without a browser on this machine use the method 'device-code'; or give 'openBrowser'.",
-    });
-  }
+/** Rejects if no browser can be opened, and stays pending otherwise: a browser may stay open for ever. */
+function open(openBrowser: (url: string) => unknown, url: string): Promise<never> {
+  return new Promise((_, reject) => {
+    Promise.resolve(url)
+      .then(openBrowser)
+      .catch((error: unknown) => {
+        const reason = redact(textOf(error)).slice(0, 400);
+        reject(
+          new InteractionRequiredError(`No browser could be opened: ${reason}`, {
+            cause: redactedCause(error),
+            hint: "Without a browser on this machine use the method 'device-code', or set 'openBrowser'.",
+          }),
+        );
+      });
+  });
 }
 
 function refused(answer: { error: string; description: string | undefined }): Error {
@@ -89,27 +104,6 @@ function refused(answer: { error: string; description: string | undefined }): Er
     return new InteractionRequiredError('The sign-in was cancelled in the browser.');
   const { error, description } = answer;
   return providerError({ status: 400, error, description }, 'interactive sign-in', { person: true });
-}
-
-function within<T>(promise: Promise<T>, timeoutMs: number, signal: AbortSignal | undefined): Promise<T> {
-  return new Promise<T>((resolve, reject) => {
-    const timer = setTimeout(() => {
-      leave(new InteractionRequiredError(`Nobody signed in within ${Math.round(timeoutMs / 1000)} s.`));
-    }, timeoutMs);
-    const onAbort = () => leave(new AbortedError('The interactive sign-in was given up.', { cause: signal?.reason }));
-    if (signal?.aborted) onAbort();
-    signal?.addEventListener('abort', onAbort, { once: true });
-    promise.then((value) => {
-      leave(undefined);
-      resolve(value);
-    }, leave);
-
-    function leave(error: unknown): void {
-      clearTimeout(timer);
-      signal?.removeEventListener('abort', onAbort);
-      if (error !== undefined) reject(error);
-    }
-  });
 }
 
 /** Without a shell: the URL is an argument, never a command. */
@@ -127,3 +121,9 @@ function openSystemBrowser(url: string): Promise<void> {
     });
   });
 }
+
+export const interactiveMethod = defineMethod<InteractiveOptions>({
+  name: 'interactive',
+  options: { ...PERSON_OPTIONS, openBrowser: true, signInTimeoutMs: true, port: true },
+  create: interactive,
+});

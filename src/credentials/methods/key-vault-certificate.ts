@@ -4,12 +4,12 @@ import type { Credential } from '../credential.js';
 import { httpExchange, jsonObject } from '../entra/http-request.js';
 import { readJwtClaims } from '../entra/jwt-claims.js';
 import { oauthRefusal } from '../entra/oauth-refusal.js';
-import { shareIdentity } from '../identity.js';
+import { identityOf, shareIdentity } from '../identity.js';
 import { requireText } from '../input/require-option.js';
 import { type ApplicationOptions, applicationCredential } from './application.js';
 import { longestRequestMs, managedIdentity } from './managed-identity.js';
 
-/** An application whose certificate lies in a Key Vault that the managed identity of this machine may read. */
+/** An application whose certificate is in a Key Vault that the managed identity of this machine may read. */
 export interface KeyVaultCertificateOptions extends Omit<ApplicationOptions, 'tenantId'> {
   /** `https://<vault>.vault.azure.net/secrets/<name>[/<version>]`. */
   certificateSecret: string;
@@ -25,15 +25,15 @@ const SECRETS_API = '7.4';
 /** For the vault and the identity provider, once the managed identity has its token. */
 const REQUEST_MS = 20_000;
 
-/** @throws ConfigurationError naming the key of the connection string that this comes from */
+/** @throws ConfigurationError naming the keyword of the connection string */
 export function keyVaultCertificate(options: KeyVaultCertificateOptions): Credential {
   const url = secretUrl(options.certificateSecret);
   const { vaultIdentityClientId, retryTimeoutMs } = options;
   const identity = managedIdentity({ clientId: vaultIdentityClientId, retryTimeoutMs });
-  const identityParts = [url.href, vaultIdentityClientId];
+  const identityParts = [url.href, vaultIdentityClientId, identityOf(identity)];
   const { tenantId } = options;
   if (tenantId !== undefined) return credentialIn(tenantId);
-  // The tenant is known only with the vault's token: until then it stands for the tenant of whoever reads the vault.
+  // The tenant is that of the managed identity, which is known only once there is a token for the vault.
   let inner: Credential | undefined;
   const outer = credentialIn('organizations');
   const credential: Credential = {
@@ -56,9 +56,11 @@ export function keyVaultCertificate(options: KeyVaultCertificateOptions): Creden
         method: 'service-principal-certificate',
         noun: 'certificate',
         identity: identityParts,
+        // The vault is read with an identity of this machine.
+        sameEverywhere: vaultIdentityClientId !== undefined,
         requestTimeoutMs: longestRequestMs(retryTimeoutMs) + REQUEST_MS,
         async prove() {
-          const { thumbprintSha256, privateKey } = readCertificate(
+          const { thumbprintSha256, privateKey } = await readCertificate(
             await readSecret(url, await vaultToken()),
             undefined,
             'KeyVaultCertificateSecretIdentifier',
@@ -98,7 +100,7 @@ async function readSecret(url: URL, token: string): Promise<string> {
   const body = jsonObject(reply.body);
   if (reply.status === 200 && typeof body?.value === 'string') return body.value;
   if (reply.status === 401 || reply.status === 403 || reply.status === 404) {
-    throw new CredentialRejectedError(`Key Vault does not give the certificate (HTTP ${reply.status}).`, {
+    throw new CredentialRejectedError(`Key Vault does not return the certificate (HTTP ${reply.status}).`, {
       status: reply.status,
       hint: "Let the managed identity read secrets of the vault, and check the secret's name.",
     });

@@ -5,7 +5,7 @@ import { TokenUnavailableError } from '../../errors.js';
 
 export type LoopbackAnswer = { code: string } | { error: string; description: string | undefined };
 
-/** The page on this machine that the browser comes back to after a sign-in. */
+/** The page on this machine that the browser returns to after a sign-in. */
 export interface Loopback {
   redirectUri: string;
   /** The first answer that carries our `state`. Never rejects. */
@@ -13,7 +13,7 @@ export interface Loopback {
   close(): Promise<void>;
 }
 
-/** An answer is a code and a state; whoever sends more is not the identity provider. */
+/** An answer is a code and a state; a larger one is not from the identity provider. */
 const LARGEST_BODY = 64 * 1024;
 
 /**
@@ -48,7 +48,7 @@ async function listenOnBoth(port: number, onRequest: Listener): Promise<[Server,
     try {
       return [first, await listen(chosen, '::1', onRequest)];
     } catch (error) {
-      // Taken on ::1 by somebody else: the browser may try that address first, so another port it is.
+      // Another program listens on ::1, and the browser may try that address first: use another port.
       if (!(error instanceof TokenUnavailableError && error.message.includes('EADDRINUSE'))) return [first];
       await closed(first);
       if (port !== 0 || attempt === 9) throw error;
@@ -72,7 +72,7 @@ function closed(server: Server): Promise<void> {
   return new Promise((resolve) => {
     server.close(() => resolve());
     server.closeIdleConnections();
-    // The page that says "done" is on its way; a browser that keeps its connection does not keep us.
+    // The last page is being sent. A browser that keeps its connection open does not delay us.
     setTimeout(() => server.closeAllConnections(), 500).unref();
   });
 }
@@ -88,7 +88,7 @@ async function answerBrowser(
   const fields = request.method === 'POST' ? new URLSearchParams(await readBody(request)) : url.searchParams;
   const given = fields.get('state') ?? '';
   if (!sameText(given, state)) {
-    const text = 'This page does not belong to a sign-in that is under way. Start again from the application.';
+    const text = 'This page does not belong to a sign-in in progress. Start again from the application.';
     return show(response, 400, 'Sign-in is not possible', text);
   }
   const error = fields.get('error');
@@ -102,10 +102,10 @@ async function answerBrowser(
     );
     return settle({ code });
   }
-  const description = fields.get('error_description') ?? undefined;
+  const description = fields.get('error_description')?.slice(0, 2_048);
   const reason =
     error === 'access_denied' ? 'You cancelled the sign-in.' : (description ?? error ?? 'No code was given.');
-  await show(response, 400, 'Not signed in', `${reason} You can close this page; the application was told.`);
+  await show(response, 400, 'Not signed in', `${reason} You can close this page; the application has the answer.`);
   settle({ error: error ?? 'invalid_request', description });
 }
 
@@ -123,7 +123,7 @@ function sameText(one: string, other: string): boolean {
   return a.length === b.length && timingSafeEqual(a, b);
 }
 
-/** Plain, readable, in the reader's own colours; nothing is loaded from anywhere and no script runs. */
+/** Plain and readable, in the reader's own colours; it loads nothing and runs no script. */
 function show(response: ServerResponse, status: number, title: string, text: string): Promise<void> {
   const page = `<!doctype html>
 <html lang="en">

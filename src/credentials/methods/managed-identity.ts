@@ -8,9 +8,9 @@ import {
 } from '../../errors.js';
 import type { AccessToken, Credential, GetTokenOptions } from '../credential.js';
 import { defineCredential } from '../define-credential.js';
-import { type HttpReply, httpExchange, jsonObject } from '../entra/http-request.js';
+import { type HttpReply, httpExchange, jsonObject, retryAfterMs } from '../entra/http-request.js';
 import { aadstsOf, providerError } from '../entra/provider-error.js';
-import { retryAfterMs } from '../entra/retry-after.js';
+import { type Environment, readEnvironment } from '../input/environment.js';
 import { optionalText } from '../input/require-option.js';
 import {
   AZURE_ARC,
@@ -24,11 +24,12 @@ import {
   type Source,
   serviceFabric,
 } from './managed-identity-sources.js';
+import { defineMethod } from './method.js';
 import { longestPatienceMs, whileNotReady } from './while-not-ready.js';
 
 /**
- * The identity that Azure gives a machine or app. Nothing to choose means its own (system-assigned) one; a user-assigned
- * one is chosen by one of its three ids.
+ * The identity that Azure assigns to a machine or app: its own (system-assigned) one, or a user-assigned one, which is
+ * selected by one of its three ids.
  */
 export interface ManagedIdentityOptions {
   method: 'managed-identity';
@@ -38,8 +39,8 @@ export interface ManagedIdentityOptions {
   /** Where Azure Arc keeps its key files, if mounted elsewhere in a container. */
   arcKeyDirectory?: string | undefined;
   /**
-   * How long the first token is asked for again while the platform answers that it is not ready (404, 410, 429, 5xx), ms.
-   * Default 15,000, and 75,000 while the metadata service is being updated (410); 0 is never.
+   * How long the first token is retried while the platform answers that it is not ready (404, 410, 429, 5xx), ms.
+   * Default 15,000, and 75,000 while the metadata service is being updated (410); 0 disables retries.
    */
   retryTimeoutMs?: number | undefined;
 }
@@ -48,16 +49,17 @@ const LONGEST_RETRY_TIMEOUT_MS = 3_600_000;
 
 /**
  * A managed identity, over plain HTTP rather than through MSAL. MSAL 7.2 keeps its source, its network module and its
- * tokens in process-wide statics where the first application wins, does not check Service Fabric's certificate, takes a
- * token that comes with `expires_in` only for expired, ignores `Retry-After`, and does not notice that there is no managed
- * identity here before a connect timeout. The protocols are one GET each.
+ * tokens in process-wide statics where the first application wins, does not check Service Fabric's certificate, treats a
+ * token that has `expires_in` only as expired, ignores `Retry-After`, and needs a connect timeout to find out that there
+ * is no managed identity. The protocols are one GET each.
  *
- * @param probe ask first whether IMDS is there, within 1 s: for a chain, where "not here" is nothing special
- * @throws ConfigurationError naming the key
+ * @param inChain a machine without a managed identity is nothing special: IMDS must answer a probe within 1 s, and a 403
+ *   without a word of Entra's (a proxy, a container host) means that there is none
+ * @throws ConfigurationError naming the option
  */
 export function managedIdentity(
   options: Omit<ManagedIdentityOptions, 'method'> = {},
-  { probe = false } = {},
+  { inChain = false, environment = readEnvironment() }: { inChain?: boolean; environment?: Environment } = {},
 ): Credential {
   const choice = readChoice(options);
   const arcKeyDirectory = optionalText(options.arcKeyDirectory, 'arcKeyDirectory');
@@ -67,32 +69,33 @@ export function managedIdentity(
   }
   const isChosen = Object.values(choice).some((value) => value !== undefined);
   let id = choice.clientId ?? choice.objectId ?? choice.resourceId ?? 'system-assigned';
-  let probed = !probe;
+  let probed = !inChain;
   let hadToken = false;
   return defineCredential({
     method: 'managed-identity',
     id: () => id,
-    identity: [...Object.values(choice), arcKeyDirectory, ...(isChosen ? [] : platformInUse())],
+    identity: [...Object.values(choice), arcKeyDirectory],
+    environment: platformIn(environment),
     sameEverywhere: isChosen,
     requestTimeoutMs: longestRequestMs(retryTimeoutMs),
     request(scope, requested) {
       const ask = () => askPlatform(scope, requested);
-      // From the first token on there is one to live on meanwhile, and the token cache asks again.
+      // With a token in hand, the token cache retries by itself.
       if (hadToken) return ask();
       return whileNotReady(ask, { timeoutMs: retryTimeoutMs, abortSignal: requested.abortSignal });
     },
   });
 
   async function askPlatform(scope: string, requested: GetTokenOptions): Promise<AccessToken> {
-    const source = detectSource();
+    const source = detectSource(environment);
     if (source === imds && !probed) {
-      await probeImds(requested);
+      await probeImds(requested, environment);
       probed = true;
     }
     const resource = scope.replace(/\/\.default$/, '');
-    const reply = await source({ resource, choice, arcKeyDirectory, options: requested });
+    const reply = await source({ resource, choice, arcKeyDirectory, options: requested, environment });
     const body = jsonObject(reply.body);
-    if (reply.status !== 200 || typeof body?.access_token !== 'string') throw refusal(reply, body, choice);
+    if (reply.status !== 200 || typeof body?.access_token !== 'string') throw refusal(reply, body, choice, inChain);
     if (typeof body.client_id === 'string') id = body.client_id;
     hadToken = true;
     return readAnswer(body);
@@ -104,7 +107,7 @@ export function longestRequestMs(retryTimeoutMs: number | undefined): number {
   return longestPatienceMs(retryTimeoutMs) + 5 * ATTEMPT_MS;
 }
 
-/** Azure Arc needs two exchanges of 5 s at most for one. */
+/** Azure Arc needs two exchanges for one token, each of 5 s at most. */
 const ATTEMPT_MS = 10_000;
 
 function readChoice(options: Omit<ManagedIdentityOptions, 'method'>): IdentityChoice {
@@ -120,32 +123,48 @@ function readChoice(options: Omit<ManagedIdentityOptions, 'method'>): IdentityCh
 }
 
 /** Each platform announces itself by its own environment variables, Arc also by the presence of its agent. */
-function detectSource(): Source {
+function detectSource(environment: Environment): Source {
   const { IDENTITY_ENDPOINT, IDENTITY_HEADER, IDENTITY_SERVER_THUMBPRINT, IMDS_ENDPOINT, MSI_ENDPOINT, MSI_SECRET } =
-    process.env;
+    environment;
   if (IDENTITY_ENDPOINT && IDENTITY_HEADER) return IDENTITY_SERVER_THUMBPRINT ? serviceFabric : appService;
   if (MSI_ENDPOINT) return MSI_SECRET ? machineLearning : cloudShell;
   if (IDENTITY_ENDPOINT && IMDS_ENDPOINT) return azureArc;
-  return arcAgentIsInstalled() ? azureArc : imds;
+  return arcAgentIsInstalled(environment) ? azureArc : imds;
 }
 
-/** What leads to the endpoint: the system-assigned identity is another principal on each platform, and machine. */
-function platformInUse(): (string | undefined)[] {
-  const { IDENTITY_ENDPOINT, MSI_ENDPOINT, AZURE_POD_IDENTITY_AUTHORITY_HOST } = process.env;
-  return [IDENTITY_ENDPOINT, MSI_ENDPOINT, AZURE_POD_IDENTITY_AUTHORITY_HOST];
+/** Every variable that decides which endpoint answers, and for which app: each endpoint has identities of its own. */
+function platformIn(environment: Environment): (string | null)[] {
+  return (
+    [
+      'IDENTITY_ENDPOINT',
+      'IDENTITY_HEADER',
+      'IDENTITY_SERVER_THUMBPRINT',
+      'IMDS_ENDPOINT',
+      'MSI_ENDPOINT',
+      'MSI_SECRET',
+      'DEFAULT_IDENTITY_CLIENT_ID',
+      'AZURE_POD_IDENTITY_AUTHORITY_HOST',
+      'ProgramFiles',
+      'ProgramData',
+    ] as const
+  ).map((name) => environment[name] ?? null);
 }
 
-function arcAgentIsInstalled(): boolean {
-  if (process.env.AZURE_POD_IDENTITY_AUTHORITY_HOST) return false;
+function arcAgentIsInstalled({ AZURE_POD_IDENTITY_AUTHORITY_HOST, ProgramFiles }: Environment): boolean {
+  if (AZURE_POD_IDENTITY_AUTHORITY_HOST !== undefined) return false;
   return process.platform === 'win32'
-    ? existsSync(join(process.env.ProgramFiles ?? 'C:\\Program Files', AZURE_ARC.windowsAgent))
+    ? existsSync(join(ProgramFiles ?? 'C:\\Program Files', AZURE_ARC.windowsAgent))
     : existsSync(AZURE_ARC.linuxAgent);
 }
 
-/** Anything that answers a request without the header `Metadata` is taken for IMDS; off Azure nothing does. */
-async function probeImds(options: GetTokenOptions): Promise<void> {
+/** Anything that answers a request without the header `Metadata` passes for IMDS; off Azure nothing does. */
+async function probeImds(options: GetTokenOptions, environment: Environment): Promise<void> {
   try {
-    await httpExchange({ url: IMDS.url(), timeoutMs: IMDS.probeTimeoutMs, abortSignal: options.abortSignal });
+    await httpExchange({
+      url: IMDS.url(environment),
+      timeoutMs: IMDS.probeTimeoutMs,
+      abortSignal: options.abortSignal,
+    });
   } catch (error) {
     if (options.abortSignal?.aborted) throw error;
     throw new CredentialUnavailableError('There is no managed identity endpoint (IMDS) here.', {
@@ -157,10 +176,14 @@ async function probeImds(options: GetTokenOptions): Promise<void> {
 
 function readAnswer(body: Record<string, unknown>): AccessToken {
   const now = Date.now();
-  const expiresOn = readTime(body.expires_on) ?? now + Number(body.expires_in) * 1000;
+  // The earlier one: `expires_on` is of the platform's clock, which may be slow; `expires_in` is of none.
+  const expiresOn = Math.min(
+    readTime(body.expires_on) ?? Number.POSITIVE_INFINITY,
+    now + (readDuration(body.expires_in) ?? Number.POSITIVE_INFINITY),
+  );
   const refreshIn = Number(body.refresh_in);
   const lifeMs = expiresOn - now;
-  // The platform keeps the token for itself too and renews it half-way; asking later only risks its bad moments.
+  // The platform caches the token as well and renews it half-way; waiting longer only risks its bad moments.
   const half = lifeMs > 2 * 3_600_000 ? now + lifeMs / 2 : undefined;
   return {
     token: body.access_token as string,
@@ -178,17 +201,36 @@ function readTime(value: unknown): number | undefined {
   return Number.isNaN(at) ? undefined : at;
 }
 
-function refusal(reply: HttpReply, body: Record<string, unknown> | undefined, choice: IdentityChoice): TokenPoolError {
+/** A number of seconds, as number or text, in ms. */
+function readDuration(value: unknown): number | undefined {
+  const seconds = typeof value === 'number' || (typeof value === 'string' && value !== '') ? Number(value) : Number.NaN;
+  return Number.isFinite(seconds) && seconds >= 0 ? seconds * 1000 : undefined;
+}
+
+function refusal(
+  reply: HttpReply,
+  body: Record<string, unknown> | undefined,
+  choice: IdentityChoice,
+  inChain: boolean,
+): TokenPoolError {
   const { error, description } = readRefusal(body);
   const who = choice.clientId ?? choice.objectId ?? choice.resourceId;
   const details = { status: reply.status };
-  const unreachable = reply.status === 403 && /unreachable/i.test(reply.body);
+  const ofEntra = aadstsOf(description) !== undefined;
+  // Docker Desktop answers for 169.254.169.254 with 403 "unreachable"; proxies and container hosts with a page of theirs.
+  const blocked = reply.status === 403 && !ofEntra && (inChain || /unreachable/i.test(reply.body));
+  if (blocked) {
+    return new CredentialUnavailableError('The managed identity endpoint refuses access (HTTP 403).', {
+      ...details,
+      hint: 'Off Azure there is no managed identity. On Azure, let this process reach the metadata endpoint directly.',
+    });
+  }
   // A refusal that has nothing to do with Entra: this machine or app has no such identity.
-  if (unreachable || (isNoSuchIdentity(reply.status, description) && aadstsOf(description) === undefined)) {
+  if (isNoSuchIdentity(reply.status, description) && !ofEntra) {
     return who === undefined
       ? new CredentialUnavailableError('This machine or app has no managed identity of its own.', {
           ...details,
-          hint: "Switch the system-assigned identity on, or name a user-assigned one by 'clientId'.",
+          hint: "Enable the system-assigned identity, or select a user-assigned one with 'clientId'.",
         })
       : new CredentialRejectedError(`This machine or app does not have the managed identity '${who}'.`, {
           ...details,
@@ -197,24 +239,26 @@ function refusal(reply: HttpReply, body: Record<string, unknown> | undefined, ch
   }
   return providerError(
     {
-      status: reply.status === 200 ? 502 : reply.status,
+      status: reply.status,
+      foreign: reply.status < 400,
       error,
       description: description ?? (body === undefined ? 'the answer is not JSON' : undefined),
       aadsts: aadstsOf(description),
       retryAfterMs: retryAfterMs(reply.headers['retry-after']),
     },
     'managed identity',
+    { secrets: reply.secrets() },
   );
 }
 
 function isNoSuchIdentity(status: number, description: string | undefined): boolean {
   return (
     (status === 400 || status === 404) &&
-    /identity (is )?not (been )?found|no .*managed identity found/i.test(description ?? '')
+    /identity (?:is )?not (?:been )?found|no .{0,100}managed identity found/i.test((description ?? '').slice(0, 2_000))
   );
 }
 
-/** The six platforms word their errors in four ways. */
+/** The six platforms have four formats for errors. */
 function readRefusal(body: Record<string, unknown> | undefined): { error?: string; description?: string } {
   const nested = (typeof body?.error === 'object' && body.error !== null ? body.error : {}) as Record<string, unknown>;
   const error = [body?.error, nested.code].find((value) => typeof value === 'string') as string | undefined;
@@ -226,3 +270,9 @@ function readRefusal(body: Record<string, unknown> | undefined): { error?: strin
     ...(description === undefined ? {} : { description: description as string }),
   };
 }
+
+export const managedIdentityMethod = defineMethod<ManagedIdentityOptions>({
+  name: 'managed-identity',
+  options: { clientId: true, objectId: true, resourceId: true, arcKeyDirectory: true, retryTimeoutMs: true },
+  create: (options) => managedIdentity(options),
+});

@@ -1,32 +1,30 @@
 import { ConfigurationError } from '../../errors.js';
 import type { Credential, Secret } from '../credential.js';
-import { currentSecret } from '../entra/msal.js';
+import { currentSecret } from '../input/current-secret.js';
 import { requireSecret } from '../input/require-option.js';
-import { type ApplicationOptions, applicationCredential, type Proving } from './application.js';
+import { APPLICATION_OPTIONS, type ApplicationOptions, applicationCredential, type Prover } from './application.js';
 import { type ClientAssertionOptions, proveByAssertion } from './client-assertion.js';
-import { proveByCertificate, type ServicePrincipalCertificateOptions } from './service-principal-certificate.js';
+import { defineMethod } from './method.js';
+import { CERTIFICATE_OPTIONS, type CertificateOptions, proveByCertificate } from './service-principal-certificate.js';
 import { proveBySecret, type ServicePrincipalSecretOptions } from './service-principal-secret.js';
 
-type ProofOptions = Partial<
-  Omit<ServicePrincipalSecretOptions, 'method'> &
-    Omit<ServicePrincipalCertificateOptions, 'method'> &
-    Omit<ClientAssertionOptions, 'method'>
->;
+type ProofOptions = CertificateOptions &
+  Partial<Pick<ServicePrincipalSecretOptions, 'clientSecret'> & Pick<ClientAssertionOptions, 'assertion'>>;
 
-/** The application that calls on with its caller's token; it proves who it is by secret, certificate or assertion. */
-export type OnBehalfOfApplication = ApplicationOptions & Omit<ProofOptions, keyof ApplicationOptions>;
+/** The application that exchanges its caller's token. It proves its identity with a secret, certificate or assertion. */
+export type OnBehalfOfApplication = ApplicationOptions & ProofOptions;
 
-/** An application that was called by a person, and calls SQL Server as that person. */
+/** An application that a person calls, and that calls SQL Server as that person. */
 export type OnBehalfOfOptions = OnBehalfOfApplication & {
   method?: 'on-behalf-of' | undefined;
-  /** The access token that the person's call brought along, without `Bearer`. Its audience is this application. */
+  /** The access token of the person's call, without `Bearer`. Its audience is this application. */
   userAssertion: Secret;
 };
 
 /**
- * One person's credential. For many persons see {@link OnBehalfOfTokens}.
+ * The credential of one person. For many see {@link OnBehalfOfTokens}.
  *
- * @throws ConfigurationError naming the key
+ * @throws ConfigurationError naming the option
  */
 export function onBehalfOf(options: OnBehalfOfOptions): Credential {
   const userAssertion = requireSecret(options.userAssertion, 'userAssertion');
@@ -42,14 +40,21 @@ export function onBehalfOf(options: OnBehalfOfOptions): Credential {
   });
 }
 
-function proofOf(options: ProofOptions): Proving {
+function proofOf(options: ProofOptions): Prover {
   const { clientSecret, certificate, certificatePath, assertion } = options;
   const given = [clientSecret, certificate ?? certificatePath, assertion].filter((proof) => proof !== undefined);
   if (given.length !== 1) {
     throw new ConfigurationError("Give one of 'clientSecret', 'certificate', 'certificatePath' and 'assertion'.", {
-      hint: 'On behalf of a person asks for a proof of the application too.',
+      hint: 'The on-behalf-of flow needs a proof of the application as well.',
     });
   }
   if (clientSecret !== undefined) return proveBySecret({ clientSecret });
   return assertion === undefined ? proveByCertificate(options) : proveByAssertion({ assertion });
 }
+
+export const onBehalfOfMethod = defineMethod<OnBehalfOfOptions>({
+  name: 'on-behalf-of',
+  options: { ...APPLICATION_OPTIONS, ...CERTIFICATE_OPTIONS, clientSecret: true, assertion: true, userAssertion: true },
+  impliedBy: ['userAssertion'],
+  create: onBehalfOf,
+});

@@ -1,18 +1,28 @@
 import type { Secret } from '../credential.js';
-import { currentSecret } from '../entra/msal.js';
+import { currentSecret } from '../input/current-secret.js';
 import { requireSecret, requireText } from '../input/require-option.js';
-import { type PersonCredential, type PersonOptions, personCredential } from './person.js';
+import { defineMethod } from './method.js';
+import { PERSON_OPTIONS, type PersonCredential, type PersonOptions, personCredential } from './person.js';
 
-/** A person's user name and password. Legacy: fails with multi-factor authentication, and Microsoft is retiring it. */
+/**
+ * A person's user name and password.
+ *
+ * @deprecated Microsoft is retiring this flow: it fails with multi-factor authentication, which Entra enforces. Use a
+ * managed identity or `federated` for an application, `interactive` or `device-code` for a person.
+ */
 export interface PasswordOptions extends Omit<PersonOptions, 'username'> {
   method?: 'password' | undefined;
   username: string;
   password: Secret;
 }
 
+/** What replaces the password flow; the warning and the doctor print it. */
+export const INSTEAD_OF_PASSWORD =
+  "Use 'managed-identity' or 'federated' for an application, 'interactive' or 'device-code' for a person: docs/which-credential.md.";
+
 let warned = false;
 
-/** @throws ConfigurationError naming the key */
+/** @throws ConfigurationError naming the option */
 export function usernamePassword(options: PasswordOptions): PersonCredential {
   const username = requireText(options.username, 'username');
   const password = requireSecret(options.password, 'password');
@@ -36,8 +46,14 @@ function warnOnce(): void {
   if (warned) return;
   warned = true;
   process.emitWarning(
-    'Signing in with user name and password is a legacy flow that fails with multi-factor authentication. ' +
-      'Use a managed identity or a service principal; for people, interactive or device code sign-in.',
-    { type: 'SecurityWarning', code: 'MSSQL_TOKEN_POOL_PASSWORD' },
+    `The credential method 'password' is deprecated: it fails with multi-factor authentication. ${INSTEAD_OF_PASSWORD}`,
+    { type: 'DeprecationWarning', code: 'MSSQL_TOKEN_POOL_PASSWORD' },
   );
 }
+
+export const passwordMethod = defineMethod<PasswordOptions>({
+  name: 'password',
+  options: { ...PERSON_OPTIONS, password: true },
+  impliedBy: ['password'],
+  create: usernamePassword,
+});

@@ -1,21 +1,22 @@
 import type * as Msal from '@azure/msal-node';
-import { InteractionRequiredError } from '../../errors.js';
+import { InteractionRequiredError, TokenTimeoutError } from '../../errors.js';
+import { limitConcurrency, within } from '../concurrency.js';
 import type { AccessToken, Credential, GetTokenOptions } from '../credential.js';
 import { defineCredential } from '../define-credential.js';
 import { type Authority, type AuthorityOptions, resolveAuthority } from '../entra/authority.js';
 import type { HttpAgent } from '../entra/http-request.js';
-import { type ClientProof, throughConfidentialApp, throughPublicApp } from '../entra/msal.js';
-import { redact } from '../entra/redact.js';
+import { type ClientProof, requestAsConfidentialApp, requestAsPublicApp } from '../entra/msal.js';
+import { redact, textOf } from '../entra/redact.js';
 import { scopeForAuthority } from '../entra/scope-for-server.js';
 import { optionalText, requireClientId } from '../input/require-option.js';
-import { limitConcurrency } from './limit-concurrency.js';
+import type { OptionNames } from './method.js';
 
-/** Azure CLI's application: exists in every tenant and may ask for Azure SQL. What `@azure/identity` uses too. */
+/** Azure CLI's application: exists in every tenant and may request Azure SQL. `@azure/identity` uses it as well. */
 const AZURE_CLI = '04b07795-8ddb-461a-bbee-02f9e1bf7b46';
 
 /**
- * Where MSAL keeps what it knows, across restarts: any MSAL cache plugin, e.g. of `@azure/msal-node-extensions`. What it is
- * given holds refresh tokens in plain text; it must encrypt.
+ * Keeps MSAL's cache across restarts: any MSAL cache plugin, e.g. of `@azure/msal-node-extensions`. The cache contains
+ * refresh tokens in plain text; the plugin must encrypt them. One that takes longer than 5 s is treated as failed.
  */
 export interface PersistentCache {
   beforeCacheAccess(context: PersistentCacheContext): Promise<void>;
@@ -27,31 +28,37 @@ export interface PersistentCacheContext {
   readonly tokenCache: { serialize(): string; deserialize(text: string): void };
 }
 
-/** What every way has in common by which a person signs in. */
+/** The options that every method has by which a person signs in. */
 export interface PersonOptions extends AuthorityOptions {
   /** Application (client) id of a public client. Default: that of Azure CLI. */
   clientId?: string | undefined;
-  /** The person's user name: chosen among several that are signed in, and filled in on the sign-in page. */
+  /** The person's user name: selects one of several signed-in accounts, and is filled in on the sign-in page. */
   username?: string | undefined;
   /** Keeps the sign-in across restarts. Default: for the life of the process. */
   persistentCache?: PersistentCache | undefined;
+  /** For a proxy, or a private certificate authority in front of the identity provider. */
   agent?: HttpAgent | undefined;
 }
 
-/** Keys of {@link PersonOptions}. */
-export const PERSON_KEYS = [
-  'tenantId',
-  'authority',
-  'allowInsecureAuthority',
-  'clientId',
-  'username',
-  'persistentCache',
-  'agent',
-] as const;
+/** Names of {@link PersonOptions}. */
+export const PERSON_OPTIONS: OptionNames<PersonOptions> = {
+  tenantId: true,
+  authority: true,
+  allowInsecureAuthority: true,
+  clientId: true,
+  username: true,
+  persistentCache: true,
+  agent: true,
+};
+
+/** For flows without a person at a prompt: two requests to the identity provider at most. */
+const REQUEST_TIMEOUT_MS = 30_000;
+/** A file or a keyring answers in milliseconds. */
+const CACHE_TIMEOUT_MS = 5_000;
 
 export type MsalApp = Msal.PublicClientApplication | Msal.ConfidentialClientApplication;
 
-/** One attempt to sign somebody in. */
+/** One attempt to sign a person in. */
 export interface SignIn {
   authority: Authority;
   clientId: string;
@@ -59,41 +66,43 @@ export interface SignIn {
   scope: string;
   options: GetTokenOptions;
   agent: HttpAgent | undefined;
-  /** Runs a request through MSAL; whoever is signed in by it stays so. */
+  /** Runs a request through MSAL; the account that signs in by it stays signed in. */
   ask(run: (app: MsalApp) => Promise<Msal.AuthenticationResult | null>): Promise<AccessToken>;
-  /** To be called when the person is asked for something. */
+  /** To be called when the person is prompted. */
   prompting(): void;
 }
 
-/** How one way signs somebody in. */
+/** How one method signs a person in. */
 interface Flow {
   method: string;
   noun: string;
   identity: readonly unknown[];
-  /** Fallback where no tenant is named. */
+  /** The tenant where none is configured. */
   anyTenant: string;
   requestTimeoutMs?: number | undefined;
   /** For confidential applications. */
-  prove?: (() => Promise<{ proof: ClientProof; secrets: readonly string[] }>) | undefined;
+  prove?:
+    | ((signal: AbortSignal | undefined) => Promise<{ proof: ClientProof; secrets: readonly string[] }>)
+    | undefined;
   /** What must not turn up in an error. */
   secrets?: (() => readonly (string | undefined)[]) | undefined;
   signIn(attempt: SignIn): Promise<AccessToken>;
 }
 
-/** A person's credential: who signed in once stays so until the refresh token dies. */
+/** A person's credential: after one sign-in the person stays signed in until the refresh token expires. */
 export interface PersonCredential extends Credential {
   /**
-   * Asks the person to sign in, also where that is not done by itself any more: one prompt per credential comes by itself,
-   * so that nobody meets a storm of them.
+   * Prompts the person to sign in. Each credential prompts once by itself, so that a person never meets a storm of
+   * prompts; after that, only this method does.
    */
   signIn(options?: GetTokenOptions): Promise<void>;
 }
 
 /**
- * A credential of a person. Each request first renews silently with the refresh token; only where nobody is signed in yet
- * the flow's own sign-in starts, once, however many ask.
+ * A credential of a person. Each request first renews silently with the refresh token. Only if no account is signed in
+ * yet, the flow's own sign-in starts: once, however many requests wait for it.
  *
- * @throws ConfigurationError naming the key
+ * @throws ConfigurationError naming the option
  */
 export function personCredential(options: PersonOptions, flow: Flow): PersonCredential {
   const { agent } = options;
@@ -105,8 +114,20 @@ export function personCredential(options: PersonOptions, flow: Flow): PersonCred
   ) as Msal.ICachePlugin;
   let account: Msal.AccountInfo | undefined;
   let prompted = false;
-  // One at a time: a person is asked once for all resources, and a refresh token may be good for one use only.
-  const inTurn = limitConcurrency(1);
+  // One at a time: a person is prompted once for all resources, and a refresh token may be good for one use only.
+  const oneAtATime = limitConcurrency(1);
+  const limitMs = flow.requestTimeoutMs ?? REQUEST_TIMEOUT_MS;
+  /** The next request starts when this one ends, so it must end: a prompt or a cache plugin may never answer. */
+  const inTurn = <T>(requested: GetTokenOptions, work: () => Promise<T>) =>
+    oneAtATime(() =>
+      within(work(), {
+        timeoutMs: limitMs,
+        signal: requested.abortSignal,
+        what: `The ${flow.noun}`,
+        onTimeout: () =>
+          new TokenTimeoutError(`The ${flow.noun} did not finish within ${Math.round(limitMs / 1000)} s.`),
+      }),
+    );
 
   const base = defineCredential({
     method: flow.method,
@@ -114,11 +135,11 @@ export function personCredential(options: PersonOptions, flow: Flow): PersonCred
     tenantId: () => account?.tenantId || authority.tenantId,
     identity: [authority.tokenEndpoint.href, clientId, username, agent, options.persistentCache, ...flow.identity],
     requestTimeoutMs: flow.requestTimeoutMs,
-    request: (scope, requested) => inTurn(() => request(scope, requested)),
+    request: (scope, requested) => inTurn(requested, () => request(scope, requested)),
   });
   // Object.assign would read the getter `principal` once and for all.
   const signInNow = async (requested: GetTokenOptions = {}) => {
-    await inTurn(() => signIn(scopeForAuthority(authority.tokenEndpoint), requested));
+    await inTurn(requested, () => signIn(scopeForAuthority(authority.tokenEndpoint), requested));
   };
   return Object.defineProperty(base, 'signIn', { value: signInNow, enumerable: true }) as PersonCredential;
 
@@ -127,19 +148,19 @@ export function personCredential(options: PersonOptions, flow: Flow): PersonCred
       const renewed = await renew(scope, requested);
       if (renewed !== undefined) return renewed;
     } catch (error) {
-      if (!(error instanceof InteractionRequiredError) || prompted) throw withMend(error);
+      if (!(error instanceof InteractionRequiredError) || prompted) throw withHint(error);
     }
-    if (prompted) throw withMend(new InteractionRequiredError(`Nobody signed in for the ${flow.noun}.`));
+    if (prompted) throw withHint(new InteractionRequiredError(`No one signed in for the ${flow.noun}.`));
     return signIn(scope, requested);
   }
 
-  /** With the refresh token; undefined where nobody is signed in. */
+  /** With the refresh token; undefined where no account is signed in. */
   async function renew(scope: string, requested: GetTokenOptions): Promise<AccessToken | undefined> {
-    let nobody = false;
+    let signedOut = false;
     const { claims } = requested;
     const renewing = ask(requested, async (app) => {
       const known = pick(await app.getTokenCache().getAllAccounts());
-      nobody = known === undefined;
+      signedOut = known === undefined;
       if (known === undefined) return null;
       return app.acquireTokenSilent({
         account: known,
@@ -149,7 +170,7 @@ export function personCredential(options: PersonOptions, flow: Flow): PersonCred
       });
     });
     return renewing.catch((error: unknown) => {
-      if (nobody) return undefined;
+      if (signedOut) return undefined;
       throw error;
     });
   }
@@ -174,7 +195,7 @@ export function personCredential(options: PersonOptions, flow: Flow): PersonCred
     requested: GetTokenOptions,
     run: (app: MsalApp) => Promise<Msal.AuthenticationResult | null>,
   ): Promise<AccessToken> {
-    const proven = await flow.prove?.();
+    const proven = await flow.prove?.(requested.abortSignal);
     const request = {
       authority: authority.inTenant(requested.tenantId),
       clientId,
@@ -191,11 +212,11 @@ export function personCredential(options: PersonOptions, flow: Flow): PersonCred
       return result;
     };
     return proven === undefined
-      ? throughPublicApp(request, remembering)
-      : throughConfidentialApp(request, proven.proof, remembering);
+      ? requestAsPublicApp(request, remembering)
+      : requestAsConfidentialApp(request, proven.proof, remembering);
   }
 
-  /** A shared cache may hold several people: never take another one's session. */
+  /** A shared cache may hold several accounts: never use that of another person. */
   function pick(accounts: readonly Msal.AccountInfo[]): Msal.AccountInfo | undefined {
     if (account !== undefined) return accounts.find((one) => one.homeAccountId === account?.homeAccountId);
     if (username !== undefined) {
@@ -205,32 +226,40 @@ export function personCredential(options: PersonOptions, flow: Flow): PersonCred
   }
 }
 
-function withMend(error: unknown): unknown {
+function withHint(error: unknown): unknown {
   if (!(error instanceof InteractionRequiredError)) return error;
   const { message, status, aadsts, correlationId, cause } = error;
-  const hint = `${error.hint ?? ''} Call signIn() of the credential; until then nobody is asked again.`.trim();
+  const hint = `${error.hint ?? ''} Call signIn() of the credential; it does not prompt again by itself.`.trim();
   return new InteractionRequiredError(message, { status, aadsts, correlationId, cause, hint });
 }
 
-/** A cache that fails must not fail the sign-in: MSAL would not even ask. What it knows is in memory as well. */
+/** A cache that fails must not fail the sign-in: MSAL would not even send the request. Its content is in memory as well. */
 function tolerant(cache: PersistentCache): PersistentCache {
   const memory = memoryOnly();
   let warned = false;
   return {
     async beforeCacheAccess(context) {
       await memory.beforeCacheAccess(context);
-      await cache.beforeCacheAccess(context).catch(warn);
+      await inTime(() => cache.beforeCacheAccess(context)).catch(warn);
     },
     async afterCacheAccess(context) {
       await memory.afterCacheAccess(context);
-      await cache.afterCacheAccess(context).catch(warn);
+      await inTime(() => cache.afterCacheAccess(context)).catch(warn);
     },
   };
+
+  async function inTime(access: () => Promise<void>): Promise<void> {
+    await within(Promise.resolve().then(access), {
+      timeoutMs: CACHE_TIMEOUT_MS,
+      what: 'The cache access',
+      onTimeout: () => new TokenTimeoutError(`it did not answer within ${CACHE_TIMEOUT_MS} ms`),
+    });
+  }
 
   function warn(error: unknown): void {
     if (warned) return;
     warned = true;
-    const reason = redact(String((error as Error)?.message));
+    const reason = redact(textOf(error)).slice(0, 400);
     process.emitWarning(`The persistent token cache failed; the sign-in is kept in memory only: ${reason}`);
   }
 }

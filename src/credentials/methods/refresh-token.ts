@@ -1,19 +1,20 @@
 import type { Secret } from '../credential.js';
-import { currentSecret } from '../entra/msal.js';
+import { currentSecret } from '../input/current-secret.js';
 import { requireSecret } from '../input/require-option.js';
-import { type PersonCredential, type PersonOptions, personCredential } from './person.js';
+import { defineMethod } from './method.js';
+import { PERSON_OPTIONS, type PersonCredential, type PersonOptions, personCredential } from './person.js';
 import { proveBySecret } from './service-principal-secret.js';
 
-/** A refresh token that somebody else got; its successors are kept and used from then on. */
+/** A refresh token from elsewhere. The identity provider replaces it with each use; the successors are kept and used. */
 export interface RefreshTokenOptions extends PersonOptions {
   method?: 'refresh-token' | undefined;
-  /** The refresh token, or a function that gives the latest one. */
+  /** The refresh token, or a function that returns the latest one. */
   refreshToken: Secret;
   /** If it was issued to a confidential application. */
   clientSecret?: Secret | undefined;
 }
 
-/** @throws ConfigurationError naming the key */
+/** @throws ConfigurationError naming the option */
 export function refreshToken(options: RefreshTokenOptions): PersonCredential {
   const given = requireSecret(options.refreshToken, 'refreshToken');
   const { clientSecret } = options;
@@ -32,3 +33,10 @@ export function refreshToken(options: RefreshTokenOptions): PersonCredential {
     },
   });
 }
+
+export const refreshTokenMethod = defineMethod<RefreshTokenOptions>({
+  name: 'refresh-token',
+  options: { ...PERSON_OPTIONS, refreshToken: true, clientSecret: true },
+  impliedBy: ['refreshToken'],
+  create: refreshToken,
+});

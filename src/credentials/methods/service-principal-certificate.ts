@@ -1,17 +1,18 @@
-import { readFile } from 'node:fs/promises';
 import { ConfigurationError } from '../../errors.js';
-import { readCertificate } from '../certificate/certificate.js';
+import { checkCertificate, LARGEST_CERTIFICATE_FILE, readCertificate } from '../certificate/certificate.js';
 import type { Credential, Secret } from '../credential.js';
-import { currentSecret } from '../entra/msal.js';
+import { errorCode, redactedCause } from '../entra/redact.js';
+import { currentSecret } from '../input/current-secret.js';
+import { readStart } from '../input/read-file.js';
 import { optionalText, requireSecret } from '../input/require-option.js';
-import { type ApplicationOptions, applicationCredential, type Proving } from './application.js';
+import { APPLICATION_OPTIONS, type ApplicationOptions, applicationCredential, type Prover } from './application.js';
+import { defineMethod, type OptionNames } from './method.js';
 
-/** An application that proves who it is by a certificate. Give `certificate` or `certificatePath`. */
-export interface ServicePrincipalCertificateOptions extends ApplicationOptions {
-  method?: 'service-principal-certificate' | undefined;
-  /** Certificate and private key: PEM text, PFX bytes, or PFX as base64 (what Key Vault gives). */
+/** A certificate, and what opens it. Give `certificate` or `certificatePath`. */
+export interface CertificateOptions {
+  /** Certificate and private key: PEM text, PFX bytes, or PFX as base64 (what Key Vault returns). */
   certificate?: string | Uint8Array | undefined;
-  /** A PEM or PFX file; read for each token request, so that a renewed one is used. */
+  /** A PEM or PFX file. It is read for each token request, so that a renewed certificate is used. */
   certificatePath?: string | undefined;
   /** Password of the PFX file or of the encrypted private key. */
   certificatePassword?: Secret | undefined;
@@ -19,24 +20,35 @@ export interface ServicePrincipalCertificateOptions extends ApplicationOptions {
   sendCertificateChain?: boolean | undefined;
 }
 
-/** @throws ConfigurationError naming the key; for a file when a token is asked for */
+/** Names of {@link CertificateOptions}. */
+export const CERTIFICATE_OPTIONS: OptionNames<CertificateOptions> = {
+  certificate: true,
+  certificatePath: true,
+  certificatePassword: true,
+  sendCertificateChain: true,
+};
+
+/** An application that proves its identity with a certificate. */
+export interface ServicePrincipalCertificateOptions extends ApplicationOptions, CertificateOptions {
+  method?: 'service-principal-certificate' | undefined;
+}
+
+/** @throws ConfigurationError naming the option; for a file, at the first token request */
 export function servicePrincipalCertificate(options: ServicePrincipalCertificateOptions): Credential {
   return applicationCredential(options, proveByCertificate(options));
 }
 
-/** @throws ConfigurationError naming the key */
-export function proveByCertificate(
-  options: Omit<ServicePrincipalCertificateOptions, keyof ApplicationOptions | 'method'>,
-): Proving {
+/** @throws ConfigurationError naming the option */
+export function proveByCertificate(options: CertificateOptions): Prover {
   const { certificate, certificatePassword, sendCertificateChain = false } = options;
   const path = optionalText(options.certificatePath, 'certificatePath');
   if ((certificate === undefined) === (path === undefined)) {
     throw new ConfigurationError("Give either 'certificate' or 'certificatePath'.");
   }
   if (certificatePassword !== undefined) requireSecret(certificatePassword, 'certificatePassword');
-  // A value is wrong for good: say so at once, where the password is at hand.
+  // A wrong value stays wrong: it is reported now if its password is at hand, not at the first login.
   if (certificate !== undefined && typeof certificatePassword !== 'function') {
-    readCertificate(certificate, certificatePassword, 'certificate');
+    checkCertificate(certificate, certificatePassword, 'certificate');
   }
   const fingerprintable = typeof certificate === 'object' ? Buffer.from(certificate).toString('base64') : certificate;
 
@@ -48,7 +60,7 @@ export function proveByCertificate(
       const password =
         certificatePassword === undefined ? undefined : await currentSecret(certificatePassword, 'certificatePassword');
       const content = certificate ?? (await readCertificateFile(path ?? ''));
-      const { thumbprintSha256, privateKey, chain } = readCertificate(
+      const { thumbprintSha256, privateKey, chain } = await readCertificate(
         content,
         password,
         certificate === undefined ? 'certificatePath' : 'certificate',
@@ -63,9 +75,17 @@ export function proveByCertificate(
 
 async function readCertificateFile(path: string): Promise<Buffer> {
   try {
-    return await readFile(path);
+    return await readStart(path, LARGEST_CERTIFICATE_FILE);
   } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
-    throw new ConfigurationError(`The file in 'certificatePath' cannot be read (${code}).`, { cause });
+    throw new ConfigurationError(`The file in 'certificatePath' cannot be read (${errorCode(cause) ?? 'unknown'}).`, {
+      cause: redactedCause(cause),
+    });
   }
 }
+
+export const servicePrincipalCertificateMethod = defineMethod<ServicePrincipalCertificateOptions>({
+  name: 'service-principal-certificate',
+  options: { ...APPLICATION_OPTIONS, ...CERTIFICATE_OPTIONS },
+  impliedBy: ['certificate', 'certificatePath'],
+  create: servicePrincipalCertificate,
+});

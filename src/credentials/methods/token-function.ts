@@ -1,18 +1,18 @@
 import { ConfigurationError, TokenUnavailableError } from '../../errors.js';
 import type { Credential, GetTokenOptions } from '../credential.js';
 import { defineCredential } from '../define-credential.js';
-import { type GivenToken, readGivenToken } from '../input/given-token.js';
+import { type AccessTokenLike, readAccessToken } from '../input/access-token-like.js';
 
-/** What a token function is told. */
+/** The argument of a token function. */
 export interface TokenFunctionRequest extends GetTokenOptions {
   /** Scope of the token, e.g. `https://database.windows.net/.default`. */
   scope: string;
 }
 
-/** The caller's own way of getting a token. It should get a new one on each call; we call it only when one is due. */
-export type TokenFunction = (request: TokenFunctionRequest) => GivenToken | Promise<GivenToken>;
+/** A function that gets a token. It should get a new one on each call; it is called only when one is due. */
+export type TokenFunction = (request: TokenFunctionRequest) => AccessTokenLike | Promise<AccessTokenLike>;
 
-/** @throws ConfigurationError if `getToken` is no function */
+/** @throws ConfigurationError if `getToken` is not a function */
 export function tokenFunction(getToken: TokenFunction): Credential {
   if (typeof getToken !== 'function') throw new ConfigurationError('A token function must be a function.');
   return defineCredential({
@@ -25,7 +25,7 @@ export function tokenFunction(getToken: TokenFunction): Credential {
           hint: 'It must return the access token, or { token, expiresOn }.',
         });
       }
-      return readGivenToken(given, "the token function's answer");
+      return readAccessToken(given, 'the result of the token function');
     },
   });
 }

@@ -1,10 +1,12 @@
-import { readFile } from 'node:fs/promises';
-import { ConfigurationError, TokenUnavailableError } from '../../errors.js';
 import type { Credential } from '../credential.js';
+import { federationHint } from '../entra/federation-hint.js';
+import { readEnvironment } from '../input/environment.js';
 import { requireText } from '../input/require-option.js';
-import { type ApplicationOptions, applicationCredential } from './application.js';
+import { APPLICATION_OPTIONS, type ApplicationOptions, applicationCredential } from './application.js';
+import { readTokenFile } from './federated/token-file.js';
+import { defineMethod } from './method.js';
 
-/** AKS workload identity: the cluster puts a token of its own into a file, and keeps it fresh there. */
+/** AKS workload identity: the cluster writes a token of its own into a file, and keeps it fresh there. */
 export interface WorkloadIdentityOptions extends Omit<ApplicationOptions, 'clientId'> {
   method?: 'workload-identity' | undefined;
   /** Default `AZURE_CLIENT_ID`. `tenantId`: default `AZURE_TENANT_ID`. */
@@ -15,9 +17,8 @@ export interface WorkloadIdentityOptions extends Omit<ApplicationOptions, 'clien
 
 const HINT = 'The AKS webhook sets it in pods labelled azure.workload.identity/use: "true".';
 
-/** @throws ConfigurationError naming the key */
-export function workloadIdentity(options: WorkloadIdentityOptions): Credential {
-  const { env } = process;
+/** @throws ConfigurationError naming the option */
+export function workloadIdentity(options: WorkloadIdentityOptions, env = readEnvironment()): Credential {
   const path = requireText(
     options.tokenFilePath ?? env.AZURE_FEDERATED_TOKEN_FILE,
     'tokenFilePath',
@@ -29,6 +30,7 @@ export function workloadIdentity(options: WorkloadIdentityOptions): Credential {
     `Set it, or AZURE_CLIENT_ID. ${HINT}`,
   );
   const tenantId = options.tenantId ?? env.AZURE_TENANT_ID;
+  const option = options.tokenFilePath === undefined ? 'AZURE_FEDERATED_TOKEN_FILE' : 'tokenFilePath';
   return applicationCredential(
     { ...options, clientId, tenantId },
     {
@@ -36,27 +38,17 @@ export function workloadIdentity(options: WorkloadIdentityOptions): Credential {
       noun: 'workload identity',
       identity: [path],
       async prove() {
-        // Read each time: the cluster replaces it about every hour.
-        const jwt = await readTokenFile(path);
-        return { proof: { clientAssertion: jwt }, secrets: [jwt] };
+        // Read for each request: the cluster replaces the token about every hour.
+        const jwt = await readTokenFile(path, option);
+        return { proof: { clientAssertion: jwt }, secrets: [jwt], explain: (aadsts) => federationHint(jwt, aadsts) };
       },
     },
   );
 }
 
-async function readTokenFile(path: string): Promise<string> {
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (cause) {
-    throw new TokenUnavailableError(
-      `The token file '${path}' cannot be read (${(cause as NodeJS.ErrnoException).code}).`,
-      {
-        cause,
-      },
-    );
-  }
-  const jwt = text.trim();
-  if (jwt.split('.').length === 3) return jwt;
-  throw new ConfigurationError(`The token file '${path}' holds no token (JWT).`);
-}
+export const workloadIdentityMethod = defineMethod<WorkloadIdentityOptions>({
+  name: 'workload-identity',
+  options: { ...APPLICATION_OPTIONS, tokenFilePath: true },
+  impliedBy: ['tokenFilePath'],
+  create: (options) => workloadIdentity(options),
+});

@@ -1,7 +1,7 @@
-import { expect, it } from 'vitest';
+import { expect, test } from 'vitest';
 import { scopeForServer } from '../../../src/index.js';
 
-it.each([
+test.each([
   ['shop.database.windows.net', 'https://database.windows.net/.default'],
   ['tcp:SHOP.Database.Windows.NET,1433', 'https://database.windows.net/.default'],
   ['shop.public.abc123.database.windows.net', 'https://database.windows.net/.default'],

@@ -19,7 +19,7 @@ test.each([
 
 test('a repeated key: the last one counts, or it is an error, as the caller wants', () => {
   expect(parseConnectionString('a=1;A=2').get('a')).toBe('2');
-  expect(() => parseConnectionString('a=1;A=2', 'error')).toThrow("the key 'a' is given twice");
+  expect(() => parseConnectionString('a=1;A=2', { repeated: 'error' })).toThrow('the key at position 4 occurs twice');
 });
 
 test.each(['novalue', '=x', 'a="b', 'a="b"c', ';;=1'])('%s is refused', (text) => {

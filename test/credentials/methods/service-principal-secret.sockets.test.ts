@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { createCredential, TokenCache } from '../../../src/index.js';
 import { type EntraEmulator, startEntraEmulator } from '../../../src/testing/index.js';
 import { printed } from '../printed.js';
@@ -21,7 +21,7 @@ function asked(): number {
   return entra.requests.length;
 }
 
-it('gets a token for the application', async () => {
+test('gets a token for the application', async () => {
   const credential = createCredential(options());
   const answer = await credential.getToken(SCOPE);
   expect(entra.verify(answer?.token ?? '', { audience: 'https://database.windows.net' })).toMatchObject({
@@ -35,7 +35,7 @@ it('gets a token for the application', async () => {
   });
 });
 
-it('a hundred cold callers make one request, and discovery makes none', async () => {
+test('a hundred cold callers make one request, and discovery makes none', async () => {
   const tokens = new TokenCache(createCredential(options()));
   const before = asked();
   const held = await Promise.all(Array.from({ length: 100 }, () => tokens.get()));
@@ -44,13 +44,13 @@ it('a hundred cold callers make one request, and discovery makes none', async ()
   expect(entra.requests.at(-1)).toMatchObject({ endpoint: 'token', grantType: 'client_credentials', status: 200 });
 });
 
-it('keeps nothing itself: each request gives a new token', async () => {
+test('keeps nothing itself: each request gives a new token', async () => {
   const credential = createCredential(options());
   const [one, two] = [await credential.getToken(SCOPE), await credential.getToken(SCOPE)];
   expect(one?.token).not.toBe(two?.token);
 });
 
-it('uses the secret of the moment where it is a function', async () => {
+test('uses the secret of the moment where it is a function', async () => {
   const app = entra.addApp({ clientSecret: 'first-secret' });
   let current = 'first-secret';
   const credential = createCredential(options({ clientId: app.clientId, clientSecret: async () => current }));
@@ -61,7 +61,7 @@ it('uses the secret of the moment where it is a function', async () => {
   await credential.getToken(SCOPE);
 });
 
-it('passes the times of the issuer on', async () => {
+test('passes the times of the issuer on', async () => {
   entra.setTokenLifetime(86_400, 43_200);
   try {
     const answer = await createCredential(options()).getToken(SCOPE);
@@ -73,7 +73,7 @@ it('passes the times of the issuer on', async () => {
 });
 
 describe('what the identity provider says reaches the caller', () => {
-  it.each([
+  test.each([
     [{ clientSecret: 'wrong-secret-value' }, 'ERR_CREDENTIAL_REJECTED', 7000215, /value, not its id/],
     [{ clientId: '11111111-2222-4333-8444-555555555555' }, 'ERR_CREDENTIAL_REJECTED', 700016, /clientId and tenantId/],
     [{ tenantId: '11111111-2222-4333-8444-555555555555' }, 'ERR_CREDENTIAL_REJECTED', 90002, /tenantId/],
@@ -88,7 +88,7 @@ describe('what the identity provider says reaches the caller', () => {
     expect(printed(error)).not.toContain(entra.clientSecret);
   });
 
-  it.each([
+  test.each([
     [
       { status: 429, retryAfter: 7 },
       { code: 'ERR_TOKEN_THROTTLED', status: 429, retryAfterMs: 7_000 },
@@ -122,7 +122,7 @@ describe('what the identity provider says reaches the caller', () => {
     expect(asked() - before).toBe(2);
   });
 
-  it('a provider that nobody reaches is named, with the cause', async () => {
+  test('a provider that nobody reaches is named, with the cause', async () => {
     const credential = createCredential(options({ authority: 'http://127.0.0.1:1' }));
     await expect(credential.getToken(SCOPE)).rejects.toMatchObject({
       code: 'ERR_TOKEN_UNAVAILABLE',
@@ -131,7 +131,7 @@ describe('what the identity provider says reaches the caller', () => {
     });
   });
 
-  it('a request given up by its caller ends at once', async () => {
+  test('a request given up by its caller ends at once', async () => {
     entra.fail({ hang: true });
     const abort = new AbortController();
     const waiting = createCredential(options())
@@ -143,7 +143,7 @@ describe('what the identity provider says reaches the caller', () => {
   });
 });
 
-it('over https the certificate of the provider must be trusted, and can be by an agent', async () => {
+test('over https the certificate of the provider must be trusted, and can be by an agent', async () => {
   const { Agent } = await import('node:https');
   const secure = await startEntraEmulator({ https: true });
   try {
@@ -161,7 +161,7 @@ it('over https the certificate of the provider must be trusted, and can be by an
   }
 });
 
-it('shows no secret when printed', async () => {
+test('shows no secret when printed', async () => {
   const credential = createCredential(options());
   const tokens = new TokenCache(credential);
   const { token } = await tokens.getToken();

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type EntraEmulator, startEntraEmulator } from '../../src/testing/index.js';
 
 const dist = pathToFileURL(join(import.meta.dirname, '../../dist/index.js')).href;
@@ -43,7 +43,7 @@ async function run(options: object): Promise<{ printed: string; tokens: string[]
   return { printed: stdout + stderr, tokens: JSON.parse(await readFile(file, 'utf8')) as string[] };
 }
 
-it.each([
+test.each([
   ['an application', () => ({ clientId: entra.clientId, clientSecret: entra.clientSecret })],
   ['a person', () => ({ username: entra.user.userName, password: PASSWORD })],
 ])('with every debug switch on, %s shows neither secret nor token', async (_, who) => {

@@ -3,7 +3,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { createCredential, TokenCache } from '../../../src/index.js';
 import {
   type EntraEmulator,
@@ -61,7 +61,7 @@ const chosenBy = () =>
   ({ clientId: assigned.clientId, objectId: assigned.objectId, resourceId: assigned.resourceId }) as const;
 
 describe('each platform speaks its own protocol', () => {
-  it.each(['imds', 'appService', 'azureArc', 'serviceFabric', 'machineLearning'] as const)(
+  test.each(['imds', 'appService', 'azureArc', 'serviceFabric', 'machineLearning'] as const)(
     '%s gives the identity of the machine or app',
     async (platform) => {
       on(entra.managedIdentity[platform]);
@@ -69,12 +69,12 @@ describe('each platform speaks its own protocol', () => {
     },
   );
 
-  it('cloudShell gives the person', async () => {
+  test('cloudShell gives the person', async () => {
     on(entra.managedIdentity.cloudShell);
     expect(await whoAmI()).toBe(entra.user.userName);
   });
 
-  it.each([
+  test.each([
     ['imds', 'clientId'],
     ['imds', 'objectId'],
     ['imds', 'resourceId'],
@@ -90,7 +90,7 @@ describe('each platform speaks its own protocol', () => {
     expect(await whoAmI({ [key]: chosenBy()[key], arcKeyDirectory })).toBe(assigned.clientId);
   });
 
-  it.each([
+  test.each([
     ['serviceFabric', 'clientId', /Service Fabric/],
     ['cloudShell', 'resourceId', /Cloud Shell/],
     ['machineLearning', 'objectId', /'clientId' only/],
@@ -99,7 +99,7 @@ describe('each platform speaks its own protocol', () => {
     await expect(whoAmI({ [key]: chosenBy()[key] })).rejects.toThrow(message);
   });
 
-  it('another resource gets its own token', async () => {
+  test('another resource gets its own token', async () => {
     on(entra.managedIdentity.imds);
     const tokens = new TokenCache(createCredential({ method: 'managed-identity' }));
     const vault = await tokens.getToken('https://vault.azure.net/.default');
@@ -107,14 +107,14 @@ describe('each platform speaks its own protocol', () => {
   });
 });
 
-it('a day-long token is renewed half-way', async () => {
+test('a day-long token is renewed half-way', async () => {
   on(entra.managedIdentity.imds);
   const held = await new TokenCache(createCredential({ method: 'managed-identity' })).get();
   expect(held.refreshOn - Date.now()).toBeLessThanOrEqual(12 * 3_600_000);
   expect(held.refreshOn - Date.now()).toBeGreaterThan(10 * 3_600_000);
 });
 
-it('a hundred cold callers are one request; twenty identities are at most five at once', async () => {
+test('a hundred cold callers are one request; twenty identities are at most five at once', async () => {
   on(entra.managedIdentity.imds);
   const before = entra.requests.length;
   const tokens = new TokenCache(createCredential({ method: 'managed-identity' }));
@@ -135,7 +135,7 @@ it('a hundred cold callers are one request; twenty identities are at most five a
 });
 
 describe('trouble', () => {
-  it.each([
+  test.each([
     [{ status: 404 }, 'ERR_TOKEN_UNAVAILABLE'],
     [{ status: 503, body: '<html>' }, 'ERR_TOKEN_UNAVAILABLE'],
     [{ status: 429, retryAfter: 11 }, 'ERR_TOKEN_THROTTLED'],
@@ -155,7 +155,7 @@ describe('trouble', () => {
     },
   );
 
-  it('an identity that is not assigned is a refusal that names it', async () => {
+  test('an identity that is not assigned is a refusal that names it', async () => {
     on(entra.managedIdentity.imds);
     const clientId = '11111111-2222-4333-8444-555555555555';
     await expect(whoAmI({ clientId })).rejects.toMatchObject({
@@ -166,27 +166,27 @@ describe('trouble', () => {
     await expect(whoAmI({ clientId })).rejects.toMatchObject({ code: 'ERR_CREDENTIAL_REJECTED' });
   });
 
-  it('a resource that does not exist is a refusal by Entra', async () => {
+  test('a resource that does not exist is a refusal by Entra', async () => {
     on(entra.managedIdentity.imds);
     const credential = createCredential({ method: 'managed-identity' });
     await expect(credential.getToken('https://no.such.example/.default')).rejects.toMatchObject({ aadsts: 500011 });
   });
 
-  it('Service Fabric with another certificate gets no secret', async () => {
+  test('Service Fabric with another certificate gets no secret', async () => {
     on(entra.managedIdentity.serviceFabric, { IDENTITY_SERVER_THUMBPRINT: 'ab'.repeat(20) });
     const before = entra.requests.length;
     await expect(whoAmI()).rejects.toThrow(/another certificate/);
     expect(entra.requests.length).toBe(before);
   });
 
-  it('Azure Arc that names a file elsewhere does not get it', async () => {
+  test('Azure Arc that names a file elsewhere does not get it', async () => {
     on(entra.managedIdentity.azureArc);
     // The emulator keeps its files in a directory of its own, which is not Arc's.
     const error = await whoAmI().catch((e) => e);
     expect(error).toMatchObject({ code: 'ERR_CREDENTIAL_REJECTED', hint: expect.stringContaining('arcKeyDirectory') });
   });
 
-  it.each([
+  test.each([
     [`${arcKeyDirectory}/../secret.key`],
     [`${arcKeyDirectory}/sub/x.key`],
     [`${arcKeyDirectory}/x.pem`],
@@ -198,7 +198,7 @@ describe('trouble', () => {
     expect(agent.requests).toBe(1);
   });
 
-  it('Azure Arc cannot make us read a file of any size', async () => {
+  test('Azure Arc cannot make us read a file of any size', async () => {
     const key = join(arcKeyDirectory, 'large.key');
     writeFileSync(key, 'x'.repeat(4097));
     await using agent = await platformThatAnswers(401, {}, { 'www-authenticate': `Basic realm=${key}` });
@@ -207,7 +207,7 @@ describe('trouble', () => {
     expect(agent.requests).toBe(1);
   });
 
-  it.each(['clientId', 'objectId', 'resourceId'] as const)(
+  test.each(['clientId', 'objectId', 'resourceId'] as const)(
     "Azure Arc that ignores the choice by %s and answers for the machine's own identity is refused",
     async (choice) => {
       const names = { client_id: own.clientId, object_id: own.objectId, msi_res_id: own.resourceId };
@@ -221,12 +221,12 @@ describe('trouble', () => {
     },
   );
 
-  it('an endpoint that is no URL is named by its variable', async () => {
+  test('an endpoint that is no URL is named by its variable', async () => {
     on({ url: '', env: { IDENTITY_ENDPOINT: 'nonsense', IDENTITY_HEADER: 'x' } });
     await expect(whoAmI()).rejects.toThrow(/'IDENTITY_ENDPOINT' must be/);
   });
 
-  it('two choices are one too many', () => {
+  test('two choices are one too many', () => {
     const { clientId, objectId } = chosenBy();
     expect(() => createCredential({ method: 'managed-identity', clientId, objectId })).toThrow(/only one of/);
   });
@@ -234,7 +234,7 @@ describe('trouble', () => {
 
 describe('the end of a token is understood as', () => {
   const inAnHour = Math.floor(Date.now() / 1000) * 1000 + 3_600_000;
-  it.each<[string, object]>([
+  test.each<[string, object]>([
     ['seconds', { expires_on: inAnHour / 1000 }],
     ['seconds as text', { expires_on: String(inAnHour / 1000) }],
     ['ISO 8601', { expires_on: new Date(inAnHour).toISOString() }],
@@ -257,7 +257,7 @@ describe('the end of a token is understood as', () => {
   }
 });
 
-it('no secret of the platform is printed', async () => {
+test('no secret of the platform is printed', async () => {
   on(entra.managedIdentity.appService);
   const secret = entra.managedIdentity.appService.env.IDENTITY_HEADER ?? '';
   vi.stubEnv('IDENTITY_HEADER', `${secret}-wrong`);

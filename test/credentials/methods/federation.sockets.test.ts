@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { createCredential } from '../../../src/index.js';
 import { type EntraEmulator, startEntraEmulator } from '../../../src/testing/index.js';
 import { printed } from '../printed.js';
@@ -23,7 +23,7 @@ afterAll(async () => {
   await entra.close();
 });
 
-it('an assertion callback is asked for each request', async () => {
+test('an assertion callback is asked for each request', async () => {
   let asked = 0;
   const assertion = async () => {
     asked += 1;
@@ -38,7 +38,7 @@ it('an assertion callback is asked for each request', async () => {
   expect(credential.principal).toMatchObject({ method: 'client-assertion', id: clientId });
 });
 
-it('an assertion for another subject is refused with what to do, without quoting it', async () => {
+test('an assertion for another subject is refused with what to do, without quoting it', async () => {
   const assertion = entra.issueFederatedToken({ subject: 'system:serviceaccount:shop:other' });
   const credential = createCredential({ tenantId: entra.tenantId, clientId, authority: entra.url, assertion });
   const error = await credential.getToken(SCOPE).catch((e) => e);
@@ -46,7 +46,7 @@ it('an assertion for another subject is refused with what to do, without quoting
   expect(printed(error)).not.toContain(assertion);
 });
 
-it('a callback that fails is the cause', async () => {
+test('a callback that fails is the cause', async () => {
   const assertion = () => Promise.reject(new Error('vault is sealed'));
   const credential = createCredential({ tenantId: entra.tenantId, clientId, authority: entra.url, assertion });
   await expect(credential.getToken(SCOPE)).rejects.toMatchObject({
@@ -55,7 +55,7 @@ it('a callback that fails is the cause', async () => {
   });
 });
 
-it('workload identity takes everything from the environment, and reads the file again when it rotates', async () => {
+test('workload identity takes everything from the environment, and reads the file again when it rotates', async () => {
   vi.stubEnv('AZURE_TENANT_ID', entra.tenantId);
   vi.stubEnv('AZURE_CLIENT_ID', clientId);
   vi.stubEnv('AZURE_AUTHORITY_HOST', `${entra.url}/`);
@@ -72,7 +72,7 @@ it('workload identity takes everything from the environment, and reads the file 
   expect(credential.principal).toMatchObject({ method: 'workload-identity', id: clientId, tenantId: entra.tenantId });
 });
 
-it('workload identity outside a cluster names what is missing', () => {
+test('workload identity outside a cluster names what is missing', () => {
   vi.stubEnv('AZURE_FEDERATED_TOKEN_FILE', undefined);
   expect(() => createCredential({ method: 'workload-identity' })).toThrow(/'tokenFilePath' is missing/);
 });

@@ -1,5 +1,5 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { createCredential, TokenCache, type TokenPoolError } from '../../../src/index.js';
 import { type EntraEmulator, type Fault, startEntraEmulator } from '../../../src/testing/index.js';
 
@@ -72,7 +72,7 @@ async function follow(
 const cold = (options: object = {}) => new TokenCache(createCredential({ method: 'managed-identity', ...options }));
 
 describe('a machine that has just started and answers', () => {
-  it.each<[fault: Fault, seconds: number[], code: string]>([
+  test.each<[fault: Fault, seconds: number[], code: string]>([
     [{ status: 404 }, [5, 15], 'ERR_TOKEN_UNAVAILABLE'],
     [{ status: 500 }, [5, 15], 'ERR_TOKEN_UNAVAILABLE'],
     [{ status: 503, body: '<html>' }, [5, 15], 'ERR_TOKEN_UNAVAILABLE'],
@@ -89,7 +89,7 @@ describe('a machine that has just started and answers', () => {
     expect((outcome as TokenPoolError).retryAfterMs).toBeGreaterThanOrEqual(5_000);
   });
 
-  it('410 and is well again after 70 s fails nobody who waits that long', async () => {
+  test('410 and is well again after 70 s fails nobody who waits that long', async () => {
     entra.fail({ status: 410, count: 4 });
     const tokens = cold();
     const callers = Promise.all(Array.from({ length: 100 }, () => tokens.get()));
@@ -97,14 +97,14 @@ describe('a machine that has just started and answers', () => {
     expect(outcome).toHaveLength(100);
   });
 
-  it('as long as it is told to wait, a minute apart at most', async () => {
+  test('as long as it is told to wait, a minute apart at most', async () => {
     entra.fail({ status: 410 });
     const seconds = [5, 15, 35, 75, 135, 195];
     const { askedAt } = await follow(cold({ retryTimeoutMs: 200_000 }).get(), seconds);
     expect(askedAt).toEqual([0, ...seconds]);
   });
 
-  it("as long as AzureServiceTokenProvider's MsiRetryTimeout says; its 0 is the usual time", async () => {
+  test("as long as AzureServiceTokenProvider's MsiRetryTimeout says; its 0 is the usual time", async () => {
     entra.fail({ status: 500 });
     const { askedAt } = await follow(new TokenCache(createCredential('RunAs=App;MsiRetryTimeout=6')).get(), [5]);
     expect(askedAt).toEqual([0, 5]);
@@ -114,14 +114,14 @@ describe('a machine that has just started and answers', () => {
   });
 });
 
-it('is not asked again where it refuses, or where nobody answers', async () => {
+test('is not asked again where it refuses, or where nobody answers', async () => {
   const clientId = '11111111-2222-4333-8444-555555555555';
   await expect(cold({ clientId }).get()).rejects.toMatchObject({ code: 'ERR_CREDENTIAL_REJECTED' });
   entra.fail({ reset: true });
   await expect(cold().get()).rejects.toMatchObject({ code: 'ERR_TOKEN_UNAVAILABLE' });
 });
 
-it('whoever waits to ask again is not among the five at once', async () => {
+test('whoever waits to ask again is not among the five at once', async () => {
   entra.fail({ status: 404 });
   const many = Array.from({ length: 12 }, () => cold({ clientId: entra.addManagedIdentity().clientId }).get());
   const all = Promise.allSettled(many);
@@ -133,14 +133,14 @@ it('whoever waits to ask again is not among the five at once', async () => {
   expect((await all).every(({ status }) => status === 'rejected')).toBe(true);
 });
 
-it('after the first token asking again is left to the token cache', async () => {
+test('after the first token asking again is left to the token cache', async () => {
   const credential = createCredential({ method: 'managed-identity' });
   await credential.getToken(SCOPE);
   entra.fail({ status: 410 });
   await expect(credential.getToken(SCOPE)).rejects.toMatchObject({ status: 410 });
 });
 
-it('a caller may give up while it is not ready', async () => {
+test('a caller may give up while it is not ready', async () => {
   entra.fail({ status: 404 });
   const abort = new AbortController();
   const waiting = createCredential({ method: 'managed-identity' }).getToken(SCOPE, { abortSignal: abort.signal });
@@ -151,7 +151,7 @@ it('a caller may give up while it is not ready', async () => {
   expect(vi.getTimerCount()).toBe(0);
 });
 
-it.each([-1, Number.NaN, Number.POSITIVE_INFINITY, 'soon' as never])(
+test.each([-1, Number.NaN, Number.POSITIVE_INFINITY, 'soon' as never])(
   'retryTimeoutMs: %s is refused',
   (retryTimeoutMs) => {
     expect(() => cold({ retryTimeoutMs })).toThrow(/'retryTimeoutMs' must be/);

@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createCredential } from '../../../src/index.js';
 import { type EntraEmulator, startEntraEmulator } from '../../../src/testing/index.js';
 import { chromiumPath, startChromium, warnIfMissing } from '../../support/chromium.js';
@@ -47,7 +47,7 @@ describe.skipIf(chromiumPath === undefined)('interactive sign-in in a real brows
     return { answer, left };
   }
 
-  it('ends on a page that says so', async () => {
+  test('ends on a page that says so', async () => {
     const { answer, left } = await signIn(async (page) => {
       expect(await page.getByLabel('User name').inputValue()).toBe(entra.user.userName);
       await page.getByLabel('Password').fill(entra.user.password);
@@ -61,7 +61,7 @@ describe.skipIf(chromiumPath === undefined)('interactive sign-in in a real brows
     expect(left).toEqual({ url: expect.stringMatching(/^http:\/\/localhost:\d+\/$/), heading: 'Signed in' });
   });
 
-  it('that is cancelled ends on a page that says so', async () => {
+  test('that is cancelled ends on a page that says so', async () => {
     const { answer, left } = await signIn(async (page) => {
       await page.getByRole('button', { name: 'Cancel' }).click();
       await page.getByText('You cancelled the sign-in.').waitFor();

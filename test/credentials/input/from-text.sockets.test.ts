@@ -3,7 +3,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { createCredential } from '../../../src/index.js';
 import { type EntraEmulator, makeCertificate, startEntraEmulator } from '../../../src/testing/index.js';
 import { FakeTools } from '../fake-tools.js';
@@ -64,7 +64,7 @@ function azWorks(): void {
 }
 
 describe('AzureServiceTokenProvider', () => {
-  it('RunAs=App with a secret, whatever is in it and however it is quoted', async () => {
+  test('RunAs=App with a secret, whatever is in it and however it is quoted', async () => {
     const { clientId, tenantId, clientSecret } = entra;
     expect(await whoIs(`RunAs=App;AppId=${clientId};TenantId=${tenantId};AppKey=${quoted(clientSecret)}`)).toBe(
       clientId,
@@ -73,13 +73,13 @@ describe('AzureServiceTokenProvider', () => {
     expect(await whoIs(`runas = APP; appid=${clientId} ;TENANTID=${tenantId};AppKey=${single};`)).toBe(clientId);
   });
 
-  it('RunAs=App with a certificate file', async () => {
+  test('RunAs=App with a certificate file', async () => {
     const { clientId, tenantId } = entra;
     const text = `RunAs=App;AppId=${clientId};TenantId=${tenantId};CertificatePath=${quoted(certificatePath)}`;
     expect(await whoIs(text)).toBe(clientId);
   });
 
-  it('RunAs=App with a certificate in Key Vault, read by the managed identity', async () => {
+  test('RunAs=App with a certificate in Key Vault, read by the managed identity', async () => {
     const { clientId, tenantId } = entra;
     const seen: (string | undefined)[] = [];
     const vault = createServer((request, response) => {
@@ -108,19 +108,19 @@ describe('AzureServiceTokenProvider', () => {
     }
   });
 
-  it('RunAs=App alone is the managed identity, with AppId a user-assigned one', async () => {
+  test('RunAs=App alone is the managed identity, with AppId a user-assigned one', async () => {
     expect(await whoIs('RunAs=App')).toBe(entra.systemAssignedIdentity?.clientId);
     expect(await whoIs('RunAs=App;MsiRetryTimeout=30')).toBe(entra.systemAssignedIdentity?.clientId);
     const assigned = entra.addManagedIdentity();
     expect(await whoIs(`RunAs=App;AppId=${assigned.clientId}`)).toBe(assigned.clientId);
   });
 
-  it('RunAs=Developer;DeveloperTool=AzureCLI', async () => {
+  test('RunAs=Developer;DeveloperTool=AzureCLI', async () => {
     azWorks();
     expect(await whoIs('RunAs=Developer; DeveloperTool=AzureCli')).toBe(entra.user.userName);
   });
 
-  it('nothing given: the variable, else the chain', async () => {
+  test('nothing given: the variable, else the chain', async () => {
     const { clientId, tenantId, clientSecret } = entra;
     vi.stubEnv(
       'AzureServicesAuthConnectionString',
@@ -132,11 +132,11 @@ describe('AzureServiceTokenProvider', () => {
     expect(await whoIs(' ')).toBe(entra.systemAssignedIdentity?.clientId);
   });
 
-  it.each([
-    ['RunAs=App;AppId=x;appid=y', /'appid' is given twice.*Leave one/],
+  test.each([
+    ['RunAs=App;AppId=x;appid=y', /'appid' occurs twice.*Remove one/],
     ['RunAs=App;AppKey=hidden-value', /'AppId' is missing.*Application/],
     ['RunAs=App;AppId=x;AppKey=hidden-value', /'TenantId' is missing.*Directory/],
-    ['RunAs=App;AppId=x;Secret=hidden-value', /'secret' is not known.*AppKey/],
+    ['RunAs=App;AppId=x;Secret=hidden-value', /unknown key at position 18/],
     ['RunAs=App;MsiRetryTimeout=soon', /'MsiRetryTimeout' must be/],
     ['RunAs=App;AppId="x', /never closed/],
     ['RunAs=Everybody', /'RunAs' must be/],
@@ -161,7 +161,7 @@ describe('AzureServiceTokenProvider', () => {
 describe('ADO.NET, Authentication=Active Directory', () => {
   const server = 'Server=tcp:shop.database.windows.net,1433;Database=shop;Encrypt=true';
 
-  it('Service Principal, with the tenant in any of its places', async () => {
+  test('Service Principal, with the tenant in any of its places', async () => {
     const { clientId, tenantId, clientSecret } = entra;
     const text = `${server};Authentication=Active Directory Service Principal;Password=${quoted(clientSecret)}`;
     expect(await whoIs(`${text};User ID=${clientId};Tenant Id=${tenantId}`)).toBe(clientId);
@@ -170,7 +170,7 @@ describe('ADO.NET, Authentication=Active Directory', () => {
     expect(await whoIs(`${text};User Id=${clientId}`)).toBe(clientId);
   });
 
-  it.each(['Active Directory Managed Identity', 'Active Directory MSI', 'ActiveDirectoryManagedIdentity'])(
+  test.each(['Active Directory Managed Identity', 'Active Directory MSI', 'ActiveDirectoryManagedIdentity'])(
     '%s',
     async (keyword) => {
       const assigned = entra.addManagedIdentity();
@@ -179,13 +179,13 @@ describe('ADO.NET, Authentication=Active Directory', () => {
     },
   );
 
-  it('Default', async () => {
+  test('Default', async () => {
     expect(await whoIs(`${server};Authentication=Active Directory Default`)).toBe(
       entra.systemAssignedIdentity?.clientId,
     );
   });
 
-  it('Workload Identity', async () => {
+  test('Workload Identity', async () => {
     const subject = 'system:serviceaccount:shop:api';
     const app = entra.addApp({ federatedCredentials: [{ subject }] });
     const file = join(folder, 'token');
@@ -197,13 +197,13 @@ describe('ADO.NET, Authentication=Active Directory', () => {
     );
   });
 
-  it('Password', async () => {
+  test('Password', async () => {
     const { userName, password } = entra.user;
     const text = `${server};Authentication=Active Directory Password;User ID=${userName};Password=${quoted(password)}`;
     expect(await whoIs(text)).toBe(userName);
   });
 
-  it.each([
+  test.each([
     ['Active Directory Interactive', 'interactive'],
     ['Active Directory Device Code Flow', 'device-code'],
   ])('%s', (keyword, method) => {
@@ -211,7 +211,7 @@ describe('ADO.NET, Authentication=Active Directory', () => {
     expect(principal).toMatchObject({ method, id: 'ada@contoso.example' });
   });
 
-  it('Integrated means what mssql makes of it', async () => {
+  test('Integrated means what mssql makes of it', async () => {
     const { clientId, tenantId, clientSecret } = entra;
     const text = `${server};Authentication=Active Directory Integrated`;
     expect(await whoIs(`${text};Token=${entra.issueToken()}`)).toBe(clientId);
@@ -220,7 +220,7 @@ describe('ADO.NET, Authentication=Active Directory', () => {
     expect(await whoIs(text)).toBe(entra.systemAssignedIdentity?.clientId);
   });
 
-  it.each([
+  test.each([
     ['Authentication=Active Directory Service Principal;Password=hidden-value', /'User ID' is missing/],
     ['Authentication=Active Directory Service Principal;User ID=x', /'Password' is missing/],
     [
@@ -228,7 +228,7 @@ describe('ADO.NET, Authentication=Active Directory', () => {
       /'Tenant Id' is missing.*AZURE_TENANT_ID/,
     ],
     ['Authentication=Active Directory Password;User ID=x', /'Password' is missing/],
-    ['Authentication=Active Directory Magic', /'Authentication' has a value that is not known/],
+    ['Authentication=Active Directory Magic', /'Authentication' has an unknown value/],
     ['Server=x;Password=hidden-value', /neither an access token nor a connection string/],
     ['hello', /neither/],
   ])('%s is refused', (text, message) => {
@@ -236,7 +236,7 @@ describe('ADO.NET, Authentication=Active Directory', () => {
   });
 });
 
-it('the cloud of the server names the identity provider', () => {
+test('the cloud of the server names the identity provider', () => {
   vi.stubEnv('AZURE_AUTHORITY_HOST', undefined);
   const options = { tenantId: 'contoso.example', clientId: 'x', clientSecret: 'a-secret' };
   const wrong = { ...options, authority: 'https://login.microsoftonline.us/another' };
@@ -246,6 +246,6 @@ it('the cloud of the server names the identity provider', () => {
   );
 });
 
-it('the implicit grant is answered with why it does not fit', () => {
-  expect(() => createCredential({ method: 'implicit' } as never)).toThrow(/server has no browser/);
+test('the implicit grant is answered with why it does not fit', () => {
+  expect(() => createCredential({ method: 'implicit' } as never)).toThrow(/not to a server/);
 });

@@ -2,29 +2,29 @@ import { ConfigurationError } from '../../errors.js';
 import type { AccessToken } from '../credential.js';
 import { readJwtClaims } from '../entra/jwt-claims.js';
 
-/** A token from the caller, in any of the shapes that people have at hand: a string, `@azure/core-auth`'s, or MSAL's. */
-export type GivenToken =
+/** A token from the caller, in any of the common shapes: a string, that of `@azure/core-auth`, or that of MSAL. */
+export type AccessTokenLike =
   | string
   | AccessToken
   | { token: string; expiresOn?: number | string | Date | undefined }
   | { accessToken: string; expiresOn?: Date | null | undefined };
 
 /**
- * The same with its end in epoch ms: as given, or from the `exp` of the token, whichever is earlier.
+ * The token with its expiry in epoch ms: as given, or from the `exp` of the token, whichever is earlier.
  *
- * Skew: a token that says it was issued in the future shows that this machine's clock is slow by at least that much, and
- * would be thought valid too long; its end is moved forward by as much. A clock that is fast only costs a little life.
+ * Skew: a token that was issued in the future shows that this machine's clock is slow by at least that much. The token
+ * would pass for valid too long, so its expiry is moved forward by as much. A fast clock only shortens its life a little.
  *
- * @throws ConfigurationError where the token is no string or its end cannot be known
+ * @throws ConfigurationError where the token is not a string or its expiry is unknown
  */
-export function readGivenToken(given: unknown, what: string): AccessToken {
+export function readAccessToken(given: unknown, what: string): AccessToken {
   const { token, end, rest } = takeApart(given, what);
   const claims = readJwtClaims(token);
   const slowBy = Math.max(0, (claims?.issuedAt ?? 0) - Date.now());
   const expires = Math.min(end ?? Number.POSITIVE_INFINITY, (claims?.expiresOn ?? Number.POSITIVE_INFINITY) - slowBy);
   if (!Number.isFinite(expires)) {
-    throw new ConfigurationError(`The end of ${what} is not known: it is not a JWT with 'exp'.`, {
-      hint: "Give 'expiresOn' with it: epoch ms, a Date, or an ISO 8601 string.",
+    throw new ConfigurationError(`The expiry of ${what} is unknown: it is not a JWT with 'exp'.`, {
+      hint: "Return 'expiresOn' with it: epoch ms, a Date, or an ISO 8601 string.",
     });
   }
   return { ...rest, token, expiresOnTimestamp: expires };
@@ -46,9 +46,15 @@ function takeApart(
 }
 
 function bearer(value: unknown, what: string): string {
-  const token = typeof value === 'string' ? value.trim().replace(/^Bearer\s+/i, '') : '';
+  const token =
+    typeof value === 'string'
+      ? value
+          .trim()
+          .replace(/^Bearer\s/i, '')
+          .trimStart()
+      : '';
   if (token !== '' && !/\s/.test(token)) return token;
-  throw new ConfigurationError(`${capital(what)} must be an access token: a string without blanks.`);
+  throw new ConfigurationError(`${capital(what)} must be an access token: a string without spaces.`);
 }
 
 function instant(value: unknown, what: string): number | undefined {

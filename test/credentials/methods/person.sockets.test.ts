@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { createCredential, type PersistentCache, TokenCache } from '../../../src/index.js';
 import { type EntraEmulator, startEntraEmulator } from '../../../src/testing/index.js';
 import { printed } from '../printed.js';
@@ -24,7 +24,7 @@ async function upn(credential: { getToken(scope: string): Promise<{ token: strin
 const grants = () => entra.requests.filter((request) => request.endpoint === 'token').map((one) => one.grantType);
 
 describe('user name and password', () => {
-  it('signs in once, then renews by refresh token', async () => {
+  test('signs in once, then renews by refresh token', async () => {
     const { userName: username, password } = entra.user;
     const credential = createCredential({ ...options(), username, password });
     const before = grants().length;
@@ -34,7 +34,7 @@ describe('user name and password', () => {
     expect(credential.principal).toMatchObject({ method: 'password', id: username });
   });
 
-  it('signs in again by itself when the session was revoked', async () => {
+  test('signs in again by itself when the session was revoked', async () => {
     const user = entra.addUser();
     const credential = createCredential({ ...options(), username: user.userName, password: user.password });
     await upn(credential);
@@ -42,7 +42,7 @@ describe('user name and password', () => {
     expect(await upn(credential)).toBe(user.userName);
   });
 
-  it('a wrong password is refused, and shown nowhere', async () => {
+  test('a wrong password is refused, and shown nowhere', async () => {
     const { userName: username } = entra.user;
     const credential = createCredential({ ...options(), username, password: 'not-the-password' });
     const error = await credential.getToken(SCOPE).catch((e) => e);
@@ -50,13 +50,13 @@ describe('user name and password', () => {
     expect(printed(error, credential)).not.toContain('not-the-password');
   });
 
-  it('multi-factor authentication needs a person', async () => {
+  test('multi-factor authentication needs a person', async () => {
     const user = entra.addUser({ mfaRequired: true });
     const credential = createCredential({ ...options(), username: user.userName, password: user.password });
     await expect(credential.getToken(SCOPE)).rejects.toMatchObject({ code: 'ERR_INTERACTION_REQUIRED', aadsts: 50076 });
   });
 
-  it('warns once that it is legacy', async () => {
+  test('warns once that it is legacy', async () => {
     const warnings: Error[] = [];
     const onWarning = (warning: Error) => warnings.push(warning);
     process.on('warning', onWarning);
@@ -69,7 +69,7 @@ describe('user name and password', () => {
 });
 
 describe('a refresh token', () => {
-  it('gives tokens, and its successors go on doing so although each works once', async () => {
+  test('gives tokens, and its successors go on doing so although each works once', async () => {
     const credential = createCredential({ ...options(), refreshToken: await refreshTokenOf(entra) });
     for (let i = 0; i < 4; i += 1) expect(await upn(credential)).toBe(entra.user.userName);
     const tokens = new TokenCache(credential);
@@ -77,7 +77,7 @@ describe('a refresh token', () => {
     expect(sql.id).not.toBe(graph.id);
   });
 
-  it('that is dead needs a person, and is shown nowhere', async () => {
+  test('that is dead needs a person, and is shown nowhere', async () => {
     const refreshToken = await refreshTokenOf(entra);
     entra.revokeSessions(entra.user);
     const credential = createCredential({ ...options(), refreshToken });
@@ -101,7 +101,7 @@ describe('a persistent cache', () => {
     return self;
   }
 
-  it('keeps the sign-in across a restart', async () => {
+  test('keeps the sign-in across a restart', async () => {
     const persistentCache = store();
     const { userName: username, password } = entra.user;
     await upn(createCredential({ ...options(), username, password, persistentCache }));
@@ -116,7 +116,7 @@ describe('a persistent cache', () => {
     expect(grants().slice(before)).toEqual(['refresh_token']);
   });
 
-  it("never gives another person's session", async () => {
+  test("never gives another person's session", async () => {
     const persistentCache = store();
     const [one, two] = [entra.addUser(), entra.addUser()];
     for (const { userName: username, password } of [one, two]) {
@@ -128,7 +128,7 @@ describe('a persistent cache', () => {
     await expect(upn(nobody)).rejects.toMatchObject({ aadsts: 50034 });
   });
 
-  it('of several people picks none by itself; a user name is known whatever its case', async () => {
+  test('of several people picks none by itself; a user name is known whatever its case', async () => {
     const persistentCache = store();
     const [one, two] = [entra.addUser(), entra.addUser()];
     for (const { userName: username, password } of [one, two]) {
@@ -152,7 +152,7 @@ describe('a persistent cache', () => {
     expect(asked).toBe(1);
   });
 
-  it('that fails does not fail the sign-in', async () => {
+  test('that fails does not fail the sign-in', async () => {
     const persistentCache = {
       beforeCacheAccess: () => Promise.reject(new Error('redis is down')),
       afterCacheAccess: () => Promise.reject(new Error('redis is down')),

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type ChainOptions, createCredential, TokenCache, type TokenCredential } from '../../../src/index.js';
 import { type EntraEmulator, startEntraEmulator } from '../../../src/testing/index.js';
 import { FakeTools } from '../fake-tools.js';
@@ -44,7 +44,7 @@ function azWorks(): void {
 const chain = (options: Omit<ChainOptions, 'method'> = {}) => createCredential({ method: 'chain', ...options });
 
 describe('the default chain', () => {
-  it('takes the environment first', async () => {
+  test('takes the environment first', async () => {
     applicationInEnvironment();
     azWorks();
     const credential = chain();
@@ -53,7 +53,7 @@ describe('the default chain', () => {
     expect(credential.principal).toMatchObject({ method: 'service-principal-secret', id: entra.clientId });
   });
 
-  it('then the managed identity', async () => {
+  test('then the managed identity', async () => {
     for (const [name, value] of Object.entries(entra.managedIdentity.imds.env)) vi.stubEnv(name, value);
     azWorks();
     const credential = chain();
@@ -61,7 +61,7 @@ describe('the default chain', () => {
     expect(credential.principal.method).toBe('managed-identity');
   });
 
-  it('then the tools, past one where nobody is signed in', async () => {
+  test('then the tools, past one where nobody is signed in', async () => {
     tools.install('az', 'echo "Please run \'az login\' to setup account." >&2; exit 1');
     const print = { token: entra.issueToken(), expiresOn: new Date(Date.now() + 3_600_000).toISOString() };
     tools.install('azd', `cat <<'END'\n${JSON.stringify(print)}\nEND`);
@@ -70,7 +70,7 @@ describe('the default chain', () => {
     expect(credential.principal.method).toBe('azure-developer-cli');
   });
 
-  it('remembers what worked', async () => {
+  test('remembers what worked', async () => {
     azWorks();
     const credential = chain();
     await credential.getToken(SCOPE);
@@ -79,7 +79,7 @@ describe('the default chain', () => {
     expect(credential.principal.method).toBe('azure-cli');
   });
 
-  it('never goes past a wrong secret to sign in as somebody else', async () => {
+  test('never goes past a wrong secret to sign in as somebody else', async () => {
     applicationInEnvironment('a-wrong-secret');
     azWorks();
     const error = await chain()
@@ -89,7 +89,7 @@ describe('the default chain', () => {
     expect(tools.runs('az')).toHaveLength(0);
   });
 
-  it('does not go past a bad moment of the network either', async () => {
+  test('does not go past a bad moment of the network either', async () => {
     applicationInEnvironment();
     azWorks();
     entra.fail({ status: 503 });
@@ -97,7 +97,7 @@ describe('the default chain', () => {
     expect(tools.runs('az')).toHaveLength(0);
   });
 
-  it('says of each method why it is not available, and shows no secret', async () => {
+  test('says of each method why it is not available, and shows no secret', async () => {
     vi.stubEnv('AZURE_CLIENT_SECRET', 'half-configured');
     const error = await chain()
       .getToken(SCOPE)
@@ -110,7 +110,7 @@ describe('the default chain', () => {
     expect(printed(error, error.cause)).not.toContain('half-configured');
   });
 
-  it('is used by nobody twice at a time', async () => {
+  test('is used by nobody twice at a time', async () => {
     azWorks();
     const tokens = new TokenCache(chain());
     await Promise.all(Array.from({ length: 100 }, () => tokens.get()));
@@ -119,7 +119,7 @@ describe('the default chain', () => {
 });
 
 describe('order and members', () => {
-  it('are settable by name', async () => {
+  test('are settable by name', async () => {
     applicationInEnvironment();
     azWorks();
     const credential = chain({ members: ['azure-cli', 'environment'] });
@@ -127,7 +127,7 @@ describe('order and members', () => {
     expect(credential.principal.method).toBe('azure-cli');
   });
 
-  it('may be credentials of your own', async () => {
+  test('may be credentials of your own', async () => {
     const none: TokenCredential = { getToken: async () => null };
     const own: TokenCredential = {
       getToken: async () => ({ token: 'mine', expiresOnTimestamp: Date.now() + 3_600_000 }),
@@ -138,8 +138,8 @@ describe('order and members', () => {
     expect((await chain({ credentials: [none, own] }).getToken(SCOPE))?.token).toBe('mine');
   });
 
-  it.each<[string, object, RegExp]>([
-    ['an unknown name', { members: ['kerberos'] }, /'kerberos'/],
+  test.each<[string, object, RegExp]>([
+    ['an unknown name', { members: ['kerberos'] }, /Unknown name in 'members'/],
     ['no name', { members: [] }, /at least one name/],
     ['no credential', { credentials: [] }, /at least one credential/],
     ['both', { members: ['environment'], credentials: [{ getToken() {} }] }, /either/],
@@ -148,7 +148,7 @@ describe('order and members', () => {
   });
 });
 
-it('a probe that nobody answers costs a second at most', async () => {
+test('a probe that nobody answers costs a second at most', async () => {
   // RFC 5737: an address that is never routed.
   vi.stubEnv('AZURE_POD_IDENTITY_AUTHORITY_HOST', 'http://192.0.2.1');
   const started = performance.now();

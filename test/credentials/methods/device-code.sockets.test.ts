@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createCredential, type DeviceCode, TokenCache } from '../../../src/index.js';
 import { type EntraEmulator, startEntraEmulator } from '../../../src/testing/index.js';
 import { printed } from '../printed.js';
@@ -31,7 +31,7 @@ function credential(onCode: (code: DeviceCode) => void = () => {}) {
 const approve = () => entra.deviceSignIns.at(-1)?.approve();
 const polls = () => entra.deviceSignIns.at(-1)?.polls ?? 0;
 
-it('signs the person in who types the code in', async () => {
+test('signs the person in who types the code in', async () => {
   const person = credential();
   const waiting = person.getToken(SCOPE);
   await expect.poll(polls).toBeGreaterThan(1);
@@ -43,14 +43,14 @@ it('signs the person in who types the code in', async () => {
   expect(person.principal).toMatchObject({ method: 'device-code', id: entra.user.userName, tenantId: entra.tenantId });
 });
 
-it('shows one code to a hundred callers, for two resources', async () => {
+test('shows one code to a hundred callers, for two resources', async () => {
   const tokens = new TokenCache(credential(approve));
   const scopes = [SCOPE, 'https://graph.microsoft.com/.default'];
   await Promise.all(Array.from({ length: 100 }, (_, i) => tokens.get(scopes[i % 2])));
   expect(codes).toHaveLength(1);
 });
 
-it('renews silently from then on, until the sign-in is revoked; then says so once and asks nobody', async () => {
+test('renews silently from then on, until the sign-in is revoked; then says so once and asks nobody', async () => {
   const person = credential(approve);
   await person.getToken(SCOPE);
   for (let i = 0; i < 3; i += 1) await person.getToken(SCOPE);
@@ -71,7 +71,7 @@ it('renews silently from then on, until the sign-in is revoked; then says so onc
 });
 
 describe('while the person is at it', () => {
-  it('a 503, HTML and a dropped connection do not end it', async () => {
+  test('a 503, HTML and a dropped connection do not end it', async () => {
     const polling = (request: { endpoint: string }) => request.endpoint === 'token';
     const waiting = credential().getToken(SCOPE);
     await expect.poll(polls).toBeGreaterThan(0);
@@ -85,7 +85,7 @@ describe('while the person is at it', () => {
     expect(codes).toHaveLength(1);
   });
 
-  it('"declined" ends it, and nobody is asked again by itself', async () => {
+  test('"declined" ends it, and nobody is asked again by itself', async () => {
     const person = credential(() => entra.deviceSignIns.at(-1)?.decline());
     const said = { code: 'ERR_INTERACTION_REQUIRED', message: expect.stringContaining('declined') };
     await expect(person.getToken(SCOPE)).rejects.toMatchObject(said);
@@ -93,20 +93,20 @@ describe('while the person is at it', () => {
     expect(codes).toHaveLength(1);
   });
 
-  it('an expired code ends it', async () => {
+  test('an expired code ends it', async () => {
     const person = credential(() => entra.deviceSignIns.at(-1)?.expire());
     const said = { code: 'ERR_INTERACTION_REQUIRED', message: expect.stringContaining('expired') };
     await expect(person.getToken(SCOPE)).rejects.toMatchObject(said);
   });
 
-  it('a caller may cancel it at once', async () => {
+  test('a caller may cancel it at once', async () => {
     const abort = new AbortController();
     const waiting = credential(() => abort.abort()).getToken(SCOPE, { abortSignal: abort.signal });
     await expect(waiting).rejects.toMatchObject({ code: 'ERR_ABORTED' });
   });
 });
 
-it('slow_down lengthens the wait', async () => {
+test('slow_down lengthens the wait', async () => {
   const body = { error: 'slow_down', error_description: 'AADSTS70016: slow down' };
   const slow = entra.fail({ status: 400, body, count: 1, when: (request) => request.endpoint === 'token' });
   const abort = new AbortController();
@@ -119,7 +119,7 @@ it('slow_down lengthens the wait', async () => {
   await expect(waiting).rejects.toMatchObject({ code: 'ERR_ABORTED' });
 });
 
-it('Retry-After of a poll lengthens the wait', async () => {
+test('Retry-After of a poll lengthens the wait', async () => {
   const busy = entra.fail({ status: 503, retryAfter: 30, count: 1, when: (request) => request.endpoint === 'token' });
   const abort = new AbortController();
   const waiting = credential().getToken(SCOPE, { abortSignal: abort.signal });
@@ -130,7 +130,7 @@ it('Retry-After of a poll lengthens the wait', async () => {
   await expect(waiting).rejects.toMatchObject({ code: 'ERR_ABORTED' });
 });
 
-it('an answer without a refresh token says what to grant', async () => {
+test('an answer without a refresh token says what to grant', async () => {
   const body = { access_token: 'x', token_type: 'Bearer', expires_in: 3600 };
   entra.fail({ status: 200, body, when: (request) => request.endpoint === 'token' });
   await expect(credential().getToken(SCOPE)).rejects.toMatchObject({
@@ -139,7 +139,7 @@ it('an answer without a refresh token says what to grant', async () => {
   });
 });
 
-it('claims go along with the request for a code', async () => {
+test('claims go along with the request for a code', async () => {
   const bodies: string[] = [];
   const provider = createServer(async (request, response) => {
     bodies.push(await text(request));
@@ -154,7 +154,7 @@ it('claims go along with the request for a code', async () => {
   expect(new URLSearchParams(bodies[0]).get('claims')).toBe(claims);
 });
 
-it('a refusal to start is told as it is, before anything is shown', async () => {
+test('a refusal to start is told as it is, before anything is shown', async () => {
   const person = createCredential({
     method: 'device-code',
     tenantId: entra.tenantId,
@@ -166,7 +166,7 @@ it('a refusal to start is told as it is, before anything is shown', async () => 
   expect(codes).toHaveLength(0);
 });
 
-it('shows no device code or token when printed', async () => {
+test('shows no device code or token when printed', async () => {
   const person = credential(approve);
   const answer = await person.getToken(SCOPE);
   expect(printed(person, person.principal)).not.toContain(answer?.token);

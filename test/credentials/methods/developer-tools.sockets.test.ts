@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createCredential, type DeveloperToolOptions, TokenCache } from '../../../src/index.js';
 import { type EntraEmulator, startEntraEmulator } from '../../../src/testing/index.js';
 import { FakeTools } from '../fake-tools.js';
@@ -44,7 +44,7 @@ const METHODS = Object.keys(PRINTS) as DeveloperToolOptions['method'][];
 describe.each(METHODS)('%s', (method) => {
   const { command, print } = PRINTS[method] as (typeof PRINTS)[string];
 
-  it('gives the token of whoever is signed in; a hundred callers run it once', async () => {
+  test('gives the token of whoever is signed in; a hundred callers run it once', async () => {
     const token = entra.issueToken({ principal: entra.user });
     const seconds = inAnHour();
     tools.install(command, `cat <<'END'\n${print(token, seconds)}\nEND`);
@@ -55,20 +55,20 @@ describe.each(METHODS)('%s', (method) => {
     expect(tools.runs(command)).toHaveLength(1);
   });
 
-  it('may take as long as it takes', async () => {
+  test('may take as long as it takes', async () => {
     tools.install(command, `sleep 0.1; cat <<'END'\n${print(entra.issueToken(), inAnHour())}\nEND`);
     const credential = createCredential({ method, timeoutMs: Number.POSITIVE_INFINITY });
     expect((await credential.getToken(SCOPE))?.token).toBeTruthy();
   });
 
-  it('that is not installed is unavailable, and says where to get it', async () => {
+  test('that is not installed is unavailable, and says where to get it', async () => {
     await expect(createCredential({ method }).getToken(SCOPE)).rejects.toMatchObject({
       code: 'ERR_CREDENTIAL_UNAVAILABLE',
       hint: expect.stringContaining('https://learn.microsoft.com/'),
     });
   });
 
-  it('that hangs is given up', async () => {
+  test('that hangs is given up', async () => {
     tools.install(command, 'sleep 60; echo never');
     const started = performance.now();
     const credential = createCredential({ method, timeoutMs: 200 });
@@ -76,7 +76,7 @@ describe.each(METHODS)('%s', (method) => {
     expect(performance.now() - started).toBeLessThan(20_000);
   });
 
-  it('that prints rubbish shows none of it', async () => {
+  test('that prints rubbish shows none of it', async () => {
     tools.install(command, `echo 'half a token eyJhbGciOi' ; echo '{"accessTok'`);
     const error = await createCredential({ method })
       .getToken(SCOPE)
@@ -85,7 +85,7 @@ describe.each(METHODS)('%s', (method) => {
     expect(printed(error)).not.toContain('eyJhbGciOi');
   });
 
-  it('that fails is quoted without secrets', async () => {
+  test('that fails is quoted without secrets', async () => {
     tools.install(command, `echo 'request failed: client_secret=Hunter2Hunter2' >&2; exit 3`);
     const error = await createCredential({ method })
       .getToken(SCOPE)
@@ -94,18 +94,18 @@ describe.each(METHODS)('%s', (method) => {
     expect(printed(error)).not.toContain('Hunter2');
   });
 
-  it.each(['tenant; rm -rf /', '$(id)', '--help', 'a b', "'"])('refuses %j as a tenant', (tenantId) => {
-    expect(() => createCredential({ method, tenantId })).toThrow(/'tenantId' has a character/);
+  test.each(['tenant; rm -rf /', '$(id)', '--help', 'a b', "'"])('refuses %j as a tenant', (tenantId) => {
+    expect(() => createCredential({ method, tenantId })).toThrow(/'tenantId' contains a character/);
   });
 
-  it('refuses a scope that is no scope', async () => {
+  test('refuses a scope that is no scope', async () => {
     const credential = createCredential({ method });
     await expect(credential.getToken('$(id)/.default')).rejects.toMatchObject({ code: 'ERR_CONFIGURATION' });
     expect(tools.runs(command)).toHaveLength(0);
   });
 });
 
-it('az is asked for the resource, tenant and subscription, without a shell', async () => {
+test('az is asked for the resource, tenant and subscription, without a shell', async () => {
   tools.install('az', `cat <<'END'\n${PRINTS['azure-cli']?.print('opaque', inAnHour())}\nEND`);
   const tenantId = 'contoso.example';
   await createCredential({ method: 'azure-cli', tenantId, subscription: 'Pay as you go' }).getToken(SCOPE);
@@ -117,13 +117,13 @@ it('az is asked for the resource, tenant and subscription, without a shell', asy
   ]);
 });
 
-it('azd is asked for the scope', async () => {
+test('azd is asked for the scope', async () => {
   tools.install('azd', `cat <<'END'\n${PRINTS['azure-developer-cli']?.print('opaque', inAnHour())}\nEND`);
   await createCredential({ method: 'azure-developer-cli' }).getToken(SCOPE);
   expect(tools.runs('azd')).toEqual([['auth', 'token', '--output', 'json', '--no-prompt', '--scope', SCOPE]]);
 });
 
-it('pwsh is asked for the resource, and makes a secure string plain itself', async () => {
+test('pwsh is asked for the resource, and makes a secure string plain itself', async () => {
   tools.install('pwsh', `cat <<'END'\n${PRINTS['azure-powershell']?.print('opaque', inAnHour())}\nEND`);
   await createCredential({ method: 'azure-powershell', tenantId: 'contoso.example' }).getToken(SCOPE);
   const [run = []] = tools.runs('pwsh');
@@ -134,7 +134,7 @@ it('pwsh is asked for the resource, and makes a secure string plain itself', asy
   expect(script).toContain('SecureString');
 });
 
-it("an old az without 'expires_on' gives its local time", async () => {
+test("an old az without 'expires_on' gives its local time", async () => {
   const at = new Date(inAnHour() * 1000);
   const two = (n: number) => String(n).padStart(2, '0');
   const day = [at.getFullYear(), two(at.getMonth() + 1), two(at.getDate())].join('-');
@@ -144,7 +144,7 @@ it("an old az without 'expires_on' gives its local time", async () => {
   expect(answer?.expiresOnTimestamp).toBe(at.getTime());
 });
 
-it.each([
+test.each([
   ['azure-cli', 'az', "ERROR: Please run 'az login' to setup account.", 'az login'],
   ['azure-developer-cli', 'azd', 'ERROR: not logged in, run `azd auth login` to login', 'azd auth login'],
   ['azure-powershell', 'pwsh', 'Run Connect-AzAccount to login.', 'Connect-AzAccount'],

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { createCredential, TokenCache } from '../../../src/index.js';
 import { type EntraEmulator, startEntraEmulator } from '../../../src/testing/index.js';
 
@@ -17,7 +17,7 @@ afterAll(async () => {
   await entra.close();
 });
 
-it('azure-active-directory-service-principal-secret', async () => {
+test('azure-active-directory-service-principal-secret', async () => {
   const { tenantId, clientId, clientSecret } = entra;
   const type = 'azure-active-directory-service-principal-secret';
   // mssql adds keys of its own.
@@ -28,48 +28,49 @@ it('azure-active-directory-service-principal-secret', async () => {
   expect(entra.verify((await new TokenCache(credential).getToken()).token)).toMatchObject({ appid: clientId });
 });
 
-it('azure-active-directory-access-token', async () => {
+test('azure-active-directory-access-token', async () => {
   const token = entra.issueToken();
   const credential = createCredential({ type: 'azure-active-directory-access-token', options: { token } });
   expect((await credential.getToken('any'))?.token).toBe(token);
 });
 
-it('token-credential', async () => {
+test('token-credential', async () => {
   const options = { credential: entra.credential() };
   const credential = createCredential({ type: 'token-credential', options });
   expect(entra.verify((await new TokenCache(credential).getToken()).token)).toMatchObject({ appid: entra.clientId });
 });
 
-it('azure-active-directory-password', async () => {
+test('azure-active-directory-password', async () => {
   const { userName, password } = entra.user;
   const options = { userName, password, clientId: '04b07795-8ddb-461a-bbee-02f9e1bf7b46', tenantId: entra.tenantId };
   const answer = await createCredential({ type: 'azure-active-directory-password', options }).getToken(SCOPE);
   expect(entra.verify(answer?.token ?? '')).toMatchObject({ upn: userName });
 });
 
-it.each(['azure-active-directory-msi-vm', 'azure-active-directory-msi-app-service', 'azure-active-directory-default'])(
-  '%s, with and without a client id',
-  async (type) => {
-    for (const [name, value] of Object.entries(entra.managedIdentity.imds.env)) vi.stubEnv(name, value);
-    const { clientId } = entra.addManagedIdentity();
-    const own = entra.systemAssignedIdentity?.clientId;
-    for (const [options, expected] of [
-      [{}, own],
-      [{ clientId }, clientId],
-    ] as const) {
-      const answer = await createCredential({ type, options }).getToken(SCOPE);
-      expect(entra.verify(answer?.token ?? '')).toMatchObject({ appid: expected });
-    }
-    vi.unstubAllEnvs();
-  },
-);
+test.each([
+  'azure-active-directory-msi-vm',
+  'azure-active-directory-msi-app-service',
+  'azure-active-directory-default',
+])('%s, with and without a client id', async (type) => {
+  for (const [name, value] of Object.entries(entra.managedIdentity.imds.env)) vi.stubEnv(name, value);
+  const { clientId } = entra.addManagedIdentity();
+  const own = entra.systemAssignedIdentity?.clientId;
+  for (const [options, expected] of [
+    [{}, own],
+    [{ clientId }, clientId],
+  ] as const) {
+    const answer = await createCredential({ type, options }).getToken(SCOPE);
+    expect(entra.verify(answer?.token ?? '')).toMatchObject({ appid: expected });
+  }
+  vi.unstubAllEnvs();
+});
 
-it.each([
+test.each([
   ['azure-active-directory-service-principal-secret', { clientId: 'x' }, /'clientSecret' is missing/],
   ['azure-active-directory-access-token', {}, /must be an access token/],
   ['token-credential', {}, /'credential'/],
   ['azure-active-directory-password', { userName: 'ada' }, /'password' is missing/],
-  ['azure-active-directory-magic', {}, /no authentication type/],
+  ['azure-active-directory-magic', {}, /Unknown authentication type/],
   ['default', {}, /does not use tokens/],
   ['constructor', {}, /does not use tokens/],
 ])('%s with %o is refused', (type, options, message) => {

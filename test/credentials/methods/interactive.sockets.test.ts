@@ -1,5 +1,5 @@
 import { request as httpRequest } from 'node:http';
-import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { createCredential, type InteractiveOptions, TokenCache } from '../../../src/index.js';
 import { type EntraEmulator, type SignInResult, startEntraEmulator } from '../../../src/testing/index.js';
 
@@ -21,7 +21,7 @@ function redirectOf(url: string): URL {
   return new URL(new URL(url).searchParams.get('redirect_uri') ?? '');
 }
 
-it('signs the person in with the browser, once for all who ask', async () => {
+test('signs the person in with the browser, once for all who ask', async () => {
   const opened: string[] = [];
   let shown: Promise<SignInResult> | undefined;
   const person = credential((url) => {
@@ -42,13 +42,13 @@ it('signs the person in with the browser, once for all who ask', async () => {
     nonce: expect.any(String),
   });
   expect(person.principal).toMatchObject({ method: 'interactive', id: entra.user.userName });
-  // Nobody is asked for the next one.
+  // The next one prompts no one.
   await person.getToken(SCOPE);
   expect(opened).toHaveLength(1);
   await expect(fetch(redirectOf(opened[0] ?? ''))).rejects.toThrow();
 });
 
-it('"cancel" on the page is told, and nobody is asked again by itself', async () => {
+test('"cancel" on the page is told, and nobody is asked again by itself', async () => {
   let opened = 0;
   let shown: Promise<SignInResult> | undefined;
   const person = credential((url) => {
@@ -64,7 +64,7 @@ it('"cancel" on the page is told, and nobody is asked again by itself', async ()
   expect(opened).toBe(1);
 });
 
-it('an answer with a wrong state, path or size changes nothing, on 127.0.0.1 and ::1', async () => {
+test('an answer with a wrong state, path or size changes nothing, on 127.0.0.1 and ::1', async () => {
   const seen: (number | string)[] = [];
   const person = credential(async (url) => {
     const { port } = redirectOf(url);
@@ -80,7 +80,7 @@ it('an answer with a wrong state, path or size changes nothing, on 127.0.0.1 and
   expect(seen).toEqual([400, 400, 404, 'closed', 400, 400, 404, 'closed']);
 });
 
-it('what comes from outside is shown as text, never as HTML', async () => {
+test('what comes from outside is shown as text, never as HTML', async () => {
   const person = credential(async (url) => {
     const state = new URL(url).searchParams.get('state') ?? '';
     const form = new URLSearchParams({ state, error: 'server_error', error_description: '<script>alert(1)</script>' });
@@ -93,28 +93,28 @@ it('what comes from outside is shown as text, never as HTML', async () => {
   await expect(person.getToken(SCOPE)).rejects.toMatchObject({ code: 'ERR_TOKEN_UNAVAILABLE' });
 });
 
-it('a person who never comes is waited for as long as said', async () => {
+test('a person who never comes is waited for as long as said', async () => {
   const person = credential(() => {}, { signInTimeoutMs: 100 });
   await expect(person.getToken(SCOPE)).rejects.toMatchObject({
     code: 'ERR_INTERACTION_REQUIRED',
-    message: expect.stringContaining('Nobody signed in within'),
+    message: expect.stringContaining('No one signed in within'),
   });
 });
 
-it('a person may take as long as it takes', async () => {
+test('a person may take as long as it takes', async () => {
   const person = credential((url) => void setTimeout(() => void entra.signIn(url, entra.user), 100), {
     signInTimeoutMs: Number.POSITIVE_INFINITY,
   });
   expect((await person.getToken(SCOPE))?.token).toBeTruthy();
 });
 
-it('a caller may cancel it', async () => {
+test('a caller may cancel it', async () => {
   const abort = new AbortController();
   const waiting = credential(() => abort.abort()).getToken(SCOPE, { abortSignal: abort.signal });
   await expect(waiting).rejects.toMatchObject({ code: 'ERR_ABORTED' });
 });
 
-it('a machine without a browser is told what to use', async () => {
+test('a machine without a browser is told what to use', async () => {
   const person = credential(() => {
     throw new Error('spawn xdg-open ENOENT');
   });
@@ -124,7 +124,7 @@ it('a machine without a browser is told what to use', async () => {
   });
 });
 
-it('a fixed port that is taken is named', async () => {
+test('a fixed port that is taken is named', async () => {
   const { port } = new URL(entra.url);
   const person = credential(() => {}, { port: Number(port) });
   await expect(person.getToken(SCOPE)).rejects.toThrow(/EADDRINUSE/);

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createCredential, TokenCache } from '../../../src/index.js';
 import { type EntraEmulator, startEntraEmulator } from '../../../src/testing/index.js';
 
@@ -15,7 +15,7 @@ function application(changes: object = {}) {
   return createCredential({ tenantId, clientId, clientSecret, authority, ...changes });
 }
 
-it('tokens of 28 hours are asked for with enableCae, and handled like any other', async () => {
+test('tokens of 28 hours are asked for with enableCae, and handled like any other', async () => {
   const held = await new TokenCache(application({ enableCae: true })).get();
   expect(held.expiresOn - Date.now()).toBeGreaterThan(27 * HOUR);
   expect(held.evictAt).toBe(held.expiresOn - 300_000);
@@ -23,14 +23,14 @@ it('tokens of 28 hours are asked for with enableCae, and handled like any other'
   expect(entra.verify(held.reveal())).toMatchObject({ xms_cc: ['cp1'] });
 });
 
-it('a caller may ask for them one by one; the others keep theirs', async () => {
+test('a caller may ask for them one by one; the others keep theirs', async () => {
   const tokens = new TokenCache(application());
   const long = await tokens.getToken(undefined, { enableCae: true });
   const short = await tokens.getToken();
   expect(long.expiresOnTimestamp - short.expiresOnTimestamp).toBeGreaterThan(20 * HOUR);
 });
 
-it('a claims challenge reaches the identity provider and replaces the token', async () => {
+test('a claims challenge reaches the identity provider and replaces the token', async () => {
   const tokens = new TokenCache(application());
   const before = await tokens.getToken();
   const claims = '{"access_token":{"nbf":{"essential":true,"value":"1700000000"}}}';
@@ -40,7 +40,7 @@ it('a claims challenge reaches the identity provider and replaces the token', as
   expect((await tokens.getToken(undefined, { claims })).token).toBe(after.token);
 });
 
-it('the same cache gets tokens for SQL, Key Vault and Graph, and for another tenant', async () => {
+test('the same cache gets tokens for SQL, Key Vault and Graph, and for another tenant', async () => {
   const tokens = new TokenCache(application());
   const other = entra.addTenant();
   const resources = ['https://database.windows.net', 'https://vault.azure.net', 'https://graph.microsoft.com'];

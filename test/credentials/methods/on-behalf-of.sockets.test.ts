@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { createCredential, OnBehalfOfTokens, sharedTokenCache } from '../../../src/index.js';
 import {
   type EntraEmulator,
@@ -34,7 +34,7 @@ function upn(token: string): unknown {
   return (entra.verify(token, { audience: 'https://database.windows.net' }) as { upn?: string }).upn;
 }
 
-it('gives the token of the person who called, proven by secret or certificate', async () => {
+test('gives the token of the person who called, proven by secret or certificate', async () => {
   const { clientSecret, ...app } = application();
   for (const proof of [{ clientSecret }, { certificate: certificate.key + certificate.cert }]) {
     const credential = createCredential({ ...app, ...proof, userAssertion: callOf(ada) });
@@ -43,14 +43,14 @@ it('gives the token of the person who called, proven by secret or certificate', 
   }
 });
 
-it('two people never share a token cache, one does with herself', () => {
+test('two people never share a token cache, one does with herself', () => {
   const cacheOf = (userAssertion: string) => sharedTokenCache(createCredential({ ...application(), userAssertion }));
   const [call, another] = [callOf(ada), callOf(bob)];
   expect(cacheOf(call)).not.toBe(cacheOf(another));
   expect(cacheOf(call)).toBe(cacheOf(call));
 });
 
-it('keeps people apart, and asks once for each', async () => {
+test('keeps people apart, and asks once for each', async () => {
   const people = new OnBehalfOfTokens(application());
   const calls = [ada, bob].map((user) => ({ user, assertion: callOf(user) }));
   const before = entra.requests.length;
@@ -64,14 +64,14 @@ it('keeps people apart, and asks once for each', async () => {
   expect(people.size).toBe(2);
 });
 
-it("one person's 429 does not block another", async () => {
+test("one person's 429 does not block another", async () => {
   const people = new OnBehalfOfTokens(application());
   entra.fail({ status: 429, retryAfter: 60, count: 1 });
   await expect(people.for(callOf(ada)).getToken()).rejects.toMatchObject({ code: 'ERR_TOKEN_THROTTLED' });
   expect(upn((await people.for(callOf(bob)).getToken()).token)).toBe(bob.userName);
 });
 
-it('forgets whoever was not seen for the longest time', () => {
+test('forgets whoever was not seen for the longest time', () => {
   const people = new OnBehalfOfTokens(application(), { maxUsers: 3 });
   const [one, ...others] = [1, 2, 3].map((n) => people.for(`assertion-${n}`));
   people.for('assertion-1');
@@ -81,7 +81,7 @@ it('forgets whoever was not seen for the longest time', () => {
   expect(people.for('assertion-2')).not.toBe(others[0]);
 });
 
-it('an assertion that has ended, or is for somebody else, needs the person', async () => {
+test('an assertion that has ended, or is for somebody else, needs the person', async () => {
   const ended = createCredential({ ...application(), userAssertion: callOf(ada, -60) });
   await expect(ended.getToken(SCOPE)).rejects.toMatchObject({ code: 'ERR_INTERACTION_REQUIRED', aadsts: 500133 });
   const elsewhere = entra.issueToken({ principal: ada, audience: 'https://graph.microsoft.com' });
@@ -92,7 +92,7 @@ it('an assertion that has ended, or is for somebody else, needs the person', asy
   expect(printed(error)).not.toContain(elsewhere);
 });
 
-it('without a proof of the application is refused at once', () => {
+test('without a proof of the application is refused at once', () => {
   const { clientSecret: _, ...app } = application();
   expect(() => createCredential({ ...app, userAssertion: 'x' })).toThrow(/Give one of 'clientSecret'/);
   expect(() => new OnBehalfOfTokens(app)).toThrow(/Give one of 'clientSecret'/);

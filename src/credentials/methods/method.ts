@@ -1,0 +1,43 @@
+import type { Credential } from '../credential.js';
+import type { AuthorityOptions } from '../entra/authority.js';
+
+/**
+ * One way to get a token. Each file of this folder that implements one exports it; `registry.ts` lists them.
+ *
+ * @example
+ * export const clientAssertionMethod = defineMethod<ClientAssertionOptions>({
+ *   name: 'client-assertion',
+ *   options: { ...APPLICATION_OPTIONS, assertion: true },
+ *   impliedBy: ['assertion'],
+ *   create: clientAssertion,
+ * });
+ */
+export interface CredentialMethod<Options extends object> {
+  /** Value of `method` in the options. */
+  readonly name: string;
+  /** Every option the method takes. */
+  readonly options: OptionNames<Options>;
+  /** Options that imply this method where `method` is left out. */
+  readonly impliedBy?: readonly (keyof Options & string)[] | undefined;
+  /**
+   * @param context defaults that come from where the credential is used
+   * @throws ConfigurationError naming the option
+   */
+  create(options: Options, context: MethodContext): Credential;
+}
+
+/** Each option of an options interface by name: one that is in the interface but not in the list does not compile. */
+export type OptionNames<Options extends object> = Readonly<Record<Exclude<keyof Options & string, 'method'>, true>>;
+
+export interface MethodContext {
+  /** The identity provider of the server's cloud, where the server is known and no variable names another. */
+  authority: AuthorityOptions;
+}
+
+/** The options of a method, from its type. */
+export type OptionsOf<Method> = Method extends CredentialMethod<infer Options> ? Options : never;
+
+/** Infers nothing: the options interface is named, so that the compiler checks the list against it. */
+export function defineMethod<Options extends object>(method: CredentialMethod<Options>): CredentialMethod<Options> {
+  return method;
+}
