@@ -5,8 +5,8 @@ import { configFromConnectionString } from '../connections/connection-string-con
 import { type Settings, settingsFrom } from '../connections/settings.js';
 import { type CredentialInput, createCredential } from '../credentials/create-credential.js';
 import type { TokenCredential } from '../credentials/credential.js';
-import { fingerprint, identityOf } from '../credentials/identity.js';
 import { userOfAssertion } from '../credentials/entra/jwt-claims.js';
+import { fingerprint, identityOf } from '../credentials/identity.js';
 import { type OnBehalfOfApplication, onBehalfOf } from '../credentials/methods/on-behalf-of.js';
 import {
   AbortedError,
