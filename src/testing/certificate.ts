@@ -69,6 +69,19 @@ export function makeCertificateAuthority(options: Partial<Omit<CertificateOption
   ]);
 }
 
+const shared = new Map<string, { certificate: Certificate; madeAt: number }>();
+/** A long-lived process gets a new one well before the 30 days of the last one are over. */
+const SHARED_FOR_MS = 7 * 86_400_000;
+
+/** A self-signed certificate that all servers of this process share; generated when it is first needed. */
+export function sharedCertificate(host: string): Certificate {
+  const last = shared.get(host);
+  if (last !== undefined && Math.abs(Date.now() - last.madeAt) < SHARED_FOR_MS) return last.certificate;
+  const certificate = makeCertificate({ commonName: host, altNames: [host] });
+  shared.set(host, { certificate, madeAt: Date.now() });
+  return certificate;
+}
+
 /** RFC 5280 section 4.1: TBSCertificate, signature algorithm, signature. */
 function build(options: CertificateOptions, extensions: Buffer[]): Certificate {
   const keys = options.keyType === 'rsa' ? newRsaKeys() : generateKeyPairSync('ec', { namedCurve: 'P-256' });

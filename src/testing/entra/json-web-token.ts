@@ -3,6 +3,7 @@ import {
   createPrivateKey,
   createPublicKey,
   generateKeyPair,
+  generateKeyPairSync,
   type JsonWebKey,
   type KeyObject,
   sign,
@@ -38,32 +39,64 @@ export interface DecodedToken {
 
 export type SignatureAlgorithm = 'RS256' | 'PS256';
 
-let firstKey: Promise<SigningKey> | undefined;
-
-/**
- * One key for all emulators of a process: making an RSA key takes longer than everything else a start does, and tokens of
- * different emulators are told apart by their issuer anyway.
- */
-export function sharedSigningKey(): Promise<SigningKey> {
-  firstKey ??= makeSigningKey();
-  return firstKey;
+/** A signing key that may still be in the making. */
+export interface SigningKeySource {
+  /** Resolves when {@link get} no longer has to wait. */
+  readonly ready: Promise<unknown>;
+  /** The key; generates it here and now, which blocks, where it is not ready. */
+  get(): SigningKey;
 }
 
-export async function makeSigningKey(): Promise<SigningKey> {
+let shared: SigningKeySource | undefined;
+
+/**
+ * One key for all emulators of a process, generated beside everything else a start does, which takes a tenth of the time.
+ * Tokens of different emulators differ by their issuer anyway. It is never a key that was published with the package:
+ * anybody could sign tokens with it.
+ */
+export function sharedSigningKey(): SigningKeySource {
+  shared ??= keyInTheMaking();
+  return shared;
+}
+
+function keyInTheMaking(): SigningKeySource {
+  let key: SigningKey | undefined;
+  const ready = makeSigningKey().then((made) => {
+    key ??= made;
+  });
+  return {
+    ready,
+    get: () => {
+      key ??= signingKeyOf(generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey);
+      return key;
+    },
+  };
+}
+
+export function readySigningKey(key: SigningKey): SigningKeySource {
+  return { ready: Promise.resolve(), get: () => key };
+}
+
+async function makeSigningKey(): Promise<SigningKey> {
   const { privateKey } = await promisify(generateKeyPair)('rsa', { modulusLength: 2048 });
   return signingKeyOf(privateKey);
 }
 
+/** A key of its own, for a rotation. */
+export async function newSigningKey(): Promise<SigningKeySource> {
+  return readySigningKey(await makeSigningKey());
+}
+
 /** @throws TypeError where it is no RSA private key */
-export function readSigningKey(pem: string): SigningKey {
+export function readSigningKey(pem: string): SigningKeySource {
   let key: KeyObject | undefined;
   try {
     key = createPrivateKey(pem);
   } catch {
-    // Said below; what the parser says may quote the key.
+    // Reported below; the parser's own message may quote the key.
   }
   if (key?.asymmetricKeyType !== 'rsa') throw new TypeError('signingKey must be an RSA private key in PEM form');
-  return signingKeyOf(key);
+  return readySigningKey(signingKeyOf(key));
 }
 
 function signingKeyOf(privateKey: KeyObject): SigningKey {

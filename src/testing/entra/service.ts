@@ -70,6 +70,7 @@ export class EntraService {
       cut(request.socket);
       return;
     }
+    await this.#parts.issuer.ready;
     const answer = misfortune === undefined ? this.#answer(call, record) : this.#faultAnswer(misfortune, record);
     record.status = answer.status;
     record.answeredAt = this.#parts.issuer.now;

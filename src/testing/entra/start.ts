@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { isIP } from 'node:net';
-import { makeCertificate, makeCertificateAuthority } from '../certificate.js';
+import { makeCertificate, makeCertificateAuthority, sharedCertificate } from '../certificate.js';
 import { AuthorizationCodes } from './authorization-codes.js';
 import { type DeviceCodeSettings, DeviceCodes } from './device-codes.js';
 import { type AppOptions, Directory, type UserOptions } from './directory.js';
@@ -67,8 +67,8 @@ export async function startEntraEmulator(options: EntraEmulatorOptions = {}): Pr
   const urlHost = isIP(host) === 6 ? `[${host}]` : host;
   const tls = tlsFor(options.https, host);
   // Service Fabric alone always speaks https.
-  const fabricTls = makeCertificate({ commonName: host, altNames: [host] });
-  const key = options.signingKey === undefined ? await sharedSigningKey() : readSigningKey(options.signingKey);
+  const fabricTls = sharedCertificate(host);
+  const key = options.signingKey === undefined ? sharedSigningKey() : readSigningKey(options.signingKey);
   const listeners: HttpListener[] = [];
   const closeAll = async () => {
     await Promise.all(listeners.map((listener) => listener.close()));

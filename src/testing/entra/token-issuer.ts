@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { AZURE_CLI_CLIENT_ID, type EntraPrincipal, type UserAccount } from './directory.js';
-import { makeSigningKey, type SigningKey, signToken } from './json-web-token.js';
+import { newSigningKey, type SigningKey, type SigningKeySource, signToken } from './json-web-token.js';
 import type { TokenClaims } from './verification.js';
 
 /** From this life on tokens are dated in whole seconds, as Entra dates them; shorter ones to the millisecond. */
@@ -49,13 +49,13 @@ export interface IssuerSettings {
   refreshInSeconds: number | undefined;
   sameToken: boolean;
   tokenVersion: 1 | 2;
-  key: SigningKey;
+  key: SigningKeySource;
 }
 
 /** Signs access tokens; knows how long they live and whether the same one is given again. */
 export class TokenIssuer {
   readonly #settings: IssuerSettings;
-  readonly #keys: SigningKey[];
+  readonly #keys: SigningKeySource[];
   readonly #handedOut = new Map<string, IssuedToken>();
   readonly #revocable: TokenClaims[] = [];
   /** Token ids (`uti`). */
@@ -83,8 +83,13 @@ export class TokenIssuer {
     return this.#issued;
   }
 
+  /** Resolves once signing does not have to wait for the key. */
+  get ready(): Promise<unknown> {
+    return (this.#keys[0] as SigningKeySource).ready;
+  }
+
   get jwks() {
-    return { keys: this.#keys.map((key) => key.jwk) };
+    return { keys: this.#keys.map((key) => key.get().jwk) };
   }
 
   get refreshInSeconds(): number | undefined {
@@ -101,7 +106,7 @@ export class TokenIssuer {
 
   /** Signs with a new key from now on; tokens of the old one stay valid, as in a real roll-over. */
   async rotateKey(): Promise<void> {
-    this.#keys.unshift(await makeSigningKey());
+    this.#keys.unshift(await newSigningKey());
   }
 
   issuerOf(tenantId: string, version: 1 | 2 = this.#settings.tokenVersion): string {
@@ -175,7 +180,7 @@ export class TokenIssuer {
   }
 
   get #signingKey(): SigningKey {
-    return this.#keys[0] as SigningKey;
+    return (this.#keys[0] as SigningKeySource).get();
   }
 
   #lifetimeOf(principal: EntraPrincipal, revocable: boolean): number {

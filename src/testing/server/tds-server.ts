@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { setImmediate } from 'node:timers';
-import { makeCertificate } from '../certificate.js';
+import { sharedCertificate } from '../certificate.js';
 import { verifyAccessToken } from '../entra/verification.js';
 import { ClientConnection } from '../server/client-connection.js';
 import { type ActiveLoginFault, type LoginFault, LoginFaults } from '../server/login-faults.js';
@@ -55,7 +55,7 @@ export abstract class TdsServer implements AsyncDisposable {
     requireOneOf('enforceExpiry', options.enforceExpiry, ['login', 'reset', 'query']);
     this.#options = options;
     this.#users = users;
-    this.#certificate = options.certificate ?? makeCertificate({ commonName: 'localhost' });
+    this.#certificate = options.certificate ?? sharedCertificate('localhost');
     this.#context = this.#makeContext();
     this.#server = createServer({ allowHalfOpen: true }, (socket) => {
       const connection = new ClientConnection(socket, this.#context);
