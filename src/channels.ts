@@ -51,6 +51,8 @@ export interface ChannelPayloads {
   checkin: { pool: string; connection: number };
   /** A caller gave up waiting. */
   'checkout:timed-out': { pool: string; waitedMs: number; error: Error };
+  /** A transaction runs again: attempt number `attempt`, after a wait. */
+  'transaction:retried': { attempt: number; waitMs: number; error: Error };
 }
 
 /** What `pool:opened` lets a listener ask for at any time. */
@@ -101,6 +103,7 @@ const NAMES: Record<ChannelName, true> = {
   checkout: true,
   checkin: true,
   'checkout:timed-out': true,
+  'transaction:retried': true,
 };
 
 export const CHANNEL_NAMES = Object.keys(NAMES) as readonly ChannelName[];

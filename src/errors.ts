@@ -178,3 +178,18 @@ export class NotBorrowedError extends TokenPoolError {
   override name = 'NotBorrowedError';
   override readonly code = 'ERR_NOT_BORROWED';
 }
+
+/**
+ * The connection was lost while COMMIT was under way: the transaction may or may not have been committed. Never retried;
+ * `cause` is what COMMIT failed with.
+ */
+export class CommitOutcomeUnknownError extends TokenPoolError {
+  override name = 'CommitOutcomeUnknownError';
+  override readonly code = 'ERR_COMMIT_OUTCOME_UNKNOWN';
+}
+
+/** The server rolled the transaction back although `fn` succeeded: an error inside it was caught and ignored. */
+export class TransactionRolledBackError extends TokenPoolError {
+  override name = 'TransactionRolledBackError';
+  override readonly code = 'ERR_TRANSACTION_ROLLED_BACK';
+}

@@ -13,6 +13,13 @@ export {
   type TokenPoolsConfig,
   type TokenPoolsStats,
 } from './pool/token-pools.js';
+export {
+  type DriverTransaction,
+  type IsolationLevel,
+  retryTransaction,
+  type TransactionOptions,
+  transaction,
+} from './pool/transaction.js';
 export { type RetryOptions, withRetry } from './pool/with-retry.js';
 export type { CachedToken } from './tokens/cached-token.js';
 export {

@@ -1,0 +1,98 @@
+import { setImmediate as turnOfTheLoop } from 'node:timers/promises';
+import type { Connection } from 'tedious';
+import { isTransient, type ServerMessage, saysTokenExpired } from '../connections/login-failure.js';
+import { isReady } from '../connections/session.js';
+import { AbortedError, ServerUnavailableError, StaleTokenError } from '../errors.js';
+import { backOffMs, sleep } from '../time.js';
+
+/**
+ * Whether work that failed may run again:
+ * - `final`: no
+ * - `at-once`: the session was to blame, and another one is opened anyway
+ * - `soon`: the server rolled the transaction back in favour of another one, which is over in a moment
+ * - `later`: the server asks for patience, or cannot be reached
+ */
+export type RetryVerdict = 'final' | 'at-once' | 'soon' | 'later';
+
+/**
+ * The server has rolled the whole transaction back and documents that it may run again: deadlock victim (1205), update
+ * conflict under snapshot isolation (3960), its metadata changed (3961), and conflict, validation failure and dependency
+ * failure of memory-optimized tables (41301, 41302, 41305, 41325, 41839).
+ */
+const ROLLED_BACK = new Set<unknown>([1205, 3960, 3961, 41301, 41302, 41305, 41325, 41839]);
+
+/** Codes of tedious and of Node for a connection that is lost. */
+const LOST = new Set<unknown>(['ESOCKET', 'ECLOSE', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ECONNCLOSED']);
+
+/** Causes of an error that are looked at; a cycle ends here. */
+const DEEPEST_CAUSE = 8;
+
+/** True where the server has rolled the whole transaction back, so that nothing of it has been done. */
+export function wasRolledBack(error: unknown, messages: readonly ServerMessage[] = []): boolean {
+  return messages.some(({ number }) => ROLLED_BACK.has(number)) || numbersOf(error).some((n) => ROLLED_BACK.has(n));
+}
+
+/** True where the connection was lost: what it had been asked to do may have been done. */
+export async function wasLost(error: unknown, connection: Connection | undefined): Promise<boolean> {
+  if (!causesOf(error).some(({ code }) => LOST.has(code))) return false;
+  if (connection === undefined) return true;
+  // A statement may fail a moment before the connection notices. A healthy connection has nothing to do with the error.
+  await turnOfTheLoop();
+  return !isReady(connection);
+}
+
+/** Whether work that failed on a connection may run again. `messages`: what the server said meanwhile. */
+export async function retryVerdict(
+  error: unknown,
+  messages: readonly ServerMessage[],
+  connection: Connection | undefined,
+): Promise<RetryVerdict> {
+  if (messages.some(saysTokenExpired)) return 'at-once';
+  if (wasRolledBack(error, messages)) return 'soon';
+  const last = messages.at(-1);
+  if (numbersOf(error).some(isTransient) || (last !== undefined && isTransient(last.number))) return 'later';
+  return (await wasLost(error, connection)) ? 'later' : 'final';
+}
+
+/** Whether work may run again when no connection was to be had for it. */
+export function checkoutVerdict(error: unknown): RetryVerdict {
+  return error instanceof ServerUnavailableError || error instanceof StaleTokenError ? 'later' : 'final';
+}
+
+/**
+ * How long to wait before the next attempt, ms. Two deadlock victims that come back together meet again, so the short wait
+ * is mostly random.
+ */
+export function retryWaitMs(verdict: RetryVerdict, failures: number, firstWaitMs: number): number {
+  if (verdict === 'at-once' && failures === 1) return 0;
+  if (verdict === 'soon') return backOffMs(failures, { firstMs: 50, longestMs: 2_000 }) * (0.5 + Math.random());
+  return backOffMs(failures, { firstMs: firstWaitMs, longestMs: 60_000, jitter: 0.1 });
+}
+
+/** @throws AbortedError when the signal fires first */
+export async function waitForRetry(waitMs: number, signal: AbortSignal | undefined): Promise<void> {
+  if (waitMs === 0 && !signal?.aborted) return;
+  await sleep(waitMs, { signal }).catch((reason: unknown) => {
+    throw new AbortedError('The wait for the next attempt was aborted.', { cause: reason });
+  });
+}
+
+/** Error numbers of an error and its causes. mssql and the ORMs wrap the driver's error, each in a property of its own. */
+function numbersOf(error: unknown): unknown[] {
+  return causesOf(error).map(({ number }) => number);
+}
+
+function causesOf(error: unknown): { number?: unknown; code?: unknown }[] {
+  const chain: object[] = [];
+  const pending: unknown[] = [error];
+  for (let next = pending.shift(); chain.length < DEEPEST_CAUSE; next = pending.shift()) {
+    if (typeof next !== 'object' || next === null || chain.includes(next)) {
+      if (pending.length === 0) break;
+      continue;
+    }
+    chain.push(next);
+    const { cause, originalError, original, parent, driverError } = next as Record<string, unknown>;
+    pending.push(cause, originalError, original, parent, driverError);
+  }
+  return chain;
+}

@@ -1,0 +1,294 @@
+import type { Connection } from 'tedious';
+import { publish } from '../channels.js';
+import type { ServerMessage } from '../connections/login-failure.js';
+import {
+  CommitOutcomeUnknownError,
+  ConfigurationError,
+  TokenPoolError,
+  TransactionRolledBackError,
+} from '../errors.js';
+import type { ConnectionSource } from './connection-source.js';
+import {
+  checkoutVerdict,
+  type RetryVerdict,
+  retryVerdict,
+  retryWaitMs,
+  waitForRetry,
+  wasRolledBack,
+} from './retry-verdict.js';
+
+/** tedious's `ISOLATION_LEVEL` (MS-TDS 2.2.6.9, TM_BEGIN_XACT). */
+const ISOLATION_LEVELS = {
+  'read-uncommitted': 1,
+  'read-committed': 2,
+  'repeatable-read': 3,
+  serializable: 4,
+  snapshot: 5,
+} as const;
+
+export type IsolationLevel = keyof typeof ISOLATION_LEVELS;
+
+export interface TransactionOptions {
+  /** Default: that of the session, which is read committed unless something has changed it. */
+  isolationLevel?: IsolationLevel | undefined;
+  /** How often the transaction runs again after a failure that allows it. Default 3; 0 never. */
+  retries?: number | undefined;
+  /** Wait before it runs again after a transient error, ms, doubled each time up to 60 s. Default 5,000, Azure SQL's guidance. */
+  firstWaitMs?: number | undefined;
+  /** Gives up waiting for a connection or for the next attempt. What `fn` has begun is not stopped by it. */
+  signal?: AbortSignal | undefined;
+}
+
+/** What {@link transaction} needs of a transaction of mssql: `pool.transaction()` returns one. */
+export interface DriverTransaction {
+  begin(isolationLevel?: number): Promise<unknown>;
+  commit(): Promise<unknown>;
+  rollback(): Promise<unknown>;
+}
+
+/**
+ * Runs `fn` inside a transaction and commits it. The whole transaction runs again, with another connection where that is
+ * necessary, when the server has rolled it back as a deadlock victim (1205) or for a snapshot conflict (3960), after
+ * a transient error of Azure SQL, and when the connection was lost before COMMIT was sent. `fn` must therefore do all its
+ * work through the connection, and nothing outside the database that cannot be repeated.
+ *
+ * A connection that is lost while COMMIT is under way leaves the outcome unknown: that is never retried.
+ *
+ * `pool` is a pool of this package, one of `pools.for(...)`, or a `ConnectionPool` of mssql or `mssql-token-pool/mssql`;
+ * `fn` gets a tedious connection, or an mssql `Transaction` for `new sql.Request(transaction)`. An ORM has its own
+ * transactions: {@link retryTransaction} repeats those.
+ *
+ * @throws CommitOutcomeUnknownError; TransactionRolledBackError where `fn` went on after the server had rolled back; AbortedError;
+ *   ConfigurationError; otherwise what `fn`, BEGIN or COMMIT failed with
+ * @example
+ * await transaction(pool, async (connection) => {
+ *   await run(connection, 'UPDATE accounts SET balance -= 10 WHERE id = 1');
+ *   await run(connection, 'UPDATE accounts SET balance += 10 WHERE id = 2');
+ * }, { isolationLevel: 'serializable' });
+ */
+export function transaction<T>(
+  pool: ConnectionSource,
+  fn: (connection: Connection) => T | Promise<T>,
+  options?: TransactionOptions,
+): Promise<T>;
+export function transaction<T, X extends DriverTransaction>(
+  pool: { transaction(): X },
+  fn: (transaction: X) => T | Promise<T>,
+  options?: TransactionOptions,
+): Promise<T>;
+export async function transaction<T>(
+  pool: ConnectionSource | { transaction(): DriverTransaction },
+  fn: (scope: never) => T | Promise<T>,
+  options: TransactionOptions = {},
+): Promise<T> {
+  const level = isolationLevelOf(options);
+  const work = fn as (scope: unknown) => T | Promise<T>;
+  if ('transaction' in pool) return await attempts(options, () => tryWithDriver(pool.transaction(), work, level));
+  return await attempts(options, () => tryWithConnection(pool, work, level, options.signal));
+}
+
+/**
+ * Repeats a transaction that an ORM runs, by the same rules as {@link transaction}, less one: since the ORM commits by itself,
+ * a lost connection is never retried, because COMMIT may have been under way.
+ *
+ * @example
+ * await retryTransaction(() => knex.transaction(async (trx) => { ... }));
+ * await retryTransaction(() => prisma.$transaction(async (tx) => { ... }));
+ * @throws AbortedError; ConfigurationError; otherwise what the last attempt failed with
+ */
+export async function retryTransaction<T>(
+  run: () => T | Promise<T>,
+  options: Omit<TransactionOptions, 'isolationLevel'> = {},
+): Promise<T> {
+  return await attempts(options, async () => {
+    try {
+      return { value: await run() };
+    } catch (error) {
+      return { error, verdict: wasRolledBack(error) ? 'soon' : 'final' };
+    }
+  });
+}
+
+type Outcome<T> = { value: T } | { error: unknown; verdict: RetryVerdict };
+
+async function attempts<T>(options: TransactionOptions, attempt: () => Promise<Outcome<T>>): Promise<T> {
+  const { retries = 3, firstWaitMs = 5_000, signal } = options;
+  requireAmount('retries', retries);
+  requireAmount('firstWaitMs', firstWaitMs);
+  for (let failures = 1; ; failures += 1) {
+    const outcome = await attempt();
+    if ('value' in outcome) return outcome.value;
+    const { error, verdict } = outcome;
+    if (verdict === 'final' || failures > retries) throw error;
+    const waitMs = retryWaitMs(verdict, failures, firstWaitMs);
+    publish('transaction:retried', () => ({ attempt: failures + 1, waitMs, error: error as Error }));
+    await waitForRetry(waitMs, signal);
+  }
+}
+
+function requireAmount(name: string, value: unknown): void {
+  if (typeof value === 'number' && value >= 0) return;
+  throw new ConfigurationError(`'${name}' must be a number, 0 or more.`);
+}
+
+function isolationLevelOf({ isolationLevel }: TransactionOptions): number | undefined {
+  if (isolationLevel === undefined) return undefined;
+  if (Object.hasOwn(ISOLATION_LEVELS, isolationLevel)) return ISOLATION_LEVELS[isolationLevel];
+  const known = Object.keys(ISOLATION_LEVELS).join("', '");
+  throw new ConfigurationError(`'isolationLevel' is unknown; it must be one of '${known}'.`);
+}
+
+// ---- on a tedious connection ----
+
+async function tryWithConnection<T>(
+  pool: ConnectionSource,
+  fn: (connection: Connection) => T | Promise<T>,
+  level: number | undefined,
+  signal: AbortSignal | undefined,
+): Promise<Outcome<T>> {
+  let isCheckedOut = false;
+  try {
+    return await pool.use(
+      async (connection) => {
+        isCheckedOut = true;
+        const outcome = await runOn(connection, fn, level);
+        if ('error' in outcome && outcome.verdict !== 'soon') pool.destroy(connection);
+        return outcome;
+      },
+      { signal },
+    );
+  } catch (error) {
+    return { error, verdict: isCheckedOut ? 'final' : checkoutVerdict(error) };
+  }
+}
+
+async function runOn<T>(
+  connection: Connection,
+  fn: (connection: Connection) => T | Promise<T>,
+  level: number | undefined,
+): Promise<Outcome<T>> {
+  const messages: ServerMessage[] = [];
+  const onMessage = (message: ServerMessage): void => {
+    messages.push(message);
+  };
+  connection.on('errorMessage', onMessage);
+  const step = (run: (done: (error?: Error | null) => void) => void): Promise<void> =>
+    new Promise((resolve, reject) => run((error) => (error ? reject(error) : resolve())));
+  let isCommitting = false;
+  try {
+    await step((done) => connection.beginTransaction(done, undefined, level));
+    const value = await fn(connection);
+    if (!isInTransaction(connection)) throw rolledBackMeanwhile(messages);
+    isCommitting = true;
+    await step((done) => connection.commitTransaction(done));
+    isCommitting = false;
+    if (level !== undefined) await restoreIsolationLevel(connection);
+    return { value };
+  } catch (error) {
+    if (isCommitting) return { error: commitFailure(error, messages), verdict: verdictOfCommit(error, messages) };
+    const verdict = await retryVerdict(error, messages, connection);
+    if (isInTransaction(connection)) await step((done) => connection.rollbackTransaction(done)).catch(() => {});
+    if (verdict === 'soon' && level !== undefined) await restoreIsolationLevel(connection).catch(() => {});
+    return { error, verdict };
+  } finally {
+    connection.off('errorMessage', onMessage);
+  }
+}
+
+/** tedious follows the server's ENVCHANGE tokens (MS-TDS 2.2.7.9, types 8 to 10). */
+function isInTransaction(connection: Connection): boolean {
+  return (connection as unknown as { inTransaction: boolean }).inTransaction;
+}
+
+function rolledBackMeanwhile(messages: readonly ServerMessage[]): TransactionRolledBackError {
+  const cause = messages.at(-1);
+  return new TransactionRolledBackError(
+    'The server rolled the transaction back before it was committed; nothing of it was done.',
+    {
+      number: cause?.number,
+      state: cause?.state,
+      class: cause?.class,
+      hint: 'An error inside the transaction was caught and ignored: let it reach transaction().',
+    },
+  );
+}
+
+/** Where the server said that it rolled back, the outcome of COMMIT is known. */
+function verdictOfCommit(error: unknown, messages: readonly ServerMessage[]): RetryVerdict {
+  return wasRolledBack(error, messages) ? 'soon' : 'final';
+}
+
+function commitFailure(error: unknown, messages: readonly ServerMessage[]): unknown {
+  if (wasRolledBack(error, messages)) return error;
+  const { number, state, class: severity } = messages.at(-1) ?? {};
+  return new CommitOutcomeUnknownError(
+    'COMMIT failed before its answer arrived: the transaction may or may not have been committed.',
+    {
+      number,
+      state,
+      class: severity,
+      cause: error,
+      hint: 'Look for its effect before you run it again.',
+    },
+  );
+}
+
+/**
+ * SQL Server keeps the isolation level of a transaction for the session, and the next borrower would get it. The level that a
+ * session has at login is tedious's `connectionIsolationLevel`, read committed by default.
+ */
+async function restoreIsolationLevel(connection: Connection): Promise<void> {
+  const { config } = connection as unknown as { config?: { options?: { connectionIsolationLevel?: number } } };
+  const level = config?.options?.connectionIsolationLevel ?? ISOLATION_LEVELS['read-committed'];
+  await new Promise<void>((resolve, reject) => {
+    // An empty transaction is the one way to set a level that needs no SQL text and works on every server.
+    connection.beginTransaction(
+      (error) =>
+        error ? reject(error) : connection.commitTransaction((failed) => (failed ? reject(failed) : resolve())),
+      undefined,
+      level,
+    );
+  });
+}
+
+// ---- on a transaction of mssql ----
+
+async function tryWithDriver<T>(
+  scope: DriverTransaction,
+  fn: (scope: DriverTransaction) => T | Promise<T>,
+  level: number | undefined,
+): Promise<Outcome<T>> {
+  try {
+    await scope.begin(level);
+  } catch (error) {
+    const cause = ourErrorIn(error);
+    const verdict = cause === undefined ? await retryVerdict(error, [], undefined) : checkoutVerdict(cause);
+    return { error, verdict };
+  }
+  let value: T;
+  try {
+    value = await fn(scope);
+  } catch (error) {
+    const verdict = await retryVerdict(error, [], undefined);
+    await scope.rollback().catch(() => {});
+    return { error, verdict };
+  }
+  try {
+    await scope.commit();
+    return { value };
+  } catch (error) {
+    // mssql refuses to send COMMIT for a transaction that the server has rolled back.
+    if ((error as { code?: unknown }).code === 'EABORT') return { error: rolledBackMeanwhile([]), verdict: 'final' };
+    return { error: commitFailure(error, []), verdict: verdictOfCommit(error, []) };
+  }
+}
+
+/** The pool's own error inside mssql's. */
+function ourErrorIn(error: unknown): TokenPoolError | undefined {
+  for (let e = error, depth = 0; typeof e === 'object' && e !== null && depth < 8; depth += 1) {
+    if (e instanceof TokenPoolError) return e;
+    const { cause, originalError } = e as { cause?: unknown; originalError?: unknown };
+    e = cause ?? originalError;
+  }
+  return undefined;
+}

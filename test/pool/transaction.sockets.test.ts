@@ -1,0 +1,258 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import knexModule from 'knex';
+import sql from 'mssql';
+import type { Connection } from 'tedious';
+import { afterEach, expect, test } from 'vitest';
+import { createTokenPools, retryTransaction, transaction } from '../../src/index.js';
+import { type Site, site } from '../support/pool.js';
+import { query } from '../support/query.js';
+
+const soon = { firstWaitMs: 10 };
+let s: Site | undefined;
+afterEach(async () => {
+  await s?.[Symbol.asyncDispose]();
+  s = undefined;
+});
+
+/** Both emulators, and what happened to transactions on the server. */
+async function siteWithLog(onCommit: () => unknown = () => {}) {
+  const log: string[] = [];
+  const opened = await site({
+    server: {
+      onTransaction({ kind }) {
+        log.push(kind);
+        if (kind === 'commit') onCommit();
+      },
+    },
+  });
+  s = opened;
+  return { ...opened, log };
+}
+
+test('commits what succeeds and gives back its result', async () => {
+  const { pool, log } = await siteWithLog();
+  const one = pool();
+  await expect(transaction(one, (connection) => query(connection, 'SELECT @@TRANCOUNT'))).resolves.toEqual([[1]]);
+  expect(log).toEqual(['begin', 'commit']);
+  expect(one.stats).toMatchObject({ borrowed: 0, size: 1 });
+});
+
+test('rolls back what fails, and the connection goes on serving after an error of the caller', async () => {
+  const { pool, log } = await siteWithLog();
+  const one = pool();
+  const failure = new Error('not enough money');
+  await expect(
+    transaction(one, async (connection) => {
+      await query(connection, 'SELECT 1');
+      throw failure;
+    }),
+  ).rejects.toBe(failure);
+  expect(log).toEqual(['begin', 'rollback']);
+  expect(one.stats.borrowed).toBe(0);
+  await expect(one.use((connection) => query(connection, 'SELECT @@TRANCOUNT'))).resolves.toEqual([[0]]);
+});
+
+test.each([1205, 3960, 41_302])('a transaction that the server rolls back with %i runs again', async (number) => {
+  const { pool, log } = await siteWithLog();
+  let runs = 0;
+  const result = await transaction(
+    pool(),
+    async (connection) => {
+      runs += 1;
+      if (runs < 3) await query(connection, `SET XACT_ABORT ON; THROW ${number}, 'in the way', 1`);
+      return runs;
+    },
+    soon,
+  );
+  expect(result).toBe(3);
+  expect(log).toEqual(['begin', 'rollback', 'begin', 'rollback', 'begin', 'commit']);
+});
+
+test('the server may roll back at COMMIT: that runs again too', async () => {
+  const log: string[] = [];
+  let failures = 1;
+  const pool = {
+    transaction: () => ({
+      begin: async () => log.push('begin'),
+      rollback: async () => log.push('rollback'),
+      commit: async () => {
+        log.push('commit');
+        failures -= 1;
+        if (failures >= 0) throw Object.assign(new Error('validation failure'), { number: 41_305 });
+      },
+    }),
+  };
+  await transaction(pool, () => 1, soon);
+  expect(log).toEqual(['begin', 'commit', 'begin', 'commit']);
+});
+
+test('a connection that is lost before COMMIT was sent: the transaction runs again on another one', async () => {
+  const { pool, server, log } = await siteWithLog();
+  const used = new Set<Connection>();
+  await transaction(
+    pool(),
+    async (connection) => {
+      used.add(connection);
+      if (used.size === 1) {
+        const running = query(connection, "WAITFOR DELAY '00:00:10'");
+        server.dropConnections();
+        await running;
+      }
+      await query(connection, 'SELECT 1');
+    },
+    soon,
+  );
+  expect(used.size).toBe(2);
+  expect(log.filter((kind) => kind === 'commit')).toHaveLength(1);
+});
+
+test('a connection that is lost while COMMIT is under way: never again, and the error says that the outcome is unknown', async () => {
+  const { pool, log } = await siteWithLog(() => s?.server.dropConnections());
+  const one = pool();
+  let runs = 0;
+  await expect(
+    transaction(
+      one,
+      async (connection) => {
+        runs += 1;
+        await query(connection, 'SELECT 1');
+      },
+      soon,
+    ),
+  ).rejects.toMatchObject({
+    code: 'ERR_COMMIT_OUTCOME_UNKNOWN',
+    message: expect.stringContaining('may or may not have been committed'),
+    cause: expect.any(Error),
+  });
+  expect(runs).toBe(1);
+  expect(log.filter((kind) => kind === 'commit')).toHaveLength(1);
+  expect(one.stats.borrowed).toBe(0);
+});
+
+test('an error that was caught inside a transaction which the server has rolled back is not taken for success', async () => {
+  const { pool } = await siteWithLog();
+  await expect(
+    transaction(
+      pool(),
+      async (connection) => {
+        await query(connection, "SET XACT_ABORT ON; THROW 50001, 'no', 1").catch(() => {});
+      },
+      soon,
+    ),
+  ).rejects.toMatchObject({ code: 'ERR_TRANSACTION_ROLLED_BACK', number: 50_001 });
+});
+
+test('the isolation level holds for the transaction and does not reach the next borrower', async () => {
+  const levels: string[] = [];
+  s = await site({
+    server: {
+      onQuery(text, _parameters, session) {
+        if (text !== 'LEVEL?') return undefined;
+        levels.push(session.isolationLevel);
+        return [];
+      },
+    },
+  });
+  const pool = s.pool({ pool: { max: 1 } });
+  const isolationLevel = 'serializable';
+  await transaction(pool, (connection) => query(connection, 'LEVEL?'), { isolationLevel });
+  await pool.use((connection) => query(connection, 'LEVEL?'));
+  expect(levels).toEqual(['SERIALIZABLE', 'READ COMMITTED']);
+  expect(s.server.logins).toHaveLength(1);
+});
+
+test('gives up after `retries`, reports each retry as an event, and obeys the signal', async () => {
+  const { pool } = await siteWithLog();
+  const events: unknown[] = [];
+  const onEvent = (event: unknown): unknown => events.push(event);
+  subscribe('mssql-token-pool:transaction:retried', onEvent);
+  const deadlock = (connection: Connection) => query(connection, "SET XACT_ABORT ON; THROW 1205, 'deadlock', 1");
+  await expect(transaction(pool(), deadlock, { ...soon, retries: 2 })).rejects.toMatchObject({ number: 1205 });
+  expect(events).toMatchObject([{ attempt: 2 }, { attempt: 3 }]);
+  const controller = new AbortController();
+  const busy = () => {
+    controller.abort(new Error('shutting down'));
+    throw Object.assign(new Error('busy'), { number: 40_501 });
+  };
+  await expect(transaction(pool(), busy, { signal: controller.signal })).rejects.toMatchObject({
+    code: 'ERR_ABORTED',
+    cause: expect.objectContaining({ message: 'shutting down' }),
+  });
+  unsubscribe('mssql-token-pool:transaction:retried', onEvent);
+});
+
+test.each([
+  [{ retries: -1 }, "'retries'"],
+  [{ retries: Number.NaN }, "'retries'"],
+  [{ firstWaitMs: '5' as never }, "'firstWaitMs'"],
+  [{ isolationLevel: 'SERIALIZABLE' as never }, "one of 'read-uncommitted', 'read-committed'"],
+  [{ isolationLevel: 'constructor' as never }, "'isolationLevel' is unknown"],
+])('a wrong option is named before anything is sent: %j', async (options, named) => {
+  const { pool, server } = await siteWithLog();
+  await expect(transaction(pool(), () => 1, options)).rejects.toMatchObject({
+    code: 'ERR_CONFIGURATION',
+    message: expect.stringContaining(named),
+  });
+  expect(server.logins).toHaveLength(0);
+});
+
+test('works for one identity of many', async () => {
+  const { server, entra, log } = await siteWithLog();
+  const { server: host, port, options } = server.config();
+  const pools = createTokenPools({ server: host, port, options });
+  const ada = pools.for({ authentication: entra.credential(), key: 'ada' });
+  await transaction(ada as never, (connection: Connection) => query(connection, 'SELECT 1'));
+  expect(log).toEqual(['begin', 'commit']);
+  await pools.close();
+});
+
+test('with a pool of mssql: a deadlock runs again, a lost COMMIT does not', async () => {
+  let lose = false;
+  const { server, log } = await siteWithLog(() => lose && s?.server.dropConnections());
+  const pool = new sql.ConnectionPool(server.config() as sql.config);
+  pool.on('error', () => {});
+  await pool.connect();
+  let runs = 0;
+  const rows = await transaction(
+    pool,
+    async (scope: sql.Transaction) => {
+      runs += 1;
+      if (runs === 1) await new sql.Request(scope).batch("SET XACT_ABORT ON; THROW 1205, 'deadlock', 1");
+      return (await new sql.Request(scope).query('SELECT 1 AS one')).recordset;
+    },
+    soon,
+  );
+  expect(rows).toEqual([{ one: 1 }]);
+  expect(runs).toBe(2);
+  lose = true;
+  await expect(
+    transaction(pool, (scope: sql.Transaction) => new sql.Request(scope).query('SELECT 1'), soon),
+  ).rejects.toMatchObject({ code: 'ERR_COMMIT_OUTCOME_UNKNOWN' });
+  expect(log.filter((kind) => kind === 'commit')).toHaveLength(2);
+  await pool.close();
+});
+
+test('with an ORM: a deadlock runs again, everything else is left to the caller', async () => {
+  const { server } = await siteWithLog();
+  const { user, password } = server.sqlLogin;
+  const { server: host, port, options } = server.config();
+  const knex = knexModule({ client: 'mssql', connection: { server: host, port, user, password, options } as object });
+  let runs = 0;
+  const result = await retryTransaction(
+    () =>
+      knex.transaction(async (trx) => {
+        runs += 1;
+        if (runs === 1) await trx.raw("SET XACT_ABORT ON; THROW 1205, 'deadlock', 1");
+        return runs;
+      }),
+    soon,
+  );
+  expect(result).toBe(2);
+  const lost = Object.assign(new Error('gone'), { code: 'ESOCKET' });
+  await expect(
+    retryTransaction(() => {
+      throw lost;
+    }),
+  ).rejects.toBe(lost);
+  await knex.destroy();
+});
