@@ -19,6 +19,7 @@ const ORDER: [title: string, pages: [file: string, title: string][]][] = [
       ['orms', 'ORMs'],
       ['settings', 'Settings'],
       ['errors', 'Errors'],
+      ['transactions', 'Transactions'],
       ['many-identities', 'Many identities'],
       ['shared-token-cache', 'Shared token cache'],
     ],

@@ -12,7 +12,7 @@ export function conformancePage(requirements, results) {
 starts its own identity provider and SQL Server for each requirement, so it needs no network, no Docker and no account.
 
 This page is written by \`npm run conformance\`. Each pool is set up as its own documentation shows for Entra tokens;
-[scripts/conformance/pools.mjs](https://github.com/mssql-token-pool/mssql-token-pool/blob/main/scripts/conformance/pools.mjs) has the code.
+scripts/conformance/pools.mjs has the code.
 
 | requirement | ${pools.join(' | ')} |
 | --- |${pools.map(() => ' --- |').join('')}
@@ -23,6 +23,15 @@ ${rows.join('\n')}
 ${misses.length === 0 ? 'Every pool meets every requirement.' : misses.join('\n')}
 
 ## Examine your own pool
+
+<!-- before:
+import { Connection, Request } from 'tedious';
+import { createTokenPool } from 'mssql-token-pool';
+const openMyPool = async ({ credential, ...config }) => createTokenPool({ ...config, authentication: credential });
+const firstValue = (connection, sql) => new Promise((resolve, reject) => {
+  connection.execSqlBatch(new Request(sql, (error) => (error ? reject(error) : resolve())));
+});
+-->
 
 \`\`\`js
 import { conformance } from 'mssql-token-pool/testing/conformance';
@@ -35,7 +44,7 @@ const report = await conformance(async ({ config, credential, max, acquireTimeou
     query: (connection, sql) => firstValue(connection, sql), // first column of the first row
     close: () => pool.close(),
   };
-});
+}, { only: ['single-flight'] }); // default: all
 console.table(report);
 \`\`\`
 

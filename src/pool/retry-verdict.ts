@@ -54,13 +54,13 @@ export async function retryVerdict(
   return (await wasLost(error, connection)) ? 'later' : 'final';
 }
 
-/** Whether work may run again when no connection was to be had for it. */
+/** Whether work may run again when its checkout failed. */
 export function checkoutVerdict(error: unknown): RetryVerdict {
   return error instanceof ServerUnavailableError || error instanceof StaleTokenError ? 'later' : 'final';
 }
 
 /**
- * How long to wait before the next attempt, ms. Two deadlock victims that come back together meet again, so the short wait
+ * How long to wait before the next attempt, ms. Two deadlock victims that run again together meet again, so the short wait
  * is mostly random.
  */
 export function retryWaitMs(verdict: RetryVerdict, failures: number, firstWaitMs: number): number {

@@ -29,7 +29,7 @@ async function siteWithLog(onCommit: () => unknown = () => {}) {
   return { ...opened, log };
 }
 
-test('commits what succeeds and gives back its result', async () => {
+test('commits what succeeds and resolves with its result', async () => {
   const { pool, log } = await siteWithLog();
   const one = pool();
   await expect(transaction(one, (connection) => query(connection, 'SELECT @@TRANCOUNT'))).resolves.toEqual([[1]]);
