@@ -5,6 +5,7 @@ import { createRequire } from 'node:module';
 import knex from 'knex';
 import { createTokenPool } from 'mssql-token-pool';
 import tokenSql from 'mssql-token-pool/mssql';
+import { firstValue } from './query.mjs';
 
 const require = createRequire(import.meta.url);
 const mssql = require('mssql');
@@ -12,18 +13,6 @@ const fromMssql = createRequire(require.resolve('mssql'));
 const tarn = fromMssql('tarn');
 const tedious = fromMssql('tedious');
 const sequelizePool = createRequire(require.resolve('sequelize'))('sequelize-pool');
-
-/** First column of the first row, over a tedious connection. */
-export function firstValue(connection, sql) {
-  return new Promise((resolve, reject) => {
-    let value;
-    const request = new tedious.Request(sql, (error) => (error ? reject(error) : resolve(value)));
-    request.on('row', (columns) => {
-      value ??= (Array.isArray(columns) ? columns : Object.values(columns))[0].value;
-    });
-    connection.execSqlBatch(request);
-  });
-}
 
 /** A connected tedious connection that asks `credential` for a token during its login. */
 function connect({ config, credential, acquireTimeoutMillis }) {

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { createCredential, createTokenPool } from 'mssql-token-pool';
-import { firstValue } from './pools.mjs';
+import { firstValue } from './query.mjs';
 
 const PLAN = `This run
   1. logs in with your own credential, once and then 20 times at once, and counts the token requests (1 is right);
