@@ -15,7 +15,7 @@ const names = [...entryPoints, ...Object.values(bin)].map(name);
 
 /** What every pool needs is one file, not one for each set of entry points that share something. */
 const NEEDED_BY_EVERY_POOL =
-  /\/src\/(credentials|connections|tokens|pool|identities)\/|\/src\/([^/]+|mssql\/(login-watch|with-token-refresh|stock|stock-checks))\.ts$/;
+  /\/src\/(credentials|connections|tokens|pool|identities)\/|\/src\/([^/]+|mssql\/(with-token-refresh|stock|stock-checks))\.ts$/;
 const NEEDED_BY_FEW =
   /\/(index|tokens\/(redis|encrypted-token-store|entry-cipher|store-health)|pool\/(token-pools|room))\.ts$|\/identities\//;
 

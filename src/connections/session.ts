@@ -46,7 +46,7 @@ export function sessionOf(connection: Connection): Session | undefined {
   return sessions.get(connection);
 }
 
-/** False for a connection that is closed, has failed, or has a request in progress. Sends nothing. */
+/** False for a connection that is closed, has failed, was ended by the server, or has a request in progress. Sends nothing. */
 export function isReady(connection: Connection): boolean {
   // `state` is not in tedious's documentation, but sequelize and mssql rely on its names too.
   const { closed, hasError, state } = connection as unknown as {
@@ -54,5 +54,6 @@ export function isReady(connection: Connection): boolean {
     hasError?: boolean;
     state?: { name: string };
   };
-  return closed !== true && hasError !== true && state?.name === 'LoggedIn';
+  if (closed === true || hasError === true || state?.name !== 'LoggedIn') return false;
+  return sessions.get(connection)?.expiry.unusable !== 'broken';
 }

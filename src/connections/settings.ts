@@ -9,6 +9,7 @@ import { boundConnector } from './bound-connector.js';
 import type { PoolConfig, TokenPoolConfig } from './config.js';
 import { configFromConnectionString } from './connection-string-config.js';
 import type { TediousModule } from './dial.js';
+import { isPlaceholder } from './placeholder-credential.js';
 import type { TokenSource } from './token-login.js';
 
 /** A config after all defaults: what a pool works with. */
@@ -73,6 +74,11 @@ export function settingsFrom(input: TokenPoolConfig | string): Settings {
 export function credentialOf(config: TokenPoolConfig): TokenCredential | undefined {
   const authentication = config.authentication ?? flatAuthentication(config);
   if (authentication === undefined) return undefined;
+  if (isPlaceholder((authentication as { options?: { credential?: unknown } }).options?.credential)) {
+    throw new ConfigurationError('This config comes from withTokenRefresh(), which is for pools of mssql only.', {
+      hint: 'Pass the config that withTokenRefresh() was given.',
+    });
+  }
   if (typeof authentication === 'object' && 'type' in authentication && typeof authentication.type === 'string') {
     if (authentication.type === 'default' || authentication.type === 'ntlm') return undefined;
   }

@@ -53,8 +53,7 @@ export class TokenLogin {
       const guard = this.#requireGuard();
       guard.assertMaySend('access token');
       const source = this.#source;
-      const asked = Array.isArray(serverScope) ? serverScope[0] : serverScope;
-      const scope = source.scopeIsFixed || asked === undefined ? source.scope : asked;
+      const scope = this.#scopeFor(Array.isArray(serverScope) ? serverScope[0] : serverScope);
       const token = source.tokens.current(scope) ?? (await source.tokens.get(scope));
       // Much may have happened to the connection while the token was waited for.
       guard.assertMaySend('access token');
@@ -67,6 +66,19 @@ export class TokenLogin {
       this.#failure = error as Error;
       throw error;
     }
+  }
+
+  /**
+   * The server names the resource in FEDAUTHINFO (MS-TDS 2.2.7.12). It must not get a token for anything but SQL: with
+   * `trustServerCertificate` it may be anyone, and a token for a key vault is worth stealing.
+   */
+  #scopeFor(asked: string | undefined): string {
+    const { scope, scopeIsFixed } = this.#source;
+    if (scopeIsFixed || asked === undefined || asked === scope) return scope;
+    if (asked.length <= 300 && /^https:\/\/database\.[a-z0-9.-]+\/{1,2}\.default$/i.test(asked)) return asked;
+    throw new ConfigurationError('The server asked for an access token for something other than SQL; none was sent.', {
+      hint: "Check that 'server' is the right one. If it is, name the resource with the 'scope' setting.",
+    });
   }
 
   #requireGuard(): LoginGuard {

@@ -1,8 +1,9 @@
 import type { Connection, ConnectionAuthentication, ConnectionConfiguration, ConnectionOptions } from 'tedious';
 import type { TokenPoolConfig } from '../connections/config.js';
 import { configFromConnectionString } from '../connections/connection-string-config.js';
+import { LoginWatch } from '../connections/login-watch.js';
+import { placeholderCredential } from '../connections/placeholder-credential.js';
 import { settingsFrom } from '../connections/settings.js';
-import { LoginWatch } from './login-watch.js';
 import { passesStockChecks } from './stock-checks.js';
 
 /** What {@link withTokenRefresh} gives back: a config for stock mssql, made of its public keys only. */
@@ -54,7 +55,7 @@ const CHANGED_OPTIONS = ['encrypt', 'debug', 'maxRetriesOnTransientErrors', 'con
 /** How much longer a login may take while there is no token yet: a token request ends after 10 s at the latest. */
 const TOKEN_WAIT_MS = 10_000;
 
-/** Refreshing configs by their `authentication.options`, which every copy of a config shares, with what they were made from. */
+/** What a refreshing config was made from, by the one thing in it that every kind of copy shares: a function. */
 const originals = new WeakMap<object, TokenPoolConfig>();
 /** Our hooks, with the user's own that they call. */
 const userHooks = new WeakMap<object, unknown>();
@@ -89,19 +90,12 @@ export function withTokenRefresh(input: TokenPoolConfig | string): object | stri
   const { source } = settings;
   if (source === undefined) return input;
 
-  const logins = new LoginWatch(settings, source);
+  const logins = new LoginWatch(settings);
   const { beforeConnect, pool = {}, validateConnection = true } = original;
   const { encrypt, connectTimeout = 0, connector } = settings.configuration.options ?? {};
 
-  const authentication = {
-    type: 'token-credential',
-    options: {
-      // Read by tedious once for every connection it makes.
-      get credential() {
-        return logins.nextCredential();
-      },
-    },
-  };
+  const credential = placeholderCredential();
+  const authentication = { type: 'token-credential', options: { credential } };
   const config = {
     ...without(original, CONSUMED),
     ...serverForMssql(original, settings.configuration),
@@ -119,7 +113,7 @@ export function withTokenRefresh(input: TokenPoolConfig | string): object | stri
       },
     },
     beforeConnect(connection: Connection) {
-      logins.adopt(connection)?.begin();
+      logins.adopt(connection).begin();
       beforeConnect?.(connection);
     },
     pool: {
@@ -130,7 +124,7 @@ export function withTokenRefresh(input: TokenPoolConfig | string): object | stri
       },
     },
   };
-  originals.set(authentication.options, original);
+  originals.set(credential.getToken, original);
   userHooks.set(config.beforeConnect, beforeConnect);
   userHooks.set(config.pool.validate, pool.validate);
   return config;
@@ -144,7 +138,7 @@ function serverForMssql({ server }: TokenPoolConfig, read: ConnectionConfigurati
 
 /** A refreshing config as it was before, with what was changed since; any other config as it is. */
 export function withoutTokenRefresh(config: TokenPoolConfig): TokenPoolConfig {
-  const original = originals.get(loginOptions(config));
+  const original = originals.get(getTokenOf(config));
   if (original === undefined) return config;
   const { beforeConnect, pool = {}, options = {} } = config;
   return {
@@ -156,12 +150,13 @@ export function withoutTokenRefresh(config: TokenPoolConfig): TokenPoolConfig {
   };
 }
 
-function loginOptions(config: TokenPoolConfig): object {
-  const { authentication } = config as { authentication?: { options?: unknown } };
-  const options = authentication?.options;
-  return typeof options === 'object' && options !== null ? options : NOBODY;
+/** The `getToken` of a config's credential, if it has one. */
+function getTokenOf(config: TokenPoolConfig): object {
+  const { authentication } = config as { authentication?: { options?: { credential?: { getToken?: unknown } } } };
+  const getToken = authentication?.options?.credential?.getToken;
+  return typeof getToken === 'function' ? getToken : NONE;
 }
-const NOBODY = {};
+const NONE = {};
 
 function userHook<F extends object | undefined>(hook: F): F {
   return hook !== undefined && userHooks.has(hook) ? (userHooks.get(hook) as F) : hook;

@@ -162,3 +162,18 @@ test('removes the listeners of a login when it is over', () => {
   guard.end();
   for (const event of ['secure', 'rerouting', 'retry']) expect(connection.listenerCount(event)).toBe(0);
 });
+
+test.each([
+  'https://vault.azure.net/.default',
+  'https://graph.microsoft.com/.default',
+  'https://x.database.windows.net.evil.com/.default',
+  `https://database.${'a'.repeat(400)}/.default`,
+  'not a URL',
+])('does not ask for a token for %s, whatever the server says', async (scope) => {
+  const { ask, provider } = login({ strict: true });
+  await expect(ask(scope)).rejects.toMatchObject({
+    code: 'ERR_CONFIGURATION',
+    hint: expect.stringContaining("'scope'"),
+  });
+  expect(provider.requests).toEqual([]);
+});

@@ -184,7 +184,7 @@ test('a credential that is refused is told, and nothing is dialled', async () =>
 });
 
 test('a cloud whose resource the name of the server does not tell: the server is asked, once', async () => {
-  const scope = 'https://sql.another.cloud/.default';
+  const scope = 'https://database.another.cloud/.default';
   const pool = aPool({ max: 2 });
   world.provider.next = [new CredentialRejectedError('AADSTS500011: no such resource', { aadsts: 500011 })];
   world.server.scope = scope;

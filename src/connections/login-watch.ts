@@ -1,0 +1,126 @@
+import type { Connection } from 'tedious';
+import { TokenPoolError } from '../errors.js';
+import { assess, assessPatiently, type OutlookSource, type Verdict } from './expiry-policy.js';
+import { classifyLoginFailure, type ServerMessage, saysTokenExpired } from './login-failure.js';
+import { LoginGuard } from './login-guard.js';
+import { openSession, type Session, sessionOf } from './session.js';
+import type { Settings } from './settings.js';
+import { TokenLogin, type TokenSource } from './token-login.js';
+import { outlookOf } from './token-outlook.js';
+
+/**
+ * Follows the connections that another library's pool opens: which token each of them logged in with, what a failed login
+ * means, and when a connection must not be used again.
+ */
+export class LoginWatch {
+  readonly #settings: Settings;
+  readonly #source: TokenSource | undefined;
+  readonly #tokens: OutlookSource;
+
+  constructor(settings: Settings) {
+    this.#settings = settings;
+    this.#source = settings.source;
+    this.#tokens = outlookOf(settings.source);
+  }
+
+  /**
+   * Gives a connection that has just been constructed a credential and a guard of its own. The guard's time starts with
+   * its `begin`.
+   *
+   * tedious reads the credential from its own copy of the configuration when the server asks for a token. It is put there,
+   * and not into the application's config, because that may be copied: a copy would share one credential among connections.
+   */
+  adopt(connection: Connection): LoginGuard {
+    const login = this.#source && new TokenLogin(this.#source);
+    const guard = new LoginGuard(connection);
+    if (login !== undefined) {
+      login.bind(guard);
+      const { config } = connection as unknown as { config?: { authentication?: { options?: object } } };
+      Object.assign(config?.authentication?.options ?? {}, { credential: login.credential });
+    }
+
+    const messages: ServerMessage[] = [];
+    const onMessage = (message: ServerMessage) => messages.push(message);
+    connection.on('errorMessage', onMessage);
+    // Before mssql's own listener, which builds its ConnectionError of what it finds in the error.
+    connection.prependOnceListener('connect', (error?: Error) => {
+      connection.off('errorMessage', onMessage);
+      guard.end();
+      if (error === undefined || error === null) this.#opened(connection, login);
+      else this.#failed(error, messages, login);
+    });
+    return guard;
+  }
+
+  /**
+   * Whether a checkout may return the connection; false has it replaced. There are no renewals in the background here, so a
+   * connection that is due for one is replaced too, each at its own random time (P11).
+   */
+  async mayServe(connection: Connection): Promise<boolean> {
+    const session = sessionOf(connection);
+    if (session === undefined) return true;
+    const now = clockOf(session);
+    return this.#keeps(await assessPatiently(session.expiry, this.#tokens, now, this.#settings));
+  }
+
+  /**
+   * The same for pools that check synchronously. Where a token is on its way the connection is replaced: the login of its
+   * successor waits for that token.
+   */
+  mayServeNow(connection: Connection): boolean {
+    const session = sessionOf(connection);
+    if (session === undefined) return true;
+    return this.#keeps(assess(session.expiry, this.#tokens.outlook(), clockOf(session)(), this.#settings));
+  }
+
+  /** A successor that cannot log in would be worse than a session that still works. */
+  #keeps(verdict: Verdict): boolean {
+    if (verdict !== 'renew') return verdict === 'fit';
+    return this.#source !== undefined && this.#tokens.outlook().current === undefined;
+  }
+
+  #opened(connection: Connection, login: TokenLogin | undefined): void {
+    const token = login?.token;
+    openSession(connection, token, this.#settings.pool.maxAgeMillis);
+    const source = this.#source;
+    if (token === undefined || source === undefined) return;
+    connection.on('errorMessage', (message: ServerMessage) => {
+      if (saysTokenExpired(message)) source.tokens.invalidate(token, source.scope);
+    });
+  }
+
+  #failed(error: Error, messages: readonly ServerMessage[], login: TokenLogin | undefined): void {
+    // No token, so no login: it says itself what is wrong.
+    if (error instanceof TokenPoolError) return;
+    const failure = classifyLoginFailure({
+      error,
+      messages,
+      token: login?.token,
+      credentialFailure: login?.failure,
+      server: this.#settings.configuration.server,
+    });
+    const token = login?.token;
+    if (failure.kind === 'stale' && token) this.#source?.tokens.invalidate(token, this.#source.scope);
+    explain(error, failure.error);
+  }
+}
+
+/** The clock that a token's times are compared with. */
+function clockOf({ token }: Session): () => number {
+  return token === undefined ? Date.now : () => token.now();
+}
+
+/**
+ * Puts what our error knows onto the driver's. tedious wraps a failed token in an AggregateError without message or code;
+ * mssql copies both into its ConnectionError and keeps the driver's error as `originalError`.
+ */
+function explain(driverError: Error, error: TokenPoolError): void {
+  if (driverError instanceof AggregateError || driverError.message === '') {
+    Object.assign(driverError, { message: error.message, code: 'EFEDAUTH' });
+  }
+  for (const key of ['number', 'state', 'class', 'hint', 'retryAfterMs'] as const) {
+    if (error[key] !== undefined) Object.assign(driverError, { [key]: error[key] });
+  }
+  // A driver error that is the cause of ours must not have ours as its cause.
+  if (error.cause !== driverError) driverError.cause = error;
+}

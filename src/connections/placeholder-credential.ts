@@ -1,0 +1,31 @@
+import type { TokenCredential } from '../credentials/credential.js';
+import { ConfigurationError } from '../errors.js';
+
+const placeholders = new WeakSet<object>();
+
+/**
+ * Takes the place of a credential in a config whose connections get their own from `adopt`. Where that does not happen,
+ * because the `beforeConnect` hook was lost in a copy, the login fails and says so.
+ */
+export function placeholderCredential(): TokenCredential {
+  const credential: TokenCredential = {
+    // Not a rejection: tedious would wrap it in an AggregateError, whose message is empty.
+    getToken: async () => ({
+      get token(): string {
+        throw new ConfigurationError(
+          'The config of withTokenRefresh() was copied or taken apart before mssql received it: its beforeConnect hook is missing.',
+          { hint: 'Pass the whole config on, or copy your own config first and apply withTokenRefresh() last.' },
+        );
+      },
+      expiresOnTimestamp: Number.MAX_SAFE_INTEGER,
+    }),
+  };
+  placeholders.add(credential.getToken);
+  return credential;
+}
+
+/** Whether a config holds a placeholder, copied or not: every kind of copy shares functions. */
+export function isPlaceholder(credential: unknown): boolean {
+  const { getToken } = (credential ?? {}) as { getToken?: unknown };
+  return typeof getToken === 'function' && placeholders.has(getToken);
+}
