@@ -4,6 +4,7 @@ import { configFromConnectionString } from '../connections/connection-string-con
 import { LoginWatch } from '../connections/login-watch.js';
 import { placeholderCredential } from '../connections/placeholder-credential.js';
 import { settingsFrom } from '../connections/settings.js';
+import { assertSupportedMssql } from './stock.js';
 import { passesStockChecks } from './stock-checks.js';
 
 /** What {@link withTokenRefresh} gives back: a config for stock mssql, made of its public keys only. */
@@ -89,6 +90,7 @@ export function withTokenRefresh(input: TokenPoolConfig | string): object | stri
   const settings = settingsFrom(original);
   const { source } = settings;
   if (source === undefined) return input;
+  assertSupportedMssql();
 
   const logins = new LoginWatch(settings);
   const { beforeConnect, pool = {}, validateConnection = true } = original;

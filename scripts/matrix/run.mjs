@@ -1,0 +1,138 @@
+// Installs every combination of scripts/matrix/rows.mjs from the packed tarball into an empty folder and runs it against the
+// emulators while two tokens expire. Writes the first part of docs/compatibility.md.
+//
+//   npm run matrix                      everything (about half an hour)
+//   npm run matrix -- --quick           one row of each kind; skipped with a warning where the registry is out of reach
+//   npm run matrix -- --only WORD       rows whose name contains a word; writes nothing
+//   npm run matrix -- --keep            leaves the projects in place
+import { execFile, execFileSync } from 'node:child_process';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { delimiter, dirname, join } from 'node:path';
+import { parseArgs, stripVTControlCharacters } from 'node:util';
+import { startEntraEmulator, startSqlEmulator } from '../../dist/testing/index.mjs';
+import { GROUPS } from './rows.mjs';
+import { writeTable } from './table.mjs';
+
+const { values: args } = parseArgs({
+  options: {
+    quick: { type: 'boolean', default: false },
+    only: { type: 'string' },
+    keep: { type: 'boolean', default: false },
+  },
+});
+const APPS = new URL('apps/', import.meta.url);
+const LIFETIME_SECONDS = 2;
+const NPM = ['--no-audit', '--no-fund', '--prefer-offline', '--loglevel', 'error'];
+
+const base = mkdtempSync(join(tmpdir(), 'matrix-'));
+const [{ filename }] = JSON.parse(
+  execFileSync('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', base], { encoding: 'utf8' }),
+);
+const tarball = join(base, filename);
+const nodes = new Map();
+const results = [];
+let failed = 0;
+for (const { title, rows } of GROUPS) {
+  for (const row of rows) {
+    if (args.quick && !row.quick) continue;
+    if (args.only !== undefined && !row.name.toLowerCase().includes(args.only.toLowerCase())) continue;
+    const startedAt = Date.now();
+    const result = await run(row);
+    results.push({ title, row, ...result });
+    if (result.error !== undefined && !result.offline) failed += 1;
+    const took = `${((Date.now() - startedAt) / 1000).toFixed(0)} s`;
+    console.log(
+      `${result.error === undefined ? 'ok  ' : 'FAIL'} ${row.name}: ${result.summary ?? ''} ${result.versions ?? ''} (${took})`,
+    );
+    if (result.error !== undefined) console.log(result.error.replace(/^/gm, '       '));
+    if (result.offline) break;
+  }
+}
+if (args.only === undefined && !args.quick) writeTable(results);
+if (!args.keep) rmSync(base, { recursive: true, force: true });
+if (results.length === 0) console.log('No such row.');
+process.exitCode = failed > 0 ? 1 : 0;
+
+/** Installs and runs one row. */
+async function run(row) {
+  const folder = join(base, row.name.replace(/\W+/g, '-').toLowerCase());
+  mkdirSync(folder);
+  writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'app', version: '1.0.0', private: true }));
+  const node = row.node === undefined ? undefined : await nodeOf(row.node);
+  const path = [join(folder, 'node_modules/.bin'), ...(node ? [node] : []), process.env.PATH].join(delimiter);
+  const env = { ...process.env, PATH: path, CI: 'true', NEXT_TELEMETRY_DISABLED: '1' };
+  const installed = await command(['npm', 'install', ...NPM, tarball, ...row.packages], { cwd: folder, env });
+  if (installed.code !== 0) {
+    const offline = /E(AI_AGAIN|NOTFOUND|NETUNREACH|CONNREFUSED|TIMEDOUT)|ENOTCACHED/.test(installed.output);
+    if (offline && args.quick) {
+      console.warn('The registry is out of reach: the matrix is skipped.');
+      return { error: 'offline', offline: true };
+    }
+    return { error: lastLines(installed.output) };
+  }
+  cpSync(new URL('cross.cjs', APPS), join(folder, 'cross.cjs'));
+  for (const [name, content] of Object.entries({ ...(row.app && { [row.app]: row.app }), ...row.files })) {
+    const file = join(folder, name);
+    mkdirSync(dirname(file), { recursive: true });
+    const app = new URL(content, APPS);
+    writeFileSync(file, /^[\w.-]+$/.test(content) && existsSync(app) ? readFileSync(app) : content);
+  }
+
+  const versions = row.packages.map((each) => versionOf(folder, each)).join(', ');
+  const entra = await startEntraEmulator({ tokenLifetimeSeconds: LIFETIME_SECONDS });
+  const onQuery = (sql) => (/orders/.test(sql) ? [{ id: 1, item: 'coffee' }] : undefined);
+  const server = await startSqlEmulator({ entra, enforceExpiry: 'login', onQuery });
+  const { tenantId, clientId, clientSecret, url } = entra;
+  const config = server.config({ authentication: { tenantId, clientId, clientSecret, authority: url } });
+  try {
+    for (const each of row.commands ?? [`node ${row.app}`]) {
+      const ran = await command(['sh', '-c', each], {
+        cwd: folder,
+        env: { ...env, MATRIX_CONFIG: JSON.stringify(config) },
+      });
+      if (ran.code !== 0) return { error: `${each}\n${lastLines(ran.output)}`, versions };
+    }
+    const refused = server.logins.filter(({ accepted }) => !accepted).length;
+    const tokens = new Set(server.logins.map(({ tokenExpiry }) => tokenExpiry)).size;
+    if (row.expiries === false) return { versions, summary: '' };
+    const summary = `${server.logins.length} logins on ${tokens} tokens, ${refused} refused`;
+    if (refused > 0 || tokens < 3) return { error: summary, versions };
+    return { versions, summary, logins: server.logins.length };
+  } finally {
+    await server.close();
+    await entra.close();
+  }
+}
+
+/** The folder of another Node.js, from the npm package of that name. */
+async function nodeOf(major) {
+  if (!nodes.has(major)) {
+    const prefix = join(base, `node-${major}`);
+    const { code, output } = await command(['npm', 'install', ...NPM, '--prefix', prefix, `node@${major}`], {
+      env: process.env,
+    });
+    if (code !== 0) throw new Error(output);
+    nodes.set(major, join(prefix, 'node_modules/.bin'));
+  }
+  return nodes.get(major);
+}
+
+function versionOf(folder, spec) {
+  const name = /^(@?[^@]+)/.exec(spec)[1];
+  return `${name} ${JSON.parse(readFileSync(join(folder, 'node_modules', name, 'package.json'), 'utf8')).version}`;
+}
+
+function command([program, ...rest], options) {
+  return new Promise((resolve) => {
+    const nice = process.platform === 'win32' ? [] : ['nice', '-n', '10'];
+    const [first, ...others] = [...nice, program, ...rest];
+    execFile(first, others, { ...options, timeout: 300_000, maxBuffer: 2 ** 26 }, (error, stdout, stderr) =>
+      resolve({ code: error === null ? 0 : (error.code ?? 1), output: stripVTControlCharacters(stdout + stderr) }),
+    );
+  });
+}
+
+function lastLines(text) {
+  return text.trim().split('\n').slice(0, 40).join('\n');
+}

@@ -1,0 +1,23 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+
+const FILE = 'docs/compatibility.md';
+const START = '<!-- matrix -->';
+const END = '<!-- /matrix -->';
+
+/** Puts the results of a whole run into docs/compatibility.md, between two marks. */
+export function writeTable(results) {
+  const titles = [...new Set(results.map(({ title }) => title))];
+  const sections = titles.map((title) => {
+    const rows = results.filter((each) => each.title === title).map(line);
+    return `### ${title}\n\n| | packages | result |\n| --- | --- | --- |\n${rows.join('\n')}\n`;
+  });
+  const text = readFileSync(FILE, 'utf8');
+  const before = text.slice(0, text.indexOf(START) + START.length);
+  const after = text.slice(text.indexOf(END));
+  writeFileSync(FILE, `${before}\n\n${sections.join('\n')}\n${after}`);
+}
+
+function line({ row, versions = '', summary = '', error }) {
+  const outcome = error === undefined ? ['✓', summary, row.note].filter(Boolean) : ['✗', error.split('\n')[0]];
+  return `| ${row.name} | ${versions}${row.node ? ` (Node.js ${row.node})` : ''} | ${outcome.join(' ').replaceAll('|', '\\|')} |`;
+}
