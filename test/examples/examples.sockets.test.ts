@@ -13,6 +13,11 @@ test.concurrent.each([
   ['serverless-handler.mjs', '5500', /one[\s\S]*two[\s\S]*three/],
   ['express-per-user.mjs', '6000', /answers to the right user, 0 wrong or failed, without a token: 401/],
   ['fastify-per-user.mjs', '6000', /answers to the right user, 0 wrong or failed, without a token: 401/],
+  [
+    'mcp-server.mjs',
+    '6000',
+    /\d{2} answers to the right user, 0 wrong or failed\n1000 rows: 100 returned, truncated: true\n.*500ms\na forged token: 401/,
+  ],
   ['remember-sign-in.mjs', '0', /first start: .* 1 prompts\nsecond start: .* 0 prompts\n.*user name: no/],
   ['commonjs.cjs', '0', /answer: 42/],
 ])('examples/%s runs against the emulators', async (file, ms, expected) => {
