@@ -1,4 +1,5 @@
 export { type Certificate, type CertificateOptions, makeCertificate, makeCertificateAuthority } from './certificate.js';
+export { createTestClock, type TestClock } from './clock.js';
 export {
   type EntraAbortSignal,
   type EntraAccessToken,
@@ -50,7 +51,9 @@ export type {
 } from './server/options.js';
 export type { TdsServer, TdsServerConfig } from './server/tds-server.js';
 export { trustIssuer } from './server/trust-issuer.js';
+export type { Expectation, ExpectationOptions, ExpectedAnswer, QueryMatcher } from './sql/expectations.js';
 export type { QueryAnswer, QueryHandler, QueryResult, QueryRow } from './sql/query-handler.js';
+export type { RecordedQuery } from './sql/recorded-query.js';
 export type { SqlSession, TransactionHandler } from './sql/session.js';
 export { type SqlEmulator, type SqlEmulatorOptions, startSqlEmulator } from './sql/sql-emulator.js';
 export type { SqlErrorInfo } from './tds/server-error.js';

@@ -39,6 +39,8 @@ interface Call {
   form: URLSearchParams;
 }
 
+/** An emulator in a container may run for months. */
+const REQUESTS_KEPT = 100_000;
 const RECORDED = new Set<EntraEndpoint>(['token', 'managed-identity']);
 
 /** The HTTP side: finds out what is asked, lets faults strike, answers, and keeps the record. */
@@ -62,7 +64,10 @@ export class EntraService {
   async #serve(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
     const call = await read(request, this.#parts.url);
     const record = describe(call, this.#parts.issuer.now);
-    if (RECORDED.has(record.endpoint)) this.requests.push(record);
+    if (RECORDED.has(record.endpoint)) {
+      if (this.requests.length >= REQUESTS_KEPT) this.requests.shift();
+      this.requests.push(record);
+    }
 
     const misfortune = await this.faults.strike(record);
     if (misfortune?.kind === 'hang') return;

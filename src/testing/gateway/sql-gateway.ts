@@ -47,6 +47,11 @@ export class SqlGateway extends TdsServer {
     this.#options = options;
   }
 
+  override reset(): void {
+    super.reset();
+    this.upstreamErrors.length = 0;
+  }
+
   override get sqlLogin(): { user: string; password: string } {
     if (this.#options.users !== undefined) return super.sqlLogin;
     const { user = '', password = '' } = this.#options.upstream;

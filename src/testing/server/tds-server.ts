@@ -157,6 +157,21 @@ export abstract class TdsServer implements AsyncDisposable {
     this.#pause = undefined;
   }
 
+  /**
+   * For use between two tests: ends faults and pause, cuts the connections that are open, and empties what was recorded.
+   * Port, certificate and options stay.
+   */
+  reset(): void {
+    this.heal();
+    this.resume();
+    this.dropConnections();
+    this.logins.length = 0;
+    this.protocolErrors.length = 0;
+    this.#clear = [];
+    this.#clearLength = 0;
+    this.#most = 0;
+  }
+
   /** Stops listening, gives connections `drainMs` to end by themselves (default 0), then cuts them. */
   async close({ drainMs = 0 }: { drainMs?: number } = {}): Promise<void> {
     this.resume();

@@ -30,4 +30,6 @@ export interface Scope {
   databaseProperty(database: string, name: string): string | null;
   contextInfo(): Buffer | null;
   transactionDepth(): number;
+  /** The clock of the server, epoch ms. */
+  now(): number;
 }

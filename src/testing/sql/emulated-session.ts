@@ -1,14 +1,13 @@
 import { sendLoginResponse } from '../server/login-acceptance.js';
 import { endsSession, type LoggedInClient, type OpenSession } from '../server/session-host.js';
-import type { QueryHandler } from './query-handler.js';
-import { RequestRunner } from './request-runner.js';
+import { type QueryHooks, RequestRunner } from './request-runner.js';
 import type { ServerFacts } from './server-facts.js';
 import { SessionState, type TransactionHandler } from './session.js';
 
 /** What the sessions of one emulator share. */
 export interface EmulatorContext {
   readonly facts: ServerFacts;
-  readonly onQuery: QueryHandler | undefined;
+  readonly hooks: QueryHooks;
   readonly onTransaction: TransactionHandler | undefined;
   /** Sessions whose connection is open. */
   readonly sessions: Set<SessionState>;
@@ -48,7 +47,7 @@ async function answerRequests(client: LoggedInClient, session: SessionState, emu
   const runner = new RequestRunner({
     session,
     facts: emulator.facts,
-    onQuery: emulator.onQuery,
+    hooks: emulator.hooks,
     messages,
     newResponse,
   });

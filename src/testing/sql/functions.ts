@@ -90,8 +90,8 @@ class Call {
   }
 }
 
-function now(type: SqlType): () => Bound {
-  return () => ({ type, get: () => momentOf(new Date()) });
+function now(type: SqlType): (call: Call) => Bound {
+  return ({ scope }) => ({ type, get: () => momentOf(new Date(scope.now())) });
 }
 
 const FUNCTIONS: Readonly<Record<string, (call: Call) => Bound>> = {

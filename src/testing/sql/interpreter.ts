@@ -480,6 +480,7 @@ function scopeOf({ session, variables, facts }: Batch, column: Scope['column'] =
     databaseProperty: (database, name) => databaseProperty(database, name, session, facts),
     contextInfo: () => session.contextInfo,
     transactionDepth: () => session.transactionDepth,
+    now: facts.now,
   };
 }
 

@@ -35,12 +35,17 @@ export interface QueryAnswer {
   more?: readonly QueryAnswer[] | undefined;
 }
 
+/** Variables by name without `@`, as JavaScript values. */
+export function parametersOf(variables: Variables): Record<string, unknown> {
+  return Object.fromEntries(
+    [...variables].map(([name, { type, value }]) => [name.replace(/^@/, ''), toJs(value, type)]),
+  );
+}
+
 /** Asks the handler; undefined if it has no answer. Otherwise the answer is written and its return status given. */
 export async function askHandler(handler: QueryHandler, sql: string, batch: Batch): Promise<number | undefined> {
-  const parameters: Record<string, unknown> = {};
-  for (const [name, { type, value }] of batch.variables) parameters[name.replace(/^@/, '')] = toJs(value, type);
   try {
-    const result = await handler(sql, parameters, batch.session);
+    const result = await handler(sql, parametersOf(batch.variables), batch.session);
     if (result === undefined) return undefined;
     const answer: QueryAnswer = Array.isArray(result) ? { rows: result } : (result as QueryAnswer);
     for (const each of [answer, ...(answer.more ?? [])]) await writeAnswer(each, batch);

@@ -5,33 +5,57 @@ import { type RpcParameter, type RpcRequest, readRpc, readSqlBatch, readTransact
 import { DoneStatus, EnvChange, type Response } from '../tds/response.js';
 import { SqlServerError } from '../tds/server-error.js';
 import { convert } from './conversion.js';
+import type { Expectations } from './expectations.js';
 import { type Batch, parse, run } from './interpreter.js';
 import { parseParameterList } from './parser.js';
-import { askHandler, type QueryHandler } from './query-handler.js';
+import { askHandler, parametersOf, type QueryHandler } from './query-handler.js';
+import type { RecordedQuery } from './recorded-query.js';
 import { type OutputValue, ResponseOutput } from './response-output.js';
 import type { ServerFacts } from './server-facts.js';
 import { type SessionState, type Variables, variablesOf } from './session.js';
 import { ISOLATION_LEVELS } from './session-settings.js';
 import type { Statement } from './syntax.js';
 
+/** What a test has put in the way of queries. */
+export interface QueryHooks {
+  readonly onQuery: QueryHandler | undefined;
+  readonly expectations: Expectations;
+  record(query: RecordedQuery): void;
+}
+
+type QueryRecord = { -readonly [Key in keyof RecordedQuery]: RecordedQuery[Key] };
+
+/** Asks a handler, and notes whether it was the one that answered. */
+async function ask(
+  by: 'expectation' | 'onQuery',
+  handler: QueryHandler,
+  batch: Batch,
+  query: QueryRecord,
+): Promise<number | undefined> {
+  query.answeredBy = by;
+  const status = await askHandler(handler, query.sql, batch);
+  if (status === undefined) query.answeredBy = undefined;
+  return status;
+}
+
 /** Answers the requests of one session, one after the other. */
 export class RequestRunner {
   readonly #session: SessionState;
   readonly #facts: ServerFacts;
-  readonly #onQuery: QueryHandler | undefined;
+  readonly #hooks: QueryHooks;
   readonly #messages: MessageStream;
   readonly #newResponse: () => Response;
 
   constructor(parts: {
     session: SessionState;
     facts: ServerFacts;
-    onQuery: QueryHandler | undefined;
+    hooks: QueryHooks;
     messages: MessageStream;
     newResponse: () => Response;
   }) {
     this.#session = parts.session;
     this.#facts = parts.facts;
-    this.#onQuery = parts.onQuery;
+    this.#hooks = parts.hooks;
     this.#messages = parts.messages;
     this.#newResponse = parts.newResponse;
   }
@@ -88,7 +112,7 @@ export class RequestRunner {
   async #run(message: Message, output: ResponseOutput): Promise<void> {
     switch (message.type) {
       case PacketType.SqlBatch:
-        await this.#runSql(readSqlBatch(message.body), new Map(), output);
+        await this.#runQuery(readSqlBatch(message.body), new Map(), output);
         output.end();
         return;
       case PacketType.Rpc:
@@ -108,32 +132,69 @@ export class RequestRunner {
     }
   }
 
-  /** Runs a batch; SQL the emulator does not understand goes to `onQuery`. Gives the return status. */
-  async #runSql(sql: string, variables: Variables, output: ResponseOutput): Promise<number> {
+  /**
+   * Runs a query: an expectation answers it, else the emulator itself, else `onQuery` what the emulator does not
+   * understand. Gives the return status.
+   */
+  async #runQuery(
+    sql: string,
+    variables: Variables,
+    output: ResponseOutput,
+    understand: () => Statement[] = () => parse(sql),
+  ): Promise<number> {
     const batch: Batch = { session: this.#session, variables, output, facts: this.#facts };
-    let statements: Statement[];
+    const query = this.#recordOf(sql, variables);
+    this.#hooks.record(query);
     try {
-      statements = parse(sql);
+      const status = (await this.#expected(batch, query)) ?? (await this.#answered(understand, batch, query));
+      query.error = output.error;
+      return status;
     } catch (error) {
       if (!(error instanceof SqlServerError)) throw error;
-      return await this.#askHandler(sql, batch, error);
+      query.error = error.number;
+      batch.session.lastError = error.number;
+      output.message(error);
+      output.statementDone();
+      return 0;
     }
+  }
+
+  async #expected(batch: Batch, query: QueryRecord): Promise<number | undefined> {
+    const { expectations } = this.#hooks;
+    if (expectations.isEmpty) return undefined;
+    const handler: QueryHandler = (sql, parameters, session) => expectations.answer(sql, parameters, session);
+    return await ask('expectation', handler, batch, query);
+  }
+
+  async #answered(understand: () => Statement[], batch: Batch, query: QueryRecord): Promise<number> {
+    let statements: Statement[];
+    try {
+      statements = understand();
+    } catch (unknown) {
+      if (!(unknown instanceof SqlServerError)) throw unknown;
+      const { onQuery } = this.#hooks;
+      const status = onQuery === undefined ? undefined : await ask('onQuery', onQuery, batch, query);
+      if (status === undefined) throw unknown;
+      return status;
+    }
+    query.answeredBy = 'emulator';
     await run(statements, batch);
     return 0;
   }
 
-  async #askHandler(sql: string, batch: Batch, unknown: SqlServerError): Promise<number> {
-    try {
-      const status = this.#onQuery === undefined ? undefined : await askHandler(this.#onQuery, sql, batch);
-      if (status !== undefined) return status;
-      throw unknown;
-    } catch (error) {
-      if (!(error instanceof SqlServerError)) throw error;
-      batch.session.lastError = error.number;
-      batch.output.message(error);
-      batch.output.statementDone();
-      return 0;
-    }
+  #recordOf(sql: string, variables: Variables): QueryRecord {
+    const { spid, principal, database } = this.#session;
+    const parameters = parametersOf(variables);
+    return {
+      time: this.#facts.now(),
+      sql,
+      parameters,
+      spid,
+      principal,
+      database,
+      answeredBy: undefined,
+      error: undefined,
+    };
   }
 
   async #runProcedure(request: RpcRequest, output: ResponseOutput): Promise<void> {
@@ -152,7 +213,7 @@ export class RequestRunner {
     switch (procedure.toLowerCase()) {
       case 'sp_executesql': {
         const variables = declared(textOf(parameters[1]), parameters.slice(2));
-        const status = await this.#runSql(textOf(parameters[0]), variables, output);
+        const status = await this.#runQuery(textOf(parameters[0]), variables, output);
         return { status, outputs: outputsOf(parameters.slice(2), variables) };
       }
       case 'sp_prepare': {
@@ -165,14 +226,14 @@ export class RequestRunner {
       case 'sp_execute': {
         const statement = this.#session.prepared(handleOf(parameters[0]));
         const variables = bindParameters(statement.parameters, parameters.slice(1));
-        const status = await this.#runSql(statement.sql, variables, output);
+        const status = await this.#runQuery(statement.sql, variables, output);
         return { status, outputs: outputsOf(parameters.slice(1), variables) };
       }
       case 'sp_prepexec': {
         const statement = { parameters: parseParameterList(textOf(parameters[1])), sql: textOf(parameters[2]) };
         const handle = this.#session.prepare(statement);
         const variables = bindParameters(statement.parameters, parameters.slice(3));
-        const status = await this.#runSql(statement.sql, variables, output);
+        const status = await this.#runQuery(statement.sql, variables, output);
         const outputs = outputsOf(parameters.slice(3), variables);
         const first = { ordinal: 0, name: parameters[0]?.name ?? '', type: INT, value: handle };
         return { status, outputs: [first, ...outputs] };
@@ -185,8 +246,9 @@ export class RequestRunner {
         return { status: 0, outputs: [] };
       default: {
         const variables = variablesOf(parameters.filter(({ name }) => name !== ''));
-        const batch: Batch = { session: this.#session, variables, output, facts: this.#facts };
-        const status = await this.#askHandler(`EXEC ${procedure}`, batch, noSuchProcedure(procedure));
+        const status = await this.#runQuery(`EXEC ${procedure}`, variables, output, () => {
+          throw noSuchProcedure(procedure);
+        });
         return { status, outputs: outputsOf(parameters, variables) };
       }
     }

@@ -27,6 +27,8 @@ export class ResponseOutput implements Output {
   #onCancel: (() => void) | undefined;
   inProcedure = false;
   #cancelled = false;
+  /** Number of the last error that was sent. */
+  error: number | undefined;
   /** An error of class 20 or more was sent. */
   fatal = false;
 
@@ -66,7 +68,10 @@ export class ResponseOutput implements Output {
 
   message(error: SqlServerError): void {
     this.#flushDone(DoneStatus.More);
-    if (error.class > 10) this.#failed = true;
+    if (error.class > 10) {
+      this.#failed = true;
+      this.error = error.number;
+    }
     if (error.class >= 20) this.fatal = true;
     this.#response.message(error, this.#serverName);
   }

@@ -3,6 +3,8 @@ export const VERSION_NUMBER = '16.0.1000.6';
 
 /** What the server reports about itself. */
 export interface ServerFacts {
+  /** The clock of the server, epoch ms. */
+  now(): number;
   serverName: string;
   /** `@@VERSION`. */
   version: string;

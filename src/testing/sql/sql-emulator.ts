@@ -2,9 +2,17 @@ import { randomBytes } from 'node:crypto';
 import { type SqlGateway, type SqlGatewayOptions, startSqlGateway } from '../gateway/sql-gateway.js';
 import type { TdsServerOptions } from '../server/options.js';
 import type { LoggedInClient, OpenSession } from '../server/session-host.js';
-import { TdsServer } from '../server/tds-server.js';
+import { keep, TdsServer } from '../server/tds-server.js';
 import { type EmulatorContext, openEmulatedSession } from './emulated-session.js';
+import {
+  type Expectation,
+  type ExpectationOptions,
+  Expectations,
+  type ExpectedAnswer,
+  type QueryMatcher,
+} from './expectations.js';
 import type { QueryHandler } from './query-handler.js';
+import type { RecordedQuery } from './recorded-query.js';
 import { VERSION_NUMBER } from './server-facts.js';
 import type { SqlSession, TransactionHandler } from './session.js';
 
@@ -39,27 +47,65 @@ export async function startSqlEmulator(
 
 /** A running SQL emulator; made by {@link startSqlEmulator}. */
 export class SqlEmulator extends TdsServer {
+  /** Every query of a session so far, oldest first (the last 100,000). */
+  readonly queries: RecordedQuery[] = [];
+  readonly #expectations = new Expectations();
   readonly #context: EmulatorContext;
   #readOnly = false;
 
   /** @internal Use {@link startSqlEmulator}. */
   constructor(options: SqlEmulatorOptions) {
     super(options, options.users ?? { sa: `Aa1!${randomBytes(12).toString('base64url')}` });
-    const { serverName, onQuery, onTransaction, databases = null } = options;
+    const { serverName, onQuery, onTransaction, databases = null, now = Date.now } = options;
     this.#context = {
       facts: {
+        now,
         serverName: serverName ?? 'emulator',
         version: `Microsoft SQL Server 2022 (RTM) - ${VERSION_NUMBER} (X64) \n\tmssql-token-pool SQL emulator`,
         versionNumber: VERSION_NUMBER,
         databases,
         readOnly: () => this.#readOnly,
       },
-      onQuery,
+      hooks: { onQuery, expectations: this.#expectations, record: (query) => keep(this.queries, query) },
       onTransaction,
       sessions: new Set(),
       nextSpid: () => this.nextSpid(),
       running: () => this.running(),
     };
+  }
+
+  /**
+   * Answers a query from now on, before the emulator's own SQL and `onQuery`; of several that match, the latest counts.
+   *
+   * @throws RangeError for `times` that is no whole number.
+   * @example
+   * const order = server.expect('SELECT * FROM orders WHERE id = @id', [{ id: 7, total: 12.5 }], { parameters: { id: 7 } });
+   * server.expect(/^INSERT INTO orders/i, { rowsAffected: 1 }, { times: 1 });
+   * server.expect('EXEC close_day', Object.assign(new Error('deadlock'), { number: 1205 }));
+   * await runTheApplication();
+   * server.verify();
+   * assert.equal(order.calls, 1);
+   */
+  expect(query: QueryMatcher, answer: ExpectedAnswer, options: ExpectationOptions = {}): Expectation {
+    return this.#expectations.add(query, answer, options);
+  }
+
+  /**
+   * Checks that every expectation was met.
+   *
+   * @throws Error that lists those that were not.
+   */
+  verify(): void {
+    const { unmet } = this.#expectations;
+    if (unmet.length === 0) return;
+    throw new Error(`${unmet.length} of the expected queries did not come as expected:\n${unmet.join('\n')}`);
+  }
+
+  override reset(): void {
+    super.reset();
+    this.#expectations.clear();
+    this.queries.length = 0;
+    this.#readOnly = false;
   }
 
   /**

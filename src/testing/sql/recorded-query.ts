@@ -1,0 +1,15 @@
+/** One query that a session has sent. A stored procedure call is `EXEC name`. */
+export interface RecordedQuery {
+  /** When it arrived, epoch ms. */
+  readonly time: number;
+  readonly sql: string;
+  /** By name without `@`, as JavaScript values. */
+  readonly parameters: Readonly<Record<string, unknown>>;
+  readonly spid: number;
+  readonly principal: string;
+  readonly database: string;
+  /** What answered it: an expectation, the emulator's own SQL, or `onQuery`; undefined if nothing has. */
+  readonly answeredBy: 'expectation' | 'emulator' | 'onQuery' | undefined;
+  /** Number of the SQL error it ended with. */
+  readonly error: number | undefined;
+}
