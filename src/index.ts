@@ -2,9 +2,9 @@ export type { Authentication, PoolConfig, TokenPoolConfig } from './connections/
 export * from './credentials/public.js';
 export * from './errors.js';
 export { type RefreshingConfig, withTokenRefresh } from './mssql/with-token-refresh.js';
-export type { ConnectionSource, SourceStats } from './pool/connection-source.js';
+export type { AcquireOptions, ConnectionSource, SourceStats, TokenPoolStats } from './pool/connection-source.js';
 export { createTokenPool } from './pool/create-token-pool.js';
-export type { AcquireOptions, TokenPool, TokenPoolStats } from './pool/token-pool.js';
+export type { TokenPool } from './pool/token-pool.js';
 export {
   createTokenPools,
   type Identity,

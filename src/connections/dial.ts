@@ -65,6 +65,7 @@ export async function dial({
   maxAgeMillis,
 }: DialOptions): Promise<Session> {
   signal.throwIfAborted();
+  const startedAt = performance.now();
   const login = source && new TokenLogin(source);
   const connection = create(
     tedious,
@@ -80,7 +81,7 @@ export async function dial({
   connection.on('error', markFailed);
   try {
     await connected(connection, guard, beforeConnect, signal);
-    return openSession(connection, login?.token, maxAgeMillis);
+    return openSession(connection, login?.token, { maxAgeMillis, dialMs: performance.now() - startedAt });
   } catch (error) {
     hangUp(connection);
     if (

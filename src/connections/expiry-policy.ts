@@ -18,20 +18,32 @@ const NEVER = Number.POSITIVE_INFINITY;
 /** The times of an access token, epoch ms. */
 export interface TokenTimes {
   readonly id: string;
+  readonly obtainedAt: number;
   readonly expiresOn: number;
   readonly refreshOn: number;
   readonly loginBefore: number;
   readonly evictAt: number;
+  /** Its own clock, epoch ms: not set back with the wall clock. */
+  now(): number;
+  /** For comparing two tokens: `expiresOn` moves with the wall clock. */
+  remainingMs(): number;
 }
 
-/** What decides about one session. Created when it has logged in, with `sessionExpiry`. */
+/** The limits of one session, epoch ms. Created when it has logged in, with `sessionExpiry`. */
 export interface SessionExpiry {
   readonly token: TokenTimes | undefined;
-  /** From here on a successor should be opened in the background, epoch ms. */
-  renewAt: number;
-  /** From here on its age alone is a reason to renew it, epoch ms. */
+  readonly openedAt: number;
+  /** Monotonic ms of `openedAt`: a wall clock that is set back does not lengthen any limit. */
+  readonly openedAtMonotonic: number;
+  /** Its own share of the time in which sessions are renewed, 0 to 1 (P11). */
+  readonly share: number;
+  /** At this instant at the latest a successor should be under way, if there is a later token. */
+  readonly renewBefore: number;
+  /** Not before this instant is a successor opened in the background. */
+  readonly renewAt: number;
+  /** From here on its age alone is a reason to renew it. */
   readonly agedAt: number;
-  /** From here on it is past its maximum age, epoch ms. */
+  /** From here on it is past its maximum age. */
   readonly retireAt: number;
   /** Before this instant nothing but `unusable` has to be looked at: the earlier of eviction margin and maximum age. */
   readonly checkAt: number;
@@ -60,21 +72,28 @@ export interface TokenOutlook {
 export type Verdict = 'fit' | 'renew' | 'wait' | 'replace' | 'expired' | 'unusable';
 
 /**
- * The limits of a new session.
+ * The limits of a session that has just logged in.
  *
  * @param maxAgeMillis 0 for no limit
  */
 export function sessionExpiry(
-  { token, openedAt }: { token: TokenTimes | undefined; openedAt: number },
+  { token, openedAt, dialMs = 0 }: { token: TokenTimes | undefined; openedAt: number; dialMs?: number | undefined },
   maxAgeMillis: number,
   random: () => number = Math.random,
 ): SessionExpiry {
+  const start = Math.max(openedAt, token?.now() ?? 0);
   const limited = maxAgeMillis > 0;
-  const agedAt = limited ? openedAt + maxAgeMillis * (1 - AGE_JITTER * random()) : NEVER;
-  const retireAt = limited ? openedAt + maxAgeMillis : NEVER;
+  const agedAt = limited ? start + maxAgeMillis * (1 - AGE_JITTER * (1 - random())) : NEVER;
+  const retireAt = limited ? start + maxAgeMillis : NEVER;
+  const share = random();
+  const renewBefore = token === undefined ? NEVER : lastRenewal(token, start, dialMs);
   return {
     token,
-    renewAt: Math.min(agedAt, token === undefined ? NEVER : renewalTime(openedAt, token, random)),
+    openedAt: start,
+    openedAtMonotonic: performance.now(),
+    share,
+    renewBefore,
+    renewAt: Math.min(agedAt, token === undefined ? NEVER : renewalTime(token, start, renewBefore, share)),
     agedAt,
     retireAt,
     checkAt: Math.min(retireAt, token?.evictAt ?? NEVER),
@@ -82,10 +101,30 @@ export function sessionExpiry(
   };
 }
 
-/** A random instant between refresh and eviction margin, not quite at either end (P11). */
-function renewalTime(openedAt: number, token: TokenTimes, random: () => number): number {
-  const from = Math.max(token.refreshOn, openedAt);
-  return from + Math.max(0, token.evictAt - from) * (0.1 + 0.8 * random());
+/** The wall clock, epoch ms, but never behind the time that has passed since the session was opened. */
+export function nowFor({ openedAt, openedAtMonotonic }: SessionExpiry, wall: number, monotonic: number): number {
+  return Math.max(wall, openedAt + monotonic - openedAtMonotonic);
+}
+
+/**
+ * The end of the time in which a session is renewed: its successor must be there before the eviction margin begins. Where
+ * logins are slow and tokens short, a quarter of the time is left to spread renewals over.
+ */
+function lastRenewal({ refreshOn, evictAt }: TokenTimes, openedAt: number, dialMs: number): number {
+  const window = Math.max(0, evictAt - Math.max(refreshOn, openedAt));
+  return evictAt - Math.min(2 * dialMs, 0.75 * window);
+}
+
+/** An instant between refresh and eviction margin, not quite at either end (P11). */
+function renewalTime({ refreshOn }: TokenTimes, openedAt: number, renewBefore: number, share: number): number {
+  const from = Math.max(refreshOn, openedAt);
+  return from + Math.max(0, renewBefore - from) * (0.1 + 0.8 * share);
+}
+
+/** When a later token is there: one that came late does not have all sessions renewed at once (P11). */
+function renewalTimeWith(current: TokenTimes, { renewBefore, renewAt, share }: SessionExpiry): number {
+  const remaining = Math.max(0, renewBefore - current.obtainedAt);
+  return Math.max(renewAt, Math.min(renewBefore, current.obtainedAt + remaining * 0.8 * share));
 }
 
 /**
@@ -98,7 +137,7 @@ function renewalTime(openedAt: number, token: TokenTimes, random: () => number):
 export function isLaterToken(own: TokenTimes | undefined, current: TokenTimes | undefined, now: number): boolean {
   if (own === undefined || current === undefined || current.id === own.id) return false;
   const worthwhile = now < own.loginBefore ? (own.expiresOn - own.evictAt) / 2 : 0;
-  return current.expiresOn - own.expiresOn > worthwhile;
+  return current.remainingMs() - own.remainingMs() > worthwhile;
 }
 
 /**
@@ -120,12 +159,17 @@ export function assess(
   if (unusable !== undefined) return 'unusable';
   if (now >= session.retireAt) return 'replace';
   if (now < session.renewAt && now < session.checkAt) return 'fit';
-  const later = isLaterToken(token, outlook.current, now);
-  if (token === undefined || now < token.evictAt) return later || now >= session.agedAt ? 'renew' : 'fit';
+  if (token === undefined) return 'renew';
+  const { current } = outlook;
+  const later = isLaterToken(token, current, now);
+  if (now < token.evictAt) {
+    const isDue = later && now >= renewalTimeWith(current as TokenTimes, session);
+    return isDue || now >= session.agedAt ? 'renew' : 'fit';
+  }
   if (later) return 'replace';
   if (isWorthWaiting(token, outlook, now, strictExpiry)) return 'wait';
   if (strictExpiry) return 'expired';
-  return now >= session.agedAt && outlook.current !== undefined ? 'renew' : 'fit';
+  return now >= session.agedAt && current !== undefined ? 'renew' : 'fit';
 }
 
 /** A token that is still good for logins is not waited for once a request has failed (P4). */
@@ -181,6 +225,28 @@ function atMost(ms: number, work: Promise<void>): Promise<void> {
     };
     work.then(done, done);
   });
+}
+
+/**
+ * When the verdict on a session may change by itself, epoch ms. A session that is due and has no later token is looked at
+ * again after a fraction of its token's life, at most 5 s.
+ */
+export function nextVerdictAt(session: SessionExpiry, { current }: TokenOutlook, now: number): number {
+  const { token, renewAt, agedAt, retireAt } = session;
+  if (now < renewAt) return token !== undefined && now < token.refreshOn ? Math.min(renewAt, token.refreshOn) : renewAt;
+  const limits = [agedAt, retireAt, token?.evictAt ?? NEVER].filter((limit) => limit > now);
+  if (token !== undefined) {
+    const later = isLaterToken(token, current, now);
+    const due = later ? renewalTimeWith(current as TokenTimes, session) : 0;
+    limits.push(due > now ? due : now + recheckMs(token));
+  }
+  return Math.min(...limits);
+}
+
+/** How soon to look again for a later token where there was none, ms. */
+export function recheckMs(token: TokenTimes | undefined): number {
+  if (token === undefined) return 1_000;
+  return Math.min(5_000, Math.max(50, (token.expiresOn - token.obtainedAt) / 40));
 }
 
 /** Why a session that is not `fit` is closed. */

@@ -81,7 +81,7 @@ export class LoginWatch {
 
   #opened(connection: Connection, login: TokenLogin | undefined): void {
     const token = login?.token;
-    openSession(connection, token, this.#settings.pool.maxAgeMillis);
+    openSession(connection, token, { maxAgeMillis: this.#settings.pool.maxAgeMillis });
     const source = this.#source;
     if (token === undefined || source === undefined) return;
     connection.on('errorMessage', (message: ServerMessage) => {

@@ -1,4 +1,5 @@
 import type { Connection } from 'tedious';
+import type { EvictionReason } from '../channels.js';
 import type { CachedToken } from '../tokens/cached-token.js';
 import { endsSession, type SessionExpiry, sessionExpiry } from './expiry-policy.js';
 import type { ServerMessage } from './login-failure.js';
@@ -14,6 +15,8 @@ export interface Session {
   readonly openedAt: number;
   /** Its limits, and whether the server has ended it; see expiry-policy.ts. */
   readonly expiry: SessionExpiry;
+  /** Called when the server has ended the session or refused its token. */
+  onUnusable: ((this: Connection, reason: EvictionReason) => void) | undefined;
 }
 
 const sessions = new WeakMap<Connection, Session>();
@@ -22,13 +25,17 @@ let count = 0;
 /**
  * Records a connection that has just logged in, and from then on what the server says about its session.
  *
- * @param maxAgeMillis age limit; 0 for none
+ * @param limits `maxAgeMillis`: age limit, 0 for none; `dialMs`: how long its login took
  */
-export function openSession(connection: Connection, token: CachedToken | undefined, maxAgeMillis = 0): Session {
+export function openSession(
+  connection: Connection,
+  token: CachedToken | undefined,
+  { maxAgeMillis = 0, dialMs = 0 }: { maxAgeMillis?: number | undefined; dialMs?: number | undefined } = {},
+): Session {
   count += 1;
   const openedAt = Date.now();
-  const expiry = sessionExpiry({ token, openedAt }, maxAgeMillis);
-  const session: Session = { id: count, connection, token, openedAt, expiry };
+  const expiry = sessionExpiry({ token, openedAt, dialMs }, maxAgeMillis);
+  const session: Session = { id: count, connection, token, openedAt, expiry, onUnusable: undefined };
   sessions.set(connection, session);
   connection.on('errorMessage', noteEndOfSession);
   return session;
@@ -38,7 +45,9 @@ export function openSession(connection: Connection, token: CachedToken | undefin
 function noteEndOfSession(this: Connection, message: ServerMessage): void {
   const reason = endsSession(message);
   const session = sessions.get(this);
-  if (reason !== undefined && session !== undefined) session.expiry.unusable ??= reason;
+  if (reason === undefined || session === undefined) return;
+  session.expiry.unusable ??= reason;
+  session.onUnusable?.call(this, reason);
 }
 
 /** What is known about a connection of ours; undefined for one that something else opened. */

@@ -1,7 +1,18 @@
 import type { Connection } from 'tedious';
-import type { AcquireOptions } from './token-pool.js';
+import type { EvictionReason } from '../channels.js';
 
-/** What hands out connections: a pool, one identity's pool among many, or that of whoever is being served. */
+export interface AcquireOptions {
+  /** Ends the wait; the error is an `AbortedError` whose `cause` is the signal's reason. */
+  signal?: AbortSignal | undefined;
+  /**
+   * Since when the caller has waited elsewhere, monotonic ms: that time counts against `acquireTimeoutMillis`.
+   *
+   * @internal
+   */
+  startedAt?: number | undefined;
+}
+
+/** What hands out connections: a pool, one identity's pool among many, or that of the current identity. */
 export interface ConnectionSource {
   acquire(options?: AcquireOptions): Promise<Connection>;
   release(connection: Connection): void;
@@ -11,20 +22,35 @@ export interface ConnectionSource {
   readonly stats: SourceStats;
 }
 
-/** Tells such a pool from a config. */
+/** Distinguishes such a pool from a config. */
 export function isConnectionSource(input: unknown): input is ConnectionSource {
   return typeof input === 'object' && input !== null && 'acquire' in input;
 }
 
 export interface SourceStats {
-  /** Connections open, on loan or not. */
+  /** Connections open, borrowed or not. */
   size: number;
   /** Connections being opened. */
   opening: number;
   /** Connections that can be handed out now. */
   available: number;
-  /** Connections on loan. */
+  /** Connections borrowed by callers. */
   borrowed: number;
   /** Callers waiting. */
   pending: number;
+}
+
+/** A snapshot of a pool. Times are epoch ms. */
+export interface TokenPoolStats extends SourceStats {
+  min: number;
+  max: number;
+  /** End of the current token; undefined before the first, and for SQL login. */
+  tokenExpiresOn: number | undefined;
+  /** Logins that succeeded and failed since the start. */
+  logins: number;
+  failedLogins: number;
+  /** Connections replaced before they were closed. */
+  renewals: number;
+  /** Connections closed, by reason. */
+  evictions: Readonly<Partial<Record<EvictionReason, number>>>;
 }

@@ -19,11 +19,11 @@ import {
 } from '../errors.js';
 import type { EncryptedTokenStore } from '../tokens/encrypted-token-store.js';
 import { TokenCache, type WaitOptions } from '../tokens/token-cache.js';
-import type { ConnectionSource, SourceStats } from './connection-source.js';
+import { type LimitShare, SharedLimit } from './connection-limit.js';
+import type { AcquireOptions, ConnectionSource, SourceStats } from './connection-source.js';
 import { tediousFor } from './create-token-pool.js';
-import { Room, type RoomShare } from './room.js';
 import { type SwitchingCredential, switchingCredential } from './switching-credential.js';
-import { type AcquireOptions, TokenPool } from './token-pool.js';
+import { TokenPool } from './token-pool.js';
 
 /** A pool's config, which counts for each identity (`pool.max` is the most connections of one), and bounds for all. */
 export interface TokenPoolsConfig extends Omit<TokenPoolConfig, 'authentication'> {
@@ -81,7 +81,7 @@ const NOTHING: SourceStats = { size: 0, opening: 0, available: 0, borrowed: 0, p
 interface Entry {
   key: string;
   pool: TokenPool;
-  share: RoomShare;
+  share: LimitShare;
   settings: Settings;
   switching: SwitchingCredential | undefined;
   /** Callers who wait for a connection or have one. */
@@ -131,7 +131,7 @@ export class TokenPools implements AsyncDisposable {
   readonly #config: TokenPoolsConfig;
   readonly #maxPools: number;
   readonly #waitMs: number;
-  readonly #room: Room;
+  readonly #limit: SharedLimit;
   /** In the order in which they were last used. */
   readonly #entries = new Map<string, Entry>();
   readonly #loans = new Map<Connection, Entry>();
@@ -164,7 +164,7 @@ export class TokenPools implements AsyncDisposable {
     this.#config = rest;
     this.#maxPools = maxPools;
     this.#waitMs = pool.acquireTimeoutMillis;
-    this.#room = new Room(maxConnections, () => this.#makeRoom());
+    this.#limit = new SharedLimit(maxConnections, () => this.#makeRoom());
   }
 
   // ---- whose connections ----
@@ -285,7 +285,7 @@ export class TokenPools implements AsyncDisposable {
       return await entry.pool.acquire(options);
     } catch (error) {
       if (!(error instanceof AcquireTimeoutError) || entry.share.waiting === 0) throw error;
-      throw this.#noRoom(`${this.#room.bound} connections are open, all in use`, 'maxConnections', error);
+      throw this.#noRoom(`${this.#limit.max} connections are open, all in use`, 'maxConnections', error);
     }
   }
 
@@ -325,7 +325,7 @@ export class TokenPools implements AsyncDisposable {
       // A user's tokens are not for other processes: these have no proof of the user's consent.
       tokenStore: switches || tokenStore?.keyOf(first) === undefined ? undefined : tokenStore,
     } as TokenPoolConfig);
-    const share = this.#room.share(settings.pool.max + settings.pool.overlap);
+    const share = this.#limit.share(settings.pool.max + settings.pool.overlap);
     const pool = new TokenPool(settings, tediousFor(settings), share);
     const entry: Entry = { key, pool, share, settings, switching, users: 0, assertions: new Map() };
     this.#entries.set(key, entry);
@@ -409,8 +409,8 @@ export class TokenPools implements AsyncDisposable {
     }
     this.#loans.delete(connection);
     // Its pool may have closed it, at the end of a close that did not wait any longer.
-    if (entry.pool.isOnLoan(connection)) {
-      if (broken || this.#room.shouldYield(entry.share)) entry.pool.destroy(connection);
+    if (entry.pool.isBorrowed(connection)) {
+      if (broken || this.#limit.shouldYield(entry.share)) entry.pool.destroy(connection);
       else entry.pool.release(connection);
     }
     this.#leave(entry);
@@ -418,7 +418,7 @@ export class TokenPools implements AsyncDisposable {
 
   #leave(entry: Entry): void {
     entry.users -= 1;
-    if (this.#room.waiting > 0) this.#makeRoom();
+    if (this.#limit.waiting > 0) this.#makeRoom();
     if (entry.users === 0) this.#queue.shift()?.wake();
   }
 
@@ -444,7 +444,7 @@ export class TokenPools implements AsyncDisposable {
     if (this.#lookAgain !== undefined) return;
     this.#lookAgain = setTimeout(() => {
       this.#lookAgain = undefined;
-      if (this.#room.waiting > 0) this.#makeRoom();
+      if (this.#limit.waiting > 0) this.#makeRoom();
     }, LOOK_AGAIN_MS);
     this.#lookAgain.unref();
   }
@@ -492,7 +492,7 @@ export class TokenPools implements AsyncDisposable {
       sum.borrowed += borrowed;
       sum.pending += pending;
     }
-    return { ...sum, pools: this.#entries.size, maxPools: this.#maxPools, maxConnections: this.#room.bound };
+    return { ...sum, pools: this.#entries.size, maxPools: this.#maxPools, maxConnections: this.#limit.max };
   }
 
   /**

@@ -65,10 +65,10 @@ async function tryOnce<T>(
   } catch (error) {
     const verdict = await retryVerdict(error, messages, connection);
     // Azure SQL: after a failed query, open a fresh connection. A deadlock victim's session is well.
-    if ((verdict === 'at-once' || verdict === 'later') && pool.isOnLoan(connection)) pool.destroy(connection);
+    if ((verdict === 'at-once' || verdict === 'later') && pool.isBorrowed(connection)) pool.destroy(connection);
     return { error, verdict };
   } finally {
     connection.off('errorMessage', onMessage);
-    if (pool.isOnLoan(connection)) pool.release(connection);
+    if (pool.isBorrowed(connection)) pool.release(connection);
   }
 }

@@ -19,10 +19,15 @@ const MAX_AGE = 9.5 * HOUR;
 function token(id: string, startsAt = 0): TokenTimes {
   return {
     id,
+    obtainedAt: startsAt,
     expiresOn: startsAt + HOUR,
     refreshOn: startsAt + 50 * MINUTE,
     evictAt: startsAt + 55 * MINUTE,
     loginBefore: startsAt + 59 * MINUTE,
+    now: () => startsAt,
+    remainingMs() {
+      return this.expiresOn;
+    },
   };
 }
 

@@ -180,8 +180,8 @@ test('with tokens of a minute it is used within 1.5 s', async () => {
   const pool = aPool({ max: 1, min: 1, idleTimeoutMillis: HOUR });
   await opened(pool, 1);
   world.provider.delayMs = 5.2 * SECOND;
-  // Due at 31.5 s, a tenth of the way from refresh (30 s) to eviction margin (45 s); the later token is there 5.2 s afterwards.
-  await pass(36.5 * SECOND);
+  // Requested when it is due, at 30 s, and there 5.2 s later; the connection is due since 31.5 s, a tenth of the way to its margin.
+  await pass(35 * SECOND);
   expect(pool.stats).toMatchObject({ logins: 1, renewals: 0 });
   await pass(1.8 * SECOND);
   expect(pool.stats).toMatchObject({ logins: 2, renewals: 1 });

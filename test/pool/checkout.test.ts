@@ -9,7 +9,7 @@ test('a caller who waits too long gets an AcquireTimeoutError that says how thin
   const connection = await pool.acquire();
   const error = await pool.acquire().catch((e: unknown) => e);
   expect(error).toBeInstanceOf(AcquireTimeoutError);
-  expect((error as Error).message).toMatch(/within 2000 ms: 1 of 1 on loan/);
+  expect((error as Error).message).toMatch(/within 2000 ms: 1 of 1 borrowed/);
   pool.release(connection);
   expect(pool.stats).toMatchObject({ size: 1, available: 1, borrowed: 0, pending: 0 });
 });

@@ -41,7 +41,7 @@ test('close() waits for connections on loan, 10 s by default, then closes them u
   const [one, other] = (await borrow(pool, 2)) as [Connection, Connection];
   const closed = outcome(pool.close());
   await pass(5 * SECOND);
-  expect(pool.isOnLoan(one)).toBe(true);
+  expect(pool.isBorrowed(one)).toBe(true);
   pool.release(one);
   await pass(0);
   expect((one as unknown as DrivenConnection).closed).toBe(true);
@@ -51,7 +51,7 @@ test('close() waits for connections on loan, 10 s by default, then closes them u
   await pass(2);
   expect((other as unknown as DrivenConnection).closed).toBe(true);
   settled(closed);
-  expect(pool.isOnLoan(other)).toBe(false);
+  expect(pool.isBorrowed(other)).toBe(false);
   expect(() => pool.release(other)).toThrow(NotBorrowedError);
   expect(pool.stats).toMatchObject({ size: 0, available: 0, borrowed: 0, evictions: { 'pool-closed': 2 } });
 });

@@ -21,10 +21,10 @@ const { aPool, borrow, opened } = world;
 test('a connection that comes back is idle again, and the next caller has it', async () => {
   const pool = aPool({ max: 2 });
   const [connection] = (await borrow(pool, 1)) as [Connection];
-  expect(pool.isOnLoan(connection)).toBe(true);
+  expect(pool.isBorrowed(connection)).toBe(true);
   expect(pool.stats).toMatchObject({ size: 1, borrowed: 1, available: 0 });
   pool.release(connection);
-  expect(pool.isOnLoan(connection)).toBe(false);
+  expect(pool.isBorrowed(connection)).toBe(false);
   expect(pool.stats).toMatchObject({ size: 1, borrowed: 0, available: 1, evictions: {} });
   expect(await pool.acquire()).toBe(connection);
   pool.release(connection);
@@ -35,7 +35,7 @@ test('what is not on loan can neither be returned nor destroyed', async () => {
   const [connection] = (await borrow(pool, 1)) as [Connection];
   for (const wrong of [() => other.release(connection), () => other.destroy(connection)]) {
     expect(wrong).toThrow(NotBorrowedError);
-    expect(wrong).toThrow('not on loan from this pool');
+    expect(wrong).toThrow('not borrowed from this pool');
   }
   pool.release(connection);
   expect(() => pool.release(connection)).toThrow(NotBorrowedError);
@@ -67,7 +67,7 @@ test.each<[string, (connection: DrivenConnection) => void]>([
   happens(driven(connection));
   pool.release(connection);
   expect(driven(connection).closed).toBe(true);
-  expect(pool.isOnLoan(connection)).toBe(false);
+  expect(pool.isBorrowed(connection)).toBe(false);
   await pass(world.server.loginMs + 1);
   expect(settled(waiting)).not.toBe(connection);
   expect(pool.stats).toMatchObject({ size: 1, borrowed: 1, evictions: { broken: 1 } });

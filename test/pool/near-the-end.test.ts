@@ -32,42 +32,83 @@ async function idleBeforeItsEnd(pool: TokenPool, ms: number): Promise<DrivenConn
   return connection as unknown as DrivenConnection;
 }
 
-test('P2: inside the eviction margin the old one serves until a later token is there, and is closed then', async () => {
+test('P2: inside the eviction margin a caller waits for the token that is on its way, and gets a connection with it', async () => {
   const pool = aPool({ max: 1 });
   const old = await idleBeforeItsEnd(pool, 5 * MINUTE);
-  world.provider.delayMs = SECOND;
-  // The first to ask has the later token fetched, and does not wait for it.
+  world.provider.delayMs = 500;
+  const startedAt = performance.now();
+  const acquired = outcome(pool.acquire());
+  await pass(499);
+  expect(acquired.at).toBeUndefined();
+  await pass(1 + world.server.loginMs);
+  expect(settled(acquired)).not.toBe(old);
+  expect(acquired.at).toBe(startedAt + 500 + world.server.loginMs);
+  expect(old.closed).toBe(true);
+  expect(pool.stats).toMatchObject({ size: 1, logins: 2, evictions: { 'token-expiry': 1 } });
+  expect(world.provider.requests).toHaveLength(2);
+  pool.release(settled(acquired));
+});
+
+test('P4: a token that is slow to come holds nobody up for more than a second; then the old one serves at once', async () => {
+  const pool = aPool({ max: 1 });
+  const old = await idleBeforeItsEnd(pool, 5 * MINUTE);
+  world.provider.delayMs = 5 * SECOND;
+  const startedAt = performance.now();
+  const first = outcome(pool.acquire());
+  await pass(SECOND);
+  expect(settled(first)).toBe(old);
+  expect(first.at).toBe(startedAt + SECOND);
+  pool.release(settled(first));
   for (let i = 0; i < 2; i += 1) {
-    const early = outcome(pool.acquire());
+    const later = outcome(pool.acquire());
     await pass(0);
-    expect(settled(early)).toBe(old);
-    pool.release(settled(early));
+    expect(settled(later)).toBe(old);
+    pool.release(settled(later));
   }
   expect(old.closed).toBe(false);
   const lent = outcome(pool.acquire());
-  await pass(SECOND);
+  await pass(4.5 * SECOND);
   pool.release(settled(lent));
+  await pass(SECOND);
   expect(old.closed).toBe(true);
-  expect(pool.stats).toMatchObject({ size: 0, logins: 1, evictions: { 'token-expiry': 1 } });
-  const startedAt = performance.now();
   const [next] = (await borrow(pool, 1)) as [Connection];
   expect(next).not.toBe(old);
-  expect(performance.now()).toBe(startedAt + world.server.loginMs);
   expect(world.provider.requests).toHaveLength(2);
   pool.release(next);
 });
 
-test('P2: a caller who meets one inside its margin waits for a login, where a later token is at hand', async () => {
-  const pool = aPool({ max: 2 });
+test('P4: once a request has failed, a session whose token is still good is not held up by the next', async () => {
+  const pool = aPool({ max: 1 });
   const old = await idleBeforeItsEnd(pool, 5 * MINUTE);
-  // Another login has the later token fetched.
-  const first = outcome(pool.acquire());
-  await pass(0);
-  expect(settled(first)).toBe(old);
-  await borrow(pool, 1).then(([other]) => pool.release(other as Connection));
-  expect(pool.stats).toMatchObject({ size: 2, logins: 2 });
-  pool.release(settled(first));
-  expect(old.closed).toBe(true);
+  world.provider.sticky = new Error('HTTP 503');
+  pool.release(await pool.acquire());
+  world.provider.sticky = 'hang';
+  for (let passed = 0; passed < MINUTE; passed += SECOND) {
+    const acquired = outcome(pool.acquire());
+    await pass(0);
+    expect(settled(acquired)).toBe(old);
+    pool.release(settled(acquired));
+    await pass(SECOND);
+  }
+});
+
+test('fault 4: a token of 20 s, and a process that wakes 3.5 s before its end', async () => {
+  for (const strictExpiry of [false, true]) {
+    world.provider.lifeMs = 20 * SECOND;
+    const pool = aPool({ max: 2 }, { strictExpiry });
+    const [old] = (await borrow(pool, 1)) as [Connection];
+    await pass(2.5 * SECOND);
+    pool.release(old);
+    jump(16.5 * SECOND - 2.5 * SECOND - world.server.loginMs);
+    world.provider.delayMs = 200;
+    const callers = [outcome(pool.acquire()), outcome(pool.acquire())];
+    await pass(200 + 2 * world.server.loginMs);
+    for (const caller of callers) {
+      expect(settled(caller)).not.toBe(old);
+      pool.release(settled(caller));
+    }
+    world.provider.delayMs = 0;
+  }
 });
 
 test('outside of the margin it is handed out at once', async () => {
@@ -115,8 +156,9 @@ test('strictExpiry refuses it where no later token can be had, and keeps the con
   await pass(SECOND);
   expect(acquired.error).toBeInstanceOf(TokenExpiredError);
   expect(acquired.error).toMatchObject({
-    message: 'The token of every connection is near its end and no later one can be had.',
-    hint: 'strictExpiry is on: without it the session would have gone on serving.',
+    message: 'The token of every connection is near its end, and no later one is available.',
+    hint: 'strictExpiry is on: without it the session would have continued to serve.',
+    cause: { code: 'ERR_TOKEN_UNAVAILABLE' },
   });
   expect(pool.stats).toMatchObject({ size: 1, borrowed: 0, available: 1, logins: 1, evictions: {} });
 });
@@ -140,12 +182,12 @@ test('who leaves while a token is waited for leaves the connection in the pool',
   const controller = new AbortController();
   const acquired = outcome(pool.acquire({ signal: controller.signal }));
   await pass(SECOND);
-  expect(pool.stats).toMatchObject({ size: 1, pending: 0 });
+  expect(pool.stats).toMatchObject({ size: 1, pending: 1 });
   controller.abort();
   await pass(0);
   expect(acquired.error).toBeInstanceOf(AbortedError);
   expect(old.closed).toBe(false);
-  expect(pool.stats).toMatchObject({ size: 1, borrowed: 0, available: 1 });
+  expect(pool.stats).toMatchObject({ size: 1, borrowed: 0, available: 1, pending: 0 });
 });
 
 test('a wait for a token counts as waiting', async () => {

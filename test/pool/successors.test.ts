@@ -221,6 +221,6 @@ test('with overlap 0 a connection below max is opened beside the old one, and no
   // The first has made room for the successor of the second.
   expect(pool.stats).toMatchObject({ evictions: { 'max-age': 1 } });
   expect(world.server.mostOpen).toBe(2);
-  await pass(20 * SECOND);
+  await pass(18 * SECOND);
   expect(pool.stats.size).toBe(1);
 });

@@ -66,7 +66,7 @@ test('a wait ends after acquireTimeoutMillis, not sooner, and the error says how
   expect(one.at).toBe(startedAt + 5 * SECOND);
   expect(one.error).toBeInstanceOf(AcquireTimeoutError);
   expect(one.error).toMatchObject({
-    message: expect.stringMatching(/within 5000 ms: 2 of 2 on loan, [01] callers waiting\./),
+    message: expect.stringMatching(/within 5000 ms: 2 of 2 borrowed, [01] other callers? waiting\./),
     hint: 'Return connections sooner, look for one that is never returned, or raise pool.max.',
   });
   expect((one.error as Error).cause).toBeUndefined();
@@ -298,7 +298,7 @@ test('idle connections are handed out before another is opened, whichever were c
   await pass(0);
   expect(callers.map(({ value }) => value !== undefined)).toEqual([true, true, false, false]);
   expect(new Set(callers.slice(0, 2).map(({ value }) => value))).toEqual(new Set(lent.slice(0, 2)));
-  for (const { value } of callers.slice(0, 2)) expect(pool.isOnLoan(value as Connection)).toBe(true);
+  for (const { value } of callers.slice(0, 2)) expect(pool.isBorrowed(value as Connection)).toBe(true);
   await pass(SECOND);
   expect(callers.every(({ value }) => value !== undefined)).toBe(true);
   expect(pool.stats).toMatchObject({ size: 4, borrowed: 4, logins: 6 });

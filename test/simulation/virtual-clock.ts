@@ -40,6 +40,7 @@ export class VirtualTimer {
 
   unref(): this {
     this.#referenced = false;
+    if (!this.#clock.unheldTimersFire) this.clear();
     return this;
   }
 
@@ -77,6 +78,8 @@ export class VirtualClock {
   onError: (error: unknown) => void = (error) => {
     throw error;
   };
+  /** For a break: false if timers that do not hold the process are lost. */
+  unheldTimersFire = true;
   /** Monotonic ms in which nothing could run. */
   frozen = 0;
 

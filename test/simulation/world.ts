@@ -3,8 +3,8 @@ import { CHANNEL_PREFIX, type ChannelName, type ChannelPayloads } from '../../sr
 import { sessionOf } from '../../src/connections/session.js';
 import { type Settings, settingsFrom } from '../../src/connections/settings.js';
 import { TokenPoolError } from '../../src/errors.js';
+import { auditTransitions } from '../../src/pool/pooled-connection.js';
 import { TokenPool } from '../../src/pool/token-pool.js';
-import { Upkeep } from '../../src/pool/upkeep.js';
 import { TokenCache } from '../../src/tokens/token-cache.js';
 import { Random } from '../support/random.js';
 import type { Break } from './breaks.js';
@@ -127,7 +127,8 @@ export class World {
     this.clock.onError = (error) =>
       this.watch.broken('P6', `uncaught: ${error instanceof Error ? error.stack : String(error)}`);
     const unlisten = this.#listen(trace === true);
-    const repair = this.#breakUpkeep();
+    auditTransitions(true);
+    this.clock.unheldTimersFire = this.#options.sabotage?.unheldTimersFire ?? true;
     try {
       // Everything happens inside an event, so that what it leads to happens at its time.
       this.clock.schedule(0, () => {
@@ -142,7 +143,7 @@ export class World {
         this.#afterClose();
       }
     } finally {
-      repair();
+      auditTransitions(false);
       unlisten();
       process.off('unhandledRejection', onRejection);
       restore();
@@ -157,14 +158,6 @@ export class World {
       renewals: this.#closedStats.renewals + sum(this.#sites, (s) => s.pool.stats.renewals),
       checks: this.watch.checks,
     };
-  }
-
-  /** Gives back what repairs it. */
-  #breakUpkeep(): () => void {
-    const methods = this.#options.sabotage?.upkeep ?? {};
-    const real = Object.getOwnPropertyDescriptors(Upkeep.prototype);
-    Object.assign(Upkeep.prototype, methods);
-    return () => Object.defineProperties(Upkeep.prototype, real);
   }
 
   // ---- the scene ----
@@ -395,7 +388,7 @@ export class World {
     const from = this.clock.now;
     this.clock.schedule(ms, () => {
       site.lent.delete(connection);
-      if (!pool.isOnLoan(connection as never)) return;
+      if (!pool.isBorrowed(connection as never)) return;
       const number = sessionOf(connection as never)?.id ?? 0;
       site.latestLoan.set(number, { connection, from, until: this.clock.now });
       this.watch.note(`c${connection.id}: comes back (${fate})`);

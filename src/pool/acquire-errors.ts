@@ -1,0 +1,46 @@
+import type { TokenSource } from '../connections/token-login.js';
+import { AcquireTimeoutError, TokenExpiredError } from '../errors.js';
+import type { TokenPoolStats } from './connection-source.js';
+
+/** The error of a caller whose time is up: how things stand, and what can be done about it. */
+export function acquireTimedOut(
+  { borrowed, opening, pending, max }: TokenPoolStats,
+  seen: { timeoutMs: number; openingForMs: number; lastFailure: Error | undefined },
+): AcquireTimeoutError {
+  const { timeoutMs, openingForMs, lastFailure } = seen;
+  const others = pending - 1;
+  const callers = `${others} other ${others === 1 ? 'caller' : 'callers'} waiting`;
+  const dials = opening > 0 ? `, ${opening} being opened for up to ${(openingForMs / 1_000).toFixed(1)} s` : '';
+  const text = `No connection became available within ${timeoutMs} ms: ${borrowed} of ${max} borrowed${dials}, ${callers}.`;
+  if (borrowed >= max) {
+    return new AcquireTimeoutError(text, {
+      hint: 'Return connections sooner, look for one that is never returned, or raise pool.max.',
+    });
+  }
+  if (lastFailure !== undefined) {
+    return new AcquireTimeoutError(text, {
+      cause: lastFailure,
+      hint: 'No new connection could be opened; the cause says why.',
+    });
+  }
+  return new AcquireTimeoutError(text, {
+    hint: 'The login has not ended yet: the server or the identity provider is slow to answer, or does not answer.',
+  });
+}
+
+/** The error of a caller who could only wait in vain: the server is not tried again within their time. */
+export function unavailableUntil(pauseMs: number, lastFailure: Error | undefined): AcquireTimeoutError {
+  const seconds = (pauseMs / 1_000).toFixed(1);
+  return new AcquireTimeoutError(
+    `No connection is open, and the next attempt to open one starts in ${seconds} s, after the caller's timeout.`,
+    { cause: lastFailure, retryAfterMs: Math.ceil(pauseMs), hint: 'The cause says why the server cannot be used now.' },
+  );
+}
+
+/** The error of `strictExpiry`, with the identity provider's own as its cause. */
+export function tokenExpired(source: TokenSource | undefined): TokenExpiredError {
+  return new TokenExpiredError('The token of every connection is near its end, and no later one is available.', {
+    cause: source?.tokens.status(source.scope).failure,
+    hint: 'strictExpiry is on: without it the session would have continued to serve.',
+  });
+}

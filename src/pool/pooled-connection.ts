@@ -1,0 +1,145 @@
+import type { Socket } from 'node:net';
+import type { Connection } from 'tedious';
+import type { Session } from '../connections/session.js';
+import type { Waiter } from './wait-queue.js';
+
+/**
+ * ```
+ *                 login failed, pool closed
+ *  connecting ─────────────────────────────────► closed
+ *      │                                         ▲   ▲
+ *      │ logged in              evicted, broken  │   │ returned broken, past its
+ *      ▼                                         │   │ limits or inside a transaction
+ *     idle ──────────────────────────────────────┘   │
+ *      │ ▲                                           │
+ *      ▼ │ check-out, return                         │
+ *   borrowed ────────────────────────────────────────┘
+ * ```
+ */
+export type ConnectionState = 'connecting' | 'idle' | 'borrowed' | 'closed';
+
+const TRANSITIONS: Readonly<Record<ConnectionState, readonly ConnectionState[]>> = {
+  connecting: ['idle', 'closed'],
+  idle: ['borrowed', 'closed'],
+  borrowed: ['idle', 'closed'],
+  closed: [],
+};
+
+/** What a connection is opened for. */
+export interface Purpose {
+  /** The caller who waits for it, and whom a failure rejects. */
+  readonly caller?: Waiter | undefined;
+  /** The connection that it is to replace. */
+  readonly successorOf?: PooledConnection | undefined;
+}
+
+/** One physical connection of a pool, from its dial until nothing is left of it. */
+export class PooledConnection {
+  /** Changed by {@link PooledConnections.move} only. */
+  state: ConnectionState = 'connecting';
+  /** Undefined while connecting. */
+  session: Session | undefined;
+  /** Why the dial failed. */
+  failure: Error | undefined;
+  /** Monotonic ms of the dial's start. */
+  readonly startedAt = performance.now();
+  /** Monotonic ms of the latest return; a successor goes on with the time of the connection that it replaces. */
+  lastUsedAt = this.startedAt;
+  caller: Waiter | undefined;
+  /** Set while it connects, and while it stands by for the connection to be returned. */
+  successorOf: PooledConnection | undefined;
+  /** Its successor, connecting or standing by. */
+  successor: PooledConnection | undefined;
+  /** Idle, but not to be handed out now: it is being checked, stands by, or waits for its successor. */
+  reserved = false;
+  /** It became due for renewal while it was borrowed. */
+  dueOnReturn = false;
+  checkouts = 0;
+  /** Handed over to a waiting caller who has not run since. */
+  inTransit = false;
+  /** Whether its socket keeps the process alive. */
+  holdsProcess = true;
+  /** It is past its limits, and a caller waits for its successor, which is being opened. */
+  awaitsSuccessor = false;
+  /** It has a permit of the limit beyond the pool's own. */
+  hasPermit = false;
+  /** Nothing is left of its socket. */
+  isGone = false;
+
+  constructor({ caller, successorOf }: Purpose) {
+    this.caller = caller;
+    this.successorOf = successorOf;
+  }
+
+  /** The session of a connection that has logged in. */
+  get live(): Session {
+    if (this.session === undefined) throw new Error('This connection has not logged in yet.');
+    return this.session;
+  }
+
+  get connection(): Connection {
+    return this.live.connection;
+  }
+
+  /** Opened and waiting until the connection that it replaces is returned. It does not count against `max`. */
+  get standsBy(): boolean {
+    return this.state === 'idle' && this.successorOf !== undefined;
+  }
+
+  /** An idle connection must not keep the process alive (P6), a borrowed one must. */
+  holdProcess(hold: boolean): void {
+    this.holdsProcess = hold;
+    const { socket } = this.connection as unknown as { socket?: Socket };
+    if (hold) socket?.ref();
+    else socket?.unref();
+  }
+}
+
+let auditing = false;
+
+/** Compares the counters with the states at each transition. For tests and the simulation. @internal */
+export function auditTransitions(on: boolean): void {
+  auditing = on;
+}
+
+/** All connections of one pool, with their number in each state. */
+export class PooledConnections implements Iterable<PooledConnection> {
+  readonly #all = new Set<PooledConnection>();
+  readonly count: Record<ConnectionState, number> = { connecting: 0, idle: 0, borrowed: 0, closed: 0 };
+
+  add(pooled: PooledConnection): void {
+    this.#all.add(pooled);
+    this.count[pooled.state] += 1;
+  }
+
+  /** The only way in which a state changes. @throws Error for a transition that does not exist */
+  move(pooled: PooledConnection, to: ConnectionState): void {
+    const from = pooled.state;
+    if (!TRANSITIONS[from].includes(to)) throw new Error(`A connection cannot go from '${from}' to '${to}'.`);
+    pooled.state = to;
+    this.count[from] -= 1;
+    this.count[to] += 1;
+    if (to === 'closed') this.#all.delete(pooled);
+    if (auditing) this.#audit();
+  }
+
+  get isEmpty(): boolean {
+    return this.#all.size === 0;
+  }
+
+  [Symbol.iterator](): Iterator<PooledConnection> {
+    return this.#all.values();
+  }
+
+  #audit(): void {
+    const counted = { connecting: 0, idle: 0, borrowed: 0 };
+    for (const { state } of this.#all) {
+      if (state === 'closed') throw new Error('A closed connection is still in the pool.');
+      counted[state] += 1;
+    }
+    for (const state of ['connecting', 'idle', 'borrowed'] as const) {
+      if (counted[state] === this.count[state]) continue;
+      throw new Error(`The pool counts ${this.count[state]} ${state}, but ${counted[state]} are.`);
+    }
+  }
+}

@@ -1,0 +1,154 @@
+import { AbortedError, PoolClosedError } from '../errors.js';
+
+/** One caller of `acquire` who has to wait. */
+export interface Waiter {
+  /** Monotonic ms. */
+  readonly startedAt: number;
+  readonly deadline: number;
+  /** It has a connection or an error. */
+  readonly settled: boolean;
+  /** The connection that is being opened for it. */
+  dial: { readonly state: string } | undefined;
+  /** A connection is being checked for it: it keeps its turn, and is not served with another meanwhile. */
+  checking: boolean;
+  /** Resolves when it has settled. */
+  readonly done: Promise<void>;
+}
+
+class QueuedWaiter<T> implements Waiter {
+  readonly startedAt: number;
+  readonly deadline: number;
+  settled = false;
+  dial: { readonly state: string } | undefined;
+  checking = false;
+  resolve!: (value: T) => void;
+  reject!: (error: Error) => void;
+  stopListening: (() => void) | undefined;
+  #done: Promise<void> | undefined;
+  #markDone: (() => void) | undefined;
+
+  constructor(startedAt: number, deadline: number) {
+    this.startedAt = startedAt;
+    this.deadline = deadline;
+  }
+
+  get done(): Promise<void> {
+    this.#done ??= this.settled
+      ? Promise.resolve()
+      : new Promise((resolve) => {
+          this.#markDone = resolve;
+        });
+    return this.#done;
+  }
+
+  settle(): void {
+    this.settled = true;
+    this.stopListening?.();
+    this.#markDone?.();
+  }
+}
+
+export interface WaitQueueOptions {
+  timeoutMs: number;
+  /** The error for a waiter whose time is up. */
+  timedOut: (waiter: Waiter) => Error;
+}
+
+/**
+ * Callers in the order in which they came. Each leaves with a connection, with an error, at its deadline, or when its
+ * AbortSignal fires. One timer for all: it is left running when the queue empties, without holding the process, so that a
+ * busy pool does not start a timer for each caller.
+ */
+export class WaitQueue<T> {
+  readonly #options: WaitQueueOptions;
+  /** In order of arrival; a set, because any of them may leave. */
+  readonly #waiters = new Set<QueuedWaiter<T>>();
+  #timer: NodeJS.Timeout | undefined;
+  #timerAt = Number.POSITIVE_INFINITY;
+
+  constructor(options: WaitQueueOptions) {
+    this.#options = options;
+  }
+
+  get length(): number {
+    return this.#waiters.size;
+  }
+
+  [Symbol.iterator](): Iterator<Waiter> {
+    return this.#waiters.values();
+  }
+
+  /** The first for whom no connection is being checked. */
+  get first(): Waiter | undefined {
+    for (const waiter of this.#waiters) if (!waiter.checking) return waiter;
+    return undefined;
+  }
+
+  /** Adds a caller at the end. `startedAt`: monotonic ms, where it has waited elsewhere before. */
+  add(signal: AbortSignal | undefined, startedAt = performance.now()): { waiter: Waiter; result: Promise<T> } {
+    const waiter = new QueuedWaiter<T>(startedAt, startedAt + this.#options.timeoutMs);
+    const result = new Promise<T>((resolve, reject) => {
+      waiter.resolve = resolve;
+      waiter.reject = reject;
+    });
+    this.#waiters.add(waiter);
+    if (signal !== undefined) {
+      const onAbort = (): void => this.reject(waiter, aborted(signal));
+      signal.addEventListener('abort', onAbort, { once: true });
+      waiter.stopListening = () => signal.removeEventListener('abort', onAbort);
+    }
+    if (waiter.deadline < this.#timerAt) this.#setTimer(waiter.deadline);
+    else if (this.#waiters.size === 1) this.#timer?.ref();
+    return { waiter, result };
+  }
+
+  /** False where the waiter has left. */
+  serve(waiter: Waiter, value: T): boolean {
+    if (!this.#remove(waiter)) return false;
+    (waiter as QueuedWaiter<T>).resolve(value);
+    return true;
+  }
+
+  reject(waiter: Waiter, error: Error): void {
+    if (this.#remove(waiter)) (waiter as QueuedWaiter<T>).reject(error);
+  }
+
+  rejectAll(error: () => Error): void {
+    for (const waiter of this.#waiters) this.reject(waiter, error());
+    clearTimeout(this.#timer);
+  }
+
+  #remove(waiter: Waiter): boolean {
+    if (!this.#waiters.delete(waiter as QueuedWaiter<T>)) return false;
+    (waiter as QueuedWaiter<T>).settle();
+    if (this.#waiters.size === 0) this.#timer?.unref();
+    return true;
+  }
+
+  #setTimer(at: number): void {
+    clearTimeout(this.#timer);
+    this.#timerAt = at;
+    this.#timer = setTimeout(() => this.#expire(), Math.max(0, at - performance.now()));
+  }
+
+  #expire(): void {
+    // A timer may fire a fraction of a millisecond before its time.
+    const now = performance.now() + 1;
+    let next = Number.POSITIVE_INFINITY;
+    this.#timer = undefined;
+    this.#timerAt = next;
+    for (const waiter of this.#waiters) {
+      if (waiter.deadline < now) this.reject(waiter, this.#options.timedOut(waiter));
+      else next = Math.min(next, waiter.deadline);
+    }
+    if (next < this.#timerAt) this.#setTimer(next);
+  }
+}
+
+export function poolClosed(): PoolClosedError {
+  return new PoolClosedError('The pool is closed.');
+}
+
+export function aborted(signal: AbortSignal): AbortedError {
+  return new AbortedError('The wait for a connection was aborted.', { cause: signal.reason });
+}
