@@ -9,6 +9,7 @@ import {
   TokenUnavailableError,
 } from '../../errors.js';
 import { retryAfterMs, saneRetryAfterMs } from './http-request.js';
+import { soundError } from './own-error.js';
 import { property, redact, redactedCause, textOf, textProperty } from './redact.js';
 
 /** An identity provider's answer that holds no token, as far as it could be read. */
@@ -150,12 +151,12 @@ function identifier(text: string): string | undefined {
 }
 
 /**
- * Anything a credential threw, as one of our errors: ours unchanged; `@azure/identity`'s and MSAL's by their fields (their
+ * Anything a credential threw, as one of our errors: ours unchanged where it is sound; `@azure/identity`'s and MSAL's by their fields (their
  * classes exist once per installed copy, so `instanceof` is no use); anything else as "unavailable", to be retried.
  * Never throws, whatever it is given: a getter, a proxy, a number where a text belongs.
  */
 export function asCredentialFailure(thrown: unknown): TokenPoolError {
-  if (thrown instanceof TokenPoolError) return thrown;
+  if (isOwn(thrown)) return soundError(thrown);
   const text = textOf(thrown);
   const cause = redactedCause(thrown);
   const message = firstSentences(redact(text)) || 'no reason given';
@@ -195,6 +196,15 @@ export function asCredentialFailure(thrown: unknown): TokenPoolError {
     );
   }
   return new TokenUnavailableError(`The credential failed: ${message}`, { cause, retryAfterMs: delay });
+}
+
+/** `instanceof` asks a proxy for its prototype, which may throw. */
+function isOwn(thrown: unknown): thrown is TokenPoolError {
+  try {
+    return thrown instanceof TokenPoolError;
+  } catch {
+    return false;
+  }
 }
 
 /** V8's messages for a private field or a method that an object does not have: a copy loses both. */

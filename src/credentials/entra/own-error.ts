@@ -1,0 +1,65 @@
+import { inspect } from 'node:util';
+import {
+  AbortedError,
+  ConfigurationError,
+  CredentialRejectedError,
+  CredentialUnavailableError,
+  InteractionRequiredError,
+  TokenExpiredError,
+  type TokenPoolError,
+  TokenThrottledError,
+  TokenTimeoutError,
+  TokenUnavailableError,
+} from '../../errors.js';
+import { property, redact, redactedCause, textOf, textProperty } from './redact.js';
+
+/** More than any error of this library prints. */
+const LONGEST_PRINTED = 8_000;
+
+/** The classes that a credential may throw, each before its base class. */
+const CLASSES = [
+  TokenThrottledError,
+  TokenTimeoutError,
+  TokenExpiredError,
+  CredentialRejectedError,
+  CredentialUnavailableError,
+  InteractionRequiredError,
+  ConfigurationError,
+  AbortedError,
+] as const;
+
+/**
+ * An error of this library that a caller's own credential threw. It is passed on as it is, unless a stranger has put
+ * something into it that must not go further: a getter, a delay that is no number, text that looks like a secret. Then an
+ * error of the same class, with what is sound about it, takes its place.
+ */
+export function soundError(error: TokenPoolError): TokenPoolError {
+  if (isSound(error)) return error;
+  const Kind = CLASSES.find((each) => error instanceof each) ?? TokenUnavailableError;
+  const hint = textProperty(error, 'hint');
+  return new Kind(redact(textOf(error)).trim() || 'no reason given', {
+    cause: redactedCause(error),
+    retryAfterMs: delayOf(error),
+    hint: hint === undefined ? undefined : redact(hint),
+  });
+}
+
+function isSound(error: TokenPoolError): boolean {
+  try {
+    const own = Object.values(Object.getOwnPropertyDescriptors(error));
+    if (own.some(({ get, set }) => get !== undefined || set !== undefined)) return false;
+    if (typeof error.message !== 'string' || typeof error.name !== 'string' || typeof error.code !== 'string')
+      return false;
+    if (error.message.trim() === '') return false;
+    if (error.retryAfterMs !== undefined && delayOf(error) === undefined) return false;
+    const printed = inspect(error, { depth: 6, customInspect: false, maxStringLength: LONGEST_PRINTED });
+    return printed.length <= LONGEST_PRINTED && redact(printed) === printed;
+  } catch {
+    return false;
+  }
+}
+
+function delayOf(error: TokenPoolError): number | undefined {
+  const value = property(error, 'retryAfterMs');
+  return typeof value === 'number' && Number.isFinite(value) && value >= 0 ? value : undefined;
+}
