@@ -8,7 +8,7 @@ export default defineConfig({
       'test/connections/**/*.test.ts',
       'test/pool/{capacity,deadlines,place,room,switching-credential,token-expiry,waiting-caller}.test.ts',
     ],
-    exclude: ['test/tokens/redis.test.ts'],
+    exclude: ['test/tokens/redis.sockets.test.ts'],
     // A mutant that hangs has been noticed.
     testTimeout: 3_000,
     hookTimeout: 3_000,
