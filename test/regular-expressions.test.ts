@@ -31,7 +31,7 @@ function isSuperLinear(literal: string): boolean {
 
 test('finds what it looks for', () => {
   expect(isSuperLinear(String.raw`/\s+(?=Trace ID:)/`)).toBe(true);
-  expect(isSuperLinear(String.raw`/^(a+)+$/`)).toBe(true);
+  expect(isSuperLinear('/^(a+)+$/')).toBe(true);
   expect(isSuperLinear(String.raw`/^[\w-]{1,64}$/`)).toBe(false);
 });
 
