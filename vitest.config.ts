@@ -2,6 +2,13 @@ import { defineConfig } from 'vitest/config';
 
 const { TEST_REPORT } = process.env;
 
+const shared = {
+  testTimeout: 120_000,
+  hookTimeout: 120_000,
+  // A condition is waited for until it holds; a slow machine is no failure.
+  expect: { poll: { timeout: 20_000 } },
+};
+
 /**
  * Two tiers, in the name of each file. `*.test.ts` runs in one process: what waits for time waits for a driven clock.
  * `*.sockets.test.ts` opens real sockets or starts processes. `*.soak.test.ts` takes minutes: `npm run soak`.
@@ -10,13 +17,25 @@ const { TEST_REPORT } = process.env;
  */
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
-    exclude: ['test/container/**', 'test/**/*.soak.test.ts'],
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
-    // What a test waits for comes when it comes; a slow machine is no failure.
-    expect: { poll: { timeout: 20_000 } },
-    // Two cores: more workers only make socket tests wait for each other.
+    projects: [
+      {
+        test: {
+          ...shared,
+          name: 'in-process',
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/container/**', 'test/**/*.{sockets,soak}.test.ts'],
+          setupFiles: ['test/support/no-sockets.ts'],
+        },
+      },
+      {
+        test: {
+          ...shared,
+          name: 'sockets',
+          include: ['test/**/*.sockets.test.ts'],
+        },
+      },
+    ],
+    // Two cores: with more workers, socket tests only wait for each other.
     maxWorkers: 2,
     // An unhandled rejection anywhere is a broken promise (P6), never a warning.
     dangerouslyIgnoreUnhandledErrors: false,
