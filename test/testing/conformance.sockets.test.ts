@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { Connection, Request } from 'tedious';
 import { expect, test } from 'vitest';
+import { createTokenPool } from '../../src/index.js';
 import { conformance, type OpenPool, type PoolSetup, requirements } from '../../src/testing/conformance/index.js';
 import { startEntraEmulator, startSqlEmulator } from '../../src/testing/index.js';
 
@@ -48,6 +49,20 @@ function firstValue(connection: Connection, sql: string): Promise<unknown> {
     connection.execSqlBatch(request);
   });
 }
+
+// Most of a requirement's time is waiting for tokens to expire, so all run at once.
+test.concurrent.each(requirements)('this package: $title', async ({ id }) => {
+  const ours: OpenPool<Connection> = ({ config, credential, max, acquireTimeoutMillis }) => {
+    const pool = createTokenPool({ ...config, authentication: credential, pool: { max, acquireTimeoutMillis } });
+    return {
+      acquire: () => pool.acquire(),
+      release: (connection) => pool.release(connection),
+      query: firstValue,
+      close: () => pool.close(),
+    };
+  };
+  expect(await conformance(ours as OpenPool, { only: [id] })).toMatchObject([{ id, passed: true, seen: undefined }]);
+});
 
 test('names what a pool on a static token does wrong', async () => {
   const [expired] = await conformance(naive as OpenPool, { only: ['no-expired-session'] });
