@@ -12,7 +12,7 @@ export interface ListenOptions {
 
 export interface HttpListener {
   readonly port: number;
-  /** Stops at once; whoever is still waiting for an answer sees the connection close. */
+  /** Stops at once; a request without an answer sees its connection close. */
   close(): Promise<void>;
 }
 
@@ -33,15 +33,20 @@ export async function listen(options: ListenOptions): Promise<HttpListener> {
   };
 }
 
-/** No token request comes near this. */
-const MAX_BODY_BYTES = 1024 * 1024;
+/** No token request comes near this: the longest hold an assertion and a user's token. */
+const MAX_BODY_BYTES = 128 * 1024;
+
+/** A request whose body is longer than any token request. */
+export class BodyTooLargeError extends Error {
+  override name = 'BodyTooLargeError';
+}
 
 export async function readBody(request: http.IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
     size += chunk.length;
-    if (size > MAX_BODY_BYTES) throw new RangeError('request body is too large');
+    if (size > MAX_BODY_BYTES) throw new BodyTooLargeError(`a request body is limited to ${MAX_BODY_BYTES} bytes`);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString('utf8');

@@ -7,7 +7,7 @@ import type { Directory } from './directory.js';
 import { Faults, type Misfortune } from './faults.js';
 import { startDeviceCode } from './grants/device-code.js';
 import { grant } from './grants/grant.js';
-import { type HttpAnswer, readBody, send } from './http-listener.js';
+import { BodyTooLargeError, type HttpAnswer, readBody, send } from './http-listener.js';
 import type { ManagedIdentityPlatform } from './managed-identity/endpoints.js';
 import { isImdsProbe } from './managed-identity/imds.js';
 import type { RefreshTokens } from './refresh-tokens.js';
@@ -55,9 +55,17 @@ export class EntraService {
 
   readonly onRequest = (request: http.IncomingMessage, response: http.ServerResponse): void => {
     this.#serve(request, response).catch((error: unknown) => {
-      // Our own mistake: say so instead of leaving the client to its timeout.
+      // A fault of the emulator itself is answered, so that it does not leave the client to its timeout.
       if (response.headersSent) response.destroy();
-      else send(response, { status: 500, body: { error: 'emulator_error', error_description: String(error) } });
+      else if (error instanceof BodyTooLargeError) {
+        // What is left of the body is not read.
+        response.once('finish', () => request.socket.destroy());
+        send(response, {
+          status: 413,
+          headers: { Connection: 'close' },
+          body: { error: 'invalid_request', error_description: error.message },
+        });
+      } else send(response, { status: 500, body: { error: 'emulator_error', error_description: String(error) } });
     });
   };
 

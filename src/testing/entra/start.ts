@@ -82,7 +82,7 @@ export async function startEntraEmulator(options: EntraEmulatorOptions = {}): Pr
   };
   try {
     const listening = `${tls === undefined ? 'http' : 'https'}://${urlHost}:${await listenOn(options.port ?? 0, tls)}`;
-    const url = options.url?.replace(/\/+$/, '') ?? listening;
+    const url = options.url?.replace(/\/{1,10}$/, '') ?? listening;
     const fabricUrl = `https://${urlHost}:${await listenOn(0, fabricTls)}`;
     const issuer = new TokenIssuer({
       url,

@@ -15,7 +15,7 @@ const REFRESH_INTERVAL_MS = 10_000;
  * const server = await startSqlEmulator({ entra: await trustIssuer('http://entra:8080/my-tenant') });
  */
 export async function trustIssuer(url: string): Promise<TokenAuthority> {
-  const base = new URL(url.replace(/\/+$/, ''));
+  const base = new URL(url.replace(/\/{1,10}$/, ''));
   const tenantId = base.pathname.split('/').at(-1) ?? '';
   if (tenantId === '') throw new TypeError(`${url} names no tenant; write ${base.origin}/<tenant id>`);
   let trust = await readTrust(base);

@@ -18,6 +18,9 @@ import {
 } from '../tds/data-type.js';
 import { SqlServerError } from '../tds/server-error.js';
 
+/** Longer text is no number that SQL Server has a type for, nor a time; and a BigInt takes time quadratic in its digits. */
+const LONGEST_NUMBER = 400;
+
 /** CAST between types, with SQL Server's errors where a value does not fit. */
 export function convert(value: Scalar, from: SqlType, to: SqlType): Scalar {
   if (value === null) return null;
@@ -29,7 +32,7 @@ export function convert(value: Scalar, from: SqlType, to: SqlType): Scalar {
     case 'sql_variant':
       return { type: from, value };
     case 'bit':
-      if (isText(from) && /^\s*(true|false)\s*$/i.test(value as string)) return /true/i.test(value as string);
+      if (isText(from) && /^(true|false)$/i.test((value as string).trim())) return /true/i.test(value as string);
       return isText(from) ? toDecimal(value, from, 0, to) !== 0n : Number(value) !== 0;
     case 'tinyint':
     case 'smallint':
@@ -124,8 +127,9 @@ function toInteger(value: Scalar, from: SqlType, to: SqlType): bigint {
     return from.precision === undefined ? rescale(value, scale, 0) : value / 10n ** BigInt(scale);
   }
   if (typeof value === 'string') {
-    if (!/^\s*[+-]?\d*\s*$/.test(value)) throw failed(value, from, to);
-    return BigInt(value.trim() === '' ? 0 : value.trim().replace(/^\+/, ''));
+    const digits = value.trim();
+    if (digits.length > LONGEST_NUMBER || !/^[+-]?\d*$/.test(digits)) throw failed(value, from, to);
+    return BigInt(digits === '' ? 0 : digits.replace(/^\+/, ''));
   }
   if (typeof value === 'boolean') return value ? 1n : 0n;
   if (Buffer.isBuffer(value)) return value.length === 0 ? 0n : BigInt.asIntN(64, BigInt(`0x${value.toString('hex')}`));
@@ -182,8 +186,8 @@ function cut(ticks: number, scale: number): number {
 
 function parseMoment(text: string, from: SqlType, to: SqlType): Moment {
   const match =
-    /^\s*(?:(\d{4})-?(\d\d)-?(\d\d))?[T\s]*(?:(\d\d?):(\d\d)(?::(\d\d)(?:\.(\d{1,7}))?)?)?\s*(Z|[+-]\d\d:\d\d)?\s*$/i.exec(
-      text,
+    /^(?:(\d{4})-?(\d\d)-?(\d\d))?(?:T|\s{0,20})(?:(\d\d?):(\d\d)(?::(\d\d)(?:\.(\d{1,7}))?)?)?\s{0,20}(Z|[+-]\d\d:\d\d)?$/i.exec(
+      text.trim(),
     );
   if (match === null || (match[1] === undefined && match[4] === undefined)) {
     throw new SqlServerError({
@@ -212,7 +216,8 @@ function zoneMinutes(zone: string): number {
 
 function toGuid(value: Scalar, from: SqlType): string {
   if (from.name === 'uniqueidentifier') return value as string;
-  const text = typeof value === 'string' ? value.trim().replace(/^\{(.*)\}$/, '$1') : '';
+  const given = typeof value === 'string' ? value.trim() : '';
+  const text = given.startsWith('{') && given.endsWith('}') ? given.slice(1, -1) : given;
   if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text)) {
     throw new SqlServerError({
       number: 8169,
@@ -294,7 +299,7 @@ function failed(text: string, from: SqlType, to: SqlType): SqlServerError {
   }
   return new SqlServerError({
     number: 245,
-    message: `Conversion failed when converting the ${from.name} value '${text}' to data type ${to.name}.`,
+    message: `Conversion failed when converting the ${from.name} value '${text.slice(0, 1000)}' to data type ${to.name}.`,
   });
 }
 

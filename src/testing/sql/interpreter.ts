@@ -409,12 +409,12 @@ function delayMs({ type, get }: Bound): number {
   if (value !== null && typeof value === 'object' && 'ticks' in value)
     return dateOf(value as Moment).getTime() % 86_400_000;
   const text = value === null ? '' : toText(value, type);
-  const match = /^\s*(\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:[.:](\d{1,3}))?)?\s*$/.exec(text);
+  const match = /^(\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:[.:](\d{1,3}))?)?$/.exec(text.trim());
   if (match === null) {
     throw new SqlServerError({
       number: 148,
       class: 15,
-      message: `Incorrect time syntax in time string '${text}' used with WAITFOR.`,
+      message: `Incorrect time syntax in time string '${text.slice(0, 100)}' used with WAITFOR.`,
     });
   }
   const [, hours = '0', minutes = '0', seconds = '0', fraction = ''] = match;
@@ -439,8 +439,9 @@ function raised(
     const argument = get();
     return argument === null ? '(null)' : toText(argument, type);
   });
-  const text = value === null ? '' : toText(value, what.type);
-  const filled = text.replace(/%%|%[-+0 #]*\d*(?:\.\d+)?(?:I64)?[diosuxX]/g, (mark) =>
+  // SQL Server cuts messages there too.
+  const text = (value === null ? '' : toText(value, what.type)).slice(0, 2047);
+  const filled = text.replace(/%%|%[-+0 #]{0,5}\d{0,10}(?:\.\d{1,10})?(?:I64)?[diosuxX]/g, (mark) =>
     mark === '%%' ? '%' : (values.shift() ?? mark),
   );
   return new SqlServerError({ number: 50_000, message: filled, ...common });

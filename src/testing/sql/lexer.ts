@@ -26,29 +26,31 @@ export interface Token {
   line: number;
 }
 
-const PATTERNS: readonly (readonly [TokenKind | 'space', RegExp])[] = [
-  ['space', /\s+|--[^\n]*|\/\*[\s\S]*?\*\//y],
-  ['string', /N?'(?:[^']|'')*'/iy],
-  ['quoted', /\[(?:[^\]]|\]\])*\]|"(?:[^"]|"")*"/y],
-  ['global', /@@[\p{L}_$#][\p{L}\p{N}_$#@]*/uy],
-  ['variable', /@[\p{L}\p{N}_$#@]+/uy],
-  ['word', /[\p{L}_#][\p{L}\p{N}_$#@]*/uy],
-  ['binary', /0x[0-9a-f]*/iy],
-  ['float', /(?:\d+\.?\d*|\.\d+)e[+-]?\d+/iy],
-  ['decimal', /\d+\.\d*|\.\d+/y],
-  ['integer', /\d+/y],
-  ['symbol', /<>|!=|<=|>=|[-+*/%(),.;=<>&|^~:]/y],
-];
+/** A batch with more tokens is not for the emulator: reading it would keep other connections waiting. */
+const MOST_TOKENS = 20_000;
 
-/** Cuts T-SQL into tokens; the last is always `end`. Throws SQL Server's 102 or 105 for what is none. */
+/** None of these looks at a character twice. */
+const SPACE = /\s+|--[^\n]*/y;
+const GLOBAL = /@@[\p{L}_$#][\p{L}\p{N}_$#@]*/uy;
+const VARIABLE = /@[\p{L}\p{N}_$#@]+/uy;
+const WORD = /[\p{L}_#][\p{L}\p{N}_$#@]*/uy;
+const BINARY = /0x[0-9a-f]*/iy;
+const EXPONENT = /e[+-]?\d+/iy;
+const DIGITS = /\d+/y;
+const SYMBOL = /<>|!=|<=|>=|[-+*/%(),.;=<>&|^~:]/y;
+
+/**
+ * Cuts T-SQL into tokens; the last is always `end`. Throws SQL Server's 102, 105 or 113 for what is none, and 8631 for a
+ * batch of too many.
+ */
 export function tokenize(sql: string): Token[] {
   const tokens: Token[] = [];
   let at = 0;
   let line = 1;
   while (at < sql.length) {
-    const found = match(sql, at);
-    if (found === undefined) throw notAToken(sql, at, line);
+    const found = next(sql, at, line);
     if (found.kind !== 'space') tokens.push(read(found.kind, found.text, at, line));
+    if (tokens.length > MOST_TOKENS) throw tooMuch(line);
     for (let i = found.text.indexOf('\n'); i !== -1; i = found.text.indexOf('\n', i + 1)) line += 1;
     at += found.text.length;
   }
@@ -56,13 +58,63 @@ export function tokenize(sql: string): Token[] {
   return tokens;
 }
 
-function match(sql: string, at: number): { kind: TokenKind | 'space'; text: string } | undefined {
-  for (const [kind, pattern] of PATTERNS) {
-    pattern.lastIndex = at;
-    const text = pattern.exec(sql)?.[0];
+function next(sql: string, at: number, line: number): { kind: TokenKind | 'space'; text: string } {
+  const first = sql.charAt(at);
+  const second = sql.charAt(at + 1);
+  if (first === '/' && second === '*') return { kind: 'space', text: comment(sql, at, line) };
+  if (first === "'") return { kind: 'string', text: quoted(sql, at, at, "'", line) };
+  if ((first === 'N' || first === 'n') && second === "'") {
+    return { kind: 'string', text: quoted(sql, at, at + 1, "'", line) };
+  }
+  if (first === '[') return { kind: 'quoted', text: quoted(sql, at, at, ']', line) };
+  if (first === '"') return { kind: 'quoted', text: quoted(sql, at, at, '"', line) };
+  if (first === '0' && /x/i.test(second)) return { kind: 'binary', text: match(BINARY, sql, at) as string };
+  if (isDigit(first) || (first === '.' && isDigit(second))) return number(sql, at);
+  const kinds = [
+    ['space', SPACE],
+    ['global', GLOBAL],
+    ['variable', VARIABLE],
+    ['word', WORD],
+    ['symbol', SYMBOL],
+  ] as const;
+  for (const [kind, pattern] of kinds) {
+    const text = match(pattern, sql, at);
     if (text !== undefined) return { kind, text };
   }
-  return undefined;
+  throw new SqlServerError({ number: 102, class: 15, message: `Incorrect syntax near '${first}'.`, lineNumber: line });
+}
+
+function match(pattern: RegExp, sql: string, at: number): string | undefined {
+  pattern.lastIndex = at;
+  return pattern.exec(sql)?.[0];
+}
+
+function comment(sql: string, at: number, lineNumber: number): string {
+  const end = sql.indexOf('*/', at + 2);
+  if (end !== -1) return sql.slice(at, end + 2);
+  throw new SqlServerError({ number: 113, class: 15, message: "Missing end comment mark '*/'.", lineNumber });
+}
+
+/** Up to the closing mark; two of them are one inside. */
+function quoted(sql: string, at: number, opening: number, mark: string, lineNumber: number): string {
+  for (let end = sql.indexOf(mark, opening + 1); end !== -1; end = sql.indexOf(mark, end + 2)) {
+    if (sql.charAt(end + 1) !== mark) return sql.slice(at, end + 1);
+  }
+  const message = `Unclosed quotation mark after the character string '${sql.slice(opening + 1, opening + 30)}'.`;
+  throw new SqlServerError({ number: 105, class: 15, message, lineNumber });
+}
+
+function number(sql: string, at: number): { kind: 'integer' | 'decimal' | 'float'; text: string } {
+  let end = at + (match(DIGITS, sql, at)?.length ?? 0);
+  const point = sql.charAt(end) === '.';
+  if (point) end += 1 + (match(DIGITS, sql, end + 1)?.length ?? 0);
+  const exponent = match(EXPONENT, sql, end)?.length ?? 0;
+  const kind = exponent > 0 ? 'float' : point ? 'decimal' : 'integer';
+  return { kind, text: sql.slice(at, end + exponent) };
+}
+
+function isDigit(character: string): boolean {
+  return character >= '0' && character <= '9' && character.length === 1;
 }
 
 function read(kind: TokenKind, text: string, at: number, line: number): Token {
@@ -82,16 +134,12 @@ function read(kind: TokenKind, text: string, at: number, line: number): Token {
   }
 }
 
-function notAToken(sql: string, at: number, lineNumber: number): SqlServerError {
-  const character = sql.charAt(at);
-  if (character === "'" || character === '"' || character === '[') {
-    const rest = sql.slice(at + 1, at + 30);
-    return new SqlServerError({
-      number: 105,
-      class: 15,
-      message: `Unclosed quotation mark after the character string '${rest}'.`,
-      lineNumber,
-    });
-  }
-  return new SqlServerError({ number: 102, class: 15, message: `Incorrect syntax near '${character}'.`, lineNumber });
+function tooMuch(lineNumber: number): SqlServerError {
+  return new SqlServerError({
+    number: 8631,
+    class: 17,
+    message:
+      'Internal error: Server stack limit has been reached. Please look for potentially deep nesting in your query, and try to simplify it.',
+    lineNumber,
+  });
 }

@@ -45,6 +45,11 @@ const RESERVED = new Set([
   ],
 ]);
 
+const DEEPEST_NESTING = 100;
+const LONGEST_CHAIN = 1000;
+/** 38 digits, a point and some zeros in front. */
+const LONGEST_NUMBER = 100;
+
 interface NamedColumn {
   name: string;
   qualifier: string | undefined;
@@ -57,6 +62,7 @@ type Unplaced<K extends Statement['kind']> = Omit<Extract<Statement, { kind: K }
 class Parser {
   readonly #tokens: readonly Token[];
   #at = 0;
+  #depth = 0;
   /** Columns named so far in the SELECT that is being read; which there are is known after its FROM. */
   #columns: NamedColumn[] | undefined;
 
@@ -89,6 +95,19 @@ class Parser {
   }
 
   #statement(): Statement {
+    return this.#nested(() => this.#anyStatement());
+  }
+
+  /** Keeps what is nested within what the stack of this process can take. */
+  #nested<T>(read: () => T): T {
+    this.#depth += 1;
+    if (this.#depth > DEEPEST_NESTING) throw nestedTooDeeply(this.#peek().line);
+    const result = read();
+    this.#depth -= 1;
+    return result;
+  }
+
+  #anyStatement(): Statement {
     const { line } = this.#peek();
     const token = this.#next();
     if (token.kind !== 'word') throw this.#syntaxError(token);
@@ -382,20 +401,33 @@ class Parser {
   }
 
   #condition(): Condition {
-    let left = this.#conjunction();
-    while (this.#acceptWord('OR')) left = { kind: 'or', left, right: this.#conjunction() };
-    return left;
+    return this.#nested(() => {
+      let left = this.#conjunction();
+      for (let length = 1; this.#acceptWord('OR'); length += 1) {
+        this.#checkLength(length);
+        left = { kind: 'or', left, right: this.#conjunction() };
+      }
+      return left;
+    });
+  }
+
+  /** A chain of operators is as deep a tree as it is long. */
+  #checkLength(length: number): void {
+    if (length > LONGEST_CHAIN) throw nestedTooDeeply(this.#peek().line);
   }
 
   #conjunction(): Condition {
     let left = this.#predicate();
-    while (this.#acceptWord('AND')) left = { kind: 'and', left, right: this.#predicate() };
+    for (let length = 1; this.#acceptWord('AND'); length += 1) {
+      this.#checkLength(length);
+      left = { kind: 'and', left, right: this.#predicate() };
+    }
     return left;
   }
 
   #predicate(): Condition {
-    if (this.#acceptWord('NOT')) return { kind: 'not', operand: this.#predicate() };
-    const start = this.#at;
+    if (this.#acceptWord('NOT')) return { kind: 'not', operand: this.#nested(() => this.#predicate()) };
+    const [start, depth] = [this.#at, this.#depth];
     if (this.#accept('(')) {
       // Either a condition in parentheses or an expression that starts with one.
       try {
@@ -404,6 +436,7 @@ class Parser {
         return inner;
       } catch {
         this.#at = start;
+        this.#depth = depth;
       }
     }
     const left = this.#expression();
@@ -430,8 +463,13 @@ class Parser {
   }
 
   #expression(): Expression {
+    return this.#nested(() => this.#sum());
+  }
+
+  #sum(): Expression {
     let left = this.#term();
-    for (;;) {
+    for (let length = 1; ; length += 1) {
+      this.#checkLength(length);
       if (this.#accept('+')) left = { kind: 'binary', operator: '+', left, right: this.#term() };
       else if (this.#accept('-')) left = { kind: 'binary', operator: '-', left, right: this.#term() };
       else return left;
@@ -440,7 +478,8 @@ class Parser {
 
   #term(): Expression {
     let left = this.#factor();
-    for (;;) {
+    for (let length = 1; ; length += 1) {
+      this.#checkLength(length);
       const token = this.#peek();
       if (token.kind !== 'symbol' || !/^[*/%]$/.test(token.text)) return left;
       this.#next();
@@ -449,8 +488,8 @@ class Parser {
   }
 
   #factor(): Expression {
-    if (this.#accept('-')) return { kind: 'negate', operand: this.#factor() };
-    if (this.#accept('+')) return this.#factor();
+    if (this.#accept('-')) return { kind: 'negate', operand: this.#nested(() => this.#factor()) };
+    if (this.#accept('+')) return this.#nested(() => this.#factor());
     return this.#primary();
   }
 
@@ -458,8 +497,10 @@ class Parser {
     const token = this.#next();
     switch (token.kind) {
       case 'integer':
+        if (token.text.length > LONGEST_NUMBER) throw numberOutOfRange(token);
         return integerLiteral(token.text);
       case 'decimal': {
+        if (token.text.length > LONGEST_NUMBER) throw numberOutOfRange(token);
         const { unscaled, precision, scale } = parseDecimal(token.text) as NonNullable<ReturnType<typeof parseDecimal>>;
         return { kind: 'literal', type: { name: 'numeric', precision, scale }, value: unscaled };
       }
@@ -738,6 +779,17 @@ function checkColumn(
   const known = Object.hasOwn(columns ?? {}, name.toLowerCase());
   const own = qualifier === undefined || qualifier.toLowerCase() === alias?.toLowerCase();
   if (!known || !own) throw noSuchColumn(name, qualifier, line);
+}
+
+function nestedTooDeeply(lineNumber: number): SqlServerError {
+  const message =
+    'Some part of your SQL statement is nested too deeply. Rewrite the query or break it up into smaller queries.';
+  return new SqlServerError({ number: 191, class: 15, message, lineNumber });
+}
+
+function numberOutOfRange({ text, line }: Token): SqlServerError {
+  const message = `The number '${text.slice(0, 130)}' is out of the range for numeric representation (maximum precision 38).`;
+  return new SqlServerError({ number: 1007, class: 15, message, lineNumber: line });
 }
 
 function mustHaveTable(lineNumber: number): SqlServerError {

@@ -112,7 +112,7 @@ function namedColumn(column: string | { name: string; type?: string | undefined 
 } {
   if (typeof column === 'string') return { name: column, type: undefined };
   if (column.type === undefined) return { name: column.name, type: undefined };
-  const match = /^\s*(\w+)\s*(?:\(([^)]*)\))?\s*$/.exec(column.type);
+  const match = /^(\w{1,40})\s{0,10}(?:\(([^)]{0,40})\))?$/.exec(column.type.trim());
   const type =
     match === null ? undefined : typeNamed(match[1] as string, match[2]?.split(',').map((arg) => arg.trim()) ?? []);
   if (type === undefined) throw new TypeError(`onQuery: column "${column.name}" has the unknown type "${column.type}"`);

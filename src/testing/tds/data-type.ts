@@ -108,9 +108,13 @@ export function decimalText(unscaled: bigint, scale: number): string {
   return scale === 0 ? sign + digits : `${sign}${digits.slice(0, -scale)}.${digits.slice(-scale)}`;
 }
 
+/** More than any type holds; a BigInt takes time quadratic in its digits. */
+const LONGEST_DECIMAL = 400;
+
 /** Digits of a decimal number in text, or undefined if it is none. */
 export function parseDecimal(text: string): { unscaled: bigint; precision: number; scale: number } | undefined {
-  const match = /^\s*([+-]?)(\d*)(?:\.(\d*))?\s*$/.exec(text);
+  const given = text.trim();
+  const match = given.length > LONGEST_DECIMAL ? null : /^([+-]?)(\d*)(?:\.(\d*))?$/.exec(given);
   if (match === null) return undefined;
   const whole = match[2] ?? '';
   const fraction = match[3] ?? '';
