@@ -28,6 +28,7 @@ const ORDER: [title: string, pages: [file: string, title: string][]][] = [
     'Understand',
     [
       ['how-it-works', 'How it works'],
+      ['promises', 'Promises'],
       ['security', 'Security model'],
       ['compatibility', 'Compatibility'],
       ['benchmarks', 'Benchmarks'],

@@ -2,8 +2,7 @@ import { expect, test } from 'vitest';
 import { read } from './snippets.js';
 
 const ORMS = ['Kysely', 'knex', 'TypeORM', 'Sequelize', 'Prisma', 'Drizzle', 'MikroORM'];
-/** Sections of docs/orms.md, bold lines of the README. */
-const heading = { 'docs/orms.md': /^## /m, 'README.md': /^(?:\*\*|## )/m };
+const heading = { 'docs/orms.md': /^## /m };
 
 test.each(Object.entries(heading).flatMap(([page, start]) => ORMS.map((orm) => ({ page, start, orm }))))(
   'setting up $orm in $page takes at most 10 lines',

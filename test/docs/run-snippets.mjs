@@ -25,6 +25,8 @@ const application = {
 Object.assign(env, application, entra.managedIdentity.appService.env, {
   AZURE_AUTHORITY_HOST: entra.url,
   SQL_CLIENT_SECRET: entra.clientSecret,
+  SQL_SERVER: `localhost,${server.port}`,
+  SQL_DATABASE: 'app',
   SQL_ACCESS_TOKEN: entra.issueToken(),
   SQL_CONNECTION_STRING: `Server=localhost,${server.port};Database=app;Authentication=Active Directory Service Principal;User ID=${entra.clientId}@${entra.tenantId};Password=${entra.clientSecret}`,
 });

@@ -31,7 +31,16 @@ beforeAll(async () => {
   server = await startSqlEmulator({ entra, certificate: makeCertificate({ commonName: 'localhost' }) });
   const ca = join(folder, 'ca.pem');
   await writeFile(ca, server.ca);
-  env = { ...process.env, AZURE_AUTHORITY_HOST: entra.url, NODE_EXTRA_CA_CERTS: ca };
+  env = {
+    ...process.env,
+    NODE_EXTRA_CA_CERTS: ca,
+    AZURE_AUTHORITY_HOST: entra.url,
+    AZURE_TENANT_ID: entra.tenantId,
+    AZURE_CLIENT_ID: entra.clientId,
+    AZURE_CLIENT_SECRET: entra.clientSecret,
+    SQL_SERVER: `localhost,${server.port}`,
+    SQL_DATABASE: 'app',
+  };
 }, 60_000);
 
 afterAll(async () => {
@@ -40,68 +49,63 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
 });
 
-/** The README's first snippet; only the name of the server, which is made up, is another one. */
-async function firstSnippet(): Promise<string> {
+/** A snippet of the README as a reader pastes it: the text before it names the file. */
+async function snippet(file: string): Promise<string> {
   const readme = await readFile(join(root, 'README.md'), 'utf8');
-  const snippet = /```js\n([\s\S]*?)```/.exec(readme)?.[1] ?? '';
-  expect(snippet).toContain("from 'mssql-token-pool/mssql'");
-  expect(snippet).toContain("server: 'example.database.windows.net',");
-  return snippet.replace("'example.database.windows.net',", `'localhost', port: ${server.port},`);
+  const [, code] =
+    new RegExp(`\\bIn \`${file.replace('.', '\\.')}\`[^\`]*\`\`\`js\\n([\\s\\S]*?)\`\`\``).exec(readme) ?? [];
+  if (code === undefined) throw new Error(`README.md has no snippet for ${file}`);
+  return code;
 }
 
-function prelude(): string {
-  const { tenantId, clientId, clientSecret } = entra;
-  return `const [tenantId, clientId, clientSecret] = ${JSON.stringify([tenantId, clientId, clientSecret])};\n`;
-}
-
-const EPILOGUE = 'console.log(JSON.stringify(recordset));\nawait pool.close();\n';
-
-async function project(name: string, manifest: object, packages: string[]): Promise<string> {
+/** A project as `npm init -y` leaves it, with our package installed. */
+async function project(name: string, packages: string[]): Promise<string> {
   const path = join(folder, name);
   await mkdir(path);
-  await writeFile(join(path, 'package.json'), JSON.stringify({ name, private: true, ...manifest }));
+  await run('npm', ['init', '-y'], { cwd: path });
   const options = ['--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts'];
-  await run('npm', ['install', ...options, tarball, 'mssql', ...packages], { cwd: path });
+  await run('npm', ['install', ...options, tarball, ...packages], { cwd: path });
   return path;
 }
 
-test('installed into an empty ESM project, the first snippet of the README runs', async () => {
-  const path = await project('esm', { type: 'module' }, []);
-  const [first = '', ...rest] = (await firstSnippet()).split('\n');
-  await writeFile(join(path, 'app.js'), [first, prelude(), ...rest, EPILOGUE].join('\n'));
-  const { stdout } = await run(process.execPath, ['app.js'], { cwd: path, env });
-  expect(JSON.parse(stdout)).toEqual([{ one: 1 }]);
+const SNIPPETS = [
+  ['app.mjs', '[ { one: 1 } ]\n'],
+  ['wrapped.mjs', '[ { one: 1 } ]\n'],
+  ['raw.mjs', '1\n'],
+  ['expiry.mjs', '[]\n'],
+] as const;
+
+test('every snippet of the README runs and ends, pasted into an empty project', async () => {
+  const path = await project('snippets', ['mssql', 'tedious@19']);
+  const readme = await readFile(join(root, 'README.md'), 'utf8');
+  expect(readme.match(/```js\n/g)).toHaveLength(SNIPPETS.length);
+  for (const [file, output] of SNIPPETS) {
+    await writeFile(join(path, file), await snippet(file));
+    const { stdout } = await run(process.execPath, [file], { cwd: path, env, timeout: 30_000 });
+    expect({ file, stdout }).toEqual({ file, stdout: output });
+  }
 }, 120_000);
 
-test('installed into an empty CommonJS project, it runs with require()', async () => {
-  const path = await project('cjs', {}, []);
-  const snippet = (await firstSnippet()).replace(/import sql from '([^']+)';.*/, "const sql = require('$1');");
-  await writeFile(join(path, 'app.js'), `${prelude()}(async () => {\n${snippet}\n${EPILOGUE}})();\n`);
+test('the first snippet runs with require() in a CommonJS project', async () => {
+  const path = await project('cjs', ['mssql']);
+  const code = (await snippet('app.mjs')).replace(/import sql from '([^']+)';.*/, "const sql = require('$1');");
+  await writeFile(join(path, 'app.js'), `(async () => {\n${code}\n})();\n`);
   const { stdout } = await run(process.execPath, ['app.js'], { cwd: path, env });
-  expect(JSON.parse(stdout)).toEqual([{ one: 1 }]);
+  expect(stdout).toBe('[ { one: 1 } ]\n');
 }, 120_000);
 
-test('installed into a TypeScript project, it compiles in strict mode and runs', async () => {
-  const path = await project('ts', { type: 'module' }, ['typescript@5.9', '@types/mssql', '@types/node@20']);
-  const [first = '', ...rest] = (await firstSnippet()).split('\n');
-  await writeFile(join(path, 'app.ts'), [first, prelude(), ...rest, EPILOGUE].join('\n'));
-  const options = [
-    '--strict',
-    '--module',
-    'nodenext',
-    '--target',
-    'es2022',
-    '--types',
-    'node',
-    '--skipLibCheck',
-    'false',
-  ];
-  const compiled = await run(process.execPath, ['node_modules/typescript/bin/tsc', ...options, 'app.ts'], {
-    cwd: path,
-  }).catch((error) => error);
+test('the first snippet compiles in strict mode and runs as TypeScript', async () => {
+  const path = await project('ts', ['mssql', 'typescript@5.9', '@types/mssql', '@types/node@20']);
+  // The only thing strict TypeScript asks of it: a variable of the environment may be missing.
+  const code = (await snippet('app.mjs')).replace('process.env.SQL_SERVER', "process.env.SQL_SERVER ?? ''");
+  await writeFile(join(path, 'app.mts'), code);
+  const compilerOptions = { strict: true, module: 'nodenext', target: 'es2022', types: ['node'], skipLibCheck: false };
+  await writeFile(join(path, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['app.mts'] }));
+  const tsc = [process.execPath, 'node_modules/typescript/bin/tsc'] as const;
+  const compiled = await run(tsc[0], [tsc[1]], { cwd: path }).catch((error) => error);
   expect(compiled.stdout).toBe('');
-  const { stdout } = await run(process.execPath, ['app.js'], { cwd: path, env });
-  expect(JSON.parse(stdout)).toEqual([{ one: 1 }]);
+  const { stdout } = await run(process.execPath, ['app.mjs'], { cwd: path, env });
+  expect(stdout).toBe('[ { one: 1 } ]\n');
 }, 120_000);
 
 test('the package holds what users need and nothing else', async () => {
