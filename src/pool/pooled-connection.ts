@@ -83,7 +83,12 @@ export class PooledConnection {
 
   /** Opened and waiting until the connection that it replaces is returned. It does not count against `max`. */
   get standsBy(): boolean {
-    return this.state === 'idle' && this.successorOf !== undefined;
+    return this.reserved && this.successorOf !== undefined;
+  }
+
+  /** Idle, but being looked at for a caller, which ends with a decision about it. */
+  get isChecked(): boolean {
+    return this.reserved && this.successorOf === undefined && !this.awaitsSuccessor;
   }
 
   /** An idle connection must not keep the process alive (P6), a borrowed one must. */

@@ -1,21 +1,19 @@
 import type { Connection } from 'tedious';
 import { type EvictionReason, publish } from '../channels.js';
 import type { TediousModule } from '../connections/dial.js';
-import { Dialer } from '../connections/dialer.js';
-import { assess, assessPatiently, evictionReason, nowFor, type OutlookSource } from '../connections/expiry-policy.js';
+import { assess, evictionReason, nowFor, type OutlookSource } from '../connections/expiry-policy.js';
 import { isReady } from '../connections/session.js';
 import type { Settings } from '../connections/settings.js';
 import { outlookOf } from '../connections/token-outlook.js';
 import { type AcquireTimeoutError, NotBorrowedError } from '../errors.js';
 import { sleep } from '../time.js';
-import type { CachedToken } from '../tokens/cached-token.js';
 import { acquireTimedOut, tokenExpired, unavailableUntil } from './acquire-errors.js';
+import { ConnectionCheck } from './connection-check.js';
 import { type ConnectionLimit, noFurtherLimit } from './connection-limit.js';
 import type { AcquireOptions, TokenPoolStats } from './connection-source.js';
-import { createResourcePool, type ResourcePool } from './generic-pool.js';
 import { HOLDS_PROCESS_MS, type Instant, plan, renewalSlots, retryPauseMs } from './housekeeping.js';
-import { PooledConnection, PooledConnections, type Purpose } from './pooled-connection.js';
-import { selectOne } from './select-one.js';
+import { OpenConnections } from './open-connections.js';
+import type { PooledConnection } from './pooled-connection.js';
 import { aborted, poolClosed, type Waiter, WaitQueue } from './wait-queue.js';
 
 /** How long `close` waits for borrowed connections by default, ms. */
@@ -25,51 +23,29 @@ const NEVER = Number.POSITIVE_INFINITY;
 let pools = 0;
 
 /**
- * A pool of tedious connections that are logged in with fresh tokens. This file is a pool's whole life, in the order in
- * which things happen: opening, checkout, return, eviction, housekeeping, close.
+ * A pool of tedious connections that are logged in with fresh tokens: who gets a connection, and when. In the order in
+ * which things happen: checkout, return, housekeeping, close. How connections are opened and closed is in
+ * open-connections.ts, the four states of a connection in pooled-connection.ts.
  *
- * A connection is in one of four states (pooled-connection.ts). Idle ones are in the ready list, last in, first out, unless
- * they are reserved. Callers for whom none is ready are in the wait queue. Whatever makes a connection ready or a permit
- * free ends in `#serve`, which brings the two together and opens what is missing.
+ * Whatever makes a connection ready or a place free ends in `#serve`, which brings waiting callers and ready connections
+ * together and opens what is missing.
  */
 export class TokenPool {
   /** Names the pool in events: server, database, number. */
   readonly name: string;
   readonly #settings: Settings;
-  readonly #loadTedious: () => Promise<TediousModule>;
-  readonly #dialer: Dialer;
   readonly #tokens: OutlookSource;
-  readonly #limit: ConnectionLimit;
-  readonly #physical: ResourcePool<PooledConnection>;
-  /** Connections for which generic-pool has not called `create` yet. */
-  readonly #toDial: PooledConnection[] = [];
-  readonly #connections = new PooledConnections();
-  readonly #byConnection = new Map<Connection, PooledConnection>();
-  readonly #ready: PooledConnection[] = [];
+  readonly #connections: OpenConnections;
   readonly #waiters: WaitQueue<Connection>;
-  readonly #testsConnections: boolean;
+  readonly #check: ConnectionCheck;
   /** Handed over to waiting callers who have not run since. */
   readonly #inTransit: PooledConnection[] = [];
   readonly #arrive: () => void;
-  readonly #onEnd: (this: Connection) => void;
-  readonly #onUnusable: (this: Connection, reason: EvictionReason) => void;
-  /** Connections being opened for callers or for `min`; the others being opened are successors. */
-  readonly #dials = new Set<PooledConnection>();
-  #renewing = 0;
-  /** Successors that are open and wait for the connection that they replace. */
-  #standingBy = 0;
   #timer: NodeJS.Timeout | undefined;
   #planAt = NEVER;
   /** Failures in a row of what was opened in the background, and until when nothing is, monotonic ms. */
   #failures = 0;
   #retryAt = 0;
-  #lastFailure: Error | undefined;
-  /** Dials in progress; others wait for a permit. */
-  #opening = 0;
-  #logins = 0;
-  #failedLogins = 0;
-  #renewals = 0;
-  readonly #evictions: Partial<Record<EvictionReason, number>> = {};
   #isClosed = false;
   #closing: Promise<void> | undefined;
   #onAllReturned: (() => void) | undefined;
@@ -77,36 +53,23 @@ export class TokenPool {
   /** @param limit what bounds its connections beyond its own settings */
   constructor(settings: Settings, tedious: () => Promise<TediousModule>, limit: ConnectionLimit = noFurtherLimit) {
     pools += 1;
-    const { configuration, source, pool, beforeConnect } = settings;
+    const { configuration, source, pool } = settings;
     this.name = `${configuration.server}/${configuration.options?.database ?? ''}#${pools}`;
     this.#settings = settings;
-    this.#loadTedious = tedious;
-    this.#limit = limit;
     this.#tokens = outlookOf(source);
-    this.#testsConnections = settings.validateConnection === true || pool.validate !== undefined;
-    this.#dialer = new Dialer({
+    this.#check = new ConnectionCheck(settings, this.#tokens, tedious);
+    this.#waiters = new WaitQueue(pool.acquireTimeoutMillis, (waiter) => this.#timedOut(waiter));
+    this.#connections = new OpenConnections({
       pool: this.name,
+      settings,
       tedious,
-      configuration,
-      source,
-      createTimeoutMs: pool.createTimeoutMillis,
-      maxAgeMillis: pool.maxAgeMillis,
-      beforeConnect,
-      onTokenRefused: (token) => this.#evictSessionsOf(token),
+      limit,
+      hasWaiters: () => this.#waiters.length > 0,
+      events: {
+        changed: () => this.#changed(),
+        dialFailed: (pooled, error) => this.#dialFailed(pooled, error),
+      },
     });
-    this.#physical = createResourcePool(() => this.#dial(), pool.max + pool.overlap);
-    this.#waiters = new WaitQueue({
-      timeoutMs: pool.acquireTimeoutMillis,
-      timedOut: (waiter) => this.#timedOut(waiter),
-    });
-    const self = this;
-    // One function for all connections: a closure for each would be most of what a connection costs here.
-    this.#onEnd = function () {
-      self.#ended(this);
-    };
-    this.#onUnusable = function (reason) {
-      self.#becameUnusable(this, reason);
-    };
     this.#arrive = () => {
       for (const pooled of this.#inTransit.splice(0)) pooled.inTransit = false;
     };
@@ -116,131 +79,7 @@ export class TokenPool {
       database: configuration.options?.database,
       stats: () => this.stats,
     }));
-    if (pool.min > 0) this.#planSoon();
-  }
-
-  // ---- opening ----
-
-  /** Asks generic-pool for one more physical connection, unless a limit beyond the pool's own allows none now. */
-  #open(purpose: Purpose): void {
-    const { caller, successorOf } = purpose;
-    // A caller may wait for a permit; background work may not.
-    const hasPermit = caller === undefined && this.#limit.tryTake();
-    if (caller === undefined && !hasPermit) return;
-    const pooled = new PooledConnection(purpose);
-    pooled.hasPermit = hasPermit;
-    this.#connections.add(pooled);
-    if (successorOf !== undefined) {
-      successorOf.successor = pooled;
-      this.#renewing += 1;
-    } else this.#dials.add(pooled);
-    if (caller !== undefined) caller.dial = pooled;
-    this.#toDial.push(pooled);
-    void this.#physical.acquire().then((opened) => this.#dialed(opened));
-  }
-
-  /** The `create` of generic-pool: resolves with the outcome, good or failed. */
-  async #dial(): Promise<PooledConnection> {
-    const pooled = this.#toDial.shift() as PooledConnection;
-    try {
-      if (!pooled.hasPermit) await this.#limit.take();
-      pooled.hasPermit = true;
-      this.#opening += 1;
-      pooled.session = await this.#dialer.open();
-    } catch (error) {
-      pooled.failure = error as Error;
-    }
-    if (pooled.hasPermit) this.#opening -= 1;
-    return pooled;
-  }
-
-  #dialed(pooled: PooledConnection): void {
-    const { session, successorOf } = pooled;
-    if (successorOf === undefined) this.#dials.delete(pooled);
-    else this.#renewing -= 1;
-    if (session === undefined) this.#dialFailed(pooled, pooled.failure as Error);
-    else {
-      this.#logins += 1;
-      this.#lastFailure = undefined;
-      this.#failures = 0;
-      this.#retryAt = 0;
-      pooled.lastUsedAt = performance.now();
-      this.#connections.move(pooled, 'idle');
-      this.#byConnection.set(session.connection, pooled);
-      session.connection.on('end', this.#onEnd);
-      session.onUnusable = this.#onUnusable;
-      if (this.#isClosed) this.#close(pooled, 'pool-closed');
-      else if (successorOf !== undefined) this.#succeed(successorOf, pooled);
-      else if (this.#isNeeded(pooled)) this.#makeReady(pooled);
-      else this.#close(pooled, 'unneeded');
-      // It may have been cut between its login and now.
-      if (session.connection.closed) this.#ended(session.connection);
-    }
-    this.#serve();
-    this.#planSoon();
-  }
-
-  /** What a caller wanted is kept for the next one; the successor of a connection that has been closed is not. */
-  #isNeeded({ caller }: PooledConnection): boolean {
-    return caller !== undefined || this.#waiters.length > 0 || this.#size <= this.#settings.pool.min;
-  }
-
-  #dialFailed(pooled: PooledConnection, error: Error): void {
-    const { caller, successorOf } = pooled;
-    this.#connections.move(pooled, 'closed');
-    this.#gone(pooled);
-    if (this.#isClosed) return;
-    this.#failedLogins += 1;
-    this.#lastFailure = error;
-    if (caller !== undefined) this.#waiters.reject(caller, error);
-    else this.#pauseBackground();
-    if (successorOf === undefined) return;
-    successorOf.successor = undefined;
-    // A caller may have waited for it to take over.
-    if (successorOf.awaitsSuccessor) this.#makeReady(successorOf);
-  }
-
-  /** Nothing is left of a physical connection. */
-  #gone(pooled: PooledConnection): void {
-    pooled.isGone = true;
-    if (pooled.hasPermit) this.#limit.give();
-    void this.#physical.destroy(pooled);
-  }
-
-  /** A successor is open: it takes over at once, or when the connection that it replaces is returned. */
-  #succeed(old: PooledConnection, successor: PooledConnection): void {
-    if (old.state === 'borrowed' || (old.reserved && !old.awaitsSuccessor)) {
-      successor.reserved = true;
-      this.#standingBy += 1;
-    } else this.#takeOver(old, successor);
-  }
-
-  #takeOver(old: PooledConnection, successor: PooledConnection): void {
-    if (successor.reserved) this.#standingBy -= 1;
-    old.successor = undefined;
-    successor.successorOf = undefined;
-    successor.lastUsedAt = old.lastUsedAt;
-    const position = this.#ready.indexOf(old);
-    if (position >= 0) this.#ready[position] = successor;
-    this.#renewals += 1;
-    publish('connection:renewed', () => ({
-      pool: this.name,
-      connection: successor.live.id,
-      replaced: old.live.id,
-      tokenExpiresOn: successor.live.token?.expiresOn,
-    }));
-    this.#close(old, 'renewed');
-    if (position >= 0) successor.reserved = false;
-    else this.#makeReady(successor);
-  }
-
-  /** Into the ready list, unless a successor stands by for it. Ends with `#serve` in whatever calls it. */
-  #makeReady(pooled: PooledConnection): void {
-    pooled.reserved = false;
-    pooled.awaitsSuccessor = false;
-    const { successor } = pooled;
-    if (successor?.standsBy === true) this.#takeOver(pooled, successor);
-    else this.#ready.push(pooled);
+    if (pool.min > 0) this.#planBy(0);
   }
 
   // ---- checkout ----
@@ -255,15 +94,15 @@ export class TokenPool {
     const { signal, startedAt } = options;
     if (this.#isClosed) return Promise.reject(poolClosed());
     if (signal?.aborted) return Promise.reject(aborted(signal));
-    const pooled = this.#ready.at(-1);
+    const pooled = this.#connections.ready.at(-1);
     if (pooled !== undefined && this.#isFit(pooled)) {
-      this.#ready.pop();
+      this.#connections.ready.pop();
       return Promise.resolve(this.#checkOut(pooled, startedAt));
     }
     const { waiter, result } = this.#waiters.add(signal, startedAt);
-    const pauseMs = this.#size === 0 ? this.#dialer.pauseMs : 0;
+    const pauseMs = this.#connections.size === 0 ? this.#connections.dialer.pauseMs : 0;
     if (performance.now() + pauseMs < waiter.deadline) this.#serve();
-    else this.#waiters.reject(waiter, unavailableUntil(pauseMs, this.#lastFailure));
+    else this.#waiters.reject(waiter, unavailableUntil(pauseMs, this.#connections.lastFailure));
     return result;
   }
 
@@ -273,7 +112,7 @@ export class TokenPool {
       nowFor(expiry, Date.now(), performance.now()) < expiry.checkAt &&
       expiry.unusable === undefined &&
       isReady(connection) &&
-      !this.#testsConnections
+      !this.#check.testsAlways
     );
   }
 
@@ -293,10 +132,10 @@ export class TokenPool {
   #serve(): void {
     if (this.#isClosed) return;
     for (let waiter = this.#waiters.first; waiter !== undefined; waiter = this.#waiters.first) {
-      const pooled = this.#ready.pop() ?? this.#takeStandby();
+      const pooled = this.#connections.ready.pop() ?? this.#connections.takeStandby();
       if (pooled === undefined) break;
       if (this.#isFit(pooled)) this.#handOver(pooled, waiter);
-      else void this.#check(pooled, waiter);
+      else void this.#examine(pooled, waiter);
     }
     for (const waiter of this.#waiters) {
       if (waiter.checking || waiter.dial?.state === 'connecting') continue;
@@ -315,102 +154,69 @@ export class TokenPool {
     this.release(connection);
   }
 
-  /** A borrowed connection that is never returned must not hold a second one for itself while a caller waits. */
-  #takeStandby(): PooledConnection | undefined {
-    if (this.#standingBy === 0 || !this.#mayOpen) return undefined;
-    const standby = this.#findStandby() as PooledConnection;
-    const old = standby.successorOf as PooledConnection;
-    old.successor = undefined;
-    standby.successorOf = undefined;
-    standby.reserved = false;
-    this.#standingBy -= 1;
-    return standby;
-  }
-
-  #findStandby(): PooledConnection | undefined {
-    for (const pooled of this.#connections) if (pooled.standsBy) return pooled;
-    return undefined;
-  }
-
   /** A dial whose own caller has been served or has left, or a new one. False where neither is possible. */
   #dialFor(waiter: Waiter): boolean {
-    for (const dial of this.#dials) {
+    for (const dial of this.#connections.dials) {
       if (dial.caller !== undefined && !dial.caller.settled) continue;
       dial.caller = waiter;
       waiter.dial = dial;
       return true;
     }
-    if (!this.#mayOpen) return false;
-    this.#open({ caller: waiter });
+    if (!this.#connections.mayOpen) return false;
+    this.#connections.open({ caller: waiter });
     return true;
   }
 
-  /** A look that may take time: at the token that is on its way, at the server. */
-  async #check(pooled: PooledConnection, waiter: Waiter): Promise<void> {
+  async #examine(pooled: PooledConnection, waiter: Waiter): Promise<void> {
+    const connections = this.#connections;
     pooled.reserved = true;
     waiter.checking = true;
-    const verdict = await this.#examine(pooled, waiter);
+    const verdict = await this.#check.run(pooled, waiter);
     waiter.checking = false;
     pooled.reserved = false;
     if (pooled.state === 'closed') {
       // The pool has been closed, or the server has ended the session, meanwhile.
     } else if (verdict === 'broken' || !isReady(pooled.connection)) {
-      this.#close(pooled, pooled.live.expiry.unusable ?? 'broken');
+      connections.close(pooled, pooled.live.expiry.unusable ?? 'broken');
     } else if (verdict === 'replace') this.#replace(pooled, waiter);
     else if (verdict === 'fit' && !waiter.settled) this.#handOver(pooled, waiter);
     else {
       if (verdict === 'expired') this.#waiters.reject(waiter, tokenExpired(this.#settings.source));
-      this.#makeReady(pooled);
+      connections.makeReady(pooled);
     }
-    this.#serve();
-    this.#planSoon();
-  }
-
-  async #examine(pooled: PooledConnection, waiter: Waiter): Promise<'fit' | 'replace' | 'expired' | 'broken'> {
-    const { connection, expiry } = pooled.live;
-    const { strictExpiry } = this.#settings;
-    const now = (): number => nowFor(expiry, Date.now(), performance.now());
-    if (now() >= expiry.checkAt) {
-      const timeoutMs = waiter.deadline - performance.now();
-      const verdict = await Promise.race([
-        assessPatiently(expiry, this.#tokens, now, { strictExpiry, timeoutMs }),
-        waiter.done,
-      ]);
-      if (verdict === 'unusable') return 'broken';
-      if (verdict === 'replace' || verdict === 'expired') return verdict;
-    }
-    if (!this.#testsConnections || waiter.settled || !isReady(connection)) return 'fit';
-    // A test that outlasts its caller has failed: nothing may hold a connection for ever.
-    const passed = await Promise.race([this.#test(connection), waiter.done]);
-    return passed === true ? 'fit' : 'broken';
-  }
-
-  async #test(connection: Connection): Promise<boolean> {
-    const { validateConnection, pool } = this.#settings;
-    try {
-      if (pool.validate !== undefined && !(await pool.validate(connection))) return false;
-      return validateConnection !== true || (await selectOne(await this.#loadTedious(), connection));
-    } catch {
-      return false;
-    }
+    this.#afterReturn();
   }
 
   /** Where its successor is being opened already, that is quicker than another dial. */
   #replace(pooled: PooledConnection, waiter: Waiter): void {
     const { successor } = pooled;
-    if (successor?.state === 'connecting') {
-      pooled.reserved = true;
-      pooled.awaitsSuccessor = true;
-      waiter.dial = successor;
-    } else this.#close(pooled, this.#evictionReason(pooled));
+    if (successor?.state !== 'connecting') {
+      this.#connections.expire(pooled);
+      return;
+    }
+    pooled.reserved = true;
+    pooled.awaitsSuccessor = true;
+    waiter.dial = successor;
+  }
+
+  #dialFailed({ caller }: PooledConnection, error: Error): void {
+    if (caller !== undefined) {
+      this.#waiters.reject(caller, error);
+      return;
+    }
+    const now = performance.now();
+    // Dials that were in progress together have met one failure, not many.
+    if (now < this.#retryAt) return;
+    this.#failures += 1;
+    this.#retryAt = now + retryPauseMs(this.#failures);
   }
 
   #timedOut({ startedAt }: Waiter): AcquireTimeoutError {
     const waitedMs = performance.now() - startedAt;
     const error = acquireTimedOut(this.stats, {
       timeoutMs: this.#settings.pool.acquireTimeoutMillis,
-      openingForMs: Math.max(0, ...[...this.#dials].map((dial) => performance.now() - dial.startedAt)),
-      lastFailure: this.#lastFailure,
+      openingForMs: Math.max(0, ...[...this.#connections.dials].map((dial) => performance.now() - dial.startedAt)),
+      lastFailure: this.#connections.lastFailure,
     });
     publish('checkout:timed-out', () => ({ pool: this.name, waitedMs, error }));
     return error;
@@ -429,16 +235,16 @@ export class TokenPool {
     const { successor } = pooled;
     const reason = this.#reasonToClose(pooled);
     // Soft eviction (P8): the successor was opened while this one was borrowed.
-    if (successor?.standsBy === true && !this.#isClosed) this.#takeOver(pooled, successor);
-    else if (reason !== undefined) this.#close(pooled, reason);
+    if (successor?.standsBy === true && !this.#isClosed) this.#connections.takeOver(pooled, successor);
+    else if (reason !== undefined) this.#connections.close(pooled, reason);
     else {
       this.#connections.move(pooled, 'idle');
       pooled.lastUsedAt = performance.now();
-      this.#ready.push(pooled);
+      this.#connections.ready.push(pooled);
       this.#planBy(pooled.lastUsedAt + HOLDS_PROCESS_MS);
       if (pooled.dueOnReturn) this.#renewOnReturn(pooled);
     }
-    if (this.#waiters.length > 0) this.#serve();
+    this.#afterReturn();
   }
 
   /**
@@ -447,14 +253,14 @@ export class TokenPool {
    * @throws NotBorrowedError
    */
   destroy(connection: Connection): void {
-    this.#close(this.#returned(connection), 'destroyed-by-caller');
-    this.#serve();
+    this.#connections.close(this.#returned(connection), 'destroyed-by-caller');
+    this.#afterReturn();
   }
 
   /** Runs `fn` with a connection and returns it afterwards, whatever happens. */
   async use<T>(fn: (connection: Connection) => T | Promise<T>, options?: AcquireOptions): Promise<T> {
     const connection = await this.acquire(options);
-    const pooled = this.#byConnection.get(connection);
+    const pooled = this.#connections.of(connection);
     const checkout = pooled?.checkouts;
     try {
       return await fn(connection);
@@ -466,12 +272,12 @@ export class TokenPool {
 
   /** True while the connection is borrowed from this pool. */
   isBorrowed(connection: Connection): boolean {
-    const pooled = this.#byConnection.get(connection);
+    const pooled = this.#connections.of(connection);
     return pooled?.state === 'borrowed' && !pooled.inTransit;
   }
 
   #returned(connection: Connection): PooledConnection {
-    const pooled = this.#byConnection.get(connection);
+    const pooled = this.#connections.of(connection);
     if (pooled?.state !== 'borrowed' || pooled.inTransit) {
       throw new NotBorrowedError(
         'This connection is not borrowed from this pool: it was returned before, or belongs to another pool.',
@@ -479,6 +285,13 @@ export class TokenPool {
     }
     publish('checkin', () => ({ pool: this.name, connection: pooled.live.id }));
     return pooled;
+  }
+
+  #afterReturn(): void {
+    const { size, count } = this.#connections;
+    if (this.#waiters.length > 0) this.#serve();
+    if (size < this.#settings.pool.min) this.#planBy(0);
+    if (count.borrowed === 0) this.#onAllReturned?.();
   }
 
   #reasonToClose(pooled: PooledConnection): EvictionReason | undefined {
@@ -492,100 +305,20 @@ export class TokenPool {
     const verdict = assess(expiry, this.#tokens.outlook(), now, { strictExpiry: false });
     pooled.dueOnReturn = verdict === 'renew';
     const { overlap, max } = this.#settings.pool;
-    const mustGo = verdict === 'replace' || (verdict === 'renew' && overlap === 0 && this.#size >= max);
+    const mustGo = verdict === 'replace' || (verdict === 'renew' && overlap === 0 && this.#connections.size >= max);
     return mustGo ? evictionReason(expiry, now) : undefined;
-  }
-
-  // ---- eviction ----
-
-  #close(pooled: PooledConnection, reason: EvictionReason): void {
-    const { id, connection, openedAt } = pooled.live;
-    const { successor, successorOf } = pooled;
-    const position = pooled.state === 'idle' ? this.#ready.lastIndexOf(pooled) : -1;
-    if (position >= 0) this.#ready.splice(position, 1);
-    if (successorOf !== undefined && pooled.reserved) {
-      this.#standingBy -= 1;
-      successorOf.successor = undefined;
-      pooled.successorOf = undefined;
-    }
-    this.#connections.move(pooled, 'closed');
-    this.#evictions[reason] = (this.#evictions[reason] ?? 0) + 1;
-    publish('connection:evicted', () => ({ pool: this.name, connection: id, reason, ageMs: Date.now() - openedAt }));
-    if (pooled.isGone) this.#byConnection.delete(connection);
-    connection.close();
-    if (successor?.standsBy === true) this.#close(successor, reason);
-    else if (successor !== undefined) {
-      // What was to replace it is one dial among the others now.
-      successor.successorOf = undefined;
-      this.#renewing -= 1;
-      this.#dials.add(successor);
-    }
-    if (this.#size < this.#settings.pool.min) this.#planSoon();
-    if (this.#connections.count.borrowed === 0) this.#onAllReturned?.();
-  }
-
-  #evictionReason({ live: { expiry } }: PooledConnection): EvictionReason {
-    return evictionReason(expiry, nowFor(expiry, Date.now(), performance.now()));
-  }
-
-  /** Nothing is left of a connection, whoever closed it. A borrowed one stays until it is returned. */
-  #ended(connection: Connection): void {
-    const pooled = this.#byConnection.get(connection);
-    if (pooled === undefined || pooled.isGone) return;
-    this.#gone(pooled);
-    if (pooled.state === 'closed') this.#byConnection.delete(connection);
-    else if (pooled.state === 'idle' && !this.#isChecked(pooled)) this.#close(pooled, 'broken');
-    this.#serve();
-  }
-
-  /** Idle, but in the hands of `#check`, which looks at it when it has ended. */
-  #isChecked({ reserved, standsBy, awaitsSuccessor }: PooledConnection): boolean {
-    return reserved && !standsBy && !awaitsSuccessor;
-  }
-
-  /** The server has ended the session, or refused its token before its time (37396). */
-  #becameUnusable(connection: Connection, reason: EvictionReason): void {
-    const pooled = this.#byConnection.get(connection);
-    if (pooled === undefined || pooled.state === 'closed') return;
-    const { token } = pooled.live;
-    if (reason === 'token-invalidated' && token !== undefined) {
-      this.#settings.source?.tokens.invalidate(token);
-      this.#evictSessionsOf(token);
-    } else this.#evict(pooled, reason);
-    this.#serve();
-  }
-
-  /** A token was refused before its time. */
-  #evictSessionsOf(token: CachedToken): void {
-    for (const pooled of this.#connections) {
-      if (pooled.session?.token?.id === token.id) this.#evict(pooled, 'token-invalidated');
-    }
-  }
-
-  /** An idle connection is closed now, any other when it is returned (P8). */
-  #evict(pooled: PooledConnection, reason: EvictionReason): void {
-    pooled.live.expiry.unusable ??= reason;
-    if (pooled.state === 'idle' && !this.#isChecked(pooled)) this.#close(pooled, reason);
-  }
-
-  /**
-   * Closes the connection that has been idle for longest, to free its permit; false where none is idle.
-   *
-   * @internal
-   */
-  closeIdle(): boolean {
-    let longest: PooledConnection | undefined;
-    for (const pooled of this.#ready) {
-      if (longest === undefined || pooled.lastUsedAt < longest.lastUsedAt) longest = pooled;
-    }
-    if (longest !== undefined) this.#close(longest, 'unneeded');
-    return longest !== undefined;
   }
 
   // ---- housekeeping ----
 
-  #planSoon(): void {
-    this.#planBy(performance.now());
+  /** A connection is ready, has been closed, or could not be opened. */
+  #changed(): void {
+    if (!this.#connections.lastDialFailed) {
+      this.#failures = 0;
+      this.#retryAt = 0;
+    }
+    this.#serve();
+    this.#planBy(0);
   }
 
   /** Sets the one timer, which never keeps the process alive, unless it fires sooner anyway. `at`: monotonic ms. */
@@ -603,63 +336,44 @@ export class TokenPool {
     if (this.#isClosed || (this.#connections.isEmpty && pool.min === 0)) return;
     const outlook = this.#tokens.outlook();
     const { evict, renew, dueOnReturn, unref, open, nextAt } = plan(this.#connections, outlook, pool, this.#now());
-    for (const { connection, reason } of evict) this.#close(connection, reason);
+    for (const { connection, reason } of evict) this.#connections.close(connection, reason);
     for (const connection of unref) connection.holdProcess(false);
     for (const connection of dueOnReturn) connection.dueOnReturn = true;
-    for (const connection of renew) this.#renew(connection);
-    for (let i = 0; i < open; i += 1) this.#open({});
+    for (const connection of renew) this.#connections.renew(connection);
+    for (let i = 0; i < open; i += 1) this.#connections.open({});
     this.#planBy(nextAt);
     this.#serve();
   }
 
   #now(): Instant {
     const monotonic = performance.now();
+    const { size, dials, renewing, free, dialer } = this.#connections;
     return {
       wall: Date.now(),
       monotonic,
-      size: this.#size,
-      opening: this.#dials.size,
-      renewing: this.#renewing,
-      free: this.#physical.max - this.#physical.size - this.#toDial.length + this.#standingBy,
+      size,
+      opening: dials.size,
+      renewing,
+      free,
       failing: this.#failures > 0,
-      pausedUntil: Math.max(this.#retryAt, monotonic + this.#dialer.pauseMs),
+      pausedUntil: Math.max(this.#retryAt, monotonic + dialer.pauseMs),
     };
   }
 
   /** At once: a connection that is never idle for long would have no successor otherwise. */
   #renewOnReturn(pooled: PooledConnection): void {
     pooled.dueOnReturn = false;
-    if (renewalSlots(this.#now(), this.#settings.pool.maxRenewals) > 0) this.#renew(pooled);
-    else this.#planSoon();
-  }
-
-  #renew(pooled: PooledConnection): void {
-    const standby = this.#standingBy > 0 ? this.#findStandby() : undefined;
-    if (standby?.successorOf === undefined) this.#open({ successorOf: pooled });
-    else {
-      standby.successorOf.successor = undefined;
-      this.#takeOver(pooled, standby);
-    }
-  }
-
-  /** Dials that were in progress together have met one failure, not many. */
-  #pauseBackground(): void {
-    const now = performance.now();
-    if (now < this.#retryAt) return;
-    this.#failures += 1;
-    this.#retryAt = now + retryPauseMs(this.#failures);
+    if (renewalSlots(this.#now(), this.#settings.pool.maxRenewals) > 0) this.#connections.renew(pooled);
+    else this.#planBy(0);
   }
 
   // ---- state ----
 
-  /** Connections that count against `max`. */
-  get #size(): number {
-    const { idle, borrowed } = this.#connections.count;
-    return idle + borrowed - this.#standingBy;
-  }
-
-  get #mayOpen(): boolean {
-    return this.#size + this.#dials.size < this.#settings.pool.max;
+  /** Closes the connection that has been idle for longest, to free its permit; false if none is idle. @internal */
+  closeIdle(): boolean {
+    const closed = this.#connections.closeIdle();
+    this.#afterReturn();
+    return closed;
   }
 
   /**
@@ -677,20 +391,20 @@ export class TokenPool {
 
   get stats(): TokenPoolStats {
     const { pool, source } = this.#settings;
-    const { borrowed } = this.#connections.count;
+    const { size, count, opening, logins, failedLogins, renewals, evictions } = this.#connections;
     return {
-      size: this.#size,
-      available: this.#size - borrowed,
-      borrowed,
+      size,
+      available: size - count.borrowed,
+      borrowed: count.borrowed,
       pending: this.#waiters.length,
-      opening: this.#opening,
+      opening,
       min: pool.min,
       max: pool.max,
       tokenExpiresOn: source?.tokens.peek(source.scope)?.expiresOn,
-      logins: this.#logins,
-      failedLogins: this.#failedLogins,
-      renewals: this.#renewals,
-      evictions: { ...this.#evictions },
+      logins,
+      failedLogins,
+      renewals,
+      evictions: { ...evictions },
     };
   }
 
@@ -712,13 +426,10 @@ export class TokenPool {
     // Listeners run from here on; #closing is set when this first awaits.
     await null;
     clearTimeout(this.#timer);
-    this.#dialer.close(poolClosed());
-    this.#limit.close();
     this.#waiters.rejectAll(poolClosed);
-    this.#closeAll('idle');
-    const drained = this.#physical.drain();
+    const drained = this.#connections.shutDown(poolClosed());
     await Promise.race([this.#allReturned(), sleep(timeoutMs, { ref: false })]);
-    this.#closeAll('borrowed');
+    this.#connections.closeAll('borrowed');
     await Promise.race([drained, sleep(this.#settings.pool.destroyTimeoutMillis, { ref: false })]);
     publish('pool:closed', () => ({ pool: this.name }));
   }
@@ -729,10 +440,6 @@ export class TokenPool {
       this.#onAllReturned = resolve;
       if (this.#connections.count.borrowed === 0) resolve();
     });
-  }
-
-  #closeAll(state: 'idle' | 'borrowed'): void {
-    for (const pooled of this.#connections) if (pooled.state === state) this.#close(pooled, 'pool-closed');
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -48,26 +48,23 @@ class QueuedWaiter<T> implements Waiter {
   }
 }
 
-export interface WaitQueueOptions {
-  timeoutMs: number;
-  /** The error for a waiter whose time is up. */
-  timedOut: (waiter: Waiter) => Error;
-}
-
 /**
  * Callers in the order in which they came. Each leaves with a connection, with an error, at its deadline, or when its
  * AbortSignal fires. One timer for all: it is left running when the queue empties, without holding the process, so that a
  * busy pool does not start a timer for each caller.
  */
 export class WaitQueue<T> {
-  readonly #options: WaitQueueOptions;
+  readonly #timeoutMs: number;
+  readonly #timedOut: (waiter: Waiter) => Error;
   /** In order of arrival; a set, because any of them may leave. */
   readonly #waiters = new Set<QueuedWaiter<T>>();
   #timer: NodeJS.Timeout | undefined;
   #timerAt = Number.POSITIVE_INFINITY;
 
-  constructor(options: WaitQueueOptions) {
-    this.#options = options;
+  /** @param timedOut the error for a waiter whose time is up */
+  constructor(timeoutMs: number, timedOut: (waiter: Waiter) => Error) {
+    this.#timeoutMs = timeoutMs;
+    this.#timedOut = timedOut;
   }
 
   get length(): number {
@@ -86,7 +83,7 @@ export class WaitQueue<T> {
 
   /** Adds a caller at the end. `startedAt`: monotonic ms, where it has waited elsewhere before. */
   add(signal: AbortSignal | undefined, startedAt = performance.now()): { waiter: Waiter; result: Promise<T> } {
-    const waiter = new QueuedWaiter<T>(startedAt, startedAt + this.#options.timeoutMs);
+    const waiter = new QueuedWaiter<T>(startedAt, startedAt + this.#timeoutMs);
     const result = new Promise<T>((resolve, reject) => {
       waiter.resolve = resolve;
       waiter.reject = reject;
@@ -138,7 +135,7 @@ export class WaitQueue<T> {
     this.#timer = undefined;
     this.#timerAt = next;
     for (const waiter of this.#waiters) {
-      if (waiter.deadline < now) this.reject(waiter, this.#options.timedOut(waiter));
+      if (waiter.deadline < now) this.reject(waiter, this.#timedOut(waiter));
       else next = Math.min(next, waiter.deadline);
     }
     if (next < this.#timerAt) this.#setTimer(next);

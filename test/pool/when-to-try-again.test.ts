@@ -283,7 +283,7 @@ test('a signal ends the wait for a connection and the wait for the next try', as
   controller.abort(reason);
   await pass(0);
   expect(tried.error).toBeInstanceOf(AbortedError);
-  expect(tried.error).toMatchObject({ message: 'The wait for the next try was aborted.', cause: reason });
+  expect(tried.error).toMatchObject({ message: 'The wait for the next attempt was aborted.', cause: reason });
   await pass(MINUTE);
   expect(ran.at).toEqual([0]);
   const late = outcome(withRetry(pool, work, { signal: controller.signal }));

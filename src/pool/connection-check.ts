@@ -1,0 +1,52 @@
+import type { Connection } from 'tedious';
+import type { TediousModule } from '../connections/dial.js';
+import { assessPatiently, nowFor, type OutlookSource } from '../connections/expiry-policy.js';
+import { isReady } from '../connections/session.js';
+import type { Settings } from '../connections/settings.js';
+import type { PooledConnection } from './pooled-connection.js';
+import { selectOne } from './select-one.js';
+import type { Waiter } from './wait-queue.js';
+
+/** The look at a connection that takes time: at the token that is on its way, at the server. */
+export class ConnectionCheck {
+  readonly #settings: Settings;
+  readonly #tokens: OutlookSource;
+  readonly #loadTedious: () => Promise<TediousModule>;
+  /** Every checkout asks the server or the user's own `validate`. */
+  readonly testsAlways: boolean;
+
+  constructor(settings: Settings, tokens: OutlookSource, tedious: () => Promise<TediousModule>) {
+    this.#settings = settings;
+    this.#tokens = tokens;
+    this.#loadTedious = tedious;
+    this.testsAlways = settings.validateConnection === true || settings.pool.validate !== undefined;
+  }
+
+  /** Never rejects, and ends when the caller has left. */
+  async run(pooled: PooledConnection, waiter: Waiter): Promise<'fit' | 'replace' | 'expired' | 'broken'> {
+    const { connection, expiry } = pooled.live;
+    const { strictExpiry } = this.#settings;
+    const now = (): number => nowFor(expiry, Date.now(), performance.now());
+    if (now() >= expiry.checkAt) {
+      const timeoutMs = waiter.deadline - performance.now();
+      const assessed = assessPatiently(expiry, this.#tokens, now, { strictExpiry, timeoutMs });
+      const verdict = await Promise.race([assessed, waiter.done]);
+      if (verdict === 'unusable') return 'broken';
+      if (verdict === 'replace' || verdict === 'expired') return verdict;
+    }
+    if (!this.testsAlways || waiter.settled || !isReady(connection)) return 'fit';
+    // A test that outlasts its caller has failed: nothing may hold a connection for ever.
+    const passed = await Promise.race([this.#test(connection), waiter.done]);
+    return passed === true ? 'fit' : 'broken';
+  }
+
+  async #test(connection: Connection): Promise<boolean> {
+    const { validateConnection, pool } = this.#settings;
+    try {
+      if (pool.validate !== undefined && !(await pool.validate(connection))) return false;
+      return validateConnection !== true || (await selectOne(await this.#loadTedious(), connection));
+    } catch {
+      return false;
+    }
+  }
+}

@@ -1,0 +1,352 @@
+import type { Connection } from 'tedious';
+import { type EvictionReason, publish } from '../channels.js';
+import type { TediousModule } from '../connections/dial.js';
+import { Dialer } from '../connections/dialer.js';
+import { evictionReason, nowFor } from '../connections/expiry-policy.js';
+import type { Settings } from '../connections/settings.js';
+import type { CachedToken } from '../tokens/cached-token.js';
+import type { ConnectionLimit } from './connection-limit.js';
+import { createResourcePool, type ResourcePool } from './generic-pool.js';
+import { PooledConnection, PooledConnections, type Purpose } from './pooled-connection.js';
+
+/** What the pool does about changes here. */
+export interface ConnectionEvents {
+  /** A connection is ready, has been closed, or could not be opened. */
+  changed: () => void;
+  /** Opening a connection failed. */
+  dialFailed: (pooled: PooledConnection, error: Error) => void;
+}
+
+export interface OpenConnectionsOptions {
+  pool: string;
+  settings: Settings;
+  tedious: () => Promise<TediousModule>;
+  limit: ConnectionLimit;
+  /** Whether callers wait for a connection. */
+  hasWaiters: () => boolean;
+  events: ConnectionEvents;
+}
+
+/**
+ * Opens, replaces and closes the physical connections of one pool; who gets them is the pool's business. In the order in
+ * which things happen: opening, taking over, ready, closing, and what the server says meanwhile.
+ */
+export class OpenConnections extends PooledConnections {
+  /** Idle connections that can be handed out, last in, first out. */
+  readonly ready: PooledConnection[] = [];
+  /** Connections being opened for callers or for `min`; the others being opened are successors. */
+  readonly dials = new Set<PooledConnection>();
+  readonly dialer: Dialer;
+  readonly evictions: Partial<Record<EvictionReason, number>> = {};
+  logins = 0;
+  failedLogins = 0;
+  renewals = 0;
+  /** Dials in progress; others wait for a permit. */
+  opening = 0;
+  renewing = 0;
+  #lastFailure: Error | undefined;
+  readonly #options: OpenConnectionsOptions;
+  readonly #physical: ResourcePool<PooledConnection>;
+  readonly #byConnection = new Map<Connection, PooledConnection>();
+  /** Connections for which generic-pool has not called `create` yet. */
+  readonly #toDial: PooledConnection[] = [];
+  /** Successors that are open and wait for the connection that they replace. */
+  #standingBy = 0;
+  #isClosed = false;
+  readonly #onEnd: (this: Connection) => void;
+  readonly #onUnusable: (this: Connection, reason: EvictionReason) => void;
+
+  constructor(options: OpenConnectionsOptions) {
+    super();
+    const { pool, settings, tedious } = options;
+    const { configuration, source, beforeConnect } = settings;
+    const { max, overlap, maxAgeMillis, createTimeoutMillis } = settings.pool;
+    this.#options = options;
+    this.dialer = new Dialer({
+      pool,
+      tedious,
+      configuration,
+      source,
+      createTimeoutMs: createTimeoutMillis,
+      maxAgeMillis,
+      beforeConnect,
+      onTokenRefused: (token) => this.#evictSessionsOf(token),
+    });
+    this.#physical = createResourcePool(() => this.#dial(), max + overlap);
+    const self = this;
+    // One function for all connections: a closure for each would be most of what a connection costs here.
+    this.#onEnd = function () {
+      self.#ended(this);
+    };
+    this.#onUnusable = function (reason) {
+      self.#becameUnusable(this, reason);
+    };
+  }
+
+  /** Connections that count against `max`. */
+  get size(): number {
+    return this.count.idle + this.count.borrowed - this.#standingBy;
+  }
+
+  get mayOpen(): boolean {
+    return this.size + this.dials.size < this.#options.settings.pool.max;
+  }
+
+  /** Connections that may be opened beside all that exist, those that stand by included. */
+  get free(): number {
+    return this.#physical.max - this.#physical.size - this.#toDial.length + this.#standingBy;
+  }
+
+  /** Why no connection could be opened, also while that is still being tried. */
+  get lastFailure(): Error | undefined {
+    return this.dialer.lastFailure?.error ?? this.#lastFailure;
+  }
+
+  get lastDialFailed(): boolean {
+    return this.#lastFailure !== undefined;
+  }
+
+  of(connection: Connection): PooledConnection | undefined {
+    return this.#byConnection.get(connection);
+  }
+
+  // ---- opening ----
+
+  /** Asks generic-pool for one more physical connection, unless a limit beyond the pool's own allows none now. */
+  open(purpose: Purpose): void {
+    const { caller, successorOf } = purpose;
+    // A caller may wait for a permit; background work may not.
+    const hasPermit = caller === undefined && this.#options.limit.tryTake();
+    if (caller === undefined && !hasPermit) return;
+    const pooled = new PooledConnection(purpose);
+    pooled.hasPermit = hasPermit;
+    this.add(pooled);
+    if (successorOf !== undefined) {
+      successorOf.successor = pooled;
+      this.renewing += 1;
+    } else this.dials.add(pooled);
+    if (caller !== undefined) caller.dial = pooled;
+    this.#toDial.push(pooled);
+    void this.#physical.acquire().then((opened) => this.#dialed(opened));
+  }
+
+  /** The `create` of generic-pool: resolves with the outcome, good or failed. */
+  async #dial(): Promise<PooledConnection> {
+    const pooled = this.#toDial.shift() as PooledConnection;
+    try {
+      if (!pooled.hasPermit) await this.#options.limit.take();
+      pooled.hasPermit = true;
+      this.opening += 1;
+      pooled.session = await this.dialer.open();
+    } catch (error) {
+      pooled.failure = error as Error;
+    }
+    if (pooled.hasPermit) this.opening -= 1;
+    return pooled;
+  }
+
+  #dialed(pooled: PooledConnection): void {
+    const { session, successorOf } = pooled;
+    if (successorOf === undefined) this.dials.delete(pooled);
+    else this.renewing -= 1;
+    if (session === undefined) this.#dialFailed(pooled, pooled.failure as Error);
+    else {
+      this.logins += 1;
+      this.#lastFailure = undefined;
+      pooled.lastUsedAt = performance.now();
+      this.move(pooled, 'idle');
+      this.#byConnection.set(session.connection, pooled);
+      session.connection.on('end', this.#onEnd);
+      session.onUnusable = this.#onUnusable;
+      if (this.#isClosed) this.close(pooled, 'pool-closed');
+      else if (successorOf !== undefined) this.#succeed(successorOf, pooled);
+      else if (this.#isNeeded(pooled)) this.makeReady(pooled);
+      else this.close(pooled, 'unneeded');
+      // It may have been cut between its login and now.
+      if (session.connection.closed) this.#ended(session.connection);
+    }
+    this.#options.events.changed();
+  }
+
+  /** What a caller wanted is kept for the next one; the successor of a connection that has been closed is not. */
+  #isNeeded({ caller }: PooledConnection): boolean {
+    return caller !== undefined || this.#options.hasWaiters() || this.size <= this.#options.settings.pool.min;
+  }
+
+  #dialFailed(pooled: PooledConnection, error: Error): void {
+    const { successorOf } = pooled;
+    this.move(pooled, 'closed');
+    this.#gone(pooled);
+    if (this.#isClosed) return;
+    this.failedLogins += 1;
+    this.#lastFailure = error;
+    this.#options.events.dialFailed(pooled, error);
+    if (successorOf === undefined) return;
+    successorOf.successor = undefined;
+    // A caller may have waited for it to take over.
+    if (successorOf.awaitsSuccessor) this.makeReady(successorOf);
+  }
+
+  // ---- taking over ----
+
+  /** Opens the successor of a connection, unless one that is open can be had from another. */
+  renew(pooled: PooledConnection): void {
+    const standby = this.#findStandby();
+    if (standby?.successorOf === undefined) {
+      this.open({ successorOf: pooled });
+      return;
+    }
+    standby.successorOf.successor = undefined;
+    this.takeOver(pooled, standby);
+  }
+
+  /** A successor is open: it takes over at once, or when the connection that it replaces is returned. */
+  #succeed(old: PooledConnection, successor: PooledConnection): void {
+    if (old.state === 'borrowed' || old.isChecked) {
+      successor.reserved = true;
+      this.#standingBy += 1;
+    } else this.takeOver(old, successor);
+  }
+
+  takeOver(old: PooledConnection, successor: PooledConnection): void {
+    if (successor.reserved) this.#standingBy -= 1;
+    old.successor = undefined;
+    successor.successorOf = undefined;
+    successor.reserved = false;
+    successor.lastUsedAt = old.lastUsedAt;
+    const position = this.ready.indexOf(old);
+    if (position >= 0) this.ready[position] = successor;
+    else this.ready.push(successor);
+    this.renewals += 1;
+    publish('connection:renewed', () => ({
+      pool: this.#options.pool,
+      connection: successor.live.id,
+      replaced: old.live.id,
+      tokenExpiresOn: successor.live.token?.expiresOn,
+    }));
+    this.close(old, 'renewed');
+  }
+
+  /** A borrowed connection that is never returned must not hold a second one for itself while a caller waits. */
+  takeStandby(): PooledConnection | undefined {
+    const standby = this.mayOpen ? this.#findStandby() : undefined;
+    if (standby?.successorOf === undefined) return undefined;
+    standby.successorOf.successor = undefined;
+    standby.successorOf = undefined;
+    standby.reserved = false;
+    this.#standingBy -= 1;
+    return standby;
+  }
+
+  #findStandby(): PooledConnection | undefined {
+    if (this.#standingBy > 0) for (const pooled of this) if (pooled.standsBy) return pooled;
+    return undefined;
+  }
+
+  /** Into the ready list, unless a successor stands by for it. */
+  makeReady(pooled: PooledConnection): void {
+    pooled.reserved = false;
+    pooled.awaitsSuccessor = false;
+    const { successor } = pooled;
+    if (successor?.standsBy === true) this.takeOver(pooled, successor);
+    else this.ready.push(pooled);
+  }
+
+  // ---- closing ----
+
+  close(pooled: PooledConnection, reason: EvictionReason): void {
+    const { id, connection, openedAt } = pooled.live;
+    const { successor, successorOf } = pooled;
+    const position = pooled.state === 'idle' ? this.ready.lastIndexOf(pooled) : -1;
+    if (position >= 0) this.ready.splice(position, 1);
+    if (pooled.standsBy && successorOf !== undefined) {
+      this.#standingBy -= 1;
+      successorOf.successor = undefined;
+      pooled.successorOf = undefined;
+    }
+    this.move(pooled, 'closed');
+    this.evictions[reason] = (this.evictions[reason] ?? 0) + 1;
+    const { pool } = this.#options;
+    publish('connection:evicted', () => ({ pool, connection: id, reason, ageMs: Date.now() - openedAt }));
+    if (pooled.isGone) this.#byConnection.delete(connection);
+    connection.close();
+    if (successor?.standsBy === true) this.close(successor, reason);
+    else if (successor !== undefined) {
+      // What was to replace it is one dial among the others now.
+      successor.successorOf = undefined;
+      this.renewing -= 1;
+      this.dials.add(successor);
+    }
+  }
+
+  /** Closes a connection that is past its limits. */
+  expire(pooled: PooledConnection): void {
+    const { expiry } = pooled.live;
+    this.close(pooled, evictionReason(expiry, nowFor(expiry, Date.now(), performance.now())));
+  }
+
+  /** An idle connection is closed now, any other when it is returned (P8). */
+  evict(pooled: PooledConnection, reason: EvictionReason): void {
+    pooled.live.expiry.unusable ??= reason;
+    if (pooled.state === 'idle' && !pooled.isChecked) this.close(pooled, reason);
+  }
+
+  /** Closes the connection that has been idle for longest; false if none is idle. */
+  closeIdle(): boolean {
+    let longest: PooledConnection | undefined;
+    for (const pooled of this.ready) {
+      if (longest === undefined || pooled.lastUsedAt < longest.lastUsedAt) longest = pooled;
+    }
+    if (longest !== undefined) this.close(longest, 'unneeded');
+    return longest !== undefined;
+  }
+
+  closeAll(state: 'idle' | 'borrowed'): void {
+    for (const pooled of this) if (pooled.state === state) this.close(pooled, 'pool-closed');
+  }
+
+  /** Ends what is being opened; resolves when nothing is left of any connection. */
+  shutDown(reason: Error): Promise<void> {
+    this.#isClosed = true;
+    this.dialer.close(reason);
+    this.#options.limit.close();
+    this.closeAll('idle');
+    return this.#physical.drain();
+  }
+
+  /** Nothing is left of a physical connection. */
+  #gone(pooled: PooledConnection): void {
+    pooled.isGone = true;
+    if (pooled.hasPermit) this.#options.limit.give();
+    void this.#physical.destroy(pooled);
+  }
+
+  // ---- what the server says ----
+
+  /** Nothing is left of a connection, whichever side closed it. A borrowed one stays until it is returned. */
+  #ended(connection: Connection): void {
+    const pooled = this.#byConnection.get(connection);
+    if (pooled === undefined || pooled.isGone) return;
+    this.#gone(pooled);
+    if (pooled.state === 'closed') this.#byConnection.delete(connection);
+    else if (pooled.state === 'idle' && !pooled.isChecked) this.close(pooled, 'broken');
+    this.#options.events.changed();
+  }
+
+  /** The server has ended the session, or refused its token before its time (37396). */
+  #becameUnusable(connection: Connection, reason: EvictionReason): void {
+    const pooled = this.#byConnection.get(connection);
+    if (pooled === undefined || pooled.state === 'closed') return;
+    const { token } = pooled.live;
+    if (reason === 'token-invalidated' && token !== undefined) {
+      this.#options.settings.source?.tokens.invalidate(token);
+      this.#evictSessionsOf(token);
+    } else this.evict(pooled, reason);
+    this.#options.events.changed();
+  }
+
+  /** A token was refused before its time. */
+  #evictSessionsOf(token: CachedToken): void {
+    for (const pooled of this) if (pooled.session?.token?.id === token.id) this.evict(pooled, 'token-invalidated');
+  }
+}
