@@ -18,6 +18,8 @@ export type { ClientAssertionOptions } from './methods/client-assertion.js';
 export type { DeveloperToolOptions } from './methods/developer-tools.js';
 export type { DeviceCode, DeviceCodeOptions } from './methods/device-code.js';
 export type { EnvironmentOptions } from './methods/environment.js';
+export type { FederatedSource } from './methods/federated/assertion-source.js';
+export type { FederatedOptions } from './methods/federated.js';
 export type { InteractiveOptions } from './methods/interactive.js';
 export type { ManagedIdentityOptions } from './methods/managed-identity.js';
 export type { OnBehalfOfApplication, OnBehalfOfOptions } from './methods/on-behalf-of.js';

@@ -34,13 +34,7 @@ export interface HttpReply {
 }
 
 /** Headers and form fields that carry a secret. */
-const SECRET_HEADERS = new Set([
-  'authorization',
-  'x-identity-header',
-  'secret',
-  'metadata-flavor-token',
-  'x-aws-ec2-metadata-token',
-]);
+const SECRET_HEADERS = new Set(['authorization', 'x-identity-header', 'secret', 'x-amz-security-token']);
 const SECRET_FIELDS = [
   'client_secret',
   'client_assertion',

@@ -5,6 +5,7 @@ export { clientAssertionMethod } from './client-assertion.js';
 export { azureCliMethod, azureDeveloperCliMethod, azurePowershellMethod } from './developer-tools.js';
 export { deviceCodeMethod } from './device-code.js';
 export { environmentMethod } from './environment.js';
+export { federatedMethod } from './federated.js';
 export { interactiveMethod } from './interactive.js';
 export { managedIdentityMethod } from './managed-identity.js';
 export { onBehalfOfMethod } from './on-behalf-of.js';

@@ -1,0 +1,305 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { signedHeaders } from '../../../src/credentials/methods/federated/aws.js';
+import { createCredential, createTokenPool, type FederatedSource, type TokenPoolConfig } from '../../../src/index.js';
+import {
+  type EntraEmulator,
+  type SqlEmulator,
+  startEntraEmulator,
+  startSqlEmulator,
+} from '../../../src/testing/index.js';
+import { query } from '../../support/query.js';
+import { printed } from '../printed.js';
+
+const SCOPE = 'https://database.windows.net/.default';
+const AUDIENCE = 'api://AzureADTokenExchange';
+const folder = mkdtempSync(join(tmpdir(), 'federated-'));
+const file = join(folder, 'token');
+
+let entra: EntraEmulator;
+let sql: SqlEmulator;
+let issuers: Server;
+let requests: { url: URL; headers: IncomingMessage['headers']; body: string }[];
+/** Overrides the next answers of the issuers. */
+let answer: { status: number; body: string } | undefined;
+let base: string;
+
+beforeAll(async () => {
+  entra = await startEntraEmulator();
+  entra.addResource(AUDIENCE);
+  sql = await startSqlEmulator({ entra });
+  issuers = createServer((request, response) => {
+    let body = '';
+    request.on('data', (chunk) => {
+      body += String(chunk);
+    });
+    request.on('end', () => {
+      const url = new URL(request.url ?? '/', 'http://issuer');
+      requests.push({ url, headers: request.headers, body });
+      const { status, body: text } = answer ?? issue(url, new URLSearchParams(body));
+      response.writeHead(status).end(text);
+    });
+  });
+  await new Promise<void>((resolve) => issuers.listen(0, '127.0.0.1', resolve));
+  base = `127.0.0.1:${(issuers.address() as AddressInfo).port}`;
+});
+beforeEach(() => {
+  requests = [];
+  answer = undefined;
+  for (const name of Object.keys(process.env)) {
+    if (/^(AZURE_|IDENTITY_|MSI_|IMDS_|ACTIONS_|AWS_|GCE_)/.test(name)) vi.stubEnv(name, undefined);
+  }
+});
+afterEach(() => vi.unstubAllEnvs());
+afterAll(async () => {
+  rmSync(folder, { recursive: true });
+  issuers.close();
+  await sql.close();
+  await entra.close();
+});
+
+/** What each issuer documents. */
+function issue(url: URL, form: URLSearchParams): { status: number; body: string } {
+  const audience = url.searchParams.get('audience') ?? form.get('Audience.member.1') ?? AUDIENCE;
+  const token = (subject: string) => entra.issueFederatedToken({ subject, audience });
+  switch (url.pathname) {
+    case '/github':
+      return { status: 200, body: JSON.stringify({ count: 1, value: token('repo:shop/api:ref:refs/heads/main') }) };
+    case '/computeMetadata/v1/instance/service-accounts/default/identity':
+      return { status: 200, body: token('112233445566778899000') };
+    case '/container':
+      return {
+        status: 200,
+        body: JSON.stringify({ AccessKeyId: 'ASIA1', SecretAccessKey: 's3cr3t-key', Token: 'session' }),
+      };
+    default:
+      return {
+        status: 200,
+        body: `<GetWebIdentityTokenResponse><GetWebIdentityTokenResult><WebIdentityToken>${token('arn:aws:iam::1:role/api')}</WebIdentityToken></GetWebIdentityTokenResult></GetWebIdentityTokenResponse>`,
+      };
+  }
+}
+
+interface Way {
+  subject: string;
+  from: () => FederatedSource;
+  check?: () => void;
+}
+
+const WAYS: Record<string, Way> = {
+  'GitHub Actions': {
+    subject: 'repo:shop/api:ref:refs/heads/main',
+    from() {
+      vi.stubEnv('ACTIONS_ID_TOKEN_REQUEST_URL', `http://${base}/github?api-version=2.0`);
+      vi.stubEnv('ACTIONS_ID_TOKEN_REQUEST_TOKEN', 'runner-request-token');
+      return 'github-actions';
+    },
+    check() {
+      expect(requests[0]?.headers.authorization).toBe('Bearer runner-request-token');
+      expect(requests[0]?.url.searchParams.get('audience')).toBe(AUDIENCE);
+      expect(requests[0]?.url.searchParams.get('api-version')).toBe('2.0');
+    },
+  },
+  'Google Cloud': {
+    subject: '112233445566778899000',
+    from() {
+      vi.stubEnv('GCE_METADATA_HOST', base);
+      return 'google-cloud';
+    },
+    check() {
+      expect(requests[0]?.headers['metadata-flavor']).toBe('Google');
+      expect(requests[0]?.url.searchParams.get('audience')).toBe(AUDIENCE);
+    },
+  },
+  'AWS, keys in variables': {
+    subject: 'arn:aws:iam::1:role/api',
+    from() {
+      vi.stubEnv('AWS_REGION', 'eu-central-1');
+      vi.stubEnv('AWS_ENDPOINT_URL_STS', `http://${base}/`);
+      vi.stubEnv('AWS_ACCESS_KEY_ID', 'ASIA1');
+      vi.stubEnv('AWS_SECRET_ACCESS_KEY', 's3cr3t-key');
+      vi.stubEnv('AWS_SESSION_TOKEN', 'session');
+      return 'aws';
+    },
+    check: checkSignature,
+  },
+  'AWS, keys from the container': {
+    subject: 'arn:aws:iam::1:role/api',
+    from() {
+      vi.stubEnv('AWS_REGION', 'eu-central-1');
+      vi.stubEnv('AWS_ENDPOINT_URL_STS', `http://${base}/`);
+      vi.stubEnv('AWS_CONTAINER_CREDENTIALS_FULL_URI', `http://${base}/container`);
+      vi.stubEnv('AWS_CONTAINER_AUTHORIZATION_TOKEN', 'container-token');
+      return 'aws';
+    },
+    check() {
+      expect(requests.shift()?.headers.authorization).toBe('container-token');
+      checkSignature();
+    },
+  },
+  'a variable of GitLab or Terraform Cloud': {
+    subject: 'project_path:shop/api:ref_type:branch:ref:main',
+    from() {
+      vi.stubEnv('TFC_WORKLOAD_IDENTITY_TOKEN', `${entra.issueFederatedToken({ subject: this.subject })}\n`);
+      return { variable: 'TFC_WORKLOAD_IDENTITY_TOKEN' };
+    },
+  },
+  'a file of Kubernetes or SPIFFE': {
+    subject: 'spiffe://shop.example/api',
+    from() {
+      writeFileSync(file, `${entra.issueFederatedToken({ subject: this.subject })}\n`);
+      return { file };
+    },
+  },
+  'a function': {
+    subject: 'anything',
+    from() {
+      return async () => entra.issueFederatedToken({ subject: this.subject });
+    },
+  },
+};
+
+/** The signature again, from what arrived. */
+function checkSignature(): void {
+  const [request] = requests;
+  const headers: IncomingMessage['headers'] = request?.headers ?? {};
+  const body = request?.body ?? '';
+  const date = String(headers['x-amz-date']);
+  const at = new Date(date.replace(/(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z/, '$1-$2-$3T$4:$5:$6Z'));
+  const keys = { id: 'ASIA1', secret: 's3cr3t-key', sessionToken: 'session' };
+  const url = new URL(`http://${base}/`);
+  const expected = signedHeaders({ url, body, region: 'eu-central-1', keys, at });
+  expect(headers.authorization).toBe(expected.authorization);
+  expect(Object.fromEntries(new URLSearchParams(body))).toEqual({
+    Action: 'GetWebIdentityToken',
+    Version: '2011-06-15',
+    'Audience.member.1': AUDIENCE,
+    DurationSeconds: '300',
+    SigningAlgorithm: 'RS256',
+  });
+}
+
+function options(from: FederatedSource, subject: string) {
+  const { clientId } = entra.addApp({ clientSecret: undefined, federatedCredentials: [{ subject }] });
+  return { method: 'federated', tenantId: entra.tenantId, authority: entra.url, clientId, from } as const;
+}
+
+describe.each(Object.entries(WAYS))('%s', (_, way) => {
+  test('logs in to SQL Server as the application', async () => {
+    const authentication = options(way.from(), way.subject);
+    const config = sql.config({ authentication }) as unknown as TokenPoolConfig;
+    await using pool = createTokenPool(config);
+    const rows = await pool.use((connection) => query(connection, 'SELECT SUSER_SNAME()'));
+    expect(rows[0]?.[0]).toBe(authentication.clientId);
+    way.check?.();
+  });
+
+  test('a mismatch names issuer, subject and audience to enter', async () => {
+    const credential = createCredential(options(way.from(), 'another-subject'));
+    const error = await credential.getToken(SCOPE).catch((thrown) => thrown);
+    expect(error).toMatchObject({ code: 'ERR_CREDENTIAL_REJECTED', aadsts: 700213 });
+    expect(error.hint).toContain(`subject '${way.subject}'`);
+    expect(error.hint).toContain(`audience '${AUDIENCE}'`);
+    expect(error.hint).toMatch(/issuer 'http/);
+    expect(printed(error)).not.toMatch(/eyJ|s3cr3t|runner-request|container-token/);
+  });
+});
+
+test('a managed identity, also as the federated credential of an application in another tenant', async () => {
+  for (const [name, value] of Object.entries(entra.managedIdentity.imds.env)) vi.stubEnv(name, value);
+  const identity = entra.addManagedIdentity();
+  const token = await createCredential({ method: 'managed-identity', clientId: identity.clientId })
+    .getToken(`${AUDIENCE}/.default`)
+    .catch((error) => error);
+  const claims = JSON.parse(Buffer.from(String(token.token).split('.')[1] ?? '', 'base64url').toString());
+  const { clientId } = entra.addApp({
+    clientSecret: undefined,
+    federatedCredentials: [{ issuer: claims.iss, subject: claims.sub, audience: claims.aud, jwks: entra.jwks }],
+  });
+  const authentication = {
+    method: 'federated',
+    tenantId: entra.tenantId,
+    authority: entra.url,
+    clientId,
+    from: { managedIdentity: { clientId: identity.clientId } },
+  } as const;
+  const config = sql.config({ authentication }) as unknown as TokenPoolConfig;
+  await using pool = createTokenPool(config);
+  const rows = await pool.use((connection) => query(connection, 'SELECT SUSER_SNAME()'));
+  expect(rows[0]?.[0]).toBe(clientId);
+});
+
+test('a rotated file is read again', async () => {
+  writeFileSync(file, entra.issueFederatedToken({ subject: 'one' }));
+  const credential = createCredential(options({ file }, 'two'));
+  await expect(credential.getToken(SCOPE)).rejects.toMatchObject({ aadsts: 700213 });
+  writeFileSync(file, entra.issueFederatedToken({ subject: 'two' }));
+  expect((await credential.getToken(SCOPE))?.token).toBeTruthy();
+});
+
+test.each([
+  ['an unknown source', 'github', /Unknown source in 'from'/],
+  ['a misspelt source', 'github_actions', /Did you mean 'github-actions'/],
+  ['no source', undefined, /'from' is missing/],
+  ['a variable that is no name', { variable: 'eyJhbGciOi.J' }, /'from.variable'/],
+  ['an empty file name', { file: '' }, /'from.file' is missing/],
+])('%s is refused', (_, from, message) => {
+  expect(() => createCredential(options(from as never, 'x'))).toThrow(message);
+});
+
+test.each<[string, FederatedSource, RegExp]>([
+  ['GitHub Actions', 'github-actions', /id-token: write/],
+  ['AWS without a region', 'aws', /region/],
+  ['a variable that is not set', { variable: 'NOT_SET_HERE' }, /GitLab/],
+])('%s outside its platform reports what is missing', async (_, from, hint) => {
+  const error = await createCredential(options(from, 'x'))
+    .getToken(SCOPE)
+    .catch((thrown) => thrown);
+  expect(`${error.message} ${error.hint}`).toMatch(hint);
+});
+
+test('plain http to another machine is refused before anything is sent', async () => {
+  vi.stubEnv('ACTIONS_ID_TOKEN_REQUEST_URL', 'http://github.example/token');
+  vi.stubEnv('ACTIONS_ID_TOKEN_REQUEST_TOKEN', 'runner-request-token');
+  await expect(createCredential(options('github-actions', 'x')).getToken(SCOPE)).rejects.toThrow(
+    /must be an https URL/,
+  );
+});
+
+test.each([
+  ['a page', { status: 200, body: '<html>sign in</html>' }, 'ERR_TOKEN_UNAVAILABLE'],
+  ['a failure', { status: 500, body: 'runner-request-token' }, 'ERR_TOKEN_UNAVAILABLE'],
+  [
+    'a refusal that repeats the secret',
+    { status: 401, body: '{"error":"denied","error_description":"runner-request-token"}' },
+    'ERR_CREDENTIAL_REJECTED',
+  ],
+])('%s instead of a token is an error without secrets', async (_, reply, code) => {
+  const from = WAYS['GitHub Actions']?.from() as FederatedSource;
+  answer = reply;
+  const error = await createCredential(options(from, 'x'))
+    .getToken(SCOPE)
+    .catch((thrown) => thrown);
+  expect(error).toMatchObject({ code });
+  expect(printed(error)).not.toContain('runner-request-token');
+});
+
+test('AWS refuses: the reason by its code, without the keys', async () => {
+  const from = WAYS['AWS, keys in variables']?.from() as FederatedSource;
+  answer = {
+    status: 403,
+    body: '<Error><Code>OutboundWebIdentityFederationDisabled</Code><Message>s3cr3t-key</Message></Error>',
+  };
+  const error = await createCredential(options(from, 'x'))
+    .getToken(SCOPE)
+    .catch((thrown) => thrown);
+  expect(error).toMatchObject({
+    code: 'ERR_CREDENTIAL_REJECTED',
+    message: expect.stringContaining('OutboundWebIdentityFederationDisabled'),
+  });
+  expect(printed(error)).not.toContain('s3cr3t-key');
+});
