@@ -22,29 +22,31 @@ export interface TokenPoolErrorDetails {
   hint?: string | undefined;
 }
 
+/** Only what is known becomes a property: an error is often printed as it is, and would list the others as undefined. */
+function setKnown(error: Error, details: object): void {
+  Object.assign(error, Object.fromEntries(Object.entries(details).filter(([, value]) => value !== undefined)));
+}
+
 /** Base class: `error instanceof TokenPoolError` is true for everything this library throws. */
 export class TokenPoolError extends Error {
   override name = 'TokenPoolError';
   /** Stable identifier, `ERR_...`. */
   readonly code: string = 'ERR_TOKEN_POOL';
   /** SQL Server error number. */
-  readonly number: number | undefined;
+  declare readonly number: number | undefined;
   /** SQL Server error state. */
-  readonly state: number | undefined;
+  declare readonly state: number | undefined;
   /** SQL Server error class. */
-  readonly class: number | undefined;
+  declare readonly class: number | undefined;
   /** Milliseconds after which another attempt makes sense. */
-  readonly retryAfterMs: number | undefined;
+  declare readonly retryAfterMs: number | undefined;
   /** What to do about it. */
-  readonly hint: string | undefined;
+  declare readonly hint: string | undefined;
 
   constructor(message: string, details: TokenPoolErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
-    this.number = details.number;
-    this.state = details.state;
-    this.class = details.class;
-    this.retryAfterMs = durationMs(details.retryAfterMs);
-    this.hint = details.hint;
+    const { number, state, class: severity, retryAfterMs, hint } = details;
+    setKnown(this, { number, state, class: severity, retryAfterMs: durationMs(retryAfterMs), hint });
   }
 }
 
@@ -69,17 +71,16 @@ export class CredentialError extends TokenPoolError {
   override name = 'CredentialError';
   override readonly code: string = 'ERR_CREDENTIAL';
   /** HTTP status of the identity provider's answer. */
-  readonly status: number | undefined;
+  declare readonly status: number | undefined;
   /** First AADSTS number of the answer. */
-  readonly aadsts: number | undefined;
+  declare readonly aadsts: number | undefined;
   /** Correlation id to quote to Microsoft support. */
-  readonly correlationId: string | undefined;
+  declare readonly correlationId: string | undefined;
 
   constructor(message: string, details: CredentialErrorDetails = {}) {
     super(message, details);
-    this.status = details.status;
-    this.aadsts = details.aadsts;
-    this.correlationId = details.correlationId;
+    const { status, aadsts, correlationId } = details;
+    setKnown(this, { status, aadsts, correlationId });
   }
 }
 

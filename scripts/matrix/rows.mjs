@@ -95,7 +95,8 @@ const orms = [
     files: {
       'nest.ts': 'nest.ts',
       'tsconfig.json': JSON.stringify({
-        compilerOptions: compilerOptions('node16', {
+        // NestJS 12 has ES modules only, which TypeScript lets CommonJS load under nodenext.
+        compilerOptions: compilerOptions('nodenext', {
           noEmit: false,
           experimentalDecorators: true,
           emitDecoratorMetadata: true,
