@@ -7,7 +7,7 @@ import rooms from './stryker.config.mjs';
  */
 export default {
   ...rooms,
-  mutate: ['src/pool/{tarn-facade,token-pool,token-pools,upkeep,with-retry}.ts', 'src/connections/{dial,dialer}.ts'],
+  mutate: ['src/pool/{tarn-facade,token-pool,upkeep,with-retry}.ts', 'src/connections/{dial,dialer}.ts'],
   vitest: { ...rooms.vitest, configFile: 'vitest.mutate-pool.config.ts' },
   timeoutMS: 3_000,
   timeoutFactor: 1.5,

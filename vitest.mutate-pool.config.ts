@@ -13,7 +13,6 @@ const FILES = [
   'successors',
   'when-to-try-again',
   'like-tarn',
-  'many-in-turn',
   'logins',
   'upkeep',
 ].map((name) => `test/pool/${name}.test.ts`);

@@ -4,11 +4,13 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: [
+      'test/time.test.ts',
       'test/tokens/**/*.test.ts',
+      'test/identities/*.test.ts',
       'test/connections/**/*.test.ts',
-      'test/pool/{capacity,deadlines,place,room,switching-credential,token-expiry,waiting-caller}.test.ts',
+      'test/pool/{capacity,deadlines,place,room,token-expiry,waiting-caller}.test.ts',
     ],
-    exclude: ['test/tokens/redis.sockets.test.ts'],
+    exclude: ['test/**/*.sockets.test.ts'],
     // A mutant that hangs has been noticed.
     testTimeout: 3_000,
     hookTimeout: 3_000,

@@ -17,7 +17,7 @@ const names = [...entryPoints, ...Object.values(bin)].map(name);
 const NEEDED_BY_EVERY_POOL =
   /\/src\/(credentials|connections|tokens|pool|identities)\/|\/src\/([^/]+|mssql\/(with-token-refresh|stock|stock-checks))\.ts$/;
 const NEEDED_BY_FEW =
-  /\/(index|tokens\/(redis|encrypted-token-store|entry-cipher|store-health)|pool\/(token-pools|room))\.ts$|\/identities\//;
+  /\/(index|tokens\/(redis|encrypted-token-store|entry-cipher|shared-tokens|store-entry|store-health))\.ts$|\/identities\//;
 
 /** `require` is CommonJS's own in dist; see src/require.ts. */
 const ownRequire = {

@@ -1,18 +1,18 @@
 export type { Authentication, PoolConfig, TokenPoolConfig } from './connections/config.js';
 export * from './credentials/public.js';
 export * from './errors.js';
+export type { IdentityPool } from './identities/current-identity.js';
+export type { Identity } from './identities/identity-key.js';
+export {
+  createTokenPools,
+  type TokenPools,
+  type TokenPoolsConfig,
+  type TokenPoolsStats,
+} from './identities/token-pools.js';
 export { type RefreshingConfig, withTokenRefresh } from './mssql/with-token-refresh.js';
 export type { AcquireOptions, ConnectionSource, SourceStats, TokenPoolStats } from './pool/connection-source.js';
 export { createTokenPool } from './pool/create-token-pool.js';
 export type { TokenPool } from './pool/token-pool.js';
-export {
-  createTokenPools,
-  type Identity,
-  type IdentityPool,
-  type TokenPools,
-  type TokenPoolsConfig,
-  type TokenPoolsStats,
-} from './pool/token-pools.js';
 export {
   type DriverTransaction,
   type IsolationLevel,

@@ -109,7 +109,7 @@ test('what is not on loan is refused, and what is may be destroyed', async () =>
   const [ada, bob] = [of(pools, 'ada'), of(others, 'bob')];
   const lent = await lend(ada);
   expect(() => bob.release(lent)).toThrow(NotBorrowedError);
-  expect(() => bob.destroy(lent)).toThrow('not on loan from these pools');
+  expect(() => bob.destroy(lent)).toThrow('not borrowed from these pools');
   ada.destroy(lent);
   expect(closed(lent)).toBe(true);
   expect(() => ada.release(lent)).toThrow(NotBorrowedError);
@@ -225,7 +225,7 @@ test('a wait for a pool ends in time with an error that says what to raise', asy
   await pass(1);
   expect(waiting.error).toBeInstanceOf(LimitReachedError);
   expect(waiting.error).toMatchObject({
-    message: 'No room within 5000 ms: 1 identities have pools, all in use.',
+    message: 'No connection within 5000 ms: 1 identities have pools, all in use.',
     hint: "Return connections sooner, or raise 'maxPools'.",
   });
   expect(pools.stats.pending).toBe(0);
@@ -306,7 +306,7 @@ test('a wait for room ends in time with an error that says what to raise', async
   await pass(1);
   expect(waiting.error).toBeInstanceOf(LimitReachedError);
   expect(waiting.error).toMatchObject({
-    message: 'No room within 5000 ms: 1 connections are open, all in use.',
+    message: 'No connection within 5000 ms: 1 connections are open, all in use.',
     hint: "Return connections sooner, or raise 'maxConnections'.",
     cause: expect.any(AcquireTimeoutError),
   });
@@ -448,8 +448,8 @@ test('current gives the connections of whoever is being served, and of nobody ou
     await pass(0);
     expect(seen.error).toBeInstanceOf(ConfigurationError);
     expect(seen.error).toMatchObject({
-      message: 'A connection was asked for outside of pools.run(identity, fn): for whom?',
-      hint: 'Call pools.run() in a middleware, before whatever uses the database.',
+      message: 'No identity: a connection was requested outside pools.run().',
+      hint: 'Call pools.run(identity, next) in a middleware that runs before any code that uses the database.',
     });
   }
   const over = outcome(pools.current.close());
@@ -473,11 +473,11 @@ test.each<[Partial<TokenPoolsConfig>, string]>([
   [{ maxPools: 0 }, "'maxPools' must be a whole number, 1 or more."],
   [{ maxPools: Number.NaN }, "'maxPools' must be a whole number, 1 or more."],
   [{ pool: { max: -1 } }, 'max'],
-  [{ user: 'sa' }, 'must not say who logs in'],
-  [{ password: 'p' }, 'must not say who logs in'],
-  [{ authentication: { type: 'azure-active-directory-default' } } as never, 'must not say who logs in'],
+  [{ user: 'sa' }, 'must not contain a login'],
+  [{ password: 'p' }, 'must not contain a login'],
+  [{ authentication: { type: 'azure-active-directory-default' } } as never, 'must not contain a login'],
   [{ authentication: new FakeProvider() } as never, "Give one of 'clientSecret'"],
-  [{ authentication_type: 'azure-active-directory-default' } as never, 'must not say who logs in'],
+  [{ authentication_type: 'azure-active-directory-default' } as never, 'must not contain a login'],
 ])('a config that cannot be is refused at once: %j', (config, message) => {
   expect(() => many(config)).toThrow(ConfigurationError);
   expect(() => many(config)).toThrow(message);

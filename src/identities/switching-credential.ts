@@ -1,11 +1,11 @@
-import type { AccessToken, Credential, TokenCredential } from '../credentials/credential.js';
+import type { Credential, TokenCredential } from '../credentials/credential.js';
 import { defineCredential } from '../credentials/define-credential.js';
 import { readJwtClaims } from '../credentials/entra/jwt-claims.js';
 import { CredentialRejectedError } from '../errors.js';
 
 /**
- * One identity whose credential changes: each call to a web API brings a new assertion of the same user. Tokens of anybody
- * else are refused, whoever made the mistake (P9).
+ * One identity whose credential changes: each call to a web API brings a new assertion of the same user. Tokens of another
+ * principal are refused (P9).
  */
 export interface SwitchingCredential {
   /** What the pool uses. */
@@ -13,30 +13,31 @@ export interface SwitchingCredential {
   /** From now on tokens come from `next`. */
   switchTo(next: TokenCredential): void;
   /** @throws CredentialRejectedError for a token of another principal than the first one's */
-  check<T extends AccessToken>(token: T): T;
+  check(token: string): void;
 }
 
 export function switchingCredential(first: TokenCredential): SwitchingCredential {
   let current = first;
   let principal: string | undefined;
 
-  function check<T extends AccessToken>(token: T): T {
-    const whose = principalOf(token.token);
-    principal ??= whose;
-    if (whose === principal) return token;
-    throw new CredentialRejectedError('A token of another principal came for this pool; it was not used.', {
+  function check(token: string): void {
+    const own = principalOf(token);
+    principal ??= own;
+    if (own === principal) return;
+    throw new CredentialRejectedError('The token is for another principal than this pool; it was not used.', {
       hint: 'One key of pools.for() stands for one principal: give each user or tenant a key of its own.',
     });
   }
 
   const credential = defineCredential({
     method: 'one-of-many',
-    // A pool's own: nobody else shares its tokens.
+    // A pool's own: its tokens are not shared.
     identity: [{}],
     requestTimeoutMs: (first as Credential).requestTimeoutMs,
     async request(scope, options) {
       const answer = await current.getToken(scope, options);
-      return answer === null ? null : check(answer);
+      if (answer !== null) check(answer.token);
+      return answer;
     },
   });
   return {
@@ -48,7 +49,7 @@ export function switchingCredential(first: TokenCredential): SwitchingCredential
   };
 }
 
-/** Who a token speaks for; undefined where it does not tell, which is then so for all tokens of this principal. */
+/** Undefined if the token does not name its principal; then none of this principal's tokens do. */
 function principalOf(token: string): string | undefined {
   return readJwtClaims(token)?.principal;
 }

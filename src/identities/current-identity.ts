@@ -1,0 +1,28 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { ConfigurationError } from '../errors.js';
+import type { ConnectionSource } from '../pool/connection-source.js';
+
+/** One identity's connections. Its pool is opened when it is needed, and may be closed while idle to make way for others. */
+export interface IdentityPool extends Omit<ConnectionSource, 'close'> {
+  /** Key of the identity; holds no secret. */
+  readonly key: string;
+}
+
+/** The identity that the current call is served for: one per asynchronous context. */
+export class CurrentIdentity {
+  readonly #storage = new AsyncLocalStorage<IdentityPool>();
+
+  /** Runs `fn`, and everything that it starts, for an identity. */
+  run<T>(identity: IdentityPool, fn: () => T): T {
+    return this.#storage.run(identity, fn);
+  }
+
+  /** @throws ConfigurationError outside `run` */
+  get(): IdentityPool {
+    const identity = this.#storage.getStore();
+    if (identity !== undefined) return identity;
+    throw new ConfigurationError('No identity: a connection was requested outside pools.run().', {
+      hint: 'Call pools.run(identity, next) in a middleware that runs before any code that uses the database.',
+    });
+  }
+}

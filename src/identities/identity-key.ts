@@ -1,0 +1,81 @@
+import type { Authentication } from '../connections/config.js';
+import { type CredentialInput, createCredential } from '../credentials/create-credential.js';
+import type { TokenCredential } from '../credentials/credential.js';
+import { userOfAssertion } from '../credentials/entra/jwt-claims.js';
+import { identityOf } from '../credentials/identity.js';
+import { type OnBehalfOfApplication, onBehalfOf } from '../credentials/methods/on-behalf-of.js';
+import { ConfigurationError } from '../errors.js';
+
+/** Who a connection is for. */
+export type Identity =
+  | {
+      /** The access token that came with a user's call, without `Bearer`: connections are this user's. */
+      userAssertion: string;
+      /** Default: tenant and object id from the assertion, which Entra then has to confirm. */
+      key?: string | undefined;
+    }
+  | {
+      /** Any credential, or the options of one. */
+      authentication: Authentication;
+      /**
+       * Distinguishes this identity from all others; one key, one principal. Default: the identity of the credential
+       * itself; a credential that this library did not create needs a key, unless it is the same object each time.
+       */
+      key?: string | undefined;
+    };
+
+/** An identity that has a name, before it has a pool. */
+export interface KeyedIdentity {
+  /** Two identities with the same key share a pool. Holds no secret. */
+  key: string;
+  /** The key stays while the credential changes: each call of a user brings another assertion. */
+  switches: boolean;
+  credential: () => TokenCredential;
+  userAssertion: string | undefined;
+}
+
+/**
+ * Gives an identity its key.
+ *
+ * @param application calls on behalf of its users; needed for `userAssertion` only
+ * @throws ConfigurationError if the identity has no credential or no key can be derived
+ */
+export function keyedIdentity(identity: Identity, application: OnBehalfOfApplication | undefined): KeyedIdentity {
+  if (typeof identity !== 'object' || identity === null) throw noIdentity();
+  const { key } = identity;
+  if (key !== undefined && (typeof key !== 'string' || key === '')) {
+    throw new ConfigurationError("The 'key' of an identity must be a string that is not empty.");
+  }
+  if ('userAssertion' in identity) return keyedUser(identity.userAssertion, key, application);
+  const { authentication } = identity;
+  if (authentication === undefined) throw noIdentity();
+  const credential = createCredential(authentication as CredentialInput);
+  if (key === undefined) {
+    return { key: identityOf(credential), switches: false, credential: () => credential, userAssertion: undefined };
+  }
+  return { key: `key:${key}`, switches: true, credential: () => credential, userAssertion: undefined };
+}
+
+function keyedUser(
+  userAssertion: string,
+  key: string | undefined,
+  application: OnBehalfOfApplication | undefined,
+): KeyedIdentity {
+  if (application === undefined) {
+    throw new ConfigurationError("pools.for({ userAssertion }) needs 'authentication' in the config of the pools.", {
+      hint: 'The application that calls on behalf of its users: { tenantId, clientId, clientSecret }.',
+    });
+  }
+  const { principal } = userOfAssertion(userAssertion);
+  if (key === undefined && principal === undefined) {
+    throw new ConfigurationError('The assertion does not identify its user: it has no tid and oid.', {
+      hint: "Pass a 'key' that identifies the user.",
+    });
+  }
+  const credential = () => onBehalfOf({ ...application, userAssertion });
+  return { key: key === undefined ? `user:${principal}` : `key:${key}`, switches: true, credential, userAssertion };
+}
+
+function noIdentity(): ConfigurationError {
+  return new ConfigurationError('pools.for() needs { userAssertion } or { authentication }.');
+}
