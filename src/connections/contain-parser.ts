@@ -80,13 +80,34 @@ const createContainedParser: CreateParser = function (message, handler) {
     try {
       onToken(token);
     } catch (error) {
-      // After the login, anything else comes from the application's own listeners of a request.
-      if (!isLogin && (error as Error)?.constructor?.name !== 'UnexpectedTokenError') throw error;
+      if (!isLogin && !isThrownByHandler(error)) throw error;
       fail(error);
+      return;
     }
+    if ((token as { name?: unknown }).name === 'ERROR') describeErrors((handler as { request?: RequestLike }).request);
   });
   return parser;
 };
+
+/** After the login, an error may also come from the application's own listeners of a request; that one stays its own. */
+function isThrownByHandler(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  if (error.constructor.name === 'UnexpectedTokenError') return true;
+  const [, thrownBy = ''] = (error.stack ?? '').slice(error.message.length).split('\n', 3);
+  return /TokenHandler\.on[A-Z]/.test(thrownBy);
+}
+
+interface RequestLike {
+  error?: unknown;
+}
+
+/** tedious puts several errors of one request into an AggregateError without a message. */
+function describeErrors(request: RequestLike | undefined): void {
+  const error = request?.error;
+  if (error instanceof AggregateError && error.message === '') {
+    error.message = (error.errors.at(-1) as Error | undefined)?.message ?? 'The request failed with several errors.';
+  }
+}
 
 /** The same message, which fails when it grows out of proportion. */
 async function* bounded(message: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {

@@ -161,10 +161,16 @@ function redactMessages(connection: Connection): Set<string> {
   const redact = (message: { message?: unknown }): void => {
     if (typeof message?.message !== 'string') return;
     let text = message.message;
-    for (const secret of secrets) text = text.replaceAll(secret, '[hidden]');
+    for (const secret of secrets) for (const form of formsOf(secret)) text = text.replaceAll(form, '[hidden]');
     message.message = text;
   };
   connection.prependListener('errorMessage' as 'end', redact as () => void);
   connection.prependListener('infoMessage' as 'end', redact as () => void);
   return secrets;
+}
+
+/** A secret as it is, and as servers repeat it: form-encoded and base64, with and without padding. */
+function formsOf(secret: string): string[] {
+  const base64 = Buffer.from(secret).toString('base64').replace(/=+$/, '');
+  return [secret, encodeURIComponent(secret), base64, Buffer.from(secret).toString('base64url')];
 }
