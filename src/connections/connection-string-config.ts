@@ -1,6 +1,8 @@
 import { parseConnectionString } from '../credentials/input/connection-string.js';
 import { ConfigurationError } from '../errors.js';
 import type { TokenPoolConfig } from './config.js';
+import { connectionStringFromUrl, isUrl } from './connection-url.js';
+import { parseServerAddress } from './server-address.js';
 
 type Draft = TokenPoolConfig & { options: Record<string, unknown>; pool: Record<string, unknown> };
 type Setter = (config: Draft, value: string, key: string) => void;
@@ -33,21 +35,39 @@ const SETTERS: readonly [names: string, set: Setter][] = [
   ['parsejson', key('parseJSON', bool)],
 ];
 
-/** Keys that mean nothing to a Node driver, or that this pool decides itself. */
-const WITHOUT_EFFECT = new Set(
+/** Keys without a counterpart in a Node driver, or that this pool decides itself; docs/mssql.md lists them. */
+const WITHOUT_EFFECT = `
+  asynchronous processing, async, extended properties, initial file name, connectretrycount, connect retry count,
+  connectretryinterval, connect retry interval, enlist, failover partner spn, failoverpartnerspn, server spn, serverspn,
+  ip address preference, ipaddresspreference, multipleactiveresultsets, multiple active result sets, network library, network,
+  net, persist security info, persistsecurityinfo, poolblockingperiod, pool blocking period, replication, transaction binding,
+  transparentnetworkipresolution, transparent network ip resolution, type system version, msi endpoint, msi secret`
+  .split(',')
+  .map((name) => name.trim());
+
+/** Keys whose effect would be missed, with the values that ask for nothing. */
+const REFUSED: readonly [names: string, harmless: RegExp, hint: string][] = [
+  ['pooling', /^(true|yes|1)$/i, "This is a pool: for a single connection use 'Max Pool Size=1'."],
   [
-    'asynchronous processing, async, attachdbfilename, extended properties, initial file name, column encryption setting',
-    'enclave attestation url, attestation protocol, connectretrycount, connect retry count, connectretryinterval',
-    'connect retry interval, context connection, enlist, failover partner, failover partner spn, server spn, serverspn',
-    'failoverpartnerspn, ip address preference, ipaddresspreference, multipleactiveresultsets, multiple active result sets',
-    'network library, network, net, persist security info, persistsecurityinfo, poolblockingperiod, pool blocking period',
-    'pooling, replication, transaction binding, transparentnetworkipresolution, transparent network ip resolution',
-    'type system version, user instance, integrated security, trusted_connection, msi endpoint, msi secret',
+    'failover partner',
+    /^$/,
+    'Database mirroring is not supported by tedious: use an availability group or failover group with one server name.',
+  ],
+  ['column encryption setting', /^(disabled)?$/i, 'Always Encrypted is not supported by tedious.'],
+  ['enclave attestation url, attestation protocol', /^(none)?$/i, 'Always Encrypted is not supported by tedious.'],
+  [
+    'integrated security, trusted_connection',
+    /^(false|no|0)?$/i,
+    "Windows logins need 'domain', 'user' and 'password'; for Microsoft Entra use 'Authentication'.",
+  ],
+  ['context connection, user instance', /^(false|no|0)?$/i, 'It exists on SQL Server for Windows only.'],
+  ['attachdbfilename', /^$/, "Name the database with 'Database'."],
+  [
     'servercertificate, server certificate',
-  ]
-    .join(', ')
-    .split(', '),
-);
+    /^$/,
+    "Trust the certificate with options.cryptoCredentialsDetails.ca, and name its host with 'HostNameInCertificate'.",
+  ],
+];
 
 /** Values of `Authentication` that mean user name and password. */
 const WITH_PASSWORD = new Set(['sqlpassword', 'notspecified', 'ntlm']);
@@ -62,41 +82,40 @@ const OF_THE_CREDENTIAL = new Set([
 ]);
 
 const BY_NAME = new Map(SETTERS.flatMap(([names, set]) => names.split(', ').map((name) => [name, set] as const)));
+const REFUSED_BY_NAME = new Map(
+  REFUSED.flatMap(([names, harmless, hint]) => names.split(', ').map((name) => [name, { harmless, hint }] as const)),
+);
+const KNOWN = [...BY_NAME.keys(), ...REFUSED_BY_NAME.keys(), ...WITHOUT_EFFECT, ...OF_THE_CREDENTIAL];
 
 /**
- * An ADO.NET connection string as an mssql config.
+ * An ADO.NET connection string, or a URL `mssql://user:password@host:port/database?encrypt=true`, as an mssql config.
  *
- * @throws ConfigurationError that names the key; values are never quoted
+ * @throws ConfigurationError that names the key if it is a known one, or its position; values are never quoted
  */
 export function configFromConnectionString(connectionString: string): TokenPoolConfig {
   const config: Draft = { server: '', options: {}, pool: {} };
-  const entries = parseConnectionString(connectionString);
+  const text = isUrl(connectionString) ? connectionStringFromUrl(connectionString) : connectionString;
+  const entries = parseConnectionString(text, { known: KNOWN });
   for (const [name, value] of entries) {
-    const set = BY_NAME.get(name);
-    if (set !== undefined) set(config, value, name);
-    else if (!WITHOUT_EFFECT.has(name) && !OF_THE_CREDENTIAL.has(name)) {
-      throw new ConfigurationError(`Connection string: the key '${name}' is not known.`);
+    BY_NAME.get(name)?.(config, value, name);
+    const refused = REFUSED_BY_NAME.get(name);
+    if (refused !== undefined && !refused.harmless.test(value)) {
+      throw new ConfigurationError(`Connection string: '${name}' with this value is not supported.`, {
+        hint: refused.hint,
+      });
     }
   }
   const authentication = entries.get('authentication')?.replace(/\s/g, '').toLowerCase();
-  if (authentication !== undefined && !WITH_PASSWORD.has(authentication)) config.authentication = connectionString;
+  if (authentication !== undefined && !WITH_PASSWORD.has(authentication)) config.authentication = text;
   return config;
 }
 
-/** `tcp:host,port`, `host\instance`, `.` and `(local)`. */
+/** `.` and `(local)` are this machine. */
 function setServer(config: Draft, value: string): void {
-  if (/^(np|lpc|admin):/i.test(value)) {
-    throw new ConfigurationError(
-      "Connection string: 'server' must use TCP; named pipes, shared memory and DAC are not supported.",
-    );
-  }
-  const match = /^(?:tcp:)?\s*([^,\\]+?)\s*(?:\\\s*([^,]+?)\s*)?(?:,\s*(\d+)\s*)?$/i.exec(value);
-  if (match === null)
-    throw new ConfigurationError("Connection string: 'server' must be host, host,port or host\\instance.");
-  const [, host = '', instance, port] = match;
+  const { host, instanceName, port } = parseServerAddress(value);
   config.server = /^(\.|\(local\)|\(\.\)|\(localdb\))$/i.test(host) ? 'localhost' : host;
-  if (port !== undefined) config.port = Number(port);
-  else if (instance !== undefined) config.options.instanceName = instance;
+  if (port !== undefined) config.port = port;
+  else if (instanceName !== undefined) config.options.instanceName = instanceName;
 }
 
 function setUser(config: Draft, value: string): void {

@@ -1,4 +1,5 @@
 import {
+  ConfigurationError,
   EncryptionRequiredError,
   LoginRefusedError,
   ServerUnavailableError,
@@ -179,9 +180,15 @@ function fromSocket({ error, token, server }: FailedLogin): LoginFailure {
       'Client and server disagree about encryption: set options.encrypt to true and enable it on the server.';
     return { kind: 'refused', error: new EncryptionRequiredError(error.message, { cause: error, hint }) };
   }
+  if (needsNewerNode(error)) {
+    const text = `The installed tedious needs Node.js 22 or later; this is ${process.version}.`;
+    const hint = 'Update Node.js, or install tedious 19: npm install tedious@19';
+    return { kind: 'refused', error: new ConfigurationError(text, { cause: error, hint }) };
+  }
   if (/certificate|self[- ]signed|altnames|unable to (verify|get)/i.test(error.message)) {
-    const hint =
-      'Trust the issuing CA (options.cryptoCredentialsDetails.ca or NODE_EXTRA_CA_CERTS); options.trustServerCertificate is for development.';
+    const hint = /altnames/i.test(error.message)
+      ? "The certificate is for another name: set options.serverName ('HostNameInCertificate' in a connection string) to a name in it."
+      : 'Trust the issuing CA (options.cryptoCredentialsDetails.ca or NODE_EXTRA_CA_CERTS); options.trustServerCertificate is for development.';
     const text = `The certificate of ${server} was not accepted: ${error.message}`;
     return { kind: 'refused', error: new LoginRefusedError(text, { cause: error, hint }) };
   }
@@ -192,8 +199,17 @@ function fromSocket({ error, token, server }: FailedLogin): LoginFailure {
   }
   const hint = SOCKET_HINTS.get(code) ?? 'Check the server name and port, and that the server is running.';
   const root = rootCause(error);
-  const text = [error.message || `No connection to ${server}.`, ...(root === error ? [] : [root.message])].join(': ');
+  const message = error.message || `No connection to ${server}.`;
+  // tedious often has the root's words in its own message.
+  const text = root === error || message.includes(root.message) ? message : `${message}: ${root.message}`;
   return { kind: 'unreachable', error: new ServerUnavailableError(text, { cause: error, hint }) };
+}
+
+/** tedious 20 uses functions that Node.js 20 does not have. */
+function needsNewerNode(error: Error): boolean {
+  return (
+    Number.parseInt(process.versions.node, 10) < 22 && /withResolvers is not a function/.test(rootCause(error).message)
+  );
 }
 
 /** tedious says "Could not connect (sequence)" and keeps what happened to each address underneath. */

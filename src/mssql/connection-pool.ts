@@ -2,6 +2,7 @@ import type { config as StockConfig, ConnectionPool as StockPool } from 'mssql';
 import type { Connection } from 'tedious';
 import type { TokenPoolConfig } from '../connections/config.js';
 import { configFromConnectionString } from '../connections/connection-string-config.js';
+import { namesPort, parseServerAddress } from '../connections/server-address.js';
 import { type ConnectionSource, isConnectionSource } from '../pool/connection-source.js';
 import { createTokenPool } from '../pool/create-token-pool.js';
 import { type PendingAcquire, type TarnFacade, tarnFacade } from '../pool/tarn-facade.js';
@@ -96,8 +97,7 @@ export class ConnectionPool extends StockConnectionPool {
     const { readable, failure } = read(isConnectionSource(config) ? { server: 'of a shared pool' } : config);
     if (failure !== undefined && typeof callback !== 'function') throw failure;
     const checkIsChosen = 'validateConnection' in readable;
-    splitServer(readable);
-    super(readable);
+    super(copyForMssql(readable));
     // Whoever prints a pool does not mean the secrets in it (P10).
     Object.defineProperty(this, 'config', { enumerable: false });
     this.#shared = shared;
@@ -285,10 +285,20 @@ export class ConnectionPool extends StockConnectionPool {
   }
 }
 
-/** mssql splits `host\instance` itself, in the config that it is given, and takes `host,port` for a name. */
-function splitServer(config: TokenPoolConfig): void {
-  const [, host, port] = /^(?:tcp:)?\s*([^,\\]+?)\s*(?:\\[^,]*)?,\s*(\d+)\s*$/i.exec(config.server) ?? [];
-  if (host !== undefined && config.port === undefined) Object.assign(config, { server: host, port: Number(port) });
+/**
+ * A copy that mssql may fill in, with `server` as mssql understands it: it splits `host\\instance` itself, but takes
+ * `host,port` for a name. What is wrong with the server is reported by `connect()`, as mssql does.
+ */
+function copyForMssql(config: TokenPoolConfig): TokenPoolConfig {
+  const copy = { ...config };
+  if (config.options) copy.options = { ...config.options };
+  if (config.pool) copy.pool = { ...config.pool };
+  if (!namesPort(config.server) || config.port !== undefined) return copy;
+  try {
+    const { host, port } = parseServerAddress(config.server);
+    if (port !== undefined) Object.assign(copy, { server: host, port });
+  } catch {}
+  return copy;
 }
 
 /** Not in the class: naming it there makes bundlers give it another name, which users of mssql print. */

@@ -3,6 +3,7 @@ import type { TokenPoolConfig } from '../connections/config.js';
 import { configFromConnectionString } from '../connections/connection-string-config.js';
 import { LoginWatch } from '../connections/login-watch.js';
 import { placeholderCredential } from '../connections/placeholder-credential.js';
+import { namesPort } from '../connections/server-address.js';
 import { settingsFrom } from '../connections/settings.js';
 import { assertSupportedMssql } from './stock.js';
 import { passesStockChecks } from './stock-checks.js';
@@ -93,7 +94,8 @@ export function withTokenRefresh(input: TokenPoolConfig | string): object | stri
   assertSupportedMssql();
 
   const logins = new LoginWatch(settings);
-  const { beforeConnect, pool = {}, validateConnection = true } = original;
+  const { beforeConnect, validateConnection = true } = original;
+  const pool = original.pool ?? {};
   const { encrypt, connectTimeout = 0, connector } = settings.configuration.options ?? {};
 
   const credential = placeholderCredential();
@@ -132,17 +134,17 @@ export function withTokenRefresh(input: TokenPoolConfig | string): object | stri
   return config;
 }
 
-/** mssql splits `host\\instance` itself, and takes `host,port` for a name. */
 function serverForMssql({ server }: TokenPoolConfig, read: ConnectionConfiguration): Partial<TokenPoolConfig> {
   const port = read.options?.port;
-  return /^tcp:|,/i.test(server) && port !== undefined ? { server: read.server, port } : {};
+  return namesPort(server) && port !== undefined ? { server: read.server, port } : {};
 }
 
 /** A refreshing config as it was before, with what was changed since; any other config as it is. */
 export function withoutTokenRefresh(config: TokenPoolConfig): TokenPoolConfig {
   const original = originals.get(getTokenOf(config));
   if (original === undefined) return config;
-  const { beforeConnect, pool = {}, options = {} } = config;
+  const { beforeConnect, options = {} } = config;
+  const pool = config.pool ?? {};
   return {
     ...config,
     ...only(original, CONSUMED),

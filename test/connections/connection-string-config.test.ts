@@ -1,5 +1,6 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { configFromConnectionString } from '../../src/connections/connection-string-config.js';
+import type { ConfigurationError } from '../../src/errors.js';
 
 /** What a connection string to some server says besides its server. */
 function read(text: string): object {
@@ -84,7 +85,7 @@ test('a host may end in what looks like a protocol; no server at all is told lat
 
 test.each(['host,', 'host,port', ',1433', 'host,1433x', 'a\\b\\c,d'])('Server=%s is no server', (value) => {
   expect(() => configFromConnectionString(`Server=${value}`)).toThrow(
-    "Connection string: 'server' must be host, host,port or host\\instance.",
+    "'server' must be a host name, host,port or host\\instance.",
   );
 });
 
@@ -104,24 +105,121 @@ test.each([
   ['Max Pool Size=1.5', "Connection string: 'max pool size' must be a whole number."],
   ['Max Pool Size=-1', "Connection string: 'max pool size' must be a whole number."],
   ['Connect Timeout=5s', "Connection string: 'connect timeout' must be a whole number."],
-  ['Pasword=hunter2', "Connection string: the key 'pasword' is not known."],
 ])('%s is refused without quoting its value', (text, message) => {
   expect(() => read(text)).toThrow(expect.objectContaining({ code: 'ERR_CONFIGURATION', message }));
 });
 
-test('keys of SqlClient that mean nothing here are accepted', () => {
+test('keys of SqlClient without a counterpart are accepted', () => {
   const keys = [
-    'Asynchronous Processing, Async, AttachDBFilename, Extended Properties, Initial File Name',
-    'Column Encryption Setting, Enclave Attestation Url, Attestation Protocol, ConnectRetryCount, Connect Retry Count',
-    'ConnectRetryInterval, Connect Retry Interval, Context Connection, Enlist, Failover Partner, Failover Partner SPN',
+    'Asynchronous Processing, Async, Extended Properties, Initial File Name, ConnectRetryCount, Connect Retry Count',
+    'ConnectRetryInterval, Connect Retry Interval, Enlist, Failover Partner SPN',
     'FailoverPartnerSPN, Server SPN, ServerSPN, IP Address Preference, IPAddressPreference, MultipleActiveResultSets',
     'Multiple Active Result Sets, Network Library, Network, Net, Persist Security Info, PersistSecurityInfo',
-    'PoolBlockingPeriod, Pool Blocking Period, Pooling, Replication, Transaction Binding',
-    'TransparentNetworkIPResolution, Transparent Network IP Resolution, Type System Version, User Instance',
-    'Integrated Security, Trusted_Connection, MSI Endpoint, MSI Secret, ServerCertificate, Server Certificate',
+    'PoolBlockingPeriod, Pool Blocking Period, Replication, Transaction Binding',
+    'TransparentNetworkIPResolution, Transparent Network IP Resolution, Type System Version, MSI Endpoint, MSI Secret',
   ];
   for (const key of keys.join(', ').split(', ')) expect(read(`${key}=x`), key).toEqual({});
 });
+
+test.each([
+  'Pooling=False',
+  'Failover Partner=other',
+  'Column Encryption Setting=Enabled',
+  'Enclave Attestation Url=https://x',
+  'Integrated Security=SSPI',
+  'Trusted_Connection=yes',
+  'Context Connection=true',
+  'User Instance=true',
+  'AttachDBFilename=x.mdf',
+  'ServerCertificate=x.cer',
+])('%s is refused with what to do instead, not dropped', (text) => {
+  expect(() => read(text)).toThrow(
+    expect.objectContaining({ message: expect.stringContaining('is not supported'), hint: expect.any(String) }),
+  );
+});
+
+test('values of those keys that ask for nothing are accepted', () => {
+  for (const text of [
+    'Pooling=True',
+    'Column Encryption Setting=Disabled',
+    'Integrated Security=false',
+    'Failover Partner=',
+  ]) {
+    expect(read(text), text).toEqual({});
+  }
+});
+
+test.each(['Pasword=hunter2', 'Server=h;Password=hun;ter2=x', 'mssql:hunter2', 'hunter2'])(
+  'a string of unknown shape (%s) is refused without its parts',
+  (text) => {
+    const error = catchError(() => configFromConnectionString(text));
+    expect(error).toMatchObject({ code: 'ERR_CONFIGURATION' });
+    expect(`${error.message} ${error.hint}`).not.toMatch(/hunter2|ter2/);
+  },
+);
+
+describe('a password', () => {
+  test.each([
+    ['in braces, as mssql reads it', '{a;b}', 'a;b'],
+    ['in braces with a brace inside', '{a}}b}', 'a}b'],
+    ['with braces inside', 'a{b}c', 'a{b}c'],
+    ['that begins with a brace', '{ab', '{ab'],
+    ['with braces around a part of it', '{a}b', '{a}b'],
+    ['in double quotes', '"{ab}"', '{ab}'],
+  ])('%s', (_, text, password) => {
+    expect(configFromConnectionString(`Server=h;Password=${text};Database=d`)).toMatchObject({
+      password,
+      database: 'd',
+    });
+  });
+});
+
+describe('a URL', () => {
+  test('is read with its query settings', () => {
+    expect(
+      configFromConnectionString('mssql://app:p%40ss%3Bw%22d@db.example.com:1434/sales?encrypt=true&Max Pool Size=5'),
+    ).toMatchObject({
+      server: 'db.example.com',
+      port: 1434,
+      user: 'app',
+      password: 'p@ss;w"d',
+      database: 'sales',
+      options: { encrypt: true },
+      pool: { max: 5 },
+    });
+  });
+
+  test('may name a credential', () => {
+    const { authentication, server } = configFromConnectionString(
+      'mssql://db/x?authentication=active directory default',
+    );
+    expect([server, typeof authentication]).toEqual(['db', 'string']);
+  });
+
+  test.each([
+    'sqlserver://app:hunter2@host:1433;database=x',
+    'postgres://app:hunter2@host/db',
+    'mssql://app:hunter2@ho st/db',
+    'mssql://app:%zzhunter2@host/db',
+    'mssql://app:hunter2@host:99999/db',
+    'mssql://app@/db?hunter2=x',
+    'mssql://host/db?hunter2=x',
+    'mssql://host/db?%00hunter2=x',
+  ])('that cannot be used (%s) is refused without its parts', (url) => {
+    const error = catchError(() => configFromConnectionString(url));
+    expect(error).toMatchObject({ code: 'ERR_CONFIGURATION' });
+    expect(`${error.message} ${error.hint} ${error.stack} ${error.cause}`).not.toMatch(/hunter2/);
+  });
+});
+
+function catchError(run: () => unknown): ConfigurationError {
+  try {
+    run();
+  } catch (error) {
+    return error as ConfigurationError;
+  }
+  throw new Error('nothing was thrown');
+}
 
 test('what says who signs in is left to the credential, which reads the same text', () => {
   const text = 'Server=host;Client Id=c;Client Secret=s;Tenant Id=t;Token=x;Access Token=y;User Id=ada';

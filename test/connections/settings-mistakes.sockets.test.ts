@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { checkConfig } from '../../src/connections/check-config.js';
 import type { TokenPoolConfig } from '../../src/connections/config.js';
 import { settingsFrom } from '../../src/connections/settings.js';
 import { ConfigurationError } from '../../src/errors.js';
@@ -33,7 +34,7 @@ describe('server', () => {
   test('a port beside another one in server is refused, the same one is not', () => {
     expect(() => settingsFrom({ server: 'host,1434', port: 1433 })).toThrow("'port' and the port in 'server' differ");
     expect(() => settingsFrom({ server: 'host,1434', options: { port: 1433 } })).toThrow(ConfigurationError);
-    expect(settingsFrom({ server: 'host,1434', port: 1434 }).configuration.options?.port).toBe(1434);
+    expect(settingsFrom({ server: 'host,1434', port: 1434, user: 'sa' }).configuration.options?.port).toBe(1434);
   });
 
   test.each(['host,', 'host,abc', 'host,99999', 'a,b,1'])("'%s' is refused", (server) => {
@@ -54,6 +55,11 @@ describe('a value of the wrong kind is told at once, by its key', () => {
     ['connectionTimeout', { connectionTimeout: '15000' }],
     ['connectionTimeout', { options: { connectTimeout: Number.NaN } }],
     ['requestTimeout', { requestTimeout: '15000' }],
+    ['port', { port: Number.NaN }],
+    ['port', { port: '1433' }],
+    ['port', { port: 0 }],
+    ['options.port', { options: { port: '1433' } }],
+    ['pool', { pool: 'big' }],
   ])('%s of %o', (key, config) => {
     const read = () => settingsFrom({ server: 'host', ...config } as TokenPoolConfig);
     expect(read).toThrow(ConfigurationError);
@@ -68,11 +74,72 @@ describe('a value of the wrong kind is told at once, by its key', () => {
 });
 
 test('null is as good as nothing', () => {
-  const { pool, strictExpiry } = settingsFrom({ server: 'host', pool: null, strictExpiry: null } as never);
+  const { pool, strictExpiry } = settingsFrom({ server: 'host', user: 'sa', pool: null, strictExpiry: null } as never);
   expect([pool.max, strictExpiry]).toEqual([10, false]);
 });
 
 test.each([Number.POSITIVE_INFINITY, 2 ** 31])('timeouts of %d ms do not end at once', async (ms) => {
   const pool = here.pool({ connectionTimeout: ms, requestTimeout: ms });
   expect(await pool.use((connection) => query(connection, "WAITFOR DELAY '00:00:00.020'; SELECT 1"))).toEqual([[1]]);
+});
+
+test.each([
+  {},
+  { user: '' },
+  { password: 'secret' },
+  { authentication: null },
+  { authentication: { type: 'default', options: {} } },
+])('a config that names no login (%j) is refused before a socket is opened', (login) => {
+  expect(() => settingsFrom({ server: 'host', ...login } as never)).toThrow(/No login is named: set 'authentication'/);
+});
+
+test('text from the environment is refused with how to convert it', () => {
+  const read = () => settingsFrom({ server: 'h,1433', user: 'sa', port: '1433' } as never);
+  expect(read).toThrow(expect.objectContaining({ hint: expect.stringContaining('Number(') }));
+});
+
+test('a config is checked without being changed, and without a credential being created', () => {
+  let calls = 0;
+  const authentication = {
+    getToken: async () => {
+      calls += 1;
+      return null;
+    },
+  };
+  const config = Object.freeze({
+    server: 'host,1434',
+    authentication,
+    options: Object.freeze({ trustServerCertificate: true }),
+    pool: Object.freeze({ max: 3 }),
+  });
+  const before = JSON.stringify(config);
+  const checked = checkConfig(config as never);
+  expect(checked).toMatchObject({ configuration: { server: 'host', options: { port: 1434 } }, pool: { max: 3 } });
+  expect(checked).not.toHaveProperty('source');
+  expect(JSON.stringify(config)).toBe(before);
+  expect(calls).toBe(0);
+});
+
+test('a login that is decided elsewhere is not looked for', () => {
+  const checked = checkConfig({ server: 'host' } as never, { tokenFromElsewhere: true });
+  expect(checked.configuration.authentication).toBeUndefined();
+  expect(checked.pool.maxAgeMillis).toBeGreaterThan(0);
+});
+
+test.each([
+  ['a name with 2,000 blanks on both sides', `${' '.repeat(2_000)}host${' '.repeat(2_000)}`],
+  ['1 MiB of blanks', ' '.repeat(1 << 20)],
+  ['blanks inside', `a${' '.repeat(1 << 19)}b`],
+  ['1 MiB of backslashes', '\\'.repeat(1 << 20)],
+  ['1 MiB of commas', ','.repeat(1 << 20)],
+  ['1 MiB of digits', `host,${'1'.repeat(1 << 20)}`],
+  ['1 MiB of tcp:', 'tcp:'.repeat(1 << 18)],
+])('a server of %s does not block the event loop', (_, server) => {
+  const startedAt = performance.now();
+  try {
+    settingsFrom({ server, user: 'sa' });
+  } catch (error) {
+    expect((error as Error).message.length).toBeLessThan(200);
+  }
+  expect(performance.now() - startedAt).toBeLessThan(50);
 });

@@ -213,11 +213,19 @@ test.each([
   ['min', [11], 'pool.min (11) must not be more than pool.max (10).'],
   ['overlap', [-1, 0.5], 'pool.overlap must be a whole number, 0 or more.'],
   ['maxRenewals', [-1, 0.5], 'pool.maxRenewals must be a whole number, 0 or more.'],
-  ['acquireTimeoutMillis', [0, -1, Number.NaN], 'pool.acquireTimeoutMillis must be more than 0 ms.'],
-  ['createTimeoutMillis', [0, -1, Number.NaN], 'pool.createTimeoutMillis must be more than 0 ms.'],
-  ['destroyTimeoutMillis', [0, -1, Number.NaN], 'pool.destroyTimeoutMillis must be more than 0 ms.'],
-  ['idleTimeoutMillis', [0, -1, Number.NaN], 'pool.idleTimeoutMillis must be more than 0 ms.'],
-  ['maxAgeMillis', [-1, Number.NaN], 'pool.maxAgeMillis must be 0 (no limit) or more, in ms.'],
+  [
+    'acquireTimeoutMillis',
+    [0, -1, Number.NaN, '3000'],
+    'pool.acquireTimeoutMillis must be a number of ms, more than 0.',
+  ],
+  ['createTimeoutMillis', [0, -1, Number.NaN, '3000'], 'pool.createTimeoutMillis must be a number of ms, more than 0.'],
+  [
+    'destroyTimeoutMillis',
+    [0, -1, Number.NaN, '3000'],
+    'pool.destroyTimeoutMillis must be a number of ms, more than 0.',
+  ],
+  ['idleTimeoutMillis', [0, -1, Number.NaN, '3000'], 'pool.idleTimeoutMillis must be a number of ms, more than 0.'],
+  ['maxAgeMillis', [-1, Number.NaN, '60000'], 'pool.maxAgeMillis must be a number of ms, 0 (no limit) or more.'],
 ])('pool.%s may not be one of %j', (key, values, message) => {
   for (const value of values) {
     expect(() => pool({ [key]: value })).toThrow(expect.objectContaining({ code: 'ERR_CONFIGURATION', message }));
@@ -256,7 +264,7 @@ test.each([null, undefined, 5])('%j is no config', (config) => {
   expect(() => settingsFrom(config as never)).toThrow('must be an mssql config object or a connection string');
 });
 
-test.each([undefined, '', 5])('%j is no server', (server) => {
+test.each([undefined, ''])('%j is no server', (server) => {
   const config = { server, user: 'sa', password: 'p' } as unknown as TokenPoolConfig;
-  expect(() => settingsFrom(config)).toThrow("'server' is missing: give the host name of the SQL Server.");
+  expect(() => settingsFrom(config)).toThrow("'server' is missing: set it to the host name of the SQL Server.");
 });

@@ -14,7 +14,7 @@ const LONGEST = 65_536;
 /**
  * Splits a connection string by the ADO.NET grammar (SqlConnection.ConnectionString; OLE DB init string syntax):
  * `key=value;key=value`, keys case-insensitive, `==` in a key is `=`, values in single or double quotes with the quote
- * doubled inside. Keys are returned in lower case with single spaces.
+ * doubled inside, or in braces as mssql and ODBC read them. Keys are returned in lower case with single spaces.
  *
  * Errors name a key only if it is in `known`, and its position otherwise: a password with `;` and `=` looks like a key.
  *
@@ -67,6 +67,10 @@ export function parseConnectionString(text: string, options: ConnectionStringOpt
   function readValue(shown: string): string {
     while (/[^\S\n]/.test(text[at] ?? '')) at += 1;
     const quote = text[at];
+    if (quote === '{') {
+      const braced = readBraces();
+      if (braced !== undefined) return braced;
+    }
     if (quote !== '"' && quote !== "'") {
       const end = text.indexOf(';', at);
       const value = text.slice(at, end === -1 ? undefined : end).trim();
@@ -89,5 +93,23 @@ export function parseConnectionString(text: string, options: ConnectionStringOpt
     }
     at += 1;
     return value;
+  }
+
+  /** `{value}` as mssql and ODBC read it, with `}` doubled inside. Braces that do not enclose the value belong to it. */
+  function readBraces(): string | undefined {
+    let value = '';
+    for (let next = at + 1; next < text.length; next += 1) {
+      if (text[next] === '}') {
+        if (text[next + 1] !== '}') {
+          const rest = /^[^\S\n]{0,100}(;|$)/.exec(text.slice(next + 1, next + 102));
+          if (rest === null) return undefined;
+          at = next + 1 + rest[0].length;
+          return value;
+        }
+        next += 1;
+      }
+      value += text[next];
+    }
+    return undefined;
   }
 }

@@ -1,0 +1,245 @@
+import type { Connection, ConnectionConfiguration } from 'tedious';
+import { ConfigurationError } from '../errors.js';
+import { LONGEST_TIMER_MS } from '../time.js';
+import { boundConnector } from './bound-connector.js';
+import type { PoolConfig, TokenPoolConfig } from './config.js';
+import { configFromConnectionString } from './connection-string-config.js';
+import type { TediousModule } from './dial.js';
+import { isPlaceholder } from './placeholder-credential.js';
+import { parseServerAddress } from './server-address.js';
+
+/** A config after all defaults, without anything that has been built from it. */
+export interface CheckedConfig {
+  /** What was given; a connection string as a config. */
+  config: TokenPoolConfig;
+  /** For tedious; without `authentication` when a token is used. */
+  configuration: ConnectionConfiguration;
+  pool: PoolSettings;
+  validateConnection: boolean | 'socket';
+  strictExpiry: boolean;
+  beforeConnect: ((connection: Connection) => void) | undefined;
+  tedious: TediousModule | undefined;
+}
+
+export type PoolSettings = {
+  [K in keyof PoolConfig]-?: K extends 'validate' ? PoolConfig[K] : NonNullable<PoolConfig[K]>;
+};
+
+/** mssql's own (tarn): max 10, min 0, idle 30 s, acquire 30 s. */
+const POOL_DEFAULTS: PoolSettings = {
+  max: 10,
+  min: 0,
+  idleTimeoutMillis: 30_000,
+  acquireTimeoutMillis: 30_000,
+  createTimeoutMillis: 30_000,
+  destroyTimeoutMillis: 5_000,
+  overlap: 1,
+  maxRenewals: 2,
+  // Azure SQL validates a session's token again at a reset after about 10 h (dotnet/SqlClient #635, #767).
+  maxAgeMillis: 9.5 * 3_600_000,
+  validate: undefined,
+};
+
+/** tarn's settings that have no counterpart here: accepted, because a drop-in must take them. */
+const TARN_ONLY = new Set(['reapIntervalMillis', 'createRetryIntervalMillis', 'propagateCreateError', 'log']);
+
+export interface CheckOptions {
+  /** How connections log in is decided elsewhere, with a token: `authentication`, `user` and `password` are not looked at. */
+  tokenFromElsewhere?: boolean | undefined;
+}
+
+/**
+ * Checks an mssql config or connection string and fills in the defaults. Pure: it creates no credential and no cache, opens
+ * nothing, and does not change its input.
+ *
+ * @example
+ * const { pool } = checkConfig({ server: 'db.example.com', user, password });
+ * pool.max; // 10
+ *
+ * @throws ConfigurationError that names the setting and how to fix it; values are never quoted
+ */
+export function checkConfig(input: TokenPoolConfig | string, options: CheckOptions = {}): CheckedConfig {
+  const config = typeof input === 'string' ? configFromConnectionString(input) : input;
+  if (config === null || typeof config !== 'object' || Array.isArray(config)) {
+    throw new ConfigurationError('The config must be an mssql config object or a connection string.');
+  }
+  requireKinds(config);
+  const withToken = options.tokenFromElsewhere === true || usesToken(config);
+  const checked: CheckedConfig = {
+    config,
+    configuration: tediousConfiguration(config, withToken),
+    pool: poolSettings(config.pool ?? {}, withToken),
+    validateConnection: config.validateConnection ?? 'socket',
+    strictExpiry: config.strictExpiry === true,
+    beforeConnect: config.beforeConnect ?? undefined,
+    tedious: config.tedious ?? undefined,
+  };
+  if (!withToken) requireLogin(config);
+  return checked;
+}
+
+/** False for SQL login and NTLM. */
+export function usesToken({ authentication, authentication_type: flat }: TokenPoolConfig): boolean {
+  if (authentication === undefined || authentication === null) {
+    return flat !== undefined && flat !== 'default' && flat !== 'ntlm';
+  }
+  const { type, options } = authentication as { type?: unknown; options?: { credential?: unknown } };
+  if (isPlaceholder(options?.credential)) {
+    throw new ConfigurationError('This config comes from withTokenRefresh(), which is for pools of mssql only.', {
+      hint: 'Pass the config that withTokenRefresh() was given.',
+    });
+  }
+  return type !== 'default' && type !== 'ntlm';
+}
+
+function requireLogin(config: TokenPoolConfig): void {
+  const { userName } = passwordLogin(config).options as { userName?: unknown };
+  if (userName !== undefined && userName !== '') return;
+  throw new ConfigurationError("No login is named: set 'authentication' to a credential, or 'user' and 'password'.");
+}
+
+/** What mssql would give tedious for this config, less everything that must not happen to a token. */
+function tediousConfiguration(config: TokenPoolConfig, withToken: boolean): ConnectionConfiguration {
+  const { host, instanceName, port } = parseServerAddress(config.server);
+  if (port !== undefined && (config.port ?? config.options?.port ?? port) !== port) {
+    throw new ConfigurationError("'port' and the port in 'server' differ; give one of them.");
+  }
+  const options: NonNullable<ConnectionConfiguration['options']> & { encrypt?: boolean | string } = {
+    tdsVersion: '7_4',
+    rowCollectionOnDone: false,
+    rowCollectionOnRequestCompletion: false,
+    useColumnNames: false,
+    appName: 'node-mssql',
+    connectTimeout: config.connectionTimeout ?? config.timeout ?? 15_000,
+    requestTimeout: config.requestTimeout ?? config.timeout ?? 15_000,
+    ...definedOnly({ database: config.database }),
+    ...definedOnly({ encrypt: config.encrypt, trustServerCertificate: config.trustServerCertificate }),
+    ...definedOnly(config.options ?? {}),
+    // The dialer does the retries; tedious would ask for a token each time, 500 ms apart.
+    maxRetriesOnTransientErrors: 0,
+  };
+  options.encrypt ??= true;
+  options.trustServerCertificate ??= false;
+  if (instanceName !== undefined) options.instanceName ??= instanceName;
+  if (options.instanceName === undefined) options.port ??= config.port ?? port ?? 1433;
+  else delete options.port;
+  if (options.requestTimeout === Number.POSITIVE_INFINITY || Number(options.requestTimeout) < 0)
+    options.requestTimeout = 0;
+  options.connectTimeout = timeoutOf('connectionTimeout', options.connectTimeout, 1);
+  options.requestTimeout = timeoutOf('requestTimeout', options.requestTimeout, 0);
+  if (withToken) {
+    if (options.encrypt === false) {
+      throw new ConfigurationError(
+        'options.encrypt is false: an access token would be sent in the clear. Remove it or set it to true.',
+      );
+    }
+    // tedious prints packet contents, the token among them.
+    delete options.debug;
+  }
+  const configuration: ConnectionConfiguration = { server: host, options };
+  if (!withToken) configuration.authentication = passwordLogin(config);
+  return boundConnector(configuration);
+}
+
+function timeoutOf(key: string, ms: unknown, least: 0 | 1): number {
+  if (typeof ms === 'number' && ms >= least) return Math.min(ms, LONGEST_TIMER_MS);
+  throw new ConfigurationError(
+    `'${key}' must be a number of ms, ${least === 0 ? '0 (no limit) or more' : '1 or more'}.`,
+    numberHint(ms),
+  );
+}
+
+function passwordLogin(config: TokenPoolConfig): NonNullable<ConnectionConfiguration['authentication']> {
+  const { authentication } = config as { authentication?: { type?: string; options?: object } };
+  const type = authentication?.type ?? (config.domain === undefined ? 'default' : 'ntlm');
+  const options = {
+    ...definedOnly({ userName: config.user, password: config.password, domain: config.domain }),
+    ...authentication?.options,
+  };
+  return { type, options } as NonNullable<ConnectionConfiguration['authentication']>;
+}
+
+function requirePort(key: string, port: unknown): void {
+  if (port === undefined || port === null) return;
+  if (typeof port === 'number' && Number.isInteger(port) && port >= 1 && port <= 65_535) return;
+  throw new ConfigurationError(`'${key}' must be a number from 1 to 65535.`, numberHint(port));
+}
+
+/** Settings from environment variables are text. */
+function numberHint(value: unknown): { hint?: string } {
+  return typeof value === 'string' ? { hint: 'It is text: convert it with Number(...).' } : {};
+}
+
+/** Refuses by name what would be taken for something else, or ignored. */
+function requireKinds(config: TokenPoolConfig): void {
+  const { strictExpiry, validateConnection, scope, beforeConnect, tedious, pool } = config;
+  requirePort('port', config.port);
+  requirePort('options.port', config.options?.port);
+  if (typeof (pool ?? {}) !== 'object') throw new ConfigurationError("'pool' must be an object.");
+  if (typeof (strictExpiry ?? false) !== 'boolean')
+    throw new ConfigurationError("'strictExpiry' must be true or false.");
+  if (typeof (validateConnection ?? true) !== 'boolean' && validateConnection !== 'socket') {
+    throw new ConfigurationError("'validateConnection' must be true, false or 'socket'.");
+  }
+  if (scope !== undefined && (typeof scope !== 'string' || scope === '')) {
+    throw new ConfigurationError("'scope' must be a string such as https://database.windows.net/.default.");
+  }
+  for (const [key, hook] of Object.entries({ beforeConnect, 'pool.validate': pool?.validate })) {
+    if (hook !== undefined && hook !== null && typeof hook !== 'function') {
+      throw new ConfigurationError(`'${key}' must be a function.`);
+    }
+  }
+  if (tedious !== undefined && tedious !== null && typeof tedious?.Connection !== 'function') {
+    throw new ConfigurationError("'tedious' must be the tedious module: import * as tedious from 'tedious'.");
+  }
+}
+
+function poolSettings(given: PoolConfig, withToken: boolean): PoolSettings {
+  for (const key of Object.keys(given)) {
+    if (!(key in POOL_DEFAULTS) && !TARN_ONLY.has(key)) {
+      throw new ConfigurationError(
+        `pool.${key} is not a setting of this pool; known are ${Object.keys(POOL_DEFAULTS).join(', ')}.`,
+      );
+    }
+  }
+  // Without a token there is nothing to validate again after 10 h.
+  const maxAgeMillis = withToken ? POOL_DEFAULTS.maxAgeMillis : 0;
+  const pool: PoolSettings = { ...POOL_DEFAULTS, maxAgeMillis, ...(definedOnly(given) as Partial<PoolSettings>) };
+  // A caller that waits longer for a connection, say for a database that resumes, wants it to be tried for as long.
+  if (given.createTimeoutMillis === undefined && pool.acquireTimeoutMillis > pool.createTimeoutMillis) {
+    pool.createTimeoutMillis = pool.acquireTimeoutMillis;
+  }
+  for (const key of ['max', 'min', 'overlap', 'maxRenewals'] as const) {
+    if (!Number.isInteger(pool[key]) || pool[key] < 0) {
+      throw new ConfigurationError(`pool.${key} must be a whole number, 0 or more.`, numberHint(pool[key]));
+    }
+  }
+  if (pool.max < 1) throw new ConfigurationError('pool.max must be 1 or more.');
+  if (pool.min > pool.max)
+    throw new ConfigurationError(`pool.min (${pool.min}) must not be more than pool.max (${pool.max}).`);
+  for (const key of [
+    'acquireTimeoutMillis',
+    'createTimeoutMillis',
+    'destroyTimeoutMillis',
+    'idleTimeoutMillis',
+  ] as const) {
+    if (typeof pool[key] !== 'number' || !(pool[key] > 0)) {
+      throw new ConfigurationError(`pool.${key} must be a number of ms, more than 0.`, numberHint(pool[key]));
+    }
+    pool[key] = Math.min(pool[key], LONGEST_TIMER_MS);
+  }
+  if (typeof pool.maxAgeMillis !== 'number' || !(pool.maxAgeMillis >= 0)) {
+    throw new ConfigurationError(
+      'pool.maxAgeMillis must be a number of ms, 0 (no limit) or more.',
+      numberHint(pool.maxAgeMillis),
+    );
+  }
+  return pool;
+}
+
+/** An object without its undefined values. */
+export function definedOnly<T extends object>(object: T): { [K in keyof T]?: NonNullable<T[K]> } {
+  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]?: NonNullable<T[K]>;
+  };
+}

@@ -1,0 +1,51 @@
+import { ConfigurationError } from '../errors.js';
+
+/** Where a server is, as one text says it. */
+export interface ServerAddress {
+  host: string;
+  /** Undefined when there is a port, which leads to the instance by itself. */
+  instanceName: string | undefined;
+  port: number | undefined;
+}
+
+/** A host name has at most 253 characters (RFC 1035 section 2.3.4), an instance name 16. */
+const LONGEST = 300;
+const FORMS = "'server' must be a host name, host,port or host\\instance.";
+
+/**
+ * Reads `host`, `host,port` and `host\instance`; `tcp:` in front of them, as the Azure portal shows it, is allowed.
+ *
+ * @example
+ * parseServerAddress('tcp:db.example.com,1433'); // { host: 'db.example.com', port: 1433, instanceName: undefined }
+ *
+ * @throws ConfigurationError
+ */
+export function parseServerAddress(text: unknown): ServerAddress {
+  if (text === undefined || text === null || text === '') {
+    throw new ConfigurationError("'server' is missing: set it to the host name of the SQL Server.");
+  }
+  if (typeof text !== 'string') throw new ConfigurationError(FORMS);
+  // Before anything looks at its characters: blanks by the thousand are no name.
+  const trimmed = text.length > 4 * LONGEST ? text.slice(0, 4 * LONGEST).trim() : text.trim();
+  if (trimmed.length > LONGEST) throw new ConfigurationError(FORMS);
+  if (/^(np|lpc|admin):/i.test(trimmed)) {
+    throw new ConfigurationError("'server' must use TCP; named pipes, shared memory and DAC are not supported.");
+  }
+  const [target = '', portText, ...more] = trimmed.replace(/^tcp:/i, '').split(',');
+  const [host = '', instance, ...deeper] = target.split('\\').map((part) => part.trim());
+  const port = portText === undefined ? undefined : portOf(portText.trim());
+  const isWrong = more.length > 0 || deeper.length > 0 || host === '' || instance === '' || /[\s/@]/.test(host);
+  if (isWrong || Number.isNaN(port)) throw new ConfigurationError(FORMS);
+  return { host, instanceName: port === undefined ? instance : undefined, port };
+}
+
+/** NaN for anything but a port. */
+function portOf(text: string): number {
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN;
+  return port >= 1 && port <= 65_535 ? port : Number.NaN;
+}
+
+/** Whether mssql would take the text for a mere name: it splits `host\instance` itself, but knows neither port nor `tcp:`. */
+export function namesPort(server: unknown): boolean {
+  return typeof server === 'string' && (server.includes(',') || /^\s*tcp:/i.test(server));
+}
