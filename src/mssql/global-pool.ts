@@ -1,5 +1,8 @@
 import type { ConnectionSource } from '../pool/connection-source.js';
-import { ConnectionPool, type ConnectionPoolConfig } from './connection-pool.js';
+import { type CloseOptions, ConnectionPool, type ConnectionPoolConfig } from './connection-pool.js';
+import { requireMssql } from './stock.js';
+
+const mssql = requireMssql();
 
 type PoolSource = ConnectionPoolConfig | ConnectionSource | string;
 
@@ -44,15 +47,31 @@ export class GlobalPool {
     });
   }
 
-  /** Closes the global pool; succeeds where there is none. */
-  close(): Promise<void>;
+  /** Closes the global pool, when it has connected in case it is connecting; succeeds when there is none. */
+  close(options?: CloseOptions): Promise<void>;
   close(callback: (error?: Error | null) => void): ConnectionPool | null;
-  close(callback?: (error?: Error | null) => void): ConnectionPool | null | Promise<void> {
+  close(given?: CloseOptions | ((error?: Error | null) => void)): ConnectionPool | null | Promise<void> {
     const pool = this.#current;
-    if (pool !== null) return callback === undefined ? pool.close() : pool.close(callback);
-    if (callback === undefined) return Promise.resolve();
-    setImmediate(callback);
-    return null;
+    const [options, callback] = typeof given === 'function' ? [undefined, given] : [given, undefined];
+    const closed = pool === null ? Promise.resolve() : this.#closeWhenConnected(pool, options);
+    if (callback === undefined) {
+      return new mssql.Promise((resolve: () => void, reject: (error: unknown) => void) => {
+        closed.then(resolve, reject);
+      });
+    }
+    // Called outside the promise chain, so that what the callback throws reaches the process.
+    closed.then(
+      () => setImmediate(callback, null),
+      (error) => setImmediate(callback, error),
+    );
+    return pool;
+  }
+
+  async #closeWhenConnected(pool: ConnectionPool, options: CloseOptions | undefined): Promise<void> {
+    this.#forget(pool);
+    // mssql refuses to close a pool that is connecting, and its module would leave the connection open.
+    if (pool.connecting) await pool.connect().catch(() => undefined);
+    await pool.close(options);
   }
 
   /** Adds a listener to the global pool: to the one there is, and to every later one. */
@@ -82,7 +101,7 @@ export class GlobalPool {
   }
 }
 
-/** Tells its owner when it is closed, because users close the pool they got from `connect()` themselves. */
+/** Reports to its owner when it is closed, because users close the pool they got from `connect()` themselves. */
 class ClosablePool extends ConnectionPool {
   readonly #onClose: () => void;
 
@@ -91,10 +110,11 @@ class ClosablePool extends ConnectionPool {
     this.#onClose = onClose;
   }
 
-  override close(): Promise<void>;
+  override close(options?: CloseOptions): Promise<void>;
   override close(callback: (error?: Error | null) => void): this;
-  override close(callback?: (error?: Error | null) => void): this | Promise<void> {
-    this.#onClose();
-    return callback === undefined ? super.close() : super.close(callback);
+  override close(given?: CloseOptions | ((error?: Error | null) => void)): this | Promise<void> {
+    // A pool that is connecting refuses to close, and is still the global one.
+    if (!this.connecting) this.#onClose();
+    return typeof given === 'function' ? super.close(given) : super.close(given);
   }
 }

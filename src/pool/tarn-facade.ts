@@ -12,10 +12,13 @@ export interface PendingAcquire {
 /** The part of tarn's `Pool` that mssql, knex and kysely use. */
 export interface TarnFacade {
   acquire(): PendingAcquire;
-  /** Takes a connection back; false if it is not on loan from here. */
+  /** Returns a connection to the pool; false if it was not borrowed from here. */
   release(connection: Connection): boolean;
-  /** Closes the pool, unless it is shared: loans are waited for, then every connection is closed. */
-  destroy(): Promise<void>;
+  /**
+   * Closes the pool, unless it is shared: waits for borrowed connections, at most `timeoutMs` (default 10,000), then closes
+   * every connection. tarn waits without a limit, for ever when a connection is never returned.
+   */
+  destroy(options?: { timeoutMs?: number | undefined }): Promise<void>;
   /** True from the moment `destroy` is called. */
   readonly destroyed: boolean;
   numUsed(): number;
@@ -30,12 +33,9 @@ export interface TarnFacade {
 export interface TarnFacadeOptions {
   /** Turns our error into the one users of the library in front expect. */
   mapError?: ((error: unknown) => unknown) | undefined;
-  /** The pool belongs to somebody else: `destroy` leaves it open. */
+  /** The pool has another owner: `destroy` leaves it open. */
   shared?: boolean | undefined;
 }
-
-/** tarn waits for connections on loan without a limit; this is the longest time a timer takes. */
-const AS_LONG_AS_IT_TAKES_MS = 2 ** 31 - 1;
 
 /** A pool of ours that looks like a tarn pool: libraries that expect tarn get ours without noticing. */
 export function tarnFacade(
@@ -73,8 +73,8 @@ export function tarnFacade(
         throw error;
       }
     },
-    destroy() {
-      closing ??= shared ? Promise.resolve() : pool.close({ timeoutMs: AS_LONG_AS_IT_TAKES_MS });
+    destroy(options) {
+      closing ??= shared ? Promise.resolve() : pool.close(options);
       return closing;
     },
     get destroyed() {
