@@ -99,8 +99,8 @@ test('a pool in use is never closed to make room; who has to wait gets its place
 test('idle connections of a pool in use give way too', async () => {
   await using a = await api({ maxConnections: 3, pool: { overlap: 0, max: 3 } });
   const adas = a.pools.for({ userAssertion: a.callOf(a.entra.addUser()) });
-  const lent = await Promise.all([adas.acquire(), adas.acquire(), adas.acquire()]);
-  for (const connection of lent.slice(1)) adas.release(connection);
+  const borrowed = await Promise.all([adas.acquire(), adas.acquire(), adas.acquire()]);
+  for (const connection of borrowed.slice(1)) adas.release(connection);
   const bob = a.entra.addUser();
   expect(await a.pools.for({ userAssertion: a.callOf(bob) }).use(whoAmI)).toBe(bob.userName);
   expect(adas.stats).toMatchObject({ size: 2, borrowed: 1 });

@@ -62,12 +62,12 @@ test('each identity has connections of its own, from its first on', async () => 
 test('the figures of all together are sums', async () => {
   const pools = many({ maxConnections: 10, pool: { max: 1 } });
   const [ada, bob] = [of(pools, 'ada'), of(pools, 'bob')];
-  const lent = await lend(ada);
+  const borrowed = await lend(ada);
   const waiting = outcome(ada.acquire());
   const opening = outcome(bob.acquire());
   await pass(1);
   expect(pools.stats).toMatchObject({ size: 1, borrowed: 1, pending: 2, opening: 1, maxConnections: 10 });
-  ada.release(lent);
+  ada.release(borrowed);
   await pass(world.server.loginMs);
   expect(pools.stats).toMatchObject({ size: 2, borrowed: 2, pending: 0, opening: 0 });
   ada.release(settled(waiting));
@@ -80,10 +80,10 @@ test('the same credential without a key is the same identity, another object is 
   const one = pools.for({ authentication });
   expect(pools.for({ authentication }).key).toBe(one.key);
   expect(pools.for({ authentication: new FakeProvider() }).key).not.toBe(one.key);
-  const lent = await lend(one);
-  one.release(lent);
-  expect(await lend(pools.for({ authentication }))).toBe(lent);
-  one.release(lent);
+  const borrowed = await lend(one);
+  one.release(borrowed);
+  expect(await lend(pools.for({ authentication }))).toBe(borrowed);
+  one.release(borrowed);
   expect(of(pools, 'ada').key).toBe('key:ada');
 });
 
@@ -91,28 +91,28 @@ test('a key goes on with the credential that came last', async () => {
   const pools = many();
   const [first, second] = [new FakeProvider(), new FakeProvider()];
   second.issued = 100;
-  const lent = await lend(pools.for({ authentication: first, key: 'ada' }));
+  const borrowed = await lend(pools.for({ authentication: first, key: 'ada' }));
   const next = pools.for({ authentication: second, key: 'ada' });
   const again = await lend(next);
   expect(pools.stats.pools).toBe(1);
   // The next token is wanted 47.5 min and more after the first.
   await pass(55 * MINUTE);
-  next.release(lent);
+  next.release(borrowed);
   next.release(again);
   await pass(10 * SECOND);
   expect(first.requests).toHaveLength(1);
   expect(second.requests).toHaveLength(1);
 });
 
-test('what is not on loan is refused, and what is may be destroyed', async () => {
+test('what is not borrowed is refused, and what is may be destroyed', async () => {
   const [pools, others] = [many(), many()];
   const [ada, bob] = [of(pools, 'ada'), of(others, 'bob')];
-  const lent = await lend(ada);
-  expect(() => bob.release(lent)).toThrow(NotBorrowedError);
-  expect(() => bob.destroy(lent)).toThrow('not borrowed from these pools');
-  ada.destroy(lent);
-  expect(closed(lent)).toBe(true);
-  expect(() => ada.release(lent)).toThrow(NotBorrowedError);
+  const borrowed = await lend(ada);
+  expect(() => bob.release(borrowed)).toThrow(NotBorrowedError);
+  expect(() => bob.destroy(borrowed)).toThrow('not borrowed from these pools');
+  ada.destroy(borrowed);
+  expect(closed(borrowed)).toBe(true);
+  expect(() => ada.release(borrowed)).toThrow(NotBorrowedError);
   expect(ada.stats).toMatchObject({ size: 0, borrowed: 0 });
 });
 
@@ -188,11 +188,11 @@ test('while all pools are in use callers wait in order, and one is served for ea
 test('who comes later does not go before those who wait', async () => {
   const pools = many({ maxPools: 1 });
   const ada = of(pools, 'ada');
-  const lent = await lend(ada);
+  const borrowed = await lend(ada);
   const [bob, cleo] = [of(pools, 'bob'), of(pools, 'cleo')];
   const first = outcome(bob.acquire());
   await pass(SECOND);
-  ada.release(lent);
+  ada.release(borrowed);
   const second = outcome(cleo.acquire());
   await pass(world.server.loginMs);
   expect(first.at).toBeDefined();
@@ -205,11 +205,11 @@ test('who comes later does not go before those who wait', async () => {
 test('those who wait for one identity are all let in when it has a pool', async () => {
   const pools = many({ maxPools: 1, pool: { max: 3 } });
   const ada = of(pools, 'ada');
-  const lent = await lend(ada);
+  const borrowed = await lend(ada);
   const bob = of(pools, 'bob');
   const waiting = [1, 2, 3].map(() => outcome(bob.acquire()));
   await pass(SECOND);
-  ada.release(lent);
+  ada.release(borrowed);
   await pass(world.server.loginMs);
   for (const each of waiting) bob.release(settled(each));
   expect(bob.stats).toMatchObject({ size: 3, borrowed: 0 });
@@ -218,7 +218,7 @@ test('those who wait for one identity are all let in when it has a pool', async 
 test('a wait for a pool ends in time with an error that says what to raise', async () => {
   const pools = many({ maxPools: 1, pool: { acquireTimeoutMillis: 5 * SECOND } });
   const ada = of(pools, 'ada');
-  const lent = await lend(ada);
+  const borrowed = await lend(ada);
   const waiting = outcome(of(pools, 'bob').acquire());
   await pass(5 * SECOND - 1);
   expect(waiting.at).toBeUndefined();
@@ -229,13 +229,13 @@ test('a wait for a pool ends in time with an error that says what to raise', asy
     hint: "Return connections sooner, or raise 'maxPools'.",
   });
   expect(pools.stats.pending).toBe(0);
-  ada.release(lent);
+  ada.release(borrowed);
 });
 
 test('who leaves the line leaves it to the next', async () => {
   const pools = many({ maxPools: 1 });
   const ada = of(pools, 'ada');
-  const lent = await lend(ada);
+  const borrowed = await lend(ada);
   const controller = new AbortController();
   const reason = new Error('enough');
   const left = outcome(of(pools, 'bob').acquire({ signal: controller.signal }));
@@ -243,7 +243,7 @@ test('who leaves the line leaves it to the next', async () => {
   const next = outcome(cleo.acquire());
   await pass(SECOND);
   // In the same turn: his place in the line is woken, and he is gone.
-  ada.release(lent);
+  ada.release(borrowed);
   controller.abort(reason);
   await pass(world.server.loginMs);
   expect(left.error).toBeInstanceOf(AbortedError);
@@ -269,12 +269,12 @@ test('the bound on connections: unused pools give way, the one unused longest fi
   expect(world.server.mostOpen).toBe(2);
 });
 
-test('idle connections of pools in use give way, and what is on loan never', async () => {
+test('idle connections of pools in use give way, and what is borrowed never', async () => {
   const pools = many({ maxConnections: 3, pool: { overlap: 0, max: 3 } });
   const ada = of(pools, 'ada');
-  const lent = [outcome(ada.acquire()), outcome(ada.acquire()), outcome(ada.acquire())];
+  const borrowed = [outcome(ada.acquire()), outcome(ada.acquire()), outcome(ada.acquire())];
   await pass(world.server.loginMs);
-  const [one, two, three] = lent.map(settled) as [Connection, Connection, Connection];
+  const [one, two, three] = borrowed.map(settled) as [Connection, Connection, Connection];
   ada.release(two);
   const bob = of(pools, 'bob');
   const acquired = outcome(bob.acquire());
@@ -298,7 +298,7 @@ test('idle connections of pools in use give way, and what is on loan never', asy
 test('a wait for room ends in time with an error that says what to raise', async () => {
   const pools = many({ maxConnections: 1, pool: { overlap: 0, acquireTimeoutMillis: 5 * SECOND } });
   const ada = of(pools, 'ada');
-  const lent = await lend(ada);
+  const borrowed = await lend(ada);
   const waiting = outcome(of(pools, 'bob').acquire());
   const own = outcome(ada.acquire());
   await pass(5 * SECOND - 1);
@@ -311,28 +311,28 @@ test('a wait for room ends in time with an error that says what to raise', async
     cause: expect.any(AcquireTimeoutError),
   });
   expect(own.error).toBeDefined();
-  ada.release(lent);
+  ada.release(borrowed);
 });
 
 test('who waits for his own pool, which is full, is told that', async () => {
   const pools = many({ pool: { max: 1, acquireTimeoutMillis: 5 * SECOND } });
   const ada = of(pools, 'ada');
-  const lent = await lend(ada);
+  const borrowed = await lend(ada);
   const waiting = outcome(ada.acquire());
   await pass(5 * SECOND);
   expect(waiting.error).toBeInstanceOf(AcquireTimeoutError);
   expect(waiting.error).not.toBeInstanceOf(LimitReachedError);
-  ada.release(lent);
+  ada.release(borrowed);
 });
 
 test('who has waited for a pool has the rest of the time there', async () => {
   const pools = many({ maxPools: 1, pool: { max: 1, acquireTimeoutMillis: 5 * SECOND } });
   const [ada, bob] = [of(pools, 'ada'), of(pools, 'bob')];
-  const lent = await lend(ada);
+  const borrowed = await lend(ada);
   const [first, second] = [outcome(bob.acquire()), outcome(bob.acquire())];
   const startedAt = performance.now();
   await pass(4 * SECOND);
-  ada.release(lent);
+  ada.release(borrowed);
   await pass(SECOND - 1);
   expect(first.at).toBeDefined();
   expect(second.at).toBeUndefined();
@@ -345,9 +345,9 @@ test('who has waited for a pool has the rest of the time there', async () => {
 test('an identity with many connections yields at a return to one that has none', async () => {
   const pools = many({ maxConnections: 2, pool: { overlap: 0, max: 2 } });
   const [ada, bob] = [of(pools, 'ada'), of(pools, 'bob')];
-  const lent = [outcome(ada.acquire()), outcome(ada.acquire())];
+  const borrowed = [outcome(ada.acquire()), outcome(ada.acquire())];
   await pass(world.server.loginMs);
-  const [one, two] = lent.map(settled) as [Connection, Connection];
+  const [one, two] = borrowed.map(settled) as [Connection, Connection];
   // Her own callers wait too, and would have it at once.
   const hers = outcome(ada.acquire());
   const his = outcome(bob.acquire());

@@ -4,13 +4,13 @@ import { LoginRefusedError } from '../../src/errors.js';
 import {
   borrowAtOnce,
   drivenWorld,
-  giveBack,
   HOUR,
   LOGIN_FAILED,
   live,
   MINUTE,
   outcome,
   pass,
+  releaseAll,
   SECOND,
   settled,
   sqlLogin,
@@ -210,19 +210,19 @@ test('a pool with nothing to do sleeps 30 s at a time', async () => {
 
 test('a long loan past its renewal time is looked at every 30 s, not all the time', async () => {
   const pool = aPool({ max: 1 });
-  const [lent] = (await borrow(pool, 1)) as [Connection];
+  const [borrowed] = (await borrow(pool, 1)) as [Connection];
   await pass(56 * MINUTE);
   const timers = vi.spyOn(globalThis, 'setTimeout');
   await pass(10 * MINUTE);
   expect(timers.mock.calls.length).toBeLessThanOrEqual(42);
-  pool.release(lent);
+  pool.release(borrowed);
 });
 
 test('while the server asks for patience nothing is opened in the background', async () => {
   const BUSY = { number: 40501, state: 1, class: 20, message: 'The service is currently busy.' };
   const pool = aPool({ max: 3, min: 1, createTimeoutMillis: 4 * SECOND }, sqlLogin);
   await pass(SECOND);
-  const [lent] = (await borrow(pool, 1)) as [Connection];
+  const [borrowed] = (await borrow(pool, 1)) as [Connection];
   world.server.loginMs = 0;
   world.server.refusals = [BUSY];
   const startedAt = performance.now();
@@ -230,7 +230,7 @@ test('while the server asks for patience nothing is opened in the background', a
   const refused = outcome(pool.acquire());
   await pass(100);
   expect(refused.error).toMatchObject({ number: 40501 });
-  pool.destroy(lent);
+  pool.destroy(borrowed);
   await pass(4 * SECOND);
   expect(since(startedAt)).toEqual([0]);
   await pass(2.1 * SECOND);
@@ -267,7 +267,7 @@ test('a connection that is used now and then is not closed for being idle', asyn
   await opened(pool, 1);
   for (let i = 0; i < 20; i += 1) {
     await pass(9 * SECOND);
-    giveBack(pool, [await borrowAtOnce(pool)]);
+    releaseAll(pool, [await borrowAtOnce(pool)]);
   }
   expect(pool.stats).toMatchObject({ size: 1, logins: 1, evictions: {} });
 });

@@ -96,8 +96,8 @@ test('a connection that comes back in the middle of a request or of a transactio
 test('idle connections that the server cut are never handed out', async () => {
   await using s = await site();
   const pool = s.pool({ pool: { max: 3 } });
-  const lent = await Promise.all([pool.acquire(), pool.acquire(), pool.acquire()]);
-  for (const connection of lent) pool.release(connection);
+  const borrowed = await Promise.all([pool.acquire(), pool.acquire(), pool.acquire()]);
+  for (const connection of borrowed) pool.release(connection);
   s.server.dropConnections();
   await expect.poll(() => pool.stats.size).toBe(0);
   expect(await pool.use((c) => query(c, 'SELECT 1'))).toEqual([[1]]);

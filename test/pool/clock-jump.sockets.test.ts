@@ -19,15 +19,15 @@ test('a process that was frozen for two hours: its callers get new connections o
   using clock = movableClock();
   await using s = await site({ entra: ONE_HOUR_TOKENS, server: { now: () => Date.now() } });
   const pool = s.pool({ authentication: application(s), pool: { max: 5 } });
-  const lent = await Promise.all(Array.from({ length: 5 }, () => pool.acquire()));
-  for (const connection of lent) pool.release(connection);
+  const borrowed = await Promise.all(Array.from({ length: 5 }, () => pool.acquire()));
+  for (const connection of borrowed) pool.release(connection);
 
   clock.move(2 * HOUR);
   const served = await Promise.all(
     Array.from({ length: 50 }, () => pool.use(async (c) => [c, await query(c, 'SELECT 1')] as const)),
   );
   for (const [connection, rows] of served) {
-    expect(lent).not.toContain(connection);
+    expect(borrowed).not.toContain(connection);
     expect(rows).toEqual([[1]]);
   }
   expect(s.entra.requests).toHaveLength(2);
@@ -75,7 +75,7 @@ test.each([
 
     const others = await Promise.all([pool.acquire(), pool.acquire()]);
     expect(await Promise.all(others.map((c) => query(c, 'SELECT 1')))).toEqual([[[1]], [[1]]]);
-    // P8: what is on loan serves on, and goes when it comes back.
+    // P8: what is borrowed serves on, and goes when it comes back.
     expect(await query(first, 'SELECT 1')).toEqual([[1]]);
     pool.release(first);
     expect(pool.stats.evictions).toEqual({ 'token-invalidated': 1 });

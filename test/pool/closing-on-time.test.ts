@@ -36,7 +36,7 @@ test('close() does not wait for ever for connections that do not end: destroyTim
   await pass(5 * SECOND);
 });
 
-test('close() waits for connections on loan, 10 s by default, then closes them under their users', async () => {
+test('close() waits for connections borrowed, 10 s by default, then closes them under their users', async () => {
   const pool = aPool({ max: 2 });
   const [one, other] = (await borrow(pool, 2)) as [Connection, Connection];
   const closed = outcome(pool.close());
@@ -58,13 +58,13 @@ test('close() waits for connections on loan, 10 s by default, then closes them u
 
 test('close() is over as soon as the last loan is back', async () => {
   const pool = aPool({ max: 2 });
-  const lent = (await borrow(pool, 2)) as [Connection, Connection];
+  const borrowed = (await borrow(pool, 2)) as [Connection, Connection];
   const startedAt = performance.now();
   const closed = outcome(pool.close({ timeoutMs: HOUR }));
   await pass(SECOND);
-  pool.destroy(lent[0]);
+  pool.destroy(borrowed[0]);
   await pass(SECOND);
-  pool.release(lent[1]);
+  pool.release(borrowed[1]);
   await pass(1);
   settled(closed);
   expect(closed.at).toBeLessThanOrEqual(startedAt + 2 * SECOND + 1);
@@ -164,12 +164,12 @@ test('the process may end although close() still waits', async () => {
 
 test('a successor that waits for its place is closed with the pool', async () => {
   const pool = aPool({ max: 1, idleTimeoutMillis: HOUR });
-  const lent = await world.lentWhileRenewed(pool);
+  const borrowed = await world.borrowedWhileRenewed(pool);
   await pass(20 * SECOND);
   expect(world.server.connections.size).toBe(2);
   const closed = outcome(pool.close());
   await pass(SECOND);
-  pool.release(lent);
+  pool.release(borrowed);
   await pass(1);
   settled(closed);
   expect(world.server.connections.size).toBe(0);

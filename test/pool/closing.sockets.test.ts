@@ -3,10 +3,10 @@ import { PoolClosedError } from '../../src/errors.js';
 import { site } from '../support/pool.js';
 import { query } from '../support/query.js';
 
-test('close() waits for connections on loan, turns waiting callers away at once, and leaves nothing open', async () => {
+test('close() waits for connections borrowed, turns waiting callers away at once, and leaves nothing open', async () => {
   await using s = await site();
   const pool = s.pool({ pool: { max: 2 } });
-  const lent = await Promise.all([pool.acquire(), pool.acquire()]);
+  const borrowed = await Promise.all([pool.acquire(), pool.acquire()]);
   const waiting = pool.acquire();
   let closed = false;
   const closing = pool.close().then(() => {
@@ -14,8 +14,8 @@ test('close() waits for connections on loan, turns waiting callers away at once,
   });
   await expect(waiting).rejects.toBeInstanceOf(PoolClosedError);
   expect(closed).toBe(false);
-  expect(await query(lent[0] as (typeof lent)[0], 'SELECT 1')).toEqual([[1]]);
-  for (const connection of lent) pool.release(connection);
+  expect(await query(borrowed[0] as (typeof borrowed)[0], 'SELECT 1')).toEqual([[1]]);
+  for (const connection of borrowed) pool.release(connection);
   await closing;
   expect(pool.stats).toMatchObject({ size: 0, borrowed: 0, pending: 0 });
   await expect.poll(() => s.server.connections.open).toBe(0);

@@ -5,11 +5,11 @@ import type { DrivenConnection } from '../support/driven-server.js';
 import {
   driven,
   drivenWorld,
-  giveBack,
   HOUR,
   MINUTE,
   outcome,
   pass,
+  releaseAll,
   SECOND,
   settled,
   sqlLogin,
@@ -30,7 +30,7 @@ test('a connection that comes back is idle again, and the next caller has it', a
   pool.release(connection);
 });
 
-test('what is not on loan can neither be returned nor destroyed', async () => {
+test('what is not borrowed can neither be returned nor destroyed', async () => {
   const [pool, other] = [aPool({ max: 1 }), aPool({ max: 1 })];
   const [connection] = (await borrow(pool, 1)) as [Connection];
   for (const wrong of [() => other.release(connection), () => other.destroy(connection)]) {
@@ -75,7 +75,7 @@ test.each<[string, (connection: DrivenConnection) => void]>([
   expect(world.server.connections.size).toBe(1);
 });
 
-test('a connection that was closed while on loan counts until it is back', async () => {
+test('a connection that was closed while borrowed counts until it is back', async () => {
   const pool = aPool({ max: 2, min: 1 });
   const [connection] = (await borrow(pool, 1)) as [Connection];
   driven(connection).end();
@@ -101,8 +101,8 @@ test('destroy() closes a connection, and whoever waits gets another', async () =
 test('min is restored at once when connections are destroyed, also those beyond it stay away', async () => {
   const pool = aPool({ max: 3, min: 2 });
   await pass(world.server.loginMs);
-  const lent = await borrow(pool, 3);
-  for (const connection of lent) pool.destroy(connection);
+  const borrowed = await borrow(pool, 3);
+  for (const connection of borrowed) pool.destroy(connection);
   await pass(world.server.loginMs + 2);
   expect(pool.stats).toMatchObject({ size: 2, logins: 5 });
 });
@@ -111,7 +111,7 @@ test('an empty place is filled when min needs it, without a caller', async () =>
   const pool = aPool({ max: 6, min: 2, idleTimeoutMillis: HOUR });
   await pass(world.server.loginMs);
   const [one, two, ...others] = (await borrow(pool, 6)) as [Connection, Connection];
-  giveBack(pool, [two, ...others]);
+  releaseAll(pool, [two, ...others]);
   for (const other of others) driven(other).end();
   await pass(SECOND);
   expect(pool.stats).toMatchObject({ size: 2, logins: 6 });
@@ -159,13 +159,13 @@ test.each(['release', 'destroy'] as const)('a function that called %s() itself i
 
 test('use() takes an AbortSignal', async () => {
   const pool = aPool({ max: 1 });
-  const [lent] = (await borrow(pool, 1)) as [Connection];
+  const [borrowed] = (await borrow(pool, 1)) as [Connection];
   const controller = new AbortController();
   const used = outcome(pool.use(() => 1, { signal: controller.signal }));
   controller.abort();
   await pass(0);
   expect(used.error).toMatchObject({ code: 'ERR_ABORTED' });
-  pool.release(lent);
+  pool.release(borrowed);
 });
 
 test.each([0, 1])('one that comes back past its age is closed because of its age: overlap %d', async (overlap) => {
@@ -206,7 +206,7 @@ test('one that comes back inside its eviction margin stays where no later token 
   expect(pool.stats).toMatchObject({ size: 1, available: 1, evictions: {} });
 });
 
-test('where there is no room beside it, one whose renewal time came while it was lent is closed when it is back', async () => {
+test('where there is no room beside it, one whose renewal time came while it was borrowed is closed when it is back', async () => {
   const pool = aPool({ max: 1, overlap: 0 });
   const [connection] = (await borrow(pool, 1)) as [Connection];
   await pass(55 * MINUTE - SECOND);
@@ -217,15 +217,15 @@ test('where there is no room beside it, one whose renewal time came while it was
 
 const EXPIRED = { number: 37396, state: 1, class: 16, message: 'Query cannot be executed, access token is expired.' };
 
-test('a token that the server refuses in a session is thrown away, and what lives on it goes, on loan or not', async () => {
+test('a token that the server refuses in a session is thrown away, and what lives on it goes, borrowed or not', async () => {
   const pool = aPool({ max: 3 });
-  const [idle, told, lent] = (await borrow(pool, 3)) as [Connection, Connection, Connection];
+  const [idle, told, borrowed] = (await borrow(pool, 3)) as [Connection, Connection, Connection];
   pool.release(idle);
   driven(told).emit('errorMessage', EXPIRED);
-  expect([idle, told, lent].map((connection) => driven(connection).closed)).toEqual([true, false, false]);
+  expect([idle, told, borrowed].map((connection) => driven(connection).closed)).toEqual([true, false, false]);
   expect(pool.stats).toMatchObject({ size: 2, evictions: { 'token-invalidated': 1 } });
-  giveBack(pool, [told, lent]);
-  expect([told, lent].map((connection) => driven(connection).closed)).toEqual([true, true]);
+  releaseAll(pool, [told, borrowed]);
+  expect([told, borrowed].map((connection) => driven(connection).closed)).toEqual([true, true]);
   expect(pool.stats).toMatchObject({ size: 0, evictions: { 'token-invalidated': 3 } });
   await opened(pool, 1);
   expect(world.provider.requests).toHaveLength(2);
@@ -247,14 +247,14 @@ test('the session that was told is closed when it comes back, although its pool 
   await pass(51 * MINUTE);
   const [young] = (await borrow(pool, 1)) as [Connection];
   driven(old).emit('errorMessage', EXPIRED);
-  giveBack(pool, [old, young]);
+  releaseAll(pool, [old, young]);
   expect([driven(old).closed, driven(young).closed]).toEqual([true, false]);
   expect(pool.stats).toMatchObject({ size: 1, evictions: { 'token-invalidated': 1 } });
 });
 
-test('a successor that waits for a connection on loan goes too when its token is refused', async () => {
+test('a successor that waits for a connection borrowed goes too when its token is refused', async () => {
   const pool = aPool({ max: 2, idleTimeoutMillis: HOUR });
-  const old = await world.lentWhileRenewed(pool);
+  const old = await world.borrowedWhileRenewed(pool);
   const [young] = (await borrow(pool, 1)) as [Connection];
   expect(pool.stats).toMatchObject({ size: 2, borrowed: 2, logins: 3 });
   driven(young).emit('errorMessage', EXPIRED);
@@ -268,14 +268,14 @@ test('a successor that waits for a connection on loan goes too when its token is
 
 test('a login that is refused for its token takes idle siblings on that token with it', async () => {
   const pool = aPool({ max: 3 });
-  const [idle, lent] = (await borrow(pool, 2)) as [Connection, Connection];
+  const [idle, borrowed] = (await borrow(pool, 2)) as [Connection, Connection];
   await pass(10 * MINUTE);
   world.server.refusals = [{ number: 18456, state: 233, class: 14, message: 'Token is expired.' }];
   const callers = [outcome(pool.acquire()), outcome(pool.acquire())];
   pool.release(idle);
   await pass(world.server.loginMs * 3);
   const connections = callers.map(settled) as Connection[];
-  giveBack(pool, [lent, ...connections]);
-  expect(driven(lent).closed).toBe(true);
+  releaseAll(pool, [borrowed, ...connections]);
+  expect(driven(borrowed).closed).toBe(true);
   expect(world.provider.requests).toHaveLength(2);
 });

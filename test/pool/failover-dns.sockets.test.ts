@@ -42,14 +42,14 @@ onLoopbacks(
     resolver.answer = ['127.0.0.1'];
     const pool = s.pool({ server: HOST, pool: { max: 5 } });
     const name = (): Promise<unknown[][]> => pool.use((c) => query(c, 'SELECT @@SERVERNAME'));
-    const lent = await Promise.all(Array.from({ length: 5 }, () => pool.acquire()));
+    const borrowed = await Promise.all(Array.from({ length: 5 }, () => pool.acquire()));
     expect(resolver.questions).toBe(5);
-    for (const connection of lent) pool.release(connection);
+    for (const connection of borrowed) pool.release(connection);
     expect(await name()).toEqual([['primary']]);
 
     resolver.answer = ['127.0.0.2'];
     await server.close();
-    await expect.poll(() => lent.every((connection) => (connection as { closed?: boolean }).closed)).toBe(true);
+    await expect.poll(() => borrowed.every((connection) => (connection as { closed?: boolean }).closed)).toBe(true);
     expect(await Promise.all(Array.from({ length: 20 }, name))).toEqual(
       Array.from({ length: 20 }, () => [['secondary']]),
     );

@@ -129,13 +129,13 @@ test('the gateway sends clients to a third server: the pool is there with the ne
   ];
   s.sendTo(first);
   const pool = s.pool({ pool: { max: 5 } });
-  const lent = await Promise.all(Array.from({ length: 5 }, () => pool.acquire()));
-  for (const connection of lent) pool.release(connection);
+  const borrowed = await Promise.all(Array.from({ length: 5 }, () => pool.acquire()));
+  for (const connection of borrowed) pool.release(connection);
   expect(await serverName(pool)).toEqual([['first']]);
 
   s.sendTo(third);
   await first.close();
-  await expect.poll(() => lent.every((connection) => (connection as { closed?: boolean }).closed)).toBe(true);
+  await expect.poll(() => borrowed.every((connection) => (connection as { closed?: boolean }).closed)).toBe(true);
   expect(await Promise.all(Array.from({ length: 20 }, () => serverName(pool)))).toEqual(
     Array.from({ length: 20 }, () => [['third']]),
   );

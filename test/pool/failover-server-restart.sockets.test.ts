@@ -28,11 +28,13 @@ test('a server that is stopped for a minute and started again: one dials for all
   const { entra, server } = s;
   const { port } = server;
   const pool = s.pool({ ...clock.config, pool: { max: MAX } });
-  const lent = await Promise.all(Array.from({ length: MAX }, () => pool.acquire()));
-  for (const connection of lent) pool.release(connection);
+  const borrowed = await Promise.all(Array.from({ length: MAX }, () => pool.acquire()));
+  for (const connection of borrowed) pool.release(connection);
 
   await server.close();
-  await expect.poll(() => lent.some((connection) => (connection as { closed?: boolean }).closed !== true)).toBe(false);
+  await expect
+    .poll(() => borrowed.some((connection) => (connection as { closed?: boolean }).closed !== true))
+    .toBe(false);
   clock.restart();
   let over = false;
   const callers = Promise.all(Array.from({ length: CALLERS }, () => insist(pool, () => !over)));
@@ -81,10 +83,12 @@ test('min connections come back by themselves after the server was away, one att
 test('all connections are cut while the server stays: each caller is served, none gets a dead one', async () => {
   await using s = await site();
   const pool = s.pool({ pool: { max: MAX } });
-  const lent = await Promise.all(Array.from({ length: MAX }, () => pool.acquire()));
-  for (const connection of lent) pool.release(connection);
+  const borrowed = await Promise.all(Array.from({ length: MAX }, () => pool.acquire()));
+  for (const connection of borrowed) pool.release(connection);
   s.server.dropConnections();
-  await expect.poll(() => lent.some((connection) => (connection as { closed?: boolean }).closed !== true)).toBe(false);
+  await expect
+    .poll(() => borrowed.some((connection) => (connection as { closed?: boolean }).closed !== true))
+    .toBe(false);
   const rows = await Promise.all(
     Array.from({ length: CALLERS }, () => pool.use((connection) => query(connection, 'SELECT 1'))),
   );

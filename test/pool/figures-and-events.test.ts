@@ -5,12 +5,12 @@ import { LoginRefusedError, PoolClosedError, ServerUnavailableError } from '../.
 import type { DrivenConnection } from '../support/driven-server.js';
 import {
   drivenWorld,
-  giveBack,
   LOGIN_FAILED,
   live,
   MINUTE,
   outcome,
   pass,
+  releaseAll,
   SECOND,
   settled,
   sqlLogin,
@@ -163,14 +163,14 @@ test('ready() opens min connections, one at least, and leaves them in the pool',
   expect(some.stats).toMatchObject({ size: 3, available: 3, logins: 3 });
 });
 
-test('ready() counts connections on loan as open', async () => {
+test('ready() counts connections borrowed as open', async () => {
   const pool = aPool({ max: 3, min: 3, acquireTimeoutMillis: SECOND });
-  const lent = await borrow(pool, 2);
+  const borrowed = await borrow(pool, 2);
   const ready = outcome(pool.ready());
   await pass(world.server.loginMs);
   settled(ready);
   expect(pool.stats).toMatchObject({ size: 3, borrowed: 2 });
-  giveBack(pool, lent);
+  releaseAll(pool, borrowed);
 });
 
 test('ready() throws what a login failed with, and keeps what could be opened', async () => {
@@ -195,7 +195,7 @@ test('ready() of a server that is down or a pool that is closed does not wait', 
   await expect(pool.ready()).rejects.toBeInstanceOf(PoolClosedError);
 });
 
-test('room is made by closing the connection that is idle longest, never one on loan', async () => {
+test('room is made by closing the connection that is idle longest, never one borrowed', async () => {
   const pool = aPool({ max: 3, idleTimeoutMillis: MINUTE });
   const [one, two, three] = (await borrow(pool, 3)) as [Connection, Connection, Connection];
   expect(pool.closeIdle()).toBe(false);

@@ -95,7 +95,7 @@ test('min is restored although the caller who waited for the connection gave up'
   await expect.poll(() => pool.stats.size, { timeout: 10_000 }).toBe(1);
 });
 
-test('a connection that is on loan for long does not keep a second one from the others', async () => {
+test('a connection that is borrowed for long does not keep a second one from the others', async () => {
   await using s = await site({ entra: { tokenLifetimeSeconds: 1 } });
   const pool = s.pool({ pool: { max: 2, overlap: 0 } });
   const forgotten = await pool.acquire();
@@ -120,7 +120,7 @@ test('a successor that goes to somebody else has renewed nothing', async () => {
   await using s = await site({ entra: { tokenLifetimeSeconds: 4 } });
   const pool = s.pool({ pool: { max: 2 } });
   let held = await pool.acquire();
-  // Each return may start its renewal, but it is lent again before the successor is there; where that takes longer than
+  // Each return may start its renewal, but it is borrowed again before the successor is there; where that takes longer than
   // the old token lasts, it is replaced on its return, and the next one's successor is awaited.
   const successors = (): number => {
     const { logins, evictions, size } = pool.stats;

@@ -80,7 +80,7 @@ test('a token that is refused before its time is thrown away for all pools of it
   await using s = await site({ entra: ONE_HOUR_TOKENS });
   const authentication = s.entra.credential();
   const [one, other] = [s.pool({ authentication }), s.pool({ authentication })];
-  const [lent, theirs] = [await one.acquire(), await other.acquire()];
+  const [borrowed, theirs] = [await one.acquire(), await other.acquire()];
   s.server.failLogins({ ...STALE, count: 1 });
   const second = await one.acquire();
   const theirSecond = await other.acquire();
@@ -88,7 +88,7 @@ test('a token that is refused before its time is thrown away for all pools of it
   const [refused, ...later] = s.server.logins.slice(2);
   expect(refused?.accepted).toBe(false);
   expect(new Set(later.map(({ tokenExpiry }) => tokenExpiry)).size).toBe(1);
-  for (const connection of [lent, second]) one.release(connection);
+  for (const connection of [borrowed, second]) one.release(connection);
   for (const connection of [theirs, theirSecond]) other.release(connection);
 });
 

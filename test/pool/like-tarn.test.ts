@@ -32,7 +32,7 @@ test('its figures are those of the pool', async () => {
   expect(tarn.release(other)).toBe(false);
 });
 
-test('what is wrong with a pool is not hidden as something that is not on loan', () => {
+test('what is wrong with a pool is not hidden as something that is not borrowed', () => {
   const pool = aPool();
   const failure = new TypeError('other');
   const tarn = tarnFacade({
@@ -46,7 +46,7 @@ test('what is wrong with a pool is not hidden as something that is not on loan',
 
 test('who gives up gets an error, in the words of the library in front, and the connection stays in the pool', async () => {
   const pool = aPool({ max: 1 });
-  const [lent] = (await borrow(pool, 1)) as [Connection];
+  const [borrowed] = (await borrow(pool, 1)) as [Connection];
   const tarn = tarnFacade(pool, { mapError: (error) => new RangeError('mapped', { cause: error }) });
   const pending = tarn.acquire();
   const impatient = outcome(pending.promise);
@@ -56,7 +56,7 @@ test('who gives up gets an error, in the words of the library in front, and the 
   const { cause } = impatient.error as Error;
   expect(cause).toBeInstanceOf(AbortedError);
   expect(cause).toMatchObject({ message: 'The caller gave up waiting for a connection.' });
-  pool.release(lent);
+  pool.release(borrowed);
   await pass(0);
   expect(pool.stats).toMatchObject({ size: 1, available: 1, borrowed: 0, pending: 0 });
 });
@@ -71,7 +71,7 @@ test('without a mapping errors are our own', async () => {
 
 test('destroy() waits for loans, however long they take, as tarn does', async () => {
   const pool = aPool({ max: 1 });
-  const [lent] = (await borrow(pool, 1)) as [Connection];
+  const [borrowed] = (await borrow(pool, 1)) as [Connection];
   const tarn = tarnFacade(pool);
   expect(tarn.destroyed).toBe(false);
   const closing = tarn.destroy();
@@ -80,7 +80,7 @@ test('destroy() waits for loans, however long they take, as tarn does', async ()
   const closed = outcome(closing);
   await pass(HOUR);
   expect(closed.at).toBeUndefined();
-  expect(tarn.release(lent)).toBe(true);
+  expect(tarn.release(borrowed)).toBe(true);
   await pass(1);
   settled(closed);
   expect(world.server.connections.size).toBe(0);

@@ -14,12 +14,12 @@ import {
 import type { DrivenConnection } from '../support/driven-server.js';
 import {
   drivenWorld,
-  giveBack,
   HOUR,
   LOGIN_FAILED,
   MINUTE,
   outcome,
   pass,
+  releaseAll,
   SECOND,
   settled,
   sqlLogin,
@@ -81,12 +81,12 @@ test('a fresh token is not waited for longer than createTimeoutMillis', async ()
 
 test('an ambiguous refusal of a token that is not fresh: once more with a fresh one', async () => {
   const pool = aPool({ max: 2 });
-  const lent = await borrow(pool, 1);
+  const borrowed = await borrow(pool, 1);
   await pass(10 * MINUTE);
   world.server.refusals = [NO_USER];
   const acquired = outcome(pool.acquire());
   await pass(2 * world.server.loginMs);
-  giveBack(pool, [settled(acquired), ...lent]);
+  releaseAll(pool, [settled(acquired), ...borrowed]);
   expect([dials(), requests()]).toEqual([3, 2]);
   // What lives on the refused token is gone.
   expect(pool.stats).toMatchObject({ size: 1, evictions: { 'token-invalidated': 1 } });
@@ -109,14 +109,14 @@ test('an ambiguous refusal of a fresh token is told at once, and never costs a t
 
 test('a refusal for another reason is told at once', async () => {
   const pool = aPool({ max: 2 });
-  const lent = await borrow(pool, 1);
+  const borrowed = await borrow(pool, 1);
   await pass(10 * MINUTE);
   world.server.refusals = [{ ...LOGIN_FAILED, number: 4060, message: 'Cannot open database' }];
   const acquired = outcome(pool.acquire());
   await pass(world.server.loginMs);
   expect(acquired.error).toMatchObject({ name: 'LoginRefusedError', number: 4060, state: 1, class: 14 });
   expect([dials(), requests()]).toEqual([2, 1]);
-  giveBack(pool, lent);
+  releaseAll(pool, borrowed);
 });
 
 test('a server that asks for patience is asked again after 5 s and 10 s more, within createTimeoutMillis', async () => {
@@ -188,9 +188,9 @@ test('a cloud whose resource the name of the server does not tell: the server is
   const pool = aPool({ max: 2 });
   world.provider.next = [new CredentialRejectedError('AADSTS500011: no such resource', { aadsts: 500011 })];
   world.server.scope = scope;
-  const lent = await borrow(pool, 2);
+  const borrowed = await borrow(pool, 2);
   expect(dials()).toBe(2);
-  giveBack(pool, lent);
+  releaseAll(pool, borrowed);
   world.server.cut();
   await pass(10 * SECOND);
   await opened(pool, 1);
@@ -228,10 +228,10 @@ test('beforeConnect sees each connection before anything is sent', async () => {
     seen.push({ connection, state: (connection as unknown as DrivenConnection).state.name });
   };
   const pool = aPool({ max: 2 }, { beforeConnect });
-  const lent = await borrow(pool, 2);
-  expect(new Set(seen.map(({ connection }) => connection))).toEqual(new Set(lent));
+  const borrowed = await borrow(pool, 2);
+  expect(new Set(seen.map(({ connection }) => connection))).toEqual(new Set(borrowed));
   expect(seen.map(({ state }) => state)).toEqual(['Connecting', 'Connecting']);
-  giveBack(pool, lent);
+  releaseAll(pool, borrowed);
 });
 
 test('a beforeConnect that throws is a fault of the config, and leaves nothing open', async () => {

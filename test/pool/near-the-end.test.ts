@@ -66,9 +66,9 @@ test('P4: a token that is slow to come holds nobody up for more than a second; t
     pool.release(settled(later));
   }
   expect(old.closed).toBe(false);
-  const lent = outcome(pool.acquire());
+  const borrowed = outcome(pool.acquire());
   await pass(4.5 * SECOND);
-  pool.release(settled(lent));
+  pool.release(settled(borrowed));
   await pass(5 * SECOND);
   expect(old.closed).toBe(true);
   const [next] = (await borrow(pool, 1)) as [Connection];

@@ -5,10 +5,10 @@ test('ready() opens what is missing of min, also while others are open already',
   await using s = await site();
   const pool = s.pool({ pool: { min: 3, max: 5 } });
   await pool.ready();
-  const lent = await pool.acquire();
+  const borrowed = await pool.acquire();
   pool.destroy(await pool.acquire());
   expect(pool.stats.size).toBe(2);
   await pool.ready();
   expect(pool.stats.size).toBe(3);
-  pool.release(lent);
+  pool.release(borrowed);
 });

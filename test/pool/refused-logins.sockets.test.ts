@@ -62,19 +62,19 @@ test('a login refused as stale is tried once more, with a fresh token; nobody no
 test('a token refused before its time takes its idle siblings with it', async () => {
   await using s = await site();
   const pool = s.pool({ pool: { max: 3 } });
-  const lent = await Promise.all([pool.acquire(), pool.acquire()]);
-  for (const connection of lent) pool.release(connection);
+  const borrowed = await Promise.all([pool.acquire(), pool.acquire()]);
+  for (const connection of borrowed) pool.release(connection);
   const held = [await pool.acquire(), await pool.acquire()];
   pool.release(held[0] as (typeof held)[0]);
   const onLoan = held[1] as (typeof held)[0];
-  // Both idle and lent connections live on the first token; a third login with it is refused.
+  // Both idle and borrowed connections live on the first token; a third login with it is refused.
   const idle = await pool.acquire();
   s.server.failLogins({ number: 18456, state: 233, class: 14, message: 'Token is expired.', count: 1 });
   const third = await pool.acquire();
   expect(pool.stats.logins).toBe(3);
   pool.release(third);
   pool.release(idle);
-  // P8: the one on loan still works, and goes when it comes back.
+  // P8: the one borrowed still works, and goes when it comes back.
   expect(await query(onLoan, 'SELECT 1')).toEqual([[1]]);
   pool.release(onLoan);
   expect(pool.stats).toMatchObject({ size: 1, evictions: { 'token-invalidated': 2 } });

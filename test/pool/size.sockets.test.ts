@@ -4,8 +4,8 @@ import { site } from '../support/pool.js';
 test('idle connections beyond min are closed after idleTimeoutMillis', async () => {
   await using s = await site();
   const pool = s.pool({ pool: { max: 4, min: 1, idleTimeoutMillis: 60 } });
-  const lent = await Promise.all(Array.from({ length: 4 }, () => pool.acquire()));
-  for (const connection of lent) pool.release(connection);
+  const borrowed = await Promise.all(Array.from({ length: 4 }, () => pool.acquire()));
+  for (const connection of borrowed) pool.release(connection);
   await expect.poll(() => pool.stats.size).toBe(1);
   await expect.poll(() => s.server.connections.open).toBe(1);
   expect(pool.stats.evictions).toEqual({ idle: 3 });

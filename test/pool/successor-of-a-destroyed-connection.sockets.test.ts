@@ -8,18 +8,18 @@ test('a connection that waits to take over is closed once, with the one that its
   const onEvicted = (event: unknown): unknown => closed.push((event as { connection: number }).connection);
   subscribe('mssql-token-pool:connection:evicted', onEvicted);
   const pool = s.pool({ pool: { max: 1 } });
-  let lent = await pool.acquire();
-  // Its successor is opened when it comes back, and finds it on loan again.
+  let borrowed = await pool.acquire();
+  // Its successor is opened when it comes back, and finds it borrowed again.
   await expect
     .poll(async () => {
       if (s.server.connections.open === 2) return 2;
-      pool.release(lent);
-      lent = await pool.acquire();
+      pool.release(borrowed);
+      borrowed = await pool.acquire();
       return s.server.connections.open;
     })
     .toBe(2);
   await expect.poll(() => pool.stats.opening).toBe(0);
-  pool.destroy(lent);
+  pool.destroy(borrowed);
   pool.release(await pool.acquire());
   unsubscribe('mssql-token-pool:connection:evicted', onEvicted);
   expect(pool.stats.evictions).toMatchObject({ 'destroyed-by-caller': 2 });

@@ -4,11 +4,11 @@ import {
   borrowAtOnce,
   driven,
   drivenWorld,
-  giveBack,
   HOUR,
   live,
   MINUTE,
   pass,
+  releaseAll,
   SECOND,
   sqlLogin,
 } from '../support/driven-world.js';
@@ -20,7 +20,7 @@ const idleTimeoutMillis = HOUR;
 
 test('a successor that comes for a connection that was destroyed meanwhile is closed: nobody needs it', async () => {
   const pool = aPool({ max: 1, idleTimeoutMillis });
-  const old = await world.lentWhileRenewed(pool);
+  const old = await world.borrowedWhileRenewed(pool);
   pool.destroy(old);
   await pass(20 * SECOND);
   expect(pool.stats).toMatchObject({ size: 0, renewals: 0, evictions: { 'destroyed-by-caller': 1, unneeded: 1 } });
@@ -30,7 +30,7 @@ test('a successor that comes for a connection that was destroyed meanwhile is cl
 
 test('a successor that waits goes with the connection that is destroyed before it could take over', async () => {
   const pool = aPool({ max: 1, idleTimeoutMillis });
-  const old = await world.lentWhileRenewed(pool);
+  const old = await world.borrowedWhileRenewed(pool);
   await pass(20 * SECOND);
   pool.destroy(old);
   await pass(1);
@@ -38,9 +38,9 @@ test('a successor that waits goes with the connection that is destroyed before i
   expect(world.server.connections.size).toBe(0);
 });
 
-test('a connection that was cut on loan leaves its successor in its place', async () => {
+test('a connection that was cut borrowed leaves its successor in its place', async () => {
   const pool = aPool({ max: 1, idleTimeoutMillis });
-  const old = await world.lentWhileRenewed(pool);
+  const old = await world.borrowedWhileRenewed(pool);
   await pass(20 * SECOND);
   driven(old).end();
   pool.release(old);
@@ -58,17 +58,17 @@ test('a successor that waits for a loan to end is used for another connection wh
   world.server.dials = [];
   await pass(51 * MINUTE);
   while (world.server.dials.length === 0) {
-    giveBack(pool, [await borrowAtOnce(pool), await borrowAtOnce(pool)]);
+    releaseAll(pool, [await borrowAtOnce(pool), await borrowAtOnce(pool)]);
     await pass(SECOND);
   }
   // The successor of one of them is under way, the other waits for its turn.
-  const lent = [await borrowAtOnce(pool), await borrowAtOnce(pool)] as [Connection, Connection];
+  const borrowed = [await borrowAtOnce(pool), await borrowAtOnce(pool)] as [Connection, Connection];
   await pass(10 * SECOND);
-  pool.release(lent[1]);
+  pool.release(borrowed[1]);
   await pass(11 * SECOND);
   const first = pool.stats.renewals;
   expect(world.server.dials).toHaveLength(first === 1 ? 1 : 2);
-  pool.release(lent[0]);
+  pool.release(borrowed[0]);
   await pass(45 * SECOND);
   expect(pool.stats).toMatchObject({ size: 2, available: 2, renewals: 2, logins: 4, evictions: { renewed: 2 } });
   expect(world.server.connections.size).toBe(2);
@@ -80,10 +80,10 @@ test('a connection whose turn comes takes the successor that waits for a loan to
   const [elder] = (await borrow(pool, 1)) as [Connection];
   await pass(5 * SECOND);
   const [younger] = (await borrow(pool, 1)) as [Connection];
-  giveBack(pool, [elder, younger]);
+  releaseAll(pool, [elder, younger]);
   await pass(9.4 * MINUTE);
   world.server.loginMs = 20 * SECOND;
-  giveBack(pool, [await borrowAtOnce(pool), await borrowAtOnce(pool)]);
+  releaseAll(pool, [await borrowAtOnce(pool), await borrowAtOnce(pool)]);
   while (world.server.dials.length < 3) await pass(100);
   // The successor of the elder is under way; the younger one's turn comes in 5 s, and there is no room for another.
   await borrowAtOnce(pool);
@@ -103,7 +103,7 @@ test('a connection whose turn comes takes the successor that waits for a loan to
 
 test('a successor that the server cut while it waited is not given to a caller who needs a connection', async () => {
   const pool = aPool({ max: 2, idleTimeoutMillis });
-  const old = await world.lentWhileRenewed(pool);
+  const old = await world.borrowedWhileRenewed(pool);
   await pass(20 * SECOND);
   const successor = [...world.server.connections].at(-1);
   successor?.end();
@@ -112,13 +112,13 @@ test('a successor that the server cut while it waited is not given to a caller w
   expect(driven(next)).not.toBe(successor);
   expect(driven(next).closed).toBe(false);
   expect(pool.stats).toMatchObject({ size: 2, borrowed: 2, logins: 3, evictions: { broken: 1 } });
-  giveBack(pool, [old, next]);
+  releaseAll(pool, [old, next]);
 });
 
 test('a connection that was handed out in place of a cut one is renewed in time as any other', async () => {
   const pool = aPool({ max: 2, idleTimeoutMillis: 10 * HOUR });
   const [one, two] = (await borrow(pool, 2)) as [Connection, Connection];
-  giveBack(pool, [one, two]);
+  releaseAll(pool, [one, two]);
   driven(two).end();
   await pass(SECOND);
   const moved = await borrowAtOnce(pool);
@@ -130,7 +130,7 @@ test('a connection that was handed out in place of a cut one is renewed in time 
 
 test('a loan that never ends holds one successor, however long it takes', async () => {
   const pool = aPool({ max: 2, idleTimeoutMillis });
-  const old = await world.lentWhileRenewed(pool);
+  const old = await world.borrowedWhileRenewed(pool);
   await pass(20 * SECOND);
   world.server.loginMs = 10;
   const timers = vi.spyOn(globalThis, 'setTimeout');
@@ -145,7 +145,7 @@ test('a loan that never ends holds one successor, however long it takes', async 
 
 test('a connection whose successor went to somebody else gets another when it is back', async () => {
   const pool = aPool({ max: 2, idleTimeoutMillis });
-  const old = await world.lentWhileRenewed(pool);
+  const old = await world.borrowedWhileRenewed(pool);
   await pass(20 * SECOND);
   world.server.loginMs = 10;
   const other = await borrow(pool, 1);
@@ -154,7 +154,7 @@ test('a connection whose successor went to somebody else gets another when it is
   pool.release(old);
   await pass(6 * SECOND);
   expect(pool.stats).toMatchObject({ size: 2, available: 1, logins: 3, renewals: 1, evictions: { renewed: 1 } });
-  giveBack(pool, other);
+  releaseAll(pool, other);
 });
 
 test('while all that may be open is open, the old one serves on; its successor comes as soon as there is room', async () => {

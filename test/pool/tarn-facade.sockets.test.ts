@@ -22,7 +22,7 @@ test('a pool that looks like one of tarn: acquire, use, release', async () => {
   expect([pool.numUsed(), pool.numFree()]).toEqual([0, 1]);
 });
 
-test('release of what is not on loan is false, as in tarn, and never throws', async () => {
+test('release of what is not borrowed is false, as in tarn, and never throws', async () => {
   await using s = await site();
   const pool = tarnFacade(s.pool());
   const { promise } = pool.acquire();

@@ -152,7 +152,7 @@ test('a connection that fails while it is tested is not handed out', async () =>
 
 test('a test neither has a connection replaced before its time, nor its caller wait for a renewal under way', async () => {
   const pool = aPool({ max: 2, idleTimeoutMillis: HOUR, validate: () => true });
-  const old = await world.lentWhileRenewed(pool);
+  const old = await world.borrowedWhileRenewed(pool);
   pool.release(old);
   await pass(SECOND);
   // A later token is at hand, and the successor on it is still to come.

@@ -2,7 +2,7 @@ import type { Connection } from 'tedious';
 import { expect, test, vi } from 'vitest';
 import type { TokenPool } from '../../src/index.js';
 import type { DrivenConnection } from '../support/driven-server.js';
-import { drivenWorld, giveBack, HOUR, live, MINUTE, pass, SECOND, sqlLogin } from '../support/driven-world.js';
+import { drivenWorld, HOUR, live, MINUTE, pass, releaseAll, SECOND, sqlLogin } from '../support/driven-world.js';
 
 const world = drivenWorld();
 const { aPool, borrow, opened } = world;
@@ -15,7 +15,7 @@ test('connections beyond min are closed when they were idle for so long, not soo
   expect(pool.stats).toMatchObject({ size: 2, logins: 2 });
   const five = await borrow(pool, 5);
   await pass(MINUTE);
-  giveBack(pool, five);
+  releaseAll(pool, five);
   await pass(10 * SECOND - 1);
   expect(pool.stats.size).toBe(5);
   await pass(1);
@@ -44,10 +44,10 @@ test('idle connections do not keep the process alive for more than a second, unt
   expect(connection.held).toBe(true);
   await pass(2 * SECOND);
   expect(connection.held).toBe(false);
-  const [lent] = await borrow(pool, 1);
-  expect(lent).toBe(connection);
+  const [borrowed] = await borrow(pool, 1);
+  expect(borrowed).toBe(connection);
   expect(connection.held).toBe(true);
-  giveBack(pool, [lent as Connection]);
+  releaseAll(pool, [borrowed as Connection]);
   await pass(999);
   expect(connection.held).toBe(true);
   await pass(1);
@@ -170,13 +170,13 @@ test('with room below max an overlap is not needed', async () => {
   expect(pool.stats).toMatchObject({ size: 1, renewals: 1, evictions: { renewed: 1 } });
 });
 
-test('P8: on loan a connection is left alone at its renewal time; its successor comes when it is back', async () => {
+test('P8: borrowed a connection is left alone at its renewal time; its successor comes when it is back', async () => {
   const pool = aPool({ max: 3 });
   const [connection] = await borrow(pool, 1);
   await pass(55 * MINUTE - SECOND);
   expect((connection as unknown as DrivenConnection).closed).toBe(false);
   expect(pool.stats).toMatchObject({ size: 1, renewals: 0, logins: 1 });
-  giveBack(pool, [connection as Connection]);
+  releaseAll(pool, [connection as Connection]);
   await pass(SECOND);
   expect((connection as unknown as DrivenConnection).closed).toBe(true);
   expect(pool.stats).toMatchObject({ size: 1, available: 1, renewals: 1, logins: 2, evictions: { renewed: 1 } });
@@ -187,7 +187,7 @@ test('P8: a loan may outlast its token; the connection is closed when it is back
   const [connection] = await borrow(pool, 1);
   await pass(90 * MINUTE);
   expect((connection as unknown as DrivenConnection).closed).toBe(false);
-  giveBack(pool, [connection as Connection]);
+  releaseAll(pool, [connection as Connection]);
   await pass(SECOND);
   expect((connection as unknown as DrivenConnection).closed).toBe(true);
   expect(pool.stats).toMatchObject({ size: 0, logins: 1, evictions: { 'token-expiry': 1 } });
@@ -198,26 +198,26 @@ test('where there is no room for a successor a connection that comes back late i
   const pool = aPool({ max: 1, overlap: 0, maxAgeMillis: 10 * MINUTE }, sqlLogin);
   const [connection] = await borrow(pool, 1);
   await pass(10 * MINUTE - SECOND);
-  giveBack(pool, [connection as Connection]);
+  releaseAll(pool, [connection as Connection]);
   await pass(SECOND);
   expect(pool.stats).toMatchObject({ size: 0, evictions: { 'max-age': 1 } });
 });
 
 const idleTimeoutMillis = HOUR;
 
-/** Its connection is on loan and its successor, opened meanwhile, waits. */
+/** Its connection is borrowed and its successor, opened meanwhile, waits. */
 async function withSuccessor(pool: TokenPool): Promise<Connection> {
-  const connection = await world.lentWhileRenewed(pool);
+  const connection = await world.borrowedWhileRenewed(pool);
   await pass(20 * SECOND);
   expect(pool.stats).toMatchObject({ size: 1, borrowed: 1, logins: 2, renewals: 0 });
   expect(world.server.connections.size).toBe(2);
   return connection;
 }
 
-test('a successor that was opened while its place was lent takes over when it comes back', async () => {
+test('a successor that was opened while its place was borrowed takes over when it comes back', async () => {
   const pool = aPool({ max: 1, idleTimeoutMillis });
   const old = await withSuccessor(pool);
-  giveBack(pool, [old]);
+  releaseAll(pool, [old]);
   const successor = await pool.acquire();
   expect(successor).not.toBe(old);
   pool.release(successor);
@@ -230,7 +230,7 @@ test('a successor that waits for its place goes to a caller who needs a connecti
   const [next] = await borrow(pool, 1);
   expect(next).not.toBe(old);
   expect(pool.stats).toMatchObject({ size: 2, borrowed: 2, logins: 2 });
-  giveBack(pool, [old, next as Connection]);
+  releaseAll(pool, [old, next as Connection]);
   await pass(25 * SECOND);
   expect(pool.stats.size).toBe(2);
   expect(world.server.connections.size).toBe(pool.stats.size);
@@ -241,14 +241,14 @@ test('a successor that the server cut while it waited is not used', async () => 
   const old = await withSuccessor(pool);
   [...world.server.connections].at(-1)?.end();
   world.server.loginMs = 10;
-  giveBack(pool, [old]);
+  releaseAll(pool, [old]);
   expect((old as unknown as DrivenConnection).closed).toBe(false);
   expect(pool.stats).toMatchObject({ size: 1, renewals: 0, evictions: { broken: 1 } });
   await pass(SECOND);
   const [connection] = await borrow(pool, 1);
   expect((connection as unknown as DrivenConnection).closed).toBe(false);
   expect(pool.stats.evictions).toMatchObject({ broken: 1 });
-  giveBack(pool, [connection as Connection]);
+  releaseAll(pool, [connection as Connection]);
 });
 
 test('connections past their age are replaced, SQL logins too', async () => {

@@ -11,12 +11,12 @@ import {
 import type { DrivenConnection } from '../support/driven-server.js';
 import {
   drivenWorld,
-  giveBack,
   HOUR,
   LOGIN_FAILED,
   MINUTE,
   outcome,
   pass,
+  releaseAll,
   SECOND,
   sqlLogin,
   undecidedTest,
@@ -28,16 +28,16 @@ const { aPool, borrow, opened } = world;
 test('a free connection is handed out at once, the one that came back last', async () => {
   const pool = aPool({ max: 3 });
   const [one, two, three] = (await borrow(pool, 3)) as [Connection, Connection, Connection];
-  giveBack(pool, [one, three, two]);
+  releaseAll(pool, [one, three, two]);
   const startedAt = performance.now();
   expect(await pool.acquire()).toBe(two);
   expect(await pool.acquire()).toBe(three);
   expect(await pool.acquire()).toBe(one);
   expect(performance.now()).toBe(startedAt);
-  giveBack(pool, [one, two, three]);
+  releaseAll(pool, [one, two, three]);
 });
 
-test('where all are on loan the longest wait ends first, as soon as one comes back', async () => {
+test('where all are borrowed the longest wait ends first, as soon as one comes back', async () => {
   const pool = aPool({ max: 1 });
   const [connection] = (await borrow(pool, 1)) as [Connection];
   const [first, second] = [outcome(pool.acquire()), outcome(pool.acquire())];
@@ -57,7 +57,7 @@ test('where all are on loan the longest wait ends first, as soon as one comes ba
 
 test('a wait ends after acquireTimeoutMillis, not sooner, and the error says how things stand', async () => {
   const pool = aPool({ max: 2, acquireTimeoutMillis: 5 * SECOND });
-  const lent = await borrow(pool, 2);
+  const borrowed = await borrow(pool, 2);
   const startedAt = performance.now();
   const [one, other] = [outcome(pool.acquire()), outcome(pool.acquire())];
   await pass(5 * SECOND - 1);
@@ -75,18 +75,18 @@ test('a wait ends after acquireTimeoutMillis, not sooner, and the error says how
     { name: 'checkout:timed-out', payload: { pool: pool.name, waitedMs: 5 * SECOND, error: one.error } },
     { name: 'checkout:timed-out', payload: { pool: pool.name, waitedMs: 5 * SECOND, error: other.error } },
   ]);
-  giveBack(pool, lent);
+  releaseAll(pool, borrowed);
 });
 
 test('who waited for another thing elsewhere has only the rest of his time here', async () => {
   const pool = aPool({ max: 1, acquireTimeoutMillis: 5 * SECOND });
-  const [lent] = (await borrow(pool, 1)) as [Connection];
+  const [borrowed] = (await borrow(pool, 1)) as [Connection];
   const waiting = outcome(pool.acquire({ startedAt: performance.now() - 4 * SECOND }));
   await pass(SECOND - 1);
   expect(waiting.at).toBeUndefined();
   await pass(1);
   expect(waiting.error).toBeInstanceOf(AcquireTimeoutError);
-  pool.release(lent);
+  pool.release(borrowed);
   expect(pool.stats).toMatchObject({ borrowed: 0, available: 1 });
   await opened(pool, 1);
 });
@@ -132,12 +132,12 @@ test('a timeout names the last failure to connect as its cause, until a login su
     hint: 'No new connection could be opened; the cause says why.',
   });
   await pass(10 * SECOND);
-  const lent = await pool.acquire();
+  const borrowed = await pool.acquire();
   const later = outcome(pool.acquire());
   await pass(SECOND);
   expect(later.error).toBeInstanceOf(AcquireTimeoutError);
   expect((later.error as Error).cause).toBeUndefined();
-  pool.release(lent);
+  pool.release(borrowed);
 });
 
 test('a login that fails is told to its caller at once, and the pool is as before', async () => {
@@ -163,9 +163,9 @@ test('logins that fail again and again take nothing from the pool', async () => 
     await pass(world.server.loginMs);
     expect(waiting.error).toBeInstanceOf(LoginRefusedError);
   }
-  const lent = await borrow(pool, 2);
+  const borrowed = await borrow(pool, 2);
   expect(pool.stats).toMatchObject({ size: 2, failedLogins: 20 });
-  giveBack(pool, lent);
+  releaseAll(pool, borrowed);
 });
 
 test('a failure is told to those who waited for it, not to somebody who comes later', async () => {
@@ -182,7 +182,7 @@ test('a failure is told to those who waited for it, not to somebody who comes la
   await pass(SECOND);
   expect(gone.error).toBeInstanceOf(AbortedError);
   expect(pool.stats.failedLogins).toBe(1);
-  expect(await borrow(pool, 1).then((lent) => giveBack(pool, lent))).toBeUndefined();
+  expect(await borrow(pool, 1).then((borrowed) => releaseAll(pool, borrowed))).toBeUndefined();
 });
 
 test('a token that cannot be had in time is the cause of the failure', async () => {
@@ -218,7 +218,7 @@ test('an AbortSignal ends a wait at once, in the queue as well as during a login
 
 test('who has left is not reported as timed out later', async () => {
   const pool = aPool({ max: 1, acquireTimeoutMillis: 5 * SECOND });
-  const lent = await borrow(pool, 1);
+  const borrowed = await borrow(pool, 1);
   const controller = new AbortController();
   const left = outcome(pool.acquire({ signal: controller.signal }));
   await pass(SECOND);
@@ -226,7 +226,7 @@ test('who has left is not reported as timed out later', async () => {
   await pass(5 * SECOND);
   expect(left.error).toBeInstanceOf(AbortedError);
   expect(world.events.filter(({ name }) => name === 'checkout:timed-out')).toEqual([]);
-  giveBack(pool, lent);
+  releaseAll(pool, borrowed);
 });
 
 test('who has aborted before he asks does not open anything', async () => {
@@ -238,7 +238,7 @@ test('who has aborted before he asks does not open anything', async () => {
 
 test('a caller who leaves in the very moment in which he is served leaves the connection in the pool', async () => {
   const pool = aPool({ max: 1 });
-  const [lent] = (await borrow(pool, 1)) as [Connection];
+  const [borrowed] = (await borrow(pool, 1)) as [Connection];
   const controller = new AbortController();
   const waiting = outcome(pool.acquire({ signal: controller.signal }));
   await pass(0);
@@ -247,13 +247,13 @@ test('a caller who leaves in the very moment in which he is served leaves the co
     if (events[0]?.name === 'checkout') controller.abort();
     return push(...events);
   };
-  pool.release(lent);
+  pool.release(borrowed);
   await pass(0);
   expect(waiting.error).toBeInstanceOf(AbortedError);
   expect(pool.stats).toMatchObject({ size: 1, available: 1, borrowed: 0, pending: 0 });
   world.events.push = push;
-  expect(await pool.acquire()).toBe(lent);
-  pool.release(lent);
+  expect(await pool.acquire()).toBe(borrowed);
+  pool.release(borrowed);
 });
 
 test('whose connection turns out to be broken goes before all who came after him', async () => {
@@ -276,33 +276,33 @@ test('whose connection turns out to be broken goes before all who came after him
 
 test('an idle connection that has failed is not handed out, although its socket is still open', async () => {
   const pool = aPool({ max: 1 });
-  const [lent] = (await borrow(pool, 1)) as [Connection];
-  pool.release(lent);
-  lent.emit('error', new Error('read ECONNRESET'));
+  const [borrowed] = (await borrow(pool, 1)) as [Connection];
+  pool.release(borrowed);
+  borrowed.emit('error', new Error('read ECONNRESET'));
   const [next] = (await borrow(pool, 1)) as [Connection];
-  expect(next).not.toBe(lent);
-  expect((lent as unknown as DrivenConnection).closed).toBe(true);
+  expect(next).not.toBe(borrowed);
+  expect((borrowed as unknown as DrivenConnection).closed).toBe(true);
   expect(pool.stats).toMatchObject({ size: 1, logins: 2, evictions: { broken: 1 } });
   pool.release(next);
 });
 
 test('idle connections are handed out before another is opened, whichever were cut', async () => {
   const pool = aPool({ max: 4 });
-  const lent = (await borrow(pool, 4)) as Connection[];
-  giveBack(pool, lent);
-  for (const connection of lent.slice(2)) (connection as unknown as DrivenConnection).end();
+  const borrowed = (await borrow(pool, 4)) as Connection[];
+  releaseAll(pool, borrowed);
+  for (const connection of borrowed.slice(2)) (connection as unknown as DrivenConnection).end();
   await pass(SECOND);
   expect(pool.stats).toMatchObject({ size: 2, available: 2 });
   world.server.loginMs = SECOND;
   const callers = [1, 2, 3, 4].map(() => outcome(pool.acquire()));
   await pass(0);
   expect(callers.map(({ value }) => value !== undefined)).toEqual([true, true, false, false]);
-  expect(new Set(callers.slice(0, 2).map(({ value }) => value))).toEqual(new Set(lent.slice(0, 2)));
+  expect(new Set(callers.slice(0, 2).map(({ value }) => value))).toEqual(new Set(borrowed.slice(0, 2)));
   for (const { value } of callers.slice(0, 2)) expect(pool.isBorrowed(value as Connection)).toBe(true);
   await pass(SECOND);
   expect(callers.every(({ value }) => value !== undefined)).toBe(true);
   expect(pool.stats).toMatchObject({ size: 4, borrowed: 4, logins: 6 });
-  giveBack(
+  releaseAll(
     pool,
     callers.map(({ value }) => value as Connection),
   );
@@ -312,7 +312,7 @@ test('idle connections are handed out before another is opened, whichever were c
 test('a connection that was handed out in place of a cut one still goes when it is idle for long', async () => {
   const pool = aPool({ max: 2, idleTimeoutMillis: MINUTE }, sqlLogin);
   const [one, two] = (await borrow(pool, 2)) as [Connection, Connection];
-  giveBack(pool, [one, two]);
+  releaseAll(pool, [one, two]);
   (two as unknown as DrivenConnection).end();
   await pass(SECOND);
   expect(await pool.acquire()).toBe(one);
@@ -328,12 +328,12 @@ test('twenty callers at once have one token request, twenty logins and no warnin
   const onWarning = (warning: Error): unknown => warnings.push(warning);
   process.on('warning', onWarning);
   const pool = aPool({ max: 20 });
-  const lent = await borrow(pool, 20);
+  const borrowed = await borrow(pool, 20);
   await new Promise<void>((resolve) => process.nextTick(resolve));
-  expect(new Set(lent).size).toBe(20);
+  expect(new Set(borrowed).size).toBe(20);
   expect(world.provider.requests).toHaveLength(1);
   expect(pool.stats).toMatchObject({ size: 20, borrowed: 20, logins: 20 });
-  giveBack(pool, lent);
+  releaseAll(pool, borrowed);
   process.off('warning', onWarning);
   expect(warnings).toEqual([]);
 });
@@ -341,8 +341,8 @@ test('twenty callers at once have one token request, twenty logins and no warnin
 test('never more than max and the overlap are open, however slow those are that close', async () => {
   const pool = aPool({ max: 2, overlap: 1, acquireTimeoutMillis: HOUR });
   world.server.closeMs = 10 * SECOND;
-  const lent = await borrow(pool, 2);
-  for (const connection of lent) pool.destroy(connection);
+  const borrowed = await borrow(pool, 2);
+  for (const connection of borrowed) pool.destroy(connection);
   const callers = [1, 2].map(() => outcome(pool.acquire()));
   await pass(world.server.loginMs);
   expect(callers.map(({ value }) => value !== undefined)).toEqual([true, false]);
@@ -350,7 +350,7 @@ test('never more than max and the overlap are open, however slow those are that 
   await pass(10 * SECOND + world.server.loginMs);
   expect(callers.map(({ value }) => value !== undefined)).toEqual([true, true]);
   expect(world.server.mostOpen).toBe(3);
-  giveBack(
+  releaseAll(
     pool,
     callers.map(({ value }) => value as Connection),
   );

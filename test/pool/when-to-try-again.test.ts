@@ -192,7 +192,7 @@ test.each<[string, unknown]>([
   expect(pool.stats.evictions['destroyed-by-caller']).toBeUndefined();
 });
 
-test('a connection whose code says lost and that is broken after another error is not lent again either', async () => {
+test('a connection whose code says lost and that is broken after another error is not borrowed again either', async () => {
   const pool = await aWarmPool();
   const { work } = failing(9, (connection) => {
     driven(connection).end();

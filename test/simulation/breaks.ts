@@ -170,7 +170,7 @@ export const BREAKS: readonly Break[] = [
   },
   {
     promise: 'P8',
-    what: 'connections are closed five minutes after their login, on loan or not',
+    what: 'connections are closed five minutes after their login, borrowed or not',
     tedious: ({ Connection, Request }, clock) => ({
       Connection: class extends (Connection as unknown as typeof SimConnection) {
         override connect(listener: (error?: Error) => void): void {

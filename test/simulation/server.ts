@@ -46,7 +46,7 @@ export interface Client {
   physical: Set<SimConnection>;
   dials: number;
   /** Connections that a caller holds. */
-  lent: Set<SimConnection>;
+  borrowed: Set<SimConnection>;
   /** Past the timeout of `close`, loans may be cut. */
   mayCutLoans: boolean;
 }
@@ -304,8 +304,8 @@ export class SimConnection extends EventEmitter {
     if (this.closed) return;
     watch.check(
       'P8',
-      !this.client.lent.has(this) || this.client.mayCutLoans,
-      () => `c${this.id} is closed by the pool while it is on loan`,
+      !this.client.borrowed.has(this) || this.client.mayCutLoans,
+      () => `c${this.id} is closed by the pool while it is borrowed`,
     );
     watch.note(`c${this.id}: closed by the pool`);
     if (this.#listener !== undefined) return;

@@ -51,7 +51,7 @@ interface Waiter {
   id: number;
   startedAt: number;
   frozen: number;
-  /** All connections were on loan at some moment of the wait. */
+  /** All connections were borrowed at some moment of the wait. */
   sawPoolExhausted: boolean;
   aborted: boolean;
   /** Must get a connection in no time at all. */
@@ -220,7 +220,7 @@ export class World {
       bound: max + overlap,
       physical: new Set(),
       dials: 0,
-      lent: new Set(),
+      borrowed: new Set(),
       mayCutLoans: false,
       settings,
       waiting: new Set(),
@@ -274,7 +274,7 @@ export class World {
       id: this.#waiters,
       startedAt: clock.now,
       frozen: clock.frozen,
-      sawPoolExhausted: site.lent.size + site.waiting.size >= site.settings.pool.max,
+      sawPoolExhausted: site.borrowed.size + site.waiting.size >= site.settings.pool.max,
       aborted: false,
       warm: this.#isWarm(site),
     };
@@ -301,7 +301,7 @@ export class World {
         this.#turnedAway(site, waiter, error);
       },
     );
-    if (site.lent.size + site.waiting.size >= site.settings.pool.max)
+    if (site.borrowed.size + site.waiting.size >= site.settings.pool.max)
       for (const each of site.waiting) each.sawPoolExhausted = true;
   }
 
@@ -329,13 +329,13 @@ export class World {
       !waiter.warm || clock.now === waiter.startedAt || site.latestCallAt === waiter.startedAt,
       () => `w${waiter.id} waited ${clock.now - waiter.startedAt} ms for a warm connection`,
     );
-    watch.check('P8', !site.lent.has(connection), () => `c${connection.id} is lent twice`);
+    watch.check('P8', !site.borrowed.has(connection), () => `c${connection.id} is borrowed twice`);
     watch.check('P9', connection.client === site, () => `c${connection.id} belongs to ${connection.client.name}`);
     watch.check('P6', connection.ready, () => `c${connection.id} is handed out in state ${connection.state.name}`);
     watch.check('P6', !site.closing, () => `c${connection.id} is handed out by a pool that is closed`);
     this.#checkToken(site, connection);
-    site.lent.add(connection);
-    if (site.lent.size >= site.settings.pool.max) for (const each of site.waiting) each.sawPoolExhausted = true;
+    site.borrowed.add(connection);
+    if (site.borrowed.size >= site.settings.pool.max) for (const each of site.waiting) each.sawPoolExhausted = true;
     this.#hold(site, connection);
   }
 
@@ -387,7 +387,7 @@ export class World {
     const { pool } = site;
     const from = this.clock.now;
     this.clock.schedule(ms, () => {
-      site.lent.delete(connection);
+      site.borrowed.delete(connection);
       if (!pool.isBorrowed(connection as never)) return;
       const number = sessionOf(connection as never)?.id ?? 0;
       site.latestLoan.set(number, { connection, from, until: this.clock.now });
@@ -653,14 +653,14 @@ export class World {
       const { stats } = site.pool;
       watch.check(
         'P6',
-        stats.borrowed === site.lent.size || site.closing,
-        () => `${site.name} counts ${stats.borrowed} on loan, callers hold ${site.lent.size}`,
+        stats.borrowed === site.borrowed.size || site.closing,
+        () => `${site.name} counts ${stats.borrowed} borrowed, callers hold ${site.borrowed.size}`,
       );
       watch.check('P7', stats.size <= stats.max, () => `${site.name} has ${stats.size} of ${stats.max} connections`);
       site.minutesBelowMin = stats.size < stats.min && !site.closing ? site.minutesBelowMin + 1 : 0;
       watch.check(
         'P6',
-        site.minutesBelowMin < 2 || this.#quietMs < 3 * MINUTE || site.lent.size >= stats.max,
+        site.minutesBelowMin < 2 || this.#quietMs < 3 * MINUTE || site.borrowed.size >= stats.max,
         () => `${site.name} has ${stats.size} connections, min is ${stats.min}`,
       );
     }
@@ -751,7 +751,7 @@ export class World {
     const { now, wall } = this.clock;
     for (const { connection } of site.latestLoan.values()) {
       const { token, openedAt } = connection;
-      if (token === undefined || !connection.ready || site.lent.has(connection)) continue;
+      if (token === undefined || !connection.ready || site.borrowed.has(connection)) continue;
       const late = Math.min(wall - token.expiresOn + evictionMargin(token), now - openedAt);
       if (late < 0 || !this.#isCalm(site, token)) continue;
       this.watch.check('P2', late < 30_000, () => `c${connection.id} is idle ${late} ms after its eviction time`);
@@ -800,7 +800,7 @@ export class World {
       this.#closedStats.logins += pool.stats.logins;
       this.#closedStats.renewals += pool.stats.renewals;
       site.mayCutLoans = false;
-      site.lent.clear();
+      site.borrowed.clear();
       site.latestLoan.clear();
       site.closing = false;
       site.pool = this.#open(site);

@@ -26,8 +26,8 @@ export interface DrivenWorld {
   borrow(pool: TokenPool, count: number): Promise<Connection[]>;
   /** So many connections are open and idle. */
   opened(pool: TokenPool, count: number): Promise<void>;
-  /** One connection, on loan, whose successor is under way: a login of 20 s. The pool keeps what is idle for an hour. */
-  lentWhileRenewed(pool: TokenPool): Promise<Connection>;
+  /** One connection, borrowed, whose successor is under way: a login of 20 s. The pool keeps what is idle for an hour. */
+  borrowedWhileRenewed(pool: TokenPool): Promise<Connection>;
 }
 
 /** A new one for each test of a file; when a test is over, its pools are closed, and nothing may be left of them. */
@@ -58,9 +58,9 @@ export function drivenWorld(): DrivenWorld {
     return settled(acquired);
   };
 
-  world.opened = async (pool, count) => giveBack(pool, await world.borrow(pool, count));
+  world.opened = async (pool, count) => releaseAll(pool, await world.borrow(pool, count));
 
-  world.lentWhileRenewed = async (pool) => {
+  world.borrowedWhileRenewed = async (pool) => {
     // Half-way between refresh (47.5 min) and the eviction margin (55 min).
     vi.spyOn(Math, 'random').mockReturnValue(0.5);
     await world.opened(pool, 1);
@@ -68,7 +68,7 @@ export function drivenWorld(): DrivenWorld {
     world.server.dials = [];
     await pass(51 * MINUTE);
     while (world.server.dials.length === 0) {
-      giveBack(pool, [await borrowAtOnce(pool)]);
+      releaseAll(pool, [await borrowAtOnce(pool)]);
       await pass(SECOND);
     }
     return borrowAtOnce(pool);
@@ -106,7 +106,7 @@ export async function borrowAtOnce(pool: TokenPool): Promise<Connection> {
   return settled(acquired);
 }
 
-export function giveBack(pool: TokenPool, connections: Connection[]): void {
+export function releaseAll(pool: TokenPool, connections: Connection[]): void {
   for (const connection of connections) pool.release(connection);
 }
 
@@ -116,7 +116,7 @@ export async function live(pool: TokenPool, ms: number, count: number, everyMs =
     await pass(everyMs);
     const acquired = outcome(Promise.all(Array.from({ length: count }, () => pool.acquire())));
     await pass(0);
-    giveBack(pool, settled(acquired));
+    releaseAll(pool, settled(acquired));
   }
 }
 
