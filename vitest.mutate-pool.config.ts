@@ -4,7 +4,7 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 /** Quick ones first: a mutant is done with at the first test that fails. */
 const FILES = [
   'waiting-for-a-connection',
-  'coming-back',
+  'returning',
   'near-the-end',
   'testing-connections',
   'closing-on-time',
@@ -14,7 +14,7 @@ const FILES = [
   'when-to-try-again',
   'like-tarn',
   'logins',
-  'upkeep',
+  'housekeeping',
 ].map((name) => `test/pool/${name}.test.ts`);
 
 class InThisOrder extends BaseSequencer {

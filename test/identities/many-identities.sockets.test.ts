@@ -8,7 +8,7 @@ import { api } from '../support/user-api.js';
 const whoAmI = (connection: Parameters<typeof query>[0]) =>
   query(connection, 'SELECT SUSER_SNAME()').then((rows) => rows[0]?.[0]);
 
-test('each user runs as himself', async () => {
+test("each user's queries run as that user", async () => {
   await using a = await api();
   const users = [a.entra.addUser(), a.entra.addUser(), a.entra.addUser()];
   const seen = await Promise.all(users.map((user) => a.pools.for({ userAssertion: a.callOf(user) }).use(whoAmI)));
@@ -72,7 +72,7 @@ test("tenants with credentials of their own: the same options are the same pool,
   expect(a.server.logins).toHaveLength(2);
 });
 
-test('the global bound holds: idle pools give way, the one unused longest first, and come back', async () => {
+test('at the global limit, the least recently used idle pool is closed, and reopened when needed', async () => {
   await using a = await api({ maxConnections: 2, pool: { overlap: 0 } });
   const users = [a.entra.addUser(), a.entra.addUser(), a.entra.addUser()] as const;
   const of = users.map((user) => a.pools.for({ userAssertion: a.callOf(user) }));
@@ -83,7 +83,7 @@ test('the global bound holds: idle pools give way, the one unused longest first,
   expect(of.map((pool) => pool.stats.size)).toEqual([1, 0, 1]);
 });
 
-test('a pool in use is never closed to make room; who has to wait gets its place when it is returned', async () => {
+test('a pool in use is never closed for another; a waiting identity gets the returned permit', async () => {
   await using a = await api({ maxConnections: 1, pool: { overlap: 0 } });
   const [ada, bob] = [a.entra.addUser(), a.entra.addUser()];
   const adas = a.pools.for({ userAssertion: a.callOf(ada) });
@@ -129,7 +129,7 @@ test('no identity starves the others: a greedy one yields at each return', async
   await flood;
 });
 
-test('waiting for room ends with a typed error that says what to do, for connections and for pools', async () => {
+test('waiting at a limit ends with a typed error that says what to do, for connections and for pools', async () => {
   for (const bound of [{ maxConnections: 1 }, { maxPools: 1 }]) {
     await using a = await api({ ...bound, pool: { overlap: 0, acquireTimeoutMillis: 300 } });
     const adas = a.pools.for({ userAssertion: a.callOf(a.entra.addUser()) });
@@ -161,7 +161,7 @@ test('the bound on pools: who waits is served in order when one becomes idle', a
   expect(a.pools.stats.pools).toBe(1);
 });
 
-test('per-request pool: connections are those of whoever is being served, and of nobody outside', async () => {
+test('pools.current uses the connections of the current identity, and rejects outside run()', async () => {
   await using a = await api();
   const users = [a.entra.addUser(), a.entra.addUser()];
   const handler = async (): Promise<unknown> => {
@@ -173,7 +173,7 @@ test('per-request pool: connections are those of whoever is being served, and of
   await expect(a.pools.current.use(whoAmI)).rejects.toThrow(/outside pools\.run/);
 });
 
-test("mssql's ConnectionPool over all identities: requests and transactions run as whoever is being served", async () => {
+test("mssql's ConnectionPool over all identities runs requests and transactions as the current identity", async () => {
   await using a = await api();
   const users = [a.entra.addUser(), a.entra.addUser()];
   const db = await ConnectionPool.over(a.pools.current).connect();
@@ -201,7 +201,7 @@ test('closing turns callers away and leaves nothing open', async () => {
   await expect.poll(() => a.server.connections.open).toBe(0);
 });
 
-test('what cannot be told apart is refused with a hint', async () => {
+test('rejects identities that cannot be distinguished, with a hint', async () => {
   await using a = await api();
   for (const [identity, message] of [
     [{}, /userAssertion/],
@@ -228,7 +228,7 @@ test.each<[what: string, config: unknown]>([
   expect(() => createTokenPools(config as TokenPoolsConfig)).toThrow(/must not contain a login/);
 });
 
-test('who has waited for his pool has the rest of the time there, and is told that time is up', async () => {
+test('time spent waiting for a pool counts against acquireTimeoutMillis', async () => {
   const acquireTimeoutMillis = 1_500;
   await using a = await api({ maxPools: 1, pool: { max: 1, acquireTimeoutMillis } });
   const [ada, bob] = [a.entra.addUser(), a.entra.addUser()].map((user) => ({ userAssertion: a.callOf(user) }));

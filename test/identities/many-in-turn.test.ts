@@ -31,10 +31,10 @@ function many(config: Partial<TokenPoolsConfig> = {}): TokenPools {
   return pools;
 }
 
-/** Somebody with a credential of his own. */
+/** An identity with its own credential. */
 const of = (pools: TokenPools, key: string): IdentityPool => pools.for({ authentication: new FakeProvider(), key });
 
-async function lend(identity: IdentityPool): Promise<Connection> {
+async function borrow(identity: IdentityPool): Promise<Connection> {
   const acquired = outcome(identity.acquire());
   await pass(world.server.loginMs);
   return settled(acquired);
@@ -47,14 +47,14 @@ test('each identity has connections of its own, from its first on', async () => 
   const [ada, bob] = [of(pools, 'ada'), of(pools, 'bob')];
   expect(pools.stats).toMatchObject({ pools: 0, size: 0, maxPools: 1_000, maxConnections: 100 });
   expect(ada.stats).toEqual({ size: 0, opening: 0, available: 0, borrowed: 0, pending: 0 });
-  const [hers, his] = [await lend(ada), await lend(bob)];
-  ada.release(hers);
-  const again = await lend(of(pools, 'ada'));
-  expect(again).toBe(hers);
+  const [adas, bobs] = [await borrow(ada), await borrow(bob)];
+  ada.release(adas);
+  const again = await borrow(of(pools, 'ada'));
+  expect(again).toBe(adas);
   expect(ada.stats).toMatchObject({ size: 1, borrowed: 1 });
   expect(pools.stats).toMatchObject({ pools: 2, size: 2, borrowed: 2, available: 0, opening: 0, pending: 0 });
   ada.release(again);
-  bob.release(his);
+  bob.release(bobs);
   expect(pools.stats).toMatchObject({ pools: 2, size: 2, borrowed: 0, available: 2 });
   expect(world.server.dials).toHaveLength(2);
 });
@@ -62,7 +62,7 @@ test('each identity has connections of its own, from its first on', async () => 
 test('the figures of all together are sums', async () => {
   const pools = many({ maxConnections: 10, pool: { max: 1 } });
   const [ada, bob] = [of(pools, 'ada'), of(pools, 'bob')];
-  const borrowed = await lend(ada);
+  const borrowed = await borrow(ada);
   const waiting = outcome(ada.acquire());
   const opening = outcome(bob.acquire());
   await pass(1);
@@ -80,9 +80,9 @@ test('the same credential without a key is the same identity, another object is 
   const one = pools.for({ authentication });
   expect(pools.for({ authentication }).key).toBe(one.key);
   expect(pools.for({ authentication: new FakeProvider() }).key).not.toBe(one.key);
-  const borrowed = await lend(one);
+  const borrowed = await borrow(one);
   one.release(borrowed);
-  expect(await lend(pools.for({ authentication }))).toBe(borrowed);
+  expect(await borrow(pools.for({ authentication }))).toBe(borrowed);
   one.release(borrowed);
   expect(of(pools, 'ada').key).toBe('key:ada');
 });
@@ -91,9 +91,9 @@ test('a key goes on with the credential that came last', async () => {
   const pools = many();
   const [first, second] = [new FakeProvider(), new FakeProvider()];
   second.issued = 100;
-  const borrowed = await lend(pools.for({ authentication: first, key: 'ada' }));
+  const borrowed = await borrow(pools.for({ authentication: first, key: 'ada' }));
   const next = pools.for({ authentication: second, key: 'ada' });
-  const again = await lend(next);
+  const again = await borrow(next);
   expect(pools.stats.pools).toBe(1);
   // The next token is wanted 47.5 min and more after the first.
   await pass(55 * MINUTE);
@@ -107,7 +107,7 @@ test('a key goes on with the credential that came last', async () => {
 test('what is not borrowed is refused, and what is may be destroyed', async () => {
   const [pools, others] = [many(), many()];
   const [ada, bob] = [of(pools, 'ada'), of(others, 'bob')];
-  const borrowed = await lend(ada);
+  const borrowed = await borrow(ada);
   expect(() => bob.release(borrowed)).toThrow(NotBorrowedError);
   expect(() => bob.destroy(borrowed)).toThrow('not borrowed from these pools');
   ada.destroy(borrowed);
@@ -116,7 +116,7 @@ test('what is not borrowed is refused, and what is may be destroyed', async () =
   expect(ada.stats).toMatchObject({ size: 0, borrowed: 0 });
 });
 
-test('use() lends for as long as its function runs; one that returned the connection itself is no trouble', async () => {
+test('use() borrows a connection while its function runs, even if the function returns it itself', async () => {
   const pools = many();
   const ada = of(pools, 'ada');
   const failure = new Error('mine');
@@ -130,34 +130,34 @@ test('use() lends for as long as its function runs; one that returned the connec
   expect(pools.stats.borrowed).toBe(0);
 });
 
-test('an error of the login is told, and the identity counts as unused', async () => {
+test("rejects with the login's error, and the identity counts as unused", async () => {
   const pools = many({ maxPools: 1 });
   world.server.refusals = [LOGIN_FAILED];
   const acquired = outcome(of(pools, 'ada').acquire());
   await pass(world.server.loginMs);
   expect(acquired.error).toBeInstanceOf(LoginRefusedError);
   const bob = of(pools, 'bob');
-  bob.release(await lend(bob));
+  bob.release(await borrow(bob));
   expect(pools.stats.pools).toBe(1);
 });
 
 test('the bound on pools: the pool unused longest is closed for a new one, one in use never', async () => {
   const pools = many({ maxPools: 3 });
   const [ada, bob, cleo] = [of(pools, 'ada'), of(pools, 'bob'), of(pools, 'cleo')];
-  const [a, b, c] = [await lend(ada), await lend(bob), await lend(cleo)];
+  const [a, b, c] = [await borrow(ada), await borrow(bob), await borrow(cleo)];
   for (const [identity, connection] of [
     [bob, b],
     [cleo, c],
   ] as const)
     identity.release(connection);
   // Used again: cleo is the one unused longest now.
-  bob.release(await lend(bob));
+  bob.release(await borrow(bob));
   const dora = of(pools, 'dora');
-  dora.release(await lend(dora));
+  dora.release(await borrow(dora));
   expect([a, b, c].map(closed)).toEqual([false, false, true]);
   expect(pools.stats.pools).toBe(3);
-  // She comes back, and bob goes.
-  cleo.release(await lend(cleo));
+  // cleo is used again, and bob's pool is closed.
+  cleo.release(await borrow(cleo));
   expect([a, b].map(closed)).toEqual([false, true]);
   ada.release(a);
 });
@@ -165,7 +165,7 @@ test('the bound on pools: the pool unused longest is closed for a new one, one i
 test('while all pools are in use callers wait in order, and one is served for each that becomes unused', async () => {
   const pools = many({ maxPools: 2 });
   const [ada, bob] = [of(pools, 'ada'), of(pools, 'bob')];
-  const [a, b] = [await lend(ada), await lend(bob)];
+  const [a, b] = [await borrow(ada), await borrow(bob)];
   const waiting = ['cleo', 'dora', 'emil'].map((key) => ({
     identity: of(pools, key),
     got: outcome(of(pools, key).acquire()),
@@ -188,7 +188,7 @@ test('while all pools are in use callers wait in order, and one is served for ea
 test('who comes later does not go before those who wait', async () => {
   const pools = many({ maxPools: 1 });
   const ada = of(pools, 'ada');
-  const borrowed = await lend(ada);
+  const borrowed = await borrow(ada);
   const [bob, cleo] = [of(pools, 'bob'), of(pools, 'cleo')];
   const first = outcome(bob.acquire());
   await pass(SECOND);
@@ -205,7 +205,7 @@ test('who comes later does not go before those who wait', async () => {
 test('those who wait for one identity are all let in when it has a pool', async () => {
   const pools = many({ maxPools: 1, pool: { max: 3 } });
   const ada = of(pools, 'ada');
-  const borrowed = await lend(ada);
+  const borrowed = await borrow(ada);
   const bob = of(pools, 'bob');
   const waiting = [1, 2, 3].map(() => outcome(bob.acquire()));
   await pass(SECOND);
@@ -218,7 +218,7 @@ test('those who wait for one identity are all let in when it has a pool', async 
 test('a wait for a pool ends in time with an error that says what to raise', async () => {
   const pools = many({ maxPools: 1, pool: { acquireTimeoutMillis: 5 * SECOND } });
   const ada = of(pools, 'ada');
-  const borrowed = await lend(ada);
+  const borrowed = await borrow(ada);
   const waiting = outcome(of(pools, 'bob').acquire());
   await pass(5 * SECOND - 1);
   expect(waiting.at).toBeUndefined();
@@ -235,14 +235,14 @@ test('a wait for a pool ends in time with an error that says what to raise', asy
 test('who leaves the line leaves it to the next', async () => {
   const pools = many({ maxPools: 1 });
   const ada = of(pools, 'ada');
-  const borrowed = await lend(ada);
+  const borrowed = await borrow(ada);
   const controller = new AbortController();
   const reason = new Error('enough');
   const left = outcome(of(pools, 'bob').acquire({ signal: controller.signal }));
   const cleo = of(pools, 'cleo');
   const next = outcome(cleo.acquire());
   await pass(SECOND);
-  // In the same turn: his place in the line is woken, and he is gone.
+  // In the same turn: bob's queued request is served, and bob has aborted.
   ada.release(borrowed);
   controller.abort(reason);
   await pass(world.server.loginMs);
@@ -257,9 +257,9 @@ test('who leaves the line leaves it to the next', async () => {
 test('the bound on connections: unused pools give way, the one unused longest first', async () => {
   const pools = many({ maxConnections: 2, pool: { overlap: 0 } });
   const [ada, bob, cleo] = [of(pools, 'ada'), of(pools, 'bob'), of(pools, 'cleo')];
-  const a = await lend(ada);
+  const a = await borrow(ada);
   ada.release(a);
-  const b = await lend(bob);
+  const b = await borrow(bob);
   bob.release(b);
   const acquired = outcome(cleo.acquire());
   await pass(world.server.loginMs + 1);
@@ -282,7 +282,7 @@ test('idle connections of pools in use give way, and what is borrowed never', as
   bob.release(settled(acquired));
   expect([one, two, three].map(closed)).toEqual([false, true, false]);
   // Everything is in use: the next one waits.
-  const again = await lend(bob);
+  const again = await borrow(bob);
   const cleo = of(pools, 'cleo');
   const waiting = outcome(cleo.acquire());
   await pass(10 * SECOND);
@@ -295,10 +295,10 @@ test('idle connections of pools in use give way, and what is borrowed never', as
   bob.release(again);
 });
 
-test('a wait for room ends in time with an error that says what to raise', async () => {
+test('waiting at a limit times out with an error that names the limit to raise', async () => {
   const pools = many({ maxConnections: 1, pool: { overlap: 0, acquireTimeoutMillis: 5 * SECOND } });
   const ada = of(pools, 'ada');
-  const borrowed = await lend(ada);
+  const borrowed = await borrow(ada);
   const waiting = outcome(of(pools, 'bob').acquire());
   const own = outcome(ada.acquire());
   await pass(5 * SECOND - 1);
@@ -314,10 +314,10 @@ test('a wait for room ends in time with an error that says what to raise', async
   ada.release(borrowed);
 });
 
-test('who waits for his own pool, which is full, is told that', async () => {
+test('a caller that waits for its own full pool gets an error that names that limit', async () => {
   const pools = many({ pool: { max: 1, acquireTimeoutMillis: 5 * SECOND } });
   const ada = of(pools, 'ada');
-  const borrowed = await lend(ada);
+  const borrowed = await borrow(ada);
   const waiting = outcome(ada.acquire());
   await pass(5 * SECOND);
   expect(waiting.error).toBeInstanceOf(AcquireTimeoutError);
@@ -328,7 +328,7 @@ test('who waits for his own pool, which is full, is told that', async () => {
 test('who has waited for a pool has the rest of the time there', async () => {
   const pools = many({ maxPools: 1, pool: { max: 1, acquireTimeoutMillis: 5 * SECOND } });
   const [ada, bob] = [of(pools, 'ada'), of(pools, 'bob')];
-  const borrowed = await lend(ada);
+  const borrowed = await borrow(ada);
   const [first, second] = [outcome(bob.acquire()), outcome(bob.acquire())];
   const startedAt = performance.now();
   await pass(4 * SECOND);
@@ -348,17 +348,17 @@ test('an identity with many connections yields at a return to one that has none'
   const borrowed = [outcome(ada.acquire()), outcome(ada.acquire())];
   await pass(world.server.loginMs);
   const [one, two] = borrowed.map(settled) as [Connection, Connection];
-  // Her own callers wait too, and would have it at once.
-  const hers = outcome(ada.acquire());
-  const his = outcome(bob.acquire());
+  // ada's own callers wait too, and would get it at once.
+  const adas = outcome(ada.acquire());
+  const bobs = outcome(bob.acquire());
   await pass(SECOND);
   ada.release(one);
   expect(closed(one)).toBe(true);
   await pass(world.server.loginMs + 1);
-  bob.release(settled(his));
+  bob.release(settled(bobs));
   ada.release(two);
   await pass(world.server.loginMs + 1);
-  ada.release(settled(hers));
+  ada.release(settled(adas));
 });
 
 test('a connection that becomes idle without a return gives way within a tenth of a second', async () => {
@@ -377,13 +377,13 @@ test('a connection that becomes idle without a return gives way within a tenth o
   bob.release(settled(waiting));
 });
 
-test('closing turns all away, waits for loans, and leaves nothing open', async () => {
+test('close() rejects waiting callers, waits for borrowed connections, and leaves nothing open', async () => {
   const pools = many({ maxPools: 2 });
   const [ada, bob] = [of(pools, 'ada'), of(pools, 'bob')];
-  const [a, b] = [await lend(ada), await lend(bob)];
+  const [a, b] = [await borrow(ada), await borrow(bob)];
   bob.release(b);
   const cleo = of(pools, 'cleo');
-  const hers = await lend(cleo);
+  const adas = await borrow(cleo);
   const waiting = [outcome(of(pools, 'dora').acquire()), outcome(ada.acquire({}))];
   await pass(world.server.loginMs);
   ada.release(settled(waiting[1] as { value: Connection; at: number }));
@@ -399,12 +399,12 @@ test('closing turns all away, waits for loans, and leaves nothing open', async (
   ada.release(a);
   expect(over.at).toBeUndefined();
   await pass(30 * SECOND - 1);
-  expect(closed(hers)).toBe(false);
+  expect(closed(adas)).toBe(false);
   await pass(2);
   settled(over);
-  expect(closed(hers)).toBe(true);
+  expect(closed(adas)).toBe(true);
   // Too late, and no trouble.
-  cleo.release(hers);
+  cleo.release(adas);
   expect(pools.stats).toMatchObject({ pools: 0, size: 0, borrowed: 0, pending: 0 });
   expect(world.server.connections.size).toBe(0);
 });
@@ -412,10 +412,10 @@ test('closing turns all away, waits for loans, and leaves nothing open', async (
 test('closing waits for pools that are being closed already', async () => {
   const pools = many({ maxPools: 1 });
   const ada = of(pools, 'ada');
-  ada.release(await lend(ada));
+  ada.release(await borrow(ada));
   world.server.closeMs = 3 * SECOND;
   const bob = of(pools, 'bob');
-  bob.release(await lend(bob));
+  bob.release(await borrow(bob));
   const over = outcome(pools.close());
   await pass(2 * SECOND);
   expect(over.at).toBeUndefined();
@@ -424,7 +424,7 @@ test('closing waits for pools that are being closed already', async () => {
   expect(world.server.connections.size).toBe(0);
 });
 
-test('current gives the connections of whoever is being served, and of nobody outside', async () => {
+test('current uses the connections of the current identity, and rejects outside run()', async () => {
   const pools = many();
   const ada = of(pools, 'ada');
   const used = outcome(
@@ -437,11 +437,11 @@ test('current gives the connections of whoever is being served, and of nobody ou
     }),
   );
   const direct = outcome(
-    pools.run({ authentication: new FakeProvider(), key: 'bob' }, () => pools.current.use(() => 'his')),
+    pools.run({ authentication: new FakeProvider(), key: 'bob' }, () => pools.current.use(() => 'bobs')),
   );
   await pass(3 * world.server.loginMs);
   expect(settled(used)).toBe(1);
-  expect(settled(direct)).toBe('his');
+  expect(settled(direct)).toBe('bobs');
   expect(pools.current.stats).toEqual(pools.stats);
   for (const wrong of [() => pools.current.acquire(), () => pools.current.use(() => 1)]) {
     const seen = outcome<unknown>(wrong());
@@ -462,7 +462,7 @@ test.each<[unknown, string]>([
   [{ authentication: new FakeProvider(), key: '' }, "The 'key' of an identity must be a string that is not empty."],
   [{ authentication: new FakeProvider(), key: 7 }, "The 'key' of an identity must be a string that is not empty."],
   [{ userAssertion: 'a.b.c' }, "pools.for({ userAssertion }) needs 'authentication' in the config of the pools."],
-])('an identity that cannot be told is refused: %j', (identity, message) => {
+])('rejects an identity that cannot be determined: %j', (identity, message) => {
   expect(() => many().for(identity as never)).toThrow(ConfigurationError);
   expect(() => many().for(identity as never)).toThrow(message);
 });

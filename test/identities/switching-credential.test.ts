@@ -3,7 +3,7 @@ import { identityOf } from '../../src/credentials/identity.js';
 import { switchingCredential } from '../../src/identities/switching-credential.js';
 import type { AccessToken, TokenCredential } from '../../src/index.js';
 
-/** A token that says whose it is, if it is to say so. */
+/** A token, with claims about its principal if they are given. */
 function tokenOf(name: string | undefined): AccessToken {
   const text = name === undefined ? 'opaque' : jwt({ tid: 'contoso', oid: name });
   return { token: text, expiresOnTimestamp: Date.now() + 3_600_000 };
@@ -53,19 +53,19 @@ test.each(['bob', undefined])('P9: a token of another principal is refused (%s)'
   expect(() => check(tokenOf('ada').token)).not.toThrow();
 });
 
-test('tokens that do not tell whose they are pass among themselves', async () => {
+test('accepts tokens without claims about their principal', async () => {
   const { credential, switchTo } = switchingCredential(credentialOf(undefined));
   await credential.getToken('a');
   switchTo(credentialOf(undefined));
   expect((await credential.getToken('a'))?.token).toBe('opaque');
 });
 
-test('a credential that has no token says so', async () => {
+test('rejects when the credential has no token', async () => {
   const { credential } = switchingCredential({ getToken: async () => null });
   expect(await credential.getToken('a')).toBeNull();
 });
 
-test('waits as long as the first credential says, and shares its tokens with nobody', () => {
+test("uses the first credential's timeout, and shares its tokens with no other pool", () => {
   const first = Object.assign(credentialOf('ada'), { requestTimeoutMs: 120_000 });
   const [one, other] = [switchingCredential(first).credential, switchingCredential(first).credential];
   expect(one.requestTimeoutMs).toBe(120_000);

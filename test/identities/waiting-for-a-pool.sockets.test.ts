@@ -5,7 +5,7 @@ function userOf({ entra, callOf }: Api): { userAssertion: string } {
   return { userAssertion: callOf(entra.addUser()) };
 }
 
-test('all calls of one user that wait for his pool go on when it is opened', async () => {
+test("all calls of a user that wait for the user's pool continue when it is opened", async () => {
   await using a = await api({ maxPools: 1 });
   const [ada, bob] = [a.pools.for(userOf(a)), a.pools.for(userOf(a))];
   const adas = await ada.acquire();
@@ -33,7 +33,7 @@ test('the turn of a caller who aborts as it comes goes to the next', async () =>
   eve.release(await eves);
 });
 
-test('nobody waits for the proof of an assertion longer than he is willing to', async () => {
+test('a caller does not wait for the check of an assertion beyond its own timeout', async () => {
   await using a = await api({ pool: { acquireTimeoutMillis: 300 } });
   a.entra.fail({ hang: true });
   const controller = new AbortController();

@@ -68,7 +68,7 @@ test('after a success the next failure counts from the beginning', async () => {
   }
 });
 
-test('a caller who comes while min is being restored waits for that login, and is told how it failed', async () => {
+test('a caller that arrives while min is being restored waits for that login, and gets its error', async () => {
   const pool = aPool({ max: 1, min: 1 });
   await pass(SECOND);
   world.server.loginMs = SECOND;
@@ -95,7 +95,7 @@ test('a caller who comes while min is being restored has the connection that is 
   expect(pool.stats).toMatchObject({ size: 1, logins: 2 });
 });
 
-test('a failure to restore min is not told to a caller who comes right after it', async () => {
+test('a failure to restore min does not reject a caller that arrives later', async () => {
   const pool = aPool({ max: 2, min: 1 });
   await pass(SECOND);
   world.server.refusals = [LOGIN_FAILED];
@@ -187,7 +187,7 @@ test('with tokens of a minute it is used within 1.5 s', async () => {
   expect(pool.stats).toMatchObject({ logins: 2, renewals: 1 });
 });
 
-test('while no later token can be had the pool looks for one every 5 s, and does not spin', async () => {
+test('while no later token is available, the pool checks every 5 s', async () => {
   const pool = aPool({ max: 1, min: 1, idleTimeoutMillis: HOUR });
   await opened(pool, 1);
   world.provider.sticky = new Error('HTTP 503');
@@ -208,7 +208,7 @@ test('a pool with nothing to do sleeps 30 s at a time', async () => {
   expect(timers.mock.calls.length).toBeLessThanOrEqual(21);
 });
 
-test('a long loan past its renewal time is looked at every 30 s, not all the time', async () => {
+test('a connection borrowed past its renewal time is checked every 30 s', async () => {
   const pool = aPool({ max: 1 });
   const [borrowed] = (await borrow(pool, 1)) as [Connection];
   await pass(56 * MINUTE);
@@ -246,7 +246,7 @@ test('a clock that is set back is noticed, and what was due by the clock before 
   expect(pool.stats).toMatchObject({ size: 1, renewals: 1 });
 });
 
-test('connections that come back late do not keep others waiting: idle time is each their own', async () => {
+test('each connection has its own idle time', async () => {
   const pool = aPool({ max: 3, idleTimeoutMillis: 10 * SECOND }, sqlLogin);
   const [one, two, three] = (await borrow(pool, 3)) as [Connection, Connection, Connection];
   pool.release(one);

@@ -7,7 +7,7 @@ test('an AbortSignal that fires right after the call ends the wait for a login',
   await using s = await site();
   const pool = s.pool({ pool: { max: 1 } });
   await pool.ready();
-  // Its place stays, empty.
+  // The permit stays in use.
   s.server.dropConnections();
   await expect.poll(() => pool.stats.size).toBe(0);
   s.server.pause();
@@ -22,7 +22,7 @@ test('pool.validate is not asked for a caller who has left, and the connection s
   let asked = 0;
   const validate = async () => {
     asked += 1;
-    // A rejection that nobody handles would end the process, and this test.
+    // An unhandled rejection would end the process, and this test.
     if (asked > 1) throw new Error('asked again');
     return true;
   };

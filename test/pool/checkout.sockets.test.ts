@@ -44,7 +44,7 @@ test('an AbortSignal ends the wait, its reason is the cause, and the connection 
   await expect(pool.acquire({ signal: AbortSignal.abort() })).rejects.toBeInstanceOf(AbortedError);
 });
 
-test('returning twice, or to the wrong pool, is refused and harms nobody', async () => {
+test('rejects a second return, and a return to the wrong pool', async () => {
   await using s = await site();
   const [one, other] = [s.pool(), s.pool()];
   const connection = await one.acquire();
@@ -77,7 +77,7 @@ test('destroy() closes the connection; the next caller gets another', async () =
   expect(s.server.logins).toHaveLength(2);
 });
 
-test('a connection that comes back in the middle of a request or of a transaction is closed, not handed on', async () => {
+test('closes a connection that is returned in the middle of a request or a transaction', async () => {
   await using s = await site();
   const pool = s.pool({ pool: { max: 1 } });
   const busy = await pool.acquire();

@@ -59,7 +59,7 @@ test.each([
   ['set back by two hours', -2 * HOUR, 0],
   ['two hours fast when its token came, and then set right', 0, -2 * HOUR],
 ])(
-  'a clock that was %s: a token that is over is refused once, replaced, and nobody notices',
+  'a clock that was %s: an expired token is refused once and replaced, unnoticed by callers',
   async (_, back, right) => {
     using clock = movableClock();
     let passed = 0;
@@ -75,7 +75,7 @@ test.each([
 
     const others = await Promise.all([pool.acquire(), pool.acquire()]);
     expect(await Promise.all(others.map((c) => query(c, 'SELECT 1')))).toEqual([[[1]], [[1]]]);
-    // P8: what is borrowed serves on, and goes when it comes back.
+    // P8: the borrowed connection keeps serving, and is closed when it is returned.
     expect(await query(first, 'SELECT 1')).toEqual([[1]]);
     pool.release(first);
     expect(pool.stats.evictions).toEqual({ 'token-invalidated': 1 });

@@ -56,7 +56,7 @@ test('close() waits for connections borrowed, 10 s by default, then closes them 
   expect(pool.stats).toMatchObject({ size: 0, available: 0, borrowed: 0, evictions: { 'pool-closed': 2 } });
 });
 
-test('close() is over as soon as the last loan is back', async () => {
+test('close() settles as soon as the last connection is returned', async () => {
   const pool = aPool({ max: 2 });
   const borrowed = (await borrow(pool, 2)) as [Connection, Connection];
   const startedAt = performance.now();
@@ -70,7 +70,7 @@ test('close() is over as soon as the last loan is back', async () => {
   expect(closed.at).toBeLessThanOrEqual(startedAt + 2 * SECOND + 1);
 });
 
-test.each([0, 500])('close({ timeoutMs: %d }) cuts loans then', async (timeoutMs) => {
+test.each([0, 500])('close({ timeoutMs: %d }) closes borrowed connections after that time', async (timeoutMs) => {
   const pool = aPool({ max: 1 });
   const [connection] = (await borrow(pool, 1)) as [Connection];
   const closed = outcome(pool.close({ timeoutMs }));
@@ -94,7 +94,7 @@ test('close({ timeoutMs: Infinity }) waits', async () => {
   settled(closed);
 });
 
-test('close() lets all go who wait: for a login, for a token, for another to give back', async () => {
+test('close() rejects every waiting caller: for a login, for a token, for a returned connection', async () => {
   const pool = aPool({ max: 1 });
   world.server.loginMs = HOUR;
   const waiting = [1, 2, 3].map(() => outcome(pool.acquire()));
@@ -116,7 +116,7 @@ test('close() lets all go who wait: for a login, for a token, for another to giv
   world.server.cut();
 });
 
-test('a caller who is waiting in line is turned away although the loan before him comes back meanwhile', async () => {
+test('close() rejects a waiting caller although a connection is returned meanwhile', async () => {
   const pool = aPool({ max: 1 });
   const [connection] = (await borrow(pool, 1)) as [Connection];
   const waiting = outcome(pool.acquire());
@@ -162,7 +162,7 @@ test('the process may end although close() still waits', async () => {
   settled(closed);
 });
 
-test('a successor that waits for its place is closed with the pool', async () => {
+test('a replacement that waits to take over is closed with the pool', async () => {
   const pool = aPool({ max: 1, idleTimeoutMillis: HOUR });
   const borrowed = await world.borrowedWhileRenewed(pool);
   await pass(20 * SECOND);

@@ -34,7 +34,7 @@ test.each([Number.POSITIVE_INFINITY, 2 ** 31])(
   },
 );
 
-test('close({ timeoutMs }) does not wait longer for a connection that never comes back', async () => {
+test('close({ timeoutMs }) does not wait longer for a connection that is never returned', async () => {
   await using s = await site();
   const pool = s.pool();
   await pool.acquire();

@@ -40,7 +40,7 @@ test("encrypt: 'strict' (TDS 8) works", async () => {
   expect(s.server.logins).toMatchObject([{ strict: true, accepted: true }]);
 });
 
-test('a certificate that nobody vouches for is refused, and the error says what to do', async () => {
+test('rejects an untrusted certificate, with an error that says what to do', async () => {
   await using s = await site();
   const pool = s.pool({ options: { encrypt: true } });
   await expect(pool.acquire()).rejects.toMatchObject({ hint: expect.stringContaining('NODE_EXTRA_CA_CERTS') });

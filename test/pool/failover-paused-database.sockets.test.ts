@@ -51,7 +51,7 @@ test('a database that stays away: a typed error with its number before the timeo
   expect(pool.stats).toMatchObject({ size: 0, borrowed: 0, pending: 0 });
 });
 
-test('whoever may wait longer is served by a database that takes longer: pauses double up to a minute', async () => {
+test('a caller with a longer timeout is served by a slower database: pauses double up to a minute', async () => {
   using clock = new DrivenClock();
   await using s = await site({ server: clock.serverOptions });
   const pool = s.pool({ ...clock.config, pool: { max: MAX, acquireTimeoutMillis: 300_000 } });

@@ -81,7 +81,7 @@ test('a target that does not encrypt gets no token, although the gateway did', a
   expect(target.logins.filter(({ accepted }) => accepted)).toEqual([]);
 });
 
-test('the target goes away and comes back: one login at the gateway asks for all, then everybody is served', async () => {
+test('while the target is away, one login probes for all callers; then all are served', async () => {
   using clock = new DrivenClock();
   await using s = await gatewaySite(clock.serverOptions);
   const target = await startTarget({ entra: s.entra, ...clock.serverOptions });
@@ -93,7 +93,7 @@ test('the target goes away and comes back: one login at the gateway asks for all
   await expect.poll(() => pool.stats.size).toBe(0);
 
   clock.restart();
-  let told: ServerUnavailableError | undefined;
+  let rejected: ServerUnavailableError | undefined;
   const served = Promise.all(
     Array.from({ length: 50 }, async () => {
       for (;;) {
@@ -101,15 +101,15 @@ test('the target goes away and comes back: one login at the gateway asks for all
           return await serverName(pool);
         } catch (error) {
           if (!(error instanceof ServerUnavailableError)) throw error;
-          told = error;
+          rejected = error;
         }
       }
     }),
   );
   const loginsBefore = s.server.logins.length;
   await clock.pass(20_000);
-  expect(told?.message).toContain(`:${port}`);
-  expect(told?.message).toContain('redirected from');
+  expect(rejected?.message).toContain(`:${port}`);
+  expect(rejected?.message).toContain('redirected from');
   // Ten side by side, then at once, after 0.25, 0.75, 1.75, 3.75, 7.75, 12.75 and 17.75 s.
   expect(clock.dials.filter((at) => at > 0)).toEqual([250, 750, 1_750, 3_750, 7_750, 12_750, 17_750]);
   expect(s.server.logins.length - loginsBefore).toBe(clock.dials.length);

@@ -9,7 +9,7 @@ import { query } from '../support/query.js';
 const CALLERS = 50;
 const MAX = 10;
 
-/** An application that asks again the moment it is told that there is no server: the worst a pool can be put to. */
+/** An application that retries at once when the server is down: the worst case for a pool. */
 async function insist(pool: TokenPool, mayGoOn: () => boolean): Promise<unknown> {
   for (;;) {
     try {
@@ -58,7 +58,7 @@ test('a server that is stopped for a minute and started again: one dials for all
   await pool.close();
 });
 
-test('min connections come back by themselves after the server was away, one attempt at a time until it is there', async () => {
+test('min connections are restored after the server was away, one attempt at a time until it is back', async () => {
   using clock = new DrivenClock();
   const certificate = makeCertificate({ commonName: 'localhost' });
   await using s = await site({ server: { ...clock.serverOptions, certificate } });
@@ -70,7 +70,7 @@ test('min connections come back by themselves after the server was away, one att
   await clock.passUntil(() => pool.stats.size === 0, 10_000);
   clock.restart();
   await clock.pass(300_000);
-  // Nobody waits: a minute apart at most, not five each time.
+  // Without callers, at most a minute apart.
   expect(clock.dials.length).toBeLessThanOrEqual(5 + 12);
   expect(clock.dials.length).toBeGreaterThanOrEqual(5);
 

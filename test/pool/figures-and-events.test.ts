@@ -19,7 +19,7 @@ import {
 const world = drivenWorld();
 const { aPool, borrow, opened } = world;
 
-function told<N extends ChannelName>(name: N): ChannelPayloads[N][] {
+function published<N extends ChannelName>(name: N): ChannelPayloads[N][] {
   return world.events.filter((event) => event.name === name).map(({ payload }) => payload as ChannelPayloads[N]);
 }
 
@@ -73,43 +73,43 @@ test('a pool says that it is there, with a look at its figures, and each has a n
   expect(other.name).toMatch(/^host\/#\d+$/);
   const [one, two] = [pool, other].map(({ name }) => Number(name.split('#')[1])) as [number, number];
   expect(two).toBe(one + 1);
-  const [said] = told('pool:opened');
+  const [said] = published('pool:opened');
   expect(said).toMatchObject({ pool: pool.name, server: 'host', database: 'sales' });
   expect(said?.stats()).toMatchObject({ size: 0, max: 7 });
   await opened(pool, 2);
   expect(said?.stats()).toMatchObject({ size: 2, available: 2 });
 });
 
-test('a checkout tells which connection it gave and how long the wait was, a return which came back', async () => {
+test('checkout and checkin events name the connection; checkout has the wait', async () => {
   const pool = aPool({ max: 1 });
   const [connection] = (await borrow(pool, 1)) as [Connection];
-  const [{ connection: number = 0 } = {}] = told('connection:opened');
+  const [{ connection: number = 0 } = {}] = published('connection:opened');
   expect(number).toBeGreaterThan(0);
-  expect(told('checkout')).toEqual([{ pool: pool.name, connection: number, waitedMs: world.server.loginMs }]);
+  expect(published('checkout')).toEqual([{ pool: pool.name, connection: number, waitedMs: world.server.loginMs }]);
   const next = outcome(pool.acquire());
   await pass(4 * SECOND);
   pool.release(connection);
-  expect(told('checkin')).toEqual([{ pool: pool.name, connection: number }]);
+  expect(published('checkin')).toEqual([{ pool: pool.name, connection: number }]);
   await pass(0);
   pool.release(settled(next));
-  expect(told('checkout')[1]).toEqual({ pool: pool.name, connection: number, waitedMs: 4 * SECOND });
-  expect(told('checkin')).toHaveLength(2);
+  expect(published('checkout')[1]).toEqual({ pool: pool.name, connection: number, waitedMs: 4 * SECOND });
+  expect(published('checkin')).toHaveLength(2);
 });
 
-test('a login tells its token and its time, and one that failed its kind and its cause', async () => {
+test('a login event has the token and the duration; a failed one its kind and its cause', async () => {
   const pool = aPool({ max: 2 });
   world.server.loginMs = 120;
   await opened(pool, 1);
-  const [login] = told('connection:opened');
+  const [login] = published('connection:opened');
   expect(login).toMatchObject({ pool: pool.name, durationMs: 120, tokenExpiresOn: pool.stats.tokenExpiresOn });
-  expect(login?.tokenId).toBe(told('token:refreshed')[0]?.tokenId);
+  expect(login?.tokenId).toBe(published('token:refreshed')[0]?.tokenId);
   world.server.cut();
   await pass(SECOND);
   world.server.refusals = [LOGIN_FAILED];
   const failed = outcome(pool.acquire());
   await pass(120);
   expect(failed.error).toBeInstanceOf(LoginRefusedError);
-  expect(told('connection:login-failed')).toEqual(
+  expect(published('connection:login-failed')).toEqual(
     [{ pool: pool.name, error: failed.error, kind: 'ambiguous', durationMs: 120 }].map((event) => ({
       ...event,
       kind: expect.any(String),
@@ -117,24 +117,24 @@ test('a login tells its token and its time, and one that failed its kind and its
   );
 });
 
-test('a connection that goes tells its reason and its age', async () => {
+test('an eviction event has the reason and the age', async () => {
   const pool = aPool({ max: 1 });
   const [connection] = (await borrow(pool, 1)) as [Connection];
   await pass(20 * SECOND);
   pool.release(connection);
   await pass(30 * SECOND);
-  const [{ connection: number = 0 } = {}] = told('connection:opened');
-  expect(told('connection:evicted')).toEqual([
+  const [{ connection: number = 0 } = {}] = published('connection:opened');
+  expect(published('connection:evicted')).toEqual([
     { pool: pool.name, connection: number, reason: 'idle', ageMs: 50 * SECOND },
   ]);
 });
 
-test('a renewal tells which connection took the place of which, and until when its token is good', async () => {
+test('a renewal event names both connections and the expiry of the new token', async () => {
   const pool = aPool({ max: 1 });
   await opened(pool, 1);
   await live(pool, 56 * MINUTE, 1);
-  const [old, young] = told('connection:opened');
-  expect(told('connection:renewed')).toEqual([
+  const [old, young] = published('connection:opened');
+  expect(published('connection:renewed')).toEqual([
     {
       pool: pool.name,
       connection: young?.connection,
@@ -143,7 +143,7 @@ test('a renewal tells which connection took the place of which, and until when i
     },
   ]);
   expect(young?.tokenExpiresOn).toBeGreaterThan(old?.tokenExpiresOn ?? 0);
-  expect(told('connection:evicted')).toMatchObject([{ connection: old?.connection, reason: 'renewed' }]);
+  expect(published('connection:evicted')).toMatchObject([{ connection: old?.connection, reason: 'renewed' }]);
 });
 
 test('a connection that a renewal put in the place of another counts once, and is returned as any other', async () => {
@@ -195,7 +195,7 @@ test('ready() of a server that is down or a pool that is closed does not wait', 
   await expect(pool.ready()).rejects.toBeInstanceOf(PoolClosedError);
 });
 
-test('room is made by closing the connection that is idle longest, never one borrowed', async () => {
+test('at the limit, the connection that has been idle longest is closed, never a borrowed one', async () => {
   const pool = aPool({ max: 3, idleTimeoutMillis: MINUTE });
   const [one, two, three] = (await borrow(pool, 3)) as [Connection, Connection, Connection];
   expect(pool.closeIdle()).toBe(false);

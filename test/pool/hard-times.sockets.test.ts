@@ -51,7 +51,7 @@ test('strictExpiry refuses near the end without opening one connection after the
   expect(s.server.logins).toHaveLength(1);
 });
 
-test('a beforeConnect that throws is told as such and leaves no connection behind', async () => {
+test('rejects with the error of a throwing beforeConnect, and leaves no connection open', async () => {
   await using s = await site();
   const pool = s.pool({
     beforeConnect: () => {

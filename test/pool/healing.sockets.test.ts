@@ -33,7 +33,7 @@ test.each([ANONYMOUS, NO_USER])(
   },
 );
 
-test('a refusal that a fresh token does not change is told after two tries, and costs no token again', async () => {
+test('rejects after two attempts when a fresh token does not help, without requesting another', async () => {
   using clock = movableClock();
   await using s = await site({ entra: ONE_HOUR_TOKENS, server: { now: () => Date.now() } });
   const pool = s.pool();

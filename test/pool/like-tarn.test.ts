@@ -69,7 +69,7 @@ test('without a mapping errors are our own', async () => {
   await expect(tarnFacade(pool).acquire().promise).rejects.toBeInstanceOf(PoolClosedError);
 });
 
-test('destroy() waits for loans, however long they take, as tarn does', async () => {
+test('destroy() waits for borrowed connections without a limit, as tarn does', async () => {
   const pool = aPool({ max: 1 });
   const [borrowed] = (await borrow(pool, 1)) as [Connection];
   const tarn = tarnFacade(pool);

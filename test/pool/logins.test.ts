@@ -45,7 +45,7 @@ test('a stale token: once more with a fresh one, at once', async () => {
   expect(pool.stats).toMatchObject({ size: 1, logins: 1, failedLogins: 0 });
 });
 
-test('a stale token, and the fresh one too: told after two tries', async () => {
+test('rejects after two attempts when the fresh token is stale as well', async () => {
   const pool = aPool({ max: 1 });
   world.server.refusals = [STALE, STALE];
   const acquired = outcome(pool.acquire());
@@ -54,7 +54,7 @@ test('a stale token, and the fresh one too: told after two tries', async () => {
   expect([dials(), requests()]).toEqual([2, 2]);
 });
 
-test('a stale token for which no other can be had is told as what the server said', async () => {
+test("rejects with the server's error when a stale token cannot be replaced", async () => {
   const pool = aPool({ max: 1 });
   const warm = aPool({ max: 1 });
   await opened(warm, 1);
@@ -92,7 +92,7 @@ test('an ambiguous refusal of a token that is not fresh: once more with a fresh 
   expect(pool.stats).toMatchObject({ size: 1, evictions: { 'token-invalidated': 1 } });
 });
 
-test('an ambiguous refusal of a fresh token is told at once, and never costs a token again', async () => {
+test('rejects at once on an ambiguous refusal of a fresh token, without requesting another', async () => {
   const pool = aPool({ max: 1 });
   world.server.refusals = [NO_USER];
   const acquired = outcome(pool.acquire());
@@ -107,7 +107,7 @@ test('an ambiguous refusal of a fresh token is told at once, and never costs a t
   expect([dials(), requests()]).toEqual([2, 1]);
 });
 
-test('a refusal for another reason is told at once', async () => {
+test('rejects at once on a refusal for another reason', async () => {
   const pool = aPool({ max: 2 });
   const borrowed = await borrow(pool, 1);
   await pass(10 * MINUTE);
@@ -132,7 +132,7 @@ test('a server that asks for patience is asked again after 5 s and 10 s more, wi
   expect(world.server.dials.map((at) => Math.round((at - first) / 100))).toEqual([0, 50, 150]);
 });
 
-test('a server that asks for more patience than createTimeoutMillis allows is told at once', async () => {
+test('rejects at once when the retry would exceed createTimeoutMillis', async () => {
   const pool = aPool({ max: 1, createTimeoutMillis: 12 * SECOND, acquireTimeoutMillis: MINUTE }, sqlLogin);
   world.server.loginMs = 0;
   world.server.refusals = [BUSY, BUSY, BUSY];
@@ -173,7 +173,7 @@ test('no socket is opened before there is a token, and the wait for it ends with
   expect(dials()).toBe(1);
 });
 
-test('a credential that is refused is told, and nothing is dialled', async () => {
+test("rejects with the credential's error, without dialling", async () => {
   const pool = aPool({ max: 1 });
   const failure = new CredentialRejectedError('AADSTS7000215: wrong secret', { aadsts: 7000215 });
   world.provider.sticky = failure;
@@ -183,7 +183,7 @@ test('a credential that is refused is told, and nothing is dialled', async () =>
   expect(dials()).toBe(0);
 });
 
-test('a cloud whose resource the name of the server does not tell: the server is asked, once', async () => {
+test('asks the server for the resource, once, when its name does not determine the cloud', async () => {
   const scope = 'https://database.another.cloud/.default';
   const pool = aPool({ max: 2 });
   world.provider.next = [new CredentialRejectedError('AADSTS500011: no such resource', { aadsts: 500011 })];
@@ -209,7 +209,7 @@ test('where the scope is in the config the server is not asked', async () => {
   expect(dials()).toBe(0);
 });
 
-test('a credential that fails in the middle of a login is told as such', async () => {
+test('rejects with the error of a credential that fails in the middle of a login', async () => {
   const pool = aPool({ max: 1 });
   world.provider.lifeMs = SECOND * 10;
   world.server.loginMs = 11 * SECOND;
@@ -303,8 +303,8 @@ test('a connection keeps as few listeners as it needs', async () => {
   expect(connection.listenerCount('end')).toBe(1);
 });
 
-test('logins that fail tell their kind', async () => {
-  const told = (): string[] =>
+test('failed logins publish their kind', async () => {
+  const kinds = (): string[] =>
     world.events
       .filter(({ name }) => name === 'connection:login-failed')
       .map(({ payload }) => (payload as ChannelPayloads['connection:login-failed']).kind);
@@ -316,7 +316,7 @@ test('logins that fail tell their kind', async () => {
     await pass(MINUTE);
     expect(acquired.error).toBeDefined();
   }
-  expect(told().filter((kind, i, all) => kind !== all[i - 1])).toEqual([
+  expect(kinds().filter((kind, i, all) => kind !== all[i - 1])).toEqual([
     'stale',
     'refused',
     'ambiguous',
@@ -325,7 +325,7 @@ test('logins that fail tell their kind', async () => {
   ]);
 });
 
-test('a server that is down is probed by one caller; the others wait for what he finds', async () => {
+test('one caller probes a server that is down; the others wait for the result', async () => {
   const pool = aPool({ max: 5 }, sqlLogin);
   world.server.isDown = true;
   const first = outcome(pool.acquire());

@@ -49,7 +49,7 @@ test('P2: inside the eviction margin a caller waits for the token that is on its
   pool.release(settled(acquired));
 });
 
-test('P4: a token that is slow to come holds nobody up for more than a second; then the old one serves at once', async () => {
+test('P4: a slow token request delays a caller by at most a second; then the cached token serves at once', async () => {
   const pool = aPool({ max: 1 });
   const old = await idleBeforeItsEnd(pool, 5 * MINUTE);
   world.provider.delayMs = 5 * SECOND;
@@ -121,7 +121,7 @@ test('outside of the margin it is handed out at once', async () => {
   pool.release(settled(acquired));
 });
 
-test('while no later token can be had it is handed out, even past its end, after a second at most', async () => {
+test('while no later token is available, the connection is handed out even after its token has expired, within a second', async () => {
   const pool = aPool({ max: 1 });
   const old = await idleBeforeItsEnd(pool, -MINUTE);
   world.provider.sticky = 'hang';
@@ -148,7 +148,7 @@ test('past its end it is replaced where a later token comes within that second',
   pool.release(settled(acquired));
 });
 
-test('strictExpiry refuses it where no later token can be had, and keeps the connection', async () => {
+test('strictExpiry rejects the checkout when no later token is available, and keeps the connection', async () => {
   const pool = aPool({ max: 1 }, { strictExpiry: true });
   await idleBeforeItsEnd(pool, 4 * MINUTE);
   world.provider.sticky = new Error('HTTP 503');
@@ -217,7 +217,7 @@ test('one past its age is replaced, because of its age', async () => {
   pool.release(next);
 });
 
-test('inside the margin a caller waits for the successor that is under way, not for a login of his own', async () => {
+test('inside the margin, a caller waits for the replacement under way, not for a login of its own', async () => {
   // Half-way between refresh (47.5 min) and the eviction margin (55 min): 51.25 min.
   vi.spyOn(Math, 'random').mockReturnValue(0.5);
   const pool = aPool({ max: 1, idleTimeoutMillis: 120 * MINUTE, min: 1, acquireTimeoutMillis: 10 * MINUTE });

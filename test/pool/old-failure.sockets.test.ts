@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { site } from '../support/pool.js';
 import { query } from '../support/query.js';
 
-test('a failure that nobody waited for is not told to a caller who comes when all is well again', async () => {
+test('a failure without a waiting caller does not reject a caller that arrives after recovery', async () => {
   await using s = await site();
   const pool = s.pool({ pool: { max: 5, acquireTimeoutMillis: 300 } });
   s.server.pause();

@@ -50,7 +50,7 @@ test.each([
   expect(s.server.logins).toHaveLength(1);
 });
 
-test('a login refused as stale is tried once more, with a fresh token; nobody notices', async () => {
+test('retries a login refused as stale once, with a fresh token, unnoticed by the caller', async () => {
   await using s = await site();
   const pool = s.pool();
   s.server.failLogins({ number: 18456, state: 233, class: 14, message: 'Token is expired.', count: 1 });
@@ -66,7 +66,7 @@ test('a token refused before its time takes its idle siblings with it', async ()
   for (const connection of borrowed) pool.release(connection);
   const held = [await pool.acquire(), await pool.acquire()];
   pool.release(held[0] as (typeof held)[0]);
-  const onLoan = held[1] as (typeof held)[0];
+  const inUse = held[1] as (typeof held)[0];
   // Both idle and borrowed connections live on the first token; a third login with it is refused.
   const idle = await pool.acquire();
   s.server.failLogins({ number: 18456, state: 233, class: 14, message: 'Token is expired.', count: 1 });
@@ -74,9 +74,9 @@ test('a token refused before its time takes its idle siblings with it', async ()
   expect(pool.stats.logins).toBe(3);
   pool.release(third);
   pool.release(idle);
-  // P8: the one borrowed still works, and goes when it comes back.
-  expect(await query(onLoan, 'SELECT 1')).toEqual([[1]]);
-  pool.release(onLoan);
+  // P8: the borrowed connection still works, and is closed when it is returned.
+  expect(await query(inUse, 'SELECT 1')).toEqual([[1]]);
+  pool.release(inUse);
   expect(pool.stats).toMatchObject({ size: 1, evictions: { 'token-invalidated': 2 } });
 });
 
@@ -125,7 +125,7 @@ test('an identity provider that fails: one typed error with the cause for all wa
   expect(s.server.logins).toHaveLength(0);
 });
 
-test('a login that fails after nobody waits for it any more is not blamed on the next caller', async () => {
+test('a login that fails after its caller has left does not reject the next caller', async () => {
   await using s = await site();
   const pool = s.pool({ pool: { max: 2 } });
   const first = await pool.acquire();

@@ -9,7 +9,7 @@ test('a connection that waits to take over is closed once, with the one that its
   subscribe('mssql-token-pool:connection:evicted', onEvicted);
   const pool = s.pool({ pool: { max: 1 } });
   let borrowed = await pool.acquire();
-  // Its successor is opened when it comes back, and finds it borrowed again.
+  // Its replacement is opened when it is returned, and finds it borrowed again.
   await expect
     .poll(async () => {
       if (s.server.connections.open === 2) return 2;

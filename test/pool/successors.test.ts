@@ -18,7 +18,7 @@ const { aPool, borrow, opened } = world;
 
 const idleTimeoutMillis = HOUR;
 
-test('a successor that comes for a connection that was destroyed meanwhile is closed: nobody needs it', async () => {
+test('a replacement for a connection that was destroyed meanwhile is closed if it is not needed', async () => {
   const pool = aPool({ max: 1, idleTimeoutMillis });
   const old = await world.borrowedWhileRenewed(pool);
   pool.destroy(old);
@@ -38,7 +38,7 @@ test('a successor that waits goes with the connection that is destroyed before i
   expect(world.server.connections.size).toBe(0);
 });
 
-test('a connection that was cut borrowed leaves its successor in its place', async () => {
+test('the replacement of a connection that broke while borrowed takes over', async () => {
   const pool = aPool({ max: 1, idleTimeoutMillis });
   const old = await world.borrowedWhileRenewed(pool);
   await pass(20 * SECOND);
@@ -50,7 +50,7 @@ test('a connection that was cut borrowed leaves its successor in its place', asy
   pool.release(next);
 });
 
-test('a successor that waits for a loan to end is used for another connection whose turn has come', async () => {
+test('a replacement that waits for a borrowed connection replaces another that is due', async () => {
   vi.spyOn(Math, 'random').mockReturnValue(0.5);
   const pool = aPool({ max: 2, maxRenewals: 1, idleTimeoutMillis });
   await opened(pool, 2);
@@ -74,7 +74,7 @@ test('a successor that waits for a loan to end is used for another connection wh
   expect(world.server.connections.size).toBe(2);
 });
 
-test('a connection whose turn comes takes the successor that waits for a loan to end', async () => {
+test('a connection that is due takes the replacement that waits for a borrowed one', async () => {
   vi.spyOn(Math, 'random').mockReturnValue(0.5);
   const pool = aPool({ max: 2, maxAgeMillis: 10 * MINUTE, idleTimeoutMillis }, sqlLogin);
   const [elder] = (await borrow(pool, 1)) as [Connection];
@@ -85,7 +85,7 @@ test('a connection whose turn comes takes the successor that waits for a loan to
   world.server.loginMs = 20 * SECOND;
   releaseAll(pool, [await borrowAtOnce(pool), await borrowAtOnce(pool)]);
   while (world.server.dials.length < 3) await pass(100);
-  // The successor of the elder is under way; the younger one's turn comes in 5 s, and there is no room for another.
+  // The successor of the elder is under way; the younger one's turn comes in 5 s, and the limit allows no other.
   await borrowAtOnce(pool);
   await borrowAtOnce(pool);
   pool.release(younger);
@@ -128,7 +128,7 @@ test('a connection that was handed out in place of a cut one is renewed in time 
   expect(pool.stats).toMatchObject({ size: 1, logins: 3, renewals: 1, evictions: { broken: 1, renewed: 1 } });
 });
 
-test('a loan that never ends holds one successor, however long it takes', async () => {
+test('a connection that is never returned holds one replacement', async () => {
   const pool = aPool({ max: 2, idleTimeoutMillis });
   const old = await world.borrowedWhileRenewed(pool);
   await pass(20 * SECOND);
@@ -157,7 +157,7 @@ test('a connection whose successor went to somebody else gets another when it is
   releaseAll(pool, other);
 });
 
-test('while all that may be open is open, the old one serves on; its successor comes as soon as there is room', async () => {
+test('at the limit, the old connection keeps serving; its replacement is opened as soon as the limit allows', async () => {
   vi.spyOn(Math, 'random').mockReturnValue(0.5);
   const pool = aPool({ max: 1, maxAgeMillis: 10 * MINUTE }, sqlLogin);
   await opened(pool, 1);
@@ -175,7 +175,7 @@ test('while all that may be open is open, the old one serves on; its successor c
   expect(world.server.mostOpen).toBe(2);
 });
 
-test('where there is no room until its time is over, the old one is closed', async () => {
+test('the old connection is closed if the limit allows no replacement until its token expires', async () => {
   vi.spyOn(Math, 'random').mockReturnValue(0.5);
   const pool = aPool({ max: 1, maxAgeMillis: 10 * MINUTE }, sqlLogin);
   await opened(pool, 1);
@@ -195,7 +195,7 @@ test('where there is no room until its time is over, the old one is closed', asy
   world.server.cut();
 });
 
-test('where there is no room until its eviction time, the old one is closed: nobody would be given it', async () => {
+test('the old connection is closed at its eviction margin if the limit allows no replacement', async () => {
   vi.spyOn(Math, 'random').mockReturnValue(0.5);
   const pool = aPool({ max: 1, min: 1, idleTimeoutMillis: 10 * HOUR });
   await pass(MINUTE);
@@ -218,7 +218,7 @@ test('with overlap 0 a connection below max is opened beside the old one, and no
   await live(pool, 9.5 * MINUTE - 10 * SECOND, 2);
   expect(pool.stats.logins).toBe(2);
   await pass(11 * SECOND);
-  // The first has made room for the successor of the second.
+  // The first has freed a permit for the replacement of the second.
   expect(pool.stats).toMatchObject({ evictions: { 'max-age': 1 } });
   expect(world.server.mostOpen).toBe(2);
   await pass(18 * SECOND);

@@ -46,7 +46,7 @@ test('who gives up waiting leaves its connection to the next', async () => {
   await expect.poll(() => pool.numUsed()).toBe(0);
 });
 
-test('destroy closes the pool after the loans, and says so from its first moment', async () => {
+test('destroy() waits for borrowed connections, and rejects new callers at once', async () => {
   await using s = await site();
   const pool = tarnFacade(s.pool());
   const connection = await pool.acquire().promise;

@@ -25,7 +25,7 @@ import {
 const world = drivenWorld();
 const { aPool, borrow, opened } = world;
 
-test('a free connection is handed out at once, the one that came back last', async () => {
+test('hands out an idle connection at once, the last one returned', async () => {
   const pool = aPool({ max: 3 });
   const [one, two, three] = (await borrow(pool, 3)) as [Connection, Connection, Connection];
   releaseAll(pool, [one, three, two]);
@@ -37,7 +37,7 @@ test('a free connection is handed out at once, the one that came back last', asy
   releaseAll(pool, [one, two, three]);
 });
 
-test('where all are borrowed the longest wait ends first, as soon as one comes back', async () => {
+test('hands a returned connection to the caller that has waited longest', async () => {
   const pool = aPool({ max: 1 });
   const [connection] = (await borrow(pool, 1)) as [Connection];
   const [first, second] = [outcome(pool.acquire()), outcome(pool.acquire())];
@@ -78,7 +78,7 @@ test('a wait ends after acquireTimeoutMillis, not sooner, and the error says how
   releaseAll(pool, borrowed);
 });
 
-test('who waited for another thing elsewhere has only the rest of his time here', async () => {
+test('time already waited elsewhere counts against acquireTimeoutMillis', async () => {
   const pool = aPool({ max: 1, acquireTimeoutMillis: 5 * SECOND });
   const [borrowed] = (await borrow(pool, 1)) as [Connection];
   const waiting = outcome(pool.acquire({ startedAt: performance.now() - 4 * SECOND }));
@@ -92,7 +92,7 @@ test('who waited for another thing elsewhere has only the rest of his time here'
 });
 
 test.each(['new', 'used before'])(
-  'a login that takes too long costs the caller his timeout: a %s place',
+  'a login that takes too long rejects the caller at its timeout: a %s connection',
   async (place) => {
     const pool = aPool({ max: 1, acquireTimeoutMillis: 5 * SECOND });
     if (place !== 'new') {
@@ -140,7 +140,7 @@ test('a timeout names the last failure to connect as its cause, until a login su
   pool.release(borrowed);
 });
 
-test('a login that fails is told to its caller at once, and the pool is as before', async () => {
+test("rejects the waiting caller with the login's error at once, and leaves the pool as before", async () => {
   const pool = aPool({ max: 2 });
   world.server.isDown = true;
   const startedAt = performance.now();
@@ -168,7 +168,7 @@ test('logins that fail again and again take nothing from the pool', async () => 
   releaseAll(pool, borrowed);
 });
 
-test('a failure is told to those who waited for it, not to somebody who comes later', async () => {
+test('a failed login rejects the callers that waited for it, not later ones', async () => {
   const pool = aPool({ max: 2 });
   await opened(pool, 1);
   world.server.cut();
@@ -185,7 +185,7 @@ test('a failure is told to those who waited for it, not to somebody who comes la
   expect(await borrow(pool, 1).then((borrowed) => releaseAll(pool, borrowed))).toBeUndefined();
 });
 
-test('a token that cannot be had in time is the cause of the failure', async () => {
+test('the missing token is the cause of the acquire timeout', async () => {
   world.provider.sticky = 'hang';
   const pool = aPool({ max: 1, acquireTimeoutMillis: 2 * MINUTE });
   const waiting = outcome(pool.acquire());
@@ -229,14 +229,14 @@ test('who has left is not reported as timed out later', async () => {
   releaseAll(pool, borrowed);
 });
 
-test('who has aborted before he asks does not open anything', async () => {
+test('an aborted signal opens no connection', async () => {
   const pool = aPool({ max: 1 });
   await expect(pool.acquire({ signal: AbortSignal.abort() })).rejects.toBeInstanceOf(AbortedError);
   await pass(SECOND);
   expect(world.server.dials).toEqual([]);
 });
 
-test('a caller who leaves in the very moment in which he is served leaves the connection in the pool', async () => {
+test('a caller that aborts in the moment it is served leaves the connection in the pool', async () => {
   const pool = aPool({ max: 1 });
   const [borrowed] = (await borrow(pool, 1)) as [Connection];
   const controller = new AbortController();
@@ -256,7 +256,7 @@ test('a caller who leaves in the very moment in which he is served leaves the co
   pool.release(borrowed);
 });
 
-test('whose connection turns out to be broken goes before all who came after him', async () => {
+test('a caller whose connection turns out to be broken keeps its position in the queue', async () => {
   const undecided = undecidedTest();
   const pool = aPool({ max: 1, validate: undecided.validate });
   await opened(pool, 1);

@@ -92,7 +92,7 @@ test.each<[RetryOptions, number[]]>([
   expect(ran.at).toEqual(at);
 });
 
-test('waits are longer by up to a tenth, so that clients do not come back in step', async () => {
+test('waits are longer by up to a tenth, so that clients do not retry in step', async () => {
   const pool = await aWarmPool();
   vi.spyOn(Math, 'random').mockReturnValue(0.999);
   const { ran, work } = failing(1, () => {

@@ -151,7 +151,7 @@ export const BREAKS: readonly Break[] = [
   },
   {
     promise: 'P6',
-    what: 'one in twenty connections that come back is lost',
+    what: 'one in twenty returned connections is lost',
     pool: (pool) => {
       const release = pool.release.bind(pool);
       let returned = 0;
@@ -163,7 +163,7 @@ export const BREAKS: readonly Break[] = [
   },
   {
     promise: 'P7',
-    what: 'the pool allows two connections more than it was told',
+    what: 'the pool allows two connections more than its limit',
     settings: ({ pool }) => {
       pool.max += 2;
     },

@@ -47,8 +47,8 @@ export interface Client {
   dials: number;
   /** Connections that a caller holds. */
   borrowed: Set<SimConnection>;
-  /** Past the timeout of `close`, loans may be cut. */
-  mayCutLoans: boolean;
+  /** After the timeout of `close`, borrowed connections may be closed. */
+  mayCutBorrowed: boolean;
 }
 
 /** A SQL Server with its moods, and the network before it. */
@@ -90,7 +90,7 @@ export class Server {
     }
   }
 
-  /** Tells sessions on a token, at their next statement, that it has run out. */
+  /** Ends sessions on a token at their next statement with 37396: the token has expired. */
   refuseQueries(share: number): void {
     for (const connection of [...this.connections]) {
       if (!connection.ready || !this.random.chance(share)) continue;
@@ -304,7 +304,7 @@ export class SimConnection extends EventEmitter {
     if (this.closed) return;
     watch.check(
       'P8',
-      !this.client.borrowed.has(this) || this.client.mayCutLoans,
+      !this.client.borrowed.has(this) || this.client.mayCutBorrowed,
       () => `c${this.id} is closed by the pool while it is borrowed`,
     );
     watch.note(`c${this.id}: closed by the pool`);

@@ -58,7 +58,7 @@ export class VirtualTimer {
 }
 
 /**
- * Time under our thumb: replaces Node's timers, `Date.now`, `performance.now` and `Math.random` in the whole process while
+ * Virtual time: replaces Node's timers, `Date.now`, `performance.now` and `Math.random` in the whole process while
  * a simulation runs. Nothing else may run in the process meanwhile.
  *
  * Three times, as in life: the monotonic one that timers follow, the wall clock of this process, which can be set, and the
@@ -74,7 +74,7 @@ export class VirtualClock {
   #monotonic = 0;
   #suspended = 0;
   #skew = 0;
-  /** Told what is thrown and caught by nobody. */
+  /** Called with uncaught errors. */
   onError: (error: unknown) => void = (error) => {
     throw error;
   };
@@ -148,7 +148,7 @@ export class VirtualClock {
     this.#monotonic = Math.max(this.#monotonic, end);
   }
 
-  /** Replaces time and chance everywhere; gives back what restores them. */
+  /** Replaces time and chance everywhere; returns a function that restores them. */
   install(random: () => number): () => void {
     const real = {
       setTimeout: globalThis.setTimeout,

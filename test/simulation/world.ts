@@ -58,7 +58,7 @@ interface Waiter {
   warm: boolean;
 }
 
-interface Loan {
+interface Use {
   connection: SimConnection;
   from: number;
   until: number;
@@ -80,8 +80,8 @@ interface Site extends Client {
   careless: number;
   holdMs: number;
   openedOn: Map<string, { sessions: Set<number>; renewedAt: number[] }>;
-  /** The latest loan of each open connection that is back, by its number in the events, monotonic ms. */
-  latestLoan: Map<number, Loan>;
+  /** The latest use of each open idle connection, by its number in the events, monotonic ms. */
+  latestUse: Map<number, Use>;
   minutesBelowMin: number;
 }
 
@@ -173,7 +173,7 @@ export class World {
       if (random.chance(0.3)) provider.refreshAfter = random.pick([0.5, 0.8]);
       if (random.chance(0.25)) {
         provider.renewsBeforeEndMs = provider.lifeMs * random.pick([0.05, 0.15, 0.3, 0.6]);
-        // A provider that renews its token inside the login margin leaves nobody a usable one for a while.
+        // A provider that renews its token inside the login margin leaves no caller a usable one for a while.
         if (provider.renewsBeforeEndMs < Math.min(MINUTE, provider.lifeMs / 10) * 1.5)
           provider.renewsBeforeEndMs = Math.min(MINUTE, provider.lifeMs / 10) * 1.5;
       }
@@ -221,7 +221,7 @@ export class World {
       physical: new Set(),
       dials: 0,
       borrowed: new Set(),
-      mayCutLoans: false,
+      mayCutBorrowed: false,
       settings,
       waiting: new Set(),
       closing: false,
@@ -231,7 +231,7 @@ export class World {
       careless: random.chance(0.3) ? 0 : random.between(0, 0.1),
       holdMs: random.pick([5, 50, 500, 5_000]),
       openedOn: new Map(),
-      latestLoan: new Map(),
+      latestUse: new Map(),
       minutesBelowMin: 0,
     } as Omit<Site, 'pool'> as Site;
     this.#options.sabotage?.settings?.(settings, this.#providers);
@@ -371,7 +371,7 @@ export class World {
     const cachedIsAllThereIs = provider.renewsBeforeEndMs !== undefined;
     watch.check(
       'P2',
-      // A connection that has just been opened may be the first for long: nobody has asked for a token meanwhile.
+      // A connection that has just been opened may be the first for long: no caller has requested a token meanwhile.
       cachedIsAllThereIs || Math.min(this.#quietMs, clock.now - connection.openedAt) < 90_000 + provider.lifeMs / 4,
       () => `c${connection.id} on ${token.text} is near its end although the provider has been well for long`,
     );
@@ -390,8 +390,8 @@ export class World {
       site.borrowed.delete(connection);
       if (!pool.isBorrowed(connection as never)) return;
       const number = sessionOf(connection as never)?.id ?? 0;
-      site.latestLoan.set(number, { connection, from, until: this.clock.now });
-      this.watch.note(`c${connection.id}: comes back (${fate})`);
+      site.latestUse.set(number, { connection, from, until: this.clock.now });
+      this.watch.note(`c${connection.id}: returned (${fate})`);
       if (fate === 'destroys') pool.destroy(connection as never);
       else {
         if (fate === 'breaks') connection.inTransaction = true;
@@ -423,7 +423,7 @@ export class World {
       watch.check('P6', code === 'ERR_POOL_CLOSED', () => `w${waiter.id} of a closed pool got ${name}: ${message}`);
       return;
     }
-    watch.check('P6', code !== 'ERR_POOL_CLOSED', () => `w${waiter.id} was told that the pool is closed`);
+    watch.check('P6', code !== 'ERR_POOL_CLOSED', () => `w${waiter.id} was rejected because the pool is closed`);
     // A refusal for good has to be explained by a fault; a timeout by a fault or by a pool that was full.
     const { latest } = site.provider;
     const strictlyRefused =
@@ -612,7 +612,7 @@ export class World {
     });
   }
 
-  /** Back-off of at most 66 s, a login and its timeout, and whoever has been waiting since then. */
+  /** Back-off of at most 66 s, a login and its timeout, and the callers that have been waiting since then. */
   #troubled(aftermathMs: number): void {
     const slowest = Math.max(...this.#sites.map((site) => site.settings.pool.acquireTimeoutMillis));
     const until = this.clock.now + aftermathMs + 66_000 + 2 * this.#server.connectTimeoutMs + slowest;
@@ -723,20 +723,20 @@ export class World {
 
   // ---- renewals are there before they are needed ----
 
-  /** P2: nobody has to wait for the successor of a connection that is in use, because it is there in time. */
+  /** P2: no caller has to wait for the replacement of a connection in use, because it is opened in time. */
   #evicted({ pool, connection: number, reason }: ChannelPayloads['connection:evicted']): void {
     const site = this.#sites.find((each) => each.pool?.name === pool);
-    const loan = site?.latestLoan.get(number);
-    if (site === undefined || loan === undefined) return;
-    site.latestLoan.delete(number);
-    const { connection, from, until } = loan;
+    const use = site?.latestUse.get(number);
+    if (site === undefined || use === undefined) return;
+    site.latestUse.delete(number);
+    const { connection, from, until } = use;
     const { token, openedAt } = connection;
     const { now } = this.clock;
     // Shorter tokens leave a few seconds for it, which a slow provider or server takes up.
     if (token === undefined || lifeOf(token) < 5 * MINUTE || !this.#isCalm(site, token)) return;
     const margin = evictionMargin(token);
     const inUse = now - until < IN_USE_MS;
-    // It needs room and time: one may be opened on a token near its end, or come back from a loan that has taken it all.
+    // It needs a permit and time: one may be opened on a token near its expiry, or be returned too late.
     const renewable = site.settings.pool.overlap > 0 && now - openedAt > margin && until - from < margin / 10;
     if (!inUse || !renewable) return;
     this.watch.check(
@@ -749,7 +749,7 @@ export class World {
   /** P2: what waits for the next caller is not inside its eviction margin. */
   #checkIdle(site: Site): void {
     const { now, wall } = this.clock;
-    for (const { connection } of site.latestLoan.values()) {
+    for (const { connection } of site.latestUse.values()) {
       const { token, openedAt } = connection;
       if (token === undefined || !connection.ready || site.borrowed.has(connection)) continue;
       const late = Math.min(wall - token.expiresOn + evictionMargin(token), now - openedAt);
@@ -774,9 +774,9 @@ export class World {
     const startedAt = this.clock.now;
     const frozen = this.clock.frozen;
     this.clock.schedule(timeoutMs, () => {
-      site.mayCutLoans = true;
+      site.mayCutBorrowed = true;
     });
-    if (timeoutMs === 0) site.mayCutLoans = true;
+    if (timeoutMs === 0) site.mayCutBorrowed = true;
     let closed = false;
     void pool.close({ timeoutMs }).then(async () => {
       closed = true;
@@ -799,9 +799,9 @@ export class World {
       this.watch.check('P6', closed, () => `close() of ${site.name} hangs`);
       this.#closedStats.logins += pool.stats.logins;
       this.#closedStats.renewals += pool.stats.renewals;
-      site.mayCutLoans = false;
+      site.mayCutBorrowed = false;
       site.borrowed.clear();
-      site.latestLoan.clear();
+      site.latestUse.clear();
       site.closing = false;
       site.pool = this.#open(site);
       this.watch.note(`--- ${site.name} opens again`);

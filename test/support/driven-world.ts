@@ -26,7 +26,7 @@ export interface DrivenWorld {
   borrow(pool: TokenPool, count: number): Promise<Connection[]>;
   /** So many connections are open and idle. */
   opened(pool: TokenPool, count: number): Promise<void>;
-  /** One connection, borrowed, whose successor is under way: a login of 20 s. The pool keeps what is idle for an hour. */
+  /** One borrowed connection whose replacement is being opened: a login of 20 s. The pool keeps idle connections for an hour. */
   borrowedWhileRenewed(pool: TokenPool): Promise<Connection>;
 }
 

@@ -106,7 +106,7 @@ test('a caller who finds the server up has min restored at once', async () => {
   expect(pool.stats.size).toBe(3);
 });
 
-test('connections in use are replaced before their token ends: two at a time, spread, and nobody waits', async () => {
+test('connections in use are replaced before their token expires: two at a time, spread out, without a waiting caller', async () => {
   world.server.loginMs = 100;
   const pool = aPool({ max: 8, min: 0 });
   await opened(pool, 8);
@@ -131,7 +131,7 @@ test.each([1, 2, 3])('of many that are due together, %i are opened at once', asy
   world.server.dials = [];
   await live(pool, 57 * MINUTE, 6);
   expect(pool.stats).toMatchObject({ size: 6, renewals: 6, evictions: { renewed: 6 } });
-  // Half of the way between refresh (50 min less 5 %) and the eviction margin, and whoever waits goes next.
+  // Half of the way between refresh (50 min less 5 %) and the eviction margin, and the next one in the queue follows.
   const [first = 0] = world.server.dials;
   const rounds = Array.from({ length: 6 }, (_, i) => Math.floor(i / maxRenewals) * SECOND);
   for (const [i, wanted] of rounds.entries()) {
@@ -141,7 +141,7 @@ test.each([1, 2, 3])('of many that are due together, %i are opened at once', asy
   }
 });
 
-test('connections that nobody used for 30 s are closed instead, but not below min', async () => {
+test('connections idle for 30 s are closed instead, but not below min', async () => {
   const idleTimeoutMillis = 10 * HOUR;
   const [unused, used] = [aPool({ max: 3, min: 1, idleTimeoutMillis }), aPool({ max: 3, idleTimeoutMillis })];
   await opened(unused, 3);
@@ -151,7 +151,7 @@ test('connections that nobody used for 30 s are closed instead, but not below mi
   expect(unused.stats).toMatchObject({ size: 1, evictions: { renewed: 1, 'token-expiry': 2 } });
 });
 
-test('where there is no room for a second one the old one is closed first', async () => {
+test('without overlap, the old connection is closed first', async () => {
   const pool = aPool({ max: 1, min: 1, overlap: 0 });
   await opened(pool, 1);
   await live(pool, 44 * MINUTE, 1);
@@ -163,7 +163,7 @@ test('where there is no room for a second one the old one is closed first', asyn
   expect(world.server.mostOpen).toBe(1);
 });
 
-test('with room below max an overlap is not needed', async () => {
+test('below max, a renewal needs no overlap', async () => {
   const pool = aPool({ max: 2, overlap: 0 });
   await opened(pool, 1);
   await live(pool, 57 * MINUTE, 1);
@@ -182,7 +182,7 @@ test('P8: borrowed a connection is left alone at its renewal time; its successor
   expect(pool.stats).toMatchObject({ size: 1, available: 1, renewals: 1, logins: 2, evictions: { renewed: 1 } });
 });
 
-test('P8: a loan may outlast its token; the connection is closed when it is back', async () => {
+test('P8: a borrowed connection may outlive its token; it is closed when it is returned', async () => {
   const pool = aPool({ max: 3 });
   const [connection] = await borrow(pool, 1);
   await pass(90 * MINUTE);
@@ -193,7 +193,7 @@ test('P8: a loan may outlast its token; the connection is closed when it is back
   expect(pool.stats).toMatchObject({ size: 0, logins: 1, evictions: { 'token-expiry': 1 } });
 });
 
-test('where there is no room for a successor a connection that comes back late is closed, because of its age', async () => {
+test('a connection returned past its maximum age is closed if the limit allows no replacement', async () => {
   vi.spyOn(Math, 'random').mockReturnValue(0.5);
   const pool = aPool({ max: 1, overlap: 0, maxAgeMillis: 10 * MINUTE }, sqlLogin);
   const [connection] = await borrow(pool, 1);
@@ -214,7 +214,7 @@ async function withSuccessor(pool: TokenPool): Promise<Connection> {
   return connection;
 }
 
-test('a successor that was opened while its place was borrowed takes over when it comes back', async () => {
+test('a replacement that was opened while the connection was borrowed takes over when it is returned', async () => {
   const pool = aPool({ max: 1, idleTimeoutMillis });
   const old = await withSuccessor(pool);
   releaseAll(pool, [old]);
@@ -224,7 +224,7 @@ test('a successor that was opened while its place was borrowed takes over when i
   expect(pool.stats).toMatchObject({ size: 1, logins: 2, renewals: 1, evictions: { renewed: 1 } });
 });
 
-test('a successor that waits for its place goes to a caller who needs a connection now', async () => {
+test('a replacement that waits to take over goes to a waiting caller', async () => {
   const pool = aPool({ max: 2, idleTimeoutMillis });
   const old = await withSuccessor(pool);
   const [next] = await borrow(pool, 1);
@@ -263,7 +263,7 @@ test('connections past their age are replaced, SQL logins too', async () => {
   expect(at.at(-1)).toBeLessThanOrEqual(10 * MINUTE + SECOND);
 });
 
-test('connections past their age that nobody used lately are closed because of their age', async () => {
+test('idle connections past their maximum age are closed for it', async () => {
   const pool = aPool({ max: 4, maxAgeMillis: 10 * MINUTE, idleTimeoutMillis: HOUR }, sqlLogin);
   await opened(pool, 4);
   await pass(9 * MINUTE - SECOND);

@@ -18,7 +18,7 @@ import {
 const world = drivenWorld();
 const { aPool, borrow, opened } = world;
 
-test('a connection that comes back is idle again, and the next caller has it', async () => {
+test('a returned connection is idle, and goes to the next caller', async () => {
   const pool = aPool({ max: 2 });
   const [connection] = (await borrow(pool, 1)) as [Connection];
   expect(pool.isBorrowed(connection)).toBe(true);
@@ -60,7 +60,7 @@ test.each<[string, (connection: DrivenConnection) => void]>([
       connection.inTransaction = true;
     },
   ],
-])('one %s is closed and not handed on, and whoever waits gets another', async (_, happens) => {
+])('a connection %s is closed, and the waiting caller gets another', async (_, happens) => {
   const pool = aPool({ max: 1 });
   const [connection] = (await borrow(pool, 1)) as [Connection];
   const waiting = outcome(pool.acquire());
@@ -86,7 +86,7 @@ test('a connection that was closed while borrowed counts until it is back', asyn
   expect(pool.stats).toMatchObject({ size: 1, borrowed: 0, logins: 2, evictions: { broken: 1 } });
 });
 
-test('destroy() closes a connection, and whoever waits gets another', async () => {
+test('destroy() closes a connection, and the waiting caller gets another', async () => {
   const pool = aPool({ max: 1 });
   const [connection] = (await borrow(pool, 1)) as [Connection];
   const waiting = outcome(pool.acquire());
@@ -107,7 +107,7 @@ test('min is restored at once when connections are destroyed, also those beyond 
   expect(pool.stats).toMatchObject({ size: 2, logins: 5 });
 });
 
-test('an empty place is filled when min needs it, without a caller', async () => {
+test('min is restored without a caller', async () => {
   const pool = aPool({ max: 6, min: 2, idleTimeoutMillis: HOUR });
   await pass(world.server.loginMs);
   const [one, two, ...others] = (await borrow(pool, 6)) as [Connection, Connection];
@@ -122,7 +122,7 @@ test('an empty place is filled when min needs it, without a caller', async () =>
   expect(pool.stats).toMatchObject({ size: 2, logins: 7 });
 });
 
-test('use() lends for as long as its function runs, and gives back what it gives', async () => {
+test("use() borrows a connection while its function runs, and returns the function's result", async () => {
   const pool = aPool({ max: 1 });
   let during: number | undefined;
   const used = outcome(
@@ -168,7 +168,7 @@ test('use() takes an AbortSignal', async () => {
   pool.release(borrowed);
 });
 
-test.each([0, 1])('one that comes back past its age is closed because of its age: overlap %d', async (overlap) => {
+test.each([0, 1])('a connection returned past its maximum age is closed for it: overlap %d', async (overlap) => {
   const pool = aPool({ max: 1, maxAgeMillis: 10 * MINUTE, overlap }, sqlLogin);
   const [connection] = (await borrow(pool, 1)) as [Connection];
   await pass(10 * MINUTE);
@@ -177,7 +177,7 @@ test.each([0, 1])('one that comes back past its age is closed because of its age
   expect(pool.stats).toMatchObject({ size: 0, evictions: { 'max-age': 1 } });
 });
 
-test('one that comes back before its age is kept', async () => {
+test('a connection returned before its maximum age is kept', async () => {
   vi.spyOn(Math, 'random').mockReturnValue(0.999);
   const pool = aPool({ max: 1, maxAgeMillis: 10 * MINUTE, overlap: 0 }, sqlLogin);
   const [connection] = (await borrow(pool, 1)) as [Connection];
@@ -187,7 +187,7 @@ test('one that comes back before its age is kept', async () => {
   expect(pool.stats).toMatchObject({ size: 1, evictions: {} });
 });
 
-test('one that comes back inside its eviction margin is closed where a later token is at hand', async () => {
+test('a connection returned inside its eviction margin is closed if a later token is cached', async () => {
   const pool = aPool({ max: 1 });
   const [connection] = (await borrow(pool, 1)) as [Connection];
   await pass(56 * MINUTE);
@@ -196,7 +196,7 @@ test('one that comes back inside its eviction margin is closed where a later tok
   expect(pool.stats).toMatchObject({ size: 0, evictions: { 'token-expiry': 1 } });
 });
 
-test('one that comes back inside its eviction margin stays where no later token can be had', async () => {
+test('a connection returned inside its eviction margin is kept if no later token is available', async () => {
   const pool = aPool({ max: 1 });
   const [connection] = (await borrow(pool, 1)) as [Connection];
   world.provider.sticky = new Error('HTTP 503');
@@ -206,7 +206,7 @@ test('one that comes back inside its eviction margin stays where no later token 
   expect(pool.stats).toMatchObject({ size: 1, available: 1, evictions: {} });
 });
 
-test('where there is no room beside it, one whose renewal time came while it was borrowed is closed when it is back', async () => {
+test('without overlap, a connection that was due for renewal while borrowed is closed when it is returned', async () => {
   const pool = aPool({ max: 1, overlap: 0 });
   const [connection] = (await borrow(pool, 1)) as [Connection];
   await pass(55 * MINUTE - SECOND);
@@ -219,13 +219,13 @@ const EXPIRED = { number: 37396, state: 1, class: 16, message: 'Query cannot be 
 
 test('a token that the server refuses in a session is thrown away, and what lives on it goes, borrowed or not', async () => {
   const pool = aPool({ max: 3 });
-  const [idle, told, borrowed] = (await borrow(pool, 3)) as [Connection, Connection, Connection];
+  const [idle, refused, borrowed] = (await borrow(pool, 3)) as [Connection, Connection, Connection];
   pool.release(idle);
-  driven(told).emit('errorMessage', EXPIRED);
-  expect([idle, told, borrowed].map((connection) => driven(connection).closed)).toEqual([true, false, false]);
+  driven(refused).emit('errorMessage', EXPIRED);
+  expect([idle, refused, borrowed].map((connection) => driven(connection).closed)).toEqual([true, false, false]);
   expect(pool.stats).toMatchObject({ size: 2, evictions: { 'token-invalidated': 1 } });
-  releaseAll(pool, [told, borrowed]);
-  expect([told, borrowed].map((connection) => driven(connection).closed)).toEqual([true, true]);
+  releaseAll(pool, [refused, borrowed]);
+  expect([refused, borrowed].map((connection) => driven(connection).closed)).toEqual([true, true]);
   expect(pool.stats).toMatchObject({ size: 0, evictions: { 'token-invalidated': 3 } });
   await opened(pool, 1);
   expect(world.provider.requests).toHaveLength(2);
@@ -241,7 +241,7 @@ test('another error of the server says nothing about the token', async () => {
   expect(world.provider.requests).toHaveLength(1);
 });
 
-test('the session that was told is closed when it comes back, although its pool has a later token by now', async () => {
+test('a session whose token was refused is closed when it is returned, although the pool has a later token', async () => {
   const pool = aPool({ max: 2 });
   const [old] = (await borrow(pool, 1)) as [Connection];
   await pass(51 * MINUTE);
