@@ -6,7 +6,7 @@ import { log, untilStopped } from './until-stopped.js';
 
 const USAGE = `Usage: mssql-token-pool entra [options]
 
-A local stand-in for Microsoft Entra ID: real HTTP, real signed tokens, of any life you like. For tests only.
+A local stand-in for Microsoft Entra ID: real HTTP, real signed tokens, with any lifetime. For tests only.
 
   --listen [ADDRESS:]PORT      default 127.0.0.1:8080
   --url URL                    how clients reach it, where that is not the address it listens on
@@ -63,7 +63,7 @@ async function run(args: string[]): Promise<number> {
     url: emulator.url,
     tenant: emulator.tenantId,
     client: emulator.clientId,
-    // Nobody else knows a secret that was made up here; one that was given is not repeated.
+    // A generated secret is known nowhere else; one that was given is not repeated.
     secret: clientSecret === undefined ? emulator.clientSecret : undefined,
   });
   const signal = await untilStopped();

@@ -131,7 +131,7 @@ function signatureAlgorithm(key: KeyObject): Buffer {
   throw new TypeError(`issuer.key is ${key.asymmetricKeyType ?? 'unknown'}; use an RSA or EC key`);
 }
 
-/** The issuer's name must be byte for byte the subject of its certificate, whoever made that; so it is cut out, not rebuilt. */
+/** The issuer's name must be byte for byte the subject of its certificate, whichever program made that; so it is cut out, not rebuilt. */
 function subjectOf(certificate: X509Certificate): Buffer {
   const tbs = elements(elements(certificate.raw)[0] ?? Buffer.alloc(0));
   // version, serial, algorithm, issuer, validity, subject; version is absent in v1 certificates.

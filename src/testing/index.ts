@@ -51,6 +51,7 @@ export type {
 } from './server/options.js';
 export type { TdsServer, TdsServerConfig } from './server/tds-server.js';
 export { trustIssuer } from './server/trust-issuer.js';
+export type { BulkLoad, BulkLoadHandler } from './sql/bulk-load.js';
 export type { Expectation, ExpectationOptions, ExpectedAnswer, QueryMatcher } from './sql/expectations.js';
 export type { QueryAnswer, QueryHandler, QueryResult, QueryRow } from './sql/query-handler.js';
 export type { RecordedQuery } from './sql/recorded-query.js';

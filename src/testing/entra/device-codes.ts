@@ -79,7 +79,7 @@ export class DeviceCodes {
     return pending;
   }
 
-  /** Who signed in; until then the refusal that tells the client what to do. */
+  /** Who signed in; until then the refusal with which the client knows what to do. */
   redeem(deviceCode: string, clientId: string, now: number): Pending & { user: UserAccount } {
     const pending = this.#pending.get(deviceCode);
     if (pending === undefined || pending.clientId !== clientId) throw refuse(70018);

@@ -238,7 +238,7 @@ export class Directory {
     this.#resources.add(uri.replace(/\/$/, ''));
   }
 
-  /** Throws AADSTS500011 for a resource nobody registered. */
+  /** Throws AADSTS500011 for a resource that is not registered. */
   assertResource(resource: string, tenant: string): void {
     const name = resource.replace(/\/$/, '');
     if (!this.#resources.has(name)) throw refuse(500011, resource, tenant);

@@ -156,7 +156,7 @@ export class EntraEmulator implements AsyncDisposable {
    * A ready-made credential for an application (its secret), a user (the password, through Azure CLI's client id) or a
    * managed identity (IMDS). It asks the emulator on every call.
    *
-   * @throws TypeError where nobody has that client id or user name.
+   * @throws TypeError for an unknown client id or user name.
    * @example
    * const { token } = await entra.credential().getToken('https://database.windows.net/.default');
    */
@@ -260,7 +260,7 @@ export class EntraEmulator implements AsyncDisposable {
   }
 
   /**
-   * Signs somebody in where an application opens a browser, over HTTP and without one: sends the form of the sign-in
+   * Signs a person in where an application opens a browser, over HTTP and without one: sends the form of the sign-in
    * page and follows it to the application's own page.
    *
    * @example
@@ -357,7 +357,7 @@ export class EntraEmulator implements AsyncDisposable {
   /**
    * Changes a person, e.g. `{ mfaRequired: true }` or `{ disabled: true }`.
    *
-   * @throws TypeError where nobody has that user name.
+   * @throws TypeError for an unknown user name.
    */
   updateUser(userName: string, changes: UserOptions): UserAccount {
     return this.#directory.updateUser(userName, changes);

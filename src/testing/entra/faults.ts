@@ -85,7 +85,7 @@ export class Faults {
     this.#active = [];
   }
 
-  /** Waits out the delay of the fault that hits this request, then tells what happens to it. */
+  /** Waits out the delay of the fault that hits this request, then returns what happens to it. */
   async strike(request: EntraRequest): Promise<Misfortune | undefined> {
     const entry = this.#active.find(({ fault, hits }) => hits < (fault.count ?? Infinity) && matches(fault, request));
     if (entry === undefined) return undefined;

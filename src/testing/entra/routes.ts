@@ -1,7 +1,7 @@
 import { type ManagedIdentityKind, managedIdentityKind } from './managed-identity/endpoints.js';
 import type { EntraEndpoint } from './request.js';
 
-/** Where a request goes, as far as its path tells. */
+/** Where a request goes, as far as its path shows. */
 export interface Route {
   endpoint: EntraEndpoint;
   /** As named in the path; empty where none is. */

@@ -22,7 +22,7 @@ export interface TokenClaims {
   /** Token id. */
   uti: string;
   ver: '1.0' | '2.0';
-  /** Never a claim; tells {@link TokenClaims} from {@link TokenRefusal}. */
+  /** Never a claim; distinguishes {@link TokenClaims} from {@link TokenRefusal}. */
   error?: never;
   [claim: string]: unknown;
 }

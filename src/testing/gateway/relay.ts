@@ -15,7 +15,7 @@ export interface Gate {
 /**
  * Passes packets between a client and a server, untouched, until both have ended. Each side is read only as fast as the
  * other takes it; a side that ends is ended on the other, which may still answer. Rejects with a
- * {@link ProtocolError} where the client sends what is no TDS; it can still be told so.
+ * {@link ProtocolError} where the client sends what is no TDS; it can still be sent an error.
  */
 export async function relay(client: Duplex, upstream: Duplex, gate: Gate): Promise<void> {
   const bothClosed = Promise.all([closed(client), closed(upstream)]);

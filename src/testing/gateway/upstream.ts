@@ -3,7 +3,7 @@ import { connect, isIP, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 import { type LoginResponse, readLoginResponse } from '../tds/login-response.js';
-import { type Login7, writeLogin7 } from '../tds/login7.js';
+import { isBeforeTds72, type Login7, writeLogin7 } from '../tds/login7.js';
 import { ConnectionClosedError, MessageStream } from '../tds/message-stream.js';
 import { frameMessage, PacketType, ProtocolError } from '../tds/packet.js';
 import { Encryption, readPreLogin, writePreLoginRequest } from '../tds/prelogin.js';
@@ -101,7 +101,7 @@ async function logInAt(
     const request = writeLogin7(asked, proof.user, proof.password);
     messages.write(frameMessage(PacketType.Login7, request, INITIAL_PACKET_SIZE));
     const { body, spid } = await messages.readOf(PacketType.TabularResult);
-    const response = readLoginResponse(body);
+    const response = readLoginResponse(body, isBeforeTds72(login.tdsVersion));
     messages.detach();
     return { stream: messages.stream, response, spid, packetSize: response.packetSize ?? INITIAL_PACKET_SIZE };
   } catch (error) {

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { cut } from '../cut.js';
-import { type Login7, readLogin7 } from '../tds/login7.js';
+import { isBeforeTds72, type Login7, readLogin7 } from '../tds/login7.js';
 import { ConnectionClosedError, MessageStream } from '../tds/message-stream.js';
 import { PacketStatus, PacketType } from '../tds/packet.js';
 import { DoneStatus, Response } from '../tds/response.js';
@@ -13,7 +13,6 @@ import type { LoginRecord } from './options.js';
 import type { ServerContext } from './server-context.js';
 import type { LoggedInClient, OpenSession, ProvenPrincipal } from './session-host.js';
 
-const TDS_7_4 = 0x74000004;
 const TDS_8 = 0x08000000;
 /** LOGIN7 is below 128 KiB ([MS-TDS] 2.2.6.4), a token below 64 KiB; no login needs more than this. */
 const LOGIN_MESSAGE_LIMIT = 256 * 1024;
@@ -26,6 +25,7 @@ export class ClientConnection {
   readonly #server: ServerContext;
   readonly #messages: MessageStream;
   #strict = false;
+  #beforeTds72 = false;
   #packetSize = INITIAL_PACKET_SIZE;
   #spid = 0;
   #session: OpenSession | undefined;
@@ -79,6 +79,7 @@ export class ClientConnection {
     // Not an orderly end: its TLS alert would still be framed as PRELOGIN, which makes tedious 19 throw an uncaught error.
     dropOnFault('before-login7', this.#server);
     const login = readLogin7((await this.#messages.readOf(PacketType.Login7)).body);
+    this.#beforeTds72 = isBeforeTds72(login.tdsVersion);
     const record = this.#recordOf(login);
     this.#server.recordLogin(record);
     this.#socket.once('close', () => {
@@ -128,7 +129,7 @@ export class ClientConnection {
       login,
       who,
       messages: this.#messages,
-      tdsVersion: this.#strict ? TDS_8 : TDS_7_4,
+      tdsVersion: this.#strict ? TDS_8 : login.tdsVersion,
       newResponse: () => this.#response(),
       agree: ({ packetSize, spid }) => {
         this.#packetSize = packetSize;
@@ -139,7 +140,10 @@ export class ClientConnection {
       refuse: (error) => this.#refuse(error),
       refusal: (error) => {
         const packets: Buffer[] = [];
-        this.#writeRefusal(new Response(this.#packetSize, (bytes) => packets.push(bytes), this.#spid), [error]);
+        this.#writeRefusal(
+          this.#responseTo((bytes) => packets.push(bytes)),
+          [error],
+        );
         return Buffer.concat(packets);
       },
       onClose: (listener) => this.#socket.once('close', listener),
@@ -190,6 +194,10 @@ export class ClientConnection {
   }
 
   #response(): Response {
-    return new Response(this.#packetSize, this.#messages.write, this.#spid);
+    return this.#responseTo(this.#messages.write);
+  }
+
+  #responseTo(send: (bytes: Buffer) => void): Response {
+    return new Response(this.#packetSize, send, { spid: this.#spid, beforeTds72: this.#beforeTds72 });
   }
 }

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isSupportedVersion, type Login7, readFedAuthToken } from '../tds/login7.js';
+import { type Login7, readFedAuthToken } from '../tds/login7.js';
 import { ConnectionClosedError, type MessageStream } from '../tds/message-stream.js';
-import { PacketType, ProtocolError } from '../tds/packet.js';
+import { PacketType } from '../tds/packet.js';
 import type { Response } from '../tds/response.js';
 import { SqlServerError } from '../tds/server-error.js';
 import {
@@ -18,8 +18,8 @@ import type { ServerContext } from './server-context.js';
 import type { ProvenPrincipal } from './session-host.js';
 
 /**
- * Finds out who logs in, asking for a token where LOGIN7 says there will be one, and lets faults happen. Throws the
- * {@link SqlServerError} the client is to be told; fills in what it learns on `record`.
+ * Identifies the client, requesting a token where LOGIN7 announces one, and lets faults happen. Throws the
+ * {@link SqlServerError} to send to the client; fills in what it learns on `record`.
  */
 export async function identify(
   login: Login7,
@@ -27,7 +27,6 @@ export async function identify(
   server: ServerContext,
   { messages, newResponse }: { messages: MessageStream; newResponse: () => Response },
 ): Promise<ProvenPrincipal> {
-  if (!isSupportedVersion(login.tdsVersion)) throw new ProtocolError('TDS before 7.4 is not supported');
   dropOnFault('after-login7', server);
   const token = await tokenOf(login, server, messages, newResponse);
   record.time = server.now();

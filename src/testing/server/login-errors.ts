@@ -2,11 +2,11 @@ import type { TokenFlaw } from '../entra/verification.js';
 import { SqlServerError } from '../tds/server-error.js';
 
 /**
- * What Azure SQL answers to a login it refuses. Numbers, states and texts as seen on the wire where somebody wrote them
- * down; the state is 1 where nobody did, as SQL Server tells clients no more than that.
+ * What Azure SQL answers to a login it refuses: numbers, states and texts as they were published by people who saw them on
+ * the wire. Where no state was published it is 1, which is all that SQL Server reveals to clients.
  */
 
-/** Azure SQL never says who the token is about. */
+/** Azure SQL does not name the principal of a token. */
 const TOKEN_USER = '<token-identified principal>';
 
 export function tokenRefused(flaw: TokenFlaw): SqlServerError {

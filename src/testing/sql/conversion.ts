@@ -143,7 +143,7 @@ const RANGES: Partial<Record<TypeName, readonly [bigint, bigint]>> = {
   bigint: [-9_223_372_036_854_775_808n, 9_223_372_036_854_775_807n],
 };
 
-/** The integer itself, or error 8115 where the type has no room for it. */
+/** The integer itself, or error 8115 where it does not fit the type. */
 export function inRange(value: bigint, type: SqlType): bigint {
   const range = RANGES[type.name];
   if (range !== undefined && (value < range[0] || value > range[1])) throw overflow(undefined, type);
@@ -346,7 +346,7 @@ const RANK: readonly TypeName[] = [
   ...(['varchar', 'char', 'varbinary', 'binary'] as const),
 ];
 
-/** The decimal type with room for every value of an exact number type. */
+/** The decimal type that holds every value of an exact number type. */
 export function asDecimal(type: SqlType): { name: TypeName; precision: number; scale: number } {
   if (type.precision !== undefined) return { name: type.name, precision: type.precision, scale: type.scale ?? 0 };
   const PRECISIONS: Partial<Record<TypeName, number>> = {

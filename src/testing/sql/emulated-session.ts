@@ -1,5 +1,7 @@
 import { sendLoginResponse } from '../server/login-acceptance.js';
 import { endsSession, type LoggedInClient, type OpenSession } from '../server/session-host.js';
+import { isBeforeTds72 } from '../tds/login7.js';
+import { SqlServerError } from '../tds/server-error.js';
 import { type QueryHooks, RequestRunner } from './request-runner.js';
 import type { ServerFacts } from './server-facts.js';
 import { SessionState, type TransactionHandler } from './session.js';
@@ -18,6 +20,7 @@ export interface EmulatorContext {
 
 /** Accepts a login into a session of the emulator's own. */
 export function openEmulatedSession(client: LoggedInClient, emulator: EmulatorContext): OpenSession {
+  if (isBeforeTds72(client.tdsVersion)) throw tooOld(client.tdsVersion);
   const { appName, hostName, library } = client.login;
   const { principal, tokenExpiry } = client.who;
   const { facts, onTransaction } = emulator;
@@ -62,4 +65,10 @@ async function answerRequests(client: LoggedInClient, session: SessionState, emu
       return;
     }
   }
+}
+
+function tooOld(tdsVersion: number): SqlServerError {
+  const [major, minor] = [(tdsVersion >>> 28) & 0xf, (tdsVersion >>> 24) & 0xf];
+  const message = `The SQL emulator speaks TDS 7.2 and later; the client requested ${major}.${minor}. Set its TDS version to 7.4.`;
+  return new SqlServerError({ number: 17_832, class: 20, state: 1, message });
 }

@@ -175,7 +175,7 @@ function binary(operator: '+' | '-' | '*' | '/' | '%', left: Bound, right: Bound
   if (right.type === UNTYPED && left.type !== UNTYPED) return binary(operator, left, { ...right, type: left.type });
   if (operator === '+' && isText(left.type) && isText(right.type)) return concatenate([left, right], true);
   if (operator === '+' && isBytes(left.type) && isBytes(right.type)) {
-    const type: SqlType = { name: 'varbinary', length: roomFor(left, right, 8000) };
+    const type: SqlType = { name: 'varbinary', length: joinedLength(left, right, 8000) };
     return { type, get: () => both(left, right, (a, b) => Buffer.concat([a as Buffer, b as Buffer])) };
   }
   return arithmetic(operator, left, right);
@@ -186,7 +186,7 @@ function both(left: Bound, right: Bound, combine: (a: Scalar, b: Scalar) => Scal
   return a === null || b === null ? null : combine(a, b);
 }
 
-function roomFor(left: Bound, right: Bound, limit: number): number {
+function joinedLength(left: Bound, right: Bound, limit: number): number {
   const [a, b] = [left.type.length ?? MAX, right.type.length ?? MAX];
   return a === MAX || b === MAX ? MAX : Math.min(limit, a + b);
 }

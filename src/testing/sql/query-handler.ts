@@ -7,7 +7,7 @@ import type { SqlSession, Variables } from './session.js';
 
 /**
  * Answers SQL that the emulator itself does not understand. `parameters` are by name without `@`, as JavaScript values. A
- * stored procedure call comes as `EXEC name`. Give back `undefined` for SQL you do not know either (the client then gets
+ * stored procedure call comes as `EXEC name`. Return `undefined` for SQL you do not know either (the client then gets
  * SQL Server's own error), an array of rows, or a {@link QueryAnswer}; throw an object with a `number` for a SQL error.
  */
 export type QueryHandler = (
@@ -57,7 +57,7 @@ export async function askHandler(handler: QueryHandler, sql: string, batch: Batc
 }
 
 /** Whatever the handler threw, as an error of SQL Server; one without a number is 50000. */
-function asSqlError(error: unknown): SqlServerError {
+export function asSqlError(error: unknown): SqlServerError {
   if (error instanceof SqlServerError) return error;
   const info = (
     typeof error === 'object' && error !== null ? error : { message: String(error) }

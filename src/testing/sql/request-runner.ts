@@ -1,14 +1,22 @@
 import { INT, type SqlType } from '../tds/data-type.js';
 import type { MessageStream } from '../tds/message-stream.js';
 import { type Message, PacketStatus, PacketType, ProtocolError } from '../tds/packet.js';
-import { type RpcParameter, type RpcRequest, readRpc, readSqlBatch, readTransactionRequest } from '../tds/request.js';
+import {
+  type RpcParameter,
+  type RpcRequest,
+  readBulkLoad,
+  readRpc,
+  readSqlBatch,
+  readTransactionRequest,
+} from '../tds/request.js';
 import { DoneStatus, EnvChange, type Response } from '../tds/response.js';
 import { SqlServerError } from '../tds/server-error.js';
+import { type BulkLoadHandler, bulkLoadTable, takeBulkLoad } from './bulk-load.js';
 import { convert } from './conversion.js';
 import type { Expectations } from './expectations.js';
 import { type Batch, parse, run } from './interpreter.js';
 import { parseParameterList } from './parser.js';
-import { askHandler, parametersOf, type QueryHandler } from './query-handler.js';
+import { askHandler, asSqlError, parametersOf, type QueryHandler } from './query-handler.js';
 import type { RecordedQuery } from './recorded-query.js';
 import { type OutputValue, ResponseOutput } from './response-output.js';
 import type { ServerFacts } from './server-facts.js';
@@ -19,6 +27,7 @@ import type { Statement } from './syntax.js';
 /** What a test has put in the way of queries. */
 export interface QueryHooks {
   readonly onQuery: QueryHandler | undefined;
+  readonly onBulkLoad: BulkLoadHandler | undefined;
   readonly expectations: Expectations;
   record(query: RecordedQuery): void;
 }
@@ -43,6 +52,8 @@ export class RequestRunner {
   readonly #session: SessionState;
   readonly #facts: ServerFacts;
   readonly #hooks: QueryHooks;
+  /** Of the INSERT BULK statement whose rows are to follow. */
+  #bulkLoadTable: string | undefined;
   readonly #messages: MessageStream;
   readonly #newResponse: () => Response;
 
@@ -120,7 +131,7 @@ export class RequestRunner {
         await this.#runProcedure(readRpc(message.body), output);
         return;
       case PacketType.BulkLoad:
-        output.message(noBulkLoad());
+        await this.#runBulkLoad(message.body, output);
         output.end();
         return;
       case PacketType.TransactionManager:
@@ -159,6 +170,27 @@ export class RequestRunner {
     }
   }
 
+  /** The message with the rows, after the statement that announced them. */
+  async #runBulkLoad(body: Buffer, output: ResponseOutput): Promise<void> {
+    const table = this.#bulkLoadTable;
+    this.#bulkLoadTable = undefined;
+    try {
+      if (table === undefined) throw noBulkLoad();
+      const rows = await takeBulkLoad(table, readBulkLoad(body), this.#hooks.onBulkLoad, this.#session).catch(
+        (error) => {
+          throw asSqlError(error);
+        },
+      );
+      this.#session.rowCount = rows;
+      output.statementDone(rows);
+    } catch (error) {
+      if (!(error instanceof SqlServerError)) throw error;
+      this.#session.lastError = error.number;
+      output.message(error);
+      output.statementDone();
+    }
+  }
+
   async #expected(batch: Batch, query: QueryRecord): Promise<number | undefined> {
     const { expectations } = this.#hooks;
     if (expectations.isEmpty) return undefined;
@@ -167,6 +199,12 @@ export class RequestRunner {
   }
 
   async #answered(understand: () => Statement[], batch: Batch, query: QueryRecord): Promise<number> {
+    this.#bulkLoadTable = bulkLoadTable(query.sql);
+    if (this.#bulkLoadTable !== undefined) {
+      query.answeredBy = 'emulator';
+      batch.output.statementDone();
+      return 0;
+    }
     let statements: Statement[];
     try {
       statements = understand();
@@ -342,7 +380,7 @@ function missingParameter(name: string): SqlServerError {
 }
 
 function noBulkLoad(): SqlServerError {
-  return new SqlServerError({ number: 4801, message: 'Insert bulk is not supported over this access protocol.' });
+  return new SqlServerError({ number: 4002, class: 16, message: 'The rows of a bulk load came without INSERT BULK.' });
 }
 
 function noSuchProcedure(name: string): SqlServerError {

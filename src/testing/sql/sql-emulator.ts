@@ -3,6 +3,7 @@ import { type SqlGateway, type SqlGatewayOptions, startSqlGateway } from '../gat
 import type { TdsServerOptions } from '../server/options.js';
 import type { LoggedInClient, OpenSession } from '../server/session-host.js';
 import { keep, TdsServer } from '../server/tds-server.js';
+import type { BulkLoadHandler } from './bulk-load.js';
 import { type EmulatorContext, openEmulatedSession } from './emulated-session.js';
 import {
   type Expectation,
@@ -19,6 +20,8 @@ import type { SqlSession, TransactionHandler } from './session.js';
 export interface SqlEmulatorOptions extends TdsServerOptions {
   /** Answers SQL that the emulator does not understand. */
   onQuery?: QueryHandler | undefined;
+  /** Takes the rows of bulk loads. Default: only loads into temporary tables succeed, and their rows are dropped. */
+  onBulkLoad?: BulkLoadHandler | undefined;
   /** Called for every event of a transaction, for an `onQuery` that keeps data. */
   onTransaction?: TransactionHandler | undefined;
 }
@@ -56,7 +59,7 @@ export class SqlEmulator extends TdsServer {
   /** @internal Use {@link startSqlEmulator}. */
   constructor(options: SqlEmulatorOptions) {
     super(options, options.users ?? { sa: `Aa1!${randomBytes(12).toString('base64url')}` });
-    const { serverName, onQuery, onTransaction, databases = null, now = Date.now } = options;
+    const { serverName, onQuery, onBulkLoad, onTransaction, databases = null, now = Date.now } = options;
     this.#context = {
       facts: {
         now,
@@ -66,7 +69,7 @@ export class SqlEmulator extends TdsServer {
         databases,
         readOnly: () => this.#readOnly,
       },
-      hooks: { onQuery, expectations: this.#expectations, record: (query) => keep(this.queries, query) },
+      hooks: { onQuery, onBulkLoad, expectations: this.#expectations, record: (query) => keep(this.queries, query) },
       onTransaction,
       sessions: new Set(),
       nextSpid: () => this.nextSpid(),

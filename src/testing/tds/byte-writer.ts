@@ -3,8 +3,8 @@ export class ByteWriter {
   #buffer: Buffer;
   #length = 0;
 
-  constructor(capacity = 512) {
-    this.#buffer = Buffer.allocUnsafe(capacity);
+  constructor(initialBytes = 512) {
+    this.#buffer = Buffer.allocUnsafe(initialBytes);
   }
 
   get length(): number {
@@ -130,7 +130,7 @@ export class ByteWriter {
     return this.uint16(cut.length).ucs2(cut);
   }
 
-  /** Leaves room for a 16-bit length that {@link patchUint16} fills in; returns where. */
+  /** Reserves a 16-bit length that {@link patchUint16} fills in; returns where. */
   reserveUint16(): number {
     return this.#grow(2);
   }

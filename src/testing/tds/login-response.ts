@@ -30,7 +30,8 @@ const Env = { Database: 1, PacketSize: 4, Routing: 20 } as const;
 const FEATURE_FEDAUTH = 0x02;
 const FEATURES_END = 0xff;
 
-export function readLoginResponse(body: Buffer): LoginResponse {
+/** `beforeTds72`: DONE has a row count of four bytes instead of eight. */
+export function readLoginResponse(body: Buffer, beforeTds72: boolean): LoginResponse {
   const response: LoginResponse = {
     accepted: false,
     error: undefined,
@@ -48,7 +49,7 @@ export function readLoginResponse(body: Buffer): LoginResponse {
         while (reader.uint8() !== FEATURES_END) reader.bytes(reader.uint32());
         break;
       case Token.Done:
-        reader.bytes(12);
+        reader.bytes(beforeTds72 ? 8 : 12);
         break;
       case Token.Error:
       case Token.Info:

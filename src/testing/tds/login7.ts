@@ -25,10 +25,21 @@ export interface Login7 {
   utf8: boolean;
   fedAuthEcho: boolean;
   proof: LoginProof;
+  /** What the client announces of itself: versions, option flags, process id, time zone and language. */
+  client: { programVersion: number; processId: number; flags: readonly number[]; timeZone: number; lcid: number };
+  /** Feature extensions by their number, as sent. */
+  features: ReadonlyMap<number, Buffer>;
 }
 
 const TDS_7_4 = 0x74000004;
+const TDS_8 = 0x08000000;
+const EXTENSION_FOLLOWS = 0x10;
 const Feature = { FedAuth: 0x02, Utf8Support: 0x0a, Terminator: 0xff } as const;
+/**
+ * Extensions that a gateway does not pass on: it answers FEDAUTH itself; routing (enhanced routing, DNS caching) would lead
+ * the client past it. Every other one reaches the server upstream as the client sent it.
+ */
+export const FEATURES_KEPT_BACK: ReadonlySet<number> = new Set([0x02, 0x0b, 0x0f]);
 const FedAuthLibrary = { SecurityToken: 1, Adal: 2 } as const;
 
 export function readLogin7(body: Buffer): Login7 {
@@ -37,10 +48,13 @@ export function readLogin7(body: Buffer): Login7 {
   if (length > body.length) throw new ProtocolError(`LOGIN7 says it has ${length} bytes and has ${body.length}`);
   const tdsVersion = reader.uint32();
   const packetSize = reader.uint32();
-  reader.seek(26);
-  const typeFlags = reader.uint8();
-  const flags3 = reader.uint8();
-  reader.seek(36);
+  const programVersion = reader.uint32();
+  const processId = reader.uint32();
+  reader.uint32();
+  const flags = [reader.uint8(), reader.uint8(), reader.uint8(), reader.uint8()];
+  const [, , typeFlags = 0, flags3 = 0] = flags;
+  const timeZone = reader.int32();
+  const lcid = reader.uint32();
   const field = (): Buffer => readAt(body, reader.uint16(), reader.uint16() * 2);
   const hostName = field().toString('utf16le');
   const userName = field().toString('utf16le');
@@ -56,8 +70,10 @@ export function readLogin7(body: Buffer): Login7 {
   reader.uint16();
   const sspiLength = reader.uint16();
 
-  const extended = (flags3 & 0x10) !== 0 && extensionLength >= 4;
-  const features = extended ? readFeatures(body, readAt(body, extensionAt, 4).readUInt32LE(0)) : new Map();
+  const extended = (flags3 & EXTENSION_FOLLOWS) !== 0 && extensionLength >= 4;
+  const features = extended
+    ? readFeatures(body, readAt(body, extensionAt, 4).readUInt32LE(0))
+    : new Map<number, Buffer>();
   const fedAuth = readFedAuth(features.get(Feature.FedAuth));
   let proof: LoginProof = { kind: 'sql', userName, password };
   if (fedAuth !== undefined) proof = fedAuth.proof;
@@ -75,21 +91,34 @@ export function readLogin7(body: Buffer): Login7 {
     utf8: features.has(Feature.Utf8Support),
     fedAuthEcho: fedAuth?.echo ?? false,
     proof,
+    client: { programVersion, processId, flags, timeZone, lcid },
+    features,
   };
 }
 
-/** A LOGIN7 with a SQL login, in the name of a client: its names, its database, its packet size. */
+/**
+ * A LOGIN7 with a SQL login, in the name of a client: its version of TDS, names, database, packet size, option flags and
+ * feature extensions are the client's own, but for {@link FEATURES_KEPT_BACK}.
+ */
 export function writeLogin7(login: Login7, userName: string, password: string): Buffer {
   const FIXED = 94;
   const writer = new ByteWriter(512);
-  writer.uint32(0).uint32(TDS_7_4).uint32(login.packetSize).uint32(0).uint32(process.pid).uint32(0);
-  // Options: language and database warnings as tedious sets them; the database has to exist; extensions follow.
+  const { programVersion, processId, flags, timeZone, lcid } = login.client;
+  const [flags1 = 0, flags2 = 0, typeFlags = 0, flags3 = 0] = flags;
+  const extended = hasExtensions(login.tdsVersion);
+  // TDS 8 is 7.4 inside another TLS; what the server upstream speaks was decided by its own encryption.
   writer
-    .uint8(0xe0)
-    .uint8(0x01)
-    .uint8(login.readOnlyIntent ? 0x20 : 0)
-    .uint8(0x18);
-  writer.int32(0).uint32(0x0409);
+    .uint32(0)
+    .uint32(extended ? TDS_7_4 : login.tdsVersion)
+    .uint32(login.packetSize);
+  writer.uint32(programVersion).uint32(processId).uint32(0);
+  // Without integrated security and without a change of the password, which concern the login at the gateway.
+  writer
+    .uint8(flags1)
+    .uint8(flags2 & 0x7f)
+    .uint8(typeFlags);
+  writer.uint8((flags3 & ~0x11) | (extended ? EXTENSION_FOLLOWS : 0));
+  writer.int32(timeZone).uint32(lcid);
 
   let at = FIXED;
   const texts: Buffer[] = [];
@@ -104,7 +133,7 @@ export function writeLogin7(login: Login7, userName: string, password: string): 
   field(scramble(password));
   text(login.appName);
   text(login.serverName);
-  const pointer = Buffer.alloc(4);
+  const pointer = Buffer.alloc(extended ? 4 : 0);
   field(pointer, pointer.length);
   text(login.library);
   text(login.language);
@@ -115,10 +144,15 @@ export function writeLogin7(login: Login7, userName: string, password: string): 
   for (const each of texts) writer.bytes(each);
 
   const features = writer.length;
-  if (login.utf8) writer.uint8(Feature.Utf8Support).uint32(1).uint8(1);
-  writer.uint8(Feature.Terminator);
+  if (extended) {
+    for (const [id, data] of login.features) {
+      if (!FEATURES_KEPT_BACK.has(id)) writer.uint8(id).uint32(data.length).bytes(data);
+    }
+    writer.uint8(Feature.Terminator);
+  }
   const whole = Buffer.from(writer.view());
   whole.writeUInt32LE(whole.length, 0);
+  if (!extended) return whole;
   whole.writeUInt32LE(
     features,
     FIXED + texts.slice(0, texts.indexOf(pointer)).reduce((sum, each) => sum + each.length, 0),
@@ -126,9 +160,14 @@ export function writeLogin7(login: Login7, userName: string, password: string): 
   return whole;
 }
 
-/** True if the client speaks TDS 7.4 or 8; older ones know no tokens and are refused. */
-export function isSupportedVersion(tdsVersion: number): boolean {
-  return tdsVersion === TDS_7_4 || tdsVersion === 0x08000000;
+/** TDS 7.4 and 8 have feature extensions, and with them tokens. */
+export function hasExtensions(tdsVersion: number): boolean {
+  return tdsVersion === TDS_7_4 || tdsVersion === TDS_8;
+}
+
+/** TDS 7.1 and before have shorter tokens in every answer. */
+export function isBeforeTds72(tdsVersion: number): boolean {
+  return tdsVersion >>> 24 < 0x72 && tdsVersion !== TDS_8;
 }
 
 /** The token in a FEDAUTH message ([MS-TDS] 2.2.6.3). */

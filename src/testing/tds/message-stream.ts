@@ -8,7 +8,7 @@ export class ConnectionClosedError extends Error {
   override name = 'ConnectionClosedError';
 }
 
-/** How long a client that was told to go may take to close its side, ms. */
+/** How long a client may take to close its side after the server has closed its own, ms. */
 const LINGER_MS = 1000;
 
 /** A client has one request under way, and perhaps an attention; one that sends more without waiting is refused. */
@@ -54,7 +54,7 @@ export class MessageStream {
     this.#attach(stream);
   }
 
-  /** Takes no more data; what has arrived of a message not yet whole is put back for whoever reads next. */
+  /** Takes no more data; what has arrived of a message not yet whole is put back for the next reader. */
   detach(): void {
     this.#stream.off('data', this.#onData);
     this.#stream.pause();

@@ -145,12 +145,12 @@ export class MessageAssembler {
 
 /** Frames a whole message body as packets of at most `packetSize` bytes, in one buffer that goes out with one write. */
 export function frameMessage(type: number, body: Buffer, packetSize: number, status = 0, spid = 0): Buffer {
-  const room = packetSize - HEADER_LENGTH;
-  const packets = Math.max(1, Math.ceil(body.length / room));
+  const bodySize = packetSize - HEADER_LENGTH;
+  const packets = Math.max(1, Math.ceil(body.length / bodySize));
   const framed = Buffer.allocUnsafe(body.length + packets * HEADER_LENGTH);
   for (let i = 0; i < packets; i += 1) {
-    const from = i * room;
-    const to = Math.min(body.length, from + room);
+    const from = i * bodySize;
+    const to = Math.min(body.length, from + bodySize);
     const at = i * packetSize;
     const last = i === packets - 1;
     writePacketHeader(

@@ -1,7 +1,7 @@
 import { ByteReader } from './byte-reader.js';
-import type { SqlValue } from './data-type.js';
+import type { Scalar, SqlType, SqlValue } from './data-type.js';
 import { ProtocolError } from './packet.js';
-import { readTypedValue } from './wire-type.js';
+import { readBulkColumn, readTypedValue } from './wire-type.js';
 
 /** The requests a logged-in client can make. */
 
@@ -69,6 +69,32 @@ export function readRpc(body: Buffer): RpcRequest {
     parameters.push({ name, output: (flags & 1) !== 0, ...readTypedValue(reader) });
   }
   return { procedure, parameters };
+}
+
+export interface BulkRows {
+  columns: { name: string; type: SqlType }[];
+  rows: Scalar[][];
+}
+
+const BulkToken = { ColMetadata: 0x81, Row: 0xd1, NullBitmapRow: 0xd2, Done: 0xfd } as const;
+
+/** The rows of a bulk load ([MS-TDS] 2.2.6.1), which follow an INSERT BULK statement. */
+export function readBulkLoad(body: Buffer): BulkRows {
+  const reader = new ByteReader(body);
+  if (reader.uint8() !== BulkToken.ColMetadata) throw new ProtocolError('a bulk load starts with its columns');
+  const columns = Array.from({ length: reader.uint16() }, () => readBulkColumn(reader));
+  const rows: Scalar[][] = [];
+  for (let token = BulkToken.Done as number; reader.remaining > 0; ) {
+    token = reader.uint8();
+    if (token === BulkToken.Done) break;
+    if (token === BulkToken.Row) rows.push(columns.map((column) => column.read(reader)));
+    else if (token === BulkToken.NullBitmapRow) {
+      const isNull = reader.bytes(Math.ceil(columns.length / 8));
+      rows.push(columns.map((column, i) => (((isNull[i >> 3] as number) >> (i & 7)) & 1 ? null : column.read(reader))));
+    } else throw new ProtocolError(`token 0x${token.toString(16)} in a bulk load`);
+    if (columns.length === 0) throw new ProtocolError('a bulk load has rows without columns');
+  }
+  return { columns: columns.map(({ name, type }) => ({ name, type })), rows };
 }
 
 /** A transaction manager request ([MS-TDS] 2.2.6.9). */

@@ -65,16 +65,19 @@ const FLUSH_BYTES = 32 * 1024;
  */
 export class Response {
   readonly #send: (bytes: Buffer) => void;
-  readonly #room: number;
+  readonly #bodySize: number;
   readonly #spid: number;
+  /** Line numbers and row counts have half the size then. */
+  readonly #beforeTds72: boolean;
   readonly #tokens = new ByteWriter(1024);
   #packetId = 0;
 
   /** `send` gets whole packets; their headers name the session. */
-  constructor(packetSize: number, send: (bytes: Buffer) => void, spid = 0) {
+  constructor(packetSize: number, send: (bytes: Buffer) => void, { spid = 0, beforeTds72 = false } = {}) {
     this.#spid = spid;
+    this.#beforeTds72 = beforeTds72;
     this.#send = send;
-    this.#room = packetSize - HEADER_LENGTH;
+    this.#bodySize = packetSize - HEADER_LENGTH;
   }
 
   loginAck(tdsVersion: number, version: readonly [number, number, number]): void {
@@ -144,7 +147,8 @@ export class Response {
     const at = this.#begin(error.class > 10 ? Token.Error : Token.Info);
     this.#tokens.int32(error.number).uint8(error.state).uint8(error.class);
     this.#tokens.longText(error.message.slice(0, 2048)).shortText(serverName).shortText(error.procName);
-    this.#tokens.uint32(error.lineNumber);
+    if (this.#beforeTds72) this.#tokens.uint16(error.lineNumber & 0xffff);
+    else this.#tokens.uint32(error.lineNumber);
     this.#tokens.patchUint16(at);
   }
 
@@ -183,7 +187,9 @@ export class Response {
   done(kind: DoneKind, status: number, rows?: number): void {
     const counted = rows === undefined ? 0 : DoneStatus.Count;
     this.#tokens.uint8(DONE_TOKENS[kind]).uint16(status | counted);
-    this.#tokens.uint16(rows === undefined ? 0 : CURRENT_COMMAND_SELECT).uint64(BigInt(rows ?? 0));
+    this.#tokens.uint16(rows === undefined ? 0 : CURRENT_COMMAND_SELECT);
+    if (this.#beforeTds72) this.#tokens.uint32((rows ?? 0) >>> 0);
+    else this.#tokens.uint64(BigInt(rows ?? 0));
   }
 
   /** Ends the message and sends what is left of it. */
@@ -199,7 +205,7 @@ export class Response {
   #sendFullPackets(): void {
     const body = this.#tokens.view();
     // The last packet must carry the end of the message, so a byte is always kept back.
-    const full = Math.floor((body.length - 1) / this.#room) * this.#room;
+    const full = Math.floor((body.length - 1) / this.#bodySize) * this.#bodySize;
     if (full === 0) return;
     const framed = this.#frame(body.subarray(0, full), false);
     this.#tokens.drop(full);
@@ -207,12 +213,12 @@ export class Response {
   }
 
   #frame(body: Buffer, last: boolean): Buffer {
-    const packets = Math.max(1, Math.ceil(body.length / this.#room));
+    const packets = Math.max(1, Math.ceil(body.length / this.#bodySize));
     const framed = Buffer.allocUnsafe(body.length + packets * HEADER_LENGTH);
     let at = 0;
     for (let i = 0; i < packets; i += 1) {
-      const from = i * this.#room;
-      const to = Math.min(body.length, from + this.#room);
+      const from = i * this.#bodySize;
+      const to = Math.min(body.length, from + this.#bodySize);
       this.#packetId = (this.#packetId + 1) & 0xff;
       const status = last && i === packets - 1 ? PacketStatus.EndOfMessage : 0;
       writePacketHeader(framed, at, PacketType.TabularResult, status, to - from, this.#packetId, this.#spid);

@@ -47,7 +47,7 @@ export const TLS_HANDSHAKE = 0x16;
 
 /**
  * Wraps what is written into PRELOGIN packets and unwraps what is read, until the peer sends a bare TLS record: from then
- * on both ways are bare. A client sends the first bare record, so the client side is told when its handshake is over.
+ * on both ways are bare. A client sends the first bare record, so the client side calls unframe() when its handshake is over.
  */
 class HandshakeFraming extends Duplex {
   readonly #socket: Socket;

@@ -272,6 +272,37 @@ function readVariant(reader: ByteReader, length: number): SqlValue {
   return { type, value: decode(type, reader.bytes(end - propertiesEnd)) };
 }
 
+/** A column of a bulk load, and how its values are read. */
+export interface BulkColumn {
+  name: string;
+  type: SqlType;
+  read(reader: ByteReader): Scalar;
+}
+
+/** One column of COLMETADATA ([MS-TDS] 2.2.7.4), as clients write it at the start of a bulk load. */
+export function readBulkColumn(reader: ByteReader): BulkColumn {
+  reader.uint32();
+  reader.uint16();
+  const id = reader.uint8();
+  const { type, form } = readTypeInfo(reader, id);
+  const isLongType = id === Id.Text || id === Id.NText || id === Id.Image;
+  if (isLongType) for (let parts = reader.uint8(); parts > 0; parts -= 1) reader.longText();
+  const name = reader.shortText();
+  return {
+    name,
+    type,
+    read: (from) => (isLongType ? readWithTextPointer(from, type, form) : readValue(from, type, form)),
+  };
+}
+
+/** Values of text, ntext and image follow a text pointer and a timestamp in rows; a pointer of no length is NULL. */
+function readWithTextPointer(reader: ByteReader, type: SqlType, form: Form): Scalar {
+  const length = reader.uint8();
+  if (length === 0) return null;
+  reader.bytes(length + 8);
+  return readValue(reader, type, form);
+}
+
 const TVP_END = 0x00;
 const TVP_ROW = 0x01;
 const TVP_NULL = 0xffff;

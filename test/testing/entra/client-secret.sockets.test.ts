@@ -86,7 +86,7 @@ test('an expired secret is refused with AADSTS7000222, and a rotated one works a
   await msal(entra, { clientSecret: 'rotated' }).acquireTokenByClientCredential({ scopes: SCOPES });
 });
 
-test('a resource nobody registered is refused with AADSTS500011 until it is added', async () => {
+test('an unregistered resource is refused with AADSTS500011 until it is added', async () => {
   await using entra = await startEntraEmulator();
   const scopes = ['https://api.contoso.example/.default'];
   await expect(entra.credential().getToken(scopes)).rejects.toMatchObject({ aadsts: 500011 });
@@ -123,7 +123,7 @@ test('an error has the fields and headers of the real service', async () => {
   expect(response.headers.get('client-request-id')).toBe('5bb3b9ed-0f3c-4a3d-9a08-4c5d3f7a0d7c');
 });
 
-test('a request with parts missing is told which', async () => {
+test('the refusal of an incomplete request names the missing part', async () => {
   await using entra = await startEntraEmulator();
   const post = async (form: Record<string, string>) => {
     const url = `${entra.url}/${entra.tenantId}/oauth2/v2.0/token`;

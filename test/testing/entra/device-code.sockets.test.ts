@@ -10,7 +10,7 @@ function signIn(entra: EntraEmulator, onCode: DeviceCodeRequest['deviceCodeCallb
   return publicClient(entra).acquireTokenByDeviceCode({ scopes: SCOPES, deviceCodeCallback: onCode });
 }
 
-test('MSAL waits while the sign-in is pending and gets the tokens of whoever approves', async () => {
+test('MSAL waits while the sign-in is pending and gets the tokens of the person who approves', async () => {
   await using entra = await startEntraEmulator(fast);
   const ada = entra.addUser({ userName: 'ada@contoso.example' });
   const result = signIn(entra, ({ userCode, verificationUri, message }) => {

@@ -20,7 +20,7 @@ function authorizeUrl(entra: EntraEmulator, more: { responseMode?: 'query' | 'fo
   });
 }
 
-/** Sends the page's form; gives the parameters that come back to the application. */
+/** Sends the page's form; gives the parameters that are sent to the application. */
 async function submit(entra: EntraEmulator, url: string, fields: Record<string, string> = {}) {
   const { userName: username, password } = entra.user;
   const form = new URLSearchParams(new URL(url).searchParams);
@@ -66,7 +66,7 @@ test('a person who cancels: MSAL gets access_denied', async () => {
   await expect(attempt).rejects.toMatchObject({ errorCode: 'access_denied' });
 });
 
-test('the code comes back with the state, and is good once, for this verifier and address', async () => {
+test('the code is returned with the state, and is good once, for this verifier and address', async () => {
   await using entra = await startEntraEmulator();
   const url = await authorizeUrl(entra);
   const newCode = async () => {
@@ -122,7 +122,7 @@ test('form_post sends the person back by a form that submits itself, and by a bu
   expect(body).toMatch(/<button type="submit">Continue<\/button>/);
 });
 
-test('the page says who asks, keeps what was typed in and tells what is wrong', async () => {
+test('the page names the application, keeps what was typed in and shows what is wrong', async () => {
   await using entra = await startEntraEmulator({ app: { displayName: 'Shop <3' } });
   const url = await authorizeUrl(entra);
   const first = await fetch(url);
@@ -135,7 +135,7 @@ test('the page says who asks, keeps what was typed in and tells what is wrong', 
   expect(wrong.body).toMatch(/role="alert">AADSTS50126/);
   expect(wrong.body).toContain(`value="${entra.user.userName}"`);
   expect(wrong.body).not.toContain('guess');
-  expect((await submit(entra, url, { username: 'nobody' })).body).toContain('AADSTS50034');
+  expect((await submit(entra, url, { username: 'stranger' })).body).toContain('AADSTS50034');
 });
 
 test('errors that cannot be sent back safely are shown, the others return to the application', async () => {

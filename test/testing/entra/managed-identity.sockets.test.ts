@@ -33,7 +33,7 @@ async function withMsal(
   return JSON.parse(stdout) as Outcome[];
 }
 
-/** The agent's directory, the only one MSAL takes key files from; tests with MSAL are left out where it cannot be had. */
+/** The agent's directory, the only one MSAL takes key files from; tests with MSAL are skipped where it is not available. */
 const ARC_DIRECTORY = '/var/opt/azcmagent/tokens';
 const canWriteArcDirectory = (() => {
   try {
@@ -205,7 +205,7 @@ test('App Service wants its header and version', async () => {
   expect(Object.keys(body).sort()).toEqual(['access_token', 'client_id', 'expires_on', 'resource', 'token_type']);
 });
 
-test('Azure Arc gives a token to whoever can read the key file, once per file', async () => {
+test('Azure Arc gives a token to a client that can read the key file, once per file', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'entra-arc-'));
   const entra = await startEntraEmulator({ arcKeyDirectory: directory });
   try {

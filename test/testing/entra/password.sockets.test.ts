@@ -18,11 +18,11 @@ test('an unknown user is 50034, a wrong password 50126, a disabled account 50057
   await using entra = await startEntraEmulator();
   const { userName, password } = entra.user;
   const refused = (errorNo: number) => ({ errorCode: 'invalid_grant', errorNo });
-  await expect(signIn(entra, 'nobody@contoso.example', password)).rejects.toMatchObject(refused(50034));
+  await expect(signIn(entra, 'stranger@contoso.example', password)).rejects.toMatchObject(refused(50034));
   await expect(signIn(entra, userName, 'guess')).rejects.toMatchObject(refused(50126));
   entra.updateUser(userName, { disabled: true });
   await expect(signIn(entra, userName, password)).rejects.toMatchObject(refused(50057));
-  expect(() => entra.updateUser('nobody', {})).toThrow(TypeError);
+  expect(() => entra.updateUser('stranger', {})).toThrow(TypeError);
 });
 
 test('where a second factor is required a password is not enough: 50076', async () => {

@@ -119,8 +119,8 @@ test('tokens about people and other applications carry their names', async () =>
   expect(claims({ principal: ada })).toMatchObject({ upn: 'ada@contoso.example', oid: ada.objectId, name: 'Ada' });
   expect(claims({ principal: 'ADA@contoso.example' })).toMatchObject({ oid: ada.objectId });
   expect(claims({ principal: app.clientId })).toMatchObject({ appid: app.clientId, oid: app.objectId });
-  expect(() => entra.issueToken({ principal: 'nobody' })).toThrow(
-    /knows no application, user or managed identity 'nobody'/,
+  expect(() => entra.issueToken({ principal: 'stranger' })).toThrow(
+    /knows no application, user or managed identity 'stranger'/,
   );
 });
 

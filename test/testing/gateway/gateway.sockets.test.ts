@@ -106,14 +106,14 @@ describe('a gateway', () => {
     expect(behind.connections.most).toBe(0);
   });
 
-  test('tells what the server upstream says to a login', async () => {
+  test('passes on the answer of the server upstream to a login', async () => {
     const behind = await serverBehind({ databases: ['master'] });
     const { gateway } = await gatewayTo(behind);
     const { errors } = await refusedLogin(gateway.config({ database: 'nowhere' }));
     expect(errors.map(({ number }) => number)).toEqual([4060, 18456]);
   });
 
-  test('says 40613 where the server upstream is down, and goes on when it is back', async () => {
+  test('answers 40613 while the server upstream is down, and works again once it is up', async () => {
     const certificate = makeCertificate({ commonName: 'localhost' });
     const behind = await startSqlEmulator({ users: USERS, certificate });
     const { gateway } = await gatewayTo(behind);
@@ -141,7 +141,7 @@ describe('a gateway', () => {
     },
   );
 
-  test('does not trust a certificate it was not told to trust', async () => {
+  test('trusts no certificate but those of its options', async () => {
     const behind = await serverBehind();
     const { gateway } = await gatewayTo(behind, {}, { options: {} });
     await refusedLogin(gateway.config());

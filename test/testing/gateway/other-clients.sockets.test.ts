@@ -34,7 +34,7 @@ function target({ port, ca }: TdsServer): Target {
   return { port, ca, user: 'sa', password: PASSWORD };
 }
 
-/** Says why, where nobody can overlook it. */
+/** Writes the reason where it cannot be overlooked. */
 function sayMissing(reason: string): string {
   console.warn(`SKIPPED: ${reason}`);
   return reason;

@@ -19,10 +19,14 @@ export interface Target {
 }
 
 /** FreeTDS `tsql`: what it prints for some SQL. */
-export async function freeTds({ port, user, password, database }: Target, sql: string): Promise<string> {
+export async function freeTds(
+  { port, user, password, database }: Target,
+  sql: string,
+  version = '7.4',
+): Promise<string> {
   const folder = mkdtempSync(join(tmpdir(), 'freetds-'));
   const config = join(folder, 'freetds.conf');
-  writeFileSync(config, '[global]\ntds version = 7.4\nencryption = require\n');
+  writeFileSync(config, `[global]\ntds version = ${version}\nencryption = require\n`);
   const login = [
     '-H',
     'localhost',
@@ -34,9 +38,10 @@ export async function freeTds({ port, user, password, database }: Target, sql: s
     password,
     ...(database ? ['-D', database] : []),
   ];
-  const child = run('tsql', login, { env: { ...process.env, FREETDSCONF: config }, timeout: 20_000 });
+  const child = run('tsql', login, { env: { ...process.env, FREETDSCONF: config, TDSVER: version }, timeout: 20_000 });
   child.child.stdin?.end(`${sql}\ngo\n`);
-  const { stdout, stderr } = await child;
+  // A refused login is an exit code as well.
+  const { stdout, stderr } = await child.catch((error: { stdout: string; stderr: string }) => error);
   return stdout + stderr;
 }
 
@@ -91,7 +96,7 @@ export function buildGoClient(): { binary: string } | { missing: string } {
     return { binary: join(folder, 'client') };
   } catch (error) {
     const said = String((error as { stderr?: Buffer }).stderr ?? error).trim();
-    return { missing: `go-mssqldb cannot be had here: ${said.split('\n').at(-1)}` };
+    return { missing: `go-mssqldb is not available here: ${said.split('\n').at(-1)}` };
   }
 }
 

@@ -136,7 +136,7 @@ async function rawLogin(gateway: SqlGateway): Promise<Socket> {
   return socket;
 }
 
-test('a logged-in client that stops speaking TDS is told so, and its session upstream ends', async () => {
+test('a logged-in client that stops speaking TDS gets an error, and its session upstream ends', async () => {
   const working = closing(await startSqlEmulator({ users: { [LOGIN.user]: LOGIN.password } }));
   const gateway = await gatewayTo(working.port, { trustServerCertificate: true });
   const { connection, errors } = await tediousConnect(gateway.config({ ...LOGIN, options: { encrypt: false } }));

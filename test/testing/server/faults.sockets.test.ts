@@ -40,7 +40,7 @@ describe('failLogins', () => {
     await tediousConnect(server.config());
   });
 
-  test('needs to be told how', async () => {
+  test('needs a number or drop', async () => {
     const server = closing(await startSqlEmulator());
     expect(() => server.failLogins({ count: 1 })).toThrow('failLogins needs `number`');
   });

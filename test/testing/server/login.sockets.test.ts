@@ -74,7 +74,7 @@ describe('a login', () => {
     expect(seen).toEqual([token]);
   });
 
-  test('goes on at another server where the first one says so', async () => {
+  test('goes on at the server it is redirected to', async () => {
     const entra = closing(await startEntraEmulator());
     const target = closing(await startSqlEmulator({ entra, serverName: 'replica' }));
     const front = closing(await startSqlEmulator({ entra, redirectTo: { server: 'localhost', port: target.port } }));

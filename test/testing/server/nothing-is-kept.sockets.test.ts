@@ -45,7 +45,7 @@ async function heapAfter(server: TdsServer, bad: number, lost: number): Promise<
   await badClients(server, bad);
   await lostClients(server, lost);
   await expect.poll(() => server.connections.open).toBe(0);
-  // What was closed in this turn is let go in the next.
+  // What was closed in this turn is released in the next.
   for (let i = 0; i < 3; i += 1) {
     await new Promise((resolve) => setImmediate(resolve));
     collectGarbage();

@@ -65,7 +65,7 @@ describe('a login is refused as Azure SQL refuses it', () => {
     expect(errors).toMatchObject([{ number: 18456, state: 1, class: 14, message: BARE }]);
   });
 
-  test('a principal for whom the test asks for an error of its own: 40615', async () => {
+  test('a principal with an error of its own: 40615', async () => {
     const entra = closing(await startEntraEmulator());
     const message =
       "Cannot open server 'emulator' requested by the login. Client with IP address '10.0.0.1' is not allowed.";

@@ -9,7 +9,7 @@ const moment = new Date('2024-02-29T13:14:15.123Z');
 const bytes = Buffer.from([0, 1, 2, 253, 254, 255]);
 const LONG = 'é'.repeat(20_000);
 
-/** Type, value sent, value that comes back where that is another. */
+/** Type, value sent, value received where that differs. */
 const ECHOES: readonly [Parameter['type'], unknown, object?, unknown?][] = [
   [TYPES.Bit, true],
   [TYPES.Bit, false],
@@ -49,7 +49,7 @@ const ECHOES: readonly [Parameter['type'], unknown, object?, unknown?][] = [
   [TYPES.Image, bytes],
 ];
 
-describe('a parameter comes back as it was sent', () => {
+describe('a parameter is returned as it was sent', () => {
   test.each(
     ECHOES.map(([type, value, options, back]) => ({ name: type.name, type, value, options, back: back ?? value })),
   )('$name', async ({ type, value, options, back }) => {

@@ -44,7 +44,7 @@ describe('errors', () => {
     expect(await execute(connection, 'SELECT 1')).toEqual([[1]]);
   });
 
-  test('tell the line they come from', async () => {
+  test('name the line they come from', async () => {
     const { connection } = await connect();
     const error = await rejection(execute(connection, "SELECT 1\n\nTHROW 50000, 'here', 1", { batch: true }));
     expect(error).toMatchObject({ lineNumber: 3 });

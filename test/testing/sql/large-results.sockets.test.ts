@@ -23,7 +23,7 @@ describe('large results', () => {
     expect({ rows: next - 1, wrong }).toEqual({ rows: 100_000, wrong: 0 });
   });
 
-  test('a client that does not read holds back the rows, and nobody else', async () => {
+  test('a client that does not read holds back its own rows only', async () => {
     let produced = 0;
     const endless = function* () {
       for (; produced < 500_000; produced += 1) yield ['x'.repeat(1000)];

@@ -89,7 +89,7 @@ describe('onQuery', () => {
     expect((await pool.query`SELECT 1 AS one`).recordset).toEqual([{ one: 1 }]);
   });
 
-  test('that gives a value no type can hold is told so', async () => {
+  test('that gives a value no type can hold gets an error', async () => {
     const pool = await poolWith(() => [{ a: { nested: true } }]);
     expect((await rejection(pool.query`EXEC x`)).message).toContain('cannot be a value');
   });

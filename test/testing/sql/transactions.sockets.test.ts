@@ -46,7 +46,7 @@ describe('a transaction', () => {
     expect(levels).toEqual([name]);
   });
 
-  test('has savepoints, by which part of it is taken back', async () => {
+  test('has savepoints, by which part of it is rolled back', async () => {
     const server = closing(await startSqlEmulator());
     const { connection } = await tediousConnect(server.config());
     const step = (run: (done: (error?: Error | null) => void) => void) =>

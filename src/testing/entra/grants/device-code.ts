@@ -24,7 +24,7 @@ export function startDeviceCode(request: TokenRequest): TokenAnswer {
   };
 }
 
-/** RFC 8628 section 3.4: whoever holds the device code asks whether the person is done. */
+/** RFC 8628 section 3.4: the holder of the device code asks whether the person is done. */
 export function deviceCode(request: TokenRequest): TokenAnswer {
   const who = caller(request);
   const code = required(request, request.form.has('device_code') ? 'device_code' : 'code');

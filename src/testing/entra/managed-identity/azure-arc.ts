@@ -7,7 +7,7 @@ import { answering, chosenIdentity, type IdentityRequest, oauthError, tokenFor }
 
 /**
  * Azure Arc: servers outside Azure. The agent answers 401 with the path of a file that only privileged users can read;
- * whoever shows its content gets the token. Each file is good for one request.
+ * a client that shows its content gets the token. Each file is good for one request.
  */
 export class AzureArc {
   readonly #keyDirectory: string;
@@ -51,7 +51,7 @@ export class AzureArc {
     });
   }
 
-  /** Removes the files nobody came back for. */
+  /** Removes the files of challenges without an answer. */
   close(): void {
     for (const file of this.#openChallenges.values()) rmSync(file, { force: true });
     this.#openChallenges.clear();

@@ -55,7 +55,7 @@ export function managedIdentityKind(path: string): ManagedIdentityKind | undefin
   return kinds.find((kind) => PATHS[kind] === path || `${PATHS[kind]}/` === path);
 }
 
-/** Answers for all kinds, and tells the environment variables that lead to each. */
+/** Answers for all kinds, and lists the environment variables that lead to each. */
 export class ManagedIdentityPlatform {
   readonly endpoints: ManagedIdentityEndpoints;
   readonly #secret = randomSecret();

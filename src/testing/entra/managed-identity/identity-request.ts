@@ -53,7 +53,7 @@ export interface IdentityToken {
   resource: string;
 }
 
-/** Throws AADSTS500011 where nobody registered the resource. */
+/** Throws AADSTS500011 for a resource that is not registered. */
 export function tokenFor(
   request: IdentityRequest,
   principal: ManagedIdentity | UserAccount,
