@@ -121,13 +121,13 @@ function impliedMethod(
   given: readonly string[],
 ): CredentialMethod<Record<string, unknown>> {
   const implied = [...METHODS.values()].filter(({ impliedBy = [] }) => impliedBy.some((name) => given.includes(name)));
-  const telling = given.filter((name) => implied.some(({ impliedBy = [] }) => impliedBy.includes(name)));
+  const implying = given.filter((name) => implied.some(({ impliedBy = [] }) => impliedBy.includes(name)));
   const [method, another] = implied.filter((candidate) =>
-    telling.every((name) => Object.hasOwn(candidate.options, name)),
+    implying.every((name) => Object.hasOwn(candidate.options, name)),
   );
   if (method !== undefined && another === undefined) return method;
-  if (telling.length > 0) {
-    throw new ConfigurationError(`Set only one of ${telling.map((name) => `'${name}'`).join(' and ')}.`, {
+  if (implying.length > 0) {
+    throw new ConfigurationError(`Set only one of ${implying.map((name) => `'${name}'`).join(' and ')}.`, {
       hint: "Each implies a method of its own; or set 'method' and remove the others.",
     });
   }

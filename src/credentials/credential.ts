@@ -1,21 +1,21 @@
 /**
- * The shape every way of getting a token has: that of `TokenCredential` in `@azure/core-auth`, written down here so that
- * nothing has to be imported from it. Credentials are accepted by duck typing; two copies of `@azure/core-auth` in one
+ * The shape of every credential: that of `TokenCredential` in `@azure/core-auth`, declared here so that nothing is imported
+ * from it. Credentials are accepted by duck typing; two copies of `@azure/core-auth` in one
  * tree are no problem.
  */
 export interface AccessToken {
   /** The token itself. */
   token: string;
-  /** When it ends, epoch milliseconds. */
+  /** When it expires, epoch milliseconds. */
   expiresOnTimestamp: number;
-  /** When the issuer wants it refreshed, epoch milliseconds. */
+  /** When the issuer recommends a refresh, epoch milliseconds. */
   refreshAfterTimestamp?: number | undefined;
-  /** `Bearer` where the issuer says so; anything else is refused. */
+  /** `Bearer` or absent; any other type is refused. */
   tokenType?: string | undefined;
 }
 
 export interface GetTokenOptions {
-  /** Cancels the request, as far as the credential honours it. */
+  /** Cancels the request, if the credential supports that. */
   abortSignal?: AbortSignal | undefined;
   /** Claims challenge to pass to the identity provider. */
   claims?: string | undefined;
@@ -31,24 +31,24 @@ export interface TokenCredential {
   getToken(scopes: string | string[], options?: GetTokenOptions): Promise<AccessToken | null>;
 }
 
-/** Who a credential acts as, as far as it can be told without a token request. Free of secrets. */
+/** Who a credential acts as, as far as that is known without a token request. Free of secrets. */
 export interface Principal {
   /** How the token is obtained, e.g. `service-principal-secret`. */
   method: string;
   /** Application (client) id, or user name for flows with a person. */
   id?: string | undefined;
   tenantId?: string | undefined;
-  /** When the last token ends, epoch milliseconds. */
+  /** When the latest token expires, epoch milliseconds. */
   expiresOn?: number | undefined;
 }
 
 /** A credential made by {@link createCredential}: a plain object with closures, because ORMs clone configs. */
 export interface Credential extends TokenCredential {
-  /** Who this is. A getter: each read gives a fresh plain object with the expiry of the latest token. */
+  /** Who this is. A getter: each read returns a new plain object with the expiry of the latest token. */
   readonly principal: Principal;
-  /** Longest one request may take, ms, where the usual 10 s are too short: a person signs in, a command line tool starts. */
+  /** Longest that a request may take, ms, where the usual 10 s are too short: a person signs in, a tool starts. */
   readonly requestTimeoutMs?: number;
 }
 
-/** A secret, or a function that gives the current one: called for each token request, so that a rotated one is used. */
+/** A secret, or a function that returns the current one. It is called for each token request, so that a rotated one is used. */
 export type Secret = string | (() => string | Promise<string>);

@@ -197,7 +197,7 @@ const LOGINS: [
   [
     '18456 anonymous',
     { number: 18456, state: 1, class: 14, message: "Login failed for user 'NT AUTHORITY\\ANONYMOUS LOGON'." },
-    /did not accept the token as anybody.*ad-admin create/,
+    /did not accept the token as any principal.*ad-admin create/,
   ],
   [
     '40615 firewall',

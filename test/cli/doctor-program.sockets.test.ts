@@ -291,3 +291,42 @@ test('--help lists all options', async () => {
   expect(stdout).toMatch(/--server S[\s\S]*--json[\s\S]*Exit code/);
   expect(code).toBe(0);
 });
+
+test('an argument that may hold a secret is named by its position, never quoted', async () => {
+  const SECRET = 'hunter2-Secret';
+  const runs = await Promise.all([
+    doctor([`Server=x;Password=${SECRET}`]),
+    doctor(['--server', 'x', '--password-env', SECRET]),
+    doctor([`--${SECRET}`]),
+    doctor(['--server', 'x', `--${SECRET}=1`]),
+    doctor(['--server', 'x', SECRET]),
+    doctor(['--server', 'x', '--ca', SECRET]),
+    doctor(['--server', 'x', '--authentication', SECRET]),
+  ]);
+  for (const { code, stdout, stderr } of runs) {
+    expect(code).toBe(2);
+    expect(stdout + stderr).not.toContain('hunter2');
+    expect(stderr).not.toBe('');
+  }
+  expect(runs[0]?.stderr).toMatch(/argument 1.*--connection-string/s);
+  expect(runs[1]?.stderr).toMatch(/argument 3.*environment variables/s);
+});
+
+test('a federated credential that does not match: the issuer, subject and audience to enter', async () => {
+  const { clientId } = here.entra.addApp({ clientSecret: undefined, federatedCredentials: [{ subject: 'another' }] });
+  const env = { AZURE_CLIENT_ID: clientId, SHOP_TOKEN: here.entra.issueFederatedToken({ subject: 'shop-subject' }) };
+  const args = [...there(), '--authentication', 'federated', '--from', 'variable=SHOP_TOKEN'];
+  const { code, stdout } = await doctor(args, env);
+  expect(code).toBe(14);
+  expect(stdout).toMatch(/federated credential that matches/);
+  expect(stdout).toMatch(/issuer 'http[^']*', subject 'shop-subject', audience 'api:\/\/AzureADTokenExchange'/);
+  expect(stdout).not.toContain(env.SHOP_TOKEN);
+});
+
+test('the password method is reported as deprecated, with what to use instead', async () => {
+  const { userName, password } = here.entra.user;
+  const args = [...there(), '--authentication', 'Active Directory Password', '--user', userName];
+  const { stdout } = await doctor(args, { SQL_PASSWORD: password });
+  expect(stdout).toMatch(/'password' is deprecated.*managed-identity/);
+  expect(stdout).not.toContain(password);
+});

@@ -1,10 +1,10 @@
-/** Why something probably failed, and the one thing to do next. */
+/** The likely cause of a failure, and what to do next. */
 export interface Advice {
   cause: string;
   next: string;
 }
 
-/** What is known of a failure; any of our errors and most of Node's fit. */
+/** The fields of an error that lead to advice; those of our errors and of Node's. */
 export interface Failure {
   message: string;
   code?: string | undefined;
@@ -21,7 +21,7 @@ const NO_DRIVER: Advice = {
 
 const GRANT = 'CREATE USER [name] FROM EXTERNAL PROVIDER; ALTER ROLE db_datareader ADD MEMBER [name];';
 
-/** What Entra says about a token request. https://learn.microsoft.com/entra/identity-platform/reference-error-codes */
+/** Entra's refusals of a token request. https://learn.microsoft.com/entra/identity-platform/reference-error-codes */
 const BY_AADSTS: Readonly<Record<number, Advice>> = {
   700016: {
     cause: 'The tenant has no application with this client id: a wrong client id, or a wrong tenant.',
@@ -48,7 +48,7 @@ const BY_AADSTS: Readonly<Record<number, Advice>> = {
     next: 'Leave `scope` out, so that it is chosen by the name of the server; or use https://database.windows.net/.default.',
   },
   65001: {
-    cause: 'Nobody has consented to this application using the database on behalf of its users.',
+    cause: 'The application has no consent to use the database on behalf of its users.',
     next: 'Grant the delegated permission Azure SQL Database / user_impersonation and consent to it (az ad app permission admin-consent --id <client id>).',
   },
   90002: {
@@ -57,7 +57,7 @@ const BY_AADSTS: Readonly<Record<number, Advice>> = {
   },
 };
 
-/** What SQL Server says about a login. */
+/** SQL Server's refusals of a login. */
 const BY_NUMBER: Readonly<Record<number, (failure: Failure) => Advice>> = {
   18456: loginFailed,
   40615: firewall,
@@ -75,7 +75,7 @@ const BY_NUMBER: Readonly<Record<number, (failure: Failure) => Advice>> = {
   }),
 };
 
-/** IMDS, or what takes its place, is not there. */
+/** Neither IMDS nor another endpoint of managed identities answers. */
 export const NO_MANAGED_IDENTITY: Advice = {
   cause:
     'There is no managed identity here: this is not an Azure machine, or none is assigned to it, or the endpoint is blocked.',
@@ -122,7 +122,7 @@ const BY_CODE: Readonly<Record<string, Advice>> = {
     next: 'Wait for the time it names. One TokenCache for all pools of an identity, or a shared one for a fleet, asks less often.',
   },
   ERR_ENCRYPTION_REQUIRED: {
-    cause: 'The server does not encrypt, so that a token or password would be readable by anybody in between.',
+    cause: 'The server does not encrypt, so that a token or password would be readable to anyone in between.',
     next: 'Install a certificate on the server and restart it; then run this again.',
   },
 };
@@ -136,9 +136,23 @@ const UNTRUSTED = new Set([
   'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
 ]);
 
+/** Refusals of a federated credential: no issuer, subject or audience at the app registration matches the assertion. */
+const FEDERATION = new Set([70021, 700211, 700212, 700213]);
+
+/** The hint of the error has the values to enter. */
+function federation({ hint }: Failure): Advice {
+  return {
+    cause: 'The app registration has no federated credential that matches the assertion.',
+    next:
+      hint ??
+      'Compare issuer, subject and audience of the assertion with the federated credentials of the app registration.',
+  };
+}
+
 /** The likely cause of a failure and the exact next step. */
 export function adviceFor(failure: Failure): Advice {
   const { aadsts, number, code } = failure;
+  if (aadsts !== undefined && FEDERATION.has(aadsts)) return federation(failure);
   if (aadsts !== undefined && BY_AADSTS[aadsts] !== undefined) return BY_AADSTS[aadsts];
   if (number !== undefined && BY_NUMBER[number] !== undefined) return BY_NUMBER[number](failure);
   if (/'tedious' is not installed/.test(failure.message)) return NO_DRIVER;
@@ -155,7 +169,7 @@ export function adviceFor(failure: Failure): Advice {
   };
 }
 
-/** 18456 hides its reason on purpose; text and state tell more than the number. */
+/** 18456 hides its reason on purpose; text and state are more specific than the number. */
 function loginFailed({ message, state, hint }: Failure): Advice {
   if (state === 233 || /token is expired/i.test(message)) {
     return {
@@ -171,20 +185,20 @@ function loginFailed({ message, state, hint }: Failure): Advice {
   }
   if (/<token-identified principal>/i.test(message)) {
     return {
-      cause: 'The token is good, but whoever it is about has no user in this database.',
+      cause: 'The token is valid, but its principal has no user in this database.',
       next: `Connect as the Entra admin and run ${GRANT}`,
     };
   }
   if (/ANONYMOUS LOGON/i.test(message)) {
     return {
       cause:
-        'The server did not accept the token as anybody: no Entra admin is set, or the token is for another resource.',
+        'The server did not accept the token as any principal: no Entra admin is set, or the token is for another resource.',
       next: 'Set a Microsoft Entra admin on the server (az sql server ad-admin create), and leave `scope` out.',
     };
   }
   return {
     cause: 'Wrong user name or password, or a server that takes no Entra logins (a plain SQL Server or container).',
-    next: hint ?? 'Check user name and password; the reason stands in the error log of the server.',
+    next: hint ?? 'Check user name and password; the error log of the server has the reason.',
   };
 }
 

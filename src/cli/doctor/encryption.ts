@@ -5,7 +5,7 @@ import { frameMessage, HEADER_LENGTH, PacketSplitter, PacketType } from '../../t
 import { Encryption, readPreLogin, writePreLoginRequest } from '../../testing/tds/prelogin.js';
 import { connectTlsInTds } from '../../testing/tds/tls.js';
 import { connectTo } from './reach.js';
-import { Ailment, type StepResult, type Visit } from './step.js';
+import { type DoctorContext, StepFailure, type StepResult } from './step.js';
 
 const OFFERS: Readonly<Record<number, string>> = {
   [Encryption.Off]: 'encrypts the login only',
@@ -14,24 +14,24 @@ const OFFERS: Readonly<Record<number, string>> = {
   [Encryption.Required]: 'insists on encryption',
 };
 
-function isStrict({ settings }: Visit): boolean {
+function isStrict({ settings }: DoctorContext): boolean {
   return (settings.configuration.options as { encrypt?: unknown }).encrypt === 'strict';
 }
 
 /** Step: what the server offers in PRELOGIN ([MS-TDS] 2.2.6.5), or that it speaks TLS first (TDS 8). */
-export async function askEncryption(visit: Visit): Promise<StepResult> {
-  if (isStrict(visit)) {
+export async function askEncryption(context: DoctorContext): Promise<StepResult> {
+  if (isStrict(context)) {
     return { lines: ["TDS 8: TLS comes first (encrypt: 'strict')"], facts: { encryption: 'strict' } };
   }
-  const socket = await connectTo(visit);
+  const socket = await connectTo(context);
   try {
-    const offer = await preLogin(socket, visit.timeoutMs);
+    const offer = await preLogin(socket, context.timeoutMs);
     const text = OFFERS[offer] ?? `answers ${offer}`;
     if (offer !== Encryption.On && offer !== Encryption.Required) {
-      throw new Ailment(`The server ${text}.`, 'ERR_ENCRYPTION_REQUIRED', {
+      throw new StepFailure(`The server ${text}.`, 'ERR_ENCRYPTION_REQUIRED', {
         cause:
           'The server, or something that pretends to be it, does not encrypt: anybody in between could read the token.',
-        next: 'Install a certificate on the server and restart it; if it has one, find out what answers in its place. We send no token there.',
+        next: 'Install a certificate on the server and restart it; if it has one, find out which program answers instead. No token is sent there.',
       });
     }
     return { lines: [`the server ${text}`], facts: { encryption: offer === Encryption.On ? 'on' : 'required' } };
@@ -41,22 +41,27 @@ export async function askEncryption(visit: Visit): Promise<StepResult> {
 }
 
 /** Step: whose certificate it is, until when, and whether this machine trusts it. */
-export async function inspectCertificate(visit: Visit): Promise<StepResult> {
-  const socket = await connectTo(visit);
+export async function inspectCertificate(context: DoctorContext): Promise<StepResult> {
+  const socket = await connectTo(context);
   try {
-    const secured = await handshake(socket, visit);
+    const secured = await handshake(socket, context);
     const certificate = secured.getPeerCertificate();
     // `authorizationError` is a code, typed as an Error.
     const flaw = secured.authorized ? undefined : String(secured.authorizationError);
     const protocol = secured.getProtocol() ?? '';
     secured.destroy();
-    return judge(visit, certificate, flaw, protocol);
+    return judge(context, certificate, flaw, protocol);
   } finally {
     socket.destroy();
   }
 }
 
-function judge(visit: Visit, certificate: PeerCertificate, flaw: string | undefined, protocol: string): StepResult {
+function judge(
+  context: DoctorContext,
+  certificate: PeerCertificate,
+  flaw: string | undefined,
+  protocol: string,
+): StepResult {
   const until = new Date(certificate.valid_to);
   const facts = {
     subject: nameOf(certificate.subject),
@@ -69,12 +74,12 @@ function judge(visit: Visit, certificate: PeerCertificate, flaw: string | undefi
   };
   const lines = [`${facts.subject}, by ${facts.issuer}, until ${facts.validTo.slice(0, 10)}, ${protocol}`];
   if (flaw === undefined) {
-    const daysLeft = Math.floor((until.getTime() - visit.now()) / 86_400_000);
-    if (daysLeft < 14) visit.findings.push({ text: `The certificate of the server ends in ${daysLeft} days.` });
+    const daysLeft = Math.floor((until.getTime() - context.now()) / 86_400_000);
+    if (daysLeft < 14) context.findings.push({ text: `The certificate of the server ends in ${daysLeft} days.` });
     return { lines: [...lines, 'trusted'], facts };
   }
-  if (visit.settings.configuration.options?.trustServerCertificate === true) {
-    visit.findings.push({
+  if (context.settings.configuration.options?.trustServerCertificate === true) {
+    context.findings.push({
       text: `The certificate is not checked (${flaw}): anybody in between can read everything, the token included.`,
       setting: { key: 'trustServerCertificate', value: false },
     });
@@ -83,10 +88,10 @@ function judge(visit: Visit, certificate: PeerCertificate, flaw: string | undefi
   throw Object.assign(new Error(`Not trusted: ${flaw} (${lines[0]}).`), { code: flaw });
 }
 
-async function handshake(socket: Socket, visit: Visit): Promise<TLSSocket> {
-  const { configuration } = visit.settings;
+async function handshake(socket: Socket, context: DoctorContext): Promise<TLSSocket> {
+  const { configuration } = context.settings;
   const details = configuration.options?.cryptoCredentialsDetails;
-  const name = (configuration.options as { serverName?: string }).serverName || visit.host;
+  const name = (configuration.options as { serverName?: string }).serverName || context.host;
   const options: ConnectionOptions = {
     ...details,
     host: name,
@@ -95,12 +100,12 @@ async function handshake(socket: Socket, visit: Visit): Promise<TLSSocket> {
     rejectUnauthorized: false,
   };
   let secured: TLSSocket;
-  if (isStrict(visit)) secured = connectTls({ ...options, socket, ALPNProtocols: ['tds/8.0'] });
+  if (isStrict(context)) secured = connectTls({ ...options, socket, ALPNProtocols: ['tds/8.0'] });
   else {
-    await preLogin(socket, visit.timeoutMs);
+    await preLogin(socket, context.timeoutMs);
     secured = connectTlsInTds(socket, options);
   }
-  secured.setTimeout(visit.timeoutMs, () => secured.destroy(new Error('The TLS handshake took too long.')));
+  secured.setTimeout(context.timeoutMs, () => secured.destroy(new Error('The TLS handshake took too long.')));
   await once(secured, 'secureConnect');
   return secured;
 }
@@ -128,7 +133,7 @@ function preLogin(socket: Socket, timeoutMs: number): Promise<number> {
     };
     const onClose = (): void =>
       onError(
-        new Ailment('The server hung up at the first message.', 'ECONNRESET', {
+        new StepFailure('The server hung up at the first message.', 'ECONNRESET', {
           cause:
             "Something else than SQL Server listens on this port, or a server that takes TDS 8 only (encrypt: 'strict').",
           next: "Check the port; try --encrypt strict for SQL Server 2022 with 'Force Strict Encryption'.",
@@ -145,7 +150,7 @@ function preLogin(socket: Socket, timeoutMs: number): Promise<number> {
 }
 
 function noAnswer(): Error {
-  return new Ailment('The server accepts connections but says nothing.', 'ETIMEDOUT', {
+  return new StepFailure('The server accepts connections but says nothing.', 'ETIMEDOUT', {
     cause: 'SQL Server is starting or hangs, or something else listens on this port.',
     next: 'Check the port and the state of the server, then run this again.',
   });
@@ -153,5 +158,5 @@ function noAnswer(): Error {
 
 function nameOf(name: PeerCertificate['subject'] | undefined): string {
   const { CN, O } = (name ?? {}) as { CN?: string | string[]; O?: string | string[] };
-  return String([CN ?? O ?? 'nobody'].flat()[0]);
+  return String([CN ?? O ?? 'an unnamed subject'].flat()[0]);
 }

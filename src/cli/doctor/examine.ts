@@ -6,13 +6,13 @@ import { askEncryption, inspectCertificate } from './encryption.js';
 import { askWho, logIn, runQuery } from './login.js';
 import { reachPort, resolveName } from './reach.js';
 import {
-  Ailment,
+  type DoctorContext,
   EXIT_CODES,
   type Finding,
+  StepFailure,
   type StepName,
   type StepReport,
   type StepResult,
-  type Visit,
 } from './step.js';
 import { fetchToken } from './token.js';
 
@@ -29,20 +29,20 @@ export interface Examination {
   ok: boolean;
   exitCode: number;
   steps: StepReport[];
-  /** What to mend or set, beside what failed. */
+  /** What to fix or set, apart from the failure. */
   findings: Finding[];
   /** Settings for this server and network, once everything else is well. */
   recommended?: Readonly<Record<string, string | number | boolean>> | undefined;
 }
 
-/** A login may take this many times as long on a bad day. */
+/** Under load a login may take this many times as long. */
 const BAD_DAY = 20;
 const DEFAULT_CONNECT_TIMEOUT_MS = 15_000;
 
-/** Takes the way of a login step by step, up to the first that fails. */
+/** Diagnoses a login step by step, up to the first step that fails. */
 export async function examine(settings: Settings, options: ExamineOptions): Promise<Examination> {
   const { configuration } = settings;
-  const visit: Visit = {
+  const context: DoctorContext = {
     settings,
     host: configuration.server,
     port: configuration.options?.port ?? 1433,
@@ -65,20 +65,20 @@ export async function examine(settings: Settings, options: ExamineOptions): Prom
     return timed.ok;
   };
   const opened = async (): Promise<StepResult> => {
-    const { result, connection: open } = await logIn(visit);
+    const { result, connection: open } = await logIn(context);
     connection = open;
     return result;
   };
 
   const way: [StepName, () => Promise<StepResult>][] = [
-    ['name resolution', () => resolveName(visit)],
-    ['TCP', () => reachPort(visit)],
-    ['encryption', () => askEncryption(visit)],
-    ['certificate', () => inspectCertificate(visit)],
-    ['token', () => fetchToken(visit)],
+    ['name resolution', () => resolveName(context)],
+    ['TCP', () => reachPort(context)],
+    ['encryption', () => askEncryption(context)],
+    ['certificate', () => inspectCertificate(context)],
+    ['token', () => fetchToken(context)],
     ['login', opened],
-    ['identity', () => askWho(visit, connection as Connection)],
-    ['query', () => runQuery(visit, connection as Connection)],
+    ['identity', () => askWho(context, connection as Connection)],
+    ['query', () => runQuery(context, connection as Connection)],
   ];
   // A named instance has its port from the SQL Server Browser, which only the driver asks.
   const known = configuration.options?.instanceName === undefined;
@@ -87,16 +87,16 @@ export async function examine(settings: Settings, options: ExamineOptions): Prom
     for (const [name, work] of way) {
       if (!known && probes.includes(name)) continue;
       if (!(await step(name, work))) {
-        return { ok: false, exitCode: EXIT_CODES[name], steps, findings: visit.findings };
+        return { ok: false, exitCode: EXIT_CODES[name], steps, findings: context.findings };
       }
     }
-    return { ok: true, exitCode: 0, steps, findings: visit.findings, recommended: recommend(visit, steps) };
+    return { ok: true, exitCode: 0, steps, findings: context.findings, recommended: recommend(context, steps) };
   } finally {
     connection?.close();
   }
 }
 
-function recommend({ settings, findings }: Visit, steps: readonly StepReport[]): Examination['recommended'] {
+function recommend({ settings, findings }: DoctorContext, steps: readonly StepReport[]): Examination['recommended'] {
   const { encrypt = true } = settings.configuration.options as { encrypt?: boolean | string };
   const loginMs = Number(steps.find(({ step }) => step === 'login')?.facts.loginMs);
   const timeout = Math.ceil((loginMs * BAD_DAY) / 5_000) * 5_000;
@@ -112,9 +112,9 @@ function recommend({ settings, findings }: Visit, steps: readonly StepReport[]):
 function failureOf(thrown: unknown): StepReport['failure'] {
   const error = realCause(thrown);
   const { number, state, aadsts } = error;
-  const advice = thrown instanceof Ailment ? thrown.advice : adviceFor(error);
+  const advice = thrown instanceof StepFailure ? thrown.advice : adviceFor(error);
   return {
-    // Ours are free of secrets; what the driver or the system says goes through the same sieve.
+    // Our own messages are free of secrets; those of the driver or the system are redacted.
     message: redact(error.message || String(error.code ?? thrown)),
     code: error.code ?? 'ERR_UNKNOWN',
     ...(number === undefined ? {} : { number }),

@@ -1,7 +1,7 @@
 import type { Connection } from 'tedious';
 import { DialFailedError, dial } from '../../connections/dial.js';
 import { tediousFor } from '../../pool/create-token-pool.js';
-import type { StepResult, Visit } from './step.js';
+import type { DoctorContext, StepResult } from './step.js';
 import { describeSkew } from './token.js';
 
 /** A login that takes longer than this is worth being done before anybody waits for it, ms. */
@@ -14,8 +14,8 @@ const WHAT = `SELECT @@VERSION AS version, CONVERT(nvarchar(128), SERVERPROPERTY
   CONVERT(nvarchar(128), SERVERPROPERTY('ProductVersion')) AS product_version, SYSUTCDATETIME() AS now`;
 
 /** Step: one login, without a second try. */
-export async function logIn(visit: Visit): Promise<{ result: StepResult; connection: Connection }> {
-  const { settings } = visit;
+export async function logIn(context: DoctorContext): Promise<{ result: StepResult; connection: Connection }> {
+  const { settings } = context;
   const tedious = await tediousFor(settings)();
   const startedAt = performance.now();
   try {
@@ -27,8 +27,8 @@ export async function logIn(visit: Visit): Promise<{ result: StepResult; connect
     });
     const loginMs = performance.now() - startedAt;
     if (loginMs > SLOW_LOGIN_MS && settings.pool.min === 0) {
-      visit.findings.push({
-        text: `A login takes ${Math.round(loginMs)} ms: keep one connection open, so that nobody waits for it.`,
+      context.findings.push({
+        text: `A login takes ${Math.round(loginMs)} ms: keep one connection open, so that no caller waits for it.`,
         setting: { key: 'pool.min', value: 1 },
       });
     }
@@ -39,11 +39,11 @@ export async function logIn(visit: Visit): Promise<{ result: StepResult; connect
 }
 
 /** Step: who SQL Server says we are, what it is, and what time it has. */
-export async function askWho(visit: Visit, connection: Connection): Promise<StepResult> {
-  const [who] = await select(visit, connection, WHO);
-  const sentAt = visit.now();
-  const [what] = (await select(visit, connection, WHAT)) as [{ now: Date; [column: string]: unknown }];
-  const skew = Math.round((sentAt + visit.now()) / 2 - what.now.getTime());
+export async function askWho(context: DoctorContext, connection: Connection): Promise<StepResult> {
+  const [who] = await select(context, connection, WHO);
+  const sentAt = context.now();
+  const [what] = (await select(context, connection, WHAT)) as [{ now: Date; [column: string]: unknown }];
+  const skew = Math.round((sentAt + context.now()) / 2 - what.now.getTime());
   const facts = {
     login: who?.login_name,
     user: who?.user_name,
@@ -55,7 +55,7 @@ export async function askWho(visit: Visit, connection: Connection): Promise<Step
     serverClockSkewMs: skew,
   };
   if (Math.abs(skew) > SKEW_WORTH_A_WORD_MS) {
-    visit.findings.push({ text: `The clock of this machine is ${describeSkew(skew)} the server: set it (NTP).` });
+    context.findings.push({ text: `The clock of this machine is ${describeSkew(skew)} the server: set it (NTP).` });
   }
   const lines = [
     `login ${facts.login}, user ${facts.user} in ${facts.database}`,
@@ -66,11 +66,11 @@ export async function askWho(visit: Visit, connection: Connection): Promise<Step
 }
 
 /** Step: how long a query takes. */
-export async function runQuery(visit: Visit, connection: Connection): Promise<StepResult> {
+export async function runQuery(context: DoctorContext, connection: Connection): Promise<StepResult> {
   const times: number[] = [];
   for (let i = 0; i < QUERIES; i += 1) {
     const startedAt = performance.now();
-    await select(visit, connection, 'SELECT 1 AS one');
+    await select(context, connection, 'SELECT 1 AS one');
     times.push(performance.now() - startedAt);
   }
   times.sort((a, b) => a - b);
@@ -78,8 +78,8 @@ export async function runQuery(visit: Visit, connection: Connection): Promise<St
   return { lines: [`SELECT 1 takes ${medianMs} ms`], facts: { medianMs } };
 }
 
-async function select(visit: Visit, connection: Connection, sql: string): Promise<Record<string, unknown>[]> {
-  const { Request } = await tediousFor(visit.settings)();
+async function select(context: DoctorContext, connection: Connection, sql: string): Promise<Record<string, unknown>[]> {
+  const { Request } = await tediousFor(context.settings)();
   return new Promise((resolve, reject) => {
     const rows: Record<string, unknown>[] = [];
     const request = new Request(sql, (error) => (error ? reject(error) : resolve(rows)));

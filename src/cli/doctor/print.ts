@@ -3,7 +3,7 @@ import type { StepReport } from './step.js';
 
 const WIDTH = 16;
 
-/** Text for people. Colour only where `colour` says so. */
+/** Text for people. `colour` turns colours on. */
 export class Printer {
   readonly #write: (text: string) => void;
   readonly #colour: boolean;

@@ -1,29 +1,29 @@
 import { lookup } from 'node:dns/promises';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import type { StepResult, Visit } from './step.js';
+import type { DoctorContext, StepResult } from './step.js';
 
 /** Step: which addresses the server's name has. */
-export async function resolveName({ host }: Visit): Promise<StepResult> {
+export async function resolveName({ host }: DoctorContext): Promise<StepResult> {
   const addresses = (await lookup(host, { all: true })).map(({ address }) => address);
   return { lines: [`${host} is ${addresses.join(', ')}`], facts: { host, addresses } };
 }
 
 /** Step: whether something listens there. */
-export async function reachPort(visit: Visit): Promise<StepResult> {
+export async function reachPort(context: DoctorContext): Promise<StepResult> {
   const startedAt = performance.now();
-  const socket = await connectTo(visit);
+  const socket = await connectTo(context);
   const roundTripMs = performance.now() - startedAt;
   const { remoteAddress, localAddress } = socket;
   socket.destroy();
   return {
-    lines: [`port ${visit.port} answers (${remoteAddress})`],
-    facts: { port: visit.port, remoteAddress, localAddress, connectMs: Math.round(roundTripMs) },
+    lines: [`port ${context.port} answers (${remoteAddress})`],
+    facts: { port: context.port, remoteAddress, localAddress, connectMs: Math.round(roundTripMs) },
   };
 }
 
 /** @throws an error with code ETIMEDOUT where nothing answers in time */
-export async function connectTo({ host, port, timeoutMs }: Visit): Promise<Socket> {
+export async function connectTo({ host, port, timeoutMs }: DoctorContext): Promise<Socket> {
   const socket = connect({ host, port, noDelay: true });
   const timer = setTimeout(() => {
     const error = new Error(`${host}:${port} did not answer within ${timeoutMs} ms.`);

@@ -4,6 +4,7 @@ import type { TokenPoolConfig } from '../../connections/config.js';
 import { type Settings, settingsFrom } from '../../connections/settings.js';
 import { errorCode } from '../../credentials/entra/redact.js';
 import { didYouMean } from '../../credentials/input/did-you-mean.js';
+import type { FederatedSource } from '../../credentials/methods/federated/assertion-source.js';
 import { ConfigurationError } from '../../errors.js';
 
 export const USAGE = `Usage: mssql-token-pool doctor --server S [--database D] [--authentication A] [options]
@@ -18,10 +19,12 @@ Diagnoses a login step by step. At the first failure it prints the likely cause 
                              managed-identity           [--client-id]
                              service-principal-secret   AZURE_TENANT_ID, AZURE_CLIENT_ID, AZURE_CLIENT_SECRET
                              workload-identity          as the Kubernetes webhook sets it up
+                             federated                  --from github-actions, managed-identity, google-cloud, aws,
+                                                        file=PATH or variable=NAME; AZURE_TENANT_ID, AZURE_CLIENT_ID
                              access-token               SQL_ACCESS_TOKEN
                              sql-login                  --user, SQL_PASSWORD
                              or any value of an ADO.NET connection string, e.g. "Active Directory Default"
-  --client-id, --tenant-id, --user
+  --client-id, --tenant-id, --user, --from
   --connection-string C    an ADO.NET connection string instead; or set SQL_CONNECTION_STRING, which other users of
                            this machine cannot see
   --encrypt strict         TDS 8
@@ -49,6 +52,7 @@ const OPTIONS = {
   'client-id': { type: 'string' },
   'tenant-id': { type: 'string' },
   user: { type: 'string' },
+  from: { type: 'string' },
   'connection-string': { type: 'string' },
   encrypt: { type: 'string' },
   ca: { type: 'string' },
@@ -112,6 +116,7 @@ const IN_A_CONNECTION_STRING = [
   'client-id',
   'tenant-id',
   'user',
+  'from',
   'encrypt',
 ] as const;
 
@@ -160,9 +165,20 @@ function loginFrom(values: Values, env: NodeJS.ProcessEnv): Partial<TokenPoolCon
     }
     case 'managed-identity':
       return { authentication: { method, clientId } };
+    case 'federated': {
+      const from = sourceFrom(required(values.from, '--from'));
+      return { authentication: { method, tenantId, clientId: required(clientId, 'AZURE_CLIENT_ID'), from } };
+    }
     default:
       return { authentication: { method, tenantId, clientId } };
   }
+}
+
+/** `file=PATH`, `variable=NAME`, or the name of a source. */
+function sourceFrom(text: string): FederatedSource {
+  if (text.startsWith('file=')) return { file: text.slice('file='.length) };
+  if (text.startsWith('variable=')) return { variable: text.slice('variable='.length) };
+  return text as FederatedSource;
 }
 
 /** With these `User ID` is a user name or absent; with the others an application or identity. */

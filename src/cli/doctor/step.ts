@@ -16,7 +16,7 @@ export const EXIT_CODES = {
 export type StepName = keyof typeof EXIT_CODES;
 
 /** What a step needs, and what later steps need of it. */
-export interface Visit {
+export interface DoctorContext {
   readonly settings: Settings;
   readonly host: string;
   /** 1433, or what the SQL Server Browser said for a named instance. */
@@ -51,8 +51,8 @@ export interface StepReport extends StepResult {
 }
 
 /** Something the doctor itself found wrong, with its advice. */
-export class Ailment extends Error {
-  override name = 'Ailment';
+export class StepFailure extends Error {
+  override name = 'StepFailure';
   readonly code: string;
   readonly advice: Advice;
 

@@ -1,27 +1,28 @@
+import { INSTEAD_OF_PASSWORD } from '../../credentials/methods/password.js';
 import type { CredentialError } from '../../errors.js';
 import { NO_MANAGED_IDENTITY } from './advice.js';
 import { decodeJwt } from './decode-jwt.js';
-import { Ailment, type StepResult, type Visit } from './step.js';
+import { type DoctorContext, StepFailure, type StepResult } from './step.js';
 
-/** A clock that is this far off, ms, is worth a word; tokens start failing at some minutes. */
-const SKEW_WORTH_A_WORD_MS = 30_000;
+/** A clock that is this far off, ms, is reported; tokens start to fail at a few minutes. */
+const REPORTED_SKEW_MS = 30_000;
 const ISSUER_TIMEOUT_MS = 3_000;
 
-/** Step: a token, whose it is, how long it lives, and whether the issuer's clock agrees with ours. */
-export async function fetchToken(visit: Visit): Promise<StepResult> {
-  const { source } = visit.settings;
+/** Step: a token, its principal, its remaining life, and whether the issuer's clock agrees with ours. */
+export async function fetchToken(context: DoctorContext): Promise<StepResult> {
+  const { source } = context.settings;
   if (source === undefined) {
     return { lines: ['not needed: this login is by user name and password'], facts: { needed: false } };
   }
   const { tokens, scope } = source;
   const method = tokens.identity.split(':')[0];
-  const token = await tokens.get(scope, { timeoutMs: visit.timeoutMs }).catch((error: CredentialError) => {
-    // Whoever answers gives a status; where nobody does, there is no such endpoint.
+  const token = await tokens.get(scope, { timeoutMs: context.timeoutMs }).catch((error: CredentialError) => {
+    // An endpoint that answers has a status; without one there is no such endpoint.
     if (method !== 'managed-identity' || error.status !== undefined) throw error;
-    throw new Ailment(error.message, error.code, NO_MANAGED_IDENTITY);
+    throw new StepFailure(error.message, error.code, NO_MANAGED_IDENTITY);
   });
   const claims = decodeJwt(token.reveal());
-  const minutesLeft = (token.expiresOn - visit.now()) / 60_000;
+  const minutesLeft = (token.expiresOn - context.now()) / 60_000;
   const facts = {
     needed: true,
     method,
@@ -31,17 +32,20 @@ export async function fetchToken(visit: Visit): Promise<StepResult> {
     tenantId: claims?.tenantId,
     audience: claims?.audience,
     expiresOn: new Date(token.expiresOn).toISOString(),
-    issuerClockSkewMs: await issuerSkew(claims?.issuer, visit.now),
+    issuerClockSkewMs: await issuerSkew(claims?.issuer, context.now),
   };
   const lines = [
-    `by ${method}, as ${facts.principal ?? 'somebody (the token cannot be read)'}${facts.tenantId ? ` of tenant ${facts.tenantId}` : ''}`,
+    `by ${method}, as ${facts.principal ?? 'an unknown principal (the token cannot be read)'}${facts.tenantId ? ` of tenant ${facts.tenantId}` : ''}`,
     `for ${facts.audience ?? scope}, ${minutesLeft.toFixed(minutesLeft < 10 ? 1 : 0)} min left`,
   ];
+  if (method === 'password') {
+    context.findings.push({ text: `The credential method 'password' is deprecated. ${INSTEAD_OF_PASSWORD}` });
+  }
   const skew = facts.issuerClockSkewMs;
   if (skew !== undefined) {
     lines.push(`clock: ${describeSkew(skew)} the issuer`);
-    if (Math.abs(skew) > SKEW_WORTH_A_WORD_MS) {
-      visit.findings.push({
+    if (Math.abs(skew) > REPORTED_SKEW_MS) {
+      context.findings.push({
         text: `The clock of this machine is ${describeSkew(skew)} the issuer of tokens: set it (NTP).`,
       });
     }
@@ -69,7 +73,7 @@ async function issuerSkew(issuer: string | undefined, now: () => number): Promis
       signal: AbortSignal.timeout(ISSUER_TIMEOUT_MS),
     });
     const date = Date.parse(response.headers.get('date') ?? '');
-    // The header tells whole seconds: on average it is half a second behind.
+    // The header has whole seconds: on average it is half a second behind.
     return Number.isNaN(date) ? undefined : Math.round((sentAt + now()) / 2 - (date + 500));
   } catch {
     return undefined;

@@ -31,7 +31,7 @@ const CLASSES = [
 /**
  * An error of this library that a caller's own credential threw. It is passed on as it is, unless a stranger has put
  * something into it that must not go further: a getter, a delay that is no number, text that looks like a secret. Then an
- * error of the same class, with what is sound about it, takes its place.
+ * error of the same class, with what is sound about it, replaces it.
  */
 export function soundError(error: TokenPoolError): TokenPoolError {
   if (isSound(error)) return error;

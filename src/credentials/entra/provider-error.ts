@@ -223,7 +223,7 @@ export function aadstsNumber(value: unknown): number | undefined {
   return typeof value === 'number' && Number.isSafeInteger(value) && value > 0 ? value : undefined;
 }
 
-/** `Headers`, or what core-rest-pipeline has in its place. */
+/** `Headers`, or core-rest-pipeline's own kind of headers. */
 function retryAfterHeader(thrown: unknown): unknown {
   const headers = property(property(thrown, 'response'), 'headers');
   const get = property(headers, 'get');

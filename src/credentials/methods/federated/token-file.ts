@@ -7,8 +7,8 @@ import { readStart } from '../../input/read-file.js';
 const LARGEST_TOKEN_FILE = 64 * 1024;
 
 /**
- * The JWT in a file that another process keeps fresh. The path is named by its option: a token in its place would be a
- * secret.
+ * The JWT in a file that another process keeps fresh. An error names the option, not the path: a token that was
+ * passed instead would be a secret.
  *
  * @throws TokenUnavailableError if the file cannot be read; ConfigurationError if it holds no JWT
  */
