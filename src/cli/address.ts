@@ -6,6 +6,13 @@ export function parseListen(text: string): { host: string; port: number } {
   return { host: match[1] ?? match[2] ?? '127.0.0.1', port };
 }
 
+/** A port on which to listen; 0 is any free one. */
+export function parsePort(option: string, text: string): number {
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN;
+  if (port <= 65_535) return port;
+  throw new UsageError(`${option}: give a port from 0 to 65535`);
+}
+
 /** Server and port of `--upstream`: `localhost`, `localhost:1433`, `[::1]:1433`. */
 export function parseServer(text: string): { server: string; port: number } {
   const match = /^(?:\[([^\]]+)\]|([^:,]+))(?:[:,](\d+))?$/.exec(text);

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
-import { startEntraEmulator } from '../testing/index.js';
-import { fromEnvironment, parseListen, parseSeconds, UsageError } from './address.js';
+import { startEntraEmulator, startFaultControl } from '../testing/index.js';
+import { fromEnvironment, parseListen, parsePort, parseSeconds, UsageError } from './address.js';
 import { inWords } from './in-words.js';
 import { log, untilStopped } from './until-stopped.js';
 
@@ -14,6 +14,7 @@ A local stand-in for Microsoft Entra ID: real HTTP, real signed tokens, with any
   --client-id ID               default: a random one
   --client-secret-env VARIABLE environment variable with the secret of the application; default: a random one, shown
   --lifetime SECONDS           life of access tokens; default 3600
+  --faults PORT                takes faults over HTTP on 127.0.0.1:PORT (POST /_faults); default: off
   --refresh-in SECONDS         refresh_in of the answers; default: none
 `;
 
@@ -44,6 +45,7 @@ async function run(args: string[]): Promise<number> {
       'client-secret-env': { type: 'string' },
       lifetime: { type: 'string' },
       'refresh-in': { type: 'string' },
+      faults: { type: 'string' },
     },
   });
   const secretEnv = values['client-secret-env'];
@@ -59,15 +61,21 @@ async function run(args: string[]): Promise<number> {
       ...(clientSecret !== undefined && { clientSecret }),
     },
   });
+  const faults =
+    values.faults === undefined
+      ? undefined
+      : await startFaultControl({ entra: emulator, port: parsePort('--faults', values.faults) });
   log('ready', {
     url: emulator.url,
     tenant: emulator.tenantId,
     client: emulator.clientId,
+    faults: faults?.url,
     // A generated secret is known nowhere else; one that was given is not repeated.
     secret: clientSecret === undefined ? emulator.clientSecret : undefined,
   });
   const signal = await untilStopped();
   log('stopping', { signal, requests: emulator.requests.length });
+  await faults?.close();
   await emulator.close();
   log('stopped');
   return 0;

@@ -3,11 +3,12 @@ import { parseArgs } from 'node:util';
 import {
   type EncryptionMode,
   type LoginRecord,
+  startFaultControl,
   startSqlGateway,
   trustIssuer,
   type UpstreamConfig,
 } from '../testing/index.js';
-import { fromEnvironment, parseListen, parseSeconds, parseServer, UsageError } from './address.js';
+import { fromEnvironment, parseListen, parsePort, parseSeconds, parseServer, UsageError } from './address.js';
 import { inWords } from './in-words.js';
 import { log, untilStopped } from './until-stopped.js';
 
@@ -33,6 +34,7 @@ Checks Entra tokens in front of a SQL Server that cannot: logs in there with a S
   --certificate FILE --key FILE PEM; default: generated at startup, for localhost
   --certificate-out FILE        writes the certificate there, for clients to trust
   --enforce-expiry login|reset|query   default login
+  --faults PORT                 takes faults over HTTP on 127.0.0.1:PORT (POST /_faults); default: off
   --drain-seconds N             how long sessions may continue after SIGTERM; default 10
 `;
 
@@ -71,6 +73,7 @@ async function run(args: string[]): Promise<number> {
       key: { type: 'string' },
       'certificate-out': { type: 'string' },
       'enforce-expiry': { type: 'string', default: 'login' },
+      faults: { type: 'string' },
       'drain-seconds': { type: 'string', default: '10' },
     },
   });
@@ -114,16 +117,22 @@ async function run(args: string[]): Promise<number> {
     onLogin: logLogin,
     onUpstreamError: ({ message }) => log('upstream failed', { error: message }),
   });
+  const faults =
+    values.faults === undefined
+      ? undefined
+      : await startFaultControl({ server, port: parsePort('--faults', values.faults) });
   const out = values['certificate-out'];
   if (out !== undefined) (await import('node:fs')).writeFileSync(out, server.ca);
   log('ready', {
     listen: `${parseListen(values.listen).host}:${server.port}`,
     upstream: values.upstream,
     entra: values.entra,
+    faults: faults?.url,
   });
 
   const signal = await untilStopped();
   log('stopping', { signal, connections: server.connections.open });
+  await faults?.close();
   await server.close({ drainMs });
   log('stopped');
   return 0;

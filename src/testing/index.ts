@@ -39,6 +39,7 @@ export {
   type VerifyOptions,
   verifyAccessToken,
 } from './entra/verification.js';
+export { type FaultControl, type FaultControlOptions, startFaultControl } from './fault-control.js';
 export { type SqlGateway, type SqlGatewayOptions, startSqlGateway } from './gateway/sql-gateway.js';
 export type { UpstreamConfig } from './gateway/upstream.js';
 export type { ActiveLoginFault, LoginFault } from './server/login-faults.js';
