@@ -11,7 +11,7 @@ import { type EntraEmulator, startEntraEmulator } from '../../src/testing/index.
 const dist = pathToFileURL(join(import.meta.dirname, '../../dist/index.js')).href;
 const execute = promisify(execFile);
 const folder = mkdtempSync(join(tmpdir(), 'debug-output-'));
-const PASSWORD = 'passw0rd-nobody-may-see';
+const PASSWORD = 'passw0rd-to-hide';
 let entra: EntraEmulator;
 
 beforeAll(async () => {

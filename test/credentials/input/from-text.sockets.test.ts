@@ -161,7 +161,7 @@ describe('AzureServiceTokenProvider', () => {
 describe('ADO.NET, Authentication=Active Directory', () => {
   const server = 'Server=tcp:shop.database.windows.net,1433;Database=shop;Encrypt=true';
 
-  test('Service Principal, with the tenant in any of its places', async () => {
+  test('Service Principal, with the tenant in each supported form', async () => {
     const { clientId, tenantId, clientSecret } = entra;
     const text = `${server};Authentication=Active Directory Service Principal;Password=${quoted(clientSecret)}`;
     expect(await whoIs(`${text};User ID=${clientId};Tenant Id=${tenantId}`)).toBe(clientId);

@@ -5,7 +5,7 @@ import { FakeTools } from '../fake-tools.js';
 import { printed } from '../printed.js';
 
 const SCOPE = 'https://database.windows.net/.default';
-/** Nobody listens there: off Azure, but quicker to find out. */
+/** No server listens there: like off Azure, but the connection is refused at once. */
 const NOWHERE = 'http://127.0.0.1:1';
 let entra: EntraEmulator;
 let tools: FakeTools;
@@ -61,7 +61,7 @@ describe('the default chain', () => {
     expect(credential.principal.method).toBe('managed-identity');
   });
 
-  test('then the tools, past one where nobody is signed in', async () => {
+  test('then the tools, past one without a signed-in account', async () => {
     tools.install('az', 'echo "Please run \'az login\' to setup account." >&2; exit 1');
     const print = { token: entra.issueToken(), expiresOn: new Date(Date.now() + 3_600_000).toISOString() };
     tools.install('azd', `cat <<'END'\n${JSON.stringify(print)}\nEND`);
@@ -110,7 +110,7 @@ describe('the default chain', () => {
     expect(printed(error, error.cause)).not.toContain('half-configured');
   });
 
-  test('is used by nobody twice at a time', async () => {
+  test('runs once for callers at the same time', async () => {
     azWorks();
     const tokens = new TokenCache(chain());
     await Promise.all(Array.from({ length: 100 }, () => tokens.get()));
@@ -148,7 +148,7 @@ describe('order and members', () => {
   });
 });
 
-test('a probe that nobody answers costs a second at most', async () => {
+test('an unanswered probe costs a second at most', async () => {
   // RFC 5737: an address that is never routed.
   vi.stubEnv('AZURE_POD_IDENTITY_AUTHORITY_HOST', 'http://192.0.2.1');
   const started = performance.now();

@@ -44,7 +44,7 @@ const METHODS = Object.keys(PRINTS) as DeveloperToolOptions['method'][];
 describe.each(METHODS)('%s', (method) => {
   const { command, print } = PRINTS[method] as (typeof PRINTS)[string];
 
-  test('gives the token of whoever is signed in; a hundred callers run it once', async () => {
+  test('returns the token of the signed-in account; a hundred callers run the tool once', async () => {
     const token = entra.issueToken({ principal: entra.user });
     const seconds = inAnHour();
     tools.install(command, `cat <<'END'\n${print(token, seconds)}\nEND`);

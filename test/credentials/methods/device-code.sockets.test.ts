@@ -50,7 +50,7 @@ test('shows one code to a hundred callers, for two resources', async () => {
   expect(codes).toHaveLength(1);
 });
 
-test('renews silently from then on, until the sign-in is revoked; then says so once and asks nobody', async () => {
+test('renews silently until the sign-in is revoked; then reports it once without a prompt', async () => {
   const person = credential(approve);
   await person.getToken(SCOPE);
   for (let i = 0; i < 3; i += 1) await person.getToken(SCOPE);
@@ -85,7 +85,7 @@ describe('while the person is at it', () => {
     expect(codes).toHaveLength(1);
   });
 
-  test('"declined" ends it, and nobody is asked again by itself', async () => {
+  test('"declined" ends the sign-in, without another prompt', async () => {
     const person = credential(() => entra.deviceSignIns.at(-1)?.decline());
     const said = { code: 'ERR_INTERACTION_REQUIRED', message: expect.stringContaining('declined') };
     await expect(person.getToken(SCOPE)).rejects.toMatchObject(said);
@@ -154,7 +154,7 @@ test('claims go along with the request for a code', async () => {
   expect(new URLSearchParams(bodies[0]).get('claims')).toBe(claims);
 });
 
-test('a refusal to start is told as it is, before anything is shown', async () => {
+test('a refusal to start is reported before anything is shown', async () => {
   const person = createCredential({
     method: 'device-code',
     tenantId: entra.tenantId,

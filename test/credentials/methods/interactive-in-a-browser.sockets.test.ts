@@ -47,7 +47,7 @@ describe.skipIf(chromiumPath === undefined)('interactive sign-in in a real brows
     return { answer, left };
   }
 
-  test('ends on a page that says so', async () => {
+  test('ends on a page that confirms it', async () => {
     const { answer, left } = await signIn(async (page) => {
       expect(await page.getByLabel('User name').inputValue()).toBe(entra.user.userName);
       await page.getByLabel('Password').fill(entra.user.password);
@@ -61,7 +61,7 @@ describe.skipIf(chromiumPath === undefined)('interactive sign-in in a real brows
     expect(left).toEqual({ url: expect.stringMatching(/^http:\/\/localhost:\d+\/$/), heading: 'Signed in' });
   });
 
-  test('that is cancelled ends on a page that says so', async () => {
+  test('that is cancelled ends on a page with the reason', async () => {
     const { answer, left } = await signIn(async (page) => {
       await page.getByRole('button', { name: 'Cancel' }).click();
       await page.getByText('You cancelled the sign-in.').waitFor();

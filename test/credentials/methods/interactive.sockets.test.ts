@@ -48,7 +48,7 @@ test('signs the person in with the browser, once for all who ask', async () => {
   await expect(fetch(redirectOf(opened[0] ?? ''))).rejects.toThrow();
 });
 
-test('"cancel" on the page is told, and nobody is asked again by itself', async () => {
+test('"cancel" on the page is reported, without another prompt', async () => {
   let opened = 0;
   let shown: Promise<SignInResult> | undefined;
   const person = credential((url) => {
@@ -93,7 +93,7 @@ test('what comes from outside is shown as text, never as HTML', async () => {
   await expect(person.getToken(SCOPE)).rejects.toMatchObject({ code: 'ERR_TOKEN_UNAVAILABLE' });
 });
 
-test('a person who never comes is waited for as long as said', async () => {
+test('the wait for a person ends after signInTimeoutMs', async () => {
   const person = credential(() => {}, { signInTimeoutMs: 100 });
   await expect(person.getToken(SCOPE)).rejects.toMatchObject({
     code: 'ERR_INTERACTION_REQUIRED',
@@ -114,7 +114,7 @@ test('a caller may cancel it', async () => {
   await expect(waiting).rejects.toMatchObject({ code: 'ERR_ABORTED' });
 });
 
-test('a machine without a browser is told what to use', async () => {
+test('on a machine without a browser the error names the alternative', async () => {
   const person = credential(() => {
     throw new Error('spawn xdg-open ENOENT');
   });

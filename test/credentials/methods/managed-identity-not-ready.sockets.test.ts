@@ -81,7 +81,7 @@ describe('a machine that has just started and answers', () => {
     [{ status: 429, retryAfter: 7 }, [7], 'ERR_TOKEN_THROTTLED'],
     [{ status: 429, retryAfter: 16 }, [], 'ERR_TOKEN_THROTTLED'],
     [{ status: 410 }, [5, 15, 35, 75], 'ERR_TOKEN_UNAVAILABLE'],
-  ])('%o is asked again after %o s, and then says so', async (fault, seconds, code) => {
+  ])('%o is retried after %o s, then reported', async (fault, seconds, code) => {
     entra.fail(fault);
     const { outcome, askedAt } = await follow(cold().get(), seconds);
     expect(askedAt).toEqual([0, ...seconds]);
@@ -89,7 +89,7 @@ describe('a machine that has just started and answers', () => {
     expect((outcome as TokenPoolError).retryAfterMs).toBeGreaterThanOrEqual(5_000);
   });
 
-  test('410 and is well again after 70 s fails nobody who waits that long', async () => {
+  test('410 that ends after 70 s fails no caller that waits that long', async () => {
     entra.fail({ status: 410, count: 4 });
     const tokens = cold();
     const callers = Promise.all(Array.from({ length: 100 }, () => tokens.get()));
@@ -97,7 +97,7 @@ describe('a machine that has just started and answers', () => {
     expect(outcome).toHaveLength(100);
   });
 
-  test('as long as it is told to wait, a minute apart at most', async () => {
+  test('as long as retryTimeoutMs allows, a minute apart at most', async () => {
     entra.fail({ status: 410 });
     const seconds = [5, 15, 35, 75, 135, 195];
     const { askedAt } = await follow(cold({ retryTimeoutMs: 200_000 }).get(), seconds);
@@ -114,14 +114,14 @@ describe('a machine that has just started and answers', () => {
   });
 });
 
-test('is not asked again where it refuses, or where nobody answers', async () => {
+test('is not retried after a refusal, or without an answer', async () => {
   const clientId = '11111111-2222-4333-8444-555555555555';
   await expect(cold({ clientId }).get()).rejects.toMatchObject({ code: 'ERR_CREDENTIAL_REJECTED' });
   entra.fail({ reset: true });
   await expect(cold().get()).rejects.toMatchObject({ code: 'ERR_TOKEN_UNAVAILABLE' });
 });
 
-test('whoever waits to ask again is not among the five at once', async () => {
+test('a caller that waits for a retry is not among the five at once', async () => {
   entra.fail({ status: 404 });
   const many = Array.from({ length: 12 }, () => cold({ clientId: entra.addManagedIdentity().clientId }).get());
   const all = Promise.allSettled(many);

@@ -94,7 +94,7 @@ describe('each platform speaks its own protocol', () => {
     ['serviceFabric', 'clientId', /Service Fabric/],
     ['cloudShell', 'resourceId', /Cloud Shell/],
     ['machineLearning', 'objectId', /'clientId' only/],
-  ] as const)('%s has no %s to choose by, and says so', async (platform, key, message) => {
+  ] as const)('%s does not support %s and refuses it', async (platform, key, message) => {
     on(entra.managedIdentity[platform]);
     await expect(whoAmI({ [key]: chosenBy()[key] })).rejects.toThrow(message);
   });
@@ -140,20 +140,17 @@ describe('trouble', () => {
     [{ status: 503, body: '<html>' }, 'ERR_TOKEN_UNAVAILABLE'],
     [{ status: 429, retryAfter: 11 }, 'ERR_TOKEN_THROTTLED'],
     [{ reset: true }, 'ERR_TOKEN_UNAVAILABLE'],
-  ])(
-    '%o fails at once where nobody wants to wait, and is asked again after 5 s or what it says',
-    async (fault, code) => {
-      on(entra.managedIdentity.imds);
-      entra.fail(fault);
-      const before = entra.requests.length;
-      const tokens = new TokenCache(createCredential({ method: 'managed-identity', retryTimeoutMs: 0 }));
-      const error = await tokens.get().catch((e) => e);
-      expect(error.code).toBe(code);
-      expect(error.retryAfterMs).toBeGreaterThanOrEqual('retryAfter' in fault ? 11_000 : 5_000);
-      await expect(tokens.get()).rejects.toMatchObject({ code });
-      expect(entra.requests.length - before).toBe(1);
-    },
-  );
+  ])('%o fails at once without patience, and is retried after 5 s or its Retry-After', async (fault, code) => {
+    on(entra.managedIdentity.imds);
+    entra.fail(fault);
+    const before = entra.requests.length;
+    const tokens = new TokenCache(createCredential({ method: 'managed-identity', retryTimeoutMs: 0 }));
+    const error = await tokens.get().catch((e) => e);
+    expect(error.code).toBe(code);
+    expect(error.retryAfterMs).toBeGreaterThanOrEqual('retryAfter' in fault ? 11_000 : 5_000);
+    await expect(tokens.get()).rejects.toMatchObject({ code });
+    expect(entra.requests.length - before).toBe(1);
+  });
 
   test('an identity that is not assigned is a refusal that names it', async () => {
     on(entra.managedIdentity.imds);

@@ -43,7 +43,7 @@ test('gives the token of the person who called, proven by secret or certificate'
   }
 });
 
-test('two people never share a token cache, one does with herself', () => {
+test('two users never share a token cache; two calls of one user do', () => {
   const cacheOf = (userAssertion: string) => sharedTokenCache(createCredential({ ...application(), userAssertion }));
   const [call, another] = [callOf(ada), callOf(bob)];
   expect(cacheOf(call)).not.toBe(cacheOf(another));
@@ -71,7 +71,7 @@ test("one person's 429 does not block another", async () => {
   expect(upn((await people.for(callOf(bob)).getToken()).token)).toBe(bob.userName);
 });
 
-test('forgets whoever was not seen for the longest time', () => {
+test('drops the least recently used user', () => {
   const people = new OnBehalfOfTokens(application(), { maxUsers: 3 });
   const [one, ...others] = [1, 2, 3].map((n) => people.for(`assertion-${n}`));
   people.for('assertion-1');

@@ -78,16 +78,16 @@ describe('a token function', () => {
     expect((await credential.getToken('any'))?.expiresOnTimestamp).toBe((NOW + 900) * 1000);
   });
 
-  test('is told the scope and a signal', async () => {
-    let told: unknown;
+  test('gets the scope and a signal', async () => {
+    let received: unknown;
     const tokens = new TokenCache(
       createCredential((request) => {
-        told = request;
+        received = request;
         return jwt({ exp: NOW + 900 });
       }),
     );
     await tokens.get('https://vault.azure.net/.default');
-    expect(told).toMatchObject({ scope: 'https://vault.azure.net/.default', abortSignal: expect.any(AbortSignal) });
+    expect(received).toMatchObject({ scope: 'https://vault.azure.net/.default', abortSignal: expect.any(AbortSignal) });
   });
 
   test('that gives nothing, or something opaque, fails with what to do', async () => {

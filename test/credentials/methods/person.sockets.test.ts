@@ -110,7 +110,7 @@ describe('a persistent cache', () => {
       method: 'device-code',
       ...options(),
       persistentCache,
-      onCode: () => expect.unreachable('nobody needs to sign in'),
+      onCode: () => expect.unreachable('no sign-in is needed'),
     });
     expect(await upn(afterRestart)).toBe(username);
     expect(grants().slice(before)).toEqual(['refresh_token']);
@@ -124,8 +124,8 @@ describe('a persistent cache', () => {
     }
     const again = createCredential({ ...options(), username: two.userName, password: 'x-wrong-x', persistentCache });
     expect(await upn(again)).toBe(two.userName);
-    const nobody = createCredential({ ...options(), username: 'nobody@x', password: 'x-wrong-x', persistentCache });
-    await expect(upn(nobody)).rejects.toMatchObject({ aadsts: 50034 });
+    const unknown = createCredential({ ...options(), username: 'unknown@x', password: 'x-wrong-x', persistentCache });
+    await expect(upn(unknown)).rejects.toMatchObject({ aadsts: 50034 });
   });
 
   test('of several people picks none by itself; a user name is known whatever its case', async () => {

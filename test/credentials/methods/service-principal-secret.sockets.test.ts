@@ -109,7 +109,7 @@ describe('what the identity provider says reaches the caller', () => {
       { status: 200, body: 'x'.repeat(2_000_000) },
       { code: 'ERR_TOKEN_UNAVAILABLE', message: expect.stringContaining('more than 1 MiB') },
     ],
-    // Nobody can sign in again for an application.
+    // No person can sign in again for an application.
     [{ status: 400, body: { error: 'invalid_grant' } }, { code: 'ERR_CREDENTIAL_REJECTED' }],
   ])('%o', async (fault, expected) => {
     const credential = createCredential(options());
@@ -122,7 +122,7 @@ describe('what the identity provider says reaches the caller', () => {
     expect(asked() - before).toBe(2);
   });
 
-  test('a provider that nobody reaches is named, with the cause', async () => {
+  test('an unreachable provider is named, with the cause', async () => {
     const credential = createCredential(options({ authority: 'http://127.0.0.1:1' }));
     await expect(credential.getToken(SCOPE)).rejects.toMatchObject({
       code: 'ERR_TOKEN_UNAVAILABLE',
