@@ -41,7 +41,14 @@ const POOL_DEFAULTS: PoolSettings = {
 };
 
 /** tarn's settings that have no counterpart here: accepted, because a drop-in must take them. */
-const TARN_ONLY = new Set(['reapIntervalMillis', 'createRetryIntervalMillis', 'propagateCreateError', 'log']);
+const TARN_ONLY = new Set([
+  'reapIntervalMillis',
+  'createRetryIntervalMillis',
+  'propagateCreateError',
+  'log',
+  // TypeORM's own, which it leaves in the settings that it passes on.
+  'errorHandler',
+]);
 
 export interface CheckOptions {
   /** How connections log in is decided elsewhere, with a token: `authentication`, `user` and `password` are not looked at. */
@@ -63,6 +70,7 @@ export function checkConfig(input: TokenPoolConfig | string, options: CheckOptio
   if (config === null || typeof config !== 'object' || Array.isArray(config)) {
     throw new ConfigurationError('The config must be an mssql config object or a connection string.');
   }
+  refusePool(config);
   requireKinds(config);
   const withToken = options.tokenFromElsewhere === true || usesToken(config);
   const checked: CheckedConfig = {
@@ -76,6 +84,16 @@ export function checkConfig(input: TokenPoolConfig | string, options: CheckOptio
   };
   if (!withToken) requireLogin(config);
   return checked;
+}
+
+/** @throws ConfigurationError for a pool in the place of a config */
+export function refusePool(config: object): void {
+  const { acquire, release } = config as { acquire?: unknown; release?: unknown };
+  if (typeof acquire === 'function' && typeof release === 'function') {
+    throw new ConfigurationError('A pool was passed where a config is needed.', {
+      hint: 'The library keeps a pool of its own: pass the config that your pool was created from.',
+    });
+  }
 }
 
 /** False for SQL login and NTLM. */

@@ -171,6 +171,6 @@ function redactMessages(connection: Connection): Set<string> {
 
 /** A secret as it is, and as servers repeat it: form-encoded and base64, with and without padding. */
 function formsOf(secret: string): string[] {
-  const base64 = Buffer.from(secret).toString('base64').replace(/=+$/, '');
+  const [base64 = secret] = Buffer.from(secret).toString('base64').split('=');
   return [secret, encodeURIComponent(secret), base64, Buffer.from(secret).toString('base64url')];
 }

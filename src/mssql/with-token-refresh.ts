@@ -82,7 +82,7 @@ const userHooks = new WeakMap<object, unknown>();
  *
  * Apply it last: it takes the timeouts and hooks of the config it is given.
  *
- * @throws ConfigurationError that names the key and the mend
+ * @throws ConfigurationError that names the setting and how to fix it
  */
 export function withTokenRefresh<C extends TokenPoolConfig>(config: C): RefreshingConfig<C>;
 export function withTokenRefresh(connectionString: string): RefreshingConfig<FromConnectionString>;

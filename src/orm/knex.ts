@@ -4,15 +4,21 @@
  * @module
  */
 import type { Knex } from 'knex';
+import type { TokenPoolConfig } from '../connections/config.js';
 import { type ConnectionSource, isConnectionSource } from '../pool/connection-source.js';
 import { type TarnFacade, tarnFacade } from '../pool/tarn-facade.js';
 import { require } from '../require.js';
-import { knexClient } from './knex-client.js';
-import { singleReturn } from './loans.js';
+import { type KnexTimeoutClass, knexClient } from './knex-client.js';
 import { type PoolInput, readConfig } from './pool-for.js';
 import { requirePeer } from './require-peer.js';
+import { singleReturn } from './single-return.js';
 
 const Client = requirePeer<typeof Knex.Client>(() => require('knex/lib/dialects/mssql/index.js'), 'knex', 'knex');
+const { KnexTimeoutError: Timeout } = requirePeer<{ KnexTimeoutError: KnexTimeoutClass }>(
+  () => require('knex/lib/util/timeout.js'),
+  'knex',
+  'knex',
+);
 
 export { type KnexDialect, knexClient } from './knex-client.js';
 
@@ -24,15 +30,27 @@ export { type KnexDialect, knexClient } from './knex-client.js';
  * ```
  *
  * @param input an mssql config, a connection string, or a `TokenPool` shared with others
- * @throws ConfigurationError that names the key and the mend
+ * @throws ConfigurationError that names the setting and how to fix it
  */
 export function knexConfig(input: PoolInput): {
   client: typeof Knex.Client;
-  connection: { server: string; database?: string };
+  connection: { server: string; database?: string; options?: { mapBinding: unknown } };
 } {
-  const { server = '', database } = isConnectionSource(input) ? {} : readConfig(input);
+  const {
+    server = '',
+    database,
+    options,
+  }: Partial<TokenPoolConfig> = isConnectionSource(input) ? {} : readConfig(input);
+  const { mapBinding } = (options ?? {}) as { mapBinding?: unknown };
   // Not for connecting: knex asks it for the name of the database, in `columnInfo()` for example.
-  return { client: knexClient(Client, input), connection: { server, ...(database !== undefined && { database }) } };
+  return {
+    client: knexClient(Client, input, 'knex', Timeout),
+    connection: {
+      server,
+      ...(database !== undefined && { database }),
+      ...(mapBinding !== undefined && { options: { mapBinding } }),
+    },
+  };
 }
 
 /**

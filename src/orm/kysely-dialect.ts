@@ -17,7 +17,7 @@ export interface DialectConfig {
   validateConnections: boolean;
 }
 
-/** @throws ConfigurationError that names the key and the mend */
+/** @throws ConfigurationError that names the setting and how to fix it */
 export function tokenDialectConfig(input: PoolInput, subpath: string): DialectConfig {
   const { open, tedious } = poolFor(input, subpath);
   /** The connection that Kysely's driver is wrapping at this moment. */

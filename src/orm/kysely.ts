@@ -20,7 +20,7 @@ assertInstalled('kysely', 'kysely');
  * ```
  *
  * @param input an mssql config, a connection string, or a `TokenPool` shared with others
- * @throws ConfigurationError that names the key and the mend
+ * @throws ConfigurationError that names the setting and how to fix it
  */
 export function dialectConfig(input: PoolInput): MssqlDialectConfig {
   return tokenDialectConfig(input, 'kysely') as unknown as MssqlDialectConfig;

@@ -27,7 +27,7 @@ export type KyselyDialect<Dialect extends object> = new (config: never) => Diale
  * ```
  *
  * @param input an mssql config, a connection string, or a `TokenPool` shared with others
- * @throws ConfigurationError that names the key and the mend
+ * @throws ConfigurationError that names the setting and how to fix it
  */
 export function driverOptions<Dialect extends KnexDialect>(
   dialect: Dialect & { prototype: { acquireRawConnection(): unknown } },

@@ -3,14 +3,14 @@ import { configFromConnectionString } from '../connections/connection-string-con
 import { settingsFrom } from '../connections/settings.js';
 import { type ConnectionSource, isConnectionSource } from '../pool/connection-source.js';
 import { createTokenPool } from '../pool/create-token-pool.js';
-import { type TarnFacade, tarnFacade } from '../pool/tarn-facade.js';
+import { type TarnFacade, type TarnFacadeOptions, tarnFacade } from '../pool/tarn-facade.js';
 import { require } from '../require.js';
 import { requirePeer } from './require-peer.js';
 
 /**
  * What every ORM's factory takes: an mssql config, an ADO.NET connection string, or a pool that others use too: a
  * `TokenPool`, or `pools.current` of many identities. A pool made here is closed by the ORM; one that was handed in is
- * closed by whoever made it.
+ * closed by its owner.
  */
 export type PoolInput = TokenPoolConfig | string | ConnectionSource;
 
@@ -20,20 +20,30 @@ export type Tedious = typeof import('tedious');
 /** Makes pools in the shape of tarn's, and names the copy of tedious their connections are made with. */
 export interface OrmPool {
   /** A pool. ORMs close theirs and open another one, to check a connection or to connect again. */
-  open(): TarnFacade;
+  open(options?: OpenOptions): TarnFacade;
   tedious: Tedious;
 }
 
-/** @throws ConfigurationError that names the key and the mend, or says that tedious is not installed */
+export interface OpenOptions extends Pick<TarnFacadeOptions, 'mapError'> {
+  /** The library's own setting; it replaces that of the config, and means nothing to a shared pool. */
+  acquireTimeoutMillis?: number | undefined;
+}
+
+/** @throws ConfigurationError that names the setting and how to fix it, or says that tedious is not installed */
 export function poolFor(input: PoolInput, subpath: string): OrmPool {
   if (isConnectionSource(input))
-    return { open: () => tarnFacade(input, { shared: true }), tedious: requireTedious(subpath) };
+    return {
+      open: ({ mapError } = {}) => tarnFacade(input, { shared: true, mapError }),
+      tedious: requireTedious(subpath),
+    };
   const given = readConfig(input);
   const tedious = (given.tedious as Tedious | undefined) ?? requireTedious(subpath);
   const config = { ...given, tedious };
-  // Says now what is wrong with it, not at the first query.
+  // Reports now what is wrong with it, not at the first query.
   settingsFrom(config);
-  return { open: () => tarnFacade(createTokenPool(config)), tedious };
+  const open = ({ acquireTimeoutMillis = config.pool?.acquireTimeoutMillis, mapError }: OpenOptions = {}): TarnFacade =>
+    tarnFacade(createTokenPool({ ...config, pool: { ...config.pool, acquireTimeoutMillis } }), { mapError });
+  return { open, tedious };
 }
 
 /** @throws ConfigurationError where tedious is not installed */

@@ -20,7 +20,7 @@ assertInstalled('@prisma/adapter-mssql', 'prisma');
  * ```
  *
  * @param input an mssql config or a connection string
- * @throws ConfigurationError that names the key and the mend
+ * @throws ConfigurationError that names the setting and how to fix it
  */
 export function adapterConfig(input: TokenPoolConfig | string): RefreshingConfig<TokenPoolConfig> {
   return withTokenRefresh(readConfig(input));

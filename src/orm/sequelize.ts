@@ -5,6 +5,7 @@
  * @module
  */
 import type { Connection, ConnectionConfiguration } from 'tedious';
+import { refusePool } from '../connections/check-config.js';
 import type { PoolConfig, TokenPoolConfig } from '../connections/config.js';
 import { type Settings, settingsFrom } from '../connections/settings.js';
 import { requireFrom } from '../installed.js';
@@ -65,7 +66,7 @@ export interface Sequelize7Options {
  * const sequelize = new Sequelize({ ...sequelizeOptions({ server, database, authentication: credential }), logging: false });
  * ```
  *
- * @throws ConfigurationError that names the key and the mend
+ * @throws ConfigurationError that names the setting and how to fix it
  */
 export function sequelizeOptions(input: SequelizeConfig | string): Sequelize6Options {
   const { settings, watched, pool } = prepare(input, () => requireTedious('sequelize'));
@@ -91,7 +92,7 @@ export function sequelizeOptions(input: SequelizeConfig | string): Sequelize6Opt
  * });
  * ```
  *
- * @throws ConfigurationError that names the key and the mend
+ * @throws ConfigurationError that names the setting and how to fix it
  */
 export function sequelize7Options(
   input: SequelizeConfig | string,
@@ -117,6 +118,7 @@ function prepare(
   input: SequelizeConfig | string,
   loadTedious: () => Tedious,
 ): { settings: Settings; watched: WatchedTedious; pool: SequelizePool } {
+  if (typeof input === 'object' && input !== null) refusePool(input);
   const { pool = {}, ...config } = (typeof input === 'string' ? readConfig(input) : input) as SequelizeConfig;
   const { max, min, maxAgeMillis, idleTimeoutMillis, acquireTimeoutMillis, ...own } = pool;
   const settings = settingsFrom({ ...config, pool: { max, min, maxAgeMillis } });

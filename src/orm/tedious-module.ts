@@ -34,6 +34,7 @@ export function tediousModule(tedious: Tedious, settings: Settings): WatchedTedi
     constructor(configuration: ConnectionConfiguration) {
       super(source === undefined ? configuration : withToken(configuration));
       this.#guard = watch.adopt(this);
+      describeByPolicy(this, () => watch.mayServeNow(this));
       // An error on an established connection must not crash the process when the library does not listen.
       this.on('error', () => undefined);
       this.once('connect', (error?: Error) => {
@@ -65,6 +66,24 @@ export function tediousModule(tedious: Tedious, settings: Settings): WatchedTedi
     tedious: withConnection(tedious, WatchedConnection),
     mayServe: (connection) => isReady(connection) && watch.mayServeNow(connection),
   };
+}
+
+/**
+ * Sequelize asks for `connection.state.name === 'LoggedIn'` when its options have no `pool.validate`, which is lost when the
+ * application sets a `pool` of its own. The state of a connection that must not be used again has another name.
+ */
+function describeByPolicy(connection: Connection, mayServe: () => boolean): void {
+  const { STATE } = connection as unknown as { STATE?: Record<string, object> };
+  const loggedIn = STATE?.LOGGED_IN;
+  if (loggedIn === undefined) return;
+  const described = Object.defineProperties(
+    {},
+    {
+      ...Object.getOwnPropertyDescriptors(loggedIn),
+      name: { get: () => (mayServe() ? 'LoggedIn' : 'ToBeReplaced'), enumerable: true },
+    },
+  );
+  Object.defineProperty(connection, 'STATE', { value: { ...STATE, LOGGED_IN: described }, configurable: true });
 }
 
 function withConnection(tedious: Tedious, Connection: Tedious['Connection']): Tedious {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { checkConfig, definedOnly } from '../connections/check-config.js';
 import type { PoolConfig, TokenPoolConfig } from '../connections/config.js';
 import { sql } from '../mssql/drop-in.js';
 import { type ConnectionSource, isConnectionSource } from '../pool/connection-source.js';
@@ -19,7 +20,7 @@ export interface TypeOrmOptions {
   driver: typeof sql;
   /** The config, which TypeORM hands on to `ConnectionPool` as it is. */
   extra: TokenPoolConfig;
-  pool?: { errorHandler: PoolErrorHandler };
+  pool?: { max?: number; min?: number; errorHandler?: PoolErrorHandler };
 }
 
 type PoolErrorHandler = (error: unknown) => void;
@@ -40,21 +41,24 @@ export type TypeOrmConfig = Omit<TokenPoolConfig, 'pool'> & {
  * ```
  *
  * @param input an mssql config, a connection string, or a `TokenPool` shared with others
- * @throws ConfigurationError that names the key and the mend
+ * @throws ConfigurationError that names the setting and how to fix it
  */
 export function dataSourceOptions(input: TypeOrmConfig | ConnectionSource | string): TypeOrmOptions {
   if (isConnectionSource(input)) return { type: 'mssql', host: '', driver: driverOn(input), extra: { server: '' } };
-  const { pool: { errorHandler, ...pool } = {}, ...config }: TypeOrmConfig =
-    typeof input === 'string' ? readConfig(input) : input;
+  const { pool, ...config }: TypeOrmConfig = typeof input === 'string' ? readConfig(input) : input;
+  const { errorHandler: _, ...settings } = pool ?? {};
+  // Reports now what is wrong with it, not at the first query.
+  checkConfig({ ...config, pool: settings });
   const { server, database, options } = config;
   return {
     type: 'mssql',
     host: server,
     ...(database !== undefined && { database }),
-    ...(errorHandler !== undefined && { pool: { errorHandler } }),
+    // Not in `extra`, which wins over what the application sets beside ours.
+    ...(pool !== undefined && { pool: definedOnly(pool) as NonNullable<TypeOrmOptions['pool']> }),
     driver: sql,
     // TypeORM writes into `options`.
-    extra: { ...config, pool, ...(options !== undefined && { options: { ...options } }) },
+    extra: { ...config, ...(options !== undefined && { options: { ...options } }) },
   };
 }
 
