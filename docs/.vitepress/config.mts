@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { defineConfig } from 'vitepress';
 
 /** Every page of docs/, in the order of the sidebar. */
@@ -20,6 +21,7 @@ const ORDER: [title: string, pages: [file: string, title: string][]][] = [
       ['settings', 'Settings'],
       ['errors', 'Errors'],
       ['transactions', 'Transactions'],
+      ['loading', 'Bundlers and test runners'],
       ['many-identities', 'Many identities'],
       ['shared-token-cache', 'Shared token cache'],
     ],
@@ -54,10 +56,21 @@ const ORDER: [title: string, pages: [file: string, title: string][]][] = [
   ],
 ];
 
+const DESCRIPTION = 'SQL Server connection pools for Node.js that never log in with a stale Microsoft Entra token';
+const { version, repository } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
+/** Known once the package names its repository. */
+const source = repository?.url?.replace(/^git\+|\.git$/g, '');
+
 export default defineConfig({
   title: 'mssql-token-pool',
-  description: 'SQL Server connection pools for Node.js that never log in with a stale Microsoft Entra token',
+  description: DESCRIPTION,
   cleanUrls: true,
+  head: [
+    ['link', { rel: 'icon', type: 'image/svg+xml', href: '/favicon.svg' }],
+    ['meta', { property: 'og:title', content: 'mssql-token-pool' }],
+    ['meta', { property: 'og:description', content: DESCRIPTION }],
+    ['meta', { property: 'og:type', content: 'website' }],
+  ],
   // The search index is one chunk, loaded by the first search.
   vite: { build: { chunkSizeWarningLimit: 2_000 } },
   themeConfig: {
@@ -72,7 +85,9 @@ export default defineConfig({
     nav: [
       { text: 'Quick start', link: '/quick-start' },
       { text: 'API', link: '/api/' },
+      { text: `v${version}`, link: '/compatibility' },
     ],
+    ...(source && { editLink: { pattern: `${source}/edit/main/docs/:path`, text: 'Edit this page' } }),
     sidebar: [
       ...ORDER.map(([text, pages]) => ({
         text,

@@ -2,7 +2,7 @@
 //
 //   packages   as for npm install
 //   app        a file of apps/ that is run with node
-//   files      further files: name -> content, or names of apps/
+//   files      further files: name -> content, a name of apps/, or a path of examples/
 //   commands   instead of `node app`; `node_modules/.bin` is on the path
 //   node       major version of Node.js that the packages need, where that is more than 20
 //   expiries   false where the row opens no connection, or is about loading alone
@@ -87,27 +87,18 @@ const orms = [
     node: 24,
   },
   ...[11, 12].map((major) => ({
-    name: `NestJS ${major} with @nestjs/typeorm`,
+    name: `NestJS ${major}: @nestjs/typeorm, and a provider`,
     packages: [
-      ...['core', 'common', 'typeorm'].map((each) => `@nestjs/${each}@${major}`),
+      ...['core', 'common', 'typeorm', 'platform-express'].map((each) => `@nestjs/${each}@${major}`),
       ...['typeorm@1', 'mssql@12', 'reflect-metadata', 'rxjs', ...TS],
     ],
     files: {
-      'nest.ts': 'nest.ts',
-      'tsconfig.json': JSON.stringify({
-        // NestJS 12 has ES modules only, which TypeScript lets CommonJS load under nodenext.
-        compilerOptions: compilerOptions('nodenext', {
-          noEmit: false,
-          experimentalDecorators: true,
-          emitDecoratorMetadata: true,
-          skipLibCheck: true,
-          allowJs: true,
-          outDir: 'out',
-        }),
-        files: ['nest.ts'],
-      }),
+      'main.ts': 'examples/nestjs/main.ts',
+      'tsconfig.json': 'examples/nestjs/tsconfig.json',
+      'visit.cjs': 'visit.cjs',
     },
-    commands: ['tsc', 'node out/nest.js'],
+    commands: ['tsc', 'node visit.cjs "node out/main.js" /orders /orders-by-hand'],
+    // NestJS 12 has ES modules only.
     node: major === 12 ? 24 : undefined,
   })),
 ];
@@ -265,27 +256,15 @@ export default { input: 'app.mjs', output: { file: 'out/main.mjs' }, external: /
     name: 'Next.js 16',
     packages: ['mssql@12', 'next@16', 'react@19', 'react-dom@19', '@types/react@19', ...TS],
     files: {
-      'next.config.mjs': "export default { serverExternalPackages: ['mssql-token-pool', 'mssql', 'tedious'] };",
-      'app/layout.tsx':
-        'export default ({ children }: { children: React.ReactNode }) => <html lang="en"><body>{children}</body></html>;\n',
-      'app/query/route.ts': `import sql from 'mssql-token-pool/mssql';
-export const dynamic = 'force-dynamic';
-export async function GET() {
-  const pool = await sql.connect(JSON.parse(process.env.MATRIX_CONFIG as string));
-  const { recordset } = await pool.query\`SELECT 1 AS one\`;
-  return Response.json(recordset);
-}\n`,
-      'visit.cjs': `const { spawn } = require('node:child_process');
-const { cross } = require('./cross.cjs');
-const next = spawn('next', ['start', '--port', '39127'], { stdio: 'inherit' });
-const get = async () => {
-  const response = await fetch('http://localhost:39127/query');
-  if ((await response.text()) !== '[{"one":1}]') throw new Error('wrong answer ' + response.status);
-};
-const up = async () => { for (let i = 0; i < 300; i++) { try { return await get(); } catch (error) { if (i > 100) throw error; await new Promise((r) => setTimeout(r, 200)); } } };
-up().then(() => cross({ query: get, close: async () => {} })).then(() => next.kill(), (error) => { console.error(error); next.kill(); process.exitCode = 1; });\n`,
+      ...Object.fromEntries(
+        ['next.config.mjs', 'pool.ts', 'app/layout.tsx', 'app/orders/route.ts'].map((each) => [
+          each,
+          `examples/nextjs/${each}`,
+        ]),
+      ),
+      'visit.cjs': 'visit.cjs',
     },
-    commands: ['next build', 'node visit.cjs'],
+    commands: ['next build', 'node visit.cjs "next start" /orders'],
     note: '`serverExternalPackages`',
   },
   {

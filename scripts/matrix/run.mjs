@@ -3,7 +3,7 @@
 //
 //   npm run matrix                      everything (about half an hour)
 //   npm run matrix -- --quick           one row of each kind; skipped with a warning where the registry is out of reach
-//   npm run matrix -- --only WORD       rows whose name contains a word; writes nothing
+//   npm run matrix -- --only WORD       rows whose name contains a word; the other results stay (reports/matrix.json)
 //   npm run matrix -- --keep            leaves the projects in place
 import { execFile, execFileSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -24,6 +24,8 @@ const { values: args } = parseArgs({
 const APPS = new URL('apps/', import.meta.url);
 // Long enough that a busy machine finishes a login inside the margin.
 const LIFETIME_SECONDS = 3;
+/** What every row came to, last time it was tried. */
+const REPORT = 'reports/matrix.json';
 const NPM = ['--no-audit', '--no-fund', '--prefer-offline', '--loglevel', 'error'];
 
 const base = mkdtempSync(join(tmpdir(), 'matrix-'));
@@ -32,15 +34,17 @@ const [{ filename }] = JSON.parse(
 );
 const tarball = join(base, filename);
 const nodes = new Map();
-const results = [];
+const results = new Map(existsSync(REPORT) ? JSON.parse(readFileSync(REPORT, 'utf8')) : []);
+let tried = 0;
 let failed = 0;
-for (const { title, rows } of GROUPS) {
+for (const { rows } of GROUPS) {
   for (const row of rows) {
     if (args.quick && !row.quick) continue;
     if (args.only !== undefined && !row.name.toLowerCase().includes(args.only.toLowerCase())) continue;
     const startedAt = Date.now();
     const result = await run(row);
-    results.push({ title, row, ...result });
+    tried += 1;
+    if (!result.offline) results.set(row.name, result);
     if (result.error !== undefined && !result.offline) failed += 1;
     const took = `${((Date.now() - startedAt) / 1000).toFixed(0)} s`;
     console.log(
@@ -50,9 +54,13 @@ for (const { title, rows } of GROUPS) {
     if (result.offline) break;
   }
 }
-if (args.only === undefined && !args.quick) writeTable(results);
+if (!args.quick) {
+  mkdirSync('reports', { recursive: true });
+  writeFileSync(REPORT, JSON.stringify([...results], undefined, 1));
+  writeTable(GROUPS, results);
+}
 if (!args.keep) rmSync(base, { recursive: true, force: true });
-if (results.length === 0) console.log('No such row.');
+if (tried === 0) console.log('No such row.');
 process.exitCode = failed > 0 ? 1 : 0;
 
 /** Installs and runs one row. */
@@ -76,8 +84,9 @@ async function run(row) {
   for (const [name, content] of Object.entries({ ...(row.app && { [row.app]: row.app }), ...row.files })) {
     const file = join(folder, name);
     mkdirSync(dirname(file), { recursive: true });
-    const app = new URL(content, APPS);
-    writeFileSync(file, /^[\w.-]+$/.test(content) && existsSync(app) ? readFileSync(app) : content);
+    const isPath = /^[\w./-]+$/.test(content);
+    const source = new URL(content.startsWith('examples/') ? `../../../${content}` : content, APPS);
+    writeFileSync(file, isPath ? readFileSync(source) : content);
   }
 
   const versions = row.packages.map((each) => versionOf(folder, each)).join(', ');
@@ -86,6 +95,18 @@ async function run(row) {
   const server = await startSqlEmulator({ entra, enforceExpiry: 'login', onQuery });
   const { tenantId, clientId, clientSecret, url } = entra;
   const config = server.config({ authentication: { tenantId, clientId, clientSecret, authority: url } });
+  writeFileSync(join(folder, 'ca.pem'), server.ca);
+  Object.assign(env, {
+    MATRIX_CONFIG: JSON.stringify(config),
+    SQL_SERVER: `${config.server},${server.port}`,
+    SQL_DATABASE: 'shop',
+    AZURE_TENANT_ID: tenantId,
+    AZURE_CLIENT_ID: clientId,
+    AZURE_CLIENT_SECRET: clientSecret,
+    AZURE_AUTHORITY_HOST: url,
+    NODE_EXTRA_CA_CERTS: join(folder, 'ca.pem'),
+    PORT: '39127',
+  });
   try {
     for (const each of row.commands ?? [`node ${row.app}`]) {
       const ran = await command(['sh', '-c', each], {

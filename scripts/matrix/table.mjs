@@ -4,12 +4,11 @@ const FILE = 'docs/compatibility.md';
 const START = '<!-- matrix -->';
 const END = '<!-- /matrix -->';
 
-/** Puts the results of a whole run into docs/compatibility.md, between two marks. */
-export function writeTable(results) {
-  const titles = [...new Set(results.map(({ title }) => title))];
-  const sections = titles.map((title) => {
-    const rows = results.filter((each) => each.title === title).map(line);
-    return `### ${title}\n\n| | packages | result |\n| --- | --- | --- |\n${rows.join('\n')}\n`;
+/** Puts the results into docs/compatibility.md, between two marks, in the order of the rows. */
+export function writeTable(groups, results) {
+  const sections = groups.map(({ title, rows }) => {
+    const lines = rows.filter(({ name }) => results.has(name)).map((row) => line(row, results.get(row.name)));
+    return `### ${title}\n\n| | packages | result |\n| --- | --- | --- |\n${lines.join('\n')}\n`;
   });
   const text = readFileSync(FILE, 'utf8');
   const before = text.slice(0, text.indexOf(START) + START.length);
@@ -17,7 +16,7 @@ export function writeTable(results) {
   writeFileSync(FILE, `${before}\n\n${sections.join('\n')}\n${after}`);
 }
 
-function line({ row, versions = '', summary = '', error }) {
+function line(row, { versions = '', summary = '', error }) {
   const outcome = error === undefined ? ['✓', summary, row.note].filter(Boolean) : ['✗', error.split('\n')[0]];
   return `| ${row.name} | ${versions}${row.node ? ` (Node.js ${row.node})` : ''} | ${outcome.join(' ').replaceAll('|', '\\|')} |`;
 }

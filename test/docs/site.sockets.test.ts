@@ -37,6 +37,9 @@ describe.skipIf(!isBuilt || chromiumPath === undefined)('the site', () => {
 
   test.each([
     ['40615', 'errors'],
+    ['nestjs', 'orms'],
+    ['retry', 'transactions'],
+    ['expired', 'faq'],
     ['user-assigned', 'which-credential'],
     ['createTokenPools', 'api/'],
   ])('its search finds %s in %s', { timeout: 60_000 }, async (words, name) => {
