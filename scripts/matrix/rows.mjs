@@ -240,7 +240,7 @@ require('./fake-timers.test.cjs');\n`,
       'rollup.config.mjs': `import commonjs from '@rollup/plugin-commonjs';
 import json from '@rollup/plugin-json';
 import { nodeResolve } from '@rollup/plugin-node-resolve';
-export default { input: 'app.mjs', output: { file: 'out/main.mjs' }, external: /^[^./]/,
+export default { input: './app.mjs', output: { file: 'out/main.mjs' }, external: /^[^./]/,
   plugins: [nodeResolve({ preferBuiltins: true }), commonjs(), json()] };\n`,
     },
     commands: ['rollup -c', 'node out/main.mjs'],
@@ -250,7 +250,7 @@ export default { input: 'app.mjs', output: { file: 'out/main.mjs' }, external: /
     name: 'Vite SSR',
     packages: ['mssql@12', 'vite@7'],
     files: { 'main.ts': 'main.ts' },
-    commands: ['vite build --ssr main.ts --outDir out', 'node out/main.js'],
+    commands: ['vite build --ssr main.ts --outDir out', 'node out/main.*'],
   },
   {
     name: 'Next.js 16',
@@ -277,14 +277,14 @@ export default { input: 'app.mjs', output: { file: 'out/main.mjs' }, external: /
 ];
 
 const types = [
-  ['5.0', '^20', ['node10', 'node16', 'nodenext', 'bundler']],
-  ['5.4', '^20', ['node10', 'node16', 'nodenext', 'bundler']],
-  ['5.9', '^20', ['node10', 'node16', 'nodenext', 'bundler']],
-  ['6', '^22', ['node16', 'nodenext', 'bundler']],
-  ['7', '^22', ['node16', 'nodenext', 'bundler']],
+  ['5.0', '20.11', ['node10', 'node16', 'nodenext', 'bundler']],
+  ['5.4', '20.11', ['node10', 'node16', 'nodenext', 'bundler']],
+  ['5.9', '20', ['node10', 'node16', 'nodenext', 'bundler']],
+  ['6', '22', ['node16', 'nodenext', 'bundler']],
+  ['7', '22', ['node16', 'nodenext', 'bundler']],
 ].flatMap(([version, node, resolutions]) => ({
   name: `TypeScript ${version}`,
-  packages: ['mssql@12', `typescript@${version}`, `@types/node@${node === '^20' ? '20.11' : '22'}`, '@types/mssql'],
+  packages: ['mssql@12', `typescript@${version}`, `@types/node@${node}`, '@types/mssql'],
   files: { 'types.ts': 'types.ts', 'otel.ts': 'otel.ts' },
   commands: resolutions.flatMap((each) => {
     const esm = each === 'bundler' ? [] : [];

@@ -1,5 +1,5 @@
 import type { Connection, ConnectionConfiguration } from 'tedious';
-import type { TokenCredential } from '../credentials/credential.js';
+import type { CredentialInput } from '../credentials/create-credential.js';
 import type { EncryptedTokenStore } from '../tokens/encrypted-token-store.js';
 import type { TediousModule } from './dial.js';
 
@@ -69,13 +69,8 @@ export interface TokenPoolConfig {
   arrayRowMode?: boolean | undefined;
 }
 
-/** `tedious`'s own form, or any form of a credential. */
-export type Authentication =
-  | { type: string; options?: object | undefined }
-  | TokenCredential
-  | ((...args: never[]) => unknown)
-  | string
-  | object;
+/** `tedious`'s own form, or any form of a credential: an option that no method has does not compile. */
+export type Authentication = CredentialInput;
 
 /** Pool settings; those of mssql (tarn) keep their meaning. */
 export interface PoolConfig {

@@ -1,13 +1,23 @@
-import type { MeterProvider, TracerProvider } from '@opentelemetry/api';
+import type { Meter, Tracer } from '@opentelemetry/api';
 import * as api from '@opentelemetry/api';
 import { recordMetrics } from './otel/metrics.js';
 import { recordSpans } from './otel/spans.js';
 
+/** A `MeterProvider` of `@opentelemetry/api`; its types are not imported, so that they need not be installed. */
+export interface MeterProviderLike {
+  getMeter(name: string): object;
+}
+
+/** A `TracerProvider` of `@opentelemetry/api`, likewise. */
+export interface TracerProviderLike {
+  getTracer(name: string): object;
+}
+
 export interface InstrumentOptions {
   /** Default: the global meter provider. */
-  meterProvider?: MeterProvider | undefined;
+  meterProvider?: MeterProviderLike | undefined;
   /** Default: the global tracer provider. */
-  tracerProvider?: TracerProvider | undefined;
+  tracerProvider?: TracerProviderLike | undefined;
 }
 
 /** A running instrumentation; made by {@link instrument}. */
@@ -33,8 +43,8 @@ const SCOPE = 'mssql-token-pool';
  * instrument();
  */
 export function instrument({ meterProvider, tracerProvider }: InstrumentOptions = {}): Instrumentation {
-  const stopMetrics = recordMetrics((meterProvider ?? api.metrics).getMeter(SCOPE));
-  const stopSpans = recordSpans((tracerProvider ?? api.trace).getTracer(SCOPE));
+  const stopMetrics = recordMetrics((meterProvider ?? api.metrics).getMeter(SCOPE) as Meter);
+  const stopSpans = recordSpans((tracerProvider ?? api.trace).getTracer(SCOPE) as Tracer);
   const stop = (): void => {
     stopMetrics();
     stopSpans();

@@ -188,7 +188,12 @@ test("a credential may be in any form, in mssql's flat one too", () => {
   expect(credentialOf({ server: SERVER, ...withPassword })).toMatchObject({
     principal: { method: 'password', id: 'ada@contoso.example' },
   });
-  expect(credentialOf({ server: SERVER, authentication: { type: 1, getToken: credential.getToken } })).toBeDefined();
+  expect(
+    credentialOf({
+      server: SERVER,
+      authentication: { type: 1, getToken: credential.getToken } as object as typeof credential,
+    }),
+  ).toBeDefined();
 });
 
 test('a pool takes what mssql knows, and nothing that is misspelt', () => {

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import type { TokenPoolConfig } from '../../connections/config.js';
 import { type Settings, settingsFrom } from '../../connections/settings.js';
+import type { CredentialInput } from '../../credentials/create-credential.js';
 import { errorCode } from '../../credentials/entra/redact.js';
 import { didYouMean } from '../../credentials/input/did-you-mean.js';
 import type { FederatedSource } from '../../credentials/methods/federated/assertion-source.js';
@@ -161,16 +162,19 @@ function loginFrom(values: Values, env: NodeJS.ProcessEnv): Partial<TokenPoolCon
       return { authentication: { method, token: required(env.SQL_ACCESS_TOKEN, 'SQL_ACCESS_TOKEN') } };
     case 'service-principal-secret': {
       const clientSecret = required(env.AZURE_CLIENT_SECRET, 'AZURE_CLIENT_SECRET');
-      return { authentication: { method, tenantId, clientId, clientSecret } };
+      return { authentication: { method, tenantId, clientId, clientSecret } as CredentialInput };
     }
     case 'managed-identity':
       return { authentication: { method, clientId } };
     case 'federated': {
       const from = sourceFrom(required(values.from, '--from'));
-      return { authentication: { method, tenantId, clientId: required(clientId, 'AZURE_CLIENT_ID'), from } };
+      return {
+        authentication: { method, tenantId, clientId: required(clientId, 'AZURE_CLIENT_ID'), from } as CredentialInput,
+      };
     }
     default:
-      return { authentication: { method, tenantId, clientId } };
+      // Which method it is, and which options it takes, is checked when the credential is created.
+      return { authentication: { method, tenantId, clientId } as CredentialInput };
   }
 }
 
