@@ -69,7 +69,7 @@ test('without a mapping errors are our own', async () => {
   await expect(tarnFacade(pool).acquire().promise).rejects.toBeInstanceOf(PoolClosedError);
 });
 
-test('destroy() waits for borrowed connections without a limit, as tarn does', async () => {
+test('destroy() waits for borrowed connections, for 10 s unless it is given timeoutMs', async () => {
   const pool = aPool({ max: 1 });
   const [borrowed] = (await borrow(pool, 1)) as [Connection];
   const tarn = tarnFacade(pool);
@@ -78,10 +78,21 @@ test('destroy() waits for borrowed connections without a limit, as tarn does', a
   expect(tarn.destroyed).toBe(true);
   expect(tarn.destroy()).toBe(closing);
   const closed = outcome(closing);
-  await pass(HOUR);
+  await pass(9_900);
   expect(closed.at).toBeUndefined();
   expect(tarn.release(borrowed)).toBe(true);
   await pass(1);
+  settled(closed);
+  expect(world.server.connections.size).toBe(0);
+});
+
+test('destroy({ timeoutMs }) closes borrowed connections after that time', async () => {
+  const pool = aPool({ max: 1 });
+  await borrow(pool, 1);
+  const closed = outcome(tarnFacade(pool).destroy({ timeoutMs: HOUR }));
+  await pass(HOUR - 1);
+  expect(closed.at).toBeUndefined();
+  await pass(100);
   settled(closed);
   expect(world.server.connections.size).toBe(0);
 });
