@@ -153,6 +153,15 @@ const WAYS: Way[] = [
     },
   ],
   [
+    'federated: a token file',
+    () => {
+      const { shared, ready } = application();
+      const file = join(folder, 'token-of-another-issuer');
+      writeFileSync(file, entra.issueFederatedToken({ subject, expiresInSeconds: 86_400 }));
+      return { ...ready, authentication: { method: 'federated', ...shared, from: { file } } };
+    },
+  ],
+  [
     'workload identity',
     () => {
       const { clientId, ready } = application();
