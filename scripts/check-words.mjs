@@ -48,6 +48,7 @@ const CLEAN = [
   'report',
   'src/credentials',
   'src/telemetry',
+  'src/testing',
   'test/chaos',
   'test/cli',
   'test/container',
@@ -61,6 +62,7 @@ const CLEAN = [
   'test/simulation',
   'test/support',
   'test/telemetry',
+  'test/testing',
 ];
 
 /** `heldToken`, `HELD_TOKEN` and `held-token` are read as `held token`. */

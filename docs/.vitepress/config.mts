@@ -47,6 +47,7 @@ const ORDER: [title: string, pages: [file: string, title: string][]][] = [
   [
     'Test',
     [
+      ['testing', 'The test kit'],
       ['testing-entra-emulator', 'Entra emulator'],
       ['testing-sql-emulator', 'SQL emulator'],
       ['testing-gateway', 'Gateway'],
