@@ -2,7 +2,7 @@
 export function parseListen(text: string): { host: string; port: number } {
   const match = /^(?:\[([^\]]+)\]:|([^:]+):)?(\d+)$/.exec(text);
   const port = Number(match?.[3]);
-  if (match === null || port > 65_535) throw new UsageError(`--listen ${text}: give a port, or an address and a port`);
+  if (match === null || port > 65_535) throw new UsageError('--listen: give a port, or an address and a port');
   return { host: match[1] ?? match[2] ?? '127.0.0.1', port };
 }
 
@@ -18,7 +18,7 @@ export function parseServer(text: string): { server: string; port: number } {
   const match = /^(?:\[([^\]]+)\]|([^:,]+))(?:[:,](\d+))?$/.exec(text);
   const port = Number(match?.[3] ?? 1433);
   if (match === null || port > 65_535) {
-    throw new UsageError(`--upstream ${text}: give a server, or a server and a port`);
+    throw new UsageError('--upstream: give a server, or a server and a port');
   }
   return { server: match[1] ?? match[2] ?? '', port };
 }
@@ -31,7 +31,7 @@ export class UsageError extends Error {
 /** A secret from an environment variable that is named, so that it is seen in no list of processes. */
 export function fromEnvironment(option: string, name: string): string {
   const value = process.env[name];
-  if (value === undefined) throw new UsageError(`${option} ${name}: there is no such environment variable`);
+  if (value === undefined) throw new UsageError(`${option}: there is no environment variable of that name`);
   return value;
 }
 
@@ -39,5 +39,5 @@ export function fromEnvironment(option: string, name: string): string {
 export function parseSeconds(option: string, text: string, least: 'zero' | 'more'): number {
   const value = text.trim() === '' ? Number.NaN : Number(text);
   if (least === 'zero' ? value >= 0 && value < Number.POSITIVE_INFINITY : value > 0) return value;
-  throw new UsageError(`${option} ${text}: give a number of seconds${least === 'zero' ? '' : ' greater than 0'}`);
+  throw new UsageError(`${option}: give a number of seconds${least === 'zero' ? '' : ' greater than 0'}`);
 }

@@ -9,6 +9,7 @@ import { recordTimeline, type Timeline, timelineOfLogins, timelineReport } from 
 import { type EntraEmulator, type SqlEmulator, startEntraEmulator, startSqlEmulator } from '../testing/index.js';
 import { UsageError } from './address.js';
 import { Workload } from './demo-workload.js';
+import { unknownArgument } from './unknown-argument.js';
 
 const LIFETIME_SECONDS = 4;
 const SECONDS = 24;
@@ -87,13 +88,17 @@ export async function demo(args: string[]): Promise<number> {
   return verdict.ok ? 0 : 1;
 }
 
+const OPTIONS = {
+  seconds: { type: 'string', default: String(SECONDS) },
+  report: { type: 'string' },
+} as const;
+
 /** Undefined, and said on stderr, where they make no sense. */
 function optionsFrom(args: string[]): { seconds: number; file: string | undefined } | undefined {
   try {
-    const { values } = parseArgs({
-      args,
-      options: { seconds: { type: 'string', default: String(SECONDS) }, report: { type: 'string' } },
-    });
+    const unknown = unknownArgument(args, OPTIONS);
+    if (unknown !== undefined) throw new UsageError(unknown);
+    const { values } = parseArgs({ args, options: OPTIONS });
     const seconds = Number(values.seconds);
     if (!(seconds > 0)) throw new UsageError(`--seconds ${values.seconds}: give a number greater than 0`);
     if (values.report !== undefined) assertWritable(values.report);

@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util';
 import { startEntraEmulator, startFaultControl } from '../testing/index.js';
 import { fromEnvironment, parseListen, parsePort, parseSeconds, UsageError } from './address.js';
 import { inWords } from './in-words.js';
+import { unknownArgument } from './unknown-argument.js';
 import { log, untilStopped } from './until-stopped.js';
 
 const USAGE = `Usage: mssql-token-pool entra [options]
@@ -34,20 +35,21 @@ export async function entra(args: string[]): Promise<number> {
   }
 }
 
+const OPTIONS = {
+  listen: { type: 'string', default: '127.0.0.1:8080' },
+  url: { type: 'string' },
+  'tenant-id': { type: 'string' },
+  'client-id': { type: 'string' },
+  'client-secret-env': { type: 'string' },
+  lifetime: { type: 'string' },
+  'refresh-in': { type: 'string' },
+  faults: { type: 'string' },
+} as const;
+
 async function run(args: string[]): Promise<number> {
-  const { values } = parseArgs({
-    args,
-    options: {
-      listen: { type: 'string', default: '127.0.0.1:8080' },
-      url: { type: 'string' },
-      'tenant-id': { type: 'string' },
-      'client-id': { type: 'string' },
-      'client-secret-env': { type: 'string' },
-      lifetime: { type: 'string' },
-      'refresh-in': { type: 'string' },
-      faults: { type: 'string' },
-    },
-  });
+  const unknown = unknownArgument(args, OPTIONS);
+  if (unknown !== undefined) throw new UsageError(unknown);
+  const { values } = parseArgs({ args, options: OPTIONS });
   const secretEnv = values['client-secret-env'];
   const clientSecret = secretEnv === undefined ? undefined : fromEnvironment('--client-secret-env', secretEnv);
   const emulator = await startEntraEmulator({

@@ -10,6 +10,7 @@ import {
 } from '../testing/index.js';
 import { fromEnvironment, parseListen, parsePort, parseSeconds, parseServer, UsageError } from './address.js';
 import { inWords } from './in-words.js';
+import { unknownArgument } from './unknown-argument.js';
 import { log, untilStopped } from './until-stopped.js';
 
 const USAGE = `Usage: mssql-token-pool gateway --upstream SERVER[:PORT] --user NAME --password-env VARIABLE --entra URL [options]
@@ -52,31 +53,32 @@ export async function gateway(args: string[]): Promise<number> {
   }
 }
 
+const OPTIONS = {
+  upstream: { type: 'string' },
+  user: { type: 'string' },
+  password: { type: 'string' },
+  'password-env': { type: 'string' },
+  login: { type: 'string', multiple: true, default: [] as string[] },
+  'sql-logins': { type: 'string', default: 'pass' },
+  database: { type: 'string' },
+  'upstream-encrypt': { type: 'string', default: 'on' },
+  'trust-upstream': { type: 'boolean', default: false },
+  entra: { type: 'string' },
+  audience: { type: 'string' },
+  listen: { type: 'string', default: '127.0.0.1:1433' },
+  encrypt: { type: 'string', default: 'required' },
+  certificate: { type: 'string' },
+  key: { type: 'string' },
+  'certificate-out': { type: 'string' },
+  'enforce-expiry': { type: 'string', default: 'login' },
+  faults: { type: 'string' },
+  'drain-seconds': { type: 'string', default: '10' },
+} as const;
+
 async function run(args: string[]): Promise<number> {
-  const { values } = parseArgs({
-    args,
-    options: {
-      upstream: { type: 'string' },
-      user: { type: 'string' },
-      password: { type: 'string' },
-      'password-env': { type: 'string' },
-      login: { type: 'string', multiple: true, default: [] },
-      'sql-logins': { type: 'string', default: 'pass' },
-      database: { type: 'string' },
-      'upstream-encrypt': { type: 'string', default: 'on' },
-      'trust-upstream': { type: 'boolean', default: false },
-      entra: { type: 'string' },
-      audience: { type: 'string' },
-      listen: { type: 'string', default: '127.0.0.1:1433' },
-      encrypt: { type: 'string', default: 'required' },
-      certificate: { type: 'string' },
-      key: { type: 'string' },
-      'certificate-out': { type: 'string' },
-      'enforce-expiry': { type: 'string', default: 'login' },
-      faults: { type: 'string' },
-      'drain-seconds': { type: 'string', default: '10' },
-    },
-  });
+  const unknown = unknownArgument(args, OPTIONS);
+  if (unknown !== undefined) throw new UsageError(unknown);
+  const { values } = parseArgs({ args, options: OPTIONS });
   if (values.upstream === undefined) throw new UsageError('--upstream is missing');
   if (values.entra === undefined) throw new UsageError('--entra is missing');
   if ((values.certificate === undefined) !== (values.key === undefined)) {
@@ -168,7 +170,7 @@ function parseLogin(text: string, index: number): [string, { user: string; passw
 
 function oneOf<T extends string>(option: string, value: string, allowed: readonly T[]): T {
   const found = allowed.find((each) => each === value);
-  if (found === undefined) throw new UsageError(`${option} ${value}: give one of ${allowed.join(', ')}`);
+  if (found === undefined) throw new UsageError(`${option}: give one of ${allowed.join(', ')}`);
   return found;
 }
 

@@ -202,6 +202,10 @@ function requireKinds(config: TokenPoolConfig): void {
   if (scope !== undefined && (typeof scope !== 'string' || scope === '')) {
     throw new ConfigurationError("'scope' must be a string such as https://database.windows.net/.default.");
   }
+  // A connection string in lines is one long value of its first key.
+  if (typeof config.database === 'string' && /[\r\n]/.test(config.database)) {
+    throw new ConfigurationError("'database' must be a name without line breaks.");
+  }
   for (const [key, hook] of Object.entries({ beforeConnect, 'pool.validate': pool?.validate })) {
     if (hook !== undefined && hook !== null && typeof hook !== 'function') {
       throw new ConfigurationError(`'${key}' must be a function.`);

@@ -10,6 +10,11 @@ export interface ServerAddress {
 
 /** A host name has at most 253 characters (RFC 1035 section 2.3.4), an instance name 16. */
 const LONGEST = 300;
+/**
+ * A name or an IPv4 address; an IPv6 address. Anything else, a URL or half a connection string, would be printed as the
+ * server's name, password and all.
+ */
+const HOST = /^(?:[\p{L}\p{N}._()-]{1,255}|\[?[\da-f:.]{2,45}(?:%\w{1,32})?\]?)$/iu;
 const FORMS = "'server' must be a host name, host,port or host\\instance.";
 
 /**
@@ -34,7 +39,7 @@ export function parseServerAddress(text: unknown): ServerAddress {
   const [target = '', portText, ...more] = trimmed.replace(/^tcp:/i, '').split(',');
   const [host = '', instance, ...deeper] = target.split('\\').map((part) => part.trim());
   const port = portText === undefined ? undefined : portOf(portText.trim());
-  const isWrong = more.length > 0 || deeper.length > 0 || host === '' || instance === '' || /[\s/@]/.test(host);
+  const isWrong = more.length > 0 || deeper.length > 0 || !HOST.test(host) || instance === '';
   if (isWrong || Number.isNaN(port)) throw new ConfigurationError(FORMS);
   return { host, instanceName: port === undefined ? instance : undefined, port };
 }

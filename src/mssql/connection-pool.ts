@@ -104,7 +104,7 @@ export class ConnectionPool extends StockConnectionPool {
     const checkIsChosen = 'validateConnection' in readable;
     super(copyForMssql(readable));
     // Whoever prints a pool does not mean the secrets in it (P10).
-    Object.defineProperty(this, 'config', { enumerable: false });
+    hideConfig(this);
     this.#shared = shared;
     // mssql's own default asks the server at every checkout; a closed socket is noticed without that.
     if (!checkIsChosen) this.config.validateConnection = 'socket';
@@ -311,6 +311,19 @@ function copyForMssql(config: TokenPoolConfig): TokenPoolConfig {
     if (port !== undefined) Object.assign(copy, { server: host, port });
   } catch {}
   return copy;
+}
+
+/** Behind an accessor, which `inspect` does not read, not even with `showHidden`. */
+function hideConfig(pool: { config: TokenPoolConfig }): void {
+  let { config } = pool;
+  Object.defineProperty(pool, 'config', {
+    enumerable: false,
+    configurable: true,
+    get: () => config,
+    set: (next: TokenPoolConfig) => {
+      config = next;
+    },
+  });
 }
 
 /** Not in the class: naming it there makes bundlers give it another name, which users of mssql print. */

@@ -202,13 +202,13 @@ describe('the programs', () => {
     [['gateway', '--nonsense'], "Unknown option '--nonsense'"],
     [
       ['gateway', '--upstream', 'x', '--entra', 'http://localhost:1/t', '--password-env', 'NO_SUCH_VARIABLE'],
-      'there is no such environment variable',
+      'there is no environment variable of that name',
     ],
     [['gateway', '--upstream', 'x', '--entra', 'http://localhost:1/t', '--listen', 'nowhere'], '--listen nowhere'],
     [['entra', '--lifetime', 'long'], '--lifetime long'],
     [
       ['gateway', '--upstream', 'x', '--entra', 'http://localhost:1/t', '--drain-seconds', 'soon'],
-      '--drain-seconds soon: give a number of seconds',
+      '--drain-seconds: give a number of seconds',
     ],
     [['nothing'], 'Usage: mssql-token-pool <command>'],
   ])('%j is rejected with the correct usage', async (args, says) => {

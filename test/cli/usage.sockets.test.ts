@@ -58,7 +58,7 @@ test.each([
 });
 
 test.each(['demo', 'doctor', 'gateway', 'entra'])(
-  '%s lists its options, and names an option that it does not know',
+  '%s lists its options, and names the position of an option that it does not know',
   async (name) => {
     const help = await program(name, '--help');
     expect(help).toMatchObject({ code: 0, stderr: '' });
@@ -68,7 +68,8 @@ test.each(['demo', 'doctor', 'gateway', 'entra'])(
 
     const wrong = await program(name, '--nonsense');
     expect(wrong).toMatchObject({ code: 2, stdout: '' });
-    expect(wrong.stderr).toContain("'--nonsense'");
+    expect(wrong.stderr).toContain('argument 1');
+    expect(wrong.stderr).not.toContain('nonsense');
     expect(wrong.stderr).not.toMatch(/^ +at /m);
   },
 );
@@ -81,6 +82,6 @@ test('demo rejects --seconds that is not a number', async () => {
 
 test.each(['db:99999', 'db:x', ''])('gateway rejects an --upstream that is not a server: %s', async (upstream) => {
   const { code, stdout, stderr } = await program('gateway', '--upstream', upstream, '--entra', 'http://localhost:9');
-  expect(stderr).toContain(`--upstream ${upstream}: give a server, or a server and a port`);
+  expect(stderr).toContain('--upstream: give a server, or a server and a port');
   expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
 });

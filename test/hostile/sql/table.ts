@@ -8,12 +8,18 @@ export interface CellResult extends Cell {
 }
 
 /** Runs cells side by side and gives, for each, the promises that were broken. */
-export function runCells(cells: readonly Cell[], watch: ProcessWatch): Promise<CellResult[]> {
+export function runCells(
+  cells: readonly Cell[],
+  watch: ProcessWatch,
+  onResult: (result: CellResult) => void = () => {},
+): Promise<CellResult[]> {
   const turns = turnsFor(12 * availableParallelism());
   return Promise.all(
     cells.map(async (cell) => {
       const name = `${cell.phase} x ${cell.fault} (${cell.login}, seed ${cell.seed})`;
-      return { ...cell, name, broken: await runCell(cell, watch, turns) };
+      const result = { ...cell, name, broken: await runCell(cell, watch, turns) };
+      onResult(result);
+      return result;
     }),
   );
 }
