@@ -7,6 +7,7 @@ import type { Settings } from '../connections/settings.js';
 import type { CachedToken } from '../tokens/cached-token.js';
 import type { ConnectionLimit } from './connection-limit.js';
 import { createResourcePool, type ResourcePool } from './generic-pool.js';
+import type { Instant } from './housekeeping.js';
 import { PooledConnection, PooledConnections, type Purpose } from './pooled-connection.js';
 
 /** What the pool does about changes here. */
@@ -95,6 +96,19 @@ export class OpenConnections extends PooledConnections {
   /** Connections that may be opened beside all that exist, those that stand by included. */
   get free(): number {
     return this.#physical.max - this.#physical.size - this.#toDial.length + this.#standingBy;
+  }
+
+  /** What housekeeping looks at. */
+  instant(failing: boolean, retryAt: number): Instant {
+    const monotonic = performance.now();
+    const { size, renewing, free } = this;
+    const pausedUntil = Math.max(retryAt, monotonic + this.dialer.pauseMs);
+    return { wall: Date.now(), monotonic, size, opening: this.dials.size, renewing, free, failing, pausedUntil };
+  }
+
+  /** Nothing can be done for a caller until a connection is returned. */
+  get areAllBorrowed(): boolean {
+    return this.ready.length === 0 && this.dials.size === 0 && !this.mayOpen;
   }
 
   /** Why no connection could be opened, also while that is still being tried. */
