@@ -133,11 +133,11 @@ test('those that are due longest are renewed first', () => {
 });
 
 test.each([
-  ['all that are missing', {}, 3, 3],
-  ['none during a pause', { pausedUntil: 1 }, 0, 0],
-  ['one after a failure', { failing: true }, 1, 1],
-  ['no more than there are permits', { free: 2 }, 2, 2],
-  ['what is being opened counts', { opening: 2 }, 1, 1],
+  ['all that are missing', {}, 3],
+  ['none during a pause', { pausedUntil: 1 }, 0],
+  ['one after a failure', { failing: true }, 1],
+  ['no more than there are permits', { free: 2 }, 2],
+  ['what is being opened counts', { opening: 2 }, 1],
 ] as const)('min: %s', (_, now, expected) => {
   expect(plan([], noLater, { ...settings, min: 3 }, at(0, { size: 0, ...now })).open).toBe(expected);
 });
