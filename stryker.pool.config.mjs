@@ -1,14 +1,18 @@
-import rooms from './stryker.config.mjs';
+import modules from './stryker.config.mjs';
 
 /**
- * What is tested with whole pools, which have a world of their own to live in.
+ * What is tested with whole pools against a driven server.
  *
  * @type {import('@stryker-mutator/api/core').PartialStrykerOptions}
  */
 export default {
-  ...rooms,
-  mutate: ['src/pool/{tarn-facade,token-pool,upkeep,with-retry}.ts', 'src/connections/{dial,dialer}.ts'],
-  vitest: { ...rooms.vitest, configFile: 'vitest.mutate-pool.config.ts' },
+  ...modules,
+  mutate: [
+    'src/pool/*.ts',
+    '!src/pool/{connection-source,create-token-pool,generic-pool,select-one}.ts',
+    'src/connections/{dial,dialer}.ts',
+  ],
+  vitest: { ...modules.vitest, configFile: 'vitest.mutate-pool.config.ts' },
   timeoutMS: 3_000,
   timeoutFactor: 1.5,
   incrementalFile: 'reports/stryker-incremental-pool.json',

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Three users who call an API at the same time, for some seconds; each must be answered as himself. */
+/** Three users who call an API at the same time, for some seconds; each must be answered as that user. */
 export async function callAs({ entra, report }, url) {
   const users = ['ada', 'bob', 'cleo'].map((name) => entra.addUser({ userName: `${name}@contoso.example` }));
   const until = Date.now() + Number(process.env.EXAMPLE_MS ?? 15_000);

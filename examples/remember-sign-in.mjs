@@ -7,8 +7,8 @@ import { createCredential } from 'mssql-token-pool';
 import { withEmulators } from './with-emulators.mjs';
 
 /**
- * A cache plug-in of MSAL's form: it reads before, and writes after what has changed. Whoever has key and file is signed in
- * as this person: keep the key in the system's key ring.
+ * A cache plug-in of MSAL's form: it reads before, and writes after what has changed. Key and file together are this
+ * user's sign-in: keep the key in the system's key ring.
  */
 function encryptedFile(file, key) {
   return {
@@ -47,7 +47,7 @@ for (const start of ['first', 'second']) {
     onCode({ message }) {
       prompts += 1;
       console.log(message);
-      // The person opens a browser here; the emulator does it for her.
+      // The user opens a browser here; the emulator signs in instead.
       emulators.entra.deviceSignIns.at(-1).approve(emulators.entra.user);
     },
   });

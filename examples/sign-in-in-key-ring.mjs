@@ -43,7 +43,7 @@ if (protectedStore !== undefined) {
       onCode({ message }) {
         prompts += 1;
         console.log(message);
-        // The person opens a browser here; the emulator does it for her.
+        // The user opens a browser here; the emulator signs in instead.
         emulators.entra.deviceSignIns.at(-1).approve(emulators.entra.user);
       },
     });

@@ -3,7 +3,7 @@ import { printEvents } from './debug.js';
 
 /**
  * What happens inside, published on `node:diagnostics_channel` under `mssql-token-pool:<event>`. Nothing here costs
- * anything while nobody listens, and no payload carries a token or secret (P10): a token is named by its `tokenId`, a
+ * anything without a subscriber, and no payload carries a token or secret (P10): a token is named by its `tokenId`, a
  * short hash. Times are epoch milliseconds, durations milliseconds.
  */
 export interface ChannelPayloads {
@@ -23,7 +23,7 @@ export interface ChannelPayloads {
   'token:failed': { identity: string; scope: string; error: Error; durationMs: number; retryAfterMs: number };
   /** A token was thrown away because the server refused it. */
   'token:invalidated': { identity: string; scope: string; tokenId: string };
-  /** The store that processes share let us down; tokens are got without it. Told once until it works again. */
+  /** The shared token store failed; tokens are requested without it. Published once until it works again. */
   'token:store-failed': { reason: StoreFailure; error: Error };
   /** It works again. */
   'token:store-recovered': Record<string, never>;
@@ -59,7 +59,7 @@ export interface ChannelPayloads {
 export interface PoolStats {
   /** Connections that can be handed out now. */
   available: number;
-  /** Connections on loan. */
+  /** Connections that callers hold. */
   borrowed: number;
   /** Callers waiting. */
   pending: number;

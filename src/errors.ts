@@ -3,7 +3,7 @@ import { durationMs } from './time.js';
 /**
  * Every error this library throws. One class per kind of failure, each with a stable `code`, so that a caller can
  * `switch (error.code)` without parsing messages. No error ever carries a token, secret, assertion or password (P10):
- * whoever builds one passes only text that is free of them, and `cause` is a redacted copy where the original is not.
+ * the code that creates one passes only text that is free of them, and `cause` is a redacted copy where the original is not.
  */
 
 /** What SQL Server, the identity provider or the operating system said, as far as it said it. */
@@ -50,7 +50,7 @@ export class TokenPoolError extends Error {
   }
 }
 
-/** The configuration cannot work as given; the message names the key and the mend. Thrown synchronously where possible. */
+/** The configuration cannot work as given; the message names the setting and how to fix it. Thrown synchronously where possible. */
 export class ConfigurationError extends TokenPoolError {
   override name = 'ConfigurationError';
   override readonly code = 'ERR_CONFIGURATION';
@@ -120,7 +120,7 @@ export class TokenTimeoutError extends TokenUnavailableError {
   override readonly code = 'ERR_TOKEN_TIMEOUT';
 }
 
-/** The only token that can be had is expired or too close to its end to log in with. */
+/** The only token available has expired, or is too close to its expiry to log in with. */
 export class TokenExpiredError extends CredentialError {
   override name = 'TokenExpiredError';
   override readonly code = 'ERR_TOKEN_EXPIRED';
@@ -144,7 +144,7 @@ export class LoginRefusedError extends TokenPoolError {
   override readonly code: string = 'ERR_LOGIN_REFUSED';
 }
 
-/** SQL Server said the token is expired or no longer valid, and a fresh one was refused too or could not be had. */
+/** SQL Server said the token is expired or no longer valid, and a fresh one was refused too or was not available. */
 export class StaleTokenError extends LoginRefusedError {
   override name = 'StaleTokenError';
   override readonly code = 'ERR_STALE_TOKEN';
@@ -174,7 +174,7 @@ export class PoolClosedError extends TokenPoolError {
   override readonly code = 'ERR_POOL_CLOSED';
 }
 
-/** `release` or `destroy` was given something that is not on loan from this pool. */
+/** `release` or `destroy` was called with something that is not borrowed from this pool. */
 export class NotBorrowedError extends TokenPoolError {
   override name = 'NotBorrowedError';
   override readonly code = 'ERR_NOT_BORROWED';

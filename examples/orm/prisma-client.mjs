@@ -9,7 +9,7 @@ const file = (name) => fileURLToPath(new URL(name, import.meta.url));
 if (!existsSync(file('generated/index.js'))) {
   const prisma = createRequire(import.meta.url).resolve('prisma/build/index.js');
   execFileSync(process.execPath, [prisma, 'generate', '--schema', file('schema.prisma')], {
-    // `generate` looks for an engine that it never starts: with any program in its place nothing is downloaded.
+    // `generate` looks for an engine that it never starts: with any other program instead, nothing is downloaded.
     env: { ...process.env, PRISMA_SCHEMA_ENGINE_BINARY: process.execPath, CHECKPOINT_DISABLE: '1' },
   });
 }

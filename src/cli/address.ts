@@ -23,7 +23,7 @@ export function parseServer(text: string): { server: string; port: number } {
   return { server: match[1] ?? match[2] ?? '', port };
 }
 
-/** The command line makes no sense; the message says how to mend it. */
+/** The command line makes no sense; the message says how to fix it. */
 export class UsageError extends Error {
   override name = 'UsageError';
 }

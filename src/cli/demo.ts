@@ -170,7 +170,7 @@ async function cutNowAndThen(sides: readonly Side[], more: () => boolean): Promi
       sides.map(({ server, workload }) =>
         workload.whileNothingRuns(async () => {
           server.dropConnections();
-          // Long enough for the clients to be told.
+          // Long enough for the clients to notice.
           await sleep(50);
         }),
       ),

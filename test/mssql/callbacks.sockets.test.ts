@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import sql from '../../src/mssql/index.js';
 import { withTokenRefresh } from '../../src/mssql/with-token-refresh.js';
 import { type Config, stock, useEmulators } from './three-ways.js';
@@ -19,7 +19,7 @@ const openers: { name: string; ConnectionPool: typeof stock.ConnectionPool; conf
 ];
 
 describe.each(openers)('callbacks with $name', ({ ConnectionPool, config }) => {
-  it('connect, query and close call back and return what mssql returns', async () => {
+  test('connect, query and close call back and return what mssql returns', async () => {
     const pool = new ConnectionPool(config(emulators.server.config()));
     const seen = await new Promise<{ returned: unknown; error: unknown; result: unknown }>((resolve) => {
       const returned = (pool.connect as (callback: Callback) => unknown)((error, result) =>
@@ -41,7 +41,7 @@ describe.each(openers)('callbacks with $name', ({ ConnectionPool, config }) => {
     expect(closed).toEqual({ returned: pool, error: null });
   });
 
-  it('the constructor connects when it gets a callback', async () => {
+  test('the constructor connects when it gets a callback', async () => {
     const pool = await new Promise<Pool>((resolve, reject) => {
       const made: Pool = new ConnectionPool(config(emulators.server.config()), (error) =>
         error ? reject(error) : resolve(made),
@@ -51,14 +51,14 @@ describe.each(openers)('callbacks with $name', ({ ConnectionPool, config }) => {
     await pool.close();
   });
 
-  it('a failure goes to the callback', async () => {
+  test('a failure goes to the callback', async () => {
     const unreachable = { ...emulators.server.config(), port: 1 };
     const error = await new Promise((resolve) => new ConnectionPool(config(unreachable), resolve));
     expect(error).toBeInstanceOf(stock.ConnectionError);
     expect(error).toMatchObject({ code: 'ESOCKET' });
   });
 
-  it('what a callback throws reaches the process, not the pool', async () => {
+  test('what a callback throws reaches the process, not the pool', async () => {
     const pool = new ConnectionPool(config(emulators.server.config()));
     const thrown = new Promise((resolve) => {
       const before = process.listeners('uncaughtException');
@@ -77,7 +77,7 @@ describe.each(openers)('callbacks with $name', ({ ConnectionPool, config }) => {
   });
 });
 
-it('an unreadable connection string goes to the callback too', async () => {
+test('an unreadable connection string goes to the callback too', async () => {
   const error = await new Promise((resolve) => new sql.ConnectionPool('Server', resolve as never));
   expect(error).toMatchObject({ code: 'ERR_CONFIGURATION' });
   expect(() => new sql.ConnectionPool('Server')).toThrow(/key=value/);

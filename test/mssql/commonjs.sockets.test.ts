@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { resolve } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 
 /** Runs code where `mssql-token-pool` means this package, as built. */
 function run(code: string, ...flags: string[]): unknown {
@@ -12,7 +12,7 @@ function run(code: string, ...flags: string[]): unknown {
 }
 
 describe('as CommonJS and as ESM', () => {
-  it("require('mssql-token-pool/mssql') gives the module itself", () => {
+  test("require('mssql-token-pool/mssql') gives the module itself", () => {
     const seen = run(`
       const sql = require('mssql-token-pool/mssql');
       const stock = require('mssql');
@@ -26,14 +26,14 @@ describe('as CommonJS and as ESM', () => {
     expect(seen).toEqual({ keys: true, subclass: true, noDefault: true, name: 'ConnectionPool', same: true });
   });
 
-  it('require and import share one module, so one global pool', () => {
+  test('require and import share one module, so one global pool', () => {
     const seen = run(`
       const required = require('mssql-token-pool/mssql');
       import('mssql-token-pool/mssql').then((imported) => console.log(JSON.stringify(imported.default === required)));`);
     expect(seen).toBe(true);
   });
 
-  it('named imports work, which they do not with mssql itself', () => {
+  test('named imports work, which they do not with mssql itself', () => {
     const seen = run(
       `import sql, { ConnectionPool, Int, NVARCHAR } from 'mssql-token-pool/mssql';
        console.log(JSON.stringify([ConnectionPool === sql.ConnectionPool, Int === sql.Int, NVARCHAR === sql.NVarChar]));`,
@@ -42,7 +42,7 @@ describe('as CommonJS and as ESM', () => {
     expect(seen).toEqual([true, true, true]);
   });
 
-  it('stock mssql in the same process is left alone', () => {
+  test('stock mssql in the same process is left alone', () => {
     const seen = run(`
       const stock = require('mssql');
       const before = Object.getOwnPropertyDescriptors(stock);

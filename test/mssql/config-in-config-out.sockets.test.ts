@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { encryptedTokenStore } from '../../src/index.js';
 import { withTokenRefresh } from '../../src/mssql/with-token-refresh.js';
 import { MemoryStore } from '../tokens/memory-store.js';
@@ -22,12 +22,12 @@ async function ask(config: Stock): Promise<unknown> {
 }
 
 describe('withTokenRefresh: config in, config out', () => {
-  it('does not change what it is given, which may be frozen', async () => {
+  test('does not change what it is given, which may be frozen', async () => {
     const config = frozen(emulators.server.config({ pool: { max: 3, maxAgeMillis: 1000 } }));
     expect(await ask(withTokenRefresh(config))).toEqual([{ ok: 1 }]);
   });
 
-  it('gives only keys that mssql and its pool know', () => {
+  test('gives only keys that mssql and its pool know', () => {
     const refreshing = withTokenRefresh({
       ...emulators.server.config(),
       scope: 'https://database.windows.net/.default',
@@ -50,7 +50,7 @@ describe('withTokenRefresh: config in, config out', () => {
     expect(refreshing.options).toMatchObject({ encrypt: true, maxRetriesOnTransientErrors: 0 });
   });
 
-  it("takes a server with its port, 'host,port', which mssql takes for a name", async () => {
+  test("takes a server with its port, 'host,port', which mssql takes for a name", async () => {
     const { server, port, ...rest } = emulators.server.config();
     expect(await ask(withTokenRefresh({ ...rest, server: `tcp:${server},${port}` }))).toEqual([{ ok: 1 }]);
     expect(await ask(withTokenRefresh(withTokenRefresh({ ...rest, server: `${server},${port}` })))).toEqual([
@@ -58,13 +58,13 @@ describe('withTokenRefresh: config in, config out', () => {
     ]);
   });
 
-  it('works in sql.connect()', async () => {
+  test('works in sql.connect()', async () => {
     const pool = await stock.connect(withTokenRefresh(emulators.server.config()));
     expect((await stock.query`SELECT 1 AS ok`).recordset).toEqual([{ ok: 1 }]);
     await pool.close();
   });
 
-  it('survives being spread, and shares its tokens then', async () => {
+  test('survives being spread, and shares its tokens then', async () => {
     const before = emulators.entra.requests.length;
     const refreshing = withTokenRefresh(emulators.server.config());
     expect(await ask({ ...refreshing })).toEqual([{ ok: 1 }]);
@@ -72,7 +72,7 @@ describe('withTokenRefresh: config in, config out', () => {
     expect(emulators.entra.requests.length - before).toBe(1);
   });
 
-  it('applied twice is the same as once', async () => {
+  test('applied twice is the same as once', async () => {
     let hooked = 0;
     let validated = 0;
     const once = withTokenRefresh({
@@ -96,20 +96,20 @@ describe('withTokenRefresh: config in, config out', () => {
     expect({ hooked, validated }).toEqual({ hooked: 2, validated: 1 });
   });
 
-  it('gives a login its own time for the token only while there is none', async () => {
+  test('gives a login its own time for the token only while there is none', async () => {
     const refreshing = withTokenRefresh({ ...emulators.server.config(), connectionTimeout: 2000 });
     expect(refreshing.options.connectTimeout).toBe(12_000);
     await ask(refreshing);
     expect(refreshing.options.connectTimeout).toBe(2000);
   });
 
-  it('says so when a copy of the config has lost the hook', async () => {
+  test('reports a copy of the config that has lost the hook', async () => {
     const { beforeConnect: _, ...lost } = withTokenRefresh(emulators.server.config());
     const error = (await ask(lost as Stock).catch((e) => e)) as Error;
     expect(error.message).toMatch(/its beforeConnect hook is missing/);
   });
 
-  it('refuses what cannot work, at once', () => {
+  test('refuses what cannot work, at once', () => {
     const credential = emulators.entra.credential();
     expect(() => withTokenRefresh({ server: '', authentication: credential })).toThrow(/server/);
     expect(() => withTokenRefresh({ server: 'db', authentication: credential, options: { encrypt: false } })).toThrow(
@@ -117,7 +117,7 @@ describe('withTokenRefresh: config in, config out', () => {
     );
   });
 
-  it('never turns on the debug output that holds the token', () => {
+  test('never turns on the debug output that holds the token', () => {
     const refreshing = withTokenRefresh({ ...emulators.server.config(), debug: true } as never) as {
       options: { debug: object };
     };

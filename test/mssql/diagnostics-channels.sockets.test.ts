@@ -1,5 +1,5 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
-import { expect, it } from 'vitest';
+import { expect, test } from 'vitest';
 import sql from '../../src/mssql/index.js';
 import { stock, useEmulators } from './three-ways.js';
 
@@ -35,7 +35,7 @@ async function events(ConnectionPool: typeof stock.ConnectionPool): Promise<Even
   return seen;
 }
 
-it("mssql's channels carry the same events, less those of the probe connection", async () => {
+test("mssql's channels carry the same events, less those of the probe connection", async () => {
   const theirs = await events(stock.ConnectionPool);
   const ours = await events(sql.ConnectionPool as never);
 
@@ -51,7 +51,7 @@ it("mssql's channels carry the same events, less those of the probe connection",
   expect(count(ours, 'mssql:connection:destroy')).toBe(1);
 });
 
-it('ids are the same on all of them', async () => {
+test('ids are the same on all of them', async () => {
   const ours = await events(sql.ConnectionPool as never);
   const ids = (key: string) => new Set(ours.flatMap(({ message }) => (key in message ? [message[key]] : [])));
   expect([...ids('poolId')]).toEqual([expect.any(Number)]);

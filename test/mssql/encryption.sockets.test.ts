@@ -1,9 +1,9 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { startEntraEmulator, startSqlEmulator } from '../../src/testing/index.js';
 import { stockMssql, ways, withPool } from './three-ways.js';
 
 describe('a server that does not encrypt although it was asked to', () => {
-  it.each(['off', 'not-supported'] as const)(
+  test.each(['off', 'not-supported'] as const)(
     '(%s) gets the token from stock mssql on tedious 19, and from none of ours',
     async (encrypt) => {
       await using entra = await startEntraEmulator();
@@ -27,7 +27,7 @@ describe('a server that does not encrypt although it was asked to', () => {
     },
   );
 
-  it.each(ways)('TDS 8 (encrypt: strict) works through $name', async (way) => {
+  test.each(ways)('TDS 8 (encrypt: strict) works through $name', async (way) => {
     await using entra = await startEntraEmulator();
     await using server = await startSqlEmulator({ entra, encrypt: 'strict' });
     const rows = await withPool(way, server.config(), (pool) => pool.query('SELECT 1 AS ok'));

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
 import tokenPoolSql from '../../src/mssql/index.js';
 import { stock, useEmulators } from './three-ways.js';
 
@@ -16,7 +16,7 @@ afterEach(async () => {
 });
 
 describe.each(modules)('the global pool of $name', ({ sql }) => {
-  it('serves query, batch, Request, Transaction and PreparedStatement without a pool', async () => {
+  test('serves query, batch, Request, Transaction and PreparedStatement without a pool', async () => {
     await sql.connect(config());
     const n = 3;
     expect((await sql.query`SELECT ${n} AS n`).recordset).toEqual([{ n }]);
@@ -36,19 +36,19 @@ describe.each(modules)('the global pool of $name', ({ sql }) => {
     await statement.unprepare();
   });
 
-  it('query takes a callback', async () => {
+  test('query takes a callback', async () => {
     await sql.connect(config());
     const rows = await new Promise((done) => sql.query('SELECT 1 AS one', (_error, result) => done(result?.recordset)));
     expect(rows).toEqual([{ one: 1 }]);
   });
 
-  it('is one pool however often connect() is called, also at the same time', async () => {
+  test('is one pool however often connect() is called, also at the same time', async () => {
     const [first, second] = await Promise.all([sql.connect(config()), sql.connect(config())]);
     expect(second).toBe(first);
     expect(await sql.connect(config({ database: 'ignored' }))).toBe(first);
   });
 
-  it('connect() with a callback returns the pool and calls back with it', async () => {
+  test('connect() with a callback returns the pool and calls back with it', async () => {
     const seen = await new Promise<unknown[]>((done) => {
       const returned: unknown = sql.connect(config(), ((error: unknown, pool: unknown) =>
         setImmediate(() => done([returned, error, pool]))) as never);
@@ -57,13 +57,13 @@ describe.each(modules)('the global pool of $name', ({ sql }) => {
     expect(seen).toEqual([pool, null, pool]);
   });
 
-  it('a pool that failed to connect is forgotten', async () => {
+  test('a pool that failed to connect is forgotten', async () => {
     await expect(sql.connect(config({ port: 1 }))).rejects.toMatchObject({ code: 'ESOCKET' });
     await sql.connect(config());
     expect((await sql.query('SELECT 1 AS one')).recordset).toEqual([{ one: 1 }]);
   });
 
-  it('closed through itself or through close(), it is gone and the next connect() opens another', async () => {
+  test('closed through itself or through close(), it is gone and the next connect() opens another', async () => {
     const first = await sql.connect(config());
     await first.close();
     const second = await sql.connect(config());
@@ -73,18 +73,18 @@ describe.each(modules)('the global pool of $name', ({ sql }) => {
     await expect(sql.query('SELECT 1')).rejects.toMatchObject({ code: 'ENOCONN' });
   });
 
-  it('close() without a pool succeeds, with and without a callback', async () => {
+  test('close() without a pool succeeds, with and without a callback', async () => {
     await sql.close();
     await new Promise((done) => sql.close(done as never));
   });
 
-  it('without connect() a request says that there is no connection', async () => {
+  test('without connect() a request says that there is no connection', async () => {
     await expect(sql.query('SELECT 1')).rejects.toMatchObject({ name: 'RequestError', code: 'ENOCONN' });
     await expect(new sql.Request().query('SELECT 1')).rejects.toMatchObject({ code: 'ENOCONN' });
     await expect(new sql.Transaction().begin()).rejects.toMatchObject({ code: 'ENOCONN' });
   });
 
-  it('on() listens to every later pool; off() stops it', async () => {
+  test('on() listens to every later pool; off() stops it', async () => {
     const errors: unknown[] = [];
     const listener = (error: unknown) => errors.push(error);
     sql.on('error', listener);
@@ -103,7 +103,7 @@ describe.each(modules)('the global pool of $name', ({ sql }) => {
   });
 });
 
-it('the two modules have a global pool each', async () => {
+test('the two modules have a global pool each', async () => {
   await tokenPoolSql.connect(config({ database: 'ours' }));
   await expect(stock.query('SELECT 1')).rejects.toMatchObject({ code: 'ENOCONN' });
   await stock.connect(config({ database: 'theirs' }));

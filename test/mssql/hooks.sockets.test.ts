@@ -1,11 +1,11 @@
 import type { Connection } from 'tedious';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { stockMssql, useEmulators, ways, withPool } from './three-ways.js';
 
 const emulators = useEmulators();
 
 describe.each([stockMssql, ...ways])('hooks of the config with $name', (way) => {
-  it('beforeConnect sees every connection before it logs in', async () => {
+  test('beforeConnect sees every connection before it logs in', async () => {
     const seen: string[] = [];
     const beforeConnect = (connection: Connection) => {
       seen.push('before');
@@ -19,7 +19,7 @@ describe.each([stockMssql, ...ways])('hooks of the config with $name', (way) => 
     expect(seen).not.toContain('failed');
   });
 
-  it('pool.validate decides about a connection, also later', async () => {
+  test('pool.validate decides about a connection, also later', async () => {
     let refuse: unknown;
     const validate = (connection: Connection) => connection !== refuse;
     await withPool(way, emulators.server.config({ pool: { max: 1, validate } }), async (pool) => {
@@ -33,7 +33,7 @@ describe.each([stockMssql, ...ways])('hooks of the config with $name', (way) => 
     });
   });
 
-  it.each([true, 'socket', false] as const)(
+  test.each([true, 'socket', false] as const)(
     'validateConnection: %s notices a connection that was cut',
     async (validateConnection) => {
       await withPool(way, emulators.server.config({ validateConnection, pool: { max: 1 } }), async (pool) => {

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
 import { CredentialError } from '../../src/index.js';
 import { stockMssql, useEmulators, ways, withPool } from './three-ways.js';
 
@@ -8,14 +8,14 @@ afterEach(() => emulators.entra.heal());
 const config = (overrides = {}) => emulators.server.config(overrides);
 
 describe('the identity provider fails', () => {
-  it('stock mssql gives an error without message or code', async () => {
+  test('stock mssql gives an error without message or code', async () => {
     emulators.entra.fail({ status: 500 });
     const error = await stockMssql.open(config()).catch((e) => e);
     expect(error.message).toBe('');
     expect(error.code).toBeUndefined();
   });
 
-  it.each(ways)('$name says what happened', async (way) => {
+  test.each(ways)('$name says what happened', async (way) => {
     emulators.entra.fail({ status: 500 });
     const error = await way.open(config()).catch((e) => e);
     expect(error).toBeInstanceOf(way.sql.ConnectionError);
@@ -28,13 +28,13 @@ describe('the identity provider fails', () => {
     expect(emulators.server.logins.filter((login) => login.accepted)).toEqual([]);
   });
 
-  it.each(ways)('$name: a slow one does not use up connectionTimeout', async (way) => {
+  test.each(ways)('$name: a slow one does not use up connectionTimeout', async (way) => {
     emulators.entra.fail({ delayMs: 600, count: 1 });
     const rows = await withPool(way, config({ connectionTimeout: 400 }), (pool) => pool.query('SELECT 1 AS ok'));
     expect(rows.recordset).toEqual([{ ok: 1 }]);
   });
 
-  it.each(ways)('$name: a pool with a valid token does not notice', async (way) => {
+  test.each(ways)('$name: a pool with a valid token does not notice', async (way) => {
     await withPool(way, config(), async (pool) => {
       emulators.entra.fail({ hang: true });
       const results = await Promise.all(Array.from({ length: 10 }, () => pool.query('SELECT 1 AS ok')));

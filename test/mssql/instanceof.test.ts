@@ -1,19 +1,19 @@
 import { createRequire } from 'node:module';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import sql from '../../src/mssql/index.js';
 
 const stock = createRequire(import.meta.url)('mssql') as typeof import('mssql');
 const config = () => ({ server: 'db.invalid', user: 'sa', password: 'x' });
 
 describe('instanceof holds in both directions', () => {
-  it('our pool is a ConnectionPool of mssql', () => {
+  test('our pool is a ConnectionPool of mssql', () => {
     const pool = new sql.ConnectionPool(config());
     expect(pool).toBeInstanceOf(stock.ConnectionPool);
     expect(pool).toBeInstanceOf(sql.ConnectionPool);
     expect(new stock.ConnectionPool(config())).not.toBeInstanceOf(sql.ConnectionPool);
   });
 
-  it.each(['Request', 'Transaction', 'PreparedStatement'] as const)('%s', (name) => {
+  test.each(['Request', 'Transaction', 'PreparedStatement'] as const)('%s', (name) => {
     const pool = new sql.ConnectionPool(config());
     const ours = new sql[name](pool);
     const theirs = new stock[name](pool);
@@ -23,14 +23,14 @@ describe('instanceof holds in both directions', () => {
     }
   });
 
-  it('what a pool and a transaction make themselves', () => {
+  test('what a pool and a transaction make themselves', () => {
     const pool = new sql.ConnectionPool(config());
     expect(pool.request()).toBeInstanceOf(sql.Request);
     expect(pool.transaction()).toBeInstanceOf(sql.Transaction);
     expect(pool.transaction().request()).toBeInstanceOf(sql.Request);
   });
 
-  it('a class of the user that extends ours', () => {
+  test('a class of the user that extends ours', () => {
     class Tagged extends sql.Request {
       tag = 'mine';
     }

@@ -1,5 +1,5 @@
 import { createServer } from 'node:net';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
 import { TokenPoolError } from '../../src/index.js';
 import { type Config, stock, stockMssql, useEmulators, type Way, ways, withPool } from './three-ways.js';
 
@@ -75,7 +75,7 @@ describe.each(cases)('$name', ({ code, number, arrange }) => {
     );
   }
 
-  it.each([stockMssql, ...ways])('is a ConnectionError with its code through $name', async (way) => {
+  test.each([stockMssql, ...ways])('is a ConnectionError with its code through $name', async (way) => {
     const error = await failure(way);
     expect(error).toBeInstanceOf(way.sql.ConnectionError);
     expect(error).toBeInstanceOf(stock.ConnectionError);
@@ -83,7 +83,7 @@ describe.each(cases)('$name', ({ code, number, arrange }) => {
     expect(error.message).not.toBe('');
   });
 
-  it('has number, state, class and a hint, which stock mssql loses', async () => {
+  test('has number, state, class and a hint, which stock mssql loses', async () => {
     const failures: Failure[] = [];
     for (const way of ways) failures.push(await failure(way));
     const [config, pool, module] = failures as [Failure, Failure, Failure];

@@ -1,21 +1,21 @@
 import { createRequire } from 'node:module';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import sql, * as named from '../../src/mssql/index.js';
 
 const stock = createRequire(import.meta.url)('mssql') as typeof import('mssql') & Record<string, unknown>;
 
 describe('mssql-token-pool/mssql has everything that mssql has', () => {
-  it('as properties of the default export', () => {
+  test('as properties of the default export', () => {
     expect(Object.keys(sql).sort()).toEqual(Object.keys(stock).sort());
   });
 
-  it('as named exports, all but the setting Promise', () => {
+  test('as named exports, all but the setting Promise', () => {
     const names = Object.keys(stock).filter((name) => name !== 'Promise');
     expect(Object.keys(named)).toEqual(expect.arrayContaining(names));
     for (const name of names) expect(named[name as keyof typeof named], name).toBe(sql[name as keyof typeof sql]);
   });
 
-  it('the same types, errors and constants, so that values of the one work with the other', () => {
+  test('the same types, errors and constants, so that values of the one work with the other', () => {
     const ours = ['ConnectionPool', 'Request', 'Transaction', 'PreparedStatement'];
     const global = ['connect', 'close', 'on', 'off', 'removeListener', 'query', 'batch'];
     for (const name of Object.keys(stock).filter((key) => ![...ours, ...global].includes(key))) {
@@ -23,7 +23,7 @@ describe('mssql-token-pool/mssql has everything that mssql has', () => {
     }
   });
 
-  it('Promise is the same setting in both', () => {
+  test('Promise is the same setting in both', () => {
     class MyPromise<T> extends Promise<T> {}
     const before = stock.Promise;
     sql.Promise = MyPromise;
@@ -35,7 +35,7 @@ describe('mssql-token-pool/mssql has everything that mssql has', () => {
     }
   });
 
-  it('can be spread and stubbed like mssql', () => {
+  test('can be spread and stubbed like mssql', () => {
     expect({ ...sql }.ConnectionPool).toBe(sql.ConnectionPool);
     const { connect } = sql;
     const stub = () => Promise.reject(new Error('stub'));

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import sql from '../../src/mssql/index.js';
 import { withTokenRefresh } from '../../src/mssql/with-token-refresh.js';
 import { useEmulators, ways, withPool } from './three-ways.js';
@@ -6,7 +6,7 @@ import { useEmulators, ways, withPool } from './three-ways.js';
 const emulators = useEmulators({ server: { users: { app: 'S3cret!!' } } });
 
 describe('logins without a token', () => {
-  it('withTokenRefresh gives SQL login and NTLM configs back as they are', () => {
+  test('withTokenRefresh gives SQL login and NTLM configs back as they are', () => {
     const configs = [
       { server: 'db', user: 'sa', password: 'x' },
       { server: 'db', authentication: { type: 'default', options: { userName: 'sa', password: 'x' } } },
@@ -18,7 +18,7 @@ describe('logins without a token', () => {
     expect(withTokenRefresh(text)).toBe(text);
   });
 
-  it.each(ways)('SQL login through $name', async (way) => {
+  test.each(ways)('SQL login through $name', async (way) => {
     const rows = await withPool(way, emulators.server.config({ user: 'app', password: 'S3cret!!' }), (pool) =>
       pool.query('SELECT SUSER_SNAME() AS name'),
     );
@@ -26,7 +26,7 @@ describe('logins without a token', () => {
     expect(emulators.entra.requests).toEqual([]);
   });
 
-  it('a connection string with SQL login', async () => {
+  test('a connection string with SQL login', async () => {
     const { server } = emulators;
     const pool = new sql.ConnectionPool(
       `Server=tcp:localhost,${server.port};Database=shop;User Id=app;Password=S3cret!!;Encrypt=true`,
@@ -37,7 +37,7 @@ describe('logins without a token', () => {
     await pool.close();
   });
 
-  it.each(ways)('a wrong password through $name', async (way) => {
+  test.each(ways)('a wrong password through $name', async (way) => {
     const error = await way.open(emulators.server.config({ user: 'app', password: 'wrong' })).catch((e) => e);
     expect(error).toBeInstanceOf(way.sql.ConnectionError);
     expect(error.code).toBe('ELOGIN');

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import sql from '../../src/mssql/index.js';
 import { stock, stockMssql, useEmulators, ways, withPool } from './three-ways.js';
 
@@ -6,7 +6,7 @@ const emulators = useEmulators();
 const config = (overrides = {}) => emulators.server.config(overrides);
 
 describe.each([stockMssql, ...ways])('a pool of $name', (way) => {
-  it('counts its connections', async () => {
+  test('counts its connections', async () => {
     await withPool(way, config({ pool: { max: 2 } }), async (pool) => {
       const transaction = pool.transaction();
       await transaction.begin();
@@ -21,7 +21,7 @@ describe.each([stockMssql, ...ways])('a pool of $name', (way) => {
     });
   });
 
-  it('is connected, then healthy, then closed', async () => {
+  test('is connected, then healthy, then closed', async () => {
     const pool = await way.open(config());
     expect(pool).toMatchObject({ connected: true, connecting: false, healthy: true });
     await pool.close();
@@ -30,7 +30,7 @@ describe.each([stockMssql, ...ways])('a pool of $name', (way) => {
     await pool.close();
   });
 
-  it('refuses to close while it is connecting', async () => {
+  test('refuses to close while it is connecting', async () => {
     const pool = new way.sql.ConnectionPool(config() as never);
     const connecting = pool.connect();
     expect(pool.connecting).toBe(true);
@@ -39,7 +39,7 @@ describe.each([stockMssql, ...ways])('a pool of $name', (way) => {
     await pool.close();
   });
 
-  it('close() waits for the connections on loan', async () => {
+  test('close() waits for borrowed connections', async () => {
     const pool = await way.open(config());
     const busy = pool.query("WAITFOR DELAY '00:00:00.100'; SELECT 1 AS ok");
     await expect.poll(() => pool.borrowed).toBe(1);
@@ -48,7 +48,7 @@ describe.each([stockMssql, ...ways])('a pool of $name', (way) => {
     await expect.poll(() => emulators.server.connections.open).toBe(0);
   });
 
-  it('can be opened again', async () => {
+  test('can be opened again', async () => {
     const pool = new way.sql.ConnectionPool(config() as never);
     for (let round = 0; round < 2; round += 1) {
       await pool.connect();
@@ -57,7 +57,7 @@ describe.each([stockMssql, ...ways])('a pool of $name', (way) => {
     }
   });
 
-  it('gives up waiting for a connection after acquireTimeoutMillis', async () => {
+  test('gives up waiting for a connection after acquireTimeoutMillis', async () => {
     await withPool(way, config({ pool: { max: 1, acquireTimeoutMillis: 600 } }), async (pool) => {
       pool.on('error', () => {});
       const transaction = pool.transaction();
@@ -68,7 +68,7 @@ describe.each([stockMssql, ...ways])('a pool of $name', (way) => {
     });
   });
 
-  it('knows the collation of the database', async () => {
+  test('knows the collation of the database', async () => {
     await withPool(way, config(), async (pool) => {
       expect(pool).toHaveProperty('collation.codepage', 'CP1252');
     });
@@ -76,13 +76,13 @@ describe.each([stockMssql, ...ways])('a pool of $name', (way) => {
 });
 
 describe('where our ConnectionPool is better', () => {
-  it('has numbers before connect() and after close()', async () => {
+  test('has numbers before connect() and after close()', async () => {
     const pool = new sql.ConnectionPool(config());
     expect(pool).toMatchObject({ size: 0, available: 0, borrowed: 0, pending: 0 });
     expect(() => new stock.ConnectionPool(config() as never).size).toThrow(TypeError);
   });
 
-  it('connect() keeps its connection: one login where mssql needs two', async () => {
+  test('connect() keeps its connection: one login where mssql needs two', async () => {
     const loginsFor = async (way: (typeof ways)[number]) => {
       const before = emulators.server.logins.length;
       await withPool(way, config(), (pool) => pool.query('SELECT 1'));
@@ -99,7 +99,7 @@ describe('where our ConnectionPool is better', () => {
     expect(await loginsFor(module)).toBe(1);
   });
 
-  it('a timeout is a ConnectionError that says what the pool was waiting for', async () => {
+  test('a timeout is a ConnectionError that says what the pool was waiting for', async () => {
     const pool = await new sql.ConnectionPool(config({ pool: { max: 1, acquireTimeoutMillis: 600 } })).connect();
     const transaction = pool.transaction();
     await transaction.begin();

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { stockMssql, useEmulators, ways, withPool } from './three-ways.js';
 
 const emulators = useEmulators();
@@ -6,7 +6,7 @@ const emulators = useEmulators();
 describe.each([stockMssql, ...ways])('prepared statements through $name', (way) => {
   const { sql } = way;
 
-  it('prepare, execute several times on one connection, unprepare', async () => {
+  test('prepare, execute several times on one connection, unprepare', async () => {
     await withPool(way, emulators.server.config(), async (pool) => {
       const statement = new sql.PreparedStatement(pool);
       statement.input('n', sql.Int);
@@ -21,7 +21,7 @@ describe.each([stockMssql, ...ways])('prepared statements through $name', (way) 
     });
   });
 
-  it('inside a transaction', async () => {
+  test('inside a transaction', async () => {
     await withPool(way, emulators.server.config(), async (pool) => {
       const transaction = pool.transaction();
       await transaction.begin();
@@ -35,7 +35,7 @@ describe.each([stockMssql, ...ways])('prepared statements through $name', (way) 
     });
   });
 
-  it('an execute that fails keeps the statement, and unprepare gives the connection back', async () => {
+  test('an execute that fails keeps the statement, and unprepare gives the connection back', async () => {
     await withPool(way, emulators.server.config({ pool: { max: 1 } }), async (pool) => {
       const statement = new sql.PreparedStatement(pool);
       statement.input('n', sql.Int);

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { stockMssql, useEmulators, ways, withPool } from './three-ways.js';
 
 const emulators = useEmulators();
@@ -6,7 +6,7 @@ const emulators = useEmulators();
 describe.each([stockMssql, ...ways])('queries through $name', (way) => {
   const { sql } = way;
 
-  it('give rows, recordsets and rowsAffected', async () => {
+  test('give rows, recordsets and rowsAffected', async () => {
     const result = await withPool(way, emulators.server.config(), (pool) =>
       pool.query("SELECT 1 AS one, N'zwei' AS two; SELECT 3 AS three"),
     );
@@ -15,7 +15,7 @@ describe.each([stockMssql, ...ways])('queries through $name', (way) => {
     expect(result.rowsAffected).toEqual([1, 1]);
   });
 
-  it('take parameters, typed and as a tagged template', async () => {
+  test('take parameters, typed and as a tagged template', async () => {
     await withPool(way, emulators.server.config(), async (pool) => {
       const typed = await pool
         .request()
@@ -29,7 +29,7 @@ describe.each([stockMssql, ...ways])('queries through $name', (way) => {
     });
   });
 
-  it('work as a batch, and with rows as arrays', async () => {
+  test('work as a batch, and with rows as arrays', async () => {
     await withPool(way, emulators.server.config(), async (pool) => {
       expect((await pool.batch('SELECT 5 AS five')).recordset).toEqual([{ five: 5 }]);
       const request = pool.request();
@@ -38,7 +38,7 @@ describe.each([stockMssql, ...ways])('queries through $name', (way) => {
     });
   });
 
-  it('fail with the number, state and class of the server', async () => {
+  test('fail with the number, state and class of the server', async () => {
     const error = await withPool(way, emulators.server.config(), (pool) =>
       pool.query('RAISERROR(50123, 16, 7)').catch((e) => e),
     );
@@ -46,7 +46,7 @@ describe.each([stockMssql, ...ways])('queries through $name', (way) => {
     expect(error).toMatchObject({ code: 'EREQUEST', class: 16, state: 7 });
   });
 
-  it('run in parallel on no more than max connections', async () => {
+  test('run in parallel on no more than max connections', async () => {
     await withPool(way, emulators.server.config({ pool: { max: 3 } }), async (pool) => {
       const results = await Promise.all(
         Array.from({ length: 30 }, (_, i) => pool.request().input('i', i).query('SELECT @i AS i, @@SPID AS spid')),

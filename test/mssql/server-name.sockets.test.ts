@@ -14,7 +14,7 @@ test("server: 'host,port' reaches the server, although mssql puts a port of its 
   expect(server.logins).toHaveLength(3);
 });
 
-test('a port that is not the one in the server name is told', async () => {
+test('reports a port that differs from the one in the server name', async () => {
   const pool = new ConnectionPool({ server: 'localhost,1533', port: 1433, user: 'u', password: 'p' });
   await expect(pool.connect()).rejects.toThrow(/differ/);
 });

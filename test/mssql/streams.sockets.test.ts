@@ -1,6 +1,6 @@
 import { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { stockMssql, useEmulators, ways, withPool } from './three-ways.js';
 
 const emulators = useEmulators();
@@ -8,7 +8,7 @@ const ROWS = 2000;
 const COUNT_UP = `SELECT value AS n FROM GENERATE_SERIES(1, ${ROWS})`;
 
 describe.each([stockMssql, ...ways])('streams through $name', (way) => {
-  it('events: recordset, row, done; the connection comes back', async () => {
+  test('events: recordset, row, done; the connection is returned', async () => {
     await withPool(way, emulators.server.config({ pool: { max: 1 } }), async (pool) => {
       for (let round = 0; round < 2; round += 1) {
         const request = pool.request();
@@ -27,7 +27,7 @@ describe.each([stockMssql, ...ways])('streams through $name', (way) => {
     });
   });
 
-  it('toReadableStream with a slow reader', async () => {
+  test('toReadableStream with a slow reader', async () => {
     await withPool(way, emulators.server.config(), async (pool) => {
       const request = pool.request();
       const stream = request.toReadableStream({ highWaterMark: 8 });
@@ -46,7 +46,7 @@ describe.each([stockMssql, ...ways])('streams through $name', (way) => {
     });
   });
 
-  it('cancel ends the stream and the connection can be used again', async () => {
+  test('cancel ends the stream and the connection can be used again', async () => {
     await withPool(way, emulators.server.config({ pool: { max: 1 } }), async (pool) => {
       const request = pool.request();
       request.stream = true;

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { AccessToken, TokenCredential } from '../../src/index.js';
 import { type Config, type StockPool, useEmulators, ways, withPool } from './three-ways.js';
 
@@ -30,7 +30,7 @@ const config = (credential: TokenCredential, overrides: Partial<Config> = {}) =>
 const session = async (pool: StockPool) => (await pool.query('SELECT @@SPID AS spid')).recordset[0].spid as number;
 
 describe.each(ways)('tokens that run out, with $name', (way) => {
-  it('a connection keeps its place while its token is good', async () => {
+  test('a connection stays in the pool while its token is valid', async () => {
     await withPool(way, config(hourly()), async (pool) => {
       const first = await session(pool);
       pass(20 * MINUTE);
@@ -38,7 +38,7 @@ describe.each(ways)('tokens that run out, with $name', (way) => {
     });
   });
 
-  it('a connection near the end of its token is replaced once there is a later token', async () => {
+  test('a connection near the end of its token is replaced once there is a later token', async () => {
     const credential = hourly();
     await withPool(way, config(credential), async (pool) => {
       const first = await session(pool);
@@ -52,7 +52,7 @@ describe.each(ways)('tokens that run out, with $name', (way) => {
     });
   });
 
-  it('a connection that slept past the end of its token is not handed out', async () => {
+  test('a connection that slept past the end of its token is not handed out', async () => {
     await withPool(way, config(hourly()), async (pool) => {
       const first = await session(pool);
       pass(2 * HOUR);
@@ -60,7 +60,7 @@ describe.each(ways)('tokens that run out, with $name', (way) => {
     });
   });
 
-  it('with the identity provider down a live connection serves on', async () => {
+  test('with the identity provider down a live connection serves on', async () => {
     const credential = hourly();
     await withPool(way, config(credential), async (pool) => {
       const first = await session(pool);
@@ -70,7 +70,7 @@ describe.each(ways)('tokens that run out, with $name', (way) => {
     });
   });
 
-  it('strictExpiry refuses it then, and says why', async () => {
+  test('strictExpiry refuses it then, and says why', async () => {
     const credential = hourly();
     await withPool(way, config(credential, { strictExpiry: true }), async (pool) => {
       pool.on('error', () => {});
@@ -84,7 +84,7 @@ describe.each(ways)('tokens that run out, with $name', (way) => {
     });
   });
 
-  it('a connection older than maxAgeMillis is replaced', async () => {
+  test('a connection older than maxAgeMillis is replaced', async () => {
     await withPool(way, config(hourly(), { pool: { max: 1, maxAgeMillis: 10 * MINUTE } }), async (pool) => {
       const first = await session(pool);
       pass(8 * MINUTE);
@@ -94,7 +94,7 @@ describe.each(ways)('tokens that run out, with $name', (way) => {
     });
   });
 
-  it('no connection is replaced for a token that is no later', async () => {
+  test('no connection is replaced for a token that is no later', async () => {
     const credential = hourly();
     const { token, expiresOnTimestamp } = (await credential.getToken('')) as AccessToken;
     const same = { getToken: async () => ({ token, expiresOnTimestamp }) };
@@ -105,7 +105,7 @@ describe.each(ways)('tokens that run out, with $name', (way) => {
     });
   });
 
-  it('a token the server calls expired is thrown away', async () => {
+  test('a token the server calls expired is thrown away', async () => {
     const credential = hourly();
     await withPool(way, config(credential), async (pool) => {
       pool.on('error', () => {});

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { stockMssql, useEmulators, ways, withPool } from './three-ways.js';
 
 const emulators = useEmulators();
@@ -6,7 +6,7 @@ const emulators = useEmulators();
 describe.each([stockMssql, ...ways])('transactions through $name', (way) => {
   const { sql } = way;
 
-  it('commit: all requests on one connection, which comes back clean', async () => {
+  test('commit: all requests on one connection, which is returned clean', async () => {
     await withPool(way, emulators.server.config({ pool: { max: 2 } }), async (pool) => {
       const transaction = pool.transaction();
       await transaction.begin(sql.ISOLATION_LEVEL.READ_COMMITTED);
@@ -23,7 +23,7 @@ describe.each([stockMssql, ...ways])('transactions through $name', (way) => {
     });
   });
 
-  it('rollback, with the event', async () => {
+  test('rollback, with the event', async () => {
     await withPool(way, emulators.server.config(), async (pool) => {
       const transaction = new sql.Transaction(pool);
       const events: unknown[] = [];
@@ -37,7 +37,7 @@ describe.each([stockMssql, ...ways])('transactions through $name', (way) => {
     });
   });
 
-  it('an error inside that ends the transaction on the server (XACT_ABORT)', async () => {
+  test('an error inside that ends the transaction on the server (XACT_ABORT)', async () => {
     await withPool(way, emulators.server.config({ pool: { max: 1 } }), async (pool) => {
       const transaction = pool.transaction();
       await transaction.begin();
@@ -48,7 +48,7 @@ describe.each([stockMssql, ...ways])('transactions through $name', (way) => {
     });
   });
 
-  it('begin twice, commit without begin', async () => {
+  test('begin twice, commit without begin', async () => {
     await withPool(way, emulators.server.config(), async (pool) => {
       const transaction = pool.transaction();
       await expect(transaction.commit()).rejects.toMatchObject({ code: 'ENOTBEGUN' });
@@ -58,7 +58,7 @@ describe.each([stockMssql, ...ways])('transactions through $name', (way) => {
     });
   });
 
-  it('the connection lost in the middle', async () => {
+  test('the connection lost in the middle', async () => {
     await withPool(way, emulators.server.config({ pool: { max: 1 } }), async (pool) => {
       const transaction = pool.transaction();
       await transaction.begin();

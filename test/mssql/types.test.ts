@@ -1,6 +1,6 @@
 import type * as stock from 'mssql';
 import type { Connection } from 'tedious';
-import { describe, expectTypeOf, it } from 'vitest';
+import { describe, expectTypeOf, test } from 'vitest';
 import sql, { type ConnectionPool, type config, type IResult, Request } from '../../src/mssql/index.js';
 import { withTokenRefresh } from '../../src/mssql/with-token-refresh.js';
 
@@ -9,7 +9,7 @@ declare const stockConfig: stock.config;
 declare const credential: { getToken(): Promise<{ token: string; expiresOnTimestamp: number }> };
 
 describe('the types fit code written for @types/mssql', () => {
-  it('names are there as types and as values', () => {
+  test('names are there as types and as values', () => {
     expectTypeOf<sql.ConnectionPool>().toEqualTypeOf<ConnectionPool>();
     expectTypeOf<sql.Request>().toEqualTypeOf<stock.Request>();
     expectTypeOf(Request).toEqualTypeOf<typeof stock.Request>();
@@ -19,13 +19,13 @@ describe('the types fit code written for @types/mssql', () => {
     expectTypeOf(sql.VarChar(10)).toEqualTypeOf<stock.ISqlTypeWithLength>();
   });
 
-  it('our pool goes wherever a pool of mssql goes', () => {
+  test('our pool goes wherever a pool of mssql goes', () => {
     expectTypeOf<ConnectionPool>().toExtend<stock.ConnectionPool>();
     expectTypeOf<ConstructorParameters<typeof sql.Request>>().toExtend<[unknown?]>();
     expectTypeOf<(pool: ConnectionPool) => stock.Request>().toExtend<(pool: ConnectionPool) => sql.Request>();
   });
 
-  it('a config may be of mssql, or hold any credential', () => {
+  test('a config may be of mssql, or hold any credential', () => {
     expectTypeOf<stock.config>().toExtend<config>();
     expectTypeOf<{ server: string; authentication: typeof credential }>().toExtend<sql.config>();
     const fromStock = () => sql.connect(stockConfig);
@@ -35,13 +35,13 @@ describe('the types fit code written for @types/mssql', () => {
     expectTypeOf<Awaited<ReturnType<(typeof sql)['connect']>>>().toExtend<ConnectionPool>();
   });
 
-  it('errors have number, state and hint', () => {
+  test('errors have number, state and hint', () => {
     expectTypeOf<sql.ConnectionError['number']>().toEqualTypeOf<number | undefined>();
     const seen = (error: unknown) => (error instanceof sql.ConnectionError ? error.hint : undefined);
     expectTypeOf(seen).returns.toEqualTypeOf<string | undefined>();
   });
 
-  it('withTokenRefresh gives a config that mssql takes', () => {
+  test('withTokenRefresh gives a config that mssql takes', () => {
     const make = () => withTokenRefresh({ server: 'db', authentication: credential, pool: { max: 5 } });
     expectTypeOf(make).returns.toExtend<stock.config>();
     const fromStock = () => withTokenRefresh(stockConfig);

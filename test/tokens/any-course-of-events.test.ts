@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { TokenCache, TokenUnavailableError } from '../../src/index.js';
 import { FakeProvider } from './fake-provider.js';
 
@@ -27,7 +27,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-it('whatever happens: one request at a time, no token inside its margin, everybody settles', async () => {
+test('whatever happens: one request at a time, no token inside its margin, everybody settles', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(event, { minLength: 5, maxLength: 40 }), async (events) => {
       const provider = new FakeProvider();
@@ -76,7 +76,7 @@ it('whatever happens: one request at a time, no token inside its margin, everybo
   );
 });
 
-it('a provider that only fails is never asked twice within 5 s, however much is wanted', async () => {
+test('a provider that only fails is never asked twice within 5 s, however much is wanted', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(fc.integer({ min: 1, max: 4_000 }), { minLength: 20, maxLength: 60 }), async (pauses) => {
       const provider = new FakeProvider();

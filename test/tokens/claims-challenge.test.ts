@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { TokenCache, TokenUnavailableError } from '../../src/index.js';
 import { FakeProvider } from './fake-provider.js';
 
@@ -22,7 +22,7 @@ function claimsAskedFor(): (string | undefined)[] {
   return provider.requests.map(({ options }) => options.claims);
 }
 
-it('met again, it is answered by the token there is; a new one is not', async () => {
+test('met again, it is answered by the token there is; a new one is not', async () => {
   const first = await tokens.get(undefined, { claims: ONE });
   expect(await tokens.get(undefined, { claims: ONE })).toBe(first);
   expect(claimsAskedFor()).toEqual([ONE]);
@@ -30,7 +30,7 @@ it('met again, it is answered by the token there is; a new one is not', async ()
   expect(claimsAskedFor()).toEqual([ONE, OTHER]);
 });
 
-it.each([
+test.each([
   ['answered', undefined],
   ['refused', new TokenUnavailableError('HTTP 400')],
 ])('waits for the request under way, which lacks its claims, to be %s', async (_, answer) => {
@@ -51,7 +51,7 @@ it.each([
   }
 });
 
-it('shares its request with whoever brings the same one, or none', async () => {
+test('shares its request with whoever brings the same one, or none', async () => {
   provider.delayMs = 1_000;
   const waiting = Promise.all([
     tokens.get(undefined, { claims: ONE }),
@@ -63,7 +63,7 @@ it('shares its request with whoever brings the same one, or none', async () => {
   expect(claimsAskedFor()).toEqual([ONE]);
 });
 
-it('stays for the requests of those who wait for a token without it', async () => {
+test('stays for the requests of those who wait for a token without it', async () => {
   await tokens.get(undefined, { claims: ONE });
   await vi.advanceTimersByTimeAsync(HOUR);
   await tokens.get();

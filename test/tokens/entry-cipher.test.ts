@@ -1,21 +1,21 @@
 import { randomBytes } from 'node:crypto';
-import { expect, it } from 'vitest';
+import { expect, test } from 'vitest';
 import { EntryCipher } from '../../src/tokens/entry-cipher.js';
 
 const KEY = randomBytes(32);
 
-it('a release reads what an earlier one has written: names and entries stay as they are', () => {
+test('a release reads what an earlier one has written: names and entries stay as they are', () => {
   const cipher = new EntryCipher(Buffer.alloc(32, 7));
   expect(cipher.nameOf('orders')).toBe('5ukBCC9oKAF-JAuBNiadXY4gUA_u4JLN2UPuq9umE_4');
   expect(cipher.open('ATXy05tQBmohHnsSAIxgiYqFI9warB57u3aNfJOb8iVvaA==', 'orders')).toBe('käse');
 });
 
-it('any text comes back as it was, an empty one too', () => {
+test('any text comes back as it was, an empty one too', () => {
   const cipher = new EntryCipher(KEY);
   for (const text of ['', 'käse', 'x'.repeat(5_000)]) expect(cipher.open(cipher.seal(text, 's'), 's')).toBe(text);
 });
 
-it('what is too short, or of another version, is said to be no entry', () => {
+test('what is too short, or of another version, is said to be no entry', () => {
   const cipher = new EntryCipher(KEY);
   const whole = Buffer.from(cipher.seal('', 's'), 'base64');
   expect(whole).toHaveLength(1 + 12 + 16);
@@ -25,14 +25,14 @@ it('what is too short, or of another version, is said to be no entry', () => {
   }
 });
 
-it('a key from a file may end in a line break', () => {
+test('a key from a file may end in a line break', () => {
   const sealed = new EntryCipher(KEY).seal('text', 's');
   for (const form of ['base64', 'base64url', 'hex'] as const) {
     expect(new EntryCipher(` ${KEY.toString(form)}\n`).open(sealed, 's')).toBe('text');
   }
 });
 
-it.each([
+test.each([
   ['longer hex', `${KEY.toString('hex')}00`],
   ['hex and more', `${KEY.toString('hex')}zz`],
   ['more before base64', `!${KEY.toString('base64')}`],

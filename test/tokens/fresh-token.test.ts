@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { TokenCache } from '../../src/index.js';
 import { FakeProvider } from './fake-provider.js';
 
@@ -17,7 +17,7 @@ async function until(time: number): Promise<void> {
 }
 
 describe('a token cache from its cold start on', () => {
-  it('makes one request for a hundred callers', async () => {
+  test('makes one request for a hundred callers', async () => {
     const provider = new FakeProvider();
     provider.delayMs = 500;
     const tokens = new TokenCache(provider);
@@ -29,14 +29,14 @@ describe('a token cache from its cold start on', () => {
     expect(provider.requests[0]?.scope).toBe('https://database.windows.net/.default');
   });
 
-  it('gives the very same object without a promise while the token is fresh', async () => {
+  test('gives the very same object without a promise while the token is fresh', async () => {
     const tokens = new TokenCache(new FakeProvider());
     const held = await tokens.get();
     expect(tokens.current()).toBe(held);
     expect(tokens.current()).toBe(tokens.current());
   });
 
-  it('starts the first request when somebody only looks', async () => {
+  test('starts the first request when somebody only looks', async () => {
     const provider = new FakeProvider();
     const tokens = new TokenCache(provider);
     expect(tokens.current()).toBeUndefined();
@@ -44,7 +44,7 @@ describe('a token cache from its cold start on', () => {
     expect(tokens.current()?.reveal()).toBe('token-1');
   });
 
-  it('keeps each scope apart', async () => {
+  test('keeps each scope apart', async () => {
     const provider = new FakeProvider();
     const tokens = new TokenCache(provider);
     const sql = await tokens.getToken();
@@ -54,7 +54,7 @@ describe('a token cache from its cold start on', () => {
     expect((await tokens.getToken()).token).toBe('token-1');
   });
 
-  it('does not call the credential inside the call of whoever looks', async () => {
+  test('does not call the credential inside the call of whoever looks', async () => {
     let inside = false;
     let calledInside = false;
     const tokens = new TokenCache({
@@ -74,7 +74,7 @@ describe('a token cache from its cold start on', () => {
 });
 
 describe('the refresh in the background', () => {
-  it('is due within the last 10 minutes of an hour, less up to 10 %, and nobody waits for it', async () => {
+  test('is due within the last 10 minutes of an hour, less up to 10 %, and nobody waits for it', async () => {
     const provider = new FakeProvider();
     const tokens = new TokenCache(provider);
     const held = await tokens.get();
@@ -95,14 +95,14 @@ describe('the refresh in the background', () => {
     expect(provider.requests).toHaveLength(2);
   });
 
-  it('is due half-way through a token that lives less than 20 minutes', async () => {
+  test('is due half-way through a token that lives less than 20 minutes', async () => {
     const tokens = new TokenCache(new FakeProvider(10_000));
     const held = await tokens.get();
     expect(held.refreshOn - held.obtainedAt).toBeLessThanOrEqual(5_000);
     expect(held.refreshOn - held.obtainedAt).toBeGreaterThanOrEqual(4_500);
   });
 
-  it('follows the time that the issuer names', async () => {
+  test('follows the time that the issuer names', async () => {
     const provider = new FakeProvider(24 * HOUR);
     provider.refreshInMs = 12 * HOUR;
     const held = await new TokenCache(provider).get();
@@ -110,13 +110,13 @@ describe('the refresh in the background', () => {
     expect(held.refreshOn - held.obtainedAt).toBeGreaterThanOrEqual(10.8 * HOUR);
   });
 
-  it('is spread: two caches do not refresh at the same instant', async () => {
+  test('is spread: two caches do not refresh at the same instant', async () => {
     const times = new Set<number>();
     for (let i = 0; i < 20; i += 1) times.add((await new TokenCache(new FakeProvider()).get()).refreshOn);
     expect(times.size).toBeGreaterThan(15);
   });
 
-  it('does not spin when the issuer says that every token is due at once', async () => {
+  test('does not spin when the issuer says that every token is due at once', async () => {
     const provider = new FakeProvider();
     provider.refreshInMs = 0;
     const tokens = new TokenCache(provider);
@@ -128,7 +128,7 @@ describe('the refresh in the background', () => {
     expect(provider.requests.length).toBeLessThanOrEqual(13);
   });
 
-  it('leaves no timer behind once the answer is there', async () => {
+  test('leaves no timer behind once the answer is there', async () => {
     const tokens = new TokenCache(new FakeProvider());
     await tokens.get(undefined, { timeoutMs: 5_000 });
     expect(vi.getTimerCount()).toBe(0);
@@ -136,7 +136,7 @@ describe('the refresh in the background', () => {
 });
 
 describe('a provider that gives the same token again', () => {
-  it('does not shrink the margins, and is not asked at every look', async () => {
+  test('does not shrink the margins, and is not asked at every look', async () => {
     const provider = new FakeProvider();
     const same = provider.issue(HOUR);
     provider.sticky = same;
@@ -153,7 +153,7 @@ describe('a provider that gives the same token again', () => {
     expect(tokens.current()?.loginBefore).toBe(first.loginBefore);
   });
 
-  it('fails those who wait once the token is too close to its end, and recovers when it ends', async () => {
+  test('fails those who wait once the token is too close to its end, and recovers when it ends', async () => {
     const provider = new FakeProvider();
     provider.sticky = provider.issue(HOUR);
     const tokens = new TokenCache(provider);
@@ -167,7 +167,7 @@ describe('a provider that gives the same token again', () => {
     expect((await tokens.get()).reveal()).toBe('token-2');
   });
 
-  it('never replaces a token by one that ends earlier', async () => {
+  test('never replaces a token by one that ends earlier', async () => {
     const provider = new FakeProvider();
     const tokens = new TokenCache(provider);
     const first = await tokens.get();

@@ -1,5 +1,5 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
-import { afterEach, beforeEach, expect, it, onTestFinished, vi } from 'vitest';
+import { afterEach, beforeEach, expect, onTestFinished, test, vi } from 'vitest';
 import { TokenCache, TokenUnavailableError } from '../../src/index.js';
 import { FakeProvider } from './fake-provider.js';
 
@@ -36,20 +36,20 @@ function heard(channel: string): unknown[] {
   return events;
 }
 
-it('each 5 s where every token is new but due at once', async () => {
+test('each 5 s where every token is new but due at once', async () => {
   provider.refreshInMs = 0;
   await tokens.get();
   expect(await requestsWithin(MINUTE)).toBe(11);
 });
 
-it('each tenth of its life where that is less', async () => {
+test('each tenth of its life where that is less', async () => {
   provider.lifeMs = 10_000;
   provider.refreshInMs = 0;
   await tokens.get();
   expect(await requestsWithin(10_000)).toBe(9);
 });
 
-it('after an eighth of what is left where the answer ends earlier than the token there is', async () => {
+test('after an eighth of what is left where the answer ends earlier than the token there is', async () => {
   const held = await tokens.get();
   await vi.advanceTimersByTimeAsync(50 * MINUTE);
   provider.lifeMs = 5 * MINUTE;
@@ -59,7 +59,7 @@ it('after an eighth of what is left where the answer ends earlier than the token
   expect(tokens.current()).toBe(held);
 });
 
-it('at once where a refused token is told twice, at most each 5 s', async () => {
+test('at once where a refused token is told twice, at most each 5 s', async () => {
   const first = await tokens.get();
   expect([tokens.invalidate(first), tokens.invalidate(first)]).toEqual([true, false]);
   const second = await tokens.get();
@@ -69,7 +69,7 @@ it('at once where a refused token is told twice, at most each 5 s', async () => 
   expect(tokens.invalidate(second)).toBe(true);
 });
 
-it('a token may be thrown away again once the back-off is over', async () => {
+test('a token may be thrown away again once the back-off is over', async () => {
   const held = await tokens.get();
   await vi.advanceTimersByTimeAsync(held.refreshOn - Date.now());
   provider.next = [new TokenUnavailableError('HTTP 503')];
@@ -80,7 +80,7 @@ it('a token may be thrown away again once the back-off is over', async () => {
   expect(tokens.invalidate(held)).toBe(true);
 });
 
-it('what came of it is told: how long it took, the same token again, thrown away, failed', async () => {
+test('what came of it is told: how long it took, the same token again, thrown away, failed', async () => {
   const [refreshed, invalidated, failed] = ['token:refreshed', 'token:invalidated', 'token:failed'].map(heard);
   await vi.advanceTimersByTimeAsync(1_000);
   provider.delayMs = 40;
@@ -108,7 +108,7 @@ it('what came of it is told: how long it took, the same token again, thrown away
   ]);
 });
 
-it('where only a token near its end can be had, the error says when it ends and what must change', async () => {
+test('where only a token near its end can be had, the error says when it ends and what must change', async () => {
   provider.sticky = provider.issue();
   const held = await tokens.get();
   await vi.advanceTimersByTimeAsync(held.loginBefore - Date.now());

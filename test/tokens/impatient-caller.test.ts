@@ -1,5 +1,5 @@
 import { getEventListeners } from 'node:events';
-import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { TokenCache, TokenUnavailableError } from '../../src/index.js';
 import { FakeProvider } from './fake-provider.js';
 
@@ -10,7 +10,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-it('is told that time is up, and that the request goes on', async () => {
+test('is told that time is up, and that the request goes on', async () => {
   const provider = new FakeProvider();
   provider.sticky = 'hang';
   const outcome = new TokenCache(provider).get(undefined, { timeoutMs: 250 }).catch((error) => error);
@@ -18,7 +18,7 @@ it('is told that time is up, and that the request goes on', async () => {
   expect(await outcome).toMatchObject({ message: 'No token within 250 ms.', hint: expect.stringContaining('goes on') });
 });
 
-it('gets the failure of the request when that comes first', async () => {
+test('gets the failure of the request when that comes first', async () => {
   const provider = new FakeProvider();
   provider.delayMs = 100;
   provider.sticky = new TokenUnavailableError('HTTP 503');
@@ -28,7 +28,7 @@ it('gets the failure of the request when that comes first', async () => {
   expect(vi.getTimerCount()).toBe(0);
 });
 
-it.each(['gets a token', 'gets an error', 'gives up'])('leaves no listener on his signal when he %s', async (end) => {
+test.each(['gets a token', 'gets an error', 'gives up'])('leaves no listener on his signal when he %s', async (end) => {
   const provider = new FakeProvider();
   provider.delayMs = 100;
   if (end === 'gets an error') provider.sticky = new TokenUnavailableError('HTTP 503');

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { TokenCache, TokenUnavailableError } from '../../src/index.js';
 import { FakeProvider } from './fake-provider.js';
 
@@ -9,7 +9,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-it('a refused token is thrown away and the next caller gets a new one', async () => {
+test('a refused token is thrown away and the next caller gets a new one', async () => {
   const tokens = new TokenCache(new FakeProvider());
   const refused = await tokens.get();
   expect(tokens.invalidate(refused)).toBe(true);
@@ -17,7 +17,7 @@ it('a refused token is thrown away and the next caller gets a new one', async ()
   expect((await tokens.get()).reveal()).toBe('token-2');
 });
 
-it('is told as a string or as an access token too, and finds its scope by itself', async () => {
+test('is told as a string or as an access token too, and finds its scope by itself', async () => {
   const tokens = new TokenCache(new FakeProvider());
   const sql = await tokens.getToken();
   const vault = await tokens.getToken('https://vault.azure.net/.default');
@@ -27,7 +27,7 @@ it('is told as a string or as an access token too, and finds its scope by itself
   expect(tokens.invalidate(sql.token)).toBe(true);
 });
 
-it('where a scope is named, a token is thrown away only there, though it serves another one too', async () => {
+test('where a scope is named, a token is thrown away only there, though it serves another one too', async () => {
   const provider = new FakeProvider();
   provider.sticky = provider.issue();
   const tokens = new TokenCache(provider);
@@ -40,7 +40,7 @@ it('where a scope is named, a token is thrown away only there, though it serves 
   expect(tokens.current(sql)?.reveal()).toBe(token);
 });
 
-it('a token that was replaced meanwhile costs nothing', async () => {
+test('a token that was replaced meanwhile costs nothing', async () => {
   const tokens = new TokenCache(new FakeProvider());
   const old = await tokens.get();
   tokens.invalidate(old);
@@ -50,7 +50,7 @@ it('a token that was replaced meanwhile costs nothing', async () => {
   expect(tokens.current()).toBe(current);
 });
 
-it('a server that refuses every token causes one request each 5 s', async () => {
+test('a server that refuses every token causes one request each 5 s', async () => {
   const provider = new FakeProvider();
   const tokens = new TokenCache(provider);
   for (let ms = 0; ms < 60_000; ms += 50) {
@@ -61,7 +61,7 @@ it('a server that refuses every token causes one request each 5 s', async () => 
   expect(provider.mostInFlight).toBe(1);
 });
 
-it('a provider that insists on the refused token does not make a loop', async () => {
+test('a provider that insists on the refused token does not make a loop', async () => {
   const provider = new FakeProvider();
   provider.sticky = provider.issue();
   const tokens = new TokenCache(provider);
@@ -76,7 +76,7 @@ it('a provider that insists on the refused token does not make a loop', async ()
   expect(provider.requests).toHaveLength(2);
 });
 
-it('another token replaces the refused one even if it ends earlier', async () => {
+test('another token replaces the refused one even if it ends earlier', async () => {
   const provider = new FakeProvider();
   const tokens = new TokenCache(provider);
   const refused = await tokens.get();
@@ -89,7 +89,7 @@ it('another token replaces the refused one even if it ends earlier', async () =>
   expect((await tokens.get()).reveal()).toBe('token-2');
 });
 
-it('during back-off a refused token is kept, since nothing would be left, and replaced when it can be', async () => {
+test('during back-off a refused token is kept, since nothing would be left, and replaced when it can be', async () => {
   const provider = new FakeProvider();
   const tokens = new TokenCache(provider);
   const held = await tokens.get();
@@ -105,7 +105,7 @@ it('during back-off a refused token is kept, since nothing would be left, and re
   expect(tokens.current()?.reveal()).toBe('token-2');
 });
 
-it('a claims challenge gets a token of its own at once, and the claims stay', async () => {
+test('a claims challenge gets a token of its own at once, and the claims stay', async () => {
   const provider = new FakeProvider();
   const tokens = new TokenCache(provider);
   await tokens.get();

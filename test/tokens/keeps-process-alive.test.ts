@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { TokenCache } from '../../src/index.js';
 import { FakeProvider } from './fake-provider.js';
 
@@ -34,12 +34,12 @@ function giveUp(afterMs: number): void {
   tokens.get(undefined, { timeoutMs: afterMs }).catch(() => {});
 }
 
-it('a request in the background does not keep the process alive', () => {
+test('a request in the background does not keep the process alive', () => {
   tokens.current();
   expect(processStaysAlive()).toBe(false);
 });
 
-it('one that somebody waits for does, until the last of them has given up', async () => {
+test('one that somebody waits for does, until the last of them has given up', async () => {
   tokens.current();
   giveUp(100);
   giveUp(200);

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { TokenCache } from '../../src/index.js';
 import { CachedToken } from '../../src/tokens/cached-token.js';
 
@@ -11,7 +11,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-it.each(['is answered', 'fails'])(
+test.each(['is answered', 'fails'])(
   'a request that was given up and %s late leaves the one after it alone',
   async (end) => {
     const open: { answer: (token: string) => void; fail: () => void }[] = [];
@@ -47,7 +47,7 @@ it.each(['is answered', 'fails'])(
   },
 );
 
-it('a token that was got beside it ends the back-off', async () => {
+test('a token that was got beside it ends the back-off', async () => {
   const tokens = new TokenCache({
     getToken: async () => {
       throw new Error('HTTP 503');

@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest';
+import { expect, test } from 'vitest';
 import { TokenCache } from '../../src/index.js';
 import { CachedToken } from '../../src/tokens/cached-token.js';
 import { FakeProvider } from './fake-provider.js';
@@ -10,7 +10,7 @@ function scopesAsked(provider: FakeProvider): string[] {
   return provider.requests.map((request) => request.scope);
 }
 
-it('where nobody names a scope, it is that of the cache, or else that of Azure SQL', async () => {
+test('where nobody names a scope, it is that of the cache, or else that of Azure SQL', async () => {
   const provider = new FakeProvider();
   await new TokenCache(provider).getToken();
   await new TokenCache(provider, { scope: VAULT }).getToken();
@@ -18,7 +18,7 @@ it('where nobody names a scope, it is that of the cache, or else that of Azure S
   expect(scopesAsked(provider)).toEqual([SQL, VAULT, VAULT]);
 });
 
-it('several scopes in one call are one request and one token, apart from those of each', async () => {
+test('several scopes in one call are one request and one token, apart from those of each', async () => {
   const provider = new FakeProvider();
   const tokens = new TokenCache(provider);
   const read = 'https://graph.microsoft.com/User.Read';
@@ -30,7 +30,7 @@ it('several scopes in one call are one request and one token, apart from those o
   expect(scopesAsked(provider)).toEqual([`${read} ${mail}`, read]);
 });
 
-it('tokens of another tenant, or with continuous access evaluation, are tokens of their own', async () => {
+test('tokens of another tenant, or with continuous access evaluation, are tokens of their own', async () => {
   const provider = new FakeProvider();
   const tokens = new TokenCache(provider);
   const ways = [undefined, { tenantId: 'fabrikam' }, { enableCae: true }, { tenantId: 'fabrikam', enableCae: true }];
@@ -47,7 +47,7 @@ it('tokens of another tenant, or with continuous access evaluation, are tokens o
   ]);
 });
 
-it('a token got beside the cache is taken over for the scope it is for', async () => {
+test('a token got beside the cache is taken over for the scope it is for', async () => {
   const provider = new FakeProvider();
   const tokens = new TokenCache(provider, { scope: VAULT });
   const offered = (name: string) => new CachedToken({ ...provider.issue(), token: name });
@@ -58,7 +58,7 @@ it('a token got beside the cache is taken over for the scope it is for', async (
   expect(provider.requests).toEqual([]);
 });
 
-it('an access token says when it ends and when the issuer wants it refreshed', async () => {
+test('an access token says when it ends and when the issuer wants it refreshed', async () => {
   const provider = new FakeProvider();
   const tokens = new TokenCache(provider);
   const token = await tokens.getToken();

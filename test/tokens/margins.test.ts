@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest';
+import { expect, test } from 'vitest';
 import { CachedToken, refreshTime } from '../../src/tokens/cached-token.js';
 
 const MINUTE = 60_000;
@@ -15,19 +15,19 @@ function refreshTimes(lifeMs: number, askedMs?: number): { first: number; last: 
   return { first: Math.min(...times), last: Math.max(...times) };
 }
 
-it('an hour: no login in the last minute, no checkout in the last five', () => {
+test('an hour: no login in the last minute, no checkout in the last five', () => {
   expect(held(HOUR)).toMatchObject({ loginBefore: 59 * MINUTE, evictAt: 55 * MINUTE });
 });
 
-it('a short token: no login in the last tenth, no checkout in the last quarter', () => {
+test('a short token: no login in the last tenth, no checkout in the last quarter', () => {
   expect(held(100_000)).toMatchObject({ loginBefore: 90_000, evictAt: 75_000 });
 });
 
-it('a token that was over when it came has no margins that reach beyond its end', () => {
+test('a token that was over when it came has no margins that reach beyond its end', () => {
   expect(held(-MINUTE)).toMatchObject({ loginBefore: -MINUTE, evictAt: -MINUTE });
 });
 
-it.each([
+test.each([
   ['a late time of the issuer is moved well before the last checkout', HOUR, 59 * MINUTE, 52.5 * MINUTE],
   ['a short token too has its refresh well before its last checkout', 100_000, 99_000, 62_500],
   ['a time beyond the end does not count', 24 * HOUR, 25 * HOUR, 23 * HOUR + 50 * MINUTE],

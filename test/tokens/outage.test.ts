@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import {
   AbortedError,
   CredentialRejectedError,
@@ -41,7 +41,7 @@ async function look(tokens: TokenCache, forMs: number): Promise<void> {
 }
 
 describe('while a valid token is held and the provider is in trouble', () => {
-  it.each([
+  test.each([
     ['fails', down],
     ['hangs', 'hang' as const],
     ['gives nothing', null],
@@ -56,7 +56,7 @@ describe('while a valid token is held and the provider is in trouble', () => {
     expect(provider.requests.length).toBeLessThanOrEqual(6);
   });
 
-  it('asks again after 5 s, then 10, 20, 40, 60 and 60 s, each up to 10 % later', async () => {
+  test('asks again after 5 s, then 10, 20, 40, 60 and 60 s, each up to 10 % later', async () => {
     const { provider, tokens } = await warm();
     provider.sticky = down;
     await look(tokens, 230_000);
@@ -69,7 +69,7 @@ describe('while a valid token is held and the provider is in trouble', () => {
     }
   });
 
-  it('starts over at 5 s after a success', async () => {
+  test('starts over at 5 s after a success', async () => {
     const { provider, tokens } = await warm();
     provider.next = [down, down, down];
     await look(tokens, 60_000);
@@ -82,7 +82,7 @@ describe('while a valid token is held and the provider is in trouble', () => {
     expect(provider.requests.length).toBe(asked + 2);
   });
 
-  it('takes a late answer over after its request was given up', async () => {
+  test('takes a late answer over after its request was given up', async () => {
     const { provider, tokens } = await warm();
     provider.delayMs = 12_000;
     tokens.current();
@@ -95,7 +95,7 @@ describe('while a valid token is held and the provider is in trouble', () => {
 });
 
 describe('without a valid token', () => {
-  it('all who wait get the one error with its cause', async () => {
+  test('all who wait get the one error with its cause', async () => {
     const provider = new FakeProvider();
     provider.next = [Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' })];
     const tokens = new TokenCache(provider);
@@ -108,7 +108,7 @@ describe('without a valid token', () => {
     expect(provider.requests).toHaveLength(1);
   });
 
-  it('callers within the back-off fail at once, and are told how long it still lasts', async () => {
+  test('callers within the back-off fail at once, and are told how long it still lasts', async () => {
     const provider = new FakeProvider();
     provider.sticky = down;
     const tokens = new TokenCache(provider);
@@ -125,7 +125,7 @@ describe('without a valid token', () => {
     expect((await tokens.get()).reveal()).toBe('token-1');
   });
 
-  it('Retry-After is obeyed where it is longer than the back-off', async () => {
+  test('Retry-After is obeyed where it is longer than the back-off', async () => {
     const provider = new FakeProvider();
     provider.next = [new TokenThrottledError('slow down', { status: 429, retryAfterMs: 30_000 })];
     const tokens = new TokenCache(provider);
@@ -137,7 +137,7 @@ describe('without a valid token', () => {
     expect(provider.requests).toHaveLength(2);
   });
 
-  it('a permanent refusal is spaced like any other failure', async () => {
+  test('a permanent refusal is spaced like any other failure', async () => {
     const provider = new FakeProvider();
     provider.sticky = new CredentialRejectedError('wrong secret', { aadsts: 7000215 });
     const tokens = new TokenCache(provider);
@@ -148,7 +148,7 @@ describe('without a valid token', () => {
     expect(provider.requests).toHaveLength(1);
   });
 
-  it('setting the clock does not shorten the back-off', async () => {
+  test('setting the clock does not shorten the back-off', async () => {
     const provider = new FakeProvider();
     provider.sticky = down;
     const tokens = new TokenCache(provider);
@@ -158,7 +158,7 @@ describe('without a valid token', () => {
     expect(provider.requests).toHaveLength(1);
   });
 
-  it('a provider that never answers is given up after 10 s, and is told so', async () => {
+  test('a provider that never answers is given up after 10 s, and is told so', async () => {
     const provider = new FakeProvider();
     provider.sticky = 'hang';
     const tokens = new TokenCache(provider);
@@ -173,7 +173,7 @@ describe('without a valid token', () => {
 });
 
 describe('one caller who leaves', () => {
-  it('on his own timeout does not end the request for the others', async () => {
+  test('on his own timeout does not end the request for the others', async () => {
     const provider = new FakeProvider();
     provider.delayMs = 2_000;
     const tokens = new TokenCache(provider);
@@ -186,7 +186,7 @@ describe('one caller who leaves', () => {
     expect(provider.requests[0]?.options.abortSignal?.aborted).toBe(false);
   });
 
-  it('by his AbortSignal gets its reason as cause', async () => {
+  test('by his AbortSignal gets its reason as cause', async () => {
     const provider = new FakeProvider();
     provider.delayMs = 2_000;
     const tokens = new TokenCache(provider);
@@ -202,7 +202,7 @@ describe('one caller who leaves', () => {
     await expect(tokens.get(undefined, { abortSignal: abort.signal })).rejects.toBeInstanceOf(AbortedError);
   });
 
-  it('may wait longer than a Node timer can', async () => {
+  test('may wait longer than a Node timer can', async () => {
     const provider = new FakeProvider();
     provider.delayMs = 100;
     const tokens = new TokenCache(provider);
@@ -213,7 +213,7 @@ describe('one caller who leaves', () => {
 });
 
 describe('answers that are no tokens', () => {
-  it.each([
+  test.each([
     ['null', null, 'ERR_CREDENTIAL_UNAVAILABLE'],
     ['an empty token', { token: '', expiresOnTimestamp: 4e12 }, 'ERR_TOKEN_UNAVAILABLE'],
     ['NaN as expiry', { token: 't', expiresOnTimestamp: Number.NaN }, 'ERR_TOKEN_UNAVAILABLE'],
@@ -228,7 +228,7 @@ describe('answers that are no tokens', () => {
     expect(error.hint).toBeTruthy();
   });
 
-  it('a credential that throws before it returns a promise is a typed error too', async () => {
+  test('a credential that throws before it returns a promise is a typed error too', async () => {
     const credential = {
       getToken(): never {
         throw new TypeError('boom');

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { Redis } from 'ioredis';
 import { createClient } from 'redis';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { TokenCache } from '../../src/index.js';
 import { type RedisTokenStoreOptions, redisTokenStore } from '../../src/tokens/redis.js';
 import { hasRedis, Network, RedisServer } from '../support/redis.js';
@@ -54,7 +54,7 @@ describe.skipIf(!hasRedis).each(Object.entries(CLIENTS))('with the client of %s'
     return new TokenCache(provider, { tokenStore: tokenStore.named('orders-api') });
   }
 
-  it('two processes share one token, and its end', async () => {
+  test('two processes share one token, and its end', async () => {
     const { port } = await redis();
     const provider = new FakeProvider();
     const processes = await Promise.all([aProcess(port, provider), aProcess(port, provider)]);
@@ -65,7 +65,7 @@ describe.skipIf(!hasRedis).each(Object.entries(CLIENTS))('with the client of %s'
     expect(warnings).toEqual([]);
   });
 
-  it('a renewed token reaches the others', async () => {
+  test('a renewed token reaches the others', async () => {
     const { port } = await redis();
     const provider = new FakeProvider();
     const [one, other] = await Promise.all([aProcess(port, provider), aProcess(port, provider)]);
@@ -78,7 +78,7 @@ describe.skipIf(!hasRedis).each(Object.entries(CLIENTS))('with the client of %s'
     expect(provider.requests).toHaveLength(2);
   });
 
-  it('a wrong password costs a word, not a login', async () => {
+  test('a wrong password costs a word, not a login', async () => {
     const { port } = await redis('--requirepass', 'right');
     const tokens = await aProcess(port, new FakeProvider(), { password: 'Hunter2wrong', timeoutMs: 200 });
     expect((await tokens.get()).reveal()).toBe('token-1');
@@ -86,7 +86,7 @@ describe.skipIf(!hasRedis).each(Object.entries(CLIENTS))('with the client of %s'
     expect(warnings[0]).not.toContain('Hunter2');
   });
 
-  it('a Redis that is gone, and comes back', async () => {
+  test('a Redis that is gone, and comes back', async () => {
     const server = await redis();
     const provider = new FakeProvider();
     const tokens = await aProcess(server.port, provider, { timeoutMs: 300 });
@@ -107,7 +107,7 @@ describe.skipIf(!hasRedis).each(Object.entries(CLIENTS))('with the client of %s'
     );
   });
 
-  it('a network that swallows everything costs the timeout', async () => {
+  test('a network that swallows everything costs the timeout', async () => {
     const { port } = await redis();
     await using network = new Network(port);
     network.silent = true;
@@ -116,7 +116,7 @@ describe.skipIf(!hasRedis).each(Object.entries(CLIENTS))('with the client of %s'
     expect(warnings[0]).toMatch(/does not answer in time/);
   });
 
-  it('nothing that went to Redis, or is kept there, can be read', async () => {
+  test('nothing that went to Redis, or is kept there, can be read', async () => {
     const server = await redis();
     await using network = new Network(server.port);
     const provider = new FakeProvider();
@@ -139,7 +139,7 @@ describe.skipIf(!hasRedis).each(Object.entries(CLIENTS))('with the client of %s'
     }
   });
 
-  it('a lease is given back only by who has it', async () => {
+  test('a lease is given back only by who has it', async () => {
     const { port } = await redis();
     const client = await connectTo(port);
     const provider = new FakeProvider();
@@ -156,11 +156,11 @@ describe.skipIf(!hasRedis).each(Object.entries(CLIENTS))('with the client of %s'
   });
 });
 
-it('something that is no client is refused', () => {
+test('something that is no client is refused', () => {
   expect(() => redisTokenStore({} as never, options)).toThrow(/client/);
 });
 
-it('what is missing or no text is told by its name', () => {
+test('what is missing or no text is told by its name', () => {
   const client = { eval: async () => null };
   expect(() => redisTokenStore(client, undefined as never)).toThrow('A key of the token store must be 32 bytes');
   expect(() => redisTokenStore(client, { keys: Buffer.alloc(32), prefix: 7 as never })).toThrow("'prefix' must be");

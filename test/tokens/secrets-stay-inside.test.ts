@@ -1,6 +1,6 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { inspect } from 'node:util';
-import { afterEach, expect, it } from 'vitest';
+import { afterEach, expect, test } from 'vitest';
 import { TokenCache } from '../../src/index.js';
 
 const SECRET = 'eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJzZWNyZXQifQ.c2lnbmF0dXJlLXNlY3JldA';
@@ -22,7 +22,7 @@ function printed(...things: unknown[]): string {
     .join('\n');
 }
 
-it('a token is in no event, inspection or JSON', async () => {
+test('a token is in no event, inspection or JSON', async () => {
   for (const name of channels) subscribe(name, listener);
   const tokens = new TokenCache({
     async getToken() {
@@ -35,7 +35,7 @@ it('a token is in no event, inspection or JSON', async () => {
   expect(printed(tokens, held, heard)).not.toContain(SECRET.slice(0, 20));
 });
 
-it('a failing credential that quotes its secrets gets them taken out', async () => {
+test('a failing credential that quotes its secrets gets them taken out', async () => {
   for (const name of channels) subscribe(name, listener);
   const tokens = new TokenCache({
     async getToken(): Promise<never> {

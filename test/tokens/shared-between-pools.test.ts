@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { expect, it } from 'vitest';
+import { expect, test } from 'vitest';
 import {
   createCredential,
   encryptedTokenStore,
@@ -22,28 +22,28 @@ function credential(): TokenCredential & { asked: number } {
   return self;
 }
 
-it('one credential has one cache, and one request', async () => {
+test('one credential has one cache, and one request', async () => {
   const one = credential();
   expect(sharedTokenCache(one)).toBe(sharedTokenCache(one));
   await Promise.all([sharedTokenCache(one).get(), sharedTokenCache(one).get()]);
   expect(one.asked).toBe(1);
 });
 
-it('a copy of a credential object has a cache of its own: its function may read other fields of the copy', () => {
+test('a copy of a credential object has a cache of its own: its function may read other fields of the copy', () => {
   const one = credential();
   expect(sharedTokenCache({ ...one })).not.toBe(sharedTokenCache(one));
 });
 
-it('a copy of one of our credentials shares its cache', () => {
+test('a copy of one of our credentials shares its cache', () => {
   const one = createCredential(async () => 'token');
   expect(sharedTokenCache({ ...one })).toBe(sharedTokenCache(one));
 });
 
-it('two credentials have two', () => {
+test('two credentials have two', () => {
   expect(sharedTokenCache(credential())).not.toBe(sharedTokenCache(credential()));
 });
 
-it.each([{}, undefined, null])('something without getToken (%j) is refused at once, with a hint', (nothing) => {
+test.each([{}, undefined, null])('something without getToken (%j) is refused at once, with a hint', (nothing) => {
   for (const make of [sharedTokenCache, (credential: TokenCredential) => new TokenCache(credential)]) {
     expect(() => make(nothing as unknown as TokenCredential)).toThrow(/getToken/);
   }
@@ -52,7 +52,7 @@ it.each([{}, undefined, null])('something without getToken (%j) is refused at on
   );
 });
 
-it('the store of the first pool that brings one is used, whoever made the cache', async () => {
+test('the store of the first pool that brings one is used, whoever made the cache', async () => {
   const one = credential();
   const [first, second] = [new MemoryStore(), new MemoryStore()];
   const named = (store: MemoryStore) => encryptedTokenStore(store, { keys: randomBytes(32) }).named('orders-api');
@@ -65,13 +65,13 @@ it('the store of the first pool that brings one is used, whoever made the cache'
   expect(second.calls).toBe(0);
 });
 
-it('a later pool may not bring a store that does not encrypt', () => {
+test('a later pool may not bring a store that does not encrypt', () => {
   const one = credential();
   sharedTokenCache(one);
   expect(() => sharedTokenCache(one, { tokenStore: new MemoryStore() as never })).toThrow(/encryptedTokenStore/);
 });
 
-it('options count for whoever is first', async () => {
+test('options count for whoever is first', async () => {
   const asked: unknown[] = [];
   const one: TokenCredential = {
     async getToken(scope) {

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
-import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { encryptedTokenStore, TokenCache } from '../../src/index.js';
 import { FakeProvider } from './fake-provider.js';
 import { MemoryStore } from './memory-store.js';
@@ -39,7 +39,7 @@ async function live(tokens: TokenCache, ms: number): Promise<void> {
   }
 }
 
-it.each([
+test.each([
   ['reject', 'unreachable', 0],
   ['throw', 'unreachable', 0],
   ['hang', 'slow', 500],
@@ -72,7 +72,7 @@ it.each([
   },
 );
 
-it('a store that takes no values is told once, and logins do not notice', async () => {
+test('a store that takes no values is told once, and logins do not notice', async () => {
   const store = new MemoryStore();
   vi.spyOn(store, 'set').mockRejectedValue(new Error('OOM command not allowed'));
   const tokens = aProcess(store);
@@ -82,7 +82,7 @@ it('a store that takes no values is told once, and logins do not notice', async 
   expect(store.leases.size).toBe(0);
 });
 
-it('a provider that is slow after a slow store still has its own ten seconds', async () => {
+test('a provider that is slow after a slow store still has its own ten seconds', async () => {
   const store = new MemoryStore();
   store.fault = 'hang';
   const provider = new FakeProvider();
@@ -92,7 +92,7 @@ it('a provider that is slow after a slow store still has its own ten seconds', a
   expect((await taken).reveal()).toBe('token-1');
 });
 
-it('an unreadable entry is told once, not at each look', async () => {
+test('an unreadable entry is told once, not at each look', async () => {
   const store = new MemoryStore();
   await aProcess(store).get();
   await vi.advanceTimersByTimeAsync(0);
@@ -106,14 +106,14 @@ it('an unreadable entry is told once, not at each look', async () => {
   expect(set).toHaveBeenCalled();
 });
 
-it('errors of the store are told without secrets', async () => {
+test('errors of the store are told without secrets', async () => {
   const store = new MemoryStore();
   vi.spyOn(store, 'get').mockRejectedValue(new Error('connect redis://:x@host?password=Hunter2Hunter2 failed'));
   await aProcess(store).get();
   expect(warnings.join()).not.toContain('Hunter2');
 });
 
-it.each([
+test.each([
   ['fast', 2 * 60_000],
   ['slow', -2 * 60_000],
 ])(
@@ -137,7 +137,7 @@ it.each([
   },
 );
 
-it('where clocks are so far apart that a shared token seems to have ended, a process gets its own', async () => {
+test('where clocks are so far apart that a shared token seems to have ended, a process gets its own', async () => {
   const store = new MemoryStore();
   await aProcess(store).get();
   await vi.advanceTimersByTimeAsync(0);

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
-import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { encryptedTokenStore, TokenCache } from '../../src/index.js';
 import { CachedToken } from '../../src/tokens/cached-token.js';
 import type { CredentialRequest } from '../../src/tokens/credential-request.js';
@@ -58,7 +58,7 @@ function aProcess(store: MemoryStore, options: Partial<TokenEncryptionOptions> =
   };
 }
 
-it.each([0, -1, Number.NaN, 2 ** 31])('a time of %s ms is refused, by its name', (ms) => {
+test.each([0, -1, Number.NaN, 2 ** 31])('a time of %s ms is refused, by its name', (ms) => {
   for (const name of ['leaseMs', 'timeoutMs']) {
     expect(() => encryptedTokenStore(new MemoryStore(), { keys: KEY, [name]: ms })).toThrow(
       expect.objectContaining({ code: 'ERR_CONFIGURATION', message: `'${name}' must be a number of ms above 0.` }),
@@ -67,7 +67,7 @@ it.each([0, -1, Number.NaN, 2 ** 31])('a time of %s ms is refused, by its name',
   expect(() => encryptedTokenStore(new MemoryStore(), { keys: KEY, leaseMs: 1, timeoutMs: 2 ** 31 - 1 })).not.toThrow();
 });
 
-it.each([undefined, null, {}, { obtain() {} }, { keyOf() {} }])('%j is no store for a cache', (tokenStore) => {
+test.each([undefined, null, {}, { obtain() {} }, { keyOf() {} }])('%j is no store for a cache', (tokenStore) => {
   const make = () => new TokenCache(new FakeProvider()).shareThrough(tokenStore as never);
   expect(make).toThrow(
     expect.objectContaining({
@@ -77,11 +77,11 @@ it.each([undefined, null, {}, { obtain() {} }, { keyOf() {} }])('%j is no store 
   );
 });
 
-it.each([undefined, null])('%s is no store to encrypt for', (store) => {
+test.each([undefined, null])('%s is no store to encrypt for', (store) => {
   expect(() => encryptedTokenStore(store as never, { keys: KEY })).toThrow("'get' is missing");
 });
 
-it('an identity is named by a text', () => {
+test('an identity is named by a text', () => {
   for (const name of ['', 5, undefined]) {
     expect(() => encryptedTokenStore(new MemoryStore(), { keys: KEY }).named(name as string)).toThrow(/not empty/);
   }
@@ -90,7 +90,7 @@ it('an identity is named by a text', () => {
   ).toThrow(expect.objectContaining({ hint: expect.stringContaining("store.named('orders-api')") }));
 });
 
-it('a credential that nobody named is asked each time, and the store is left alone', async () => {
+test('a credential that nobody named is asked each time, and the store is left alone', async () => {
   const store = new MemoryStore();
   const unnamed = encryptedTokenStore(store, { keys: KEY });
   const got = await unnamed.obtain(new FakeProvider(), REQUEST, async () => answer('own'));
@@ -98,7 +98,7 @@ it('a credential that nobody named is asked each time, and the store is left alo
   expect(store.calls).toBe(0);
 });
 
-it('whoever needs a token looks, takes the lease, looks again, asks, and hands the token on', async () => {
+test('whoever needs a token looks, takes the lease, looks again, asks, and hands the token on', async () => {
   const store = new MemoryStore();
   const calls: string[] = [];
   for (const name of ['get', 'lease', 'set'] as const) {
@@ -127,7 +127,7 @@ it('whoever needs a token looks, takes the lease, looks again, asks, and hands t
   expect(vi.getTimerCount()).toBe(0);
 });
 
-it('a token that comes between the look and the lease is taken, and the lease given back', async () => {
+test('a token that comes between the look and the lease is taken, and the lease given back', async () => {
   const store = new MemoryStore();
   const lease = store.lease.bind(store);
   vi.spyOn(store, 'lease').mockImplementationOnce(async (...args) => {
@@ -138,7 +138,7 @@ it('a token that comes between the look and the lease is taken, and the lease gi
   expect(store.leases.size).toBe(0);
 });
 
-it('a store that gives no lease is done without', async () => {
+test('a store that gives no lease is done without', async () => {
   const store = new MemoryStore();
   vi.spyOn(store, 'lease').mockRejectedValue(new Error('READONLY'));
   const set = vi.spyOn(store, 'set');
@@ -146,7 +146,7 @@ it('a store that gives no lease is done without', async () => {
   expect(set).not.toHaveBeenCalled();
 });
 
-it('somebody waits for the lease of another process in growing pauses with jitter, until the token is there', async () => {
+test('somebody waits for the lease of another process in growing pauses with jitter, until the token is there', async () => {
   const store = new MemoryStore();
   const get = vi.spyOn(store, 'get');
   void aProcess(store)('theirs', {}, 2_000);
@@ -162,7 +162,7 @@ it('somebody waits for the lease of another process in growing pauses with jitte
   expect(await mine).toMatchObject({ token: 'theirs', asked: 0 });
 });
 
-it('a wait for the lease of another process ends when its request is given up', async () => {
+test('a wait for the lease of another process ends when its request is given up', async () => {
   const store = new MemoryStore();
   void aProcess(store)('theirs', {}, 4_000);
   await vi.advanceTimersByTimeAsync(0);
@@ -174,7 +174,7 @@ it('a wait for the lease of another process ends when its request is given up', 
   expect(await mine).toBe('given up');
 });
 
-it.each([
+test.each([
   ['a later', 2 * HOUR, 'slow'],
   ['an earlier', HOUR / 2, 'quick'],
 ])('after its lease %s token than that of another process: %s', async (_, lifeMs, kept) => {
@@ -187,7 +187,7 @@ it.each([
   expect(await aProcess(store)('none')).toMatchObject({ token: kept, asked: 0 });
 });
 
-it.each(['works', 'reject'] as const)(
+test.each(['works', 'reject'] as const)(
   'a late answer is handed on where nobody else has one (the next look: %s)',
   async (look) => {
     const store = new MemoryStore();
@@ -200,7 +200,7 @@ it.each(['works', 'reject'] as const)(
   },
 );
 
-it('a store that fails after it gave a lease does not stop the request', async () => {
+test('a store that fails after it gave a lease does not stop the request', async () => {
   const store = new MemoryStore();
   const get = vi.spyOn(store, 'get');
   vi.spyOn(store, 'lease').mockImplementation(async () => {
@@ -210,14 +210,14 @@ it('a store that fails after it gave a lease does not stop the request', async (
   expect(await aProcess(store)('own')).toMatchObject({ token: 'own', asked: 1 });
 });
 
-it.each([0, -MINUTE])('a token that has ended already (%d ms left) is not handed on', async (lifeMs) => {
+test.each([0, -MINUTE])('a token that has ended already (%d ms left) is not handed on', async (lifeMs) => {
   const store = new MemoryStore();
   const set = vi.spyOn(store, 'set');
   await aProcess(store)(answer('ended', lifeMs));
   expect(set).not.toHaveBeenCalled();
 });
 
-it('of tokens under several keys the latest counts', async () => {
+test('of tokens under several keys the latest counts', async () => {
   const [one, other] = [randomBytes(32), randomBytes(32)];
   const store = new MemoryStore();
   await aProcess(store, { keys: one })(answer('earlier', HOUR));
@@ -230,7 +230,7 @@ it('of tokens under several keys the latest counts', async () => {
   }
 });
 
-it('a token that a claims challenge asked for has an entry of its own', async () => {
+test('a token that a claims challenge asked for has an entry of its own', async () => {
   const store = new MemoryStore();
   expect((await aProcess(store)('plain')).token).toBe('plain');
   expect((await aProcess(store)('one', { claims: '{"nbf":1}' })).token).toBe('one');
@@ -238,7 +238,7 @@ it('a token that a claims challenge asked for has an entry of its own', async ()
   expect((await aProcess(store)('none', { claims: '{"nbf":1}' })).token).toBe('one');
 });
 
-it('what is in the store is of use only if it is later than what there is, or that was refused', async () => {
+test('what is in the store is of use only if it is later than what there is, or that was refused', async () => {
   const store = new MemoryStore();
   await aProcess(store)('stored');
   const shorter = held('shorter', HOUR / 2);
@@ -259,7 +259,7 @@ it('what is in the store is of use only if it is later than what there is, or th
   expect(await get({ refusedId: held('stored').id })).toBe('asked for');
 });
 
-it('a token inside its eviction margin is of use to nobody', async () => {
+test('a token inside its eviction margin is of use to nobody', async () => {
   const store = new MemoryStore();
   await aProcess(store)('stored');
   await vi.advanceTimersByTimeAsync(55 * MINUTE - 1);
@@ -268,7 +268,7 @@ it('a token inside its eviction margin is of use to nobody', async () => {
   expect((await aProcess(store)('asked for')).token).toBe('asked for');
 });
 
-it('a store that cannot tell how long an entry still lives is believed, clocks are not compared', async () => {
+test('a store that cannot tell how long an entry still lives is believed, clocks are not compared', async () => {
   const store = new MemoryStore();
   const get = store.get.bind(store);
   vi.spyOn(store, 'get').mockImplementation(async (name) => {
@@ -282,7 +282,7 @@ it('a store that cannot tell how long an entry still lives is believed, clocks a
   expect(warnings).toEqual([]);
 });
 
-it.each([
+test.each([
   [30_000, undefined],
   [30_001, -30],
   [-30_001, 30],
@@ -296,7 +296,7 @@ it.each([
   expect(warnings.map(([text]) => text)).toEqual(apart === undefined ? [] : [said]);
 });
 
-it('a warning can be told from others, and says what happened', async () => {
+test('a warning can be told from others, and says what happened', async () => {
   const store = new MemoryStore();
   store.fault = 'hang';
   const got = aProcess(store, { timeoutMs: 77 })('own');
@@ -310,7 +310,7 @@ it('a warning can be told from others, and says what happened', async () => {
   ]);
 });
 
-it('a recovery is an event like others, and a store that is well leaves no timer', async () => {
+test('a recovery is an event like others, and a store that is well leaves no timer', async () => {
   const events: unknown[] = [];
   const onRecovered = (message: unknown) => events.push(message);
   subscribe('mssql-token-pool:token:store-recovered', onRecovered);

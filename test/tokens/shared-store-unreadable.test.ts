@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { inspect } from 'node:util';
-import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { encryptedTokenStore, TokenCache } from '../../src/index.js';
 import { FakeProvider } from './fake-provider.js';
 import { MemoryStore } from './memory-store.js';
@@ -22,7 +22,7 @@ async function takes(store: MemoryStore, provider: FakeProvider, keys: Buffer[],
   return held.reveal();
 }
 
-it('nothing in the store can be read: no token, name, identity or scope', async () => {
+test('nothing in the store can be read: no token, name, identity or scope', async () => {
   const store = new MemoryStore();
   await takes(store, new FakeProvider(), [oldKey]);
   const [[name, { value }] = ['', { value: '' }]] = [...store.values];
@@ -31,7 +31,7 @@ it('nothing in the store can be read: no token, name, identity or scope', async 
   }
 });
 
-it('two entries of one token have nothing in common', async () => {
+test('two entries of one token have nothing in common', async () => {
   const [one, other] = [new MemoryStore(), new MemoryStore()];
   const provider = new FakeProvider();
   provider.sticky = provider.issue();
@@ -42,7 +42,7 @@ it('two entries of one token have nothing in common', async () => {
   expect(a?.subarray(1, 40).equals(b?.subarray(1, 40) as Buffer)).toBe(false);
 });
 
-it('another key reads nothing, and does not get in the way', async () => {
+test('another key reads nothing, and does not get in the way', async () => {
   const store = new MemoryStore();
   const provider = new FakeProvider();
   expect(await takes(store, provider, [oldKey])).toBe('token-1');
@@ -50,7 +50,7 @@ it('another key reads nothing, and does not get in the way', async () => {
   expect(await takes(store, provider, [oldKey])).toBe('token-1');
 });
 
-it('keys rotate without a token request: [old], [old, new], [new, old], [new]', async () => {
+test('keys rotate without a token request: [old], [old, new], [new, old], [new]', async () => {
   const store = new MemoryStore();
   const provider = new FakeProvider();
   expect(await takes(store, provider, [oldKey])).toBe('token-1');
@@ -62,7 +62,7 @@ it('keys rotate without a token request: [old], [old, new], [new, old], [new]', 
   expect(await takes(store, provider, [newKey])).toBe('token-2');
 });
 
-it('P9: an entry moved to the name of another identity is not served', async () => {
+test('P9: an entry moved to the name of another identity is not served', async () => {
   const store = new MemoryStore();
   await takes(store, new FakeProvider(), [oldKey], 'alice');
   const [alice = ''] = [...store.values.keys()];
@@ -74,7 +74,7 @@ it('P9: an entry moved to the name of another identity is not served', async () 
   expect(provider.requests).toHaveLength(1);
 });
 
-it('an entry changed in any byte or cut at any length is not served; the right one takes its place', async () => {
+test('an entry changed in any byte or cut at any length is not served; the right one takes its place', async () => {
   const store = new MemoryStore();
   const provider = new FakeProvider();
   await takes(store, provider, [oldKey]);
@@ -94,7 +94,7 @@ it('an entry changed in any byte or cut at any length is not served; the right o
   expect(await takes(store, provider, [oldKey])).toBe(`token-${requests}`);
 });
 
-it.each([
+test.each([
   ['none', []],
   ['31 bytes', randomBytes(31)],
   ['a password', 'correct horse battery staple'],
@@ -104,7 +104,7 @@ it.each([
   expect(() => encryptedTokenStore(new MemoryStore(), { keys: keys as Buffer })).toThrow(/key/);
 });
 
-it('a key may be bytes, base64, base64url or hex: all the same', async () => {
+test('a key may be bytes, base64, base64url or hex: all the same', async () => {
   const store = new MemoryStore();
   const provider = new FakeProvider();
   for (const key of [oldKey, ...(['base64', 'base64url', 'hex'] as const).map((form) => oldKey.toString(form))]) {
@@ -114,7 +114,7 @@ it('a key may be bytes, base64, base64url or hex: all the same', async () => {
   }
 });
 
-it('a store without encryption is refused', () => {
+test('a store without encryption is refused', () => {
   const tokenStore = new MemoryStore() as never;
   expect(() => new TokenCache(new FakeProvider(), { tokenStore })).toThrow(
     /redisTokenStore\(\) or encryptedTokenStore/,
@@ -122,7 +122,7 @@ it('a store without encryption is refused', () => {
   expect(() => encryptedTokenStore({} as never, { keys: oldKey })).toThrow(/'get' is missing/);
 });
 
-it('a config with a store shows no key when it is printed', () => {
+test('a config with a store shows no key when it is printed', () => {
   const tokenStore = encryptedTokenStore(new MemoryStore(), { keys: oldKey });
   const text = inspect({ tokenStore }, { depth: 10, showHidden: true }) + JSON.stringify({ tokenStore });
   expect(text).not.toContain(oldKey.toString('hex').slice(0, 12));

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { createCredential, encryptedTokenStore, TokenCache, TokenUnavailableError } from '../../src/index.js';
 import { FakeProvider } from './fake-provider.js';
 import { MemoryStore } from './memory-store.js';
@@ -34,7 +34,7 @@ async function live(processes: TokenCache[], ms: number, stepMs = 1_000): Promis
   }
 }
 
-it('fifty processes that start at once ask once', async () => {
+test('fifty processes that start at once ask once', async () => {
   const { provider, processes } = fleet(50);
   provider.delayMs = 800;
   const taken = Promise.all(processes.map((tokens) => tokens.get()));
@@ -43,7 +43,7 @@ it('fifty processes that start at once ask once', async () => {
   expect(provider.requests).toHaveLength(1);
 });
 
-it('a fleet renews its token once, and nobody ever waits for that', async () => {
+test('a fleet renews its token once, and nobody ever waits for that', async () => {
   const { provider, processes } = fleet(20);
   await processes[0]?.get();
   provider.delayMs = 800;
@@ -58,7 +58,7 @@ it('a fleet renews its token once, and nobody ever waits for that', async () => 
   expect(new Set(processes.map((tokens) => tokens.current()?.id)).size).toBe(1);
 });
 
-it('a process that joins late has the margins of the others, not those of a young token', async () => {
+test('a process that joins late has the margins of the others, not those of a young token', async () => {
   const { store, provider, processes } = fleet(1);
   const held = await processes[0]?.get();
   await vi.advanceTimersByTimeAsync(30 * 60_000);
@@ -68,7 +68,7 @@ it('a process that joins late has the margins of the others, not those of a youn
   expect(provider.requests).toHaveLength(1);
 });
 
-it('a process that dies while it asks holds the others up for its lease, no longer, and costs one request', async () => {
+test('a process that dies while it asks holds the others up for its lease, no longer, and costs one request', async () => {
   const { store, provider, processes } = fleet(20);
   provider.next = ['hang'];
   processes[0]?.get().catch(() => {});
@@ -84,7 +84,7 @@ it('a process that dies while it asks holds the others up for its lease, no long
   expect(store.leases.size).toBe(0);
 });
 
-it('a lease that nobody ever gives back does not stop a login', async () => {
+test('a lease that nobody ever gives back does not stop a login', async () => {
   const { store, provider, processes } = fleet(1);
   vi.spyOn(store, 'lease').mockResolvedValue(undefined);
   const taken = processes[0]?.get();
@@ -93,7 +93,7 @@ it('a lease that nobody ever gives back does not stop a login', async () => {
   expect(provider.requests).toHaveLength(1);
 });
 
-it('a lease that comes after we have gone on without it is given back', async () => {
+test('a lease that comes after we have gone on without it is given back', async () => {
   vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
   const { store, processes } = fleet(2);
   const lease = store.lease.bind(store);
@@ -108,7 +108,7 @@ it('a lease that comes after we have gone on without it is given back', async ()
   expect(store.leases.size).toBe(0);
 });
 
-it('when the provider fails, the next process tries at once', async () => {
+test('when the provider fails, the next process tries at once', async () => {
   const { provider, processes } = fleet(2);
   provider.next = [new TokenUnavailableError('HTTP 503')];
   await expect(processes[0]?.get()).rejects.toMatchObject({ code: 'ERR_TOKEN_UNAVAILABLE' });
@@ -116,7 +116,7 @@ it('when the provider fails, the next process tries at once', async () => {
   expect((await processes[0]?.get().catch(() => undefined))?.reveal()).toBeUndefined();
 });
 
-it('a token that the server refused is not taken from the store again', async () => {
+test('a token that the server refused is not taken from the store again', async () => {
   const { provider, processes } = fleet(2);
   const [one, other] = processes as [TokenCache, TokenCache];
   const refused = await one.get();
@@ -128,7 +128,7 @@ it('a token that the server refused is not taken from the store again', async ()
   expect(provider.requests).toHaveLength(2);
 });
 
-it('an answer that comes after its lease does not replace a later token', async () => {
+test('an answer that comes after its lease does not replace a later token', async () => {
   const { store, provider, processes } = fleet(2);
   provider.delayMs = 9_000;
   provider.next = [provider.issue(HOUR / 2)];
@@ -142,7 +142,7 @@ it('an answer that comes after its lease does not replace a later token', async 
   expect((await aProcess(store, provider).get()).reveal()).toBe('token-2');
 });
 
-it('scopes, tenants and claims have entries of their own', async () => {
+test('scopes, tenants and claims have entries of their own', async () => {
   const { store, provider, processes } = fleet(2);
   for (const tokens of processes) {
     await tokens.getToken('https://a/.default');
@@ -154,7 +154,7 @@ it('scopes, tenants and claims have entries of their own', async () => {
   expect(store.values.size).toBe(4);
 });
 
-it('own credentials need no name: the same options share, another secret or tenant does not', async () => {
+test('own credentials need no name: the same options share, another secret or tenant does not', async () => {
   const store = encryptedTokenStore(new MemoryStore(), { keys: KEY });
   const clientId = '11111111-1111-4111-8111-111111111111';
   const keyOf = (tenantId: string, clientSecret: string) =>
@@ -166,7 +166,7 @@ it('own credentials need no name: the same options share, another secret or tena
   expect(keyOf(a, 'secret one')).not.toContain('secret one');
 });
 
-it('a credential that is not the same everywhere must be named', () => {
+test('a credential that is not the same everywhere must be named', () => {
   const tokenStore = encryptedTokenStore(new MemoryStore(), { keys: KEY });
   const clientId = '11111111-1111-4111-8111-111111111111';
   const rotating = createCredential({ tenantId: clientId, clientId, clientSecret: () => 'rotated' });

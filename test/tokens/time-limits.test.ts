@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { encryptedTokenStore, TokenCache, type TokenCacheOptions } from '../../src/index.js';
 import { FakeProvider } from './fake-provider.js';
 import { MemoryStore } from './memory-store.js';
@@ -30,7 +30,7 @@ async function told(wait: () => Promise<unknown>): Promise<[ms: number, message:
   return result;
 }
 
-it.each<[string, object, TokenCacheOptions, number]>([
+test.each<[string, object, TokenCacheOptions, number]>([
   ['10 s', {}, {}, 10_000],
   ['as long as the cache is told', {}, { requestTimeoutMs: 1_234 }, 1_234],
   ['as long as a credential that asks a person says', { requestTimeoutMs: 5 * MINUTE }, {}, 5 * MINUTE],
@@ -41,12 +41,12 @@ it.each<[string, object, TokenCacheOptions, number]>([
   expect(await told(() => tokens.get())).toEqual([ms, `The identity provider did not answer within ${ms} ms.`]);
 });
 
-it.each([Number.POSITIVE_INFINITY, 2 ** 31])('a limit that no timer can hold (%d ms) is no limit', async (ms) => {
+test.each([Number.POSITIVE_INFINITY, 2 ** 31])('a limit that no timer can hold (%d ms) is no limit', async (ms) => {
   const tokens = new TokenCache(silent(), { requestTimeoutMs: ms });
   expect(await told(() => tokens.get())).toBeUndefined();
 });
 
-it.each([0, -1, Number.NaN, 'soon' as unknown as number])('a limit of %s for a request is refused', (ms) => {
+test.each([0, -1, Number.NaN, 'soon' as unknown as number])('a limit of %s for a request is refused', (ms) => {
   expect(() => new TokenCache(new FakeProvider(), { requestTimeoutMs: ms })).toThrow(
     expect.objectContaining({
       code: 'ERR_CONFIGURATION',
@@ -55,7 +55,7 @@ it.each([0, -1, Number.NaN, 'soon' as unknown as number])('a limit of %s for a r
   );
 });
 
-it('a caller of an Azure SDK sets his own limit with requestOptions; 0 is none', async () => {
+test('a caller of an Azure SDK sets his own limit with requestOptions; 0 is none', async () => {
   const tokens = new TokenCache(silent());
   const limited = (requestOptions: object | undefined, timeoutMs?: number) =>
     told(() => tokens.getToken('https://vault.azure.net/.default', { requestOptions, timeoutMs }));
@@ -66,7 +66,7 @@ it('a caller of an Azure SDK sets his own limit with requestOptions; 0 is none',
   }
 });
 
-it('what a shared store takes comes on top: two leases and three answers', async () => {
+test('what a shared store takes comes on top: two leases and three answers', async () => {
   const store = new MemoryStore();
   store.fault = 'hang';
   const tokenStore = encryptedTokenStore(store, { keys: randomBytes(32), leaseMs: 700, timeoutMs: 30 }).named('orders');

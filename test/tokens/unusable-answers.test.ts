@@ -1,5 +1,5 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
-import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { TokenCache, TokenPoolError } from '../../src/index.js';
 import { isoTime } from '../../src/tokens/credential-request.js';
 import { FakeProvider } from './fake-provider.js';
@@ -22,7 +22,7 @@ async function refusalOf(answer: unknown): Promise<TokenPoolError> {
 
 const later = NOW + HOUR;
 
-it.each([
+test.each([
   ['a bare string', 'eyJ0', 'no token', 'getToken must return { token, expiresOnTimestamp }'],
   ['undefined', undefined, 'no token', 'null means'],
   ['a token that is no string', { token: 7, expiresOnTimestamp: later }, 'empty token', 'as a string'],
@@ -43,12 +43,12 @@ it.each([
   expect(error.hint).toContain(hint);
 });
 
-it.each(['Bearer', 'bearer', 'BEARER'])('a token of type %s is taken', async (tokenType) => {
+test.each(['Bearer', 'bearer', 'BEARER'])('a token of type %s is taken', async (tokenType) => {
   const answer = { token: 't', expiresOnTimestamp: later, tokenType: tokenType as 'Bearer' };
   expect((await new TokenCache({ getToken: async () => answer }).get()).reveal()).toBe('t');
 });
 
-it('each request and its answer are told as events', async () => {
+test('each request and its answer are told as events', async () => {
   const events: unknown[] = [];
   const listener = (message: unknown, name: string | symbol) => events.push([name, message]);
   const channels = ['token:requested', 'token:refreshed'].map((name) => `mssql-token-pool:${name}`);
@@ -76,7 +76,7 @@ it('each request and its answer are told as events', async () => {
   }
 });
 
-it('a time that no calendar has is told as its number', () => {
+test('a time that no calendar has is told as its number', () => {
   expect(isoTime(NOW)).toBe('2026-01-01T00:00:00.000Z');
   expect(isoTime(9e15)).toBe('9000000000000000');
 });

@@ -10,8 +10,8 @@ export interface Strange {
   make: Maker;
 }
 
-/** Text with a secret in the forms by which anyone can tell that it is one. */
-function tellingText(secret: string): fc.Arbitrary<string> {
+/** Text with a secret in forms that can be recognised as one. */
+function textWithSecret(secret: string): fc.Arbitrary<string> {
   return fc.constantFrom(
     `client_secret=${secret}`,
     `{"access_token":"${secret}"}`,
@@ -25,7 +25,7 @@ function tellingText(secret: string): fc.Arbitrary<string> {
 /** Anything at all, as a field of something that is thrown or returned. */
 function field(secret: string): fc.Arbitrary<unknown> {
   return fc.oneof(
-    { weight: 3, arbitrary: tellingText(secret) },
+    { weight: 3, arbitrary: textWithSecret(secret) },
     { weight: 3, arbitrary: fc.constantFrom<unknown>(undefined, null, true, 0, -1, 42, 1e300, 10n, '', ' ', [], {}) },
     { weight: 3, arbitrary: fc.constantFrom<unknown>(Number.NaN, Infinity, -Infinity, 'soon', '5', -5, 0.1, 2 ** 53) },
     { weight: 1, arbitrary: fc.constantFrom<unknown>(Symbol('s'), () => 1, new Date(Number.NaN), new Map([[1, 2]])) },
