@@ -38,7 +38,7 @@ export interface TokenPoolConfig {
    */
   validateConnection?: boolean | 'socket' | undefined;
   /**
-   * What a checkout does with a connection whose token has run out when no later token can be had: false (default) hands
+   * What a checkout does with a connection whose token has run out when no later token is available: false (default) hands
    * it out, because SQL Server does not cut a session at the end of its token; true refuses.
    */
   strictExpiry?: boolean | undefined;

@@ -148,7 +148,7 @@ export class Dialer {
     try {
       await source.tokens.get(source.scope, { timeoutMs, abortSignal: signal });
     } catch (error) {
-      // In a cloud that its name does not tell, the server says in FEDAUTHINFO which resource it is.
+      // If its name does not determine the cloud, the server names its resource in FEDAUTHINFO.
       if (source.scopeIsFixed || (error as CredentialError).aadsts !== NO_SUCH_RESOURCE) throw error;
     }
   }

@@ -37,7 +37,7 @@ export interface FailedLogin {
  * - `transient`: the server asks for patience; try again on Azure SQL's schedule
  * - `unreachable`: no server; nothing is known about the token
  * - `refused`: trying again does not help
- * - `credential`: no token could be had; the token cache does its own back-off
+ * - `credential`: no token was available; the token cache does its own back-off
  */
 export type LoginFailureKind = 'stale' | 'ambiguous' | 'transient' | 'unreachable' | 'refused' | 'credential';
 
@@ -52,7 +52,7 @@ export interface LoginFailure {
  */
 const TRANSIENT = new Set([615, 926, 4221, 10928, 10929, 40197, 40501, 40613, 42108, 42109, 49918, 49919, 49920]);
 
-/** Refusals whose cause is known, most telling first: SQL Server sends 4060 and 40615 together with a bare 18456. */
+/** Refusals whose cause is known, most specific first: SQL Server sends 4060 and 40615 together with a bare 18456. */
 const REFUSALS: ReadonlyMap<number, string> = new Map([
   [40615, 'Add the client address named in the message to the firewall rules of the Azure SQL server.'],
   [40914, 'Allow the virtual network of this client in the rules of the Azure SQL server.'],
@@ -126,7 +126,7 @@ function fromCredential(failure: Error): LoginFailure {
 
 function fromServer(login: FailedLogin, message: ServerMessage): LoginFailure {
   if (saysTokenExpired(message)) {
-    const hint = 'A fresh token was tried too, where one could be had. Check the clock of this machine.';
+    const hint = 'A fresh token was tried too, if one was available. Check the clock of this machine.';
     return {
       kind: 'stale',
       error: new StaleTokenError(message.message, { ...numbers(message), cause: login.error, hint }),

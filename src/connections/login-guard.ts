@@ -26,7 +26,7 @@ interface LoggingIn extends ContainedConnection {
  */
 export class LoginGuard {
   readonly #connection: LoggingIn;
-  /** What has been given to this connection and must not come back in an error. */
+  /** What has been given to this connection and must not appear in an error. */
   readonly #secrets: Set<string>;
   /** The socket on which the last TLS handshake inside TDS took place. */
   #secured: { socket: Socket | undefined } | undefined;

@@ -5,7 +5,7 @@ const placeholders = new WeakSet<object>();
 
 /**
  * Takes the place of a credential in a config whose connections get their own from `adopt`. Where that does not happen,
- * because the `beforeConnect` hook was lost in a copy, the login fails and says so.
+ * because the `beforeConnect` hook was lost in a copy, the login fails with an error that explains it.
  */
 export function placeholderCredential(): TokenCredential {
   const credential: TokenCredential = {

@@ -70,11 +70,11 @@ export class ConnectionPool extends StockConnectionPool {
 
   /**
    * A pool of mssql on connections of somebody else's, for many identities: `ConnectionPool.over(pools.current)` runs each
-   * request as whoever is being served. `connect()` opens nothing, `close()` leaves the connections to their owner.
+   * request as the current identity. `connect()` opens nothing, `close()` leaves the connections to their owner.
    */
   static over(source: ConnectionSource): ConnectionPool {
     const pool = poolOn(source);
-    // There is nobody yet to log in as.
+    // There is no identity to log in as yet.
     pool.#provesLogin = false;
     return pool;
   }
@@ -87,7 +87,7 @@ export class ConnectionPool extends StockConnectionPool {
   /**
    * With a callback it connects at once, and the callback also gets what is wrong with a connection string.
    *
-   * A `TokenPool` in the place of a config is shared with whoever else uses it: `size`, `available`, `pending` and
+   * A `TokenPool` instead of a config is shared with its other users: `size`, `available`, `pending` and
    * `borrowed` are those of all of them, and `close()` leaves its connections to its owner.
    *
    * ```ts
@@ -103,7 +103,7 @@ export class ConnectionPool extends StockConnectionPool {
     if (failure !== undefined && typeof callback !== 'function') throw failure;
     const checkIsChosen = 'validateConnection' in readable;
     super(copyForMssql(readable));
-    // Whoever prints a pool does not mean the secrets in it (P10).
+    // Printing a pool must not print the secrets in it (P10).
     hideConfig(this);
     this.#shared = shared;
     // mssql's own default asks the server at every checkout; a closed socket is noticed without that.
@@ -140,7 +140,7 @@ export class ConnectionPool extends StockConnectionPool {
     return this.#connections?.numPendingAcquires() ?? 0;
   }
 
-  /** Connections on loan. */
+  /** Borrowed connections. */
   get borrowed(): number {
     return this.#connections?.numUsed() ?? 0;
   }
@@ -262,7 +262,7 @@ export class ConnectionPool extends StockConnectionPool {
     withoutTokenRefresh(this.config).beforeConnect?.(connection);
   }
 
-  /** The connections of a shared pool: nobody has told them that they are used by mssql, nor mssql where they lead. */
+  /** The connections of a shared pool do not know that mssql uses them, nor does mssql know where they lead. */
   #borrowing(connections: TarnFacade): TarnFacade {
     const adopt = (connection: Connection): Connection => {
       numberConnection(connection);

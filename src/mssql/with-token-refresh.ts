@@ -8,7 +8,7 @@ import { settingsFrom } from '../connections/settings.js';
 import { assertSupportedMssql } from './stock.js';
 import { passesStockChecks } from './stock-checks.js';
 
-/** What {@link withTokenRefresh} gives back: a config for stock mssql, made of its public keys only. */
+/** What {@link withTokenRefresh} returns: a config for stock mssql, made of its public keys only. */
 export type RefreshingConfig<C extends TokenPoolConfig> = Omit<
   C,
   (typeof CONSUMED)[number] | 'options' | 'pool' | 'beforeConnect'
@@ -16,7 +16,7 @@ export type RefreshingConfig<C extends TokenPoolConfig> = Omit<
   authentication: ConnectionAuthentication;
   options: ConnectionOptions;
   pool: Omit<NonNullable<C['pool']>, (typeof CONSUMED_OF_POOL)[number] | 'validate'> & {
-    /** tarn takes a promise too; its types do not say so. */
+    /** tarn accepts a promise as well, although its types do not. */
     validate: (connection: Connection) => boolean;
   };
   beforeConnect: (connection: Connection) => void;
@@ -65,7 +65,7 @@ const userHooks = new WeakMap<object, unknown>();
 /**
  * Makes a config of mssql keep its tokens fresh: config in, config out, for `sql.connect(config)`,
  * `new sql.ConnectionPool(config)`, and everything that hands a config to mssql 12. The input is not changed; applying
- * it twice is the same as once; a config with SQL login or NTLM comes back as it is.
+ * it twice is the same as once; a config with a SQL login or NTLM is returned unchanged.
  *
  * ```ts
  * await sql.connect(withTokenRefresh({

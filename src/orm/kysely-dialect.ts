@@ -36,7 +36,7 @@ export function tokenDialectConfig(input: PoolInput, subpath: string): DialectCo
 
 /**
  * Kysely makes its pool itself, of the class it is given, and its driver hands out wrappers around connections: each
- * connection is wrapped when it is lent for the first time.
+ * connection is wrapped when it is borrowed for the first time.
  */
 function poolClass(open: () => TarnFacade, wrap: Wrap) {
   return class {

@@ -25,7 +25,7 @@ export interface OrmPool {
 }
 
 export interface OpenOptions extends Pick<TarnFacadeOptions, 'mapError'> {
-  /** The library's own setting; it replaces that of the config, and means nothing to a shared pool. */
+  /** The library's own setting; it replaces that of the config, and does not apply to a shared pool. */
   acquireTimeoutMillis?: number | undefined;
 }
 

@@ -2,7 +2,7 @@ import { PoolClosedError } from '../errors.js';
 
 /**
  * Permits for physical connections, beyond a pool's own `max` and `overlap`, which generic-pool enforces. A permit is taken
- * before the socket is opened and given back when nothing is left of it (P7).
+ * before the socket is opened and released when it is closed (P7).
  */
 export interface ConnectionLimit {
   /** Takes a permit if one is free and no pool waits for it. */

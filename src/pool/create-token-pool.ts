@@ -15,7 +15,7 @@ import { TokenPool } from './token-pool.js';
  * ```
  *
  * @param config an mssql config or an ADO.NET connection string
- * @throws ConfigurationError that names the key and the mend
+ * @throws ConfigurationError that names the setting and how to fix it
  */
 export function createTokenPool(config: TokenPoolConfig | string): TokenPool {
   const settings = settingsFrom(config);

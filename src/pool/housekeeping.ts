@@ -125,9 +125,9 @@ export function plan<T extends Tended>(
   let slots = renewalSlots(now, maxRenewals);
   due.sort((a, b) => a.expiry.renewAt - b.expiry.renewAt);
   for (const { connection, expiry, at, mustGo } of due) {
-    const hasRoom = overlap > 0 || size < max;
+    const mayOverlap = overlap > 0 || size < max;
     const usedLately = monotonic - connection.lastUsedAt < IN_USE_LATELY_MS;
-    if (!hasRoom || (size > min && !usedLately) || expiry.unusable !== undefined) {
+    if (!mayOverlap || (size > min && !usedLately) || expiry.unusable !== undefined) {
       evict(connection, evictionReason(expiry, at));
     } else if (slots > 0) {
       result.renew.push(connection);

@@ -203,7 +203,7 @@ export class OpenConnections extends PooledConnections {
 
   // ---- taking over ----
 
-  /** Opens the successor of a connection, unless one that is open can be had from another. */
+  /** Opens the successor of a connection, unless one that is open can be taken from another. */
   renew(pooled: PooledConnection): void {
     const standby = this.#findStandby();
     if (standby?.successorOf === undefined) {

@@ -29,7 +29,7 @@ let pools = 0;
  * which things happen: checkout, return, housekeeping, close. How connections are opened and closed is in
  * open-connections.ts, the four states of a connection in pooled-connection.ts.
  *
- * Whatever makes a connection ready or a place free ends in `#serve`, which brings waiting callers and ready connections
+ * Whatever makes a connection ready or frees a permit ends in `#serve`, which brings waiting callers and ready connections
  * together and opens what is missing.
  */
 export class TokenPool {

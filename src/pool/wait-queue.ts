@@ -75,7 +75,7 @@ export class WaitQueue<T> {
     return this.#waiters.values();
   }
 
-  /** The first for whom no connection is being checked. */
+  /** The first caller without a connection being checked. */
   get first(): Waiter | undefined {
     for (const waiter of this.#waiters) if (!waiter.checking) return waiter;
     return undefined;

@@ -21,7 +21,7 @@ const TAG_BYTES = 16;
 const VERSION = 1;
 
 /**
- * Hides what is stored from whoever can read the store, and shows what he has changed: AES-256-GCM under a key that the
+ * Hides what is stored from a reader of the store, and detects changes: AES-256-GCM under a key that the
  * store never sees. A name is a keyed hash (HMAC-SHA256) of what the entry is about, which is also the associated data of
  * the encryption: an entry moved to another name does not open.
  */

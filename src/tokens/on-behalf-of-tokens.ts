@@ -5,7 +5,7 @@ import { TokenCache, type TokenCacheOptions } from './token-cache.js';
 
 /** Settings of {@link OnBehalfOfTokens}. */
 export interface OnBehalfOfTokensOptions extends TokenCacheOptions {
-  /** Most people whose tokens are kept; whoever was not seen for the longest time goes first. Default 1,000. */
+  /** Maximum number of users whose tokens are kept; the least recently seen is dropped first. Default 1,000. */
   maxUsers?: number | undefined;
 }
 

@@ -27,7 +27,7 @@ export interface RedisTokenStoreOptions extends TokenEncryptionOptions {
 const GET = "return {redis.call('GET', KEYS[1]), redis.call('PTTL', KEYS[1])}";
 const SET = "return redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])";
 const LEASE = "return redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2])";
-const GIVE_BACK = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
+const RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
 
 /**
  * Shares tokens between processes through Redis 2.6 or later, or what speaks its protocol. The client is yours: connect it,
@@ -76,7 +76,7 @@ function rawStore(client: NodeRedisClient | IORedisClient, prefix: string): Toke
       const owner = randomUUID();
       if ((await run(LEASE, key, owner, String(Math.ceil(leaseMs)))) === null) return undefined;
       return async () => {
-        await run(GIVE_BACK, key, owner);
+        await run(RELEASE, key, owner);
       };
     },
   };

@@ -10,7 +10,7 @@ export function requireTokenStore(store: EncryptedTokenStore, credential: TokenC
     });
   }
   if (store.keyOf(credential) === undefined) {
-    throw new ConfigurationError('Other processes cannot tell whose tokens this credential gets.', {
+    throw new ConfigurationError('Other processes cannot determine whose tokens this credential gets.', {
       hint: "Name its identity: tokenStore: store.named('orders-api'), one name for one principal.",
     });
   }

@@ -14,7 +14,7 @@ const LEASES_WAITED_FOR = 2;
 /** Clocks further apart than this are worth a warning, ms; less is ordinary. */
 const SKEW_MS = 30_000;
 
-type GiveBack = () => Promise<void>;
+type ReleaseLease = () => Promise<void>;
 
 export interface SharedTokensSettings {
   /** The first encrypts, all decrypt. */
@@ -69,34 +69,34 @@ export class SharedTokens {
     subject: string,
     request: CredentialRequest,
     ask: () => Promise<CachedToken>,
-    giveBack: GiveBack,
+    releaseLease: ReleaseLease,
   ): Promise<CachedToken> {
     // It may have arrived between the look and the lease.
     const shared = await this.#find(subject, request);
     if (shared !== undefined && shared !== 'store-failed') {
-      void this.#health.run(giveBack);
+      void this.#health.run(releaseLease);
       return shared;
     }
     const leaseEnds = performance.now() + this.#leaseMs;
     try {
       const token = await ask();
       // The caller does not wait until the other processes have it.
-      void this.#share(subject, request, token, leaseEnds).finally(() => this.#health.run(giveBack));
+      void this.#share(subject, request, token, leaseEnds).finally(() => this.#health.run(releaseLease));
       return token;
     } catch (error) {
-      void this.#health.run(giveBack);
+      void this.#health.run(releaseLease);
       throw error;
     }
   }
 
-  async #lease(subject: string): Promise<GiveBack | undefined | 'store-failed'> {
-    let granted: Promise<GiveBack | null | undefined> | undefined;
+  async #lease(subject: string): Promise<ReleaseLease | undefined | 'store-failed'> {
+    let granted: Promise<ReleaseLease | null | undefined> | undefined;
     const lease = await this.#health.run(() => {
       granted = this.#store.lease(this.#ciphers[0].nameOf(subject), this.#leaseMs);
       return granted;
     });
     // One that is granted after we went on without it would hold up the others.
-    if (lease === 'store-failed') granted?.then((giveBack) => giveBack?.()).catch(() => {});
+    if (lease === 'store-failed') granted?.then((releaseLease) => releaseLease?.()).catch(() => {});
     return lease ?? undefined;
   }
 

@@ -201,7 +201,7 @@ export function requireCredential(credential: TokenCredential): void {
   });
 }
 
-/** How long a request of this credential may take, if it says so. */
+/** How long a request of this credential may take, if it defines a limit. */
 function timeoutOf(credential: TokenCredential & { requestTimeoutMs?: unknown }): number {
   return durationMs(credential.requestTimeoutMs) || DEFAULT_REQUEST_TIMEOUT_MS;
 }

@@ -174,7 +174,7 @@ export class TokenRefresher {
     const cached = this.#current;
     const startedAt = performance.now();
     this.#usedAt = startedAt;
-    // If the current token was refused, this is the forced refresh, whoever starts it.
+    // If the current token was refused, this is the forced refresh, whatever starts it.
     if (cached !== undefined && cached.id === refusedId) this.#forcedAt = startedAt;
     const flight = new RefreshFlight({
       request: (abortSignal) => request({ ...options, identity, scope, claims, cached, refusedId, abortSignal }),

@@ -11,8 +11,8 @@ export interface TokenStore {
   /** Puts a value under a name, in place of the one there; it may be dropped after `ttlMs`. */
   set(name: string, value: string, ttlMs: number): Promise<void>;
   /**
-   * Gives the lease of that name to one caller at a time, for `leaseMs` at most: a caller that dies holds nobody up for
-   * longer. Resolves to a function that gives it back, and must not take it from whoever has got it since; undefined while
+   * Gives the lease of that name to one caller at a time, for `leaseMs` at most: a caller that dies blocks no other for
+   * longer. Resolves to a function that releases it, and must not release a lease that another has since obtained; undefined while
    * somebody else has it. Names of leases are not names of values.
    */
   lease(name: string, leaseMs: number): Promise<(() => Promise<void>) | undefined>;
@@ -21,7 +21,7 @@ export interface TokenStore {
 export interface StoredValue {
   value: string;
   /**
-   * How long the store will still keep it, ms, where it can tell. It tells the life that is left of a token even if the
+   * How long the store will still keep it, ms, if known. It gives the remaining life of a token even if the
    * clocks of two machines differ.
    */
   ttlMs?: number | undefined;

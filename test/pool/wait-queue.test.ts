@@ -35,7 +35,7 @@ test('serves callers in the order in which they came', async () => {
   expect(queue.first).toBeUndefined();
 });
 
-test('a caller for whom a connection is being checked keeps its turn, and is passed over meanwhile', () => {
+test('a caller whose connection is being checked keeps its turn, and is passed over meanwhile', () => {
   const queue = aQueue();
   const [one, two] = [queue.add(undefined).waiter, queue.add(undefined).waiter];
   one.checking = true;
