@@ -4,7 +4,9 @@ export function conformancePage(requirements, results) {
   const cell = (pool, id) => (results.get(pool).find((result) => result.id === id)?.passed ? 'yes' : '**no**');
   const rows = requirements.map(({ id, title }) => `| ${title} | ${pools.map((pool) => cell(pool, id)).join(' | ')} |`);
   const misses = pools.flatMap((pool) =>
-    results.get(pool).flatMap(({ id, passed, seen }) => (passed ? [] : [`- ${pool}, \`${id}\`: ${seen}`])),
+    results
+      .get(pool)
+      .flatMap(({ id, passed, seen }) => (passed ? [] : [`- ${pool}, \`${id}\`: ${seen.replaceAll('<', '&lt;')}`])),
   );
   return `# What a token pool must do
 

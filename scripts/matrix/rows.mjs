@@ -240,7 +240,7 @@ require('./fake-timers.test.cjs');\n`,
       'rollup.config.mjs': `import commonjs from '@rollup/plugin-commonjs';
 import json from '@rollup/plugin-json';
 import { nodeResolve } from '@rollup/plugin-node-resolve';
-export default { input: './app.mjs', output: { file: 'out/main.mjs' }, external: /^[^./]/,
+export default { input: './app.mjs', output: { file: 'out/main.mjs' }, external: [/^mssql/],
   plugins: [nodeResolve({ preferBuiltins: true }), commonjs(), json()] };\n`,
     },
     commands: ['rollup -c', 'node out/main.mjs'],
