@@ -37,7 +37,7 @@ describe.skipIf(!isBuilt || chromiumPath === undefined)('the site', () => {
 
   test.each([
     ['40615', 'errors'],
-    ['nestjs', 'orms'],
+    ['nestjs', 'loading'],
     ['retry', 'transactions'],
     ['expired', 'faq'],
     ['user-assigned', 'which-credential'],
