@@ -24,6 +24,7 @@ const ORDER: [title: string, pages: [file: string, title: string][]][] = [
       ['loading', 'Bundlers and test runners'],
       ['many-identities', 'Many identities'],
       ['shared-token-cache', 'Shared token cache'],
+      ['other-databases', 'Other databases'],
     ],
   ],
   [

@@ -99,9 +99,9 @@ export class AssertionCheck {
   #admit(id: string, scope: string, { until, credential }: Omit<Assertion, 'tokens'>): Assertion {
     const now = Date.now();
     for (const [old, assertion] of this.#unproven) {
+      if (assertion.until > now && this.#unproven.size < MOST_UNPROVEN) continue;
       const isBeingChecked = assertion.tokens.status(scope).refresh !== undefined;
-      const makesWay = assertion.until <= now || this.#unproven.size >= MOST_UNPROVEN;
-      if (makesWay && !isBeingChecked) this.#unproven.delete(old);
+      if (!isBeingChecked) this.#unproven.delete(old);
     }
     if (this.#unproven.size >= MOST_UNPROVEN) {
       throw new LimitReachedError(`${MOST_UNPROVEN} assertions are being checked at once.`, {

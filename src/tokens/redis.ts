@@ -5,6 +5,14 @@ import type { TokenStore } from './token-store.js';
 
 export type { EncryptedTokenStore, TokenEncryptionOptions } from './encrypted-token-store.js';
 export type { StoreKey } from './entry-cipher.js';
+export {
+  type AuthenticatingClient,
+  keepAuthenticated,
+  type RedisCredentials,
+  type RedisCredentialsOptions,
+  type RedisCredentialsProvider,
+  redisCredentials,
+} from './redis-credentials.js';
 
 /** As much of a node-redis client (package `redis`), or cluster, as is used. */
 export interface NodeRedisClient {

@@ -1,0 +1,183 @@
+import { Redis } from 'ioredis';
+import pg from 'pg';
+import { createClient } from 'redis';
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import { TokenCache, type TokenCredential } from '../../src/index.js';
+import { keepAuthenticated, redisCredentials } from '../../src/tokens/redis.js';
+import { hasPostgres, PostgresServer } from '../support/postgres.js';
+import { hasRedis, RedisServer } from '../support/redis.js';
+
+const POSTGRES = 'https://ossrdbms-aad.database.windows.net/.default';
+const OBJECT_ID = 'a0000000-0000-4000-8000-000000000001';
+/** A refresh is due after two thirds of it. */
+const LIFE_MS = 3_000;
+
+const cleanUp: (() => unknown)[] = [];
+
+afterEach(async () => {
+  for (const act of cleanUp.splice(0).reverse()) await act();
+});
+
+interface Provider extends TokenCredential {
+  requests: number;
+  scopes: Set<string>;
+}
+
+/** Until a token that the database accepts is in the cache too. */
+const adopted = () => new Promise((resolve) => setTimeout(resolve, 50));
+
+/** An identity provider whose latest token is the only password that the database accepts. */
+function provider(accept: (token: string) => Promise<unknown>, lifeMs: number): Provider {
+  const credential: Provider = {
+    requests: 0,
+    scopes: new Set(),
+    async getToken(scope: string | string[]) {
+      credential.requests += 1;
+      credential.scopes.add(String(scope));
+      const claims = { tid: 'tenant', oid: OBJECT_ID, nonce: credential.requests };
+      const token = `e30.${Buffer.from(JSON.stringify(claims)).toString('base64url')}.sig`;
+      await accept(token);
+      return { token, expiresOnTimestamp: Date.now() + lifeMs };
+    },
+  };
+  return credential;
+}
+
+describe.skipIf(!hasPostgres)('PostgreSQL', () => {
+  async function database(lifeMs: number) {
+    const server = await PostgresServer.start();
+    cleanUp.push(() => server[Symbol.asyncDispose]());
+    await server.admin('CREATE ROLE app LOGIN');
+    // PostgreSQL knows one password of a role at a time, so it does not change in the middle of a login.
+    let turn: Promise<unknown> = Promise.resolve();
+    const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
+      const done = turn.then(work);
+      turn = done.then(adopted, adopted);
+      return done;
+    };
+    const entra = provider((token) => inTurn(() => server.admin(`ALTER ROLE app PASSWORD '${token}'`)), lifeMs);
+    const tokens = new TokenCache(entra);
+    await tokens.get(POSTGRES);
+    const pool = new pg.Pool({
+      host: '127.0.0.1',
+      port: server.port,
+      user: 'app',
+      database: 'postgres',
+      password: tokens.passwordFor(POSTGRES),
+      max: 10,
+      idleTimeoutMillis: 100,
+    });
+    pool.on('error', () => {});
+    cleanUp.push(() => pool.end());
+    return { entra, pool, inTurn };
+  }
+
+  test('ten connections of pg.Pool log in with one token request', async () => {
+    const { entra, pool } = await database(3_600_000);
+    const rows = await Promise.all(Array.from({ length: 10 }, () => pool.query('SELECT current_user, pg_sleep(0.1)')));
+    expect(rows.map(({ rows: [row] }) => row.current_user)).toEqual(Array(10).fill('app'));
+    expect(entra.requests).toBe(1);
+    expect([...entra.scopes]).toEqual([POSTGRES]);
+  });
+
+  test('later connections log in with the token of the time, across several expiries', async () => {
+    const { entra, pool, inTurn } = await database(LIFE_MS);
+    const until = Date.now() + 3 * LIFE_MS;
+    let queries = 0;
+    while (Date.now() < until) {
+      // Idle connections are closed between two queries, so each one logs in.
+      await inTurn(() => pool.query('SELECT 1'));
+      queries += 1;
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+    expect(queries).toBeGreaterThan(5);
+    expect(entra.requests).toBeGreaterThanOrEqual(3);
+  }, 30_000);
+
+  test('a failing identity provider is the error of the query, and is left alone during back-off', async () => {
+    const { entra, pool } = await database(1_000);
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    const failing = vi.spyOn(entra, 'getToken').mockRejectedValue(Object.assign(new Error('down'), { status: 503 }));
+    for (let i = 0; i < 5; i += 1) {
+      await expect(pool.query('SELECT 1')).rejects.toMatchObject({ code: 'ERR_TOKEN_UNAVAILABLE' });
+    }
+    expect(failing).toHaveBeenCalledTimes(1);
+  });
+});
+
+test.each([undefined, '', 5])('passwordFor(%j) is refused', (scope) => {
+  const tokens = new TokenCache({ getToken: async () => null });
+  expect(() => tokens.passwordFor(scope as never)).toThrow('passwordFor() needs a scope');
+});
+
+describe.skipIf(!hasRedis)('Redis', () => {
+  async function redis() {
+    const server = await RedisServer.start('--requirepass', 'root');
+    cleanUp.push(() => server[Symbol.asyncDispose]());
+    const admin = new Redis({ port: server.port, password: 'root' });
+    cleanUp.push(() => admin.disconnect());
+    const entra = provider(
+      (token) => admin.acl('SETUSER', OBJECT_ID, 'on', 'resetpass', `>${token}`, '~*', '+@all'),
+      LIFE_MS,
+    );
+    const logins = async () => {
+      const stats = await admin.info('commandstats');
+      const count = (name: RegExp) => Number(name.exec(stats)?.[1] ?? 0);
+      return { auth: count(/cmdstat_auth:calls=(\d+)/), failed: count(/cmdstat_auth:.*failed_calls=(\d+)/) };
+    };
+    return { port: server.port, admin, entra, tokens: new TokenCache(entra), logins };
+  }
+
+  test('node-redis logs in, re-authenticates with each later token, and reconnects with the latest', async () => {
+    const { port, admin, entra, tokens, logins } = await redis();
+    const clients = Array.from({ length: 3 }, () =>
+      createClient({ socket: { port, host: '127.0.0.1' }, credentialsProvider: redisCredentials(tokens) }),
+    );
+    for (const client of clients) {
+      client.on('error', () => {});
+      cleanUp.push(() => client.destroy());
+    }
+    await Promise.all(clients.map((client) => client.connect()));
+    expect(await clients[0]?.aclWhoAmI()).toBe(OBJECT_ID);
+    expect(entra.requests).toBe(1);
+    expect([...entra.scopes]).toEqual(['https://redis.azure.com/.default']);
+    await expect.poll(() => entra.requests, { timeout: 15_000 }).toBeGreaterThanOrEqual(3);
+    await expect.poll(async () => (await logins()).auth, { timeout: 5_000 }).toBeGreaterThanOrEqual(1 + 2 * 3);
+    await admin.call('CLIENT', 'KILL', 'TYPE', 'NORMAL', 'SKIPME', 'YES');
+    await expect.poll(() => clients[0]?.ping().catch(() => undefined), { timeout: 5_000 }).toBe('PONG');
+    expect(await clients[0]?.aclWhoAmI()).toBe(OBJECT_ID);
+    expect((await logins()).failed).toBe(0);
+  }, 40_000);
+
+  test('ioredis logs in, re-authenticates with each later token, and reconnects with the latest', async () => {
+    const { port, admin, entra, tokens, logins } = await redis();
+    const client = new Redis({ port, lazyConnect: true, retryStrategy: () => 50 });
+    client.on('error', () => {});
+    const stop = await keepAuthenticated(client, tokens);
+    cleanUp.push(stop, () => client.disconnect());
+    await client.connect();
+    expect(await client.acl('WHOAMI')).toBe(OBJECT_ID);
+    expect(entra.requests).toBe(1);
+    await expect.poll(() => entra.requests, { timeout: 15_000 }).toBeGreaterThanOrEqual(3);
+    await expect.poll(async () => (await logins()).auth, { timeout: 5_000 }).toBeGreaterThanOrEqual(3);
+    await admin.call('CLIENT', 'KILL', 'TYPE', 'NORMAL', 'SKIPME', 'YES');
+    await expect.poll(() => client.acl('WHOAMI').catch(() => undefined), { timeout: 5_000 }).toBe(OBJECT_ID);
+    expect((await logins()).failed).toBe(0);
+    stop();
+    const before = entra.requests;
+    await new Promise((resolve) => setTimeout(resolve, LIFE_MS));
+    expect(entra.requests).toBe(before);
+  }, 40_000);
+
+  test('a token without a principal needs a user name', async () => {
+    const opaque = new TokenCache({ getToken: async () => ({ token: 't', expiresOnTimestamp: Date.now() + 60_000 }) });
+    const listener = { onNext: () => {}, onError: () => {} };
+    await expect(redisCredentials(opaque).subscribe(listener)).rejects.toMatchObject({
+      code: 'ERR_CONFIGURATION',
+      hint: expect.stringContaining('username'),
+    });
+    const [credentials, subscription] = await redisCredentials(opaque, { username: 'app' }).subscribe(listener);
+    subscription.dispose();
+    expect(credentials).toEqual({ username: 'app', password: 't' });
+  });
+});
