@@ -13,7 +13,7 @@ function fails(kind: LoginFailureKind): () => Promise<never> {
   };
 }
 
-test('while the server is well nobody waits for anybody', async () => {
+test('does not make callers wait while the server is well', async () => {
   const breaker = new CircuitBreaker();
   let running = 0;
   await Promise.all(

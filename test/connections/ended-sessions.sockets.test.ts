@@ -12,7 +12,7 @@ const credential = {
   getToken: async () => ({ token: `token-${Math.random()}`, expiresOnTimestamp: Date.now() + 3_600_000 }),
 };
 
-/** A server that works, until `armed`: the session of the next request is told its end, and should see no other request. */
+/** A server that works, until `armed`: the session of the next request ends, and should receive no other request. */
 async function endingServer(number: number, severity: number) {
   const sessions = { armed: false, ended: undefined as number | undefined, requestsAfterTheEnd: 0, logins: 0 };
   const server = await scriptedServer(async (client) => {

@@ -104,7 +104,7 @@ describe('verdict', () => {
     ['on its way for a second', at.margin, { ...onItsWay, refreshingForMs: 1_000 }, 'fit', 'wait'],
     ['on its way after a failure, login still possible', at.margin, { ...onItsWay, failing: true }, 'fit', 'wait'],
     ['on its way after a failure, no login possible', at.unusable, { ...onItsWay, failing: true }, 'wait', 'wait'],
-    ['ended, nothing to be had', at.ended, nothing, 'fit', 'expired'],
+    ['ended, nothing available', at.ended, nothing, 'fit', 'expired'],
     ['ended, later token', at.ended, withLater, 'replace', 'replace'],
     ['past its age', MAX_AGE, nothing, 'replace', 'replace'],
   ] as const)('%s', (_, now, outlook, lenient, strict) => {
@@ -163,7 +163,7 @@ describe('a check that waits', () => {
   beforeEach(() => void vi.useFakeTimers({ now: 56 * MINUTE }));
   afterEach(() => void vi.useRealTimers());
 
-  /** A provider whose request has been under way for a while, and ends as it is told. */
+  /** A provider whose request has been under way for a while, and ends on command. */
   function provider(refreshingForMs: number | undefined, current: TokenTimes | undefined = own) {
     let end: () => void = () => {};
     const ended = new Promise<void>((resolve) => {

@@ -67,12 +67,12 @@ test('18456 without a token is about user name and password, whatever it says', 
   expect(failure).toMatchObject({ kind: 'refused', error: { hint: 'Check the user name and password.' } });
 });
 
-test('a number that nobody knows is refused without a hint', () => {
+test('an unknown number is refused without a hint', () => {
   const { kind, error } = answered(50000, "Login failed for user '<token-identified principal>'.");
   expect([kind, error.hint]).toEqual(['refused', undefined]);
 });
 
-test('a transient error is told in the words of the server, with the promise to try again', () => {
+test('a transient error keeps the words of the server, with the promise to try again', () => {
   const { error } = answered(40613, 'Database is not currently available.');
   expect(error).toBeInstanceOf(ServerUnavailableError);
   expect(error).toMatchObject({ message: 'Database is not currently available.', number: 40613 });
@@ -140,7 +140,7 @@ test('a dropped socket with a token near its end blames the token, and names the
   expect(classifyLoginFailure({ ...LOGIN, error: hungUp, token: undefined }).kind).toBe('unreachable');
 });
 
-test('an unreachable server is told with what happened underneath, however deep', () => {
+test('an unreachable server is reported with the root cause, however deep', () => {
   const refused = new Error('connect ECONNREFUSED 10.0.0.2:1433');
   const timedOut = new Error('connect ETIMEDOUT 10.0.0.1:1433');
   const all = new AggregateError([timedOut, timedOut, refused]);
@@ -163,7 +163,7 @@ test('a connect timeout says what to check, also when the token is near its end'
   expect(failure).toMatchObject({ kind: 'unreachable', error: { hint: expect.stringContaining('connectTimeout') } });
 });
 
-test('why there is no token is told as it is, or wrapped where it is not ours', () => {
+test('the reason for a missing token is kept, or wrapped when it is not ours', () => {
   const ours = new TokenPoolError('HTTP 503');
   const failed = (credentialFailure: Error) =>
     classifyLoginFailure({ ...LOGIN, error: new Error('x'), credentialFailure });

@@ -75,7 +75,7 @@ test('number, state, class and text of the server are kept, and what tedious sai
   expect(error).toMatchObject({ code: 'ERR_STALE_TOKEN', number: 18456, state: 233, class: 14, cause: failed.error });
 });
 
-test('4060 is told even though SQL Server sends a bare 18456 after it', () => {
+test('4060 is reported even though SQL Server sends a bare 18456 after it', () => {
   const messages = [
     { number: 4060, state: 1, class: 11, message: 'Cannot open database "x"' },
     { number: 18456, state: 1, class: 14, message: "Login failed for user '<token-identified principal>'." },

@@ -42,7 +42,7 @@ describe('server', () => {
   });
 });
 
-describe('a value of the wrong kind is told at once, by its key', () => {
+describe('a value of the wrong kind is refused at once, by its key', () => {
   test.each<[key: string, config: object]>([
     ['strictExpiry', { strictExpiry: 'true' }],
     ['validateConnection', { validateConnection: 'yes' }],

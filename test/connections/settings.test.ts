@@ -205,7 +205,7 @@ test('a pool takes what mssql knows, and nothing that is misspelt', () => {
   expect(pool({ max: undefined, maxAgeMillis: undefined })).toEqual(pool({}));
 });
 
-test('who may wait longer for a connection has it tried for as long, unless he says otherwise', () => {
+test('a longer acquireTimeoutMillis extends createTimeoutMillis, unless that is set', () => {
   expect(pool({ acquireTimeoutMillis: 90_000 }).createTimeoutMillis).toBe(90_000);
   expect(pool({ acquireTimeoutMillis: 5_000 }).createTimeoutMillis).toBe(30_000);
   expect(pool({ acquireTimeoutMillis: 90_000, createTimeoutMillis: 1_000 }).createTimeoutMillis).toBe(1_000);

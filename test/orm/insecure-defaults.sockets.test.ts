@@ -91,7 +91,7 @@ async function serverThat(encrypt: 'required' | 'not-supported'): Promise<SqlEmu
 }
 
 describe.each(Object.entries(connect))('%s', (_, open) => {
-  test('checks the certificate of the server, and says so when it is not trusted', async () => {
+  test('checks the certificate of the server, and reports one that is not trusted', async () => {
     const { port, logins, ca } = await serverThat('required');
     const config = { server: 'localhost', port, database: 'master', authentication: entra.credential() };
     await expect(open(config)).rejects.toThrow(/certificate/);
@@ -100,7 +100,7 @@ describe.each(Object.entries(connect))('%s', (_, open) => {
     expect(logins.every(({ accepted, encrypted }) => accepted && encrypted)).toBe(true);
   });
 
-  test('trusts any certificate where the user says so', async () => {
+  test('trusts any certificate when the user asks for it', async () => {
     const { port, logins } = await serverThat('required');
     const config = { server: 'localhost', port, database: 'master', authentication: entra.credential() };
     await open({ ...config, options: { trustServerCertificate: true } });

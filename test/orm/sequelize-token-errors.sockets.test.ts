@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { sequelizeOptions } from '../../src/orm/sequelize.js';
 import { startEntraEmulator, startSqlEmulator } from '../../src/testing/index.js';
 
-test("Sequelize's error for a token that could not be had keeps the hint that fits", async () => {
+test("Sequelize's error for a token that is not available keeps the hint that fits", async () => {
   await using entra = await startEntraEmulator();
   await using server = await startSqlEmulator({ entra });
   entra.fail({

@@ -14,13 +14,13 @@ import { makeTables } from './tsql-on-sqlite.js';
 export interface Site extends AsyncDisposable {
   entra: EntraEmulator;
   server: TdsServer;
-  /** Statements outside transactions that were sent over a session whose token had run out. A real server behind the gateway cannot tell. */
+  /** Statements outside transactions that were sent over a session whose token had run out. Not known for a real server behind the gateway. */
   late: string[];
   /** The server can do this. The emulator can do what its `onQuery` has been taught. */
   can(ability: Ability): Promise<boolean>;
 }
 
-/** The server that `npm run test:container` was told of. */
+/** The server that `npm run test:container` was given. */
 export const REAL_SERVER = process.env.SERVER_UNDER_TEST;
 
 /** A new session of a real server may need seconds for its first queries: it must not be at its end by then. */
@@ -36,7 +36,7 @@ export async function startSite({ shortTokens = true } = {}): Promise<Site> {
   const short = { tokenLifetimeSeconds: TOKEN_LIFETIME_MS / 1000, refreshInSeconds: TOKEN_LIFETIME_MS / 3000 };
   const entra = await startEntraEmulator(shortTokens ? short : {});
   const late: string[] = [];
-  // Inside a transaction the connection was lent earlier, and is not taken away.
+  // Inside a transaction the connection was borrowed earlier, and is kept.
   const note = (sql: string, { tokenExpiry = Number.POSITIVE_INFINITY, transactionDepth }: SqlSession): void => {
     if (Date.now() >= tokenExpiry && transactionDepth === 0) late.push(sql);
   };

@@ -211,7 +211,7 @@ function until(time: number): Promise<void> {
     .toBeGreaterThanOrEqual(time) as Promise<void>;
 }
 
-/** Skips, and says so on the console, where nobody can overlook it. */
+/** Skips, and reports it on the console. */
 function skip(context: TestContext, reason: string): never {
   console.warn(`SKIPPED: ${context.task.suite?.name}: ${context.task.name}: ${reason}`);
   return context.skip(reason);
@@ -223,8 +223,8 @@ function refused(logins: readonly LoginRecord[], closedAt: number): LoginRecord[
 }
 
 async function insertReadUpdateDelete(library: Library): Promise<void> {
-  const id = await library.add('Ursula', ['The Dispossessed', 'The Telling']);
-  expect(await library.find(id)).toEqual({ name: 'Ursula', titles: ['The Dispossessed', 'The Telling'] });
+  const id = await library.add('Ursula', ['The Dispossessed', 'The Lathe of Heaven']);
+  expect(await library.find(id)).toEqual({ name: 'Ursula', titles: ['The Dispossessed', 'The Lathe of Heaven'] });
   await library.rename(id, 'Ursula K.');
   expect((await library.find(id))?.name).toBe('Ursula K.');
   await library.remove(id);
@@ -238,7 +238,7 @@ async function transactions(library: Library): Promise<void> {
     kept = await transaction.add('Stanisław', ['Solaris']);
     await expect(
       transaction.nested(async (inner) => {
-        await inner.rename(kept, 'nobody');
+        await inner.rename(kept, 'discarded');
         lost = await inner.add('Nested', []);
         throw new Error('the nested one');
       }),
@@ -250,7 +250,7 @@ async function transactions(library: Library): Promise<void> {
 
   await expect(
     library.transaction(async (transaction) => {
-      await transaction.rename(kept, 'nobody');
+      await transaction.rename(kept, 'discarded');
       throw new Error('the whole one');
     }),
   ).rejects.toThrow('the whole one');
@@ -277,13 +277,13 @@ async function inParallel(library: Library, count = 100): Promise<void> {
 /** Each connection is in a transaction while the others are: Prisma makes one query of many that come together. */
 async function allInTransactions(library: Library): Promise<void> {
   let missing = MAX;
-  let goOn = (): void => {};
+  let proceed = (): void => {};
   const complete = new Promise<void>((resolve) => {
-    goOn = resolve;
+    proceed = resolve;
   });
   const join = async (): Promise<void> => {
     missing -= 1;
-    if (missing === 0) goOn();
+    if (missing === 0) proceed();
     await complete;
   };
   await Promise.all(Array.from({ length: MAX }, () => library.transaction(join)));

@@ -46,7 +46,7 @@ class SqliteTables {
 
   async run(sql: string, parameters: Record<string, unknown>, session: SqlSession): Promise<QueryAnswer> {
     if (sql.includes('@ms_ver')) return VERSION_FOR_SEQUELIZE;
-    // Nobody else may come between the turn and the work.
+    // No other caller may come between the turn and the work.
     while (!this.#takesTurn(session)) await new Promise<void>((go) => this.#waiting.push(go));
     const [first, ...more] = this.#batch(statementsOf(tokenize(sql)), parameters);
     return { ...(first ?? { rowsAffected: 0 }), more };
