@@ -118,6 +118,24 @@ export class TokenCache implements TokenCredential {
     return asAccessToken(token ?? (await this.#await(scope, options)));
   }
 
+  /**
+   * A function that resolves to the token for a scope: the `password` option of `pg` and what other drivers call for each
+   * connection. All connections share one request and one back-off.
+   *
+   * @throws CredentialError and its subclasses, from the function
+   * @example
+   * const password = tokens.passwordFor('https://ossrdbms-aad.database.windows.net/.default');
+   * const pool = new pg.Pool({ host, user, ssl: true, password });
+   */
+  passwordFor(scope: string): () => Promise<string> {
+    if (typeof scope !== 'string' || scope === '') {
+      throw new ConfigurationError(
+        "passwordFor() needs a scope, e.g. 'https://ossrdbms-aad.database.windows.net/.default'.",
+      );
+    }
+    return async () => (this.current(scope) ?? (await this.get(scope))).reveal();
+  }
+
   #await(scope: string | undefined, options: WaitOptions = {}): Promise<CachedToken> {
     const timeoutMs = options.timeoutMs ?? (options.requestOptions?.timeout || undefined);
     return this.get(scope, { ...options, timeoutMs });
