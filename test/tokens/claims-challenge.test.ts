@@ -45,13 +45,13 @@ test.each([
     expect([first.reveal(), (await challenged).reveal()]).toEqual(['token-1', 'token-2']);
     expect(claimsAskedFor()).toEqual([undefined, ONE]);
   } else {
-    // Back-off counts for him too.
+    // Back-off counts for this caller too.
     expect(await challenged).toMatchObject({ code: 'ERR_TOKEN_UNAVAILABLE', retryAfterMs: expect.any(Number) });
     expect(claimsAskedFor()).toEqual([undefined]);
   }
 });
 
-test('shares its request with whoever brings the same one, or none', async () => {
+test('shares its request with callers that bring the same one, or none', async () => {
   provider.delayMs = 1_000;
   const waiting = Promise.all([
     tokens.get(undefined, { claims: ONE }),

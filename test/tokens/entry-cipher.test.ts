@@ -10,7 +10,7 @@ test('a release reads what an earlier one has written: names and entries stay as
   expect(cipher.open('ATXy05tQBmohHnsSAIxgiYqFI9warB57u3aNfJOb8iVvaA==', 'orders')).toBe('käse');
 });
 
-test('any text comes back as it was, an empty one too', () => {
+test('decrypts any text unchanged, an empty one too', () => {
   const cipher = new EntryCipher(KEY);
   for (const text of ['', 'käse', 'x'.repeat(5_000)]) expect(cipher.open(cipher.seal(text, 's'), 's')).toBe(text);
 });

@@ -2,7 +2,7 @@ import type { AccessToken, GetTokenOptions, TokenCredential } from '../../src/in
 
 type Answer = AccessToken | null | Error | 'hang';
 
-/** An identity provider under the test's thumb: hands out token-1, token-2, ... and notes every request. */
+/** A driven identity provider: issues token-1, token-2, ... and records every request. */
 export class FakeProvider implements TokenCredential {
   lifeMs: number;
   refreshInMs: number | undefined;

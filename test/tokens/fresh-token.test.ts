@@ -54,7 +54,7 @@ describe('a token cache from its cold start on', () => {
     expect((await tokens.getToken()).token).toBe('token-1');
   });
 
-  test('does not call the credential inside the call of whoever looks', async () => {
+  test("does not call the credential inside the caller's own call", async () => {
     let inside = false;
     let calledInside = false;
     const tokens = new TokenCache({
@@ -74,7 +74,7 @@ describe('a token cache from its cold start on', () => {
 });
 
 describe('the refresh in the background', () => {
-  test('is due within the last 10 minutes of an hour, less up to 10 %, and nobody waits for it', async () => {
+  test('is due within the last 10 minutes of an hour, less up to 10 %, without a waiting caller', async () => {
     const provider = new FakeProvider();
     const tokens = new TokenCache(provider);
     const held = await tokens.get();

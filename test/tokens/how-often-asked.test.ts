@@ -59,7 +59,7 @@ test('after an eighth of what is left where the answer ends earlier than the tok
   expect(tokens.current()).toBe(held);
 });
 
-test('at once where a refused token is told twice, at most each 5 s', async () => {
+test('at once where a refused token is reported twice, at most every 5 s', async () => {
   const first = await tokens.get();
   expect([tokens.invalidate(first), tokens.invalidate(first)]).toEqual([true, false]);
   const second = await tokens.get();
@@ -80,7 +80,7 @@ test('a token may be thrown away again once the back-off is over', async () => {
   expect(tokens.invalidate(held)).toBe(true);
 });
 
-test('what came of it is told: how long it took, the same token again, thrown away, failed', async () => {
+test('publishes the outcome: the duration, the same token again, discarded, failed', async () => {
   const [refreshed, invalidated, failed] = ['token:refreshed', 'token:invalidated', 'token:failed'].map(heard);
   await vi.advanceTimersByTimeAsync(1_000);
   provider.delayMs = 40;
@@ -108,7 +108,7 @@ test('what came of it is told: how long it took, the same token again, thrown aw
   ]);
 });
 
-test('where only a token near its end can be had, the error says when it ends and what must change', async () => {
+test('when only a token near its expiry is available, the error says when it expires and what must change', async () => {
   provider.sticky = provider.issue();
   const held = await tokens.get();
   await vi.advanceTimersByTimeAsync(held.loginBefore - Date.now());

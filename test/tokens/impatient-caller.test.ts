@@ -10,7 +10,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-test('is told that time is up, and that the request goes on', async () => {
+test('is rejected with an error that says that the request continues', async () => {
   const provider = new FakeProvider();
   provider.sticky = 'hang';
   const outcome = new TokenCache(provider).get(undefined, { timeoutMs: 250 }).catch((error) => error);
@@ -28,16 +28,19 @@ test('gets the failure of the request when that comes first', async () => {
   expect(vi.getTimerCount()).toBe(0);
 });
 
-test.each(['gets a token', 'gets an error', 'gives up'])('leaves no listener on his signal when he %s', async (end) => {
-  const provider = new FakeProvider();
-  provider.delayMs = 100;
-  if (end === 'gets an error') provider.sticky = new TokenUnavailableError('HTTP 503');
-  const abort = new AbortController();
-  const outcome = new TokenCache(provider).get(undefined, { abortSignal: abort.signal }).catch((error) => error);
-  expect(getEventListeners(abort.signal, 'abort')).toHaveLength(1);
-  if (end === 'gives up') abort.abort();
-  await vi.advanceTimersByTimeAsync(100);
-  const said = await outcome;
-  if (end === 'gives up') expect(said.message).toBe('The wait for a token was aborted.');
-  expect(getEventListeners(abort.signal, 'abort')).toHaveLength(0);
-});
+test.each(['gets a token', 'gets an error', 'gives up'])(
+  'leaves no listener on the signal when the caller %s',
+  async (end) => {
+    const provider = new FakeProvider();
+    provider.delayMs = 100;
+    if (end === 'gets an error') provider.sticky = new TokenUnavailableError('HTTP 503');
+    const abort = new AbortController();
+    const outcome = new TokenCache(provider).get(undefined, { abortSignal: abort.signal }).catch((error) => error);
+    expect(getEventListeners(abort.signal, 'abort')).toHaveLength(1);
+    if (end === 'gives up') abort.abort();
+    await vi.advanceTimersByTimeAsync(100);
+    const said = await outcome;
+    if (end === 'gives up') expect(said.message).toBe('The wait for a token was aborted.');
+    expect(getEventListeners(abort.signal, 'abort')).toHaveLength(0);
+  },
+);

@@ -17,7 +17,7 @@ test('a refused token is thrown away and the next caller gets a new one', async 
   expect((await tokens.get()).reveal()).toBe('token-2');
 });
 
-test('is told as a string or as an access token too, and finds its scope by itself', async () => {
+test('accepts a string or an access token, and finds its scope', async () => {
   const tokens = new TokenCache(new FakeProvider());
   const sql = await tokens.getToken();
   const vault = await tokens.getToken('https://vault.azure.net/.default');

@@ -10,7 +10,7 @@ function scopesAsked(provider: FakeProvider): string[] {
   return provider.requests.map((request) => request.scope);
 }
 
-test('where nobody names a scope, it is that of the cache, or else that of Azure SQL', async () => {
+test('without a scope, uses that of the cache, or else that of Azure SQL', async () => {
   const provider = new FakeProvider();
   await new TokenCache(provider).getToken();
   await new TokenCache(provider, { scope: VAULT }).getToken();

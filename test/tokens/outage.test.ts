@@ -46,7 +46,7 @@ describe('while a valid token is held and the provider is in trouble', () => {
     ['hangs', 'hang' as const],
     ['gives nothing', null],
     ['refuses', new CredentialRejectedError('wrong secret')],
-  ])('nobody waits or fails when it %s', async (_, answer) => {
+  ])('no caller waits or fails when it %s', async (_, answer) => {
     const { provider, tokens } = await warm();
     provider.sticky = answer;
     for (let i = 0; i < 50; i += 1) {
@@ -108,7 +108,7 @@ describe('without a valid token', () => {
     expect(provider.requests).toHaveLength(1);
   });
 
-  test('callers within the back-off fail at once, and are told how long it still lasts', async () => {
+  test('callers within the back-off fail at once, with the time that remains', async () => {
     const provider = new FakeProvider();
     provider.sticky = down;
     const tokens = new TokenCache(provider);
@@ -158,7 +158,7 @@ describe('without a valid token', () => {
     expect(provider.requests).toHaveLength(1);
   });
 
-  test('a provider that never answers is given up after 10 s, and is told so', async () => {
+  test('a provider that never answers times out after 10 s', async () => {
     const provider = new FakeProvider();
     provider.sticky = 'hang';
     const tokens = new TokenCache(provider);
@@ -173,7 +173,7 @@ describe('without a valid token', () => {
 });
 
 describe('one caller who leaves', () => {
-  test('on his own timeout does not end the request for the others', async () => {
+  test('on its own timeout does not end the request for the others', async () => {
     const provider = new FakeProvider();
     provider.delayMs = 2_000;
     const tokens = new TokenCache(provider);
@@ -186,7 +186,7 @@ describe('one caller who leaves', () => {
     expect(provider.requests[0]?.options.abortSignal?.aborted).toBe(false);
   });
 
-  test('by his AbortSignal gets its reason as cause', async () => {
+  test('by an AbortSignal gets its reason as cause', async () => {
     const provider = new FakeProvider();
     provider.delayMs = 2_000;
     const tokens = new TokenCache(provider);

@@ -86,7 +86,7 @@ describe.skipIf(!hasRedis).each(Object.entries(CLIENTS))('with the client of %s'
     expect(warnings[0]).not.toContain('Hunter2');
   });
 
-  test('a Redis that is gone, and comes back', async () => {
+  test('a Redis that stops, and recovers', async () => {
     const server = await redis();
     const provider = new FakeProvider();
     const tokens = await aProcess(server.port, provider, { timeoutMs: 300 });
@@ -139,7 +139,7 @@ describe.skipIf(!hasRedis).each(Object.entries(CLIENTS))('with the client of %s'
     }
   });
 
-  test('a lease is given back only by who has it', async () => {
+  test('a lease is released only by its owner', async () => {
     const { port } = await redis();
     const client = await connectTo(port);
     const provider = new FakeProvider();
@@ -160,7 +160,7 @@ test('something that is no client is refused', () => {
   expect(() => redisTokenStore({} as never, options)).toThrow(/client/);
 });
 
-test('what is missing or no text is told by its name', () => {
+test('reports by name what is missing or not text', () => {
   const client = { eval: async () => null };
   expect(() => redisTokenStore(client, undefined as never)).toThrow('A key of the token store must be 32 bytes');
   expect(() => redisTokenStore(client, { keys: Buffer.alloc(32), prefix: 7 as never })).toThrow("'prefix' must be");

@@ -52,7 +52,7 @@ test.each([{}, undefined, null])('something without getToken (%j) is refused at 
   );
 });
 
-test('the store of the first pool that brings one is used, whoever made the cache', async () => {
+test('uses the store of the first pool that brings one, whatever created the cache', async () => {
   const one = credential();
   const [first, second] = [new MemoryStore(), new MemoryStore()];
   const named = (store: MemoryStore) => encryptedTokenStore(store, { keys: randomBytes(32) }).named('orders-api');
@@ -71,7 +71,7 @@ test('a later pool may not bring a store that does not encrypt', () => {
   expect(() => sharedTokenCache(one, { tokenStore: new MemoryStore() as never })).toThrow(/encryptedTokenStore/);
 });
 
-test('options count for whoever is first', async () => {
+test('the first options win', async () => {
   const asked: unknown[] = [];
   const one: TokenCredential = {
     async getToken(scope) {

@@ -44,7 +44,7 @@ test.each([
   ['throw', 'unreachable', 0],
   ['hang', 'slow', 500],
 ] as const)(
-  'a store whose calls %s costs at most its timeout, is told once, and is used again when it works',
+  'a store whose calls %s costs at most its timeout, is reported once, and is used again when it works',
   async (fault, reason, costMs) => {
     const store = new MemoryStore();
     store.fault = fault;
@@ -72,7 +72,7 @@ test.each([
   },
 );
 
-test('a store that takes no values is told once, and logins do not notice', async () => {
+test('a store that accepts no values is reported once, and logins do not notice', async () => {
   const store = new MemoryStore();
   vi.spyOn(store, 'set').mockRejectedValue(new Error('OOM command not allowed'));
   const tokens = aProcess(store);
@@ -92,7 +92,7 @@ test('a provider that is slow after a slow store still has its own ten seconds',
   expect((await taken).reveal()).toBe('token-1');
 });
 
-test('an unreadable entry is told once, not at each look', async () => {
+test('an unreadable entry is reported once, not at each read', async () => {
   const store = new MemoryStore();
   await aProcess(store).get();
   await vi.advanceTimersByTimeAsync(0);
@@ -106,7 +106,7 @@ test('an unreadable entry is told once, not at each look', async () => {
   expect(set).toHaveBeenCalled();
 });
 
-test('errors of the store are told without secrets', async () => {
+test('reports errors of the store without secrets', async () => {
   const store = new MemoryStore();
   vi.spyOn(store, 'get').mockRejectedValue(new Error('connect redis://:x@host?password=Hunter2Hunter2 failed'));
   await aProcess(store).get();
@@ -117,7 +117,7 @@ test.each([
   ['fast', 2 * 60_000],
   ['slow', -2 * 60_000],
 ])(
-  'the clock of the process that got the token is %s: the token is used no longer than it lives, which is told once',
+  'the clock of the process that got the token is %s: the token is used no longer than it lives, which is reported once',
   async (_, aheadMs) => {
     const store = new MemoryStore();
     const truth = Date.now();

@@ -90,7 +90,7 @@ test('an identity is named by a text', () => {
   ).toThrow(expect.objectContaining({ hint: expect.stringContaining("store.named('orders-api')") }));
 });
 
-test('a credential that nobody named is asked each time, and the store is left alone', async () => {
+test('requests a token each time for a credential without a name, and does not use the store', async () => {
   const store = new MemoryStore();
   const unnamed = encryptedTokenStore(store, { keys: KEY });
   const got = await unnamed.obtain(new FakeProvider(), REQUEST, async () => answer('own'));
@@ -98,7 +98,7 @@ test('a credential that nobody named is asked each time, and the store is left a
   expect(store.calls).toBe(0);
 });
 
-test('whoever needs a token looks, takes the lease, looks again, asks, and hands the token on', async () => {
+test('a caller that needs a token reads, takes the lease, reads again, requests, and shares the token', async () => {
   const store = new MemoryStore();
   const calls: string[] = [];
   for (const name of ['get', 'lease', 'set'] as const) {
@@ -127,7 +127,7 @@ test('whoever needs a token looks, takes the lease, looks again, asks, and hands
   expect(vi.getTimerCount()).toBe(0);
 });
 
-test('a token that comes between the look and the lease is taken, and the lease given back', async () => {
+test('uses a token that arrives between the read and the lease, and releases the lease', async () => {
   const store = new MemoryStore();
   const lease = store.lease.bind(store);
   vi.spyOn(store, 'lease').mockImplementationOnce(async (...args) => {
@@ -188,7 +188,7 @@ test.each([
 });
 
 test.each(['works', 'reject'] as const)(
-  'a late answer is handed on where nobody else has one (the next look: %s)',
+  'a late answer is shared if no other process has one (the next read: %s)',
   async (look) => {
     const store = new MemoryStore();
     const slow = aProcess(store)('slow', {}, 6_000);
@@ -259,7 +259,7 @@ test('what is in the store is of use only if it is later than what there is, or 
   expect(await get({ refusedId: held('stored').id })).toBe('asked for');
 });
 
-test('a token inside its eviction margin is of use to nobody', async () => {
+test('a token inside its eviction margin is not shared', async () => {
   const store = new MemoryStore();
   await aProcess(store)('stored');
   await vi.advanceTimersByTimeAsync(55 * MINUTE - 1);
@@ -268,7 +268,7 @@ test('a token inside its eviction margin is of use to nobody', async () => {
   expect((await aProcess(store)('asked for')).token).toBe('asked for');
 });
 
-test('a store that cannot tell how long an entry still lives is believed, clocks are not compared', async () => {
+test('clocks are not compared with a store that does not report the remaining life of an entry', async () => {
   const store = new MemoryStore();
   const get = store.get.bind(store);
   vi.spyOn(store, 'get').mockImplementation(async (name) => {
@@ -296,7 +296,7 @@ test.each([
   expect(warnings.map(([text]) => text)).toEqual(apart === undefined ? [] : [said]);
 });
 
-test('a warning can be told from others, and says what happened', async () => {
+test('a warning has a code of its own, and says what happened', async () => {
   const store = new MemoryStore();
   store.fault = 'hang';
   const got = aProcess(store, { timeoutMs: 77 })('own');

@@ -74,7 +74,7 @@ test('P9: an entry moved to the name of another identity is not served', async (
   expect(provider.requests).toHaveLength(1);
 });
 
-test('an entry changed in any byte or cut at any length is not served; the right one takes its place', async () => {
+test('an entry changed in any byte or cut at any length is not served; the right one replaces it', async () => {
   const store = new MemoryStore();
   const provider = new FakeProvider();
   await takes(store, provider, [oldKey]);

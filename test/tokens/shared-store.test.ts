@@ -43,7 +43,7 @@ test('fifty processes that start at once ask once', async () => {
   expect(provider.requests).toHaveLength(1);
 });
 
-test('a fleet renews its token once, and nobody ever waits for that', async () => {
+test('a fleet renews its token once, and no caller waits for it', async () => {
   const { provider, processes } = fleet(20);
   await processes[0]?.get();
   provider.delayMs = 800;
@@ -84,7 +84,7 @@ test('a process that dies while it asks holds the others up for its lease, no lo
   expect(store.leases.size).toBe(0);
 });
 
-test('a lease that nobody ever gives back does not stop a login', async () => {
+test('a lease that is never released does not block a login', async () => {
   const { store, provider, processes } = fleet(1);
   vi.spyOn(store, 'lease').mockResolvedValue(undefined);
   const taken = processes[0]?.get();
@@ -93,7 +93,7 @@ test('a lease that nobody ever gives back does not stop a login', async () => {
   expect(provider.requests).toHaveLength(1);
 });
 
-test('a lease that comes after we have gone on without it is given back', async () => {
+test('a lease that arrives too late is released', async () => {
   vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
   const { store, processes } = fleet(2);
   const lease = store.lease.bind(store);

@@ -19,8 +19,8 @@ function silent(own: object = {}): FakeProvider {
   return provider;
 }
 
-/** Ms until somebody who waits for a token is told that there is none; undefined where he still waits after an hour. */
-async function told(wait: () => Promise<unknown>): Promise<[ms: number, message: string] | undefined> {
+/** Ms until a waiting caller is rejected; undefined if it still waits after an hour. */
+async function rejectedAfter(wait: () => Promise<unknown>): Promise<[ms: number, message: string] | undefined> {
   const startedAt = performance.now();
   let result: [number, string] | undefined;
   wait().catch((error: Error) => {
@@ -32,18 +32,26 @@ async function told(wait: () => Promise<unknown>): Promise<[ms: number, message:
 
 test.each<[string, object, TokenCacheOptions, number]>([
   ['10 s', {}, {}, 10_000],
-  ['as long as the cache is told', {}, { requestTimeoutMs: 1_234 }, 1_234],
+  ['as long as the cache is configured to', {}, { requestTimeoutMs: 1_234 }, 1_234],
   ['as long as a credential that asks a person says', { requestTimeoutMs: 5 * MINUTE }, {}, 5 * MINUTE],
-  ['as the cache is told, whatever its credential says', { requestTimeoutMs: MINUTE }, { requestTimeoutMs: 1 }, 1],
+  [
+    'as the cache is configured, whatever its credential says',
+    { requestTimeoutMs: MINUTE },
+    { requestTimeoutMs: 1 },
+    1,
+  ],
   ['10 s where the credential says nothing sensible', { requestTimeoutMs: '5 min' }, {}, 10_000],
 ])('a request may take %s', async (_, own, options, ms) => {
   const tokens = new TokenCache(silent(own), options);
-  expect(await told(() => tokens.get())).toEqual([ms, `The identity provider did not answer within ${ms} ms.`]);
+  expect(await rejectedAfter(() => tokens.get())).toEqual([
+    ms,
+    `The identity provider did not answer within ${ms} ms.`,
+  ]);
 });
 
 test.each([Number.POSITIVE_INFINITY, 2 ** 31])('a limit that no timer can hold (%d ms) is no limit', async (ms) => {
   const tokens = new TokenCache(silent(), { requestTimeoutMs: ms });
-  expect(await told(() => tokens.get())).toBeUndefined();
+  expect(await rejectedAfter(() => tokens.get())).toBeUndefined();
 });
 
 test.each([0, -1, Number.NaN, 'soon' as unknown as number])('a limit of %s for a request is refused', (ms) => {
@@ -55,10 +63,10 @@ test.each([0, -1, Number.NaN, 'soon' as unknown as number])('a limit of %s for a
   );
 });
 
-test('a caller of an Azure SDK sets his own limit with requestOptions; 0 is none', async () => {
+test('a caller of an Azure SDK sets its own limit with requestOptions; 0 is none', async () => {
   const tokens = new TokenCache(silent());
   const limited = (requestOptions: object | undefined, timeoutMs?: number) =>
-    told(() => tokens.getToken('https://vault.azure.net/.default', { requestOptions, timeoutMs }));
+    rejectedAfter(() => tokens.getToken('https://vault.azure.net/.default', { requestOptions, timeoutMs }));
   expect(await limited({ timeout: 300 })).toEqual([300, 'No token within 300 ms.']);
   expect(await limited({ timeout: 300 }, 200)).toEqual([200, 'No token within 200 ms.']);
   for (const none of [{ timeout: 0 }, {}, undefined]) {
@@ -71,5 +79,5 @@ test('what a shared store takes comes on top: two leases and three answers', asy
   store.fault = 'hang';
   const tokenStore = encryptedTokenStore(store, { keys: randomBytes(32), leaseMs: 700, timeoutMs: 30 }).named('orders');
   const tokens = new TokenCache(silent(), { tokenStore });
-  expect((await told(() => tokens.get()))?.[0]).toBe(10_000 + 2 * 700 + 3 * 30);
+  expect((await rejectedAfter(() => tokens.get()))?.[0]).toBe(10_000 + 2 * 700 + 3 * 30);
 });

@@ -3,7 +3,7 @@ import { ConfigurationError, OnBehalfOfTokens } from '../../src/index.js';
 
 const application = { tenantId: 'contoso.onmicrosoft.com', clientId: 'web-api', clientSecret: 'secret' };
 
-test('each person has a cache of his own, the same one for the same assertion', () => {
+test('each user has a cache, the same one for the same assertion', () => {
   const people = new OnBehalfOfTokens(application);
   expect(people.size).toBe(0);
   const ada = people.for('assertion of ada');
@@ -12,7 +12,7 @@ test('each person has a cache of his own, the same one for the same assertion', 
   expect(people.size).toBe(2);
 });
 
-test('beyond maxUsers whoever was not seen for the longest time is forgotten', () => {
+test('beyond maxUsers the least recently seen user is dropped', () => {
   const people = new OnBehalfOfTokens(application, { maxUsers: 2 });
   const [ada, bob] = [people.for('ada'), people.for('bob')];
   expect(people.for('ada')).toBe(ada);
@@ -44,6 +44,6 @@ test.each([0, -1, Number.NaN])('maxUsers: %d is refused', (maxUsers) => {
   expect(() => new OnBehalfOfTokens(application, { maxUsers })).toThrow("'maxUsers' must be a number above 0.");
 });
 
-test('what is wrong with the application is told before the first person comes', () => {
+test("reports a mistake in the application's options before the first user", () => {
   expect(() => new OnBehalfOfTokens({ tenantId: 't', clientId: 'c' } as never)).toThrow(/clientSecret/);
 });

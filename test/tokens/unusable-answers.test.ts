@@ -48,7 +48,7 @@ test.each(['Bearer', 'bearer', 'BEARER'])('a token of type %s is taken', async (
   expect((await new TokenCache({ getToken: async () => answer }).get()).reveal()).toBe('t');
 });
 
-test('each request and its answer are told as events', async () => {
+test('publishes each request and its answer as events', async () => {
   const events: unknown[] = [];
   const listener = (message: unknown, name: string | symbol) => events.push([name, message]);
   const channels = ['token:requested', 'token:refreshed'].map((name) => `mssql-token-pool:${name}`);
@@ -76,7 +76,7 @@ test('each request and its answer are told as events', async () => {
   }
 });
 
-test('a time that no calendar has is told as its number', () => {
+test('reports an impossible time as its number', () => {
   expect(isoTime(NOW)).toBe('2026-01-01T00:00:00.000Z');
   expect(isoTime(9e15)).toBe('9000000000000000');
 });
