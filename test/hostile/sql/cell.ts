@@ -75,7 +75,7 @@ async function tryCell(cell: Cell, turns: Turns): Promise<string[]> {
       broken.push(`holds ${inUse.size} permits after a failed login`);
     }
     if (outcome.error !== undefined && isLogin(phase)) {
-      if (!(await until(() => server.open + plain.open === 0, 2_000))) {
+      if (!(await until(() => server.open + plain.open === 0, 2 * PATIENCE_MS))) {
         broken.push(`leaves ${server.open + plain.open} sockets open after a failed login`);
       }
       if (server.visitors + plain.visitors > 12)
