@@ -39,7 +39,7 @@ describe.skipIf(!isBuilt || chromiumPath === undefined)('the site', () => {
     ['40615', 'errors'],
     ['nestjs', 'loading'],
     ['retry', 'transactions'],
-    ['expired', 'faq'],
+    ['expired', 'errors'],
     ['user-assigned', 'which-credential'],
     ['createTokenPools', 'api/'],
   ])('its search finds %s in %s', { timeout: 60_000 }, async (words, name) => {
