@@ -19,6 +19,8 @@ export interface Break {
   /** Whether timers that do not keep the process alive fire: those of housekeeping do not. */
   unheldTimersFire?: boolean;
   random?: () => number;
+  /** It shows in calm weather only. */
+  calm?: boolean;
 }
 
 type Tokens = TokenCache & Record<'current' | 'get', (...args: unknown[]) => unknown>;
@@ -196,5 +198,6 @@ export const BREAKS: readonly Break[] = [
     promise: 'P11',
     what: 'all connections choose the same moment for their renewal',
     random: () => 0.5,
+    calm: true,
   },
 ];

@@ -14,12 +14,12 @@ export function simulate(options: SimulationOptions): Promise<SimulationResult> 
 }
 
 /** What a person needs to find the fault. */
-export function describeViolation({ seed, violation, lastEvents }: SimulationResult, hours: number): string {
+export function describeViolation({ seed, calm, violation, lastEvents }: SimulationResult, hours: number): string {
   if (violation === undefined) return `seed ${seed}: all promises kept`;
   return [
     ...lastEvents,
     '',
     `seed ${seed}: ${violation.promise} is broken at ${(violation.at / 1000).toFixed(3)} s: ${violation.message}`,
-    `replay: npm run simulate -- --seed ${seed} --hours ${hours} --trace`,
+    `replay: npm run simulate -- --seed ${seed} --hours ${hours}${calm ? ' --calm' : ''} --trace`,
   ].join('\n');
 }
