@@ -51,8 +51,8 @@ export interface ChannelPayloads {
   checkin: { pool: string; connection: number };
   /** A caller gave up waiting. */
   'checkout:timed-out': { pool: string; waitedMs: number; error: Error };
-  /** A transaction runs again: attempt number `attempt`, after a wait. */
-  'transaction:retried': { attempt: number; waitMs: number; error: Error };
+  /** A transaction runs again, as attempt `attempt`; `number` is that of the SQL Server error, as far as there was one. */
+  'transaction:retried': { attempt: number; waitMs: number; number: number | undefined };
 }
 
 /** What `pool:opened` lets a listener ask for at any time. */

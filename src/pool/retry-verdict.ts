@@ -77,6 +77,11 @@ export async function waitForRetry(waitMs: number, signal: AbortSignal | undefin
   });
 }
 
+/** The SQL Server error number of an error, its own or that of a cause. */
+export function errorNumber(error: unknown): number | undefined {
+  return numbersOf(error).find((number): number is number => typeof number === 'number');
+}
+
 /** Error numbers of an error and its causes. mssql and the ORMs wrap the driver's error, each in a property of its own. */
 function numbersOf(error: unknown): unknown[] {
   return causesOf(error).map(({ number }) => number);

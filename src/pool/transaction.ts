@@ -10,6 +10,7 @@ import {
 import type { ConnectionSource } from './connection-source.js';
 import {
   checkoutVerdict,
+  errorNumber,
   type RetryVerdict,
   retryVerdict,
   retryWaitMs,
@@ -121,7 +122,7 @@ async function attempts<T>(options: TransactionOptions, attempt: () => Promise<O
     const { error, verdict } = outcome;
     if (verdict === 'final' || failures > retries) throw error;
     const waitMs = retryWaitMs(verdict, failures, firstWaitMs);
-    publish('transaction:retried', () => ({ attempt: failures + 1, waitMs, error: error as Error }));
+    publish('transaction:retried', () => ({ attempt: failures + 1, waitMs, number: errorNumber(error) }));
     await waitForRetry(waitMs, signal);
   }
 }

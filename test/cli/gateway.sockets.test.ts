@@ -199,13 +199,16 @@ describe('the programs', () => {
   test.each([
     [['gateway'], '--upstream is missing'],
     [['gateway', '--upstream', 'x'], '--entra is missing'],
-    [['gateway', '--nonsense'], "Unknown option '--nonsense'"],
+    [['gateway', '--nonsense'], 'Unknown option (argument 1).'],
     [
       ['gateway', '--upstream', 'x', '--entra', 'http://localhost:1/t', '--password-env', 'NO_SUCH_VARIABLE'],
       'there is no environment variable of that name',
     ],
-    [['gateway', '--upstream', 'x', '--entra', 'http://localhost:1/t', '--listen', 'nowhere'], '--listen nowhere'],
-    [['entra', '--lifetime', 'long'], '--lifetime long'],
+    [
+      ['gateway', '--upstream', 'x', '--entra', 'http://localhost:1/t', '--listen', 'nowhere'],
+      '--listen: give a port, or an address',
+    ],
+    [['entra', '--lifetime', 'long'], '--lifetime: give a number of seconds'],
     [
       ['gateway', '--upstream', 'x', '--entra', 'http://localhost:1/t', '--drain-seconds', 'soon'],
       '--drain-seconds: give a number of seconds',

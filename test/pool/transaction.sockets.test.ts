@@ -168,7 +168,10 @@ test('gives up after `retries`, reports each retry as an event, and obeys the si
   subscribe('mssql-token-pool:transaction:retried', onEvent);
   const deadlock = (connection: Connection) => query(connection, "SET XACT_ABORT ON; THROW 1205, 'deadlock', 1");
   await expect(transaction(pool(), deadlock, { ...soon, retries: 2 })).rejects.toMatchObject({ number: 1205 });
-  expect(events).toMatchObject([{ attempt: 2 }, { attempt: 3 }]);
+  expect(events).toMatchObject([
+    { attempt: 2, number: 1205 },
+    { attempt: 3, number: 1205 },
+  ]);
   const controller = new AbortController();
   const busy = () => {
     controller.abort(new Error('shutting down'));

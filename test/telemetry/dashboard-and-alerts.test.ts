@@ -43,7 +43,7 @@ beforeAll(async () => {
     checkout: { pool: 'p', connection: 1, waitedMs: 1 },
     checkin: { pool: 'p', connection: 1 },
     'checkout:timed-out': { pool: 'p', waitedMs: 1, error },
-    'transaction:retried': { attempt: 2, waitMs: 1, error },
+    'transaction:retried': { attempt: 2, waitMs: 1, number: 1205 },
     'connection:evicted': { pool: 'p', connection: 1, reason: 'idle', ageMs: 1 },
     'pool:closed': { pool: 'another' },
   };

@@ -4,6 +4,7 @@ import { inspect } from 'node:util';
 import { expect, test, vi } from 'vitest';
 import { CHANNEL_NAMES, CHANNEL_PREFIX, type ChannelName } from '../../src/channels.js';
 import type { TokenPoolConfig } from '../../src/connections/config.js';
+import { transaction } from '../../src/pool/transaction.js';
 import { encryptedTokenStore } from '../../src/tokens/encrypted-token-store.js';
 import { site } from '../support/pool.js';
 import { MemoryStore } from '../tokens/memory-store.js';
@@ -72,6 +73,13 @@ test('no payload of any channel carries a token or a secret, whatever goes wrong
     here.server.pause();
     await expect(hasty.acquire()).rejects.toThrow();
     here.server.resume();
+    // A transaction that runs again; its error quotes a token.
+    let runs = 0;
+    const deadlock = Object.assign(new Error(`deadlock ${QUOTED}`), { number: 1205 });
+    await transaction(pool, () => {
+      runs += 1;
+      if (runs === 1) throw deadlock;
+    });
     // A secret that is wrong.
     const wrong = { ...authentication, clientSecret: 'wrong-secret-of-ours' };
     await expect(here.pool({ authentication: wrong } as Partial<TokenPoolConfig>).acquire()).rejects.toThrow();
