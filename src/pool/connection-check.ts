@@ -24,20 +24,26 @@ export class ConnectionCheck {
 
   /** Never rejects, and ends when the caller has left. */
   async run(pooled: PooledConnection, waiter: Waiter): Promise<'fit' | 'replace' | 'expired' | 'broken'> {
-    const { connection, expiry } = pooled.live;
-    const { strictExpiry } = this.#settings;
-    const now = (): number => nowFor(expiry, Date.now(), performance.now());
-    if (now() >= expiry.checkAt) {
-      const timeoutMs = waiter.deadline - performance.now();
-      const assessed = assessPatiently(expiry, this.#tokens, now, { strictExpiry, timeoutMs });
-      const verdict = await Promise.race([assessed, waiter.done]);
-      if (verdict === 'unusable') return 'broken';
-      if (verdict === 'replace' || verdict === 'expired') return verdict;
-    }
-    if (!this.testsAlways || waiter.settled || !isReady(connection)) return 'fit';
+    const { connection } = pooled.live;
+    const verdict = await this.#assess(pooled, waiter);
+    if (verdict !== 'fit' || !this.testsAlways || waiter.settled || !isReady(connection)) return verdict;
     // A test that outlasts its caller has failed: nothing may hold a connection for ever.
     const passed = await Promise.race([this.#test(connection), waiter.done]);
-    return passed === true ? 'fit' : 'broken';
+    if (passed !== true) return 'broken';
+    // The test may have taken the connection into its eviction margin (P2).
+    return this.#assess(pooled, waiter);
+  }
+
+  async #assess(pooled: PooledConnection, waiter: Waiter): Promise<'fit' | 'replace' | 'expired' | 'broken'> {
+    const { expiry } = pooled.live;
+    const { strictExpiry } = this.#settings;
+    const now = (): number => nowFor(expiry, Date.now(), performance.now());
+    if (now() < expiry.checkAt) return 'fit';
+    const timeoutMs = waiter.deadline - performance.now();
+    const assessed = assessPatiently(expiry, this.#tokens, now, { strictExpiry, timeoutMs });
+    const verdict = await Promise.race([assessed, waiter.done]);
+    if (verdict === 'unusable') return 'broken';
+    return verdict === 'replace' || verdict === 'expired' ? verdict : 'fit';
   }
 
   async #test(connection: Connection): Promise<boolean> {

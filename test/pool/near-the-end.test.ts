@@ -257,3 +257,20 @@ test('where the successor that is under way fails, the old one is not handed out
   expect(settled(late)).not.toBe(old);
   pool.release(settled(late));
 });
+
+test('P2: a connection that enters its eviction margin while it is tested is not handed out', async () => {
+  let tests = 0;
+  const validate = async (): Promise<boolean> => {
+    tests += 1;
+    if (tests === 2) await new Promise((resolve) => setTimeout(resolve, 2 * SECOND));
+    return true;
+  };
+  const pool = aPool({ max: 1, validate });
+  const old = await idleBeforeItsEnd(pool, 5 * MINUTE + SECOND);
+  const acquired = outcome(pool.acquire());
+  await pass(2 * SECOND + world.server.loginMs + SECOND);
+  expect(settled(acquired)).not.toBe(old);
+  expect(old.closed).toBe(true);
+  expect(pool.stats).toMatchObject({ size: 1, logins: 2 });
+  pool.release(settled(acquired));
+});
