@@ -32,6 +32,8 @@ export interface Tended {
   /** Monotonic ms. */
   readonly lastUsedAt: number;
   readonly holdsProcess: boolean;
+  /** It was returned when it was due, and no successor could be opened. */
+  readonly missedRenewal: boolean;
 }
 
 export interface HousekeepingSettings {
@@ -53,6 +55,8 @@ export interface Instant {
   readonly opening: number;
   /** Connections being opened to replace others. */
   readonly renewing: number;
+  /** Successors that are open and wait for the connection that they replace to be returned. */
+  readonly standingBy: number;
   /** Connections that may be opened beside all that exist, those that stand by included. */
   readonly free: number;
   /** The latest attempt in the background failed. */
@@ -63,7 +67,7 @@ export interface Instant {
 
 export interface Plan<T> {
   readonly evict: { connection: T; reason: EvictionReason }[];
-  /** Idle connections whose successor is to be opened now. */
+  /** Connections whose successor is to be opened now: idle ones, and borrowed ones that have missed it at their return. */
   readonly renew: T[];
   /** Borrowed connections that are due; they are renewed or closed when they are returned. */
   readonly dueOnReturn: T[];
@@ -86,7 +90,7 @@ export function plan<T extends Tended>(
   now: Instant,
 ): Plan<T> {
   const { min, max, overlap, maxRenewals, idleTimeoutMillis } = settings;
-  const { wall, monotonic, failing, pausedUntil } = now;
+  const { wall, monotonic, standingBy, failing, pausedUntil } = now;
   const result: Plan<T> = { evict: [], renew: [], dueOnReturn: [], unref: [], open: 0, nextAt: NEVER };
   const due: { connection: T; expiry: Session['expiry']; at: number; mustGo: boolean }[] = [];
   let { size, free } = now;
@@ -119,14 +123,22 @@ export function plan<T extends Tended>(
     if (verdict !== 'renew' && verdict !== 'replace' && verdict !== 'unusable') {
       lookAgainIn(nextVerdictAt(expiry, token, at) - at);
     } else if (isIdle) due.push({ connection, expiry, at, mustGo: verdict !== 'renew' });
-    else if (connection.state === 'borrowed') result.dueOnReturn.push(connection);
+    else if (connection.state === 'borrowed') {
+      // It is returned often, and may be past its limits when it is returned next.
+      if (connection.missedRenewal && overlap > 0) due.push({ connection, expiry, at, mustGo: false });
+      else result.dueOnReturn.push(connection);
+    }
   }
 
   let slots = renewalSlots(now, maxRenewals);
   due.sort((a, b) => a.expiry.renewAt - b.expiry.renewAt);
   for (const { connection, expiry, at, mustGo } of due) {
+    if (connection.state === 'borrowed' && (Math.min(slots, free - standingBy) <= 0 || expiry.unusable !== undefined)) {
+      result.dueOnReturn.push(connection);
+      continue;
+    }
     const mayOverlap = overlap > 0 || size < max;
-    const usedLately = monotonic - connection.lastUsedAt < IN_USE_LATELY_MS;
+    const usedLately = connection.state === 'borrowed' || monotonic - connection.lastUsedAt < IN_USE_LATELY_MS;
     if (!mayOverlap || (size > min && !usedLately) || expiry.unusable !== undefined) {
       evict(connection, evictionReason(expiry, at));
     } else if (slots > 0) {

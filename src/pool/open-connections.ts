@@ -103,7 +103,8 @@ export class OpenConnections extends PooledConnections {
     const monotonic = performance.now();
     const { size, renewing, free } = this;
     const pausedUntil = Math.max(retryAt, monotonic + this.dialer.pauseMs);
-    return { wall: Date.now(), monotonic, size, opening: this.dials.size, renewing, free, failing, pausedUntil };
+    const counts = { size, opening: this.dials.size, renewing, standingBy: this.#standingBy, free };
+    return { wall: Date.now(), monotonic, ...counts, failing, pausedUntil };
   }
 
   /** Nothing can be done for a caller until a connection is returned. */
@@ -205,7 +206,10 @@ export class OpenConnections extends PooledConnections {
 
   /** Opens the successor of a connection, unless one that is open can be taken from another. */
   renew(pooled: PooledConnection): void {
-    const standby = this.#findStandby();
+    pooled.dueOnReturn = false;
+    pooled.missedRenewal = false;
+    // One that is borrowed cannot be replaced now (P8).
+    const standby = pooled.state === 'idle' ? this.#findStandby() : undefined;
     if (standby?.successorOf === undefined) {
       this.open({ successorOf: pooled });
       return;

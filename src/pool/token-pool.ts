@@ -361,10 +361,11 @@ export class TokenPool {
 
   /** At once: a connection that is never idle for long would have no successor otherwise. */
   #renewOnReturn(pooled: PooledConnection): void {
+    const now = this.#connections.instant(this.#failures > 0, this.#retryAt);
     pooled.dueOnReturn = false;
-    if (renewalSlots(this.#connections.instant(this.#failures > 0, this.#retryAt), this.#settings.pool.maxRenewals) > 0)
-      this.#connections.renew(pooled);
-    else this.#planBy(0);
+    pooled.missedRenewal = renewalSlots(now, this.#settings.pool.maxRenewals) <= 0;
+    if (pooled.missedRenewal) this.#planBy(0);
+    else this.#connections.renew(pooled);
   }
 
   // ---- state ----

@@ -33,6 +33,7 @@ const at = (ms: number, over: Partial<Instant> = {}): Instant => ({
   size: 1,
   opening: 0,
   renewing: 0,
+  standingBy: 0,
   free: 10,
   failing: false,
   pausedUntil: 0,
@@ -44,12 +45,14 @@ type Facts = Partial<Tended> & { name?: string; share?: number; expiry?: Session
 function connection({ share = 0.5, ...over }: Facts = {}): Tended & { name?: string } {
   const expiry = { ...sessionExpiry({ token: own, openedAt: 0 }, 0, () => share), openedAtMonotonic: 0 };
   const idle = { state: 'idle', session: { expiry }, reserved: false, standsBy: false, successor: undefined } as const;
-  return { ...idle, lastUsedAt: 0, holdsProcess: false, ...over };
+  return { ...idle, lastUsedAt: 0, holdsProcess: false, missedRenewal: false, ...over };
 }
 
 /** Half-way between refresh and eviction margin. */
 const DUE = 52.5 * MINUTE;
 const used = { lastUsedAt: DUE - SECOND };
+const standby = { free: 1, standingBy: 1 };
+const missed = { lastUsedAt: 0, state: 'borrowed', missedRenewal: true };
 
 test('nothing to do: the next look is when the refresh is due, in 30 s at most', () => {
   expect(plan([connection()], noLater, settings, at(0))).toEqual({
@@ -103,6 +106,10 @@ test.each([
   ['left alone while it is checked', { ...used, reserved: true }, withLater, {}, {}, 'nothing'],
   ['left alone while its successor is opened', { ...used, successor: {} }, withLater, {}, {}, 'nothing'],
   ['marked for its return while it is borrowed', { ...used, state: 'borrowed' }, withLater, {}, {}, 'dueOnReturn'],
+  ['renewed while it is borrowed if it missed that at its return', missed, withLater, {}, {}, 'renew'],
+  ['marked again if it would still miss it', missed, withLater, {}, { free: 0 }, 'dueOnReturn'],
+  ['marked again if the one free permit is a successor that stands by', missed, withLater, {}, standby, 'dueOnReturn'],
+  ['marked if none fits beside it', missed, withLater, { overlap: 0, max: 1 }, {}, 'dueOnReturn'],
 ] as const)('a connection that is due is %s', (_, facts, outlook, pool, now, expected) => {
   const one = connection(facts as Facts);
   const result = plan([one], outlook, { ...settings, ...pool }, at(DUE, now));
