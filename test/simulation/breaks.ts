@@ -73,6 +73,25 @@ export const BREAKS: readonly Break[] = [
     },
   },
   {
+    promise: 'P1',
+    what: 'a wall clock that is set back makes tokens younger',
+    settings: (settings) => {
+      let last: CachedToken | undefined;
+      const byWallClock = (): CachedToken | undefined =>
+        last !== undefined && Date.now() < last.loginBefore ? last : undefined;
+      patched(settings, (real) => ({
+        current: (scope: string) => {
+          last = real.current(scope) ?? last;
+          return byWallClock();
+        },
+        get: async (scope: string, options?: object) => {
+          last = byWallClock() ?? (await real.get(scope, options));
+          return last;
+        },
+      }));
+    },
+  },
+  {
     promise: 'P2',
     what: 'tokens have no eviction margin',
     settings: (settings) => {
@@ -162,6 +181,18 @@ export const BREAKS: readonly Break[] = [
         if (returned % 20 !== 0) release(connection);
       };
     },
+  },
+  {
+    promise: 'P6',
+    what: 'sessions are handed out after the server has refused their token',
+    tedious: ({ Connection, Request }) => ({
+      Connection: class extends (Connection as unknown as typeof SimConnection) {
+        override emit(name: string, ...args: unknown[]): boolean {
+          return (name !== 'errorMessage' || !this.ready) && super.emit(name, ...args);
+        }
+      } as unknown as TediousModule['Connection'],
+      Request,
+    }),
   },
   {
     promise: 'P7',

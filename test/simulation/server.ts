@@ -96,6 +96,7 @@ export class Server {
       if (!connection.ready || !this.random.chance(share)) continue;
       if (connection.token !== undefined) connection.token.suspect = true;
       this.watch.note(`c${connection.id}: 37396`);
+      connection.refused = true;
       connection.emit('errorMessage', {
         number: 37396,
         state: 1,
@@ -125,6 +126,8 @@ export class SimConnection extends EventEmitter {
   closed = false;
   hasError = false;
   inTransaction = false;
+  /** The server has refused its token in the middle of the session. */
+  refused = false;
   token: IssuedToken | undefined;
   socket: { destroyed: boolean; on(): void; ref(): void; unref(): void; destroy(error?: Error): void } | undefined;
   readonly #server: Server;
@@ -253,6 +256,13 @@ export class SimConnection extends EventEmitter {
       'P1',
       clock.wall < loginBefore(token),
       () => `c${this.id} sends ${text} ${clock.wall - loginBefore(token)} ms inside its login margin`,
+    );
+    // The wall clock may have been set back since.
+    const age = clock.now - (token.deliveredAt ?? clock.now);
+    watch.check(
+      'P1',
+      age < loginBefore(token) - token.obtainedAt + 2,
+      () => `c${this.id} sends ${text}, received ${age} ms ago: the wall clock was set back, not its end`,
     );
   }
 

@@ -226,8 +226,10 @@ export class World {
     });
     if (settings.source !== undefined) settings.source.tokens = tokens;
     if (this.#options.calm === true) {
+      const calmMax = random.whole(12, 20);
       Object.assign(settings.pool, {
-        max: random.whole(12, 20),
+        max: calmMax,
+        min: Math.min(min, calmMax),
         overlap: random.pick([1, 2]),
         idleTimeoutMillis: 600_000,
       });
@@ -353,6 +355,7 @@ export class World {
     watch.check('P8', !site.borrowed.has(connection), () => `c${connection.id} is borrowed twice`);
     watch.check('P9', connection.client === site, () => `c${connection.id} belongs to ${connection.client.name}`);
     watch.check('P6', connection.ready, () => `c${connection.id} is handed out in state ${connection.state.name}`);
+    watch.check('P6', !connection.refused, () => `c${connection.id} is handed out after 37396`);
     watch.check('P6', !site.closing, () => `c${connection.id} is handed out by a pool that is closed`);
     this.#checkToken(site, connection);
     site.borrowed.add(connection);
