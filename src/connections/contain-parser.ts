@@ -59,6 +59,8 @@ const createContainedParser: CreateParser = function (message, handler) {
       cause,
     });
     failLogin(error);
+    // Destroying the socket ends the request; the end of the same answer must not end it once more.
+    if (!isLogin) parser.removeAllListeners('end');
     socket.on('error', () => {});
     socket.destroy(error);
   };

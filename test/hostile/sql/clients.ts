@@ -32,7 +32,8 @@ export const CLIENTS: Readonly<Record<string, ClientFactory>> = {
   },
 
   async 'ConnectionPool of mssql-token-pool/mssql'(config) {
-    return mssqlClient(new ConnectionPool(config) as unknown as StockPool);
+    const pool = new ConnectionPool(config);
+    return { ...mssqlClient(pool as unknown as StockPool), close: () => pool.close({ timeoutMs: 0 }) };
   },
 
   async 'withTokenRefresh on stock mssql'(config) {

@@ -125,6 +125,7 @@ export class Visit {
   #pendingPlain: Buffer = Buffer.alloc(0);
   #body: Buffer[] = [];
   #batches = 0;
+  #isBare = false;
 
   constructor(server: HostileServer, socket: Socket) {
     this.server = server;
@@ -154,7 +155,9 @@ export class Visit {
     for (;;) {
       const type = this.#pending[0];
       if (type === undefined) return;
-      if (this.#carrier !== undefined && type >= 0x14 && type <= 0x17) {
+      // From the first bare TLS record on, all bytes are TLS: a record may arrive in several pieces.
+      this.#isBare ||= this.#carrier !== undefined && type >= 0x14 && type <= 0x17;
+      if (this.#carrier !== undefined && this.#isBare) {
         this.#carrier.feed(this.#pending, false);
         this.#pending = Buffer.alloc(0);
         return;
