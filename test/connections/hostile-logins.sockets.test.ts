@@ -115,7 +115,10 @@ describe.each(ways)('$name', ({ open }) => {
       afterToken(client, () => client.send(tokens.loginAck(), { last: false })),
     );
     const error = await failureOf(open(configFor(server)));
-    expect(error.message).toMatch(/did not complete the login within 1000 ms|No login within/);
+    expect(error.message).toMatch(
+      // tedious 20 reports its own limit.
+      /did not complete the login within 1000 ms|No login within|Failed to connect to localhost:\d+ in 1000ms/,
+    );
   });
 
   test('fails at once when the server hangs up in the middle of its login response', async () => {
@@ -227,7 +230,8 @@ describe('a SQL login with encrypt: true', () => {
       await using server = await scriptedServer(async () => {}, { encrypts: () => false });
       const config = configFor(server, { authentication: undefined, user: 'app', password });
       const error = await failureOf(open(config));
-      expect(error.message).toContain('password was not sent');
+      // tedious 20 refuses such a server by itself, before the guard is asked.
+      expect(error.message).toMatch(/password was not sent|Server did not negotiate encryption/);
       // LOGIN7 obfuscates the password: nibbles swapped, then XOR 0xA5 (MS-TDS 2.2.6.4).
       const obfuscated = Buffer.from(
         Buffer.from(password, 'utf16le').map((byte) => (((byte << 4) | (byte >> 4)) & 0xff) ^ 0xa5),

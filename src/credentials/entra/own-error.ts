@@ -46,7 +46,9 @@ export function soundError(error: TokenPoolError): TokenPoolError {
 
 function isSound(error: TokenPoolError): boolean {
   try {
-    const own = Object.values(Object.getOwnPropertyDescriptors(error));
+    // V8 of Node 22 and later keeps the stack behind a getter of its own.
+    const { stack: _, ...descriptors } = Object.getOwnPropertyDescriptors(error);
+    const own: PropertyDescriptor[] = Object.values(descriptors);
     if (own.some(({ get, set }) => get !== undefined || set !== undefined)) return false;
     if (typeof error.message !== 'string' || typeof error.name !== 'string' || typeof error.code !== 'string')
       return false;

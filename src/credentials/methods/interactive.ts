@@ -73,7 +73,7 @@ async function signInByBrowser(
       });
       if ('error' in answer) throw refused(answer);
       return app.acquireTokenByCode(
-        { ...request, code: answer.code, codeVerifier, state },
+        { ...request, code: answer.code, codeVerifier, state, nonce },
         { code: answer.code, state, nonce },
       );
     });
