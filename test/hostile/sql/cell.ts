@@ -154,9 +154,14 @@ function judgeOutcome({ error }: Outcome, secret: string, isOurs = false): strin
   const broken: string[] = [];
   if (secretIn(everythingPrinted(error), [secret])) broken.push('a secret in the error');
   if (!(error instanceof Error)) return [...broken, `not an Error: ${String(error)}`];
-  if (error.message.trim() === '') broken.push('an error without a message');
+  if ((isOurs ? error.message : driverMessage(error)).trim() === '') broken.push('an error without a message');
   if (isOurs && !hasCode(error)) broken.push(`an error without a code: ${short(error)}`);
   return broken;
+}
+
+/** tedious 20 gives a request with several errors an AggregateError, whose own message is empty. */
+function driverMessage(error: Error): string {
+  return error.message || (error instanceof AggregateError ? error.errors.map(String).join('\n') : '');
 }
 
 /** On the error or, where a library wraps it, in the chain below. */
