@@ -31,13 +31,11 @@ function connect({ config, credential, acquireTimeoutMillis }) {
 const isOpen = (connection) => !connection.closed;
 
 /** The drop-in and stock mssql differ in nothing but where `ConnectionPool` comes from. */
-function mssqlPool({ ConnectionPool }, setup, validateConnection) {
-  const { config, credential, max, acquireTimeoutMillis } = setup;
+function mssqlPool({ ConnectionPool }, { config, max, acquireTimeoutMillis }, login) {
   const pool = new ConnectionPool({
     ...config,
-    authentication: { type: 'token-credential', options: { credential } },
+    ...login,
     connectionTimeout: acquireTimeoutMillis,
-    validateConnection,
     pool: { max, acquireTimeoutMillis },
   });
   pool.on('error', () => {});
@@ -58,6 +56,8 @@ function mssqlPool({ ConnectionPool }, setup, validateConnection) {
   };
 }
 
+const withCredential = ({ credential }) => ({ authentication: { type: 'token-credential', options: { credential } } });
+
 /** Name, and how to open it. */
 export const POOLS = {
   'mssql-token-pool': ({ config, credential, max, acquireTimeoutMillis }) => {
@@ -70,33 +70,15 @@ export const POOLS = {
     };
   },
 
-  'mssql-token-pool/mssql': (setup) => mssqlPool(tokenSql, setup, 'socket'),
+  'mssql-token-pool/mssql': (setup) => mssqlPool(tokenSql, setup, withCredential(setup)),
 
-  'mssql, token-credential': (setup) => mssqlPool(mssql, setup, true),
+  'mssql, token-credential': (setup) => mssqlPool(mssql, setup, withCredential(setup)),
 
   'mssql, static token': async (setup) => {
-    const { config, credential, max, acquireTimeoutMillis } = setup;
-    const { token } = await credential.getToken('https://database.windows.net/.default');
-    const pool = new mssql.ConnectionPool({
-      ...config,
+    const { token } = await setup.credential.getToken('https://database.windows.net/.default');
+    return mssqlPool(mssql, setup, {
       authentication: { type: 'azure-active-directory-access-token', options: { token } },
-      pool: { max, acquireTimeoutMillis },
     });
-    pool.on('error', () => {});
-    let connecting;
-    return {
-      async acquire() {
-        connecting ??= pool.connect();
-        await connecting.catch((error) => {
-          connecting = undefined;
-          throw error;
-        });
-        return pool.pool.acquire().promise;
-      },
-      release: (connection) => pool.pool.release(connection),
-      query: firstValue,
-      close: () => pool.close(),
-    };
   },
 
   'tarn, token-credential': (setup) => {
