@@ -79,7 +79,8 @@ async function round(seed: number): Promise<void> {
     },
   );
   for (const { text, secrets } of fc.sample(planted, { seed, numRuns: TEXTS_A_ROUND })) {
-    if (/^[\w.-]+$/.test(text)) continue;
+    // What has the form of a server's name, with an instance or without, is one: a name is printed.
+    if (/^[\w.-]+(\\[\w$#-]+)?$/.test(text.trim())) continue;
     for (const [name, enter] of Object.entries(TEXT_ENTRY_POINTS)) {
       if (secretIn(await printedAbout(enter, text), secrets))
         report(seed, [`${name}: a secret of ${JSON.stringify(text)}`]);
