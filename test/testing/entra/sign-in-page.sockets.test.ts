@@ -1,10 +1,16 @@
 import { existsSync } from 'node:fs';
-import { type Browser, chromium } from 'playwright-core';
+import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startEntraEmulator } from '../../../src/testing/index.js';
 import { claimsOf, publicClient, SCOPES } from './clients/msal.js';
 
 const executablePath = process.env.CHROMIUM_PATH ?? '/usr/bin/chromium';
+
+/** Types where the focus is. Chromium applies `autofocus` some time after the page has loaded, so wait for it first. */
+async function typeAtFocus(page: Page, label: string, text: string): Promise<void> {
+  await page.getByLabel(label).and(page.locator(':focus')).waitFor();
+  await page.keyboard.type(text);
+}
 
 describe.skipIf(!existsSync(executablePath))('in a real browser', () => {
   let browser: Browser;
@@ -24,10 +30,10 @@ describe.skipIf(!existsSync(executablePath))('in a real browser', () => {
       openBrowser: async (url) => {
         await page.goto(url);
         expect(await page.getByLabel('User name').inputValue()).toBe(entra.user.userName);
-        await page.keyboard.type('wrong');
+        await typeAtFocus(page, 'Password', 'wrong');
         await page.keyboard.press('Enter');
         expect(await page.getByRole('alert').textContent()).toContain('AADSTS50126');
-        await page.keyboard.type(entra.user.password);
+        await typeAtFocus(page, 'Password', entra.user.password);
         await page.keyboard.press('Enter');
         await page.getByRole('heading', { name: 'Welcome' }).waitFor();
       },
@@ -39,9 +45,10 @@ describe.skipIf(!existsSync(executablePath))('in a real browser', () => {
     await using entra = await startEntraEmulator({ deviceCode: { intervalSeconds: 0.05 } });
     const page = await browser.newPage();
     const result = publicClient(entra).acquireTokenByDeviceCode({ scopes: SCOPES, deviceCodeCallback: () => {} });
+    result.catch(() => undefined); // If a step below fails, that step is the failure to report.
     await expect.poll(() => entra.deviceSignIns.length).toBe(1);
     await page.goto(`${entra.url}/common/oauth2/deviceauth`);
-    await page.keyboard.type(entra.deviceSignIns[0]?.userCode ?? '');
+    await typeAtFocus(page, 'Code', entra.deviceSignIns[0]?.userCode ?? '');
     await page.getByLabel('User name').fill(entra.user.userName);
     await page.getByLabel('Password').fill(entra.user.password);
     await page.getByRole('button', { name: 'Sign in' }).click();
