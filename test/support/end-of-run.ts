@@ -2,15 +2,18 @@ import type { Reporter, TestModule } from 'vitest/node';
 
 const SHOWN = 10;
 
-/** Ends a run with its ten slowest tests: time is lost one test at a time, and in view it is not lost for long. */
-export default class SlowestTests implements Reporter {
+/** Ends a run with the tests that passed only at their second attempt, and with the ten slowest. */
+export default class EndOfRun implements Reporter {
   onTestRunEnd(modules: readonly TestModule[]): void {
     const tests = modules.flatMap((module) =>
       [...module.children.allTests()].map((test) => ({
         ms: test.diagnostic()?.duration ?? 0,
+        flaky: test.diagnostic()?.flaky ?? false,
         name: `${module.relativeModuleId} > ${test.fullName}`,
       })),
     );
+    for (const { name } of tests.filter(({ flaky }) => flaky))
+      console.log(`\nFLAKY, passed only when repeated: ${name}`);
     if (tests.length <= SHOWN) return;
     tests.sort((a, b) => b.ms - a.ms);
     const all = tests.reduce((sum, { ms }) => sum + ms, 0);
