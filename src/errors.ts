@@ -96,10 +96,26 @@ export class CredentialUnavailableError extends CredentialError {
   override readonly code = 'ERR_CREDENTIAL_UNAVAILABLE';
 }
 
+/** What an {@link InteractionRequiredError} adds. */
+export interface InteractionRequiredErrorDetails extends CredentialErrorDetails {
+  /** Claims challenge of the identity provider, as JSON. */
+  claims?: string | undefined;
+}
+
 /** A person has to sign in again; nothing is retried until someone does. */
 export class InteractionRequiredError extends CredentialError {
   override name = 'InteractionRequiredError';
   override readonly code = 'ERR_INTERACTION_REQUIRED';
+  /**
+   * What the identity provider demands of the next sign-in, as JSON. Our own credentials pass it on by themselves; another
+   * one gets it as `getToken(scope, { claims })`.
+   */
+  declare readonly claims: string | undefined;
+
+  constructor(message: string, details: InteractionRequiredErrorDetails = {}) {
+    super(message, details);
+    setKnown(this, { claims: details.claims });
+  }
 }
 
 /** The identity provider could not be reached or failed (network, 5xx, not JSON); `retryAfterMs` says when we ask again. */

@@ -27,6 +27,7 @@ export function oauthRefusal(
       ...common,
       error: textIn(body.error),
       description,
+      claims: textIn(body.claims),
       aadsts: aadstsNumber(code) ?? aadstsOf(description),
       correlationId: textIn(body.correlation_id) ?? common.correlationId,
     },

@@ -8,7 +8,7 @@ import {
   TokenThrottledError,
   TokenUnavailableError,
 } from '../../errors.js';
-import { retryAfterMs, saneRetryAfterMs } from './http-request.js';
+import { jsonObject, retryAfterMs, saneRetryAfterMs } from './http-request.js';
 import { soundError } from './own-error.js';
 import { property, redact, redactedCause, textOf, textProperty } from './redact.js';
 
@@ -24,6 +24,8 @@ export interface ProviderAnswer {
   aadsts?: number | undefined;
   correlationId?: string | undefined;
   retryAfterMs?: number | undefined;
+  /** Claims challenge: what the next sign-in must satisfy, as JSON. */
+  claims?: string | undefined;
   /** The answer did not come from an identity provider: a proxy's page, for example. Another attempt may help. */
   foreign?: boolean | undefined;
   cause?: unknown;
@@ -122,10 +124,27 @@ export function providerError(
   if (FOR_A_PERSON.has(error ?? '') || (person && error === 'invalid_grant')) {
     return new InteractionRequiredError(message(`A new sign-in is required for the ${who}`), {
       ...details,
+      claims: soundClaims(answer.claims, clean),
       hint: details.hint ?? 'Sign in again; there is no retry until then.',
     });
   }
   return new CredentialRejectedError(message(`The identity provider rejected the ${who}`), details);
+}
+
+const LONGEST_CLAIMS = 4_096;
+
+/** A claims challenge is a JSON object (OpenID Connect Core section 5.5) without secrets; anything else is not passed on. */
+function soundClaims(text: string | undefined, clean: (text: string) => string): string | undefined {
+  if (text === undefined || text.length > LONGEST_CLAIMS) return undefined;
+  const claims = jsonObject(text);
+  if (claims === undefined) return undefined;
+  let sound = true;
+  // Value by value: its member `access_token` looks like a secret where the text is read as a whole.
+  JSON.stringify(claims, (key, value: unknown) => {
+    for (const part of [key, value]) if (typeof part === 'string' && clean(part) !== part) sound = false;
+    return value;
+  });
+  return sound ? text : undefined;
 }
 
 function isPassing({ status, error, foreign }: ProviderAnswer): boolean {

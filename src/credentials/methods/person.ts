@@ -114,6 +114,8 @@ export function personCredential(options: PersonOptions, flow: Flow): PersonCred
   ) as Msal.ICachePlugin;
   let account: Msal.AccountInfo | undefined;
   let prompted = false;
+  /** What the identity provider demanded when it last refused to renew the token; the next sign-in passes it on. */
+  let challenge: string | undefined;
   // One at a time: a person is prompted once for all resources, and a refresh token may be good for one use only.
   const oneAtATime = limitConcurrency(1);
   const limitMs = flow.requestTimeoutMs ?? REQUEST_TIMEOUT_MS;
@@ -148,6 +150,7 @@ export function personCredential(options: PersonOptions, flow: Flow): PersonCred
       const renewed = await renew(scope, requested);
       if (renewed !== undefined) return renewed;
     } catch (error) {
+      if (error instanceof InteractionRequiredError) challenge = error.claims ?? challenge;
       if (!(error instanceof InteractionRequiredError) || prompted) throw withHint(error);
     }
     if (prompted) throw withHint(new InteractionRequiredError(`No one signed in for the ${flow.noun}.`));
@@ -175,20 +178,22 @@ export function personCredential(options: PersonOptions, flow: Flow): PersonCred
     });
   }
 
-  function signIn(scope: string, requested: GetTokenOptions): Promise<AccessToken> {
+  async function signIn(scope: string, requested: GetTokenOptions): Promise<AccessToken> {
     const attempt: SignIn = {
       authority: authority.inTenant(requested.tenantId),
       clientId,
       username,
       scope,
-      options: requested,
+      options: { ...requested, claims: requested.claims ?? challenge },
       agent,
       ask: (run) => ask(requested, run),
       prompting: () => {
         prompted = true;
       },
     };
-    return flow.signIn(attempt);
+    const token = await flow.signIn(attempt);
+    challenge = undefined;
+    return token;
   }
 
   async function ask(
@@ -228,9 +233,9 @@ export function personCredential(options: PersonOptions, flow: Flow): PersonCred
 
 function withHint(error: unknown): unknown {
   if (!(error instanceof InteractionRequiredError)) return error;
-  const { message, status, aadsts, correlationId, cause } = error;
+  const { message, status, aadsts, correlationId, claims, cause } = error;
   const hint = `${error.hint ?? ''} Call signIn() of the credential; it does not prompt again by itself.`.trim();
-  return new InteractionRequiredError(message, { status, aadsts, correlationId, cause, hint });
+  return new InteractionRequiredError(message, { status, aadsts, correlationId, claims, cause, hint });
 }
 
 /** A cache that fails must not fail the sign-in: MSAL would not even send the request. Its content is in memory as well. */

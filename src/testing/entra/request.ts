@@ -30,6 +30,8 @@ export interface EntraRequest {
   readonly scope: string;
   /** User name, in the password grant. */
   readonly userName: string | undefined;
+  /** The `claims` parameter: client capabilities, or the claims challenge that the client passes on. */
+  readonly claims: string | undefined;
   /** `client-request-id` of the caller. */
   readonly correlationId: string;
   /** HTTP status of the answer; undefined as long as there is none, and for ever after a hang or reset. */

@@ -172,6 +172,7 @@ function describe({ route, headers, form }: Call, now: number): RecordedRequest 
       '',
     scope: first('scope', 'resource') ?? '',
     userName: first('username'),
+    claims: first('claims'),
     correlationId: typeof correlationId === 'string' ? correlationId : randomUUID(),
     status: undefined,
     aadsts: undefined,
