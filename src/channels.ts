@@ -1,4 +1,4 @@
-import { channel } from 'node:diagnostics_channel';
+import { type Channel, channel } from 'node:diagnostics_channel';
 import { printEvents } from './debug.js';
 
 /**
@@ -108,15 +108,16 @@ const NAMES: Record<ChannelName, true> = {
 
 export const CHANNEL_NAMES = Object.keys(NAMES) as readonly ChannelName[];
 
-const channels = new Map<ChannelName, ReturnType<typeof channel>>();
+const channels = new Map(CHANNEL_NAMES.map((name) => [name, channel(CHANNEL_PREFIX + name)]));
+
+/** The channel of an event: `hasSubscribers` saves the events of each checkout even the closure for their payload. */
+export function channelOf(name: ChannelName): Channel {
+  return channels.get(name) as Channel;
+}
 
 /** Publishes an event. The payload is built by `payload()` only if someone listens. */
 export function publish<N extends ChannelName>(name: N, payload: () => ChannelPayloads[N]): void {
-  let target = channels.get(name);
-  if (target === undefined) {
-    target = channel(CHANNEL_PREFIX + name);
-    channels.set(name, target);
-  }
+  const target = channelOf(name);
   if (target.hasSubscribers) target.publish(payload());
 }
 

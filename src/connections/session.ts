@@ -57,12 +57,16 @@ export function sessionOf(connection: Connection): Session | undefined {
 
 /** False for a connection that is closed, has failed, was ended by the server, or has a request in progress. Sends nothing. */
 export function isReady(connection: Connection): boolean {
+  return isLoggedIn(connection) && sessions.get(connection)?.expiry.unusable !== 'broken';
+}
+
+/** False for a connection that is closed, has failed, or has a request in progress. */
+export function isLoggedIn(connection: Connection): boolean {
   // `state` is not in tedious's documentation, but sequelize and mssql rely on its names too.
   const { closed, hasError, state } = connection as unknown as {
     closed?: boolean;
     hasError?: boolean;
     state?: { name: string };
   };
-  if (closed === true || hasError === true || state?.name !== 'LoggedIn') return false;
-  return sessions.get(connection)?.expiry.unusable !== 'broken';
+  return closed !== true && hasError !== true && state?.name === 'LoggedIn';
 }

@@ -18,12 +18,12 @@ import type { Waiter } from './wait-queue.js';
  */
 export type ConnectionState = 'connecting' | 'idle' | 'borrowed' | 'closed';
 
-const TRANSITIONS: Readonly<Record<ConnectionState, readonly ConnectionState[]>> = {
-  connecting: ['idle', 'closed'],
-  idle: ['borrowed', 'closed'],
-  borrowed: ['idle', 'closed'],
-  closed: [],
-};
+/** Comparisons, because each checkout and each return asks. */
+function isTransition(from: ConnectionState, to: ConnectionState): boolean {
+  if (from === 'idle') return to === 'borrowed' || to === 'closed';
+  if (from === 'borrowed' || from === 'connecting') return to === 'idle' || to === 'closed';
+  return false;
+}
 
 /** What a connection is opened for. */
 export interface Purpose {
@@ -116,16 +116,23 @@ export class PooledConnections implements Iterable<PooledConnection> {
 
   add(pooled: PooledConnection): void {
     this.#all.add(pooled);
-    this.count[pooled.state] += 1;
+    this.#add(pooled.state, 1);
+  }
+
+  #add(state: ConnectionState, difference: 1 | -1): void {
+    const { count } = this;
+    if (state === 'idle') count.idle += difference;
+    else if (state === 'borrowed') count.borrowed += difference;
+    else count[state] += difference;
   }
 
   /** The only way in which a state changes. @throws Error for a transition that does not exist */
   move(pooled: PooledConnection, to: ConnectionState): void {
     const from = pooled.state;
-    if (!TRANSITIONS[from].includes(to)) throw new Error(`A connection cannot go from '${from}' to '${to}'.`);
+    if (!isTransition(from, to)) throw new Error(`A connection cannot go from '${from}' to '${to}'.`);
     pooled.state = to;
-    this.count[from] -= 1;
-    this.count[to] += 1;
+    this.#add(from, -1);
+    this.#add(to, 1);
     if (to === 'closed') this.#all.delete(pooled);
     if (auditing) this.#audit();
   }

@@ -1,8 +1,8 @@
 import type { Connection } from 'tedious';
-import { type EvictionReason, publish } from '../channels.js';
+import { channelOf, type EvictionReason, publish } from '../channels.js';
 import type { TediousModule } from '../connections/dial.js';
 import { assess, evictionReason, nowFor, type OutlookSource } from '../connections/expiry-policy.js';
-import { isReady } from '../connections/session.js';
+import { isLoggedIn, isReady } from '../connections/session.js';
 import type { Settings } from '../connections/settings.js';
 import { outlookOf } from '../connections/token-outlook.js';
 import { type AcquireTimeoutError, NotBorrowedError } from '../errors.js';
@@ -21,6 +21,9 @@ const CLOSE_TIMEOUT_MS = 10_000;
 const NEVER = Number.POSITIVE_INFINITY;
 /** For what is to run before any caller that has just been served; several times cheaper than queueMicrotask. */
 const soon = Promise.resolve();
+/** The events of each checkout, whose payload must cost nothing when no one listens. */
+const checkouts = channelOf('checkout');
+const checkins = channelOf('checkin');
 
 let pools = 0;
 
@@ -43,6 +46,9 @@ export class TokenPool {
   /** Handed over to waiting callers who have not run since. */
   readonly #inTransit: PooledConnection[] = [];
   readonly #arrive: () => void;
+  /** Both clocks, as the first of these hand-overs has read them. */
+  #wall = 0;
+  #monotonic = 0;
   #timer: NodeJS.Timeout | undefined;
   #planAt = NEVER;
   /** Failures in a row of what was opened in the background, and until when nothing is, monotonic ms. */
@@ -93,16 +99,19 @@ export class TokenPool {
    * @throws AcquireTimeoutError after `pool.acquireTimeoutMillis`, with the last failure to connect as its cause;
    *   AbortedError; PoolClosedError; and whatever a login or token request failed with, at once
    */
-  acquire(options: AcquireOptions = {}): Promise<Connection> {
-    const { signal, startedAt } = options;
+  acquire(options?: AcquireOptions): Promise<Connection> {
+    const signal = options?.signal;
+    const startedAt = options?.startedAt;
     if (this.#isClosed) return Promise.reject(poolClosed());
     if (signal?.aborted) return Promise.reject(aborted(signal));
-    const pooled = this.#connections.ready.at(-1);
-    if (pooled !== undefined && this.#isFit(pooled, performance.now())) {
-      this.#connections.ready.pop();
+    const { ready } = this.#connections;
+    const pooled = ready.length > 0 ? ready[ready.length - 1] : undefined;
+    if (pooled !== undefined && this.#isFit(pooled, Date.now(), performance.now())) {
+      ready.pop();
       return Promise.resolve(this.#checkOut(pooled, startedAt));
     }
-    const { waiter, result } = this.#waiters.add(signal, startedAt);
+    const arrivedAt = startedAt ?? (this.#inTransit.length > 0 ? this.#monotonic : performance.now());
+    const { waiter, result } = this.#waiters.add(signal, arrivedAt);
     if (this.#connections.areAllBorrowed) return result;
     const pauseMs = this.#connections.size === 0 ? this.#connections.dialer.pauseMs : 0;
     if (pauseMs === 0 || performance.now() + pauseMs < waiter.deadline) this.#serve();
@@ -111,13 +120,25 @@ export class TokenPool {
   }
 
   /** Nothing has to be looked at more closely, nor waited for. */
-  #isFit({ live: { connection, expiry } }: PooledConnection, monotonic: number): boolean {
+  #isFit({ live: { connection, expiry } }: PooledConnection, wall: number, monotonic: number): boolean {
     return (
-      nowFor(expiry, Date.now(), monotonic) < expiry.checkAt &&
+      nowFor(expiry, wall, monotonic) < expiry.checkAt &&
       expiry.unusable === undefined &&
-      isReady(connection) &&
+      isLoggedIn(connection) &&
       !this.#check.testsAlways
     );
+  }
+
+  /**
+   * The clocks are read once for all hand-overs that happen before the first of their callers runs: none of these callers
+   * can use its connection any sooner.
+   */
+  #isFitNow(pooled: PooledConnection): boolean {
+    if (this.#inTransit.length === 0) {
+      this.#wall = Date.now();
+      this.#monotonic = performance.now();
+    }
+    return this.#isFit(pooled, this.#wall, this.#monotonic);
   }
 
   #checkOut(pooled: PooledConnection, startedAt: number | undefined): Connection {
@@ -125,10 +146,10 @@ export class TokenPool {
     pooled.checkouts += 1;
     if (!pooled.holdsProcess) pooled.holdProcess(true);
     const { id, connection } = pooled.live;
-    publish('checkout', () => {
+    if (checkouts.hasSubscribers) {
       const waitedMs = startedAt === undefined ? 0 : performance.now() - startedAt;
-      return { pool: this.name, connection: id, waitedMs };
-    });
+      publish('checkout', () => ({ pool: this.name, connection: id, waitedMs }));
+    }
     return connection;
   }
 
@@ -138,7 +159,7 @@ export class TokenPool {
     for (let waiter = this.#waiters.first; waiter !== undefined; waiter = this.#waiters.first) {
       const pooled = this.#connections.ready.pop() ?? this.#connections.takeStandby();
       if (pooled === undefined) break;
-      if (this.#isFit(pooled, performance.now())) this.#handOver(pooled, waiter);
+      if (this.#isFitNow(pooled)) this.#handOver(pooled, waiter);
       else void this.#examine(pooled, waiter);
     }
     for (const waiter of this.#waiters) {
@@ -243,12 +264,12 @@ export class TokenPool {
     else if (reason !== undefined) this.#connections.close(pooled, reason);
     else {
       this.#connections.move(pooled, 'idle');
-      pooled.lastUsedAt = performance.now();
       const next = pooled.dueOnReturn ? undefined : this.#waiters.first;
-      if (next !== undefined && this.#isFit(pooled, pooled.lastUsedAt)) {
+      if (next !== undefined && this.#isFitNow(pooled)) {
         this.#handOver(pooled, next);
         return;
       }
+      pooled.lastUsedAt = performance.now();
       this.#connections.ready.push(pooled);
       this.#planBy(pooled.lastUsedAt + HOLDS_PROCESS_MS);
       if (pooled.dueOnReturn) this.#renewOnReturn(pooled);
@@ -287,12 +308,12 @@ export class TokenPool {
 
   #returned(connection: Connection): PooledConnection {
     const pooled = this.#connections.of(connection);
-    if (pooled?.state !== 'borrowed' || pooled.inTransit) {
+    if (pooled === undefined || pooled.state !== 'borrowed' || pooled.inTransit) {
       throw new NotBorrowedError(
         'This connection is not borrowed from this pool: it was returned before, or belongs to another pool.',
       );
     }
-    publish('checkin', () => ({ pool: this.name, connection: pooled.live.id }));
+    if (checkins.hasSubscribers) publish('checkin', () => ({ pool: this.name, connection: pooled.live.id }));
     return pooled;
   }
 
@@ -307,7 +328,7 @@ export class TokenPool {
     const { connection, expiry } = pooled.live;
     if (this.#isClosed) return 'pool-closed';
     if (expiry.unusable !== undefined) return expiry.unusable;
-    if (!isReady(connection)) return 'broken';
+    if (!isLoggedIn(connection)) return 'broken';
     if ((connection as { inTransaction?: boolean }).inTransaction === true) return 'broken';
     if (!pooled.dueOnReturn) return undefined;
     const now = nowFor(expiry, Date.now(), performance.now());

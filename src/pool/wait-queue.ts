@@ -16,20 +16,26 @@ export interface Waiter {
 }
 
 class QueuedWaiter<T> implements Waiter {
-  readonly startedAt: number;
-  readonly deadline: number;
   settled = false;
   dial: { readonly state: string } | undefined;
   checking = false;
+  previous: QueuedWaiter<T> | undefined;
+  next: QueuedWaiter<T> | undefined;
+  stopListening: (() => void) | undefined;
+  readonly result: Promise<T>;
   resolve!: (value: T) => void;
   reject!: (error: Error) => void;
-  stopListening: (() => void) | undefined;
   #done: Promise<void> | undefined;
   #markDone: (() => void) | undefined;
 
-  constructor(startedAt: number, deadline: number) {
-    this.startedAt = startedAt;
-    this.deadline = deadline;
+  constructor(
+    readonly startedAt: number,
+    readonly deadline: number,
+  ) {
+    this.result = new Promise((resolve, reject) => {
+      this.resolve = resolve;
+      this.reject = reject;
+    });
   }
 
   get done(): Promise<void> {
@@ -56,8 +62,10 @@ class QueuedWaiter<T> implements Waiter {
 export class WaitQueue<T> {
   readonly #timeoutMs: number;
   readonly #timedOut: (waiter: Waiter) => Error;
-  /** In order of arrival; a set, because any of them may leave. */
-  readonly #waiters = new Set<QueuedWaiter<T>>();
+  /** The ends of a linked list, because any of them may leave. */
+  #oldest: QueuedWaiter<T> | undefined;
+  #newest: QueuedWaiter<T> | undefined;
+  #length = 0;
   #timer: NodeJS.Timeout | undefined;
   #timerAt = Number.POSITIVE_INFINITY;
 
@@ -68,57 +76,76 @@ export class WaitQueue<T> {
   }
 
   get length(): number {
-    return this.#waiters.size;
+    return this.#length;
   }
 
-  [Symbol.iterator](): Iterator<Waiter> {
-    return this.#waiters.values();
+  /** Any of them may leave meanwhile; one may come more than once then. */
+  *[Symbol.iterator](): Iterator<Waiter> {
+    for (let waiter = this.#oldest; waiter !== undefined; ) {
+      const { next } = waiter;
+      yield waiter;
+      if (!waiter.settled) waiter = waiter.next;
+      else waiter = next?.settled === true ? this.#oldest : next;
+    }
   }
 
   /** The first caller without a connection being checked. */
   get first(): Waiter | undefined {
-    for (const waiter of this.#waiters) if (!waiter.checking) return waiter;
-    return undefined;
+    let waiter = this.#oldest;
+    while (waiter?.checking === true) waiter = waiter.next;
+    return waiter;
   }
 
   /** Adds a caller at the end. `startedAt`: monotonic ms, where it has waited elsewhere before. */
-  add(signal: AbortSignal | undefined, startedAt = performance.now()): { waiter: Waiter; result: Promise<T> } {
+  add(
+    signal: AbortSignal | undefined,
+    startedAt = performance.now(),
+  ): { readonly waiter: Waiter; readonly result: Promise<T> } {
     const waiter = new QueuedWaiter<T>(startedAt, startedAt + this.#timeoutMs);
-    const result = new Promise<T>((resolve, reject) => {
-      waiter.resolve = resolve;
-      waiter.reject = reject;
-    });
-    this.#waiters.add(waiter);
+    if (this.#newest === undefined) this.#oldest = waiter;
+    else this.#newest.next = waiter;
+    waiter.previous = this.#newest;
+    this.#newest = waiter;
+    this.#length += 1;
     if (signal !== undefined) {
       const onAbort = (): void => this.reject(waiter, aborted(signal));
       signal.addEventListener('abort', onAbort, { once: true });
       waiter.stopListening = () => signal.removeEventListener('abort', onAbort);
     }
     if (waiter.deadline < this.#timerAt) this.#setTimer(waiter.deadline);
-    else if (this.#waiters.size === 1) this.#timer?.ref();
-    return { waiter, result };
+    else if (this.#length === 1) this.#timer?.ref();
+    return { waiter, result: waiter.result };
   }
 
   /** False where the waiter has left. */
   serve(waiter: Waiter, value: T): boolean {
-    if (!this.#remove(waiter)) return false;
+    if (!this.#remove(waiter as QueuedWaiter<T>)) return false;
     (waiter as QueuedWaiter<T>).resolve(value);
     return true;
   }
 
   reject(waiter: Waiter, error: Error): void {
-    if (this.#remove(waiter)) (waiter as QueuedWaiter<T>).reject(error);
+    if (this.#remove(waiter as QueuedWaiter<T>)) (waiter as QueuedWaiter<T>).reject(error);
   }
 
   rejectAll(error: () => Error): void {
-    for (const waiter of this.#waiters) this.reject(waiter, error());
+    while (this.#oldest !== undefined) this.reject(this.#oldest, error());
     clearTimeout(this.#timer);
   }
 
-  #remove(waiter: Waiter): boolean {
-    if (!this.#waiters.delete(waiter as QueuedWaiter<T>)) return false;
-    (waiter as QueuedWaiter<T>).settle();
-    if (this.#waiters.size === 0) this.#timer?.unref();
+  #remove(waiter: QueuedWaiter<T>): boolean {
+    if (waiter.settled) return false;
+    const { previous, next } = waiter;
+    if (previous === undefined) this.#oldest = next;
+    else previous.next = next;
+    if (next === undefined) this.#newest = previous;
+    else next.previous = previous;
+    // A connection may keep the caller for whom it was opened: not the whole queue with it.
+    waiter.previous = undefined;
+    waiter.next = undefined;
+    this.#length -= 1;
+    waiter.settle();
+    if (this.#length === 0) this.#timer?.unref();
     return true;
   }
 
@@ -134,7 +161,7 @@ export class WaitQueue<T> {
     let next = Number.POSITIVE_INFINITY;
     this.#timer = undefined;
     this.#timerAt = next;
-    for (const waiter of this.#waiters) {
+    for (const waiter of this) {
       if (waiter.deadline < now) this.reject(waiter, this.#timedOut(waiter));
       else next = Math.min(next, waiter.deadline);
     }
