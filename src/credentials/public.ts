@@ -12,6 +12,7 @@ export { scopeForServer } from './entra/scope-for-server.js';
 export type { AccessTokenLike } from './input/access-token-like.js';
 export type { TediousAuthentication } from './input/from-tedious.js';
 export type { AccessTokenOptions } from './methods/access-token.js';
+export type { AgentIdentityOptions } from './methods/agent-identity.js';
 export type { ApplicationOptions } from './methods/application.js';
 export type { ChainMemberName, ChainOptions } from './methods/chain.js';
 export type { ClientAssertionOptions } from './methods/client-assertion.js';

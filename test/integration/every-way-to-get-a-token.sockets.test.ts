@@ -162,6 +162,20 @@ const WAYS: Way[] = [
     },
   ],
   [
+    'agent identity, with the secret of its blueprint',
+    () => {
+      const { shared, clientId, clientSecret, ready } = application();
+      const agent = entra.addApp({ blueprintClientId: clientId });
+      return {
+        ...ready,
+        authentication: { ...shared, clientSecret, agentId: agent.clientId },
+        principal: agent.clientId,
+        // The blueprint's request for the exchange token comes first.
+        asked: () => entra.requests.filter((request) => request.clientId === agent.clientId).length,
+      };
+    },
+  ],
+  [
     'workload identity',
     () => {
       const { clientId, ready } = application();

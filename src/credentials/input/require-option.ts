@@ -2,10 +2,10 @@ import { ConfigurationError } from '../../errors.js';
 import type { Secret } from '../credential.js';
 
 /** @throws ConfigurationError naming `clientId` */
-export function requireClientId(value: unknown): string {
-  const clientId = requireText(value, 'clientId', 'It is the Application (client) ID of the app registration.');
+export function requireClientId(value: unknown, option = 'clientId'): string {
+  const clientId = requireText(value, option, 'It is the Application (client) ID of the app registration.');
   if (/^[\w.:/-]{1,200}$/.test(clientId)) return clientId;
-  throw new ConfigurationError("'clientId' must be the Application (client) ID, a GUID.");
+  throw new ConfigurationError(`'${option}' must be an Application (client) ID, a GUID.`);
 }
 
 /** @throws ConfigurationError naming the option */

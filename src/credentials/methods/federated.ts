@@ -5,7 +5,7 @@ import { currentSecret } from '../input/current-secret.js';
 import { didYouMean } from '../input/did-you-mean.js';
 import { type Environment, readEnvironment } from '../input/environment.js';
 import { optionalText, requireText } from '../input/require-option.js';
-import { APPLICATION_OPTIONS, type ApplicationOptions, applicationCredential } from './application.js';
+import { APPLICATION_OPTIONS, type ApplicationOptions, applicationCredential, type Prover } from './application.js';
 import type { AssertionSource, FederatedSource } from './federated/assertion-source.js';
 import { aws } from './federated/aws.js';
 import { fromFile, fromManagedIdentity, fromVariable, githubActions, googleCloud } from './federated/issuers.js';
@@ -32,11 +32,15 @@ const AUDIENCES = new Map([
 
 /** @throws ConfigurationError naming the option */
 export function federated(options: FederatedOptions): Credential {
+  return applicationCredential(options, proveByFederation(options));
+}
+
+/** @throws ConfigurationError naming the option */
+export function proveByFederation(options: Omit<FederatedOptions, 'method'>): Prover {
   const environment = readEnvironment();
-  const authority = options.authority ?? environment.AZURE_AUTHORITY_HOST ?? '';
-  const audience = optionalText(options.audience, 'audience') ?? AUDIENCES.get(originOf(authority)) ?? PUBLIC_AUDIENCE;
+  const audience = optionalText(options.audience, 'audience') ?? exchangeAudience(options);
   const source = sourceOf(options.from);
-  return applicationCredential(options, {
+  return {
     method: 'federated',
     noun: `token of ${source.name}, for the federated credential`,
     identity: [audience, ...source.identity],
@@ -48,7 +52,12 @@ export function federated(options: FederatedOptions): Credential {
       const jwt = await source.getAssertion({ audience, environment, agent: options.agent, abortSignal });
       return { proof: { clientAssertion: jwt }, secrets: [jwt], explain: (aadsts) => federationHint(jwt, aadsts) };
     },
-  });
+  };
+}
+
+/** The audience of tokens that are exchanged for others, in the authority's cloud. */
+export function exchangeAudience({ authority }: Pick<FederatedOptions, 'authority'>): string {
+  return AUDIENCES.get(originOf(authority ?? readEnvironment().AZURE_AUTHORITY_HOST ?? '')) ?? PUBLIC_AUDIENCE;
 }
 
 const NAMED: Readonly<Record<string, () => AssertionSource>> = {

@@ -1,5 +1,6 @@
 // Every credential method. A new one needs its own file, a line here, and a section in docs/which-credential.md.
 export { accessTokenMethod } from './access-token.js';
+export { agentIdentityMethod } from './agent-identity.js';
 export { chainMethod } from './chain.js';
 export { clientAssertionMethod } from './client-assertion.js';
 export { azureCliMethod, azureDeveloperCliMethod, azurePowershellMethod } from './developer-tools.js';

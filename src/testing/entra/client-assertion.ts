@@ -1,4 +1,5 @@
 import { X509Certificate } from 'node:crypto';
+import { checkBlueprintAssertion } from './agent-identity.js';
 import type { AppRegistration } from './directory.js';
 import { type DecodedToken, decodeToken, isSignedBy, isSignedByOneOf } from './json-web-token.js';
 import { refuse } from './refusal.js';
@@ -14,7 +15,8 @@ export function checkClientAssertion(app: AppRegistration, assertion: string, re
   if (required(request, 'client_assertion_type') !== ASSERTION_TYPE) throw refuse(50027, 'Unknown assertion type.');
   const token = decodeToken(assertion);
   if (token === undefined) throw refuse(50027);
-  if (token.claims.iss === app.clientId) checkCertificateAssertion(app, assertion, token, request);
+  if (app.blueprintClientId !== undefined) checkBlueprintAssertion(app, assertion, request);
+  else if (token.claims.iss === app.clientId) checkCertificateAssertion(app, assertion, token, request);
   else checkFederatedAssertion(app, assertion, token, request);
 }
 

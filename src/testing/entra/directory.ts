@@ -25,6 +25,8 @@ export interface AppRegistration {
   readonly trustedSubjects: readonly TrustedSubject[];
   /** Foreign issuers whose tokens stand for it. */
   readonly federatedCredentials: readonly FederatedCredential[];
+  /** For an agent identity (Microsoft Entra Agent ID): client id of its blueprint, whose exchange token is its proof. */
+  readonly blueprintClientId: string | undefined;
 }
 
 /** Subject name and issuer authentication: a renewed certificate needs no registration. */
@@ -60,6 +62,8 @@ export interface UserAccount {
   readonly mfaRequired: boolean;
   /** Refused with AADSTS50057. */
   readonly disabled: boolean;
+  /** For the user account of an agent identity: client id of that agent identity. */
+  readonly agentClientId: string | undefined;
 }
 
 /** An identity that Azure manages: of one machine or app (system-assigned), or shared (user-assigned). */
@@ -107,6 +111,10 @@ const MICROSOFT_RESOURCES = [
   'https://management.core.windows.net',
   'https://storage.azure.com',
   'https://redis.azure.com',
+  // Tokens that are exchanged for others: federated and agent identities.
+  'api://AzureADTokenExchange',
+  'api://AzureADTokenExchangeUSGov',
+  'api://AzureADTokenExchangeChina',
 ];
 
 /** Tenants, applications, people and resources: what Entra knows. */
@@ -150,13 +158,15 @@ export class Directory {
       tenantId: this.homeTenantId,
       objectId: randomUUID(),
       displayName: 'Test application',
-      clientSecret: randomSecret(),
+      // An agent identity has no credentials of its own.
+      clientSecret: options.blueprintClientId === undefined ? randomSecret() : undefined,
       secretExpiresOn: undefined,
-      publicClient: true,
+      publicClient: options.blueprintClientId === undefined,
       redirectUris: [],
       certificates: [],
       trustedSubjects: [],
       federatedCredentials: [],
+      blueprintClientId: undefined,
       ...options,
       kind: 'app',
     };
@@ -191,6 +201,7 @@ export class Directory {
       displayName: 'Test user',
       mfaRequired: false,
       disabled: false,
+      agentClientId: undefined,
       ...options,
       kind: 'user',
     };

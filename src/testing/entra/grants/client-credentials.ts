@@ -1,3 +1,4 @@
+import { exchangeClaims } from '../agent-identity.js';
 import { authenticatedCaller } from '../client-authentication.js';
 import { refuse } from '../refusal.js';
 import { requestedAccess } from '../requested-access.js';
@@ -14,6 +15,7 @@ export function clientCredentials(request: TokenRequest): TokenAnswer {
     audience: resource,
     tenantId: request.tenantId,
     authentication,
+    claims: exchangeClaims(app, request),
     ...requestedClaims(request.form),
   });
   return tokenAnswer(request, issued, { resource });

@@ -7,6 +7,7 @@ import { deviceCode } from './device-code.js';
 import { onBehalfOf } from './on-behalf-of.js';
 import { password } from './password.js';
 import { refreshToken } from './refresh-token.js';
+import { userFederatedIdentity } from './user-federated-identity.js';
 
 const GRANTS = new Map<string, (request: TokenRequest) => TokenAnswer>([
   ['client_credentials', clientCredentials],
@@ -17,6 +18,7 @@ const GRANTS = new Map<string, (request: TokenRequest) => TokenAnswer>([
   // The name from before RFC 8628, still sent by MSAL.
   ['device_code', deviceCode],
   ['urn:ietf:params:oauth:grant-type:jwt-bearer', onBehalfOf],
+  ['user_fic', userFederatedIdentity],
 ]);
 
 /** Answers a request to the token endpoint. */
