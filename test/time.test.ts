@@ -1,13 +1,11 @@
 import { getEventListeners } from 'node:events';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { backOffMs, durationMs, LONGEST_TIMER_MS, sleep, timerMs } from '../src/time.js';
+import { clockPerTest } from './support/clock-per-test.js';
 
-beforeEach(() => {
-  vi.useFakeTimers();
-});
+const clock = clockPerTest();
 
 afterEach(() => {
-  vi.useRealTimers();
   vi.restoreAllMocks();
 });
 
@@ -67,9 +65,9 @@ test('sleeps for the given time', async () => {
   void sleep(1_000).then(() => {
     awake = true;
   });
-  await vi.advanceTimersByTimeAsync(999);
+  await clock.pass(999);
   expect(awake).toBe(false);
-  await vi.advanceTimersByTimeAsync(1);
+  await clock.pass(1);
   expect(awake).toBe(true);
 });
 
@@ -78,19 +76,19 @@ test('rejects with the reason of the signal and leaves neither timer nor listene
   const outcome = sleep(1_000, { signal }).catch((reason) => reason);
   abort('enough');
   expect(await outcome).toBe('enough');
-  expect(vi.getTimerCount()).toBe(0);
+  expect(clock.pending.size).toBe(0);
   expect(getEventListeners(signal, 'abort')).toEqual([]);
 });
 
 test('rejects at once when the signal has fired before', async () => {
   await expect(sleep(1_000, { signal: AbortSignal.abort('before') })).rejects.toBe('before');
-  expect(vi.getTimerCount()).toBe(0);
+  expect(clock.pending.size).toBe(0);
 });
 
 test('leaves no listener on the signal after a whole sleep', async () => {
   const { signal } = controller();
   const slept = sleep(10, { signal });
-  await vi.advanceTimersByTimeAsync(10);
+  await clock.pass(10);
   await slept;
   expect(getEventListeners(signal, 'abort')).toEqual([]);
 });

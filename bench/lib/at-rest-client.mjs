@@ -1,31 +1,32 @@
 /** One process of figures/at-rest.mjs: opens its pools, lets them rest for ten virtual minutes, prints what that cost. */
 import { createRequire } from 'node:module';
+import { DrivenClock } from '../../build/test/support/driven-clock.js';
 import { check } from './check.mjs';
-import { VirtualClock } from './virtual-clock.mjs';
 
 const { way, pools, connections } = JSON.parse(process.argv[2]);
 const REST_MS = 600_000;
 
-const clock = new VirtualClock();
-clock.install();
+const clock = new DrivenClock(Date.UTC(2026, 0, 1));
+const realNow = performance.now.bind(performance);
+clock.install({ immediates: false });
 const { longToken, stubTedious } = await import('./stub-tedious.mjs');
 const open = await { ours, mssql, genericPool }[way]();
 
 // The first one loads what is loaded once, and stays.
 const first = open({ max: 1, min: 1 });
 await warm(first, 1);
-await clock.advance(1_000);
+await clock.pass(1_000);
 const heapBefore = heap();
-const timersBefore = clock.timers;
+const timersBefore = clock.pending.size;
 const all = Array.from({ length: pools }, () => open({ max: connections, min: connections }));
 for (const pool of all) await warm(pool, connections);
-await clock.advance(60_000);
+await clock.pass(60_000);
 const kib = (heap() - heapBefore) / 1024 / (pools * connections);
-const timers = clock.timers - timersBefore;
+const timers = clock.pending.size - timersBefore;
 
-const startedAt = clock.realNow();
-await clock.advance(REST_MS);
-const workMs = clock.realNow() - startedAt;
+const startedAt = realNow();
+await clock.pass(REST_MS);
+const workMs = realNow() - startedAt;
 
 check(first.open() === 1, 'the first pool lost its connection');
 for (const pool of all) check(pool.open() === connections, `${pool.open()} connections open, not ${connections}`);

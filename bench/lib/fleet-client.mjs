@@ -1,6 +1,6 @@
 /** One simulation of figures/fleet.mjs; prints the requests the identity provider got. */
+import { DrivenClock } from '../../build/test/support/driven-clock.js';
 import { check } from './check.mjs';
-import { VirtualClock } from './virtual-clock.mjs';
 
 const { way, processes, hours } = JSON.parse(process.argv[2]);
 const SCOPE = 'https://database.windows.net/.default';
@@ -9,22 +9,22 @@ const LIFE_MS = 3_600_000;
 /** The first seconds of the fleet: no process has a token, so every process requests one, whatever its cache. */
 const START_S = 60;
 
-const clock = new VirtualClock();
-clock.install();
+const clock = new DrivenClock(Date.UTC(2026, 0, 1));
+clock.install({ immediates: false });
 const { encryptedTokenStore, TokenCache } = await import('mssql-token-pool');
 
 /** Requests in each second. */
 const perSecond = new Uint32Array(hours * 3_600 + 1);
-const startedAt = clock.now;
+const startedAt = clock.wall;
 let issued = 0;
 
 const store = memoryStore();
 const fleet = Array.from({ length: processes }, { ours, shared, noJitter }[way]);
 for (const ask of fleet) ask();
-await clock.advance(5_000);
+await clock.pass(5_000);
 for (let second = 5; second < hours * 3_600; second += 1) {
-  for (const ask of fleet) check(ask() > clock.now, 'a process had no token that is still good');
-  await clock.advance(1_000);
+  for (const ask of fleet) check(ask() > clock.wall, 'a process had no token that is still good');
+  await clock.pass(1_000);
 }
 
 const afterStart = perSecond.subarray(START_S);
@@ -34,10 +34,10 @@ process.stdout.write(JSON.stringify({ peak, total }));
 
 /** The identity provider. */
 function issue() {
-  perSecond[Math.floor((clock.now - startedAt) / 1_000)] += 1;
+  perSecond[Math.floor((clock.wall - startedAt) / 1_000)] += 1;
   issued += 1;
   const token = `token.number.${issued}`;
-  const expiresOnTimestamp = clock.now + LIFE_MS;
+  const expiresOnTimestamp = clock.wall + LIFE_MS;
   return new Promise((resolve) => setTimeout(resolve, 100 + 200 * Math.random(), { token, expiresOnTimestamp }));
 }
 
@@ -62,18 +62,18 @@ function memoryStore() {
     async get(name) {
       await away();
       const kept = values.get(name);
-      return kept === undefined || kept.endsAt <= clock.now
+      return kept === undefined || kept.endsAt <= clock.wall
         ? undefined
-        : { value: kept.value, ttlMs: kept.endsAt - clock.now };
+        : { value: kept.value, ttlMs: kept.endsAt - clock.wall };
     },
     async set(name, value, ttlMs) {
       await away();
-      values.set(name, { value, endsAt: clock.now + ttlMs });
+      values.set(name, { value, endsAt: clock.wall + ttlMs });
     },
     async lease(name, leaseMs) {
       await away();
-      if ((leases.get(name)?.endsAt ?? 0) > clock.now) return undefined;
-      const mine = { endsAt: clock.now + leaseMs };
+      if ((leases.get(name)?.endsAt ?? 0) > clock.wall) return undefined;
+      const mine = { endsAt: clock.wall + leaseMs };
       leases.set(name, mine);
       return async () => {
         await away();
@@ -87,7 +87,7 @@ function noJitter() {
   let expiresOn = 0;
   let asking = false;
   return () => {
-    if (!asking && clock.now > expiresOn - 300_000) {
+    if (!asking && clock.wall > expiresOn - 300_000) {
       asking = true;
       void issue().then((answer) => {
         expiresOn = answer.expiresOnTimestamp;

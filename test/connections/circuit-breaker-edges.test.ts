@@ -1,12 +1,12 @@
 import { getEventListeners } from 'node:events';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { CircuitBreaker } from '../../src/connections/circuit-breaker.js';
 import { DialFailedError } from '../../src/connections/dial.js';
 import type { LoginFailureKind } from '../../src/connections/login-failure.js';
 import { ServerUnavailableError } from '../../src/errors.js';
+import { clockPerTest } from '../support/clock-per-test.js';
 
-beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance', 'Date'] }));
-afterEach(() => void vi.useRealTimers());
+const clock = clockPerTest();
 
 function fails(kind: LoginFailureKind): () => Promise<never> {
   return async () => {
@@ -25,18 +25,18 @@ test('the probe goes out when the pause is over, not before', async () => {
   const breaker = await shut();
   const attempt = vi.fn(async () => 'connected');
   const run = breaker.run(attempt);
-  await vi.advanceTimersByTimeAsync(4_999);
+  await clock.pass(4_999);
   expect([attempt.mock.calls.length, breaker.pauseMs]).toEqual([0, 1]);
-  await vi.advanceTimersByTimeAsync(1);
+  await clock.pass(1);
   expect([await run, breaker.pauseMs]).toEqual(['connected', 0]);
 });
 
 test('a pause that is over is nothing to wait for, however long ago it ended', async () => {
   const breaker = await shut();
-  await vi.advanceTimersByTimeAsync(60_000);
+  await clock.pass(60_000);
   expect(breaker.pauseMs).toBe(0);
   expect(await breaker.run(async () => 'connected')).toBe('connected');
-  expect(vi.getTimerCount()).toBe(0);
+  expect(clock.pending.size).toBe(0);
 });
 
 test.each(['credential', new Error('not of a dial')])(
@@ -48,7 +48,7 @@ test.each(['credential', new Error('not of a dial')])(
       return fails('credential')();
     };
     const run = breaker.run(attempt).catch((error: Error) => error.message);
-    await vi.advanceTimersByTimeAsync(5_000);
+    await clock.pass(5_000);
     expect(await run).toBe(why instanceof Error ? why.message : 'credential');
     // Still down: the next one is a probe, and its failure the second in a row.
     await breaker.run(fails('transient')).catch(() => undefined);
@@ -60,7 +60,7 @@ test('a failed probe is followed by another', async () => {
   const breaker = await shut();
   for (const pause of [10_000, 20_000]) {
     const run = breaker.run(fails('transient')).catch(() => undefined);
-    await vi.runAllTimersAsync();
+    await clock.passUntilIdle();
     await run;
     expect(breaker.pauseMs).toBe(pause);
   }
@@ -71,7 +71,7 @@ test('nothing listens to the end of the pool once the pause is over', async () =
   const breaker = await shut();
   const run = breaker.run(async () => 'connected', controller.signal);
   expect(getEventListeners(controller.signal, 'abort')).toHaveLength(1);
-  await vi.runAllTimersAsync();
+  await clock.passUntilIdle();
   await run;
   expect(getEventListeners(controller.signal, 'abort')).toHaveLength(0);
 });
@@ -82,13 +82,13 @@ test('a pool that is closed already is not waited for, and no timer is left', as
   const reason = new Error('closed');
   controller.abort(reason);
   await expect(breaker.run(async () => 'connected', controller.signal)).rejects.toBe(reason);
-  expect(vi.getTimerCount()).toBe(0);
+  expect(clock.pending.size).toBe(0);
 });
 
 test('after an answer of the server the next failure is the first again', async () => {
   const breaker = await shut();
   const run = breaker.run(fails('refused')).catch(() => undefined);
-  await vi.runAllTimersAsync();
+  await clock.passUntilIdle();
   await run;
   await breaker.run(fails('transient')).catch(() => undefined);
   expect(breaker.pauseMs).toBe(5_000);

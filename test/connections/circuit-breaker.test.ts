@@ -1,11 +1,11 @@
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { CircuitBreaker } from '../../src/connections/circuit-breaker.js';
 import { DialFailedError } from '../../src/connections/dial.js';
 import type { LoginFailureKind } from '../../src/connections/login-failure.js';
 import { ServerUnavailableError } from '../../src/errors.js';
+import { clockPerTest } from '../support/clock-per-test.js';
 
-beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance', 'Date'] }));
-afterEach(() => void vi.useRealTimers());
+const clock = clockPerTest();
 
 function fails(kind: LoginFailureKind): () => Promise<never> {
   return async () => {
@@ -48,7 +48,7 @@ test('probes of an unreachable server come at once, then 250 ms apart, doubling 
   const pauses: number[] = [];
   for (let i = 0; i < 8; i += 1) {
     const run = breaker.run(fails('unreachable')).catch(() => undefined);
-    await vi.runAllTimersAsync();
+    await clock.passUntilIdle();
     await run;
     pauses.push(breaker.pauseMs);
   }
@@ -66,7 +66,7 @@ test('a busy server is asked again after 5 s, doubling to 60 s', async () => {
   const pauses: number[] = [];
   for (let i = 0; i < 6; i += 1) {
     const run = breaker.run(fails('transient')).catch(() => undefined);
-    await vi.runAllTimersAsync();
+    await clock.passUntilIdle();
     await run;
     pauses.push(breaker.pauseMs);
   }
@@ -77,7 +77,7 @@ test('a refusal is an answer: the server is there', async () => {
   const breaker = new CircuitBreaker();
   await breaker.run(fails('transient')).catch(() => undefined);
   const run = breaker.run(fails('refused')).catch(() => undefined);
-  await vi.runAllTimersAsync();
+  await clock.passUntilIdle();
   await run;
   expect(breaker.pauseMs).toBe(0);
 });

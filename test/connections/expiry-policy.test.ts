@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import {
   assess,
   assessPatiently,
@@ -10,10 +10,13 @@ import {
   type TokenOutlook,
   type TokenTimes,
 } from '../../src/connections/expiry-policy.js';
+import { clockPerTest } from '../support/clock-per-test.js';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const MAX_AGE = 9.5 * HOUR;
+
+const clock = clockPerTest(56 * MINUTE);
 
 /** A token of an hour: refresh after 50 min, evict after 55, no login after 59. Times count from 0. */
 function token(id: string, startsAt = 0): TokenTimes {
@@ -160,9 +163,6 @@ test.each([
 });
 
 describe('a check that waits', () => {
-  beforeEach(() => void vi.useFakeTimers({ now: 56 * MINUTE }));
-  afterEach(() => void vi.useRealTimers());
-
   /** A provider whose request has been under way for a while, and ends on command. */
   function provider(refreshingForMs: number | undefined, current: TokenTimes | undefined = own) {
     let end: () => void = () => {};
@@ -194,7 +194,7 @@ describe('a check that waits', () => {
   test('does not wait where no request is under way', async () => {
     const { source } = provider(undefined);
     const [lenient, strict] = [check(source, false), check(source, true)];
-    await vi.advanceTimersByTimeAsync(0);
+    await clock.pass(0);
     expect([lenient.verdict, strict.verdict]).toEqual(['fit', 'expired']);
     expect(source.refreshed).not.toHaveBeenCalled();
   });
@@ -202,12 +202,12 @@ describe('a check that waits', () => {
   test.each([false, true])('replaces the session when the token comes (strictExpiry: %s)', async (strict) => {
     const { source, answer } = provider(100);
     const seen = check(source, strict);
-    await vi.advanceTimersByTimeAsync(200);
+    await clock.pass(200);
     expect(seen.verdict).toBeUndefined();
     answer(later);
-    await vi.advanceTimersByTimeAsync(0);
+    await clock.pass(0);
     expect(seen).toEqual({ verdict: 'replace', at: 200 });
-    expect(vi.getTimerCount()).toBe(0);
+    expect(clock.pending.size).toBe(0);
   });
 
   test.each([
@@ -217,26 +217,26 @@ describe('a check that waits', () => {
     const { source, answer } = provider(100);
     const seen = check(source, strict);
     answer(undefined);
-    await vi.advanceTimersByTimeAsync(0);
+    await clock.pass(0);
     expect(seen).toEqual({ verdict, at: 0 });
   });
 
   test('uses the session once the request has taken a second, counted from its start', async () => {
     const { source } = provider(400);
     const seen = check(source, false);
-    await vi.advanceTimersByTimeAsync(599);
+    await clock.pass(599);
     expect(seen.verdict).toBeUndefined();
-    await vi.advanceTimersByTimeAsync(1);
+    await clock.pass(1);
     expect(seen).toEqual({ verdict: 'fit', at: 600 });
   });
 
   test('waits no longer than the caller, strict or not', async () => {
     const { source } = provider(0);
     const [lenient, strict] = [check(source, false, 300), check(source, true, 5_000)];
-    await vi.advanceTimersByTimeAsync(300);
+    await clock.pass(300);
     expect(lenient).toEqual({ verdict: 'fit', at: 300 });
     expect(strict.verdict).toBeUndefined();
-    await vi.advanceTimersByTimeAsync(4_700);
+    await clock.pass(4_700);
     expect(strict).toEqual({ verdict: 'expired', at: 5_000 });
   });
 });

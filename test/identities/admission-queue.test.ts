@@ -1,18 +1,16 @@
 import { getEventListeners } from 'node:events';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { beforeEach, expect, test } from 'vitest';
 import { AdmissionQueue } from '../../src/identities/admission-queue.js';
+import { clockPerTest } from '../support/clock-per-test.js';
+
+const clock = clockPerTest();
 
 let queue: AdmissionQueue;
 let back: string[];
 
 beforeEach(() => {
-  vi.useFakeTimers();
   queue = new AdmissionQueue();
   back = [];
-});
-
-afterEach(() => {
-  vi.useRealTimers();
 });
 
 function wait(
@@ -29,7 +27,7 @@ test('wakes callers in the order in which they arrived', async () => {
   expect(queue.length).toBe(3);
   queue.wakeAnother();
   queue.wakeAnother();
-  await vi.advanceTimersByTimeAsync(0);
+  await clock.pass(0);
   expect(back).toEqual(['a', 'b']);
   expect(queue.length).toBe(1);
 });
@@ -38,11 +36,11 @@ test('wakes the next caller only when the one before is back', async () => {
   for (const name of ['a', 'b']) wait(name);
   queue.wakeNext();
   queue.wakeNext();
-  await vi.advanceTimersByTimeAsync(0);
+  await clock.pass(0);
   expect(back).toEqual(['a']);
   queue.arrived();
   queue.wakeNext();
-  await vi.advanceTimersByTimeAsync(0);
+  await clock.pass(0);
   expect(back).toEqual(['a', 'b']);
 });
 
@@ -53,7 +51,7 @@ test('a woken caller goes before one that arrives, until it is back', async () =
   queue.wakeNext();
   expect(queue.length).toBe(0);
   expect(queue.isEmpty).toBe(false);
-  await vi.advanceTimersByTimeAsync(0);
+  await clock.pass(0);
   queue.arrived();
   expect(queue.isEmpty).toBe(true);
 });
@@ -62,15 +60,15 @@ test('a caller that was woken in vain keeps its turn', async () => {
   for (const name of ['b', 'c']) wait(name);
   wait('a', { again: true });
   queue.wakeAnother();
-  await vi.advanceTimersByTimeAsync(0);
+  await clock.pass(0);
   expect(back).toEqual(['a']);
 });
 
 test('a wait ends in time, and leaves the queue', async () => {
   wait('a', { ms: 1_000 });
-  await vi.advanceTimersByTimeAsync(999);
+  await clock.pass(999);
   expect(back).toEqual([]);
-  await vi.advanceTimersByTimeAsync(1);
+  await clock.pass(1);
   expect(back).toEqual(['a']);
   expect(queue.length).toBe(0);
 });
@@ -79,9 +77,9 @@ test('an abort ends a wait, and leaves neither timer nor listener', async () => 
   const controller = new AbortController();
   wait('a', { signal: controller.signal });
   controller.abort();
-  await vi.advanceTimersByTimeAsync(0);
+  await clock.pass(0);
   expect(back).toEqual(['a']);
-  expect(vi.getTimerCount()).toBe(0);
+  expect(clock.pending.size).toBe(0);
   wait('b', { signal: new AbortController().signal });
   queue.wakeAnother();
   expect(getEventListeners(controller.signal, 'abort')).toEqual([]);
@@ -90,10 +88,10 @@ test('an abort ends a wait, and leaves neither timer nor listener', async () => 
 test('wakes the callers of one identity, or all', async () => {
   for (const name of ['a', 'b', 'a', 'c']) wait(name);
   queue.wakeAll('a');
-  await vi.advanceTimersByTimeAsync(0);
+  await clock.pass(0);
   expect(back).toEqual(['a', 'a']);
   queue.wakeAll();
-  await vi.advanceTimersByTimeAsync(0);
+  await clock.pass(0);
   expect(back).toEqual(['a', 'a', 'b', 'c']);
   queue.wakeAll();
   queue.wakeAnother();

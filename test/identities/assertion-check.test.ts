@@ -1,6 +1,9 @@
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { beforeEach, expect, test, vi } from 'vitest';
 import { AssertionCheck } from '../../src/identities/assertion-check.js';
 import type { TokenCredential } from '../../src/index.js';
+import { clockPerTest } from '../support/clock-per-test.js';
+
+const clock = clockPerTest();
 
 const SCOPE = 'https://database.windows.net/.default';
 const HOUR = 3_600_000;
@@ -10,13 +13,8 @@ let check: AssertionCheck;
 let asked: string[];
 
 beforeEach(() => {
-  vi.useFakeTimers({ now: Date.UTC(2026, 0, 1) });
   check = new AssertionCheck(3);
   asked = [];
-});
-
-afterEach(() => {
-  vi.useRealTimers();
 });
 
 function jwt(claims: Record<string, unknown>): string {
@@ -45,10 +43,10 @@ function prove(key: string, userAssertion: string, user: string | undefined = ke
 test('a proven assertion is not shown again until it expires', async () => {
   const assertion = assertionOf('ada');
   const { token } = await prove('ada', assertion);
-  await vi.advanceTimersByTimeAsync(HOUR / 2);
+  await clock.pass(HOUR / 2);
   expect(await prove('ada', assertion)).toMatchObject({ token });
   expect(asked).toHaveLength(1);
-  await vi.advanceTimersByTimeAsync(HOUR / 2);
+  await clock.pass(HOUR / 2);
   await prove('ada', assertion);
   expect(asked).toHaveLength(2);
 });
@@ -56,7 +54,7 @@ test('a proven assertion is not shown again until it expires', async () => {
 test('a proven assertion stays proven without a token', async () => {
   const assertion = assertionOf('ada');
   await prove('ada', assertion, 'ada', 60_000);
-  await vi.advanceTimersByTimeAsync(120_000);
+  await clock.pass(120_000);
   expect(await prove('ada', assertion)).toMatchObject({ token: undefined });
   expect(asked).toHaveLength(1);
 });
@@ -64,20 +62,20 @@ test('a proven assertion stays proven without a token', async () => {
 test('an assertion without an expiry is believed for 5 minutes', async () => {
   const assertion = assertionOf('ada', { exp: undefined });
   await prove('ada', assertion);
-  await vi.advanceTimersByTimeAsync(300_000 - 1);
+  await clock.pass(300_000 - 1);
   await prove('ada', assertion);
   expect(asked).toHaveLength(1);
-  await vi.advanceTimersByTimeAsync(1);
+  await clock.pass(1);
   await prove('ada', assertion);
   expect(asked).toHaveLength(2);
 });
 
 test('an assertion is refused 5 minutes after its expiry, without asking', async () => {
   const assertion = assertionOf('ada');
-  await vi.advanceTimersByTimeAsync(HOUR + 300_000 - 1);
+  await clock.pass(HOUR + 300_000 - 1);
   await prove('ada', assertion);
   expect(asked).toHaveLength(1);
-  await vi.advanceTimersByTimeAsync(1);
+  await clock.pass(1);
   await expect(prove('ada', assertion)).rejects.toMatchObject({
     message: 'The assertion has expired.',
     hint: "Pass the access token of the user's current call.",
@@ -158,6 +156,6 @@ test('at most 1,000 assertions are checked at once', async () => {
     .prove('ada', { userAssertion: assertionOf('ada', { i: 5 }), credential: again }, SCOPE, {})
     .catch(() => {});
   expect(again).not.toHaveBeenCalled();
-  await vi.advanceTimersByTimeAsync(10_000);
+  await clock.pass(10_000);
   await expect(prove('bob', assertionOf('bob'))).resolves.toMatchObject({ token: expect.anything() });
 });

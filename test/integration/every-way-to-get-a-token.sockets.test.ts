@@ -23,6 +23,7 @@ import {
   type UserAccount,
 } from '../../src/testing/index.js';
 import { FakeTools } from '../credentials/fake-tools.js';
+import { clockPerTest } from '../support/clock-per-test.js';
 import { query } from '../support/query.js';
 
 // Before anything is loaded: every debug switch that a library may look at.
@@ -352,6 +353,8 @@ const WAYS: Way[] = [
   ],
 ];
 
+// Sockets, and the timers that guard them, are real.
+const clock = clockPerTest('now', { timers: false });
 beforeAll(async () => {
   entra = await startEntraEmulator({
     tokenLifetimeSeconds: 3600,
@@ -359,7 +362,7 @@ beforeAll(async () => {
     arcKeyDirectory: folder,
   });
   const longLived = makeCertificate({ commonName: 'localhost', days: 400 });
-  // Read anew each time: Date is replaced after this.
+  // Looked up each time: Date is replaced after this.
   server = await startSqlEmulator({ entra, certificate: longLived, now: () => Date.now() });
 });
 beforeEach(() => {
@@ -368,13 +371,10 @@ beforeEach(() => {
   for (const name of Object.keys(process.env)) {
     if (/^(AZURE_|IDENTITY_|MSI_|IMDS_|AzureServices)/.test(name)) vi.stubEnv(name, undefined);
   }
-  // Only what says the time: sockets, and the timers that guard them, are real.
-  vi.useFakeTimers({ toFake: ['Date', 'performance'], now: Date.now() });
 });
 afterEach(() => {
   entra.heal();
   vi.restoreAllMocks();
-  vi.useRealTimers();
   tools.remove();
 });
 afterAll(async () => {
@@ -419,7 +419,7 @@ describe.each(WAYS)('%s', (name, setUp) => {
 
       // The refresh is due, and fails; what there is goes on serving, new logins too.
       (ready.breakDown ?? (() => void entra.fail({ status: 503 })))();
-      vi.advanceTimersByTime(52 * MINUTE);
+      clock.freeze(52 * MINUTE);
       await using another = createTokenPool(config);
       for (const on of [pool, another]) expect(await whoAmI(on)).toBe(principal);
       // No caller waits for it: it may still be under way, and would meet a source that works again, or fail who comes next.
@@ -427,7 +427,7 @@ describe.each(WAYS)('%s', (name, setUp) => {
       (ready.restore ?? (() => entra.heal()))();
 
       for (let life = 0; life < 2; life += 1) {
-        vi.advanceTimersByTime(HOUR + MINUTE);
+        clock.freeze(HOUR + MINUTE);
         ready.restore?.();
         expect(await whoAmI()).toBe(principal);
       }
@@ -458,7 +458,7 @@ test('a static token logs in until it expires, then rejects before a connection 
     return (await pool.use((connection) => query(connection, 'SELECT SUSER_SNAME()')))[0]?.[0];
   };
   expect(await whoAmI()).toBe(clientId);
-  vi.advanceTimersByTime(HOUR);
+  clock.freeze(HOUR);
   await expect(whoAmI()).rejects.toMatchObject({
     code: 'ERR_TOKEN_EXPIRED',
     hint: expect.stringContaining('function'),

@@ -1,11 +1,10 @@
-import { afterEach, expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { createCredential } from '../../src/credentials/create-credential.js';
 import { type CredentialError, TokenUnavailableError } from '../../src/errors.js';
 import type { Fault } from '../../src/testing/index.js';
+import { DrivenClock } from '../support/driven-clock.js';
 import { type Site, site } from '../support/pool.js';
 import { query } from '../support/query.js';
-
-afterEach(() => void vi.useRealTimers());
 
 const MINUTE = 60_000;
 
@@ -29,13 +28,13 @@ test.each(TROUBLES)(
   'with a valid token no caller waits or fails while the identity provider %s',
   async (_name, fault) => {
     // Only the clocks are driven; sockets and timers are real.
-    vi.useFakeTimers({ toFake: ['Date', 'performance'], now: Date.now() });
+    using clock = new DrivenClock(Date.now()).install({ timers: false });
     await using s = await site({ entra: { tokenLifetimeSeconds: 3_600 } });
     const pool = s.pool({ authentication: impatient(s), pool: { max: 5, acquireTimeoutMillis: 3_000 } });
     await pool.ready();
     expect(s.entra.requests).toHaveLength(1);
 
-    vi.advanceTimersByTime(51 * MINUTE);
+    clock.freeze(51 * MINUTE);
     s.entra.fail(fault());
     // Each round needs new logins, which take the token that is still good for nine minutes.
     for (let round = 0; round < 3; round += 1) {

@@ -1,5 +1,6 @@
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { AccessToken, TokenCredential } from '../../src/index.js';
+import { clockPerTest } from '../support/clock-per-test.js';
 import { type Config, type StockPool, useEmulators, ways, withPool } from './three-ways.js';
 
 const emulators = useEmulators({ server: { now: () => Date.now() } });
@@ -7,9 +8,7 @@ const HOUR = 3_600_000;
 const MINUTE = 60_000;
 
 // Only the clocks are driven: sockets and timers are real.
-beforeEach(() => void vi.useFakeTimers({ toFake: ['Date', 'performance'] }));
-afterEach(() => void vi.useRealTimers());
-const pass = (ms: number) => vi.advanceTimersByTime(ms);
+const clock = clockPerTest('now', { timers: false });
 
 /** Gives tokens of one hour, unless it is down. */
 function hourly(): TokenCredential & { asked: number; down: boolean } {
@@ -33,7 +32,7 @@ describe.each(ways)('tokens that run out, with $name', (way) => {
   test('a connection stays in the pool while its token is valid', async () => {
     await withPool(way, config(hourly()), async (pool) => {
       const first = await session(pool);
-      pass(20 * MINUTE);
+      clock.freeze(20 * MINUTE);
       expect(await session(pool)).toBe(first);
     });
   });
@@ -42,7 +41,7 @@ describe.each(ways)('tokens that run out, with $name', (way) => {
     const credential = hourly();
     await withPool(way, config(credential), async (pool) => {
       const first = await session(pool);
-      pass(57 * MINUTE);
+      clock.freeze(57 * MINUTE);
       await session(pool);
       await expect.poll(() => credential.asked).toBe(2);
       await expect.poll(() => session(pool)).not.toBe(first);
@@ -55,7 +54,7 @@ describe.each(ways)('tokens that run out, with $name', (way) => {
   test('a connection that slept past the end of its token is not handed out', async () => {
     await withPool(way, config(hourly()), async (pool) => {
       const first = await session(pool);
-      pass(2 * HOUR);
+      clock.freeze(2 * HOUR);
       expect(await session(pool)).not.toBe(first);
     });
   });
@@ -65,7 +64,7 @@ describe.each(ways)('tokens that run out, with $name', (way) => {
     await withPool(way, config(credential), async (pool) => {
       const first = await session(pool);
       credential.down = true;
-      pass(2 * HOUR);
+      clock.freeze(2 * HOUR);
       expect(await session(pool)).toBe(first);
     });
   });
@@ -76,7 +75,7 @@ describe.each(ways)('tokens that run out, with $name', (way) => {
       pool.on('error', () => {});
       await session(pool);
       credential.down = true;
-      pass(2 * HOUR);
+      clock.freeze(2 * HOUR);
       const error = await pool.query('SELECT 1').catch((e) => e);
       expect(error).toBeInstanceOf(way.sql.ConnectionError);
       expect(error.code).toBe('EFEDAUTH');
@@ -87,9 +86,9 @@ describe.each(ways)('tokens that run out, with $name', (way) => {
   test('a connection older than maxAgeMillis is replaced', async () => {
     await withPool(way, config(hourly(), { pool: { max: 1, maxAgeMillis: 10 * MINUTE } }), async (pool) => {
       const first = await session(pool);
-      pass(8 * MINUTE);
+      clock.freeze(8 * MINUTE);
       expect(await session(pool)).toBe(first);
-      pass(2 * MINUTE);
+      clock.freeze(2 * MINUTE);
       expect(await session(pool)).not.toBe(first);
     });
   });
@@ -100,7 +99,7 @@ describe.each(ways)('tokens that run out, with $name', (way) => {
     const same = { getToken: async () => ({ token, expiresOnTimestamp }) };
     await withPool(way, config(same), async (pool) => {
       const first = await session(pool);
-      pass(58 * MINUTE);
+      clock.freeze(58 * MINUTE);
       for (let i = 0; i < 5; i += 1) expect(await session(pool)).toBe(first);
     });
   });

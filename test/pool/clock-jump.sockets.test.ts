@@ -1,12 +1,11 @@
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { createCredential } from '../../src/credentials/create-credential.js';
 import { DrivenClock } from '../support/driven-clock.js';
-import { movableClock } from '../support/movable-clock.js';
 import { type Site, site } from '../support/pool.js';
 import { query } from '../support/query.js';
+import { SocketsClock } from '../support/sockets-clock.js';
 
 const HOUR = 3_600_000;
-const trueNow = Date.now;
 const ONE_HOUR_TOKENS = { tokenLifetimeSeconds: 3_600 };
 
 /** Entra says how long a token lives (`expires_in`), not until when: a wrong clock does not make it too long. */
@@ -16,13 +15,13 @@ function application({ entra }: Site): object {
 }
 
 test('a process that was frozen for two hours: its callers get new connections on one new token', async () => {
-  using clock = movableClock();
+  using clock = new DrivenClock(Date.now()).install({ timers: false });
   await using s = await site({ entra: ONE_HOUR_TOKENS, server: { now: () => Date.now() } });
   const pool = s.pool({ authentication: application(s), pool: { max: 5 } });
   const borrowed = await Promise.all(Array.from({ length: 5 }, () => pool.acquire()));
   for (const connection of borrowed) pool.release(connection);
 
-  clock.move(2 * HOUR);
+  clock.suspend(2 * HOUR);
   const served = await Promise.all(
     Array.from({ length: 50 }, () => pool.use(async (c) => [c, await query(c, 'SELECT 1')] as const)),
   );
@@ -39,14 +38,14 @@ test('a process that was frozen for two hours: its callers get new connections o
 });
 
 test('connections that are kept idle are replaced within half a minute of the jump, without a caller', async () => {
-  using clock = new DrivenClock();
+  using clock = new SocketsClock();
   await using s = await site({ entra: ONE_HOUR_TOKENS, server: { ...clock.serverOptions, now: () => Date.now() } });
   const pool = s.pool({ ...clock.config, authentication: application(s), pool: { max: 4, min: 4 } });
   await clock.passUntil(() => pool.stats.size === 4, 10_000);
   // Until nothing is due for the next 40 minutes.
   await clock.pass(60_000);
 
-  vi.setSystemTime(Date.now() + 2 * HOUR);
+  clock.jump(2 * HOUR);
   clock.restart();
   await clock.passUntil(() => s.server.logins.length >= 8, 40_000);
   await clock.passUntil(() => pool.stats.available === 4, 5_000);
@@ -61,17 +60,15 @@ test.each([
 ])(
   'a clock that was %s: an expired token is refused once and replaced, unnoticed by callers',
   async (_, back, right) => {
-    using clock = movableClock();
-    let passed = 0;
-    const now = (): number => trueNow() + passed;
+    using clock = new DrivenClock(Date.now()).install({ timers: false });
+    const now = (): number => clock.trueTime;
     await using s = await site({ entra: { ...ONE_HOUR_TOKENS, now }, server: { now } });
-    clock.move(right === 0 ? 0 : -right);
+    clock.jump(-right);
     const pool = s.pool({ authentication: application(s), pool: { max: 3 } });
     const first = await pool.acquire();
-    clock.move(back + right);
+    clock.jump(back + right);
     // An hour and a half goes by; to this clock the token is as good as new, or better.
-    passed = 1.5 * HOUR;
-    clock.move(1.5 * HOUR);
+    clock.suspend(1.5 * HOUR);
 
     const others = await Promise.all([pool.acquire(), pool.acquire()]);
     expect(await Promise.all(others.map((c) => query(c, 'SELECT 1')))).toEqual([[[1]], [[1]]]);

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { AcquireTimeoutError, ServerUnavailableError } from '../../src/errors.js';
-import { DrivenClock } from '../support/driven-clock.js';
 import { site } from '../support/pool.js';
 import { query } from '../support/query.js';
+import { SocketsClock } from '../support/sockets-clock.js';
 
 /** What a serverless database of Azure SQL says while it resumes. */
 const PAUSED = {
@@ -15,7 +15,7 @@ const CALLERS = 50;
 const MAX = 10;
 
 test('a database that resumes: everybody waits and is served; one login asks, 5 s and 10 s later', async () => {
-  using clock = new DrivenClock();
+  using clock = new SocketsClock();
   await using s = await site({ server: clock.serverOptions });
   const pool = s.pool({ ...clock.config, pool: { max: MAX } });
   s.server.failLogins(PAUSED);
@@ -33,7 +33,7 @@ test('a database that resumes: everybody waits and is served; one login asks, 5 
 });
 
 test('a database that stays away: a typed error with its number before the timeout; one login asks for all', async () => {
-  using clock = new DrivenClock();
+  using clock = new SocketsClock();
   await using s = await site({ server: clock.serverOptions });
   const pool = s.pool({ ...clock.config, pool: { max: MAX } });
   s.server.failLogins(PAUSED);
@@ -52,7 +52,7 @@ test('a database that stays away: a typed error with its number before the timeo
 });
 
 test('a caller with a longer timeout is served by a slower database: pauses double up to a minute', async () => {
-  using clock = new DrivenClock();
+  using clock = new SocketsClock();
   await using s = await site({ server: clock.serverOptions });
   const pool = s.pool({ ...clock.config, pool: { max: MAX, acquireTimeoutMillis: 300_000 } });
   s.server.failLogins(PAUSED);
@@ -68,7 +68,7 @@ test('a caller with a longer timeout is served by a slower database: pauses doub
 });
 
 test('two pools ask separately: each has a gate of its own', async () => {
-  using clock = new DrivenClock();
+  using clock = new SocketsClock();
   await using s = await site({ server: clock.serverOptions });
   const pools = [s.pool({ ...clock.config, pool: { max: 3 } }), s.pool({ ...clock.config, pool: { max: 3 } })];
   s.server.failLogins(PAUSED);

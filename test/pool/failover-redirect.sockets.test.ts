@@ -8,9 +8,9 @@ import {
   startSqlEmulator,
 } from '../../src/testing/index.js';
 import { DrivenClock } from '../support/driven-clock.js';
-import { movableClock } from '../support/movable-clock.js';
 import { type Site, site } from '../support/pool.js';
 import { query } from '../support/query.js';
+import { SocketsClock } from '../support/sockets-clock.js';
 
 const certificate = makeCertificate({ commonName: 'localhost' });
 const NAME = 'SELECT @@SERVERNAME';
@@ -37,9 +37,9 @@ function serverName(pool: TokenPool): Promise<unknown[][]> {
 }
 
 test('a login that is redirected asks for its token again, and lives on the one that is fresh by then', async () => {
-  using clock = movableClock();
+  using clock = new DrivenClock(Date.now()).install({ timers: false });
   // The gateway keeps its client waiting until the token is too old for another login.
-  await using s = await gatewaySite({ onLogin: () => clock.move(3_550_000) });
+  await using s = await gatewaySite({ onLogin: () => clock.suspend(3_550_000) });
   const target = await startTarget({ entra: s.entra });
   s.sendTo(target);
   const pool = s.pool();
@@ -82,7 +82,7 @@ test('a target that does not encrypt gets no token, although the gateway did', a
 });
 
 test('while the target is away, one login probes for all callers; then all are served', async () => {
-  using clock = new DrivenClock();
+  using clock = new SocketsClock();
   await using s = await gatewaySite(clock.serverOptions);
   const target = await startTarget({ entra: s.entra, ...clock.serverOptions });
   s.sendTo(target);

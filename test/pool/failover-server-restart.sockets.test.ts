@@ -2,9 +2,9 @@ import { expect, test } from 'vitest';
 import { ServerUnavailableError } from '../../src/errors.js';
 import type { TokenPool } from '../../src/pool/token-pool.js';
 import { makeCertificate, startSqlEmulator } from '../../src/testing/index.js';
-import { DrivenClock } from '../support/driven-clock.js';
 import { site } from '../support/pool.js';
 import { query } from '../support/query.js';
+import { SocketsClock } from '../support/sockets-clock.js';
 
 const CALLERS = 50;
 const MAX = 10;
@@ -22,7 +22,7 @@ async function insist(pool: TokenPool, mayGoOn: () => boolean): Promise<unknown>
 }
 
 test('a server that is stopped for a minute and started again: one dials for all, everybody is served', async () => {
-  using clock = new DrivenClock();
+  using clock = new SocketsClock();
   const certificate = makeCertificate({ commonName: 'localhost' });
   await using s = await site({ server: { ...clock.serverOptions, certificate } });
   const { entra, server } = s;
@@ -59,7 +59,7 @@ test('a server that is stopped for a minute and started again: one dials for all
 });
 
 test('min connections are restored after the server was away, one attempt at a time until it is back', async () => {
-  using clock = new DrivenClock();
+  using clock = new SocketsClock();
   const certificate = makeCertificate({ commonName: 'localhost' });
   await using s = await site({ server: { ...clock.serverOptions, certificate } });
   const { entra, server } = s;

@@ -60,7 +60,7 @@ test('without a token there is no end of one', async () => {
 test('logins that fail are counted, those of min too', async () => {
   const pool = aPool({ max: 2, min: 1 });
   world.server.refusals = [LOGIN_FAILED];
-  await pass(world.server.loginMs);
+  await pass(world.server.loginMs + 1);
   expect(pool.stats).toMatchObject({ logins: 0, failedLogins: 1, opening: 0, size: 0 });
   await pass(1_100);
   expect(pool.stats).toMatchObject({ logins: 1, failedLogins: 1, size: 1 });

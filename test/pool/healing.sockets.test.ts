@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
 import { LoginRefusedError, StaleTokenError } from '../../src/errors.js';
 import { DrivenClock } from '../support/driven-clock.js';
-import { movableClock } from '../support/movable-clock.js';
 import { site } from '../support/pool.js';
 import { query } from '../support/query.js';
+import { SocketsClock } from '../support/sockets-clock.js';
 
 const MINUTE = 60_000;
 const ONE_HOUR_TOKENS = { tokenLifetimeSeconds: 3_600 };
@@ -17,11 +17,11 @@ const NO_USER = { ...ANONYMOUS, message: "Login failed for user '<token-identifi
 test.each([ANONYMOUS, NO_USER])(
   '$message of a token that is not fresh: once more, with a fresh one',
   async (refusal) => {
-    using clock = movableClock();
+    using clock = new DrivenClock(Date.now()).install({ timers: false });
     await using s = await site({ entra: ONE_HOUR_TOKENS, server: { now: () => Date.now() } });
     const pool = s.pool({ pool: { max: 3 } });
     const first = await pool.acquire();
-    clock.move(10 * MINUTE);
+    clock.suspend(10 * MINUTE);
     s.server.failLogins({ ...refusal, count: 1 });
     const second = await pool.acquire();
     expect(await query(second, 'SELECT 1')).toEqual([[1]]);
@@ -34,16 +34,16 @@ test.each([ANONYMOUS, NO_USER])(
 );
 
 test('rejects after two attempts when a fresh token does not help, without requesting another', async () => {
-  using clock = movableClock();
+  using clock = new DrivenClock(Date.now()).install({ timers: false });
   await using s = await site({ entra: ONE_HOUR_TOKENS, server: { now: () => Date.now() } });
   const pool = s.pool();
   const first = await pool.acquire();
-  clock.move(10 * MINUTE);
+  clock.suspend(10 * MINUTE);
   s.server.failLogins(NO_USER);
   await expect(pool.acquire()).rejects.toBeInstanceOf(LoginRefusedError);
   expect(s.server.logins).toHaveLength(3);
   expect(s.entra.requests).toHaveLength(2);
-  clock.move(10 * MINUTE);
+  clock.suspend(10 * MINUTE);
   for (let i = 0; i < 3; i += 1) await expect(pool.acquire()).rejects.toMatchObject({ number: 18456, state: 1 });
   expect(s.server.logins).toHaveLength(6);
   expect(s.entra.requests).toHaveLength(2);
@@ -51,7 +51,7 @@ test('rejects after two attempts when a fresh token does not help, without reque
 });
 
 test('a hang-up after a token near its end was sent is an expired token: once more, with a fresh one', async () => {
-  using clock = movableClock();
+  using clock = new DrivenClock(Date.now()).install({ timers: false });
   await using s = await site({ entra: ONE_HOUR_TOKENS, server: { now: () => Date.now() } });
   const credential = s.entra.credential();
   let answers = 0;
@@ -65,7 +65,7 @@ test('a hang-up after a token near its end was sent is an expired token: once mo
   };
   const pool = s.pool({ authentication, pool: { max: 2 } });
   const first = await pool.acquire();
-  clock.move(57 * MINUTE);
+  clock.suspend(57 * MINUTE);
   s.server.failLogins({ drop: 'after-fedauth', count: 1 });
   const second = await pool.acquire();
   expect(await query(second, 'SELECT 1')).toEqual([[1]]);
@@ -93,7 +93,7 @@ test('a token that is refused before its time is thrown away for all pools of it
 });
 
 test('a server that calls every token expired: one forced refresh each 5 s, however many callers insist', async () => {
-  using clock = new DrivenClock();
+  using clock = new SocketsClock();
   await using s = await site({ entra: ONE_HOUR_TOKENS, server: clock.serverOptions });
   const pool = s.pool({ ...clock.config, pool: { max: 3 } });
   s.server.failLogins(STALE);

@@ -19,7 +19,7 @@ const { aPool, borrow, opened } = world;
 
 /** The wall clock jumps, and nothing in the background has noticed yet. */
 const jump = (ms: number): void => {
-  vi.setSystemTime(Date.now() + ms);
+  world.clock.jump(ms);
 };
 
 /** One idle connection, so many ms before the end of its token of an hour. */

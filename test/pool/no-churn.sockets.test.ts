@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
-import { DrivenClock } from '../support/driven-clock.js';
 import { site } from '../support/pool.js';
+import { SocketsClock } from '../support/sockets-clock.js';
 
 const MINUTE = 60_000;
 
 test('a provider that gives the same token until it has nearly ended: each connection is replaced once for each token', async () => {
-  using clock = new DrivenClock();
+  using clock = new SocketsClock();
   await using s = await site({ entra: { tokenLifetimeSeconds: 3_600 }, server: clock.serverOptions });
   // As a managed identity may: no new token before the last two minutes of the old one.
   const credential = s.entra.credential();

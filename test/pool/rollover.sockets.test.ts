@@ -1,10 +1,10 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
-import { expect, onTestFinished, test, vi } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { createCredential } from '../../src/credentials/create-credential.js';
 import { ClientSockets } from '../support/client-sockets.js';
-import { DrivenClock, moment } from '../support/driven-clock.js';
 import { type Site, site } from '../support/pool.js';
 import { query } from '../support/query.js';
+import { moment, SocketsClock } from '../support/sockets-clock.js';
 
 const NEVER_MS = 2 ** 31 - 1;
 const STEP_MS = 10_000;
@@ -18,12 +18,12 @@ function application({ entra }: Site): object {
   };
 }
 
-function hourSite(clock: DrivenClock): Promise<Site> {
+function hourSite(clock: SocketsClock): Promise<Site> {
   return site({ entra: { tokenLifetimeSeconds: 3_600 }, server: clock.serverOptions });
 }
 
 test('a busy pool survives many tokens: no query fails, no login is refused, never more than max + 1 connections', async () => {
-  using clock = new DrivenClock();
+  using clock = new SocketsClock();
   await using s = await hourSite(clock);
   using sockets = new ClientSockets(s.server.port);
   const pool = s.pool({
@@ -51,13 +51,13 @@ test('a busy pool survives many tokens: no query fails, no login is refused, nev
   expect(s.server.logins.filter((login) => login.error !== undefined)).toEqual([]);
   expect(sockets.most).toBeLessThanOrEqual(6);
   expect(s.server.connections.most).toBeLessThanOrEqual(6);
-  vi.useRealTimers();
+  clock.uninstall();
   await pool.close();
   await expect.poll(() => s.server.connections.open).toBe(0);
 });
 
 test('an unused connection of min is renewed in the background, again and again', async () => {
-  using clock = new DrivenClock();
+  using clock = new SocketsClock();
   await using s = await hourSite(clock);
   const pool = s.pool({ ...clock.config, authentication: application(s), pool: { max: 3, min: 1 } });
   await pool.ready();
@@ -69,7 +69,7 @@ test('an unused connection of min is renewed in the background, again and again'
 });
 
 test('idle connections that are not renewed before their eviction margin are closed there', async () => {
-  using clock = new DrivenClock();
+  using clock = new SocketsClock();
   await using s = await hourSite(clock);
   const expiryOf = new Map<unknown, number>();
   const onOpened = (message: unknown): void => {

@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
-import { DrivenClock } from '../support/driven-clock.js';
 import { site } from '../support/pool.js';
+import { SocketsClock } from '../support/sockets-clock.js';
 
 test('P11: connections opened together on one token are not all renewed together', async () => {
   // The token is refreshed after 2 s, its connections must be gone after 12 s: renewals have the 10 s between.
-  using clock = new DrivenClock();
+  using clock = new SocketsClock();
   await using here = await site({
     entra: { tokenLifetimeSeconds: 16, refreshInSeconds: 2 },
     server: clock.serverOptions,
@@ -21,7 +21,7 @@ test('P11: connections opened together on one token are not all renewed together
 test('P11: with the tokens of an hour, renewals fill the time between refresh and eviction margin', async () => {
   const SIZE = 30;
   const MINUTE = 60_000;
-  using clock = new DrivenClock();
+  using clock = new SocketsClock();
   await using here = await site({ entra: { tokenLifetimeSeconds: 3_600 }, server: clock.serverOptions });
   const pool = here.pool({ ...clock.config, pool: { min: SIZE, max: SIZE } });
   await clock.passUntil(() => pool.stats.available === SIZE, 10_000);

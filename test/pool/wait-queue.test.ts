@@ -1,14 +1,10 @@
 import { getEventListeners } from 'node:events';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { AbortedError, PoolClosedError } from '../../src/errors.js';
 import { aborted, poolClosed, WaitQueue } from '../../src/pool/wait-queue.js';
+import { clockPerTest } from '../support/clock-per-test.js';
 
-beforeEach(() => {
-  vi.useFakeTimers();
-});
-afterEach(() => {
-  vi.useRealTimers();
-});
+const clock = clockPerTest();
 
 const timeIsUp = new Error('time is up');
 const aQueue = (timeoutMs = 1_000): WaitQueue<string> => new WaitQueue(timeoutMs, () => timeIsUp);
@@ -23,7 +19,7 @@ function outcome(promise: Promise<string>): { value?: string; error?: unknown } 
   return seen;
 }
 
-const turn = (): Promise<unknown> => vi.advanceTimersByTimeAsync(0);
+const turn = (): Promise<unknown> => clock.pass(0);
 
 test('serves callers in the order in which they came', async () => {
   const queue = aQueue();
@@ -55,8 +51,8 @@ test('a caller that is served leaves no listener behind, and the timer does not 
   expect(await result).toBe('a connection');
   expect(waiter.settled).toBe(true);
   expect(getEventListeners(signal, 'abort')).toHaveLength(0);
-  await vi.advanceTimersByTimeAsync(10_000);
-  expect(vi.getTimerCount()).toBe(0);
+  await clock.pass(10_000);
+  expect(clock.pending.size).toBe(0);
 });
 
 test('a caller leaves with the error of its dial, and only once', async () => {
@@ -73,17 +69,17 @@ test('a caller leaves with the error of its dial, and only once', async () => {
 test('each caller leaves at its own deadline, with one timer for all', async () => {
   const queue = aQueue();
   const first = outcome(queue.add(undefined).result);
-  await vi.advanceTimersByTimeAsync(400);
+  await clock.pass(400);
   const second = outcome(queue.add(undefined).result);
-  expect(vi.getTimerCount()).toBe(1);
-  await vi.advanceTimersByTimeAsync(599);
+  expect(clock.pending.size).toBe(1);
+  await clock.pass(599);
   expect(first).toEqual({});
-  await vi.advanceTimersByTimeAsync(1);
+  await clock.pass(1);
   expect(first).toEqual({ error: timeIsUp });
   expect(second).toEqual({});
-  await vi.advanceTimersByTimeAsync(400);
+  await clock.pass(400);
   expect(second).toEqual({ error: timeIsUp });
-  expect(vi.getTimerCount()).toBe(0);
+  expect(clock.pending.size).toBe(0);
 });
 
 test('time already waited elsewhere counts; a caller who has waited too long leaves at once', async () => {
@@ -91,20 +87,20 @@ test('time already waited elsewhere counts; a caller who has waited too long lea
   const patient = outcome(queue.add(undefined).result);
   const late = outcome(queue.add(undefined, performance.now() - 400).result);
   const tooLate = outcome(queue.add(undefined, performance.now() - 5_000).result);
-  await turn();
+  await clock.pass(1);
   expect([patient, late, tooLate]).toEqual([{}, {}, { error: timeIsUp }]);
-  await vi.advanceTimersByTimeAsync(600);
+  await clock.pass(599);
   expect([patient, late]).toEqual([{}, { error: timeIsUp }]);
 });
 
 test('a caller who comes after the queue was empty is timed from its own start', async () => {
   const queue = aQueue();
   queue.serve(queue.add(undefined).waiter, 'a');
-  await vi.advanceTimersByTimeAsync(900);
+  await clock.pass(900);
   const next = outcome(queue.add(undefined).result);
-  await vi.advanceTimersByTimeAsync(999);
+  await clock.pass(999);
   expect(next).toEqual({});
-  await vi.advanceTimersByTimeAsync(1);
+  await clock.pass(1);
   expect(next).toEqual({ error: timeIsUp });
 });
 
@@ -146,7 +142,7 @@ test('closing rejects all callers and stops the timer', async () => {
   queue.rejectAll(poolClosed);
   await turn();
   for (const { error } of results) expect(error).toBeInstanceOf(PoolClosedError);
-  expect(vi.getTimerCount()).toBe(0);
+  expect(clock.pending.size).toBe(0);
 });
 
 test('the errors say why', () => {

@@ -1,5 +1,5 @@
 import type { Connection } from 'tedious';
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { AcquireTimeoutError } from '../../src/errors.js';
 import {
   driven,
@@ -98,7 +98,7 @@ test.each([false, true])(
     const pool = aPool({ max: 1, min: 1, idleTimeoutMillis: 10 * HOUR }, { strictExpiry });
     await pass(MINUTE);
     const [old] = [...world.server.connections];
-    vi.setSystemTime(Date.now() - HOUR);
+    world.clock.jump(-HOUR);
     await pass(60 * MINUTE);
     expect(driven(old as never).closed).toBe(true);
     expect(pool.stats).toMatchObject({ size: 1, logins: 2, renewals: 1 });

@@ -4,9 +4,9 @@ import type { TokenPool } from '../../src/pool/token-pool.js';
 import { CachedToken, refreshTime } from '../../src/tokens/cached-token.js';
 import { sharedTokenCache } from '../../src/tokens/shared-token-cache.js';
 import { TokenCache } from '../../src/tokens/token-cache.js';
+import type { DrivenClock } from '../support/driven-clock.js';
 import type { IdentityProvider } from './identity-provider.js';
 import type { SimConnection } from './server.js';
-import type { VirtualClock } from './virtual-clock.js';
 import type { PromiseName } from './watch.js';
 
 /** Something wrong with what the pool is made of. The product itself has no switch for it. */
@@ -14,7 +14,7 @@ export interface Break {
   promise: PromiseName;
   what: string;
   settings?: (settings: Settings, providers: IdentityProvider[]) => void;
-  tedious?: (tedious: TediousModule, clock: VirtualClock) => TediousModule;
+  tedious?: (tedious: TediousModule, clock: DrivenClock) => TediousModule;
   pool?: (pool: TokenPool) => void;
   /** Whether timers that do not keep the process alive fire: those of housekeeping do not. */
   unheldTimersFire?: boolean;

@@ -5,8 +5,8 @@ import {
   TokenTimeoutError,
   TokenUnavailableError,
 } from '../../src/errors.js';
+import type { DrivenClock } from '../support/driven-clock.js';
 import type { Random } from '../support/random.js';
-import type { VirtualClock } from './virtual-clock.js';
 import type { Watch } from './watch.js';
 
 /** A token as those see it who know everything. Epoch ms; `expiresOn` and `obtainedAt` by the clock of the process. */
@@ -29,7 +29,7 @@ export class IdentityProvider {
   readonly principal: string;
   readonly tokens = new Map<string, IssuedToken>();
   readonly credential: TokenCredential;
-  readonly #clock: VirtualClock;
+  readonly #clock: DrivenClock;
   readonly #random: Random;
   readonly #watch: Watch;
   latencyMs = 200;
@@ -50,7 +50,7 @@ export class IdentityProvider {
   #failures = 0;
   #notBefore = 0;
 
-  constructor(principal: string, clock: VirtualClock, random: Random, watch: Watch) {
+  constructor(principal: string, clock: DrivenClock, random: Random, watch: Watch) {
     this.principal = principal;
     this.#clock = clock;
     this.#random = random;

@@ -2,9 +2,9 @@ import { EventEmitter } from 'node:events';
 import type { ConnectionConfiguration } from 'tedious';
 import type { TediousModule } from '../../src/connections/dial.js';
 import type { TokenCredential } from '../../src/credentials/credential.js';
+import type { DrivenClock } from '../support/driven-clock.js';
 import type { Random } from '../support/random.js';
 import { type IdentityProvider, type IssuedToken, loginBefore } from './identity-provider.js';
-import type { VirtualClock } from './virtual-clock.js';
 import type { Watch } from './watch.js';
 
 export type ServerFault =
@@ -53,7 +53,7 @@ export interface Client {
 
 /** A SQL Server with its moods, and the network before it. */
 export class Server {
-  readonly clock: VirtualClock;
+  readonly clock: DrivenClock;
   readonly random: Random;
   readonly watch: Watch;
   readonly connections = new Set<SimConnection>();
@@ -66,7 +66,7 @@ export class Server {
   redirects = 0;
   connectTimeoutMs = 15_000;
 
-  constructor(clock: VirtualClock, random: Random, watch: Watch) {
+  constructor(clock: DrivenClock, random: Random, watch: Watch) {
     this.clock = clock;
     this.random = random;
     this.watch = watch;

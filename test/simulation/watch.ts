@@ -1,4 +1,4 @@
-import type { VirtualClock } from './virtual-clock.js';
+import type { DrivenClock } from '../support/driven-clock.js';
 
 export type PromiseName = 'P1' | 'P2' | 'P3' | 'P4' | 'P5' | 'P6' | 'P7' | 'P8' | 'P9' | 'P11';
 
@@ -13,7 +13,7 @@ const KEPT = 400;
 
 /** Remembers what happened lately and the first promise that was broken. */
 export class Watch {
-  readonly #clock: VirtualClock;
+  readonly #clock: DrivenClock;
   readonly #events: string[] = [];
   #next = 0;
   violation: Violation | undefined;
@@ -31,7 +31,7 @@ export class Watch {
     P11: 0,
   };
 
-  constructor(clock: VirtualClock) {
+  constructor(clock: DrivenClock) {
     this.#clock = clock;
   }
 

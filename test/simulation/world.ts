@@ -6,6 +6,7 @@ import { TokenPoolError } from '../../src/errors.js';
 import { auditTransitions } from '../../src/pool/pooled-connection.js';
 import { TokenPool } from '../../src/pool/token-pool.js';
 import { TokenCache } from '../../src/tokens/token-cache.js';
+import { DrivenClock } from '../support/driven-clock.js';
 import { Random } from '../support/random.js';
 import type { Break } from './breaks.js';
 import {
@@ -16,7 +17,6 @@ import {
   type ProviderFault,
 } from './identity-provider.js';
 import { type Client, Server, type ServerFault, type SimConnection } from './server.js';
-import { VirtualClock } from './virtual-clock.js';
 import { type Violation, Watch } from './watch.js';
 
 const MINUTE = 60_000;
@@ -97,7 +97,7 @@ interface Site extends Client {
  * from the seed.
  */
 export class World {
-  readonly clock: VirtualClock;
+  readonly clock: DrivenClock;
   readonly watch: Watch;
   readonly #options: SimulationOptions;
   readonly #random: Random;
@@ -117,7 +117,7 @@ export class World {
     this.#options = options;
     this.#random = new Random(options.seed);
     // Any instant will do, but not always the same one.
-    this.clock = new VirtualClock(1_700_000_000_000 + Math.floor(this.#random.next() * 1e10));
+    this.clock = new DrivenClock(1_700_000_000_000 + Math.floor(this.#random.next() * 1e10));
     this.watch = new Watch(this.clock);
     this.#server = new Server(this.clock, this.#random, this.watch);
   }
@@ -125,9 +125,10 @@ export class World {
   /** Runs the whole simulation. Synchronous; call it from a macrotask. */
   run(): SimulationResult {
     const { hours, seed, trace } = this.#options;
-    const restore = this.clock.install(() =>
-      (this.#options.sabotage?.random ?? this.#random.next.bind(this.#random))(),
-    );
+    this.clock.install({ random: this.#options.sabotage?.random ?? this.#random.next.bind(this.#random) });
+    globalThis.setInterval = (): never => {
+      throw new Error('The simulation has no intervals: no code of ours uses them.');
+    };
     const onRejection = (reason: unknown): void =>
       this.watch.broken('P6', `unhandled rejection: ${reason instanceof Error ? reason.stack : String(reason)}`);
     process.on('unhandledRejection', onRejection);
@@ -153,7 +154,7 @@ export class World {
       auditTransitions(false);
       unlisten();
       process.off('unhandledRejection', onRejection);
-      restore();
+      this.clock.uninstall();
     }
     return {
       seed,

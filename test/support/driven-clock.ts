@@ -1,98 +1,338 @@
-import { subscribe, unsubscribe } from 'node:diagnostics_channel';
-import { vi } from 'vitest';
-// Loaded now, so that no clock is moved while a pool loads it.
-import 'tedious';
+/** What `setTimeout` and `setInterval` return while a clock is installed. */
+export class DrivenTimer {
+  readonly #clock: DrivenClock;
+  readonly #callback: () => void;
+  readonly #ms: number;
+  readonly #repeats: boolean;
+  #entry: Entry | undefined;
+  #referenced = true;
 
-const realSetTimeout = globalThis.setTimeout;
-/** Time that passes between two looks where a test does not say, ms: no figure that it asks for is finer. */
-const STEP_MS = 250;
-/** Longer than any test: a login that is under way is not given up because the clock was moved. */
-const NEVER_MS = 2 ** 31 - 1;
+  constructor(clock: DrivenClock, callback: () => void, ms: number, repeats = false) {
+    this.#clock = clock;
+    this.#callback = callback;
+    // Node's own rule: a timer that would be longer than this fires at once.
+    this.#ms = ms >= 1 && ms <= 2_147_483_647 ? Math.trunc(ms) : 1;
+    this.#repeats = repeats;
+    this.#start();
+  }
 
-/** A moment of real time, for sockets. */
-export function moment(ms = 1): Promise<void> {
-  return new Promise((resolve) => realSetTimeout(resolve, ms));
+  #start(): void {
+    this.#entry = this.#clock.schedule(this.#ms, this.#fire);
+    this.#clock.pending.add(this);
+  }
+
+  readonly #fire = (): void => {
+    if (this.#repeats) this.#entry = this.#clock.schedule(this.#ms, this.#fire);
+    else this.clear();
+    this.#callback();
+  };
+
+  hasRef(): boolean {
+    return this.#referenced;
+  }
+
+  ref(): this {
+    this.#referenced = true;
+    return this;
+  }
+
+  unref(): this {
+    this.#referenced = false;
+    if (!this.#clock.unheldTimersFire) this.clear();
+    return this;
+  }
+
+  refresh(): this {
+    this.clear();
+    this.#start();
+    return this;
+  }
+
+  clear(): void {
+    if (this.#entry !== undefined) this.#entry.run = undefined;
+    this.#entry = undefined;
+    this.#clock.pending.delete(this);
+  }
+}
+
+interface Entry {
+  at: number;
+  order: number;
+  run: (() => void) | undefined;
+}
+
+export interface WhatToDrive {
+  /** False: timers are real, and only `Date` and `performance.now()` are driven. */
+  timers?: boolean;
+  /** False: `setImmediate` is real. */
+  immediates?: boolean;
+  /** Replaces `Math.random`. */
+  random?: () => number;
 }
 
 /**
- * Clocks and timers are driven, sockets are real: an hour passes in a second, and never in the middle of a dial or of a
- * token request. Spread `config` into the config of each pool it is to watch.
+ * The clock of tests, simulation and benchmarks. Installed, it replaces `Date`, `performance.now()` and Node's timers in the
+ * whole process; time passes only when `pass` or `runUntil` is called.
+ *
+ * Three times, as in life: the monotonic one that timers follow, the wall clock of this process, which can be set, and the
+ * true time of the servers. The process can freeze (all times go on, nothing runs) and be suspended (its monotonic time
+ * stands still).
  */
 export class DrivenClock implements Disposable {
-  /** When each dial began, ms since `restart`. */
-  dials: number[] = [];
-  /** For the config of a pool. */
-  readonly config = { connectionTimeout: NEVER_MS, requestTimeout: 0, beforeConnect: () => this.#dialBegan() };
-  /** For the SQL emulator. */
-  readonly serverOptions = { loginTimeoutMs: NEVER_MS };
-  #underWay = 0;
-  #startedAt = 0;
+  /** Timers that are running. */
+  readonly pending = new Set<DrivenTimer>();
+  /** Called with errors that a timer throws. */
+  onError: (error: unknown) => void = (error) => {
+    throw error;
+  };
+  /** For a break of the simulation: false if timers that do not hold the process are lost. */
+  unheldTimersFire = true;
+  /** Monotonic ms in which nothing could run. */
+  frozen = 0;
+  readonly #epoch: number;
+  /** A binary heap. */
+  readonly #heap: Entry[] = [];
+  #order = 0;
+  #monotonic = 0;
+  #suspended = 0;
+  #skew = 0;
+  #uninstall: (() => void) | undefined;
 
-  constructor() {
-    vi.useFakeTimers({
-      toFake: ['Date', 'performance', 'setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'],
-      now: Date.now(),
-    });
-    for (const name of BEGINNINGS) subscribe(name, this.#began);
-    for (const name of ENDINGS) subscribe(name, this.#ended);
-    this.restart();
+  /** @param epoch - the time at which it starts, epoch ms */
+  constructor(epoch: number) {
+    this.#epoch = epoch;
   }
 
-  /** Counts time and dials from now on. */
-  restart(): void {
-    this.#startedAt = performance.now();
-    this.dials = [];
+  /** Monotonic ms since the start. */
+  get now(): number {
+    return this.#monotonic;
   }
 
-  /** Ms since `restart`. */
-  get elapsed(): number {
-    return performance.now() - this.#startedAt;
+  /** Epoch ms as a server with a good clock sees it. */
+  get trueTime(): number {
+    return this.#epoch + this.#monotonic + this.#suspended;
   }
 
-  /** Lets time pass, while whatever is asked for gets its answer. */
-  async pass(ms: number, stepMs = STEP_MS): Promise<void> {
-    await this.settle();
-    for (let passed = 0; passed < ms; passed += stepMs) {
-      await vi.advanceTimersByTimeAsync(stepMs);
-      await this.settle();
+  /** `Date.now()` of this process. */
+  get wall(): number {
+    return Math.floor(this.trueTime + this.#skew);
+  }
+
+  /** Runs `run` after `ms`; not a timer of the code under test. */
+  schedule(ms: number, run: () => void): Entry {
+    this.#order += 1;
+    const entry: Entry = { at: this.#monotonic + Math.max(0, ms), order: this.#order, run };
+    this.#push(entry);
+    return entry;
+  }
+
+  sleep(ms: number): Promise<void> {
+    return new Promise((resolve) => this.schedule(ms, resolve));
+  }
+
+  /** Sets the wall clock forward or back by `ms`. */
+  jump(ms: number): void {
+    this.#skew += ms;
+  }
+
+  /** The machine sleeps: wall time passes, monotonic time does not. */
+  suspend(ms: number): void {
+    this.#suspended += ms;
+  }
+
+  /** The process is stopped: all times pass, and whatever was due runs late. */
+  freeze(ms: number): void {
+    this.#monotonic += ms;
+    this.frozen += ms;
+  }
+
+  /** Lets `ms` pass. What is due runs in order, and what follows from it before any more time passes. */
+  async pass(ms: number): Promise<void> {
+    const end = this.#monotonic + ms;
+    await turn();
+    for (let at = this.nextDueAt; at !== undefined && at <= end; at = this.nextDueAt) {
+      const due = at;
+      await turn(() => this.runUntil(due));
+      await turn();
     }
+    this.#monotonic = Math.max(this.#monotonic, end);
   }
 
-  /** Lets time pass until it is so. */
-  async passUntil(isSo: () => boolean, atMostMs: number): Promise<void> {
-    const until = this.elapsed + atMostMs;
+  /** Lets time pass until no timer is running. */
+  async passUntilIdle(): Promise<void> {
     await this.settle();
-    while (!isSo() && this.elapsed < until) await this.pass(STEP_MS);
-    if (!isSo()) throw new Error(`Not so within ${atMostMs} ms: ${isSo}`);
+    for (let at = this.nextDueAt; at !== undefined; at = this.nextDueAt) await this.pass(at - this.#monotonic);
   }
 
-  /** Waits in real time until no dial and no token request is under way. */
+  /** Lets everything happen that needs no time to pass. */
   async settle(): Promise<void> {
-    // One begins where another has ended, a turn of the event loop later.
-    for (let quiet = 0; quiet < 2; quiet = this.#underWay > 0 ? 0 : quiet + 1) await moment();
+    await turn();
+  }
+
+  /**
+   * Synchronous: runs everything that is due before `end`, and what follows from it, in order; stops early when `over()`.
+   * Call it from a macrotask.
+   */
+  runUntil(end: number, over: () => boolean = () => false): void {
+    while (!over()) {
+      const next = this.#heap[0];
+      if (next === undefined || next.at > end) break;
+      this.#pop();
+      if (next.run === undefined) continue;
+      this.#monotonic = Math.max(this.#monotonic, next.at);
+      try {
+        next.run();
+        drain();
+      } catch (error) {
+        this.onError(error);
+      }
+    }
+    this.#monotonic = Math.max(this.#monotonic, end);
+  }
+
+  /** Replaces the clocks and timers of the process until `uninstall`. */
+  install({ timers = true, immediates = timers, random }: WhatToDrive = {}): this {
+    const restore = [this.#driveClocks()];
+    if (timers) restore.push(this.#driveTimers());
+    if (immediates) restore.push(this.#driveImmediates());
+    if (random !== undefined) restore.push(replace(Math, { random }));
+    this.#uninstall = () => {
+      for (const each of restore) each();
+    };
+    return this;
+  }
+
+  /** Restores the real clocks and timers. */
+  uninstall(): void {
+    this.#uninstall?.();
+    this.#uninstall = undefined;
   }
 
   [Symbol.dispose](): void {
-    for (const name of BEGINNINGS) unsubscribe(name, this.#began);
-    for (const name of ENDINGS) unsubscribe(name, this.#ended);
-    vi.useRealTimers();
+    this.uninstall();
   }
 
-  #dialBegan(): void {
-    this.#underWay += 1;
-    this.dials.push(this.elapsed);
+  #driveClocks(): () => void {
+    const wall = (): number => this.wall;
+    const RealDate = globalThis.Date;
+    class DrivenDate extends RealDate {
+      constructor(...when: []) {
+        super(...(when.length > 0 ? when : ([wall()] as unknown as [])));
+      }
+      static override now(): number {
+        return wall();
+      }
+    }
+    const restoreDate = replace(globalThis, { Date: DrivenDate as DateConstructor });
+    const restoreNow = replace(performance, { now: () => this.now });
+    return () => {
+      restoreDate();
+      restoreNow();
+    };
   }
 
-  readonly #began = (): void => {
-    this.#underWay += 1;
-  };
+  #driveTimers(): () => void {
+    const { clearTimeout: realClear } = globalThis;
+    const start =
+      (repeats: boolean) =>
+      (callback: (...args: unknown[]) => void, ms = 1, ...args: unknown[]): DrivenTimer =>
+        new DrivenTimer(this, args.length === 0 ? callback : () => callback(...args), ms, repeats);
+    const stop = (timer: unknown): void => {
+      if (timer instanceof DrivenTimer) timer.clear();
+      // One that was started before.
+      else realClear(timer as NodeJS.Timeout);
+    };
+    return replace(globalThis, {
+      setTimeout: start(false) as unknown as typeof setTimeout,
+      setInterval: start(true) as unknown as typeof setInterval,
+      clearTimeout: stop,
+      clearInterval: stop,
+    });
+  }
 
-  readonly #ended = (): void => {
-    this.#underWay -= 1;
+  #driveImmediates(): () => void {
+    return replace(globalThis, {
+      setImmediate: ((callback: () => void) => new DrivenTimer(this, callback, 0)) as unknown as typeof setImmediate,
+      clearImmediate: (immediate: unknown) => (immediate as DrivenTimer | undefined)?.clear(),
+    });
+  }
+
+  /** When the next timer is due, monotonic ms. */
+  get nextDueAt(): number | undefined {
+    while (this.#heap[0] !== undefined && this.#heap[0].run === undefined) this.#pop();
+    return this.#heap[0]?.at;
+  }
+
+  #push(entry: Entry): void {
+    const heap = this.#heap;
+    let i = heap.length;
+    heap.push(entry);
+    while (i > 0) {
+      const parent = (i - 1) >> 1;
+      if (before(heap[parent] as Entry, entry)) break;
+      heap[i] = heap[parent] as Entry;
+      i = parent;
+    }
+    heap[i] = entry;
+  }
+
+  #pop(): void {
+    const heap = this.#heap;
+    const last = heap.pop() as Entry;
+    const size = heap.length;
+    if (size === 0) return;
+    let i = 0;
+    for (;;) {
+      let child = 2 * i + 1;
+      if (child >= size) break;
+      if (child + 1 < size && before(heap[child + 1] as Entry, heap[child] as Entry)) child += 1;
+      if (before(last, heap[child] as Entry)) break;
+      heap[i] = heap[child] as Entry;
+      i = child;
+    }
+    heap[i] = last;
+  }
+}
+
+const realSetImmediate = globalThis.setImmediate;
+
+/** A turn of the event loop, in which `run` is called. */
+function turn(run: () => void = () => {}): Promise<void> {
+  return new Promise((resolve, reject) => {
+    realSetImmediate(() => {
+      try {
+        resolve(run());
+      } catch (error) {
+        reject(error);
+      }
+    });
+  });
+}
+
+function before(a: Entry, b: Entry): boolean {
+  return a.at < b.at || (a.at === b.at && a.order < b.order);
+}
+
+/** Replaces properties of an object; returns a function that restores them. */
+function replace<T extends object>(object: T, replacements: Partial<T>): () => void {
+  const names = Object.keys(replacements) as (keyof T)[];
+  const own = names.map((name) => Object.getOwnPropertyDescriptor(object, name));
+  for (const name of names) {
+    Object.defineProperty(object, name, { configurable: true, writable: true, value: replacements[name] });
+  }
+  return () => {
+    for (const [i, name] of names.entries()) {
+      const descriptor = own[i];
+      if (descriptor === undefined) delete object[name];
+      else Object.defineProperty(object, name, descriptor);
+    }
   };
 }
 
-const BEGINNINGS = ['mssql-token-pool:token:requested'];
-const ENDINGS = ['token:refreshed', 'token:failed', 'connection:opened', 'connection:login-failed'].map(
-  (name) => `mssql-token-pool:${name}`,
-);
+/**
+ * Runs all microtasks and nextTicks. Not documented, but the only way to do so from within a macrotask; a turn of the event
+ * loop for each event would make the simulation many times slower.
+ */
+function drain(): void {
+  (process as unknown as { _tickCallback(): void })._tickCallback();
+}

@@ -4,6 +4,7 @@ import { afterEach, beforeEach, expect, vi } from 'vitest';
 import { CHANNEL_NAMES, CHANNEL_PREFIX, type ChannelName, type ChannelPayloads } from '../../src/channels.js';
 import { createTokenPool, type TokenPool, type TokenPoolConfig } from '../../src/index.js';
 import { FakeProvider } from '../tokens/fake-provider.js';
+import { type ClockPerTest, clockPerTest } from './clock-per-test.js';
 import { type DrivenConnection, DrivenServer } from './driven-server.js';
 
 export const SECOND = 1_000;
@@ -19,6 +20,7 @@ export const sqlLogin = { authentication: undefined, user: 'sa', password: 'p' }
 export interface DrivenWorld {
   readonly server: DrivenServer;
   readonly provider: FakeProvider;
+  readonly clock: ClockPerTest;
   /** What happened since the start of the test. */
   readonly events: { name: ChannelName; payload: ChannelPayloads[ChannelName] }[];
   aPool(pool?: TokenPoolConfig['pool'], config?: Partial<TokenPoolConfig>): TokenPool;
@@ -32,7 +34,8 @@ export interface DrivenWorld {
 
 /** A new one for each test of a file; when a test is over, its pools are closed, and nothing may be left of them. */
 export function drivenWorld(): DrivenWorld {
-  const world = {} as { -readonly [K in keyof DrivenWorld]: DrivenWorld[K] };
+  clock = clockPerTest();
+  const world = { clock } as { -readonly [K in keyof DrivenWorld]: DrivenWorld[K] };
   let pools: TokenPool[];
   const listener = (payload: unknown, channel: string | symbol): void => {
     const name = String(channel).slice(CHANNEL_PREFIX.length) as ChannelName;
@@ -75,7 +78,6 @@ export function drivenWorld(): DrivenWorld {
   };
 
   beforeEach(() => {
-    vi.useFakeTimers({ now: Date.UTC(2026, 0, 1) });
     world.server = new DrivenServer();
     world.provider = new FakeProvider();
     world.events = [];
@@ -91,13 +93,15 @@ export function drivenWorld(): DrivenWorld {
     settled(closed);
     expect(world.server.connections.size).toBe(0);
     vi.restoreAllMocks();
-    vi.useRealTimers();
   });
 
   return world;
 }
 
-export const pass = (ms: number): Promise<unknown> => vi.advanceTimersByTimeAsync(ms);
+/** The clock of the file's one world. */
+let clock: ClockPerTest;
+
+export const pass = (ms: number): Promise<void> => clock.pass(ms);
 
 /** One that is idle and good. */
 export async function borrowAtOnce(pool: TokenPool): Promise<Connection> {

@@ -1,7 +1,10 @@
 import fc from 'fast-check';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { TokenCache, TokenUnavailableError } from '../../src/index.js';
+import { clockPerTest } from '../support/clock-per-test.js';
 import { FakeProvider } from './fake-provider.js';
+
+const clock = clockPerTest();
 
 const REQUEST_TIMEOUT_MS = 10_000;
 
@@ -20,13 +23,6 @@ const event = fc.oneof(
   },
 ) as fc.Arbitrary<{ kind: string; ms?: number; mood?: string }>;
 
-beforeEach(() => {
-  vi.useFakeTimers({ now: Date.UTC(2026, 0, 1) });
-});
-afterEach(() => {
-  vi.useRealTimers();
-});
-
 test('whatever happens: one request at a time, no token inside its margin, everybody settles', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(event, { minLength: 5, maxLength: 40 }), async (events) => {
@@ -37,7 +33,7 @@ test('whatever happens: one request at a time, no token inside its margin, every
         if (token !== undefined) expect(Date.now()).toBeLessThan(token.loginBefore);
       };
       for (const { kind, ms = 0, mood } of events) {
-        if (kind === 'pass') await vi.advanceTimersByTimeAsync(ms);
+        if (kind === 'pass') await clock.pass(ms);
         if (kind === 'look') check(tokens.current());
         if (kind === 'refuse') {
           const token = tokens.current();
@@ -66,7 +62,7 @@ test('whatever happens: one request at a time, no token inside its margin, every
           if (mood === 'repeats itself') provider.sticky = provider.issue();
         }
       }
-      await vi.advanceTimersByTimeAsync(REQUEST_TIMEOUT_MS);
+      await clock.pass(REQUEST_TIMEOUT_MS);
       expect(waiting).toBe(0);
       // A request that was given up may still hang; two that are waited for never overlap.
       const open = provider.requests.filter(({ options }) => options.abortSignal?.aborted === false);
@@ -85,7 +81,7 @@ test('a provider that only fails is never asked twice within 5 s, however much i
       for (const ms of pauses) {
         tokens.current();
         tokens.get().catch(() => {});
-        await vi.advanceTimersByTimeAsync(ms);
+        await clock.pass(ms);
       }
       const times = provider.requests.map(({ at }) => at);
       for (let i = 1; i < times.length; i += 1) {

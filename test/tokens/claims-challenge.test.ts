@@ -1,6 +1,9 @@
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { beforeEach, expect, test } from 'vitest';
 import { TokenCache, TokenUnavailableError } from '../../src/index.js';
+import { clockPerTest } from '../support/clock-per-test.js';
 import { FakeProvider } from './fake-provider.js';
+
+const clock = clockPerTest();
 
 const HOUR = 3_600_000;
 const ONE = '{"access_token":{"nbf":1}}';
@@ -10,12 +13,8 @@ let provider: FakeProvider;
 let tokens: TokenCache;
 
 beforeEach(() => {
-  vi.useFakeTimers({ now: Date.UTC(2026, 0, 1) });
   provider = new FakeProvider();
   tokens = new TokenCache(provider);
-});
-afterEach(() => {
-  vi.useRealTimers();
 });
 
 function claimsAskedFor(): (string | undefined)[] {
@@ -38,9 +37,9 @@ test.each([
   if (answer !== undefined) provider.next = [answer];
   const ordinary = tokens.get().catch((error) => error);
   const challenged = tokens.get(undefined, { claims: ONE }).catch((error) => error);
-  await vi.advanceTimersByTimeAsync(1_000);
+  await clock.pass(1_000);
   const first = await ordinary;
-  await vi.advanceTimersByTimeAsync(1_000);
+  await clock.pass(1_000);
   if (answer === undefined) {
     expect([first.reveal(), (await challenged).reveal()]).toEqual(['token-1', 'token-2']);
     expect(claimsAskedFor()).toEqual([undefined, ONE]);
@@ -58,14 +57,14 @@ test('shares its request with callers that bring the same one, or none', async (
     tokens.get(undefined, { claims: ONE }),
     tokens.get(),
   ]);
-  await vi.advanceTimersByTimeAsync(1_000);
+  await clock.pass(1_000);
   expect(new Set(await waiting).size).toBe(1);
   expect(claimsAskedFor()).toEqual([ONE]);
 });
 
 test('stays for the requests of those who wait for a token without it', async () => {
   await tokens.get(undefined, { claims: ONE });
-  await vi.advanceTimersByTimeAsync(HOUR);
+  await clock.pass(HOUR);
   await tokens.get();
   expect(claimsAskedFor()).toEqual([ONE, ONE]);
 });

@@ -1,8 +1,11 @@
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { beforeEach, expect, test } from 'vitest';
 import { encryptedTokenStore, TokenCache } from '../../src/index.js';
 import { CachedToken } from '../../src/tokens/cached-token.js';
+import { clockPerTest } from '../support/clock-per-test.js';
 import { FakeProvider } from './fake-provider.js';
 import { MemoryStore } from './memory-store.js';
+
+const clock = clockPerTest();
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -11,25 +14,20 @@ let provider: FakeProvider;
 let tokens: TokenCache;
 
 beforeEach(() => {
-  vi.useFakeTimers({ now: Date.UTC(2026, 0, 1) });
   provider = new FakeProvider();
   tokens = new TokenCache(provider);
 });
 
-afterEach(() => {
-  vi.useRealTimers();
-});
-
 /** Sets the wall clock; monotonic time goes on as it is. */
 function setClock(ms: number): void {
-  vi.setSystemTime(Date.now() + ms);
+  clock.jump(ms);
 }
 
 /** Lets time pass while a pool looks for its token ten times a second. */
 async function pass(ms: number): Promise<void> {
   for (let passed = 0; passed < ms; passed += 100) {
     tokens.current();
-    await vi.advanceTimersByTimeAsync(100);
+    await clock.pass(100);
   }
 }
 
@@ -38,13 +36,13 @@ test.each([[-HOUR], [-24 * HOUR], [-MINUTE]])(
   async (ms) => {
     const token = await tokens.get();
     provider.sticky = new Error('HTTP 503');
-    await vi.advanceTimersByTimeAsync(30 * MINUTE);
+    await clock.pass(30 * MINUTE);
     setClock(ms);
-    await vi.advanceTimersByTimeAsync(29 * MINUTE - 1);
+    await clock.pass(29 * MINUTE - 1);
     expect(tokens.peek()).toBe(token);
     expect(tokens.current()).toBe(token);
     expect(token.remainingMs()).toBe(MINUTE + 1);
-    await vi.advanceTimersByTimeAsync(1);
+    await clock.pass(1);
     expect(tokens.peek()).toBeUndefined();
     expect(tokens.current()).toBeUndefined();
     await expect(tokens.get()).rejects.toMatchObject({ code: 'ERR_TOKEN_UNAVAILABLE' });
@@ -66,11 +64,11 @@ test.each([-HOUR, -5 * MINUTE, 5 * MINUTE, HOUR, 24 * HOUR])(
 
 test('the token that follows a clock set back by an hour replaces the old one, though its expiry is an earlier date', async () => {
   const old = await tokens.get();
-  await vi.advanceTimersByTimeAsync(30 * MINUTE);
+  await clock.pass(30 * MINUTE);
   setClock(-HOUR);
-  await vi.advanceTimersByTimeAsync(old.refreshOn - old.now());
+  await clock.pass(old.refreshOn - old.now());
   tokens.current();
-  await vi.advanceTimersByTimeAsync(0);
+  await clock.pass(0);
   const next = tokens.current();
   expect(next?.reveal()).toBe('token-2');
   expect(next?.expiresOn).toBeLessThan(old.expiresOn);
@@ -96,13 +94,13 @@ test('a token given again after the clock was set back keeps the life it had', a
   const issued = provider.issue();
   provider.sticky = issued;
   const token = await tokens.get();
-  await vi.advanceTimersByTimeAsync(50 * MINUTE);
+  await clock.pass(50 * MINUTE);
   setClock(-HOUR);
   tokens.current();
-  await vi.advanceTimersByTimeAsync(0);
+  await clock.pass(0);
   expect(tokens.current()).toBe(token);
   expect(token.remainingMs()).toBe(10 * MINUTE);
-  await vi.advanceTimersByTimeAsync(9 * MINUTE);
+  await clock.pass(9 * MINUTE);
   expect(tokens.current()).toBeUndefined();
 });
 
@@ -140,12 +138,12 @@ test('a shared token is compared by the time that is left, not by its date', asy
   const shared = () => encryptedTokenStore(store, { keys: Buffer.alloc(32, 1) }).named('orders-api');
   tokens = new TokenCache(provider, { tokenStore: shared() });
   const old = await tokens.get();
-  await vi.advanceTimersByTimeAsync(20 * MINUTE);
+  await clock.pass(20 * MINUTE);
   setClock(-HOUR);
-  await vi.advanceTimersByTimeAsync(old.refreshOn - old.now());
+  await clock.pass(old.refreshOn - old.now());
   const other = await new TokenCache(provider, { tokenStore: shared() }).get();
   expect(other.remainingMs()).toBe(old.remainingMs());
   tokens.current();
-  await vi.advanceTimersByTimeAsync(100);
+  await clock.pass(100);
   expect(tokens.current()?.reveal()).toBe('token-2');
 });

@@ -1,19 +1,15 @@
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { TokenCache } from '../../src/index.js';
+import { clockPerTest } from '../support/clock-per-test.js';
 import { FakeProvider } from './fake-provider.js';
+
+const clock = clockPerTest();
 
 const HOUR = 3_600_000;
 const MINUTE = 60_000;
 
-beforeEach(() => {
-  vi.useFakeTimers({ now: Date.UTC(2026, 0, 1) });
-});
-afterEach(() => {
-  vi.useRealTimers();
-});
-
 async function until(time: number): Promise<void> {
-  await vi.advanceTimersByTimeAsync(time - Date.now());
+  await clock.pass(time - Date.now());
 }
 
 describe('a token cache from its cold start on', () => {
@@ -22,7 +18,7 @@ describe('a token cache from its cold start on', () => {
     provider.delayMs = 500;
     const tokens = new TokenCache(provider);
     const waiting = Promise.all(Array.from({ length: 100 }, () => tokens.get()));
-    await vi.advanceTimersByTimeAsync(500);
+    await clock.pass(500);
     const held = await waiting;
     expect(new Set(held.map((token) => token.reveal()))).toEqual(new Set(['token-1']));
     expect(provider.requests).toHaveLength(1);
@@ -40,7 +36,7 @@ describe('a token cache from its cold start on', () => {
     const provider = new FakeProvider();
     const tokens = new TokenCache(provider);
     expect(tokens.current()).toBeUndefined();
-    await vi.advanceTimersByTimeAsync(0);
+    await clock.pass(0);
     expect(tokens.current()?.reveal()).toBe('token-1');
   });
 
@@ -67,7 +63,7 @@ describe('a token cache from its cold start on', () => {
     inside = true;
     tokens.current();
     inside = false;
-    await vi.advanceTimersByTimeAsync(0);
+    await clock.pass(0);
     expect(calledInside).toBe(false);
     expect(tokens.current()?.reveal()).toBe('t');
   });
@@ -83,14 +79,14 @@ describe('the refresh in the background', () => {
 
     await until(held.refreshOn - 1);
     tokens.current();
-    await vi.advanceTimersByTimeAsync(0);
+    await clock.pass(0);
     expect(provider.requests).toHaveLength(1);
 
     provider.delayMs = 1_500;
     await until(held.refreshOn);
     expect(tokens.current()).toBe(held);
     expect(await tokens.get()).toBe(held);
-    await vi.advanceTimersByTimeAsync(1_500);
+    await clock.pass(1_500);
     expect(tokens.current()?.reveal()).toBe('token-2');
     expect(provider.requests).toHaveLength(2);
   });
@@ -123,7 +119,7 @@ describe('the refresh in the background', () => {
     await tokens.get();
     for (let ms = 0; ms < 60_000; ms += 100) {
       tokens.current();
-      await vi.advanceTimersByTimeAsync(100);
+      await clock.pass(100);
     }
     expect(provider.requests.length).toBeLessThanOrEqual(13);
   });
@@ -131,7 +127,7 @@ describe('the refresh in the background', () => {
   test('leaves no timer behind once the answer is there', async () => {
     const tokens = new TokenCache(new FakeProvider());
     await tokens.get(undefined, { timeoutMs: 5_000 });
-    expect(vi.getTimerCount()).toBe(0);
+    expect(clock.pending.size).toBe(0);
   });
 });
 
@@ -145,7 +141,7 @@ describe('a provider that gives the same token again', () => {
     await until(first.obtainedAt + 55 * MINUTE);
     for (let second = 0; second < 120; second += 1) {
       expect(tokens.current()).toBe(first);
-      await vi.advanceTimersByTimeAsync(1_000);
+      await clock.pass(1_000);
     }
     // 5 minutes left: asked at once, then each 1/8 of what remains.
     expect(provider.requests.length - 1).toBeGreaterThanOrEqual(3);
@@ -163,7 +159,7 @@ describe('a provider that gives the same token again', () => {
     await expect(tokens.get()).rejects.toMatchObject({ code: 'ERR_TOKEN_EXPIRED' });
     expect(provider.requests).toHaveLength(2);
     provider.sticky = undefined;
-    await vi.advanceTimersByTimeAsync(7_500);
+    await clock.pass(7_500);
     expect((await tokens.get()).reveal()).toBe('token-2');
   });
 
@@ -174,7 +170,7 @@ describe('a provider that gives the same token again', () => {
     provider.lifeMs = 5 * MINUTE;
     await until(first.refreshOn);
     tokens.current();
-    await vi.advanceTimersByTimeAsync(0);
+    await clock.pass(0);
     expect(provider.requests).toHaveLength(2);
     expect(tokens.current()).toBe(first);
   });

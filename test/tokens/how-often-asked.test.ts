@@ -1,7 +1,10 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
-import { afterEach, beforeEach, expect, onTestFinished, test, vi } from 'vitest';
+import { beforeEach, expect, onTestFinished, test } from 'vitest';
 import { TokenCache, TokenUnavailableError } from '../../src/index.js';
+import { clockPerTest } from '../support/clock-per-test.js';
 import { FakeProvider } from './fake-provider.js';
+
+const clock = clockPerTest();
 
 const MINUTE = 60_000;
 
@@ -9,12 +12,8 @@ let provider: FakeProvider;
 let tokens: TokenCache;
 
 beforeEach(() => {
-  vi.useFakeTimers({ now: Date.UTC(2026, 0, 1) });
   provider = new FakeProvider();
   tokens = new TokenCache(provider);
-});
-afterEach(() => {
-  vi.useRealTimers();
 });
 
 /** Requests of so many ms in which somebody looks ten times a second. */
@@ -22,7 +21,7 @@ async function requestsWithin(ms: number): Promise<number> {
   const before = provider.requests.length;
   for (let passed = 0; passed < ms; passed += 100) {
     tokens.current();
-    await vi.advanceTimersByTimeAsync(100);
+    await clock.pass(100);
   }
   return provider.requests.length - before;
 }
@@ -51,7 +50,7 @@ test('each tenth of its life where that is less', async () => {
 
 test('after an eighth of what is left where the answer ends earlier than the token there is', async () => {
   const held = await tokens.get();
-  await vi.advanceTimersByTimeAsync(50 * MINUTE);
+  await clock.pass(50 * MINUTE);
   provider.lifeMs = 5 * MINUTE;
   // 10 minutes left: again after 75 s.
   expect(await requestsWithin(74_000)).toBe(1);
@@ -63,35 +62,35 @@ test('at once where a refused token is reported twice, at most every 5 s', async
   const first = await tokens.get();
   expect([tokens.invalidate(first), tokens.invalidate(first)]).toEqual([true, false]);
   const second = await tokens.get();
-  await vi.advanceTimersByTimeAsync(4_999);
+  await clock.pass(4_999);
   expect(tokens.invalidate(second)).toBe(false);
-  await vi.advanceTimersByTimeAsync(1);
+  await clock.pass(1);
   expect(tokens.invalidate(second)).toBe(true);
 });
 
 test('a token may be thrown away again once the back-off is over', async () => {
   const held = await tokens.get();
-  await vi.advanceTimersByTimeAsync(held.refreshOn - Date.now());
+  await clock.pass(held.refreshOn - Date.now());
   provider.next = [new TokenUnavailableError('HTTP 503')];
   tokens.current();
-  await vi.advanceTimersByTimeAsync(4_999);
+  await clock.pass(4_999);
   expect(tokens.invalidate(held)).toBe(false);
-  await vi.advanceTimersByTimeAsync(501);
+  await clock.pass(501);
   expect(tokens.invalidate(held)).toBe(true);
 });
 
 test('publishes the outcome: the duration, the same token again, discarded, failed', async () => {
   const [refreshed, invalidated, failed] = ['token:refreshed', 'token:invalidated', 'token:failed'].map(heard);
-  await vi.advanceTimersByTimeAsync(1_000);
+  await clock.pass(1_000);
   provider.delayMs = 40;
   provider.sticky = provider.issue();
   const about = { identity: tokens.identity, scope: 'https://database.windows.net/.default' };
   const waiting = tokens.get();
-  await vi.advanceTimersByTimeAsync(40);
+  await clock.pass(40);
   const held = await waiting;
   tokens.invalidate(held);
   tokens.current();
-  await vi.advanceTimersByTimeAsync(40);
+  await clock.pass(40);
   const answer = { ...about, tokenId: held.id, expiresOn: held.expiresOn, durationMs: 40, fromStore: false };
   expect(refreshed).toMatchObject([
     { ...answer, sameToken: false },
@@ -100,9 +99,9 @@ test('publishes the outcome: the duration, the same token again, discarded, fail
   expect(invalidated).toMatchObject([{ ...about, tokenId: held.id }]);
 
   provider.sticky = new TokenUnavailableError('HTTP 503', { status: 503 });
-  await vi.advanceTimersByTimeAsync(held.expiresOn - Date.now());
+  await clock.pass(held.expiresOn - Date.now());
   tokens.current();
-  await vi.advanceTimersByTimeAsync(40);
+  await clock.pass(40);
   expect(failed).toMatchObject([
     { ...about, error: { message: 'HTTP 503' }, durationMs: 40, retryAfterMs: expect.any(Number) },
   ]);
@@ -111,7 +110,7 @@ test('publishes the outcome: the duration, the same token again, discarded, fail
 test('when only a token near its expiry is available, the error says when it expires and what must change', async () => {
   provider.sticky = provider.issue();
   const held = await tokens.get();
-  await vi.advanceTimersByTimeAsync(held.loginBefore - Date.now());
+  await clock.pass(held.loginBefore - Date.now());
   await expect(tokens.get()).rejects.toMatchObject({
     message: 'The only token available expires at 2026-01-01T01:00:00.000Z, too soon for a login.',
     hint: expect.stringContaining('must renew it'),

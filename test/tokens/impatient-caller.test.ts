@@ -1,20 +1,16 @@
 import { getEventListeners } from 'node:events';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { TokenCache, TokenUnavailableError } from '../../src/index.js';
+import { clockPerTest } from '../support/clock-per-test.js';
 import { FakeProvider } from './fake-provider.js';
 
-beforeEach(() => {
-  vi.useFakeTimers({ now: Date.UTC(2026, 0, 1) });
-});
-afterEach(() => {
-  vi.useRealTimers();
-});
+const clock = clockPerTest();
 
 test('is rejected with an error that says that the request continues', async () => {
   const provider = new FakeProvider();
   provider.sticky = 'hang';
   const outcome = new TokenCache(provider).get(undefined, { timeoutMs: 250 }).catch((error) => error);
-  await vi.advanceTimersByTimeAsync(250);
+  await clock.pass(250);
   expect(await outcome).toMatchObject({ message: 'No token within 250 ms.', hint: expect.stringContaining('goes on') });
 });
 
@@ -23,9 +19,9 @@ test('gets the failure of the request when that comes first', async () => {
   provider.delayMs = 100;
   provider.sticky = new TokenUnavailableError('HTTP 503');
   const outcome = new TokenCache(provider).get(undefined, { timeoutMs: 5_000 }).catch((error) => error);
-  await vi.advanceTimersByTimeAsync(100);
+  await clock.pass(100);
   expect(await outcome).toBeInstanceOf(TokenUnavailableError);
-  expect(vi.getTimerCount()).toBe(0);
+  expect(clock.pending.size).toBe(0);
 });
 
 test.each(['gets a token', 'gets an error', 'gives up'])(
@@ -38,7 +34,7 @@ test.each(['gets a token', 'gets an error', 'gives up'])(
     const outcome = new TokenCache(provider).get(undefined, { abortSignal: abort.signal }).catch((error) => error);
     expect(getEventListeners(abort.signal, 'abort')).toHaveLength(1);
     if (end === 'gives up') abort.abort();
-    await vi.advanceTimersByTimeAsync(100);
+    await clock.pass(100);
     const said = await outcome;
     if (end === 'gives up') expect(said.message).toBe('The wait for a token was aborted.');
     expect(getEventListeners(abort.signal, 'abort')).toHaveLength(0);

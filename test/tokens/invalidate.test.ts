@@ -1,13 +1,9 @@
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { TokenCache, TokenUnavailableError } from '../../src/index.js';
+import { clockPerTest } from '../support/clock-per-test.js';
 import { FakeProvider } from './fake-provider.js';
 
-beforeEach(() => {
-  vi.useFakeTimers({ now: Date.UTC(2026, 0, 1) });
-});
-afterEach(() => {
-  vi.useRealTimers();
-});
+const clock = clockPerTest();
 
 test('a refused token is thrown away and the next caller gets a new one', async () => {
   const tokens = new TokenCache(new FakeProvider());
@@ -45,7 +41,7 @@ test('a token that was replaced meanwhile costs nothing', async () => {
   const old = await tokens.get();
   tokens.invalidate(old);
   const current = await tokens.get();
-  await vi.advanceTimersByTimeAsync(10_000);
+  await clock.pass(10_000);
   expect(tokens.invalidate(old)).toBe(false);
   expect(tokens.current()).toBe(current);
 });
@@ -55,7 +51,7 @@ test('a server that refuses every token causes one request each 5 s', async () =
   const tokens = new TokenCache(provider);
   for (let ms = 0; ms < 60_000; ms += 50) {
     tokens.invalidate(await tokens.get());
-    await vi.advanceTimersByTimeAsync(50);
+    await clock.pass(50);
   }
   expect(provider.requests.length).toBeLessThanOrEqual(1 + 60 / 5);
   expect(provider.mostInFlight).toBe(1);
@@ -71,7 +67,7 @@ test('a provider that insists on the refused token does not make a loop', async 
   expect(tokens.invalidate(refused)).toBe(false);
   for (let ms = 0; ms < 4_000; ms += 100) {
     await tokens.get();
-    await vi.advanceTimersByTimeAsync(100);
+    await clock.pass(100);
   }
   expect(provider.requests).toHaveLength(2);
 });
@@ -83,7 +79,7 @@ test('another token replaces the refused one even if it ends earlier', async () 
   tokens.invalidate(refused);
   provider.next = [{ token: refused.reveal(), expiresOnTimestamp: refused.expiresOn }];
   await tokens.get();
-  await vi.advanceTimersByTimeAsync(6_000);
+  await clock.pass(6_000);
   provider.lifeMs = 600_000;
   tokens.invalidate(refused);
   expect((await tokens.get()).reveal()).toBe('token-2');
@@ -93,15 +89,15 @@ test('during back-off a refused token is kept, since nothing would be left, and 
   const provider = new FakeProvider();
   const tokens = new TokenCache(provider);
   const held = await tokens.get();
-  await vi.advanceTimersByTimeAsync(held.refreshOn - Date.now());
+  await clock.pass(held.refreshOn - Date.now());
   provider.next = [new TokenUnavailableError('HTTP 503')];
   tokens.current();
-  await vi.advanceTimersByTimeAsync(0);
+  await clock.pass(0);
   expect(tokens.invalidate(held)).toBe(false);
   expect(tokens.current()).toBe(held);
-  await vi.advanceTimersByTimeAsync(6_000);
+  await clock.pass(6_000);
   tokens.current();
-  await vi.advanceTimersByTimeAsync(0);
+  await clock.pass(0);
   expect(tokens.current()?.reveal()).toBe('token-2');
 });
 

@@ -1,6 +1,9 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { TokenCache } from '../../src/index.js';
+import { clockPerTest } from '../support/clock-per-test.js';
 import { FakeProvider } from './fake-provider.js';
+
+const clock = clockPerTest();
 
 const REQUEST_TIMEOUT_MS = 9_999;
 
@@ -8,7 +11,6 @@ let timers: NodeJS.Timeout[];
 let tokens: TokenCache;
 
 beforeEach(() => {
-  vi.useFakeTimers({ now: Date.UTC(2026, 0, 1) });
   timers = [];
   const fake = globalThis.setTimeout;
   vi.spyOn(globalThis, 'setTimeout').mockImplementation(((work: () => void, ms?: number) => {
@@ -22,7 +24,6 @@ beforeEach(() => {
 });
 afterEach(() => {
   vi.restoreAllMocks();
-  vi.useRealTimers();
 });
 
 function processStaysAlive(): boolean {
@@ -44,9 +45,9 @@ test('one that somebody waits for does, until the last of them has given up', as
   giveUp(100);
   giveUp(200);
   expect(processStaysAlive()).toBe(true);
-  await vi.advanceTimersByTimeAsync(100);
+  await clock.pass(100);
   expect(processStaysAlive()).toBe(true);
-  await vi.advanceTimersByTimeAsync(100);
+  await clock.pass(100);
   expect(processStaysAlive()).toBe(false);
   giveUp(100);
   expect(processStaysAlive()).toBe(true);

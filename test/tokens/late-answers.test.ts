@@ -1,15 +1,11 @@
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { TokenCache } from '../../src/index.js';
 import { CachedToken } from '../../src/tokens/cached-token.js';
+import { clockPerTest } from '../support/clock-per-test.js';
+
+const clock = clockPerTest();
 
 const HOUR = 3_600_000;
-
-beforeEach(() => {
-  vi.useFakeTimers({ now: Date.UTC(2026, 0, 1) });
-});
-afterEach(() => {
-  vi.useRealTimers();
-});
 
 test.each(['is answered', 'fails'])(
   'a request that was given up and %s late leaves the one after it alone',
@@ -25,24 +21,24 @@ test.each(['is answered', 'fails'])(
         }),
     });
     const first = tokens.get().catch((error) => error);
-    await vi.advanceTimersByTimeAsync(10_000);
+    await clock.pass(10_000);
     expect(await first).toMatchObject({
       message: 'The identity provider did not answer within 10000 ms.',
       hint: expect.stringContaining('proxies and firewalls'),
     });
 
-    await vi.advanceTimersByTimeAsync(6_000);
+    await clock.pass(6_000);
     const second = tokens.get();
-    await vi.advanceTimersByTimeAsync(1_000);
+    await clock.pass(1_000);
     if (end === 'fails') open[0]?.fail();
     else open[0]?.answer('late');
-    await vi.advanceTimersByTimeAsync(1_000);
+    await clock.pass(1_000);
     const third = tokens.get();
     open[1]?.answer('in time');
     expect((await second).reveal()).toBe('in time');
     expect((await third).reveal()).toBe(end === 'fails' ? 'in time' : 'late');
     expect(open).toHaveLength(2);
-    await vi.advanceTimersByTimeAsync(60_000);
+    await clock.pass(60_000);
     expect(tokens.current()?.reveal()).toBe('in time');
   },
 );

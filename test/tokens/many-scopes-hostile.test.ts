@@ -1,6 +1,9 @@
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { beforeEach, expect, test } from 'vitest';
 import { TokenCache, TokenUnavailableError } from '../../src/index.js';
+import { clockPerTest } from '../support/clock-per-test.js';
 import { FakeProvider } from './fake-provider.js';
+
+const clock = clockPerTest();
 
 const HOUR = 3_600_000;
 
@@ -8,13 +11,8 @@ let provider: FakeProvider;
 let tokens: TokenCache;
 
 beforeEach(() => {
-  vi.useFakeTimers({ now: Date.UTC(2026, 0, 1) });
   provider = new FakeProvider();
   tokens = new TokenCache(provider);
-});
-
-afterEach(() => {
-  vi.useRealTimers();
 });
 
 /** A server that names another scope at each login, a hundred times a second. */
@@ -22,7 +20,7 @@ async function logIn(times: number, then: (token: string | undefined) => void = 
   for (let i = 0; i < times; i += 1) {
     const token = await tokens.get(`https://scope-${i}/.default`).catch(() => undefined);
     then(token?.reveal());
-    await vi.advanceTimersByTimeAsync(10);
+    await clock.pass(10);
   }
 }
 
@@ -36,7 +34,7 @@ test('a server that names an unknown scope at each login causes 16 requests in 1
     hint: expect.stringContaining('Set the scope'),
   });
   expect(tokens.current('https://one-more/.default')).toBeUndefined();
-  await vi.advanceTimersByTimeAsync(600_001);
+  await clock.pass(600_001);
   await logIn(1_000);
   expect(provider.requests).toHaveLength(32);
 });
@@ -54,7 +52,7 @@ test('refusing each token gives it no more', async () => {
 test('the scope of the pool is served all the while', async () => {
   await tokens.get();
   await logIn(1_000);
-  await vi.advanceTimersByTimeAsync(HOUR);
+  await clock.pass(HOUR);
   provider.sticky = new TokenUnavailableError('AADSTS500011');
   await logIn(100);
   provider.sticky = undefined;
@@ -63,7 +61,7 @@ test('the scope of the pool is served all the while', async () => {
 
 test('scopes whose tokens have expired make way for others', async () => {
   await logIn(100);
-  await vi.advanceTimersByTimeAsync(HOUR);
+  await clock.pass(HOUR);
   expect((await tokens.get('https://later/.default')).reveal()).toBe('token-65');
 });
 
@@ -71,6 +69,6 @@ test('requests of 16 scopes at once are let through, the 17th is not', async () 
   provider.sticky = 'hang';
   for (let i = 0; i < 16; i += 1) void tokens.get(`https://scope-${i}/.default`).catch(() => {});
   await expect(tokens.get('https://scope-16/.default')).rejects.toBeInstanceOf(TokenUnavailableError);
-  await vi.advanceTimersByTimeAsync(0);
+  await clock.pass(0);
   expect(provider.inFlight).toBe(16);
 });

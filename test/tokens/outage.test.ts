@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import {
   AbortedError,
   CredentialRejectedError,
@@ -7,19 +7,15 @@ import {
   TokenTimeoutError,
   TokenUnavailableError,
 } from '../../src/index.js';
+import { clockPerTest } from '../support/clock-per-test.js';
 import { FakeProvider } from './fake-provider.js';
+
+const clock = clockPerTest();
 
 const HOUR = 3_600_000;
 
-beforeEach(() => {
-  vi.useFakeTimers({ now: Date.UTC(2026, 0, 1) });
-});
-afterEach(() => {
-  vi.useRealTimers();
-});
-
 async function until(time: number): Promise<void> {
-  await vi.advanceTimersByTimeAsync(time - Date.now());
+  await clock.pass(time - Date.now());
 }
 
 const down = new TokenUnavailableError('HTTP 503', { status: 503 });
@@ -36,7 +32,7 @@ async function warm(): Promise<{ provider: FakeProvider; tokens: TokenCache }> {
 async function look(tokens: TokenCache, forMs: number): Promise<void> {
   for (let ms = 0; ms < forMs; ms += 100) {
     tokens.current();
-    await vi.advanceTimersByTimeAsync(100);
+    await clock.pass(100);
   }
 }
 
@@ -51,7 +47,7 @@ describe('while a valid token is held and the provider is in trouble', () => {
     provider.sticky = answer;
     for (let i = 0; i < 50; i += 1) {
       expect((await tokens.get()).reveal()).toBe('token-1');
-      await vi.advanceTimersByTimeAsync(1_000);
+      await clock.pass(1_000);
     }
     expect(provider.requests.length).toBeLessThanOrEqual(6);
   });
@@ -86,9 +82,9 @@ describe('while a valid token is held and the provider is in trouble', () => {
     const { provider, tokens } = await warm();
     provider.delayMs = 12_000;
     tokens.current();
-    await vi.advanceTimersByTimeAsync(11_000);
+    await clock.pass(11_000);
     expect(tokens.current()?.reveal()).toBe('token-1');
-    await vi.advanceTimersByTimeAsync(1_000);
+    await clock.pass(1_000);
     expect(tokens.current()?.reveal()).toBe('token-2');
     expect(provider.requests).toHaveLength(2);
   });
@@ -113,7 +109,7 @@ describe('without a valid token', () => {
     provider.sticky = down;
     const tokens = new TokenCache(provider);
     await expect(tokens.get()).rejects.toBeInstanceOf(TokenUnavailableError);
-    await vi.advanceTimersByTimeAsync(2_000);
+    await clock.pass(2_000);
     const error: TokenUnavailableError = await tokens.get().catch((e) => e);
     expect(error).toBeInstanceOf(TokenUnavailableError);
     expect(error.status).toBe(503);
@@ -121,7 +117,7 @@ describe('without a valid token', () => {
     expect(error.retryAfterMs).toBeLessThanOrEqual(3_501);
     expect(provider.requests).toHaveLength(1);
     provider.sticky = undefined;
-    await vi.advanceTimersByTimeAsync(3_501);
+    await clock.pass(3_501);
     expect((await tokens.get()).reveal()).toBe('token-1');
   });
 
@@ -143,7 +139,7 @@ describe('without a valid token', () => {
     const tokens = new TokenCache(provider);
     for (let i = 0; i < 48; i += 1) {
       await expect(tokens.get()).rejects.toMatchObject({ code: 'ERR_CREDENTIAL_REJECTED', aadsts: 7000215 });
-      await vi.advanceTimersByTimeAsync(100);
+      await clock.pass(100);
     }
     expect(provider.requests).toHaveLength(1);
   });
@@ -153,7 +149,7 @@ describe('without a valid token', () => {
     provider.sticky = down;
     const tokens = new TokenCache(provider);
     await tokens.get().catch(() => {});
-    vi.setSystemTime(Date.now() + HOUR);
+    clock.jump(HOUR);
     await expect(tokens.get()).rejects.toMatchObject({ status: 503 });
     expect(provider.requests).toHaveLength(1);
   });
@@ -163,12 +159,12 @@ describe('without a valid token', () => {
     provider.sticky = 'hang';
     const tokens = new TokenCache(provider);
     const outcome = tokens.get().catch((error) => error);
-    await vi.advanceTimersByTimeAsync(9_999);
+    await clock.pass(9_999);
     expect(provider.requests[0]?.options.abortSignal?.aborted).toBe(false);
-    await vi.advanceTimersByTimeAsync(1);
+    await clock.pass(1);
     expect(await outcome).toBeInstanceOf(TokenTimeoutError);
     expect(provider.requests[0]?.options.abortSignal?.aborted).toBe(true);
-    expect(vi.getTimerCount()).toBe(0);
+    expect(clock.pending.size).toBe(0);
   });
 });
 
@@ -179,9 +175,9 @@ describe('one caller who leaves', () => {
     const tokens = new TokenCache(provider);
     const hurried = tokens.get(undefined, { timeoutMs: 1_000 }).catch((error) => error);
     const patient = tokens.get();
-    await vi.advanceTimersByTimeAsync(1_000);
+    await clock.pass(1_000);
     expect(await hurried).toBeInstanceOf(TokenTimeoutError);
-    await vi.advanceTimersByTimeAsync(1_000);
+    await clock.pass(1_000);
     expect((await patient).reveal()).toBe('token-1');
     expect(provider.requests[0]?.options.abortSignal?.aborted).toBe(false);
   });
@@ -192,12 +188,12 @@ describe('one caller who leaves', () => {
     const tokens = new TokenCache(provider);
     const abort = new AbortController();
     const gone = tokens.getToken(undefined, { abortSignal: abort.signal }).catch((error) => error);
-    await vi.advanceTimersByTimeAsync(10);
+    await clock.pass(10);
     abort.abort(new Error('user closed the tab'));
     const error = await gone;
     expect(error).toBeInstanceOf(AbortedError);
     expect(error.cause).toMatchObject({ message: 'user closed the tab' });
-    await vi.advanceTimersByTimeAsync(2_000);
+    await clock.pass(2_000);
     expect(tokens.current()?.reveal()).toBe('token-1');
     await expect(tokens.get(undefined, { abortSignal: abort.signal })).rejects.toBeInstanceOf(AbortedError);
   });
@@ -207,7 +203,7 @@ describe('one caller who leaves', () => {
     provider.delayMs = 100;
     const tokens = new TokenCache(provider);
     const patient = tokens.get(undefined, { timeoutMs: Number.POSITIVE_INFINITY });
-    await vi.advanceTimersByTimeAsync(100);
+    await clock.pass(100);
     expect((await patient).reveal()).toBe('token-1');
   });
 });

@@ -2,8 +2,11 @@ import { randomBytes } from 'node:crypto';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { encryptedTokenStore, TokenCache } from '../../src/index.js';
+import { clockPerTest } from '../support/clock-per-test.js';
 import { FakeProvider } from './fake-provider.js';
 import { MemoryStore } from './memory-store.js';
+
+const clock = clockPerTest();
 
 const KEY = randomBytes(32);
 const HOUR = 3_600_000;
@@ -13,7 +16,6 @@ const onFailed = (message: unknown) => events.push((message as { reason: string 
 const onRecovered = () => events.push('recovered');
 
 beforeEach(() => {
-  vi.useFakeTimers({ now: Date.UTC(2026, 0, 1) });
   events = [];
   warnings = [];
   subscribe('mssql-token-pool:token:store-failed', onFailed);
@@ -24,7 +26,6 @@ afterEach(() => {
   unsubscribe('mssql-token-pool:token:store-failed', onFailed);
   unsubscribe('mssql-token-pool:token:store-recovered', onRecovered);
   vi.restoreAllMocks();
-  vi.useRealTimers();
 });
 
 function aProcess(store: MemoryStore, provider = new FakeProvider(), keys = KEY): TokenCache {
@@ -35,7 +36,7 @@ function aProcess(store: MemoryStore, provider = new FakeProvider(), keys = KEY)
 async function live(tokens: TokenCache, ms: number): Promise<void> {
   for (let passed = 0; passed < ms; passed += 10_000) {
     expect(tokens.current()).toBeDefined();
-    await vi.advanceTimersByTimeAsync(10_000);
+    await clock.pass(10_000);
   }
 }
 
@@ -52,7 +53,7 @@ test.each([
     const tokens = aProcess(store, provider);
     const startedAt = performance.now();
     const taken = tokens.get().then((held) => [held.reveal(), performance.now() - startedAt]);
-    await vi.advanceTimersByTimeAsync(costMs);
+    await clock.pass(costMs);
     expect(await taken).toEqual(['token-1', costMs]);
 
     await live(tokens, 5 * HOUR);
@@ -77,7 +78,7 @@ test('a store that accepts no values is reported once, and logins do not notice'
   vi.spyOn(store, 'set').mockRejectedValue(new Error('OOM command not allowed'));
   const tokens = aProcess(store);
   expect((await tokens.get()).reveal()).toBe('token-1');
-  await vi.advanceTimersByTimeAsync(0);
+  await clock.pass(0);
   expect(warnings.join()).toMatch(/OOM command not allowed/);
   expect(store.leases.size).toBe(0);
 });
@@ -88,14 +89,14 @@ test('a provider that is slow after a slow store still has its own ten seconds',
   const provider = new FakeProvider();
   provider.delayMs = 9_900;
   const taken = aProcess(store, provider).get();
-  await vi.advanceTimersByTimeAsync(10_400);
+  await clock.pass(10_400);
   expect((await taken).reveal()).toBe('token-1');
 });
 
 test('an unreadable entry is reported once, not at each read', async () => {
   const store = new MemoryStore();
   await aProcess(store).get();
-  await vi.advanceTimersByTimeAsync(0);
+  await clock.pass(0);
   store.tamper((value) => `${value.slice(0, -8)}AAAAAAA=`);
   const set = vi.spyOn(store, 'set').mockResolvedValue();
   const tokens = aProcess(store);
@@ -121,10 +122,10 @@ test.each([
   async (_, aheadMs) => {
     const store = new MemoryStore();
     const truth = Date.now();
-    vi.setSystemTime(truth + aheadMs);
+    clock.jump(aheadMs);
     await aProcess(store).get();
-    await vi.advanceTimersByTimeAsync(0);
-    vi.setSystemTime(truth);
+    await clock.pass(0);
+    clock.jump(-aheadMs);
     const provider = new FakeProvider();
     const tokens = aProcess(store, provider);
     const held = await tokens.get();
@@ -140,8 +141,8 @@ test.each([
 test('where clocks are so far apart that a shared token seems to have ended, a process gets its own', async () => {
   const store = new MemoryStore();
   await aProcess(store).get();
-  await vi.advanceTimersByTimeAsync(0);
-  vi.setSystemTime(Date.now() + 2 * HOUR);
+  await clock.pass(0);
+  clock.jump(2 * HOUR);
   const provider = new FakeProvider();
   expect((await aProcess(store, provider).get()).expiresOn).toBe(Date.now() + HOUR);
   expect(provider.requests).toHaveLength(1);

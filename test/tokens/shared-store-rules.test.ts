@@ -6,8 +6,11 @@ import { CachedToken } from '../../src/tokens/cached-token.js';
 import type { CredentialRequest } from '../../src/tokens/credential-request.js';
 import type { TokenEncryptionOptions } from '../../src/tokens/encrypted-token-store.js';
 import { StoreHealth } from '../../src/tokens/store-health.js';
+import { clockPerTest } from '../support/clock-per-test.js';
 import { FakeProvider } from './fake-provider.js';
 import { MemoryStore } from './memory-store.js';
+
+const clock = clockPerTest();
 
 const KEY = randomBytes(32);
 const MINUTE = 60_000;
@@ -17,13 +20,11 @@ const REQUEST: CredentialRequest = { identity: 'orders', scope: 'https://databas
 let warnings: unknown[][] = [];
 
 beforeEach(() => {
-  vi.useFakeTimers({ now: Date.UTC(2026, 0, 1) });
   warnings = [];
   vi.spyOn(process, 'emitWarning').mockImplementation((...call: unknown[]) => void warnings.push(call));
 });
 afterEach(() => {
   vi.restoreAllMocks();
-  vi.useRealTimers();
 });
 
 /** A token as a credential gives it, of an hour or so. */
@@ -46,7 +47,7 @@ function aProcess(store: MemoryStore, options: Partial<TokenEncryptionOptions> =
       return asked;
     });
     const got = await named.obtain(new FakeProvider(), { ...REQUEST, ...request }, ask);
-    await vi.advanceTimersByTimeAsync(0);
+    await clock.pass(0);
     return {
       token: got.reveal(),
       expiresOn: got.expiresOn,
@@ -124,7 +125,7 @@ test('a caller that needs a token reads, takes the lease, reads again, requests,
   expect(second).toEqual({ ...original, fromStore: true });
   expect(calls).toEqual(['get']);
   expect(warnings).toEqual([]);
-  expect(vi.getTimerCount()).toBe(0);
+  expect(clock.pending.size).toBe(0);
 });
 
 test('uses a token that arrives between the read and the lease, and releases the lease', async () => {
@@ -150,27 +151,27 @@ test('somebody waits for the lease of another process in growing pauses with jit
   const store = new MemoryStore();
   const get = vi.spyOn(store, 'get');
   void aProcess(store)('theirs', {}, 2_000);
-  await vi.advanceTimersByTimeAsync(0);
+  await clock.pass(0);
   get.mockClear();
   vi.spyOn(Math, 'random').mockReturnValue(1);
   const mine = aProcess(store)('mine');
-  await vi.advanceTimersByTimeAsync(49);
+  await clock.pass(49);
   expect(get).toHaveBeenCalledTimes(1);
-  await vi.advanceTimersByTimeAsync(1);
+  await clock.pass(1);
   expect(get).toHaveBeenCalledTimes(2);
-  await vi.advanceTimersByTimeAsync(2_500);
+  await clock.pass(2_500);
   expect(await mine).toMatchObject({ token: 'theirs', asked: 0 });
 });
 
 test('a wait for the lease of another process ends when its request is given up', async () => {
   const store = new MemoryStore();
   void aProcess(store)('theirs', {}, 4_000);
-  await vi.advanceTimersByTimeAsync(0);
+  await clock.pass(0);
   const abort = new AbortController();
   const mine = aProcess(store)('mine', { abortSignal: abort.signal }).catch((error: Error) => error.message);
-  await vi.advanceTimersByTimeAsync(100);
+  await clock.pass(100);
   abort.abort(new Error('given up'));
-  await vi.advanceTimersByTimeAsync(500);
+  await clock.pass(500);
   expect(await mine).toBe('given up');
 });
 
@@ -180,9 +181,9 @@ test.each([
 ])('after its lease %s token than that of another process: %s', async (_, lifeMs, kept) => {
   const store = new MemoryStore();
   const slow = aProcess(store)(answer('slow', lifeMs), {}, 6_000);
-  await vi.advanceTimersByTimeAsync(5_100);
+  await clock.pass(5_100);
   const quick = aProcess(store)('quick');
-  await vi.advanceTimersByTimeAsync(2_000);
+  await clock.pass(2_000);
   expect([(await slow).token, (await quick).token]).toEqual(['slow', 'quick']);
   expect(await aProcess(store)('none')).toMatchObject({ token: kept, asked: 0 });
 });
@@ -192,9 +193,9 @@ test.each(['works', 'reject'] as const)(
   async (look) => {
     const store = new MemoryStore();
     const slow = aProcess(store)('slow', {}, 6_000);
-    await vi.advanceTimersByTimeAsync(5_500);
+    await clock.pass(5_500);
     if (look === 'reject') vi.spyOn(store, 'get').mockRejectedValueOnce(new Error('LOADING'));
-    await vi.advanceTimersByTimeAsync(1_000);
+    await clock.pass(1_000);
     expect((await slow).token).toBe('slow');
     expect(await aProcess(store)('none')).toMatchObject({ token: 'slow', asked: 0 });
   },
@@ -262,9 +263,9 @@ test('what is in the store is of use only if it is later than what there is, or 
 test('a token inside its eviction margin is not shared', async () => {
   const store = new MemoryStore();
   await aProcess(store)('stored');
-  await vi.advanceTimersByTimeAsync(55 * MINUTE - 1);
+  await clock.pass(55 * MINUTE - 1);
   expect((await aProcess(store)('none')).token).toBe('stored');
-  await vi.advanceTimersByTimeAsync(1);
+  await clock.pass(1);
   expect((await aProcess(store)('asked for')).token).toBe('asked for');
 });
 
@@ -277,7 +278,7 @@ test('clocks are not compared with a store that does not report the remaining li
   });
   await aProcess(store)('stored');
   const truth = Date.now();
-  vi.setSystemTime(truth + 10 * MINUTE);
+  clock.jump(10 * MINUTE);
   expect(await aProcess(store)('none')).toMatchObject({ token: 'stored', expiresOn: truth + HOUR });
   expect(warnings).toEqual([]);
 });
@@ -290,7 +291,7 @@ test.each([
 ])('clocks that are %d ms apart: said to be %s s off', async (ms, apart) => {
   const store = new MemoryStore();
   await aProcess(store)('stored');
-  vi.setSystemTime(Date.now() + ms);
+  clock.jump(ms);
   await aProcess(store)('none');
   const said = `The shared token store is not used: the clocks of two machines differ (The clock of another process differs by ${apart} s.). Tokens are requested without it.`;
   expect(warnings.map(([text]) => text)).toEqual(apart === undefined ? [] : [said]);
@@ -300,7 +301,7 @@ test('a warning has a code of its own, and says what happened', async () => {
   const store = new MemoryStore();
   store.fault = 'hang';
   const got = aProcess(store, { timeoutMs: 77 })('own');
-  await vi.advanceTimersByTimeAsync(100);
+  await clock.pass(100);
   await got;
   expect(warnings).toEqual([
     [
@@ -321,5 +322,5 @@ test('a recovery is an event like others, and a store that is well leaves no tim
   expect(await health.run(async () => undefined)).toBeUndefined();
   unsubscribe('mssql-token-pool:token:store-recovered', onRecovered);
   expect(events).toEqual([expect.any(Object)]);
-  expect(vi.getTimerCount()).toBe(0);
+  expect(clock.pending.size).toBe(0);
 });

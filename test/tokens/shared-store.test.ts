@@ -1,18 +1,14 @@
 import { randomBytes } from 'node:crypto';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { createCredential, encryptedTokenStore, TokenCache, TokenUnavailableError } from '../../src/index.js';
+import { clockPerTest } from '../support/clock-per-test.js';
 import { FakeProvider } from './fake-provider.js';
 import { MemoryStore } from './memory-store.js';
 
+const clock = clockPerTest();
+
 const KEY = randomBytes(32);
 const HOUR = 3_600_000;
-
-beforeEach(() => {
-  vi.useFakeTimers({ now: Date.UTC(2026, 0, 1) });
-});
-afterEach(() => {
-  vi.useRealTimers();
-});
 
 /** What a process of its own has: a connection to the store, and a cache. */
 function aProcess(store: MemoryStore, provider: FakeProvider, options = {}): TokenCache {
@@ -30,7 +26,7 @@ function fleet(size: number): { store: MemoryStore; provider: FakeProvider; proc
 async function live(processes: TokenCache[], ms: number, stepMs = 1_000): Promise<void> {
   for (let passed = 0; passed < ms; passed += stepMs) {
     for (const tokens of processes) tokens.current();
-    await vi.advanceTimersByTimeAsync(stepMs);
+    await clock.pass(stepMs);
   }
 }
 
@@ -38,7 +34,7 @@ test('fifty processes that start at once ask once', async () => {
   const { provider, processes } = fleet(50);
   provider.delayMs = 800;
   const taken = Promise.all(processes.map((tokens) => tokens.get()));
-  await vi.advanceTimersByTimeAsync(2_000);
+  await clock.pass(2_000);
   expect(new Set((await taken).map((held) => held.reveal()))).toEqual(new Set(['token-1']));
   expect(provider.requests).toHaveLength(1);
 });
@@ -61,7 +57,7 @@ test('a fleet renews its token once, and no caller waits for it', async () => {
 test('a process that joins late has the margins of the others, not those of a young token', async () => {
   const { store, provider, processes } = fleet(1);
   const held = await processes[0]?.get();
-  await vi.advanceTimersByTimeAsync(30 * 60_000);
+  await clock.pass(30 * 60_000);
   const late = await aProcess(store, provider).get();
   expect(late).toMatchObject({ id: held?.id, obtainedAt: held?.obtainedAt, expiresOn: held?.expiresOn });
   expect(late).toMatchObject({ loginBefore: held?.loginBefore, evictAt: held?.evictAt });
@@ -72,13 +68,13 @@ test('a process that dies while it asks holds the others up for its lease, no lo
   const { store, provider, processes } = fleet(20);
   provider.next = ['hang'];
   processes[0]?.get().catch(() => {});
-  await vi.advanceTimersByTimeAsync(0);
+  await clock.pass(0);
   const startedAt = performance.now();
   const others = Promise.all(processes.slice(1).map((tokens) => tokens.get()));
   others.then(() => expect(performance.now() - startedAt).toBeLessThanOrEqual(5_000 + 500));
-  await vi.advanceTimersByTimeAsync(4_900);
+  await clock.pass(4_900);
   expect(provider.requests).toHaveLength(1);
-  await vi.advanceTimersByTimeAsync(700);
+  await clock.pass(700);
   expect(new Set((await others).map((held) => held.reveal()))).toEqual(new Set(['token-1']));
   expect(provider.requests).toHaveLength(2);
   expect(store.leases.size).toBe(0);
@@ -88,7 +84,7 @@ test('a lease that is never released does not block a login', async () => {
   const { store, provider, processes } = fleet(1);
   vi.spyOn(store, 'lease').mockResolvedValue(undefined);
   const taken = processes[0]?.get();
-  await vi.advanceTimersByTimeAsync(10_500);
+  await clock.pass(10_500);
   expect((await taken)?.reveal()).toBe('token-1');
   expect(provider.requests).toHaveLength(1);
 });
@@ -102,9 +98,9 @@ test('a lease that arrives too late is released', async () => {
     return lease(...args);
   });
   const taken = processes[0]?.get();
-  await vi.advanceTimersByTimeAsync(1_000);
+  await clock.pass(1_000);
   expect((await taken)?.reveal()).toBe('token-1');
-  await vi.advanceTimersByTimeAsync(1_500);
+  await clock.pass(1_500);
   expect(store.leases.size).toBe(0);
 });
 
@@ -133,10 +129,10 @@ test('an answer that comes after its lease does not replace a later token', asyn
   provider.delayMs = 9_000;
   provider.next = [provider.issue(HOUR / 2)];
   const slow = processes[0]?.get();
-  await vi.advanceTimersByTimeAsync(100);
+  await clock.pass(100);
   provider.delayMs = 0;
   const next = processes[1]?.get();
-  await vi.advanceTimersByTimeAsync(20_000);
+  await clock.pass(20_000);
   expect((await slow)?.reveal()).toBe('token-1');
   expect((await next)?.reveal()).toBe('token-2');
   expect((await aProcess(store, provider).get()).reveal()).toBe('token-2');

@@ -1,17 +1,13 @@
 import { randomBytes } from 'node:crypto';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { encryptedTokenStore, TokenCache, type TokenCacheOptions } from '../../src/index.js';
+import { clockPerTest } from '../support/clock-per-test.js';
 import { FakeProvider } from './fake-provider.js';
 import { MemoryStore } from './memory-store.js';
 
-const MINUTE = 60_000;
+const clock = clockPerTest();
 
-beforeEach(() => {
-  vi.useFakeTimers({ now: Date.UTC(2026, 0, 1) });
-});
-afterEach(() => {
-  vi.useRealTimers();
-});
+const MINUTE = 60_000;
 
 function silent(own: object = {}): FakeProvider {
   const provider = Object.assign(new FakeProvider(), own);
@@ -26,7 +22,7 @@ async function rejectedAfter(wait: () => Promise<unknown>): Promise<[ms: number,
   wait().catch((error: Error) => {
     result = [performance.now() - startedAt, error.message];
   });
-  await vi.advanceTimersByTimeAsync(60 * MINUTE);
+  await clock.pass(60 * MINUTE);
   return result;
 }
 

@@ -1,18 +1,13 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { TokenCache, TokenPoolError } from '../../src/index.js';
 import { isoTime } from '../../src/tokens/credential-request.js';
+import { clockPerTest } from '../support/clock-per-test.js';
 import { FakeProvider } from './fake-provider.js';
 
 const NOW = Date.UTC(2026, 0, 1);
+clockPerTest(NOW);
 const HOUR = 3_600_000;
-
-beforeEach(() => {
-  vi.useFakeTimers({ now: NOW });
-});
-afterEach(() => {
-  vi.useRealTimers();
-});
 
 async function refusalOf(answer: unknown): Promise<TokenPoolError> {
   const error = await new TokenCache({ getToken: async () => answer as never }).get().catch((e) => e);

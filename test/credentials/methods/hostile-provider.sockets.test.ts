@@ -4,6 +4,7 @@ import { inspect } from 'node:util';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { createCredential, type PersistentCache } from '../../../src/index.js';
 import { type EntraEmulator, startEntraEmulator } from '../../../src/testing/index.js';
+import { DrivenClock } from '../../support/driven-clock.js';
 
 const SCOPE = 'https://database.windows.net/.default';
 const tenantId = '72f988bf-86f1-41af-91ab-2d7cd011db47';
@@ -203,25 +204,21 @@ describe('a callback that never answers', () => {
   });
 
   test('a cache plugin: the sign-in is kept in memory after the time limit', async () => {
-    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
-    try {
-      const warned = new Promise((resolve) => process.once('warning', resolve));
-      const persistentCache: PersistentCache = { beforeCacheAccess: never, afterCacheAccess: never };
-      const credential = person({ username: entra.user.userName, password: entra.user.password, persistentCache });
-      const answered = credential.getToken(SCOPE);
-      let done = false;
-      void answered.finally(() => {
-        done = true;
-      });
-      while (!done) {
-        await vi.advanceTimersByTimeAsync(1_000);
-        await new Promise((resolve) => setImmediate(resolve));
-      }
-      expect((await answered)?.token).toBeTruthy();
-      expect(String(await warned)).toContain('persistent token cache failed');
-    } finally {
-      vi.useRealTimers();
+    using clock = new DrivenClock(Date.now()).install({ immediates: false });
+    const warned = new Promise((resolve) => process.once('warning', resolve));
+    const persistentCache: PersistentCache = { beforeCacheAccess: never, afterCacheAccess: never };
+    const credential = person({ username: entra.user.userName, password: entra.user.password, persistentCache });
+    const answered = credential.getToken(SCOPE);
+    let done = false;
+    void answered.finally(() => {
+      done = true;
+    });
+    while (!done) {
+      await clock.pass(1_000);
+      await new Promise((resolve) => setImmediate(resolve));
     }
+    expect((await answered)?.token).toBeTruthy();
+    expect(String(await warned)).toContain('persistent token cache failed');
   });
 });
 

@@ -2,7 +2,10 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { createCredential, TokenCache, type TokenPoolError } from '../../../src/index.js';
 import { type EntraEmulator, type Fault, startEntraEmulator } from '../../../src/testing/index.js';
+import { clockPerTest } from '../../support/clock-per-test.js';
 
+// Sockets are real; the test ends every wait.
+const clock = clockPerTest('now', { immediates: false });
 const SCOPE = 'https://database.windows.net/.default';
 let entra: EntraEmulator;
 /** Exchanges that the client has read to their end. */
@@ -20,13 +23,10 @@ beforeEach(() => {
   over = false;
   subscribe('http.client.response.finish', onFinish);
   for (const [name, value] of Object.entries(entra.managedIdentity.imds.env)) vi.stubEnv(name, value);
-  // Sockets are real; every wait is ours to end.
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date', 'performance'] });
 });
 afterEach(() => {
   over = true;
   unsubscribe('http.client.response.finish', onFinish);
-  vi.useRealTimers();
   vi.unstubAllEnvs();
   entra.heal();
 });
@@ -59,10 +59,10 @@ async function follow(
   );
   await untilExchanges(1);
   for (const [i, second] of seconds.entries()) {
-    vi.advanceTimersByTime(start + second * 1000 - 1 - Date.now());
+    await clock.pass(start + second * 1000 - 1 - Date.now());
     await turn();
     expect(entra.requests.length - before).toBe(i + 1);
-    vi.advanceTimersByTime(1);
+    await clock.pass(1);
     await untilExchanges(i + 2);
   }
   const askedAt = entra.requests.slice(before).map(({ time }) => (time - start) / 1000);
@@ -126,9 +126,9 @@ test('a caller that waits for a retry is not among the five at once', async () =
   const many = Array.from({ length: 12 }, () => cold({ clientId: entra.addManagedIdentity().clientId }).get());
   const all = Promise.allSettled(many);
   await untilExchanges(12);
-  vi.advanceTimersByTime(5_000);
+  await clock.pass(5_000);
   await untilExchanges(24);
-  vi.advanceTimersByTime(10_000);
+  await clock.pass(10_000);
   await untilExchanges(36);
   expect((await all).every(({ status }) => status === 'rejected')).toBe(true);
 });
@@ -148,7 +148,7 @@ test('a caller may give up while it is not ready', async () => {
   await untilExchanges(1);
   abort.abort();
   await refused;
-  expect(vi.getTimerCount()).toBe(0);
+  expect(clock.pending.size).toBe(0);
 });
 
 test.each([-1, Number.NaN, Number.POSITIVE_INFINITY, 'soon' as never])(

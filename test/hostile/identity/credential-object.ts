@@ -1,10 +1,8 @@
-import { withGlobal } from '@sinonjs/fake-timers';
 import fc from 'fast-check';
 import { type AccessToken, TokenCache, type TokenCredential, TokenPoolError } from '../../../src/index.js';
+import { DrivenClock } from '../../support/driven-clock.js';
 import { everythingPrinted, secretIn } from '../secrets.js';
 import { type Strange, strangeValue } from './strange-values.js';
-
-type InstalledClock = ReturnType<ReturnType<typeof withGlobal>['install']>;
 
 /** How a credential object answers one request. */
 export interface Outcome {
@@ -38,18 +36,11 @@ const LONGEST_BLOCK_MS = 50;
  * with a typed error, no crash, no secret in an error.
  */
 export async function useCredentialObject(script: readonly Outcome[], secret: string): Promise<string[]> {
-  const clock = withGlobal(globalThis).install({
-    now: Date.now(),
-    toFake: ['Date', 'performance', 'setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'],
-  });
-  try {
-    return await drive(script, secret, clock);
-  } finally {
-    clock.uninstall();
-  }
+  using clock = new DrivenClock(Date.now()).install({ immediates: false });
+  return await drive(script, secret, clock);
 }
 
-async function drive(script: readonly Outcome[], secret: string, clock: InstalledClock): Promise<string[]> {
+async function drive(script: readonly Outcome[], secret: string, clock: DrivenClock): Promise<string[]> {
   const broken = new Set<string>();
   const credential = new ScriptedCredential(script, clock, (line) => broken.add(line));
   const tokens = new TokenCache(credential, { requestTimeoutMs: REQUEST_TIMEOUT_MS });
@@ -75,10 +66,10 @@ async function drive(script: readonly Outcome[], secret: string, clock: Installe
     if (waiting < 20) call();
     // The beginning matters most; an hour of silence is passed in longer steps.
     const stepMs = passed < 30_000 ? 250 : passed < 180_000 ? 1_000 : 30_000;
-    await clock.tickAsync(stepMs);
+    await clock.pass(stepMs);
     passed += stepMs;
   }
-  await clock.tickAsync(CALLER_TIMEOUT_MS + 100);
+  await clock.pass(CALLER_TIMEOUT_MS + 100);
   if (!credential.well && !served) broken.add('a pause without end: the credential works again and is not asked');
   if (waiting > 0) broken.add(`${waiting} callers have not settled`);
   const blockedMs = credential.longestBlockMs;
@@ -91,12 +82,12 @@ class ScriptedCredential implements TokenCredential {
   well = false;
   longestBlockMs = 0;
   readonly #script: Outcome[];
-  readonly #clock: InstalledClock;
+  readonly #clock: DrivenClock;
   readonly #report: (line: string) => void;
   #inFlight = 0;
   #failedAt = Number.NEGATIVE_INFINITY;
 
-  constructor(script: readonly Outcome[], clock: InstalledClock, report: (line: string) => void) {
+  constructor(script: readonly Outcome[], clock: DrivenClock, report: (line: string) => void) {
     this.#script = [...script];
     this.#clock = clock;
     this.#report = report;
@@ -109,7 +100,7 @@ class ScriptedCredential implements TokenCredential {
       this.#report(`asked ${now - this.#failedAt} ms after a failure`);
     if (next === undefined) {
       this.well = true;
-      return Promise.resolve({ token: 'good'.repeat(10), expiresOnTimestamp: now + 3_600_000 });
+      return Promise.resolve({ token: 'good'.repeat(10), expiresOnTimestamp: Date.now() + 3_600_000 });
     }
     if (this.#inFlight > 0) this.#report(`${this.#inFlight + 1} requests at a time`);
     this.#inFlight += 1;
