@@ -90,6 +90,12 @@ export class CredentialRejectedError extends CredentialError {
   override readonly code = 'ERR_CREDENTIAL_REJECTED';
 }
 
+/** The credential of a pool has started to return tokens of another principal; a pool is for one principal, so they are not used. */
+export class PrincipalChangedError extends CredentialError {
+  override name = 'PrincipalChangedError';
+  override readonly code = 'ERR_PRINCIPAL_CHANGED';
+}
+
 /** This way of getting a token does not exist here (no managed identity, no CLI); a chain tries its next member. */
 export class CredentialUnavailableError extends CredentialError {
   override name = 'CredentialUnavailableError';

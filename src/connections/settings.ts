@@ -1,6 +1,7 @@
 import { type CredentialInput, createCredential } from '../credentials/create-credential.js';
 import type { TokenCredential } from '../credentials/credential.js';
 import { scopeForServer } from '../credentials/entra/scope-for-server.js';
+import { OnePrincipal } from '../tokens/one-principal.js';
 import { sharedTokenCache } from '../tokens/shared-token-cache.js';
 import { type CheckedConfig, checkConfig, definedOnly, usesToken } from './check-config.js';
 import type { TokenPoolConfig } from './config.js';
@@ -41,5 +42,6 @@ function flatAuthentication(config: TokenPoolConfig): { type: string | undefined
 function tokenSource(credential: TokenCredential, config: TokenPoolConfig, server: string): TokenSource {
   const scope = config.scope ?? scopeForServer(server);
   const { tokenStore } = config;
-  return { tokens: sharedTokenCache(credential, { tokenStore }), scope, scopeIsFixed: config.scope !== undefined };
+  const tokens = new OnePrincipal(sharedTokenCache(credential, { tokenStore }));
+  return { tokens, scope, scopeIsFixed: config.scope !== undefined };
 }

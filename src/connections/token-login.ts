@@ -1,12 +1,12 @@
 import type { AccessToken, TokenCredential } from '../credentials/credential.js';
 import { ConfigurationError } from '../errors.js';
 import type { CachedToken } from '../tokens/cached-token.js';
-import type { TokenCache } from '../tokens/token-cache.js';
+import type { PoolTokens } from '../tokens/one-principal.js';
 import type { LoginGuard } from './login-guard.js';
 
 /** Where the tokens of a pool come from, and for which resource. */
 export interface TokenSource {
-  tokens: TokenCache;
+  tokens: PoolTokens;
   /** Scope asked for before the socket is opened; that of the server once it has named another. */
   scope: string;
   /** Keep `scope` even if the server names another one in FEDAUTHINFO (MS-TDS 2.2.7.12). */

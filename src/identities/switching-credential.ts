@@ -1,7 +1,7 @@
 import type { Credential, TokenCredential } from '../credentials/credential.js';
 import { defineCredential } from '../credentials/define-credential.js';
-import { readJwtClaims } from '../credentials/entra/jwt-claims.js';
 import { CredentialRejectedError } from '../errors.js';
+import { principalOf } from '../tokens/principal.js';
 
 /**
  * One identity whose credential changes: each call to a web API brings a new assertion of the same user. Tokens of another
@@ -18,12 +18,12 @@ export interface SwitchingCredential {
 
 export function switchingCredential(first: TokenCredential): SwitchingCredential {
   let current = first;
-  let principal: string | undefined;
+  let own: { principal: string | undefined } | undefined;
 
   function check(token: string): void {
-    const own = principalOf(token);
-    principal ??= own;
-    if (own === principal) return;
+    const principal = principalOf(token);
+    own ??= { principal };
+    if (principal === own.principal) return;
     throw new CredentialRejectedError('The token is for another principal than this pool; it was not used.', {
       hint: 'One key of pools.for() stands for one principal: give each user or tenant a key of its own.',
     });
@@ -47,9 +47,4 @@ export function switchingCredential(first: TokenCredential): SwitchingCredential
     },
     check,
   };
-}
-
-/** Undefined if the token does not name its principal; then none of this principal's tokens do. */
-function principalOf(token: string): string | undefined {
-  return readJwtClaims(token)?.principal;
 }

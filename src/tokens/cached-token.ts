@@ -1,5 +1,6 @@
 import type { AccessToken } from '../credentials/credential.js';
 import { fingerprint } from '../credentials/identity.js';
+import { principalOf } from './principal.js';
 
 /** A token this close to its expiry is not used for a login (P1): handshake plus clock skew. */
 const LOGIN_MARGIN_MS = 60_000;
@@ -55,6 +56,8 @@ export class CachedToken {
   readonly #epoch: number;
   /** Short hash that identifies the token in events and logs. */
   readonly id: string;
+  /** Whose token it is, as far as it says so; see {@link principalOf}. */
+  readonly principal: string | undefined;
   readonly expiresOn: number;
   readonly obtainedAt: number;
   /** When the issuer wants it refreshed; undefined if the issuer did not say. */
@@ -76,6 +79,7 @@ export class CachedToken {
     this.#token = token;
     this.#epoch = wall - performance.now();
     this.id = fingerprint(token);
+    this.principal = principalOf(token);
     this.expiresOn = expiresOn;
     this.obtainedAt = obtainedAt;
     this.refreshAfter = refreshAfterTimestamp;

@@ -2,6 +2,7 @@ import type { TediousModule } from '../../src/connections/dial.js';
 import type { Settings } from '../../src/connections/settings.js';
 import type { TokenPool } from '../../src/pool/token-pool.js';
 import { CachedToken, refreshTime } from '../../src/tokens/cached-token.js';
+import type { PoolTokens } from '../../src/tokens/one-principal.js';
 import { sharedTokenCache } from '../../src/tokens/shared-token-cache.js';
 import { TokenCache } from '../../src/tokens/token-cache.js';
 import type { DrivenClock } from '../support/driven-clock.js';
@@ -23,10 +24,10 @@ export interface Break {
   calm?: boolean;
 }
 
-type Tokens = TokenCache & Record<'current' | 'get', (...args: unknown[]) => unknown>;
+type Tokens = PoolTokens & Record<'current' | 'get', (...args: unknown[]) => unknown>;
 
 /** A cache with some of its methods replaced. */
-function patched(settings: Settings, methods: (real: TokenCache) => Partial<Record<keyof TokenCache, unknown>>): void {
+function patched(settings: Settings, methods: (real: PoolTokens) => Partial<Record<keyof PoolTokens, unknown>>): void {
   const { source } = settings;
   if (source === undefined) return;
   const real = source.tokens;

@@ -1,0 +1,108 @@
+import { PrincipalChangedError } from '../errors.js';
+import type { CachedToken } from './cached-token.js';
+import type { TokenCache, WaitOptions } from './token-cache.js';
+import type { TokenStatus } from './token-refresher.js';
+
+/** What a pool needs of a token cache. */
+export interface PoolTokens extends Pick<TokenCache, 'identity' | 'current' | 'get' | 'peek' | 'status' | 'offer'> {
+  invalidate(token: CachedToken, scope?: string): boolean;
+}
+
+/** Claims come from a stranger: only one line of harmless text is repeated. */
+const PRINTABLE = /^[\w@.:/ -]{1,200}$/;
+
+/**
+ * The tokens of one pool, all of them for the principal of its first. A credential may start to return tokens of another
+ * principal: a function that answers for the user of the current request, a chain in which another member has become
+ * available, a developer who signs in as somebody else. A pool with sessions of both would hand them out at random (P9), so
+ * such a token is refused. The last token of the pool's own principal serves until it ends (P4).
+ *
+ * Each pool has its own: a new pool with the same credential starts with the principal that the credential has then.
+ */
+export class OnePrincipal implements PoolTokens {
+  readonly #cache: PoolTokens;
+  /** The pool's own principal, once there has been a token. */
+  #own: Pick<CachedToken, 'principal'> | undefined;
+  /** The latest token of the pool's own principal, in its scope. */
+  #latest: { token: CachedToken; scope: string | undefined } | undefined;
+  #refusal: PrincipalChangedError | undefined;
+
+  constructor(cache: PoolTokens) {
+    this.#cache = cache;
+  }
+
+  get identity(): string {
+    return this.#cache.identity;
+  }
+
+  current(scope?: string): CachedToken | undefined {
+    return this.#accept(this.#cache.current(scope), scope);
+  }
+
+  peek(scope?: string): CachedToken | undefined {
+    const token = this.#cache.peek(scope);
+    return token === undefined || this.isOwn(token) ? token : this.#latestFor(scope);
+  }
+
+  status(scope?: string): TokenStatus {
+    const status = this.#cache.status(scope);
+    const { current } = status;
+    if (current === undefined || this.isOwn(current)) return status;
+    return { ...status, current: this.#latestFor(scope), failure: this.#refuse(current) };
+  }
+
+  /** @throws PrincipalChangedError, and what the cache throws */
+  async get(scope?: string, options?: WaitOptions): Promise<CachedToken> {
+    const token = await this.#cache.get(scope, options);
+    const accepted = this.#accept(token, scope);
+    if (accepted === undefined) throw this.#refuse(token);
+    return accepted;
+  }
+
+  invalidate(token: CachedToken, scope?: string): boolean {
+    // The cache may have another principal's token by now, and would not know this one.
+    if (this.#latest?.token.id === token.id) this.#latest = undefined;
+    return this.#cache.invalidate(token, scope);
+  }
+
+  offer(token: CachedToken, scope?: string): void {
+    this.#cache.offer(token, scope);
+  }
+
+  /** Whether a token is for this pool's principal; any is as long as the pool has none. */
+  isOwn(token: CachedToken): boolean {
+    return this.#own === undefined || token.principal === this.#own.principal;
+  }
+
+  #accept(token: CachedToken | undefined, scope: string | undefined): CachedToken | undefined {
+    if (token === undefined || token === this.#latest?.token) return token;
+    if (!this.isOwn(token)) return this.#latestFor(scope);
+    this.#own ??= { principal: token.principal };
+    this.#latest = { token, scope };
+    return token;
+  }
+
+  #latestFor(scope: string | undefined): CachedToken | undefined {
+    const latest = this.#latest;
+    return latest?.scope === scope && latest?.token.isUsable() ? latest.token : undefined;
+  }
+
+  #refuse({ principal }: CachedToken): PrincipalChangedError {
+    this.#refusal ??= principalChanged(this.#own?.principal, principal);
+    return this.#refusal;
+  }
+}
+
+function principalChanged(own: string | undefined, other: string | undefined): PrincipalChangedError {
+  return new PrincipalChangedError(
+    `The credential now returns tokens of another principal (${named(other)}) than this pool's (${named(own)}). They are not used.`,
+    {
+      hint: 'A pool is for one principal: use createTokenPools() for several users. If the change is intended, create a new pool.',
+    },
+  );
+}
+
+function named(principal: string | undefined): string {
+  if (principal === undefined) return 'not named in the token';
+  return PRINTABLE.test(principal) ? principal : 'with an unprintable name';
+}
