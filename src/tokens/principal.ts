@@ -1,9 +1,9 @@
 import { readJwtPayload } from '../credentials/entra/jwt-claims.js';
 
 /**
- * Whose token this is, as far as it says so: the object id, or where there is none the subject, or the application. Two
+ * Whose token this is, as far as it states that: the object id, or where there is none the subject, or the application. Two
  * tokens of one principal give the same text, whatever resource or client they are for (P9). Undefined for a token that
- * names none, or cannot be read: such tokens cannot be told apart.
+ * names none, or cannot be read: such tokens cannot be compared.
  *
  * Without proof: whether the token is genuine is for SQL Server to decide.
  */

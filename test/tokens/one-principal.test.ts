@@ -1,14 +1,10 @@
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { type AccessToken, PrincipalChangedError, TokenCache } from '../../src/index.js';
 import { OnePrincipal } from '../../src/tokens/one-principal.js';
 import { principalOf } from '../../src/tokens/principal.js';
+import { clockPerTest } from '../support/clock-per-test.js';
 
-beforeEach(() => {
-  vi.useFakeTimers({ now: Date.UTC(2026, 0, 1) });
-});
-afterEach(() => {
-  vi.useRealTimers();
-});
+const clock = clockPerTest();
 
 const SCOPE = 'https://database.windows.net/.default';
 const MINUTE = 60_000;
@@ -45,13 +41,13 @@ test.each([
   ['another application of a v2 token', { azp: 'a' }, { azp: 'b' }],
   ['a token that names none, after one that does', { tid: 't', oid: 'a' }, 'opaque'],
   ['a token that names one, after one that does not', 'opaque', { tid: 't', oid: 'a' }],
-])('refuses %s, and says so in a typed error', async (_, first, second) => {
+])('refuses %s, with a typed error', async (_, first, second) => {
   const { provider, cache, tokens } = cacheOf(first);
   const own = await tokens.get(SCOPE);
   provider.claims = second;
-  await vi.advanceTimersByTimeAsync(REFRESH_MS);
+  await clock.pass(REFRESH_MS);
   await cache.get(SCOPE);
-  await vi.advanceTimersByTimeAsync(0);
+  await clock.settle();
   expect(cache.peek(SCOPE)?.id).not.toBe(own.id);
 
   // Its own token is still good for a few minutes.
@@ -60,7 +56,7 @@ test.each([
   expect(await tokens.get(SCOPE)).toBe(own);
   expect(tokens.status(SCOPE)).toMatchObject({ current: own, failure: { code: 'ERR_PRINCIPAL_CHANGED' } });
 
-  await vi.advanceTimersByTimeAsync(5 * MINUTE);
+  await clock.pass(5 * MINUTE);
   expect(tokens.current(SCOPE)).toBeUndefined();
   expect(tokens.peek(SCOPE)).toBeUndefined();
   const error = await tokens.get(SCOPE).catch((e: unknown) => e);
@@ -74,14 +70,14 @@ test.each([
     { tid: 't', oid: 'a', sub: 's', appid: '1', upn: 'x' },
     { tid: 't', oid: 'a', sub: 'r', appid: '2' },
   ],
-  ['tokens that name none: they cannot be told apart', 'opaque', 'other'],
+  ['tokens that name none: they cannot be compared', 'opaque', 'other'],
 ])('accepts %s', async (_, first, second) => {
   const { provider, cache, tokens } = cacheOf(first);
   const own = await tokens.get(SCOPE);
   provider.claims = second;
-  await vi.advanceTimersByTimeAsync(REFRESH_MS);
+  await clock.pass(REFRESH_MS);
   await cache.get(SCOPE);
-  await vi.advanceTimersByTimeAsync(0);
+  await clock.settle();
   const next = tokens.current(SCOPE);
   expect(next).toBe(cache.peek(SCOPE));
   expect(next?.id).not.toBe(own.id);
@@ -92,7 +88,7 @@ test('goes on when the credential returns to the first principal', async () => {
   await tokens.get(SCOPE);
   for (const oid of ['b', 'a']) {
     provider.claims = { tid: 't', oid };
-    await vi.advanceTimersByTimeAsync(60 * MINUTE);
+    await clock.pass(60 * MINUTE);
     await tokens.get(SCOPE).catch(() => undefined);
   }
   expect(tokens.current(SCOPE)?.principal).toContain('oid a');
@@ -102,9 +98,9 @@ test('does not use a token that the server has refused, although no other is its
   const { provider, cache, tokens } = cacheOf({ tid: 't', oid: 'a' });
   const own = await tokens.get(SCOPE);
   provider.claims = { tid: 't', oid: 'b' };
-  await vi.advanceTimersByTimeAsync(REFRESH_MS);
+  await clock.pass(REFRESH_MS);
   await cache.get(SCOPE);
-  await vi.advanceTimersByTimeAsync(0);
+  await clock.settle();
   tokens.invalidate(own, SCOPE);
   expect(tokens.current(SCOPE)).toBeUndefined();
   await expect(tokens.get(SCOPE)).rejects.toMatchObject({ code: 'ERR_PRINCIPAL_CHANGED' });
@@ -114,7 +110,7 @@ test('a new pool with the same credential has the principal of its own first tok
   const { provider, cache, tokens } = cacheOf({ tid: 't', oid: 'a' });
   await tokens.get(SCOPE);
   provider.claims = { tid: 't', oid: 'b' };
-  await vi.advanceTimersByTimeAsync(61 * MINUTE);
+  await clock.pass(61 * MINUTE);
   await expect(tokens.get(SCOPE)).rejects.toMatchObject({ code: 'ERR_PRINCIPAL_CHANGED' });
   expect((await new OnePrincipal(cache).get(SCOPE)).principal).toContain('oid b');
 });
@@ -124,7 +120,7 @@ test('names a principal only by text that is fit to print', async () => {
   await tokens.get(SCOPE);
   for (const oid of ['line\nbreak', '\u001b[31m', 'x'.repeat(100_000)]) {
     provider.claims = { tid: 't', oid };
-    await vi.advanceTimersByTimeAsync(61 * MINUTE);
+    await clock.pass(61 * MINUTE);
     const { message } = (await new Promise((resolve) => tokens.get(SCOPE).catch(resolve))) as Error;
     expect(message).toContain('an unprintable name');
     expect(message.length).toBeLessThan(400);
