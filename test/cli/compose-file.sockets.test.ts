@@ -1,11 +1,10 @@
 import { execFile } from 'node:child_process';
-import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { startSqlEmulator } from '../../src/testing/index.js';
+import { unusedPort } from '../support/unused-port.js';
 import { closing, execute, tediousConnect } from '../testing/sql-clients.js';
 import { Program } from './programs.js';
 
@@ -40,21 +39,12 @@ async function isHealthy(name: string, addresses: Record<string, string>): Promi
   );
 }
 
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address() as AddressInfo;
-  probe.close();
-  await once(probe, 'close');
-  return port;
-}
-
 test('the programs of docker-compose.yml start, become healthy and accept a token, without Docker', async () => {
   const { entra: entraService, gateway: gatewayService, sqlserver } = services;
   const sa = sqlserver?.environment.MSSQL_SA_PASSWORD ?? '';
   const server = closing(await startSqlEmulator({ users: { sa } }));
 
-  const issuerAt = `127.0.0.1:${await freePort()}`;
+  const issuerAt = `127.0.0.1:${await unusedPort()}`;
   const entra = start('entra', { '0.0.0.0:8080': issuerAt });
   await entra.said('ready');
   expect(await isHealthy('entra', { 'localhost:8080': issuerAt })).toBe(true);

@@ -1,10 +1,10 @@
-import { createServer } from 'node:net';
 import { afterEach, expect, test, vi } from 'vitest';
 import { type Examination, examine } from '../../src/cli/doctor/examine.js';
 import type { TokenPoolConfig } from '../../src/connections/config.js';
 import { settingsFrom } from '../../src/connections/settings.js';
 import { type EntraEmulator, makeCertificate } from '../../src/testing/index.js';
 import { type Site, site } from '../support/pool.js';
+import { unusedPort } from '../support/unused-port.js';
 
 afterEach(() => vi.unstubAllEnvs());
 
@@ -76,10 +76,7 @@ test('explains a server name that DNS does not know', async () => {
 });
 
 test('explains a port where nothing listens', async () => {
-  const listener = createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => listener.once('listening', resolve));
-  const { port } = listener.address() as { port: number };
-  await new Promise((resolve) => listener.close(resolve));
+  const port = await unusedPort();
   const { last, exitCode, output } = await diagnose({ server: '127.0.0.1', port, user: 'u', password: 'p' });
   expect({ last, exitCode }).toEqual({ last: 'TCP', exitCode: 11 });
   expect(output).toMatch(/nothing listens/);

@@ -1,8 +1,9 @@
 import { once } from 'node:events';
-import { type AddressInfo, createServer, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { makeCertificate } from '../../src/testing/certificate.js';
 import { acceptTlsInTds, serverTls } from '../../src/testing/tds/tls.js';
+import { type TcpServer, tcpServer } from '../support/tcp-server.js';
 
 /** One client of a {@link scriptedServer}, after PRELOGIN and TLS. */
 export interface Client {
@@ -17,13 +18,11 @@ export interface Client {
   send(body: Buffer, options?: { last?: boolean }): void;
 }
 
-export interface ScriptedServer extends AsyncDisposable {
-  port: number;
+export interface ScriptedServer extends TcpServer {
   /** Connections so far. */
-  accepted: number;
+  readonly accepted: number;
   /** Everything that arrived without TLS, from all clients. */
   clear(): Buffer;
-  sockets: Set<Socket>;
 }
 
 /**
@@ -36,8 +35,7 @@ export async function scriptedServer(
 ): Promise<ScriptedServer> {
   const tls = serverTls(makeCertificate({ commonName: 'localhost' }));
   const received: Buffer[] = [];
-  const sockets = new Set<Socket>();
-  const self = { accepted: 0 };
+  let accepted = 0;
 
   async function serve(socket: Socket, index: number): Promise<void> {
     const clear = reader(socket, (chunk) => received.push(chunk));
@@ -58,24 +56,16 @@ export async function scriptedServer(
     await script({ index, stream, socket, read: messages.read, send });
   }
 
-  const server = createServer((socket) => {
-    sockets.add(socket);
-    socket.on('close', () => sockets.delete(socket));
-    socket.on('error', () => {});
-    serve(socket, self.accepted++).catch(() => socket.destroy());
+  const server = await tcpServer((socket) => {
+    serve(socket, accepted++).catch(() => socket.destroy());
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  return Object.assign(self, {
-    port: (server.address() as AddressInfo).port,
-    sockets,
-    clear: () => Buffer.concat(received),
-    async [Symbol.asyncDispose]() {
-      for (const socket of sockets) socket.destroy();
-      server.close();
-      await once(server, 'close');
+  return {
+    ...server,
+    get accepted() {
+      return accepted;
     },
-  });
+    clear: () => Buffer.concat(received),
+  };
 }
 
 function reader(stream: Duplex, onChunk?: (chunk: Buffer) => void): { read(): Promise<Buffer>; stop(): void } {

@@ -1,6 +1,6 @@
-import { createServer } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
 import { TokenPoolError } from '../../src/index.js';
+import { unusedPort } from '../support/unused-port.js';
 import { type Config, stock, stockMssql, useEmulators, type Way, ways, withPool } from './three-ways.js';
 
 const emulators = useEmulators();
@@ -43,7 +43,7 @@ const cases: { name: string; code: string; number?: number; arrange: () => Promi
   {
     name: 'a closed port',
     code: 'ESOCKET',
-    arrange: async () => ({ ...emulators.server.config(), port: await closedPort() }),
+    arrange: async () => ({ ...emulators.server.config(), port: await unusedPort() }),
   },
   {
     name: 'a connection dropped during login',
@@ -98,11 +98,3 @@ describe.each(cases)('$name', ({ code, number, arrange }) => {
     }
   });
 });
-
-async function closedPort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => server.once('listening', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}

@@ -1,16 +1,8 @@
-import { createServer } from 'node:net';
 import { expect, test } from 'vitest';
 import { LoginRefusedError, ServerUnavailableError, StaleTokenError, TokenPoolError } from '../../src/errors.js';
 import { site } from '../support/pool.js';
 import { query } from '../support/query.js';
-
-async function unusedPort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => server.once('listening', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
+import { unusedPort } from '../support/unused-port.js';
 
 test('a server that is down: every waiter gets the real error, at once', async () => {
   await using s = await site();

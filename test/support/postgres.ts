@@ -1,10 +1,10 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
+import { unusedPort } from './unused-port.js';
 
 const HOME = '/usr/lib/postgresql';
 
@@ -45,7 +45,7 @@ export class PostgresServer implements AsyncDisposable {
     // As in Azure: the server looks at the token after the client has sent it.
     const rules = ['host all admin 127.0.0.1/32 trust', 'host all all 127.0.0.1/32 password', ''];
     writeFileSync(join(directory, 'pg_hba.conf'), rules.join('\n'));
-    const server = new PostgresServer(directory, await freePort());
+    const server = new PostgresServer(directory, await unusedPort());
     await server.#ready();
     return server;
   }
@@ -87,12 +87,4 @@ function asPostgres(program: string, args: string[]): [string, string[]] {
 function idsOfPostgres(): [number, number] {
   const id = (flag: string) => Number(execFileSync('id', [flag, 'postgres'], { encoding: 'utf8' }));
   return [id('-u'), id('-g')];
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  return port;
 }

@@ -5,6 +5,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { unusedPort } from './unused-port.js';
 
 /** Whether a redis-server is installed. Prints a warning if not, because tests are then skipped. */
 export const hasRedis = ((): boolean => {
@@ -33,7 +34,7 @@ export class RedisServer implements AsyncDisposable {
   }
 
   static async start(...args: string[]): Promise<RedisServer> {
-    const server = new RedisServer(await mkdtemp(join(tmpdir(), 'redis-')), await freePort(), args);
+    const server = new RedisServer(await mkdtemp(join(tmpdir(), 'redis-')), await unusedPort(), args);
     await server.start();
     return server;
   }
@@ -78,14 +79,6 @@ export class RedisServer implements AsyncDisposable {
       socket.destroy();
     }
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  return port;
 }
 
 /** A network in front of a port that can be slow or drop everything; it records the traffic. */

@@ -1,11 +1,10 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { createCredential } from '../../../src/index.js';
 import { type EntraEmulator, makeCertificate, startEntraEmulator } from '../../../src/testing/index.js';
+import { httpServer } from '../../support/http-server.js';
 import { FakeTools } from '../fake-tools.js';
 import { printed } from '../printed.js';
 
@@ -81,31 +80,22 @@ describe('AzureServiceTokenProvider', () => {
 
   test('RunAs=App with a certificate in Key Vault, read by the managed identity', async () => {
     const { clientId, tenantId } = entra;
-    const seen: (string | undefined)[] = [];
-    const vault = createServer((request, response) => {
-      seen.push(request.url);
+    await using vault = await httpServer((request) => {
       const token = (request.headers.authorization ?? '').replace('Bearer ', '');
       const claims = entra.verify(token, { audience: 'https://vault.azure.net' }) as { appid?: string };
       const allowed = claims.appid === entra.systemAssignedIdentity?.clientId;
-      response.writeHead(allowed ? 200 : 403, { 'content-type': 'application/json' });
-      response.end(JSON.stringify({ value: certificate.key + certificate.cert }));
+      return { status: allowed ? 200 : 403, body: { value: certificate.key + certificate.cert } };
     });
-    await new Promise<void>((resolve) => vault.listen(0, '127.0.0.1', resolve));
-    const secret = `http://127.0.0.1:${(vault.address() as AddressInfo).port}/secrets/app`;
+    const secret = `${vault.url}/secrets/app`;
     const text = `RunAs=App;AppId=${clientId};KeyVaultCertificateSecretIdentifier=${secret}`;
-    try {
-      expect(await whoIs(`${text};TenantId=${tenantId}`)).toBe(clientId);
-      expect(await whoIs(text)).toBe(clientId);
-      const other = entra.addManagedIdentity();
-      await expect(whoIs(`${text};KeyVaultUserAssignedManagedIdentityId=${other.clientId}`)).rejects.toMatchObject({
-        code: 'ERR_CREDENTIAL_REJECTED',
-        status: 403,
-      });
-      expect(seen[0]).toBe('/secrets/app?api-version=7.4');
-    } finally {
-      vault.closeAllConnections();
-      vault.close();
-    }
+    expect(await whoIs(`${text};TenantId=${tenantId}`)).toBe(clientId);
+    expect(await whoIs(text)).toBe(clientId);
+    const other = entra.addManagedIdentity();
+    await expect(whoIs(`${text};KeyVaultUserAssignedManagedIdentityId=${other.clientId}`)).rejects.toMatchObject({
+      code: 'ERR_CREDENTIAL_REJECTED',
+      status: 403,
+    });
+    expect(vault.requests[0]?.url.href).toBe(`${secret}?api-version=7.4`);
   });
 
   test('RunAs=App alone is the managed identity, with AppId a user-assigned one', async () => {

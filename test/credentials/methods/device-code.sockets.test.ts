@@ -1,9 +1,7 @@
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createCredential, type DeviceCode, TokenCache } from '../../../src/index.js';
 import { type EntraEmulator, startEntraEmulator } from '../../../src/testing/index.js';
+import { httpServer } from '../../support/http-server.js';
 import { printed } from '../printed.js';
 
 const SCOPE = 'https://database.windows.net/.default';
@@ -140,18 +138,11 @@ test('an answer without a refresh token says what to grant', async () => {
 });
 
 test('claims go along with the request for a code', async () => {
-  const bodies: string[] = [];
-  const provider = createServer(async (request, response) => {
-    bodies.push(await text(request));
-    response.writeHead(400, { 'content-type': 'application/json' }).end('{"error":"invalid_request"}');
-  });
-  await new Promise<void>((resolve) => provider.listen(0, '127.0.0.1', resolve));
-  const authority = `http://127.0.0.1:${(provider.address() as AddressInfo).port}`;
-  const person = createCredential({ method: 'device-code', tenantId: 'contoso.example', authority });
+  await using provider = await httpServer(() => ({ status: 400, body: { error: 'invalid_request' } }));
+  const person = createCredential({ method: 'device-code', tenantId: 'contoso.example', authority: provider.url });
   const claims = '{"access_token":{"nbf":{"essential":true,"value":"1"}}}';
   await expect(person.getToken(SCOPE, { claims })).rejects.toMatchObject({ code: 'ERR_CREDENTIAL_REJECTED' });
-  provider.close();
-  expect(new URLSearchParams(bodies[0]).get('claims')).toBe(claims);
+  expect(new URLSearchParams(provider.requests[0]?.body).get('claims')).toBe(claims);
 });
 
 test('a refusal to start is reported before anything is shown', async () => {

@@ -1,6 +1,4 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type IncomingMessage, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
@@ -12,6 +10,7 @@ import {
   startEntraEmulator,
   startSqlEmulator,
 } from '../../../src/testing/index.js';
+import { type HttpRequest, type HttpServer, httpServer } from '../../support/http-server.js';
 import { query } from '../../support/query.js';
 import { printed } from '../printed.js';
 
@@ -22,8 +21,8 @@ const file = join(folder, 'token');
 
 let entra: EntraEmulator;
 let sql: SqlEmulator;
-let issuers: Server;
-let requests: { url: URL; headers: IncomingMessage['headers']; body: string }[];
+let issuers: HttpServer;
+let requests: HttpRequest[];
 /** Overrides the next answers of the issuers. */
 let answer: { status: number; body: string } | undefined;
 let base: string;
@@ -32,23 +31,12 @@ beforeAll(async () => {
   entra = await startEntraEmulator();
   entra.addResource(AUDIENCE);
   sql = await startSqlEmulator({ entra });
-  issuers = createServer((request, response) => {
-    let body = '';
-    request.on('data', (chunk) => {
-      body += String(chunk);
-    });
-    request.on('end', () => {
-      const url = new URL(request.url ?? '/', 'http://issuer');
-      requests.push({ url, headers: request.headers, body });
-      const { status, body: text } = answer ?? issue(url, new URLSearchParams(body));
-      response.writeHead(status).end(text);
-    });
-  });
-  await new Promise<void>((resolve) => issuers.listen(0, '127.0.0.1', resolve));
-  base = `127.0.0.1:${(issuers.address() as AddressInfo).port}`;
+  issuers = await httpServer(({ url, body }) => answer ?? issue(url, new URLSearchParams(body)));
+  requests = issuers.requests;
+  base = new URL(issuers.url).host;
 });
 beforeEach(() => {
-  requests = [];
+  requests.length = 0;
   answer = undefined;
   for (const name of Object.keys(process.env)) {
     if (/^(AZURE_|IDENTITY_|MSI_|IMDS_|ACTIONS_|AWS_|GCE_)/.test(name)) vi.stubEnv(name, undefined);
@@ -57,7 +45,7 @@ beforeEach(() => {
 afterEach(() => vi.unstubAllEnvs());
 afterAll(async () => {
   rmSync(folder, { recursive: true });
-  issuers.close();
+  await issuers[Symbol.asyncDispose]();
   await sql.close();
   await entra.close();
 });
@@ -166,7 +154,7 @@ const WAYS: Record<string, Way> = {
 /** The signature again, from what arrived. */
 function checkSignature(): void {
   const [request] = requests;
-  const headers: IncomingMessage['headers'] = request?.headers ?? {};
+  const headers: HttpRequest['headers'] = request?.headers ?? {};
   const body = request?.body ?? '';
   const date = String(headers['x-amz-date']);
   const at = new Date(date.replace(/(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z/, '$1-$2-$3T$4:$5:$6Z'));

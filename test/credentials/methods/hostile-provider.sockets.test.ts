@@ -1,10 +1,9 @@
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { inspect } from 'node:util';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { createCredential, type PersistentCache } from '../../../src/index.js';
 import { type EntraEmulator, startEntraEmulator } from '../../../src/testing/index.js';
 import { DrivenClock } from '../../support/driven-clock.js';
+import { type HttpServer, httpServer } from '../../support/http-server.js';
 
 const SCOPE = 'https://database.windows.net/.default';
 const tenantId = '72f988bf-86f1-41af-91ab-2d7cd011db47';
@@ -12,29 +11,23 @@ const clientId = '11111111-2222-4333-8444-555555555555';
 const clientSecret = 'p~4W+x/9&Q =secret-value';
 
 let entra: EntraEmulator;
-let stub: Server;
+let stub: HttpServer;
 let base: string;
 /** What the stub answers; `form` is what it was sent. */
-let answer: (form: URLSearchParams, headers: NodeJS.Dict<string | string[]>) => { status: number; body: unknown };
+let answer: (
+  form: URLSearchParams,
+  headers: NodeJS.Dict<string | string[]>,
+) => { status: number; body: string | object };
 
 beforeAll(async () => {
   entra = await startEntraEmulator({ deviceCode: { intervalSeconds: 0.02 } });
-  stub = createServer((request, response) => {
-    let body = '';
-    request.on('data', (chunk) => {
-      body += String(chunk);
-    });
-    request.on('end', () => {
-      const { status, body: reply } = answer(new URLSearchParams(body), request.headers);
-      if (status === 101) {
-        response.socket?.end('HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n');
-        return;
-      }
-      response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(reply));
-    });
+  stub = await httpServer(({ body, headers }, response) => {
+    const answered = answer(new URLSearchParams(body), headers);
+    if (answered.status !== 101) return answered;
+    response.socket?.end('HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n');
+    return undefined;
   });
-  await new Promise<void>((resolve) => stub.listen(0, '127.0.0.1', resolve));
-  base = `http://127.0.0.1:${(stub.address() as AddressInfo).port}`;
+  base = stub.url;
 });
 beforeEach(() => {
   for (const name of Object.keys(process.env)) {
@@ -43,7 +36,7 @@ beforeEach(() => {
 });
 afterEach(() => vi.unstubAllEnvs());
 afterAll(async () => {
-  stub.close();
+  await stub[Symbol.asyncDispose]();
   await entra.close();
 });
 

@@ -1,6 +1,4 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
@@ -11,6 +9,7 @@ import {
   type ManagedIdentityEndpoint,
   startEntraEmulator,
 } from '../../../src/testing/index.js';
+import { httpServer } from '../../support/http-server.js';
 import { printed } from '../printed.js';
 
 const SCOPE = 'https://database.windows.net/.default';
@@ -192,7 +191,7 @@ describe('trouble', () => {
     await using agent = await platformThatAnswers(401, {}, { 'www-authenticate': `Basic realm=${path}` });
     on({ url: '', env: { IDENTITY_ENDPOINT: agent.url, IMDS_ENDPOINT: agent.url } });
     await expect(whoAmI({ arcKeyDirectory })).rejects.toThrow(/it was not read/);
-    expect(agent.requests).toBe(1);
+    expect(agent.requests).toHaveLength(1);
   });
 
   test('Azure Arc cannot make us read a file of any size', async () => {
@@ -201,7 +200,7 @@ describe('trouble', () => {
     await using agent = await platformThatAnswers(401, {}, { 'www-authenticate': `Basic realm=${key}` });
     on({ url: '', env: { IDENTITY_ENDPOINT: agent.url, IMDS_ENDPOINT: agent.url } });
     await expect(whoAmI({ arcKeyDirectory })).rejects.toThrow(/too large/);
-    expect(agent.requests).toBe(1);
+    expect(agent.requests).toHaveLength(1);
   });
 
   test.each(['clientId', 'objectId', 'resourceId'] as const)(
@@ -272,30 +271,15 @@ function arcChallenge(): string {
 }
 
 /** A platform that always gives the same answer; with a `challenge`, a request without authorization gets that first. */
-async function platformThatAnswers(
+function platformThatAnswers(
   status: number,
   body: object,
   headers: Record<string, string> = {},
   challenge?: string,
 ) {
-  let requests = 0;
-  const server = createServer((request, response) => {
-    requests += 1;
-    if (challenge !== undefined && request.headers.authorization === undefined) {
-      response.writeHead(401, { 'www-authenticate': challenge }).end();
-      return;
-    }
-    response.writeHead(status, headers).end(JSON.stringify(body));
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
-    get requests() {
-      return requests;
-    },
-    async [Symbol.asyncDispose]() {
-      server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
-    },
-  };
+  return httpServer((request) =>
+    challenge !== undefined && request.headers.authorization === undefined
+      ? { status: 401, headers: { 'www-authenticate': challenge } }
+      : { status, headers, body },
+  );
 }

@@ -1,7 +1,7 @@
 import { channel } from 'node:diagnostics_channel';
-import { createServer } from 'node:net';
 import type { TokenPoolConfig } from '../../../src/index.js';
 import { Random } from '../../support/random.js';
+import { unusedPort } from '../../support/unused-port.js';
 import type { ProcessWatch } from '../process-watch.js';
 import { everythingPrinted, plantedSecret, secretIn, secretOnWire } from '../secrets.js';
 import type { Client, ClientFactory } from './clients.js';
@@ -230,12 +230,4 @@ function onEveryEvent(listener: (payload: unknown) => void): () => void {
   return () => {
     for (const each of channels) each.unsubscribe(listener);
   };
-}
-
-async function unusedPort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

@@ -1,30 +1,16 @@
 import { once } from 'node:events';
-import { connect, createServer, type Socket } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type SqlGateway, startSqlEmulator } from '../../../src/testing/index.js';
+import { tcpServer } from '../../support/tcp-server.js';
 import { closing, execute, refusedLogin, tediousConnect } from '../sql-clients.js';
 
 const LOGIN = { user: 'app', password: 'App-password-1' };
 
 /** A server behind a gateway that does whatever the test wants with its connections. */
 async function behind(serve: (socket: Socket) => void): Promise<number> {
-  const open = new Set<Socket>();
-  const server = createServer((socket) => {
-    open.add(socket);
-    socket.on('error', () => {});
-    socket.on('close', () => open.delete(socket));
-    serve(socket);
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  closing({
-    [Symbol.asyncDispose]: async () => {
-      for (const socket of open) socket.destroy();
-      server.close();
-    },
-  });
-  return (server.address() as { port: number }).port;
+  return closing(await tcpServer(serve)).port;
 }
 
 async function gatewayTo(port: number, options: object = { encrypt: false }): Promise<SqlGateway> {

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
-import { createServer } from 'node:net';
 import { expect, test } from 'vitest';
 import { type SqlEmulatorOptions, startSqlEmulator, startSqlGateway } from '../../../src/testing/index.js';
+import { tcpServer } from '../../support/tcp-server.js';
 import { closing, tediousConnection } from '../sql-clients.js';
 
 /** A client that gives up 50 ms after it has sent its login. */
@@ -48,22 +48,11 @@ test('notices at once a client that hangs up while the server is paused', async 
 });
 
 test('the gateway hangs up on a silent server when its client leaves, and does not report the server', async () => {
-  const silent = createServer((socket) => socket.on('error', () => {}));
-  let open = 0;
-  silent.on('connection', (socket) => {
-    open += 1;
-    socket.resume().on('close', () => {
-      open -= 1;
-    });
-  });
-  silent.listen(0, '127.0.0.1');
-  await once(silent, 'listening');
-  closing({ [Symbol.asyncDispose]: async () => void silent.close() });
-  const { port } = silent.address() as { port: number };
+  const { port, sockets } = closing(await tcpServer((socket) => void socket.resume()));
   const gateway = closing(
     await startSqlGateway({ upstream: { server: '127.0.0.1', port, user: 'sa', password: 'x' } }),
   );
-  await impatient(gateway, () => open);
-  await expect.poll(() => [gateway.connections.open, open], { interval: 5, timeout: 5000 }).toEqual([0, 0]);
+  await impatient(gateway, () => sockets.size);
+  await expect.poll(() => [gateway.connections.open, sockets.size], { interval: 5, timeout: 5000 }).toEqual([0, 0]);
   expect(gateway.upstreamErrors).toEqual([]);
 });
