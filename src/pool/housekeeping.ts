@@ -32,7 +32,7 @@ export interface Tended {
   /** Monotonic ms. */
   readonly lastUsedAt: number;
   readonly holdsProcess: boolean;
-  /** It was returned when it was due, and no successor could be opened. */
+  /** It was returned when it was due, and no successor could be opened, or its successor went to another connection. */
   readonly missedRenewal: boolean;
 }
 
@@ -67,7 +67,7 @@ export interface Instant {
 
 export interface Plan<T> {
   readonly evict: { connection: T; reason: EvictionReason }[];
-  /** Connections whose successor is to be opened now: idle ones, and borrowed ones that have missed it at their return. */
+  /** Connections whose successor is to be opened now: idle ones, and borrowed ones that have missed it. */
   readonly renew: T[];
   /** Borrowed connections that are due; they are renewed or closed when they are returned. */
   readonly dueOnReturn: T[];
@@ -105,8 +105,15 @@ export function plan<T extends Tended>(
 
   for (const connection of connections) {
     const expiry = connection.session?.expiry;
-    if (expiry === undefined || connection.standsBy || connection.successor !== undefined) continue;
+    if (expiry === undefined || connection.successor !== undefined) continue;
     const at = nowFor(expiry, wall, monotonic);
+    if (connection.standsBy) {
+      // It may wait for a connection that is never returned.
+      if (at >= expiry.checkAt && assess(expiry, token, at, { strictExpiry: false }) === 'replace') {
+        result.evict.push({ connection, reason: evictionReason(expiry, at) });
+      }
+      continue;
+    }
     const idleFor = monotonic - connection.lastUsedAt;
     const isIdle = connection.state === 'idle' && !connection.reserved;
     if (isIdle && idleFor >= idleTimeoutMillis && size > min) {

@@ -209,13 +209,23 @@ export class OpenConnections extends PooledConnections {
     pooled.dueOnReturn = false;
     pooled.missedRenewal = false;
     // One that is borrowed cannot be replaced now (P8).
-    const standby = pooled.state === 'idle' ? this.#findStandby() : undefined;
-    if (standby?.successorOf === undefined) {
-      this.open({ successorOf: pooled });
-      return;
-    }
-    standby.successorOf.successor = undefined;
+    if (pooled.state !== 'idle' || !this.replaceWithStandby(pooled)) this.open({ successorOf: pooled });
+  }
+
+  /** Has a connection that is not in use replaced by a successor that stands by, its own or another's; false if none does. */
+  replaceWithStandby(pooled: PooledConnection): boolean {
+    const standby = pooled.successor?.standsBy === true ? pooled.successor : this.#findStandby();
+    if (standby === undefined) return false;
+    if (standby !== pooled.successor) this.#detach(standby);
     this.takeOver(pooled, standby);
+    return true;
+  }
+
+  /** A successor is used elsewhere; the connection that it was for needs another, perhaps before it is returned. */
+  #detach({ successorOf }: PooledConnection): void {
+    if (successorOf === undefined) return;
+    successorOf.successor = undefined;
+    successorOf.missedRenewal = true;
   }
 
   /** A successor is open: it takes over at once, or when the connection that it replaces is returned. */
@@ -231,7 +241,7 @@ export class OpenConnections extends PooledConnections {
     old.successor = undefined;
     successor.successorOf = undefined;
     successor.reserved = false;
-    successor.lastUsedAt = old.lastUsedAt;
+    successor.lastUsedAt = old.state === 'borrowed' ? performance.now() : old.lastUsedAt;
     const position = this.ready.indexOf(old);
     if (position >= 0) this.ready[position] = successor;
     else this.ready.push(successor);
@@ -248,8 +258,8 @@ export class OpenConnections extends PooledConnections {
   /** A borrowed connection that is never returned must not hold a second one for itself while a caller waits. */
   takeStandby(): PooledConnection | undefined {
     const standby = this.mayOpen ? this.#findStandby() : undefined;
-    if (standby?.successorOf === undefined) return undefined;
-    standby.successorOf.successor = undefined;
+    if (standby === undefined) return undefined;
+    this.#detach(standby);
     standby.successorOf = undefined;
     standby.reserved = false;
     this.#standingBy -= 1;

@@ -54,7 +54,7 @@ export class PooledConnection {
   reserved = false;
   /** It became due for renewal while it was borrowed. */
   dueOnReturn = false;
-  /** It was returned when it was due, and no successor could be opened. */
+  /** It was returned when it was due, and no successor could be opened, or its successor went to another connection. */
   missedRenewal = false;
   checkouts = 0;
   /** Handed over to a waiting caller who has not run since. */

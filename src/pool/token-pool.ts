@@ -257,11 +257,12 @@ export class TokenPool {
    */
   release(connection: Connection): void {
     const pooled = this.#returned(connection);
-    const { successor } = pooled;
     const reason = this.#reasonToClose(pooled);
-    // Soft eviction (P8): the successor was opened while this one was borrowed.
-    if (successor?.standsBy === true && !this.#isClosed) this.#connections.takeOver(pooled, successor);
-    else if (reason !== undefined) this.#connections.close(pooled, reason);
+    // Soft eviction (P8): a successor was opened while this one was borrowed, or for another that still is.
+    const isReplaceable = pooled.successor?.standsBy === true ? !this.#isClosed : isPastLimits(reason);
+    if (isReplaceable && this.#connections.replaceWithStandby(pooled)) {
+      // The successor has its position.
+    } else if (reason !== undefined) this.#connections.close(pooled, reason);
     else {
       this.#connections.move(pooled, 'idle');
       const next = pooled.dueOnReturn ? undefined : this.#waiters.first;
@@ -467,4 +468,8 @@ export class TokenPool {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
+}
+
+function isPastLimits(reason: EvictionReason | undefined): boolean {
+  return reason === 'token-expiry' || reason === 'max-age';
 }

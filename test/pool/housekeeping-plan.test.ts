@@ -109,6 +109,7 @@ test.each([
   ['renewed while it is borrowed if it missed that at its return', missed, withLater, {}, {}, 'renew'],
   ['marked again if it would still miss it', missed, withLater, {}, { free: 0 }, 'dueOnReturn'],
   ['marked again if the one free permit is a successor that stands by', missed, withLater, {}, standby, 'dueOnReturn'],
+  ['left alone while it stands by for another', { reserved: true, standsBy: true }, withLater, {}, {}, 'nothing'],
   ['marked if none fits beside it', missed, withLater, { overlap: 0, max: 1 }, {}, 'dueOnReturn'],
 ] as const)('a connection that is due is %s', (_, facts, outlook, pool, now, expected) => {
   const one = connection(facts as Facts);

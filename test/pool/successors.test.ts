@@ -66,8 +66,9 @@ test('a replacement that waits for a borrowed connection replaces another that i
   await pass(10 * SECOND);
   pool.release(borrowed[1]);
   await pass(11 * SECOND);
-  const first = pool.stats.renewals;
-  expect(world.server.dials).toHaveLength(first === 1 ? 1 : 2);
+  // What is returned takes the successor, and the one that is still borrowed gets another.
+  expect(pool.stats.renewals).toBe(1);
+  expect(world.server.dials).toHaveLength(2);
   pool.release(borrowed[0]);
   await pass(45 * SECOND);
   expect(pool.stats).toMatchObject({ size: 2, available: 2, renewals: 2, logins: 4, evictions: { renewed: 2 } });
@@ -90,13 +91,12 @@ test('a connection that is due takes the replacement that waits for a borrowed o
   await borrowAtOnce(pool);
   pool.release(younger);
   await pass(21 * SECOND);
-  expect(world.server.dials).toHaveLength(3);
+  // The elder lost its successor, and gets another although it is still borrowed.
+  expect(world.server.dials).toHaveLength(4);
   expect([elder, younger].map((connection) => driven(connection).closed)).toEqual([false, true]);
   expect(pool.stats).toMatchObject({ size: 2, borrowed: 1, available: 1, renewals: 1, evictions: { renewed: 1 } });
-  world.server.loginMs = 10;
-  await pass(2 * SECOND);
+  await pass(20 * SECOND);
   pool.release(elder);
-  await pass(2 * SECOND);
   expect(driven(elder).closed).toBe(true);
   expect(pool.stats).toMatchObject({ size: 2, available: 2, renewals: 2, logins: 4 });
 });

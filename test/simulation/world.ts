@@ -784,8 +784,13 @@ export class World {
     if (token === undefined || lifeOf(token) < 5 * MINUTE || !this.#isCalm(site, token)) return;
     const margin = evictionMargin(token);
     const inUse = now - until < IN_USE_MS;
-    // It needs a permit and time: one may be opened on a token near its expiry, or be returned too late.
-    const renewable = site.settings.pool.overlap > 0 && now - openedAt > margin && until - from < margin / 10;
+    // Renewals are spread over nine tenths of the time from the later token to the margin (P11), and a borrowed connection
+    // is replaced at its return (P8): one that is held for longer than the last tenth may be returned too late.
+    const { wall } = this.clock;
+    const laterSince = Math.max(wall - (now - openedAt), site.provider.latest?.obtainedAt ?? 0);
+    const lastTenth = (token.expiresOn - margin - laterSince) / 10;
+    // It needs a permit and time: one may be opened on a token near its expiry.
+    const renewable = site.settings.pool.overlap > 0 && now - openedAt > margin && until - from < lastTenth;
     if (!inUse || !renewable) return;
     this.watch.check(
       'P2',
