@@ -37,6 +37,18 @@ test('idle time counts from the latest return', async () => {
   expect(pool.stats.size).toBe(0);
 });
 
+test('a busy connection stays for its idle time after its last return, and at most a second longer', async () => {
+  const pool = aPool({ max: 2, idleTimeoutMillis: 10 * SECOND }, sqlLogin);
+  for (let used = 0; used < 25; used += 1) {
+    await opened(pool, 1);
+    await pass(0.1 * SECOND);
+  }
+  await pass(9.8 * SECOND);
+  expect(pool.stats).toMatchObject({ size: 1, logins: 1 });
+  await pass(1.1 * SECOND);
+  expect(pool.stats).toMatchObject({ size: 0, evictions: { idle: 1 } });
+});
+
 test('idle connections do not keep the process alive for more than a second, until they are handed out again', async () => {
   const pool = aPool({ max: 2, min: 1, idleTimeoutMillis: 10 * SECOND });
   await pass(SECOND);

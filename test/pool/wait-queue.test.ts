@@ -1,7 +1,7 @@
 import { getEventListeners } from 'node:events';
 import { expect, test } from 'vitest';
 import { AbortedError, PoolClosedError } from '../../src/errors.js';
-import { aborted, poolClosed, WaitQueue } from '../../src/pool/wait-queue.js';
+import { aborted, poolClosed, type Waiter, WaitQueue } from '../../src/pool/wait-queue.js';
 import { clockPerTest } from '../support/clock-per-test.js';
 
 const clock = clockPerTest();
@@ -40,6 +40,28 @@ test('a caller whose connection is being checked keeps its turn, and is passed o
   expect(queue.first).toBeUndefined();
   one.checking = false;
   expect(queue.first).toBe(one);
+});
+
+test('callers who leave while the queue is walked through are passed over, and no other is', () => {
+  const queue = aQueue();
+  const waiters = [1, 2, 3, 4, 5].map(() => {
+    const { waiter, result } = queue.add(undefined);
+    void result.catch(() => {});
+    return waiter;
+  });
+  const [one, two, three, four, five] = waiters as [Waiter, Waiter, Waiter, Waiter, Waiter];
+  const leave = (...leaving: Waiter[]): void => {
+    for (const waiter of leaving) queue.reject(waiter, timeIsUp);
+  };
+  const seen = new Set<Waiter>();
+  for (const waiter of queue) {
+    seen.add(waiter);
+    if (waiter === one) leave(one, two);
+    if (waiter === three) leave(four);
+  }
+  expect([...seen]).toEqual([one, three, five]);
+  expect([...queue]).toEqual([three, five]);
+  expect(queue.length).toBe(2);
 });
 
 test('a caller that is served leaves no listener behind, and the timer does not hold the process', async () => {
