@@ -10,6 +10,7 @@ const examples = join(import.meta.dirname, '../../examples');
 test.concurrent.each([
   ['web-api.mjs', '6000', /requests served, 0 failed/],
   ['batch-job.mjs', '6000', /on 1 session\nafterwards a fresh connection: yes/],
+  ['stream-worker.mjs', '6000', /[1-9]\d* copies of 20000 rows, 0 incomplete/],
   ['serverless-handler.mjs', '5500', /one[\s\S]*two[\s\S]*three/],
   ['express-per-user.mjs', '6000', /answers to the right user, 0 wrong or failed, without a token: 401/],
   ['fastify-per-user.mjs', '6000', /answers to the right user, 0 wrong or failed, without a token: 401/],
