@@ -4,7 +4,9 @@
 //   app        a file of apps/ that is run with node
 //   files      further files: name -> content, a name of apps/, or a path of examples/
 //   commands   instead of `node app`; `node_modules/.bin` is on the path
-//   node       major version of Node.js that the packages need, where that is more than 20
+//   project    a folder of examples/ that is copied whole, its package.json included; `packages` pin or replace what that names
+//   node       major version of Node.js, where that is not the one that runs the matrix
+//   runtime    npm package of another runtime, whose program of the same name is then on the path
 //   expiries   false where the row opens no connection, or is about loading alone
 //   quick      part of `npm run matrix -- --quick`
 //   note       for the table
@@ -29,6 +31,7 @@ function compilerOptions(moduleResolution, more = {}) {
 const drivers = [
   { name: 'mssql 12, drop-in', packages: ['mssql@12'], app: 'drop-in.mjs', quick: true },
   { name: 'mssql 12, `withTokenRefresh`', packages: ['mssql@12'], app: 'wrapped.mjs' },
+  { name: 'mssql 12 on Node.js 22', packages: ['mssql@12'], app: 'drop-in.mjs', node: 22 },
   { name: 'mssql 12 on Node.js 24', packages: ['mssql@12', 'tedious@20'], app: 'drop-in.mjs', node: 24 },
   { name: 'mssql 11, drop-in', packages: ['mssql@11'], app: 'drop-in.mjs', quick: true },
   { name: 'mssql 11, `withTokenRefresh`', packages: ['mssql@11'], app: 'wrapped.mjs' },
@@ -41,8 +44,38 @@ const drivers = [
   },
   { name: 'tedious 18', packages: ['tedious@18'], app: 'raw.mjs', quick: true },
   { name: 'tedious 19', packages: ['tedious@19'], app: 'raw.mjs' },
-  { name: 'tedious 20', packages: ['tedious@20'], app: 'raw.mjs', node: 24 },
+  { name: 'tedious 20 on Node.js 22', packages: ['tedious@20'], app: 'raw.mjs', node: 22 },
+  { name: 'tedious 20 on Node.js 24', packages: ['tedious@20'], app: 'raw.mjs', node: 24 },
 ];
+
+const runtimes = [
+  { name: 'Bun', runtime: 'bun@1', command: 'bun' },
+  { name: 'Deno', runtime: 'deno@2', command: 'deno run --allow-net --allow-env --allow-read --allow-sys --no-prompt' },
+].flatMap(({ name, runtime, command }) => [
+  {
+    name: `${name}, drop-in`,
+    runtime,
+    packages: ['mssql@12'],
+    app: 'drop-in.mjs',
+    commands: [`${command} drop-in.mjs`],
+  },
+  {
+    name: `${name}, \`withTokenRefresh\``,
+    runtime,
+    packages: ['mssql@12'],
+    app: 'wrapped.mjs',
+    commands: [`${command} wrapped.mjs`],
+  },
+  { name: `${name}, raw pool`, runtime, packages: ['tedious@19'], app: 'raw.mjs', commands: [`${command} raw.mjs`] },
+  {
+    name: `${name}, pool per identity, abort, events, test kit`,
+    runtime,
+    packages: ['mssql@12', 'tedious@19'],
+    app: 'runtime.mjs',
+    commands: [`${command} runtime.mjs`],
+    expiries: false,
+  },
+]);
 
 const orms = [
   { name: 'TypeORM 0.3 on mssql 11', packages: ['typeorm@0.3', 'mssql@11'], app: 'typeorm.mjs' },
@@ -88,19 +121,32 @@ const orms = [
   },
   ...[11, 12].map((major) => ({
     name: `NestJS ${major}: @nestjs/typeorm, and a provider`,
+    project: 'nestjs',
     packages: [
       ...['core', 'common', 'typeorm', 'platform-express'].map((each) => `@nestjs/${each}@${major}`),
-      ...['typeorm@1', 'mssql@12', 'reflect-metadata', 'rxjs', ...TS],
+      ...['typeorm@1', 'mssql@12'],
     ],
-    files: {
-      'main.ts': 'examples/nestjs/main.ts',
-      'tsconfig.json': 'examples/nestjs/tsconfig.json',
-      'visit.cjs': 'visit.cjs',
-    },
-    commands: ['tsc', 'node visit.cjs "node out/main.js" /orders /orders-by-hand'],
+    files: { 'visit.cjs': 'visit.cjs' },
+    commands: ['npm run build', 'node visit.cjs "npm start" /orders /orders-by-hand'],
     // NestJS 12 has ES modules only.
     node: major === 12 ? 24 : undefined,
   })),
+  {
+    name: 'Azure Functions v4',
+    project: 'azure-functions',
+    packages: ['@azure/functions@4', 'mssql@12'],
+    commands: ['npm test'],
+    expiries: false,
+    note: 'the tests of `examples/azure-functions`, while tokens expire',
+  },
+  {
+    name: 'Next.js 16',
+    project: 'nextjs',
+    packages: ['next@16', 'react@19', 'react-dom@19', 'mssql@12'],
+    files: { 'visit.cjs': 'visit.cjs' },
+    commands: ['npm run build', 'node visit.cjs "npm start" /orders'],
+    note: '`serverExternalPackages`',
+  },
 ];
 
 const FAKE = `const kept = ['nextTick', 'setImmediate', 'clearImmediate', 'queueMicrotask'];\n`;
@@ -122,7 +168,15 @@ const loaders = [
       'jest.config.cjs': "module.exports = { testEnvironment: 'node', testMatch: ['**/*.test.cjs'] };",
     },
     commands: ['jest'],
+  },
+  {
+    name: 'Jest 30, a project',
+    project: 'jest',
+    packages: ['jest@30', 'mssql@12'],
+    commands: ['npm test'],
+    expiries: false,
     quick: true,
+    note: 'the tests of `examples/jest`, while tokens expire',
   },
   {
     name: 'Jest 30, ts-jest',
@@ -154,6 +208,14 @@ global.advance = (ms) => jest.advanceTimersByTimeAsync(ms);\nglobal.useRealTimer
     packages: ['mssql@12', 'vitest@4', 'vite@7', ...TS],
     files: { 'pool.test.ts': 'pool.test.ts', 'vitest.config.mjs': 'export default { test: { globals: true } };' },
     commands: ['vitest run'],
+  },
+  {
+    name: 'vitest, a project',
+    project: 'vitest',
+    packages: ['vitest@4', 'mssql@12'],
+    commands: ['npm test'],
+    expiries: false,
+    note: 'the tests of `examples/vitest`, while tokens expire',
   },
   {
     name: 'vitest fake timers',
@@ -253,21 +315,6 @@ export default { input: './app.mjs', output: { file: 'out/main.mjs' }, external:
     commands: ['vite build --ssr main.ts --outDir out', 'node out/main.*'],
   },
   {
-    name: 'Next.js 16',
-    packages: ['mssql@12', 'next@16', 'react@19', 'react-dom@19', '@types/react@19', ...TS],
-    files: {
-      ...Object.fromEntries(
-        ['next.config.mjs', 'pool.ts', 'app/layout.tsx', 'app/orders/route.ts'].map((each) => [
-          each,
-          `examples/nextjs/${each}`,
-        ]),
-      ),
-      'visit.cjs': 'visit.cjs',
-    },
-    commands: ['next build', 'node visit.cjs "next start" /orders'],
-    note: '`serverExternalPackages`',
-  },
-  {
     name: 'worker_threads',
     packages: ['mssql@12'],
     files: { 'drop-in.cjs': 'drop-in.cjs' },
@@ -311,6 +358,7 @@ types.push({
 
 export const GROUPS = [
   { title: 'mssql and tedious', rows: drivers },
+  { title: 'Other runtimes', rows: runtimes },
   { title: 'ORMs and frameworks', rows: orms },
   { title: 'Loaders, test runners and bundlers', rows: loaders },
   { title: 'TypeScript', rows: types },

@@ -33,7 +33,7 @@ const [{ filename }] = JSON.parse(
   execFileSync('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', base], { encoding: 'utf8' }),
 );
 const tarball = join(base, filename);
-const nodes = new Map();
+const programFolders = new Map();
 const results = new Map(existsSync(REPORT) ? JSON.parse(readFileSync(REPORT, 'utf8')) : []);
 let tried = 0;
 let failed = 0;
@@ -43,8 +43,11 @@ for (const { rows } of GROUPS) {
     if (args.only !== undefined && !row.name.toLowerCase().includes(args.only.toLowerCase())) continue;
     const startedAt = Date.now();
     let result = await run(row);
-    // A machine so busy that a login takes longer than its token's margin refuses one: such a row gets a second try.
-    if (result.refused > 0) result = await run(row);
+    // On a machine so busy that a login takes longer than its token's margin, one is refused: a second try shows which it was.
+    if (result.error !== undefined && !result.offline) {
+      console.log(`once more: ${row.name}\n${result.error.replace(/^/gm, '       ')}`);
+      result = await run(row);
+    }
     tried += 1;
     if (!result.offline) results.set(row.name, result);
     if (result.error !== undefined && !result.offline) failed += 1;
@@ -69,12 +72,18 @@ process.exitCode = failed > 0 ? 1 : 0;
 async function run(row) {
   const folder = join(base, row.name.replace(/\W+/g, '-').toLowerCase());
   rmSync(folder, { recursive: true, force: true });
-  mkdirSync(folder);
-  writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'app', version: '1.0.0', private: true }));
-  const node = row.node === undefined ? undefined : await nodeOf(row.node);
-  const path = [join(folder, 'node_modules/.bin'), ...(node ? [node] : []), process.env.PATH].join(delimiter);
+  if (row.project === undefined) {
+    mkdirSync(folder);
+    writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'app', version: '1.0.0', private: true }));
+  } else cpSync(new URL(`../../examples/${row.project}`, import.meta.url), folder, { recursive: true });
+  const programs = [row.node && `node@${row.node}`, row.runtime].filter(Boolean);
+  const path = [
+    join(folder, 'node_modules/.bin'),
+    ...(await Promise.all(programs.map(programFolder))),
+    process.env.PATH,
+  ].join(delimiter);
   const env = { ...process.env, PATH: path, CI: 'true', NEXT_TELEMETRY_DISABLED: '1' };
-  const installed = await command(['npm', 'install', ...NPM, tarball, ...row.packages], { cwd: folder, env });
+  const installed = await command(['npm', 'install', ...NPM, tarball, ...(row.packages ?? [])], { cwd: folder, env });
   if (installed.code !== 0) {
     const offline = /E(AI_AGAIN|NOTFOUND|NETUNREACH|CONNREFUSED|TIMEDOUT)|ENOTCACHED/.test(installed.output);
     if (offline && args.quick) {
@@ -92,7 +101,10 @@ async function run(row) {
     writeFileSync(file, isPath ? readFileSync(source) : content);
   }
 
-  const versions = row.packages.map((each) => versionOf(folder, each)).join(', ');
+  const versions = [
+    ...namesOf(row, folder).map((name) => versionOf(folder, name)),
+    ...(row.runtime ? [versionOf(prefixOf(row.runtime), nameOf(row.runtime))] : []),
+  ].join(', ');
   const entra = await startEntraEmulator({ tokenLifetimeSeconds: LIFETIME_SECONDS });
   const onQuery = (sql) => (/orders/.test(sql) ? [{ id: 1, item: 'coffee' }] : undefined);
   const server = await startSqlEmulator({ entra, enforceExpiry: 'login', onQuery });
@@ -130,21 +142,33 @@ async function run(row) {
   }
 }
 
-/** The folder of another Node.js, from the npm package of that name. */
-async function nodeOf(major) {
-  if (!nodes.has(major)) {
-    const prefix = join(base, `node-${major}`);
-    const { code, output } = await command(['npm', 'install', ...NPM, '--prefix', prefix, `node@${major}`], {
-      env: process.env,
-    });
+/** The folder of another Node.js, or another runtime, from the npm package of that name. */
+async function programFolder(spec) {
+  if (!programFolders.has(spec)) {
+    const prefix = prefixOf(spec);
+    const { code, output } = await command(['npm', 'install', ...NPM, '--prefix', prefix, spec], { env: process.env });
     if (code !== 0) throw new Error(output);
-    nodes.set(major, join(prefix, 'node_modules/.bin'));
+    programFolders.set(spec, join(prefix, 'node_modules/.bin'));
   }
-  return nodes.get(major);
+  return programFolders.get(spec);
 }
 
-function versionOf(folder, spec) {
-  const name = /^(@?[^@]+)/.exec(spec)[1];
+function prefixOf(spec) {
+  return join(base, spec.replace('@', '-'));
+}
+
+/** The packages that a row is about, for the table. */
+function namesOf({ packages }, folder) {
+  if (packages !== undefined) return packages.map(nameOf);
+  const { dependencies, devDependencies } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
+  return Object.keys({ ...dependencies, ...devDependencies }).filter((name) => name !== 'mssql-token-pool');
+}
+
+function nameOf(spec) {
+  return /^(@?[^@]+)/.exec(spec)[1];
+}
+
+function versionOf(folder, name) {
   return `${name} ${JSON.parse(readFileSync(join(folder, 'node_modules', name, 'package.json'), 'utf8')).version}`;
 }
 
