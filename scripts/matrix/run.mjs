@@ -5,6 +5,7 @@
 //   npm run matrix -- --quick           one row of each kind; skipped with a warning where the registry is out of reach
 //   npm run matrix -- --only WORD       rows whose name contains a word; the other results stay (reports/matrix.json)
 //   npm run matrix -- --keep            leaves the projects in place
+//   npm run matrix -- --jobs N          so many rows at a time (2)
 import { execFile, execFileSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -19,6 +20,7 @@ const { values: args } = parseArgs({
     quick: { type: 'boolean', default: false },
     only: { type: 'string' },
     keep: { type: 'boolean', default: false },
+    jobs: { type: 'string', default: '2' },
   },
 });
 const APPS = new URL('apps/', import.meta.url);
@@ -34,42 +36,50 @@ const [{ filename }] = JSON.parse(
 );
 const tarball = join(base, filename);
 const programFolders = new Map();
-const results = new Map(existsSync(REPORT) ? JSON.parse(readFileSync(REPORT, 'utf8')) : []);
-let tried = 0;
+const isWhole = !args.quick && args.only === undefined;
+const results = new Map(!isWhole && existsSync(REPORT) ? JSON.parse(readFileSync(REPORT, 'utf8')) : []);
 let failed = 0;
-for (const { rows } of GROUPS) {
-  for (const row of rows) {
-    if (args.quick && !row.quick) continue;
-    if (args.only !== undefined && !row.name.toLowerCase().includes(args.only.toLowerCase())) continue;
-    const startedAt = Date.now();
-    let result = await run(row);
-    // On a machine so busy that a login takes longer than its token's margin, one is refused: a second try shows which it was.
-    if (result.error !== undefined && !result.offline) {
-      console.log(`once more: ${row.name}\n${result.error.replace(/^/gm, '       ')}`);
-      result = await run(row);
-    }
-    tried += 1;
-    if (!result.offline) results.set(row.name, result);
-    if (result.error !== undefined && !result.offline) failed += 1;
-    const took = `${((Date.now() - startedAt) / 1000).toFixed(0)} s`;
-    console.log(
-      `${result.error === undefined ? 'ok  ' : 'FAIL'} ${row.name}: ${result.summary ?? ''} ${result.versions ?? ''} (${took})`,
-    );
-    if (result.error !== undefined) console.log(result.error.replace(/^/gm, '       '));
-    if (result.offline) break;
-  }
-}
+let isOffline = false;
+const chosen = GROUPS.flatMap(({ rows }) => rows)
+  .filter(({ quick }) => quick || !args.quick)
+  .filter(({ name }) => name.toLowerCase().includes((args.only ?? '').toLowerCase()));
+const waiting = [...chosen];
+await Promise.all(Array.from({ length: Number(args.jobs) }, work));
 if (!args.quick) {
   mkdirSync('reports', { recursive: true });
   writeFileSync(REPORT, JSON.stringify([...results], undefined, 1));
   writeTable(GROUPS, results);
 }
 if (!args.keep) rmSync(base, { recursive: true, force: true });
-if (tried === 0) console.log('No such row.');
+if (chosen.length === 0) console.log('No such row.');
 process.exitCode = failed > 0 ? 1 : 0;
 
+/** Takes rows until none is left, or the registry is out of reach. */
+async function work(_, job) {
+  while (waiting.length > 0 && !isOffline) {
+    const row = waiting.shift();
+    const startedAt = Date.now();
+    let result = await run(row, job);
+    // On a machine so busy that a login takes longer than its token's margin, one is refused: a second try shows which it was.
+    if (result.error !== undefined && !result.offline) {
+      console.log(`once more: ${row.name}\n${result.error.replace(/^/gm, '       ')}`);
+      result = await run(row, job);
+    }
+    if (result.offline) {
+      isOffline = true;
+      continue;
+    }
+    results.set(row.name, result);
+    if (result.error !== undefined) failed += 1;
+    const took = `${((Date.now() - startedAt) / 1000).toFixed(0)} s`;
+    const outcome = result.error === undefined ? 'ok  ' : 'FAIL';
+    console.log(`${outcome} ${row.name}: ${result.summary ?? ''} ${result.versions ?? ''} (${took})`);
+    if (result.error !== undefined) console.log(result.error.replace(/^/gm, '       '));
+  }
+}
+
 /** Installs and runs one row. */
-async function run(row) {
+async function run(row, job) {
   const folder = join(base, row.name.replace(/\W+/g, '-').toLowerCase());
   rmSync(folder, { recursive: true, force: true });
   if (row.project === undefined) {
@@ -120,7 +130,7 @@ async function run(row) {
     AZURE_CLIENT_SECRET: clientSecret,
     AZURE_AUTHORITY_HOST: url,
     NODE_EXTRA_CA_CERTS: join(folder, 'ca.pem'),
-    PORT: '39127',
+    PORT: String(39_127 + job),
   });
   try {
     for (const each of row.commands ?? [`node ${row.app}`]) {
@@ -143,14 +153,16 @@ async function run(row) {
 }
 
 /** The folder of another Node.js, or another runtime, from the npm package of that name. */
-async function programFolder(spec) {
-  if (!programFolders.has(spec)) {
-    const prefix = prefixOf(spec);
-    const { code, output } = await command(['npm', 'install', ...NPM, '--prefix', prefix, spec], { env: process.env });
-    if (code !== 0) throw new Error(output);
-    programFolders.set(spec, join(prefix, 'node_modules/.bin'));
-  }
+function programFolder(spec) {
+  if (!programFolders.has(spec)) programFolders.set(spec, installProgram(spec));
   return programFolders.get(spec);
+}
+
+async function installProgram(spec) {
+  const prefix = prefixOf(spec);
+  const { code, output } = await command(['npm', 'install', ...NPM, '--prefix', prefix, spec], { env: process.env });
+  if (code !== 0) throw new Error(output);
+  return join(prefix, 'node_modules/.bin');
 }
 
 function prefixOf(spec) {
