@@ -2,14 +2,15 @@
 // events and is called by none of them; testing imports nothing from the other modules, and of those only cli imports it.
 const MODULES = ['credentials', 'tokens', 'connections', 'pool', 'identities', 'mssql', 'orm'];
 
-// Inside the test kit: tds is the wire, entra the identity provider; server takes logins on the wire; gateway and sql each
-// give the clients of a server their sessions.
+// Inside the test kit: tds is the wire, entra the identity provider; server takes logins on the wire; traffic is the
+// recordings that gateway writes and sql replays; these two give the clients of a server their sessions.
 const KIT = {
   tds: [],
   entra: [],
   server: ['tds', 'entra'],
-  gateway: ['tds', 'server'],
-  sql: ['tds', 'server', 'gateway'],
+  traffic: ['tds'],
+  gateway: ['tds', 'server', 'traffic'],
+  sql: ['tds', 'server', 'gateway', 'traffic'],
 };
 
 const insideTheKit = Object.entries(KIT).map(([module, mayImport]) => ({

@@ -59,3 +59,4 @@ export type { RecordedQuery } from './sql/recorded-query.js';
 export type { SqlSession, TransactionHandler } from './sql/session.js';
 export { type SqlEmulator, type SqlEmulatorOptions, startSqlEmulator } from './sql/sql-emulator.js';
 export type { SqlErrorInfo } from './tds/server-error.js';
+export type { RecordOptions, TrafficRecording } from './traffic/recorder.js';

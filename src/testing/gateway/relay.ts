@@ -12,19 +12,26 @@ export interface Gate {
   refuse(type: number, status: number): { answer: Buffer; ends: boolean } | undefined;
 }
 
+/** Listens to what is passed on. */
+export interface Tap {
+  request(chunk: Buffer): void;
+  answer(chunk: Buffer): void;
+}
+
 /**
  * Passes packets between a client and a server, untouched, until both have ended. Each side is read only as fast as the
  * other takes it; a side that ends is ended on the other, which may still answer. Rejects with a
  * {@link ProtocolError} where the client sends what is no TDS; it can still be sent an error.
  */
-export async function relay(client: Duplex, upstream: Duplex, gate: Gate): Promise<void> {
+export async function relay(client: Duplex, upstream: Duplex, gate: Gate, tap?: Tap): Promise<void> {
   const bothClosed = Promise.all([closed(client), closed(upstream)]);
   client.on('close', () => upstream.destroy());
   upstream.on('close', () => endSoon(client));
   upstream.on('error', () => {});
   client.on('error', () => {});
+  if (tap !== undefined) upstream.on('data', (chunk: Buffer) => tap.answer(chunk));
   upstream.pipe(client);
-  const requests = client.pipe(requestsTo(upstream, client, gate));
+  const requests = client.pipe(requestsTo(upstream, client, gate, tap));
   try {
     await Promise.race([bothClosed, failureOf(requests)]);
   } catch (error) {
@@ -38,7 +45,7 @@ export async function relay(client: Duplex, upstream: Duplex, gate: Gate): Promi
 }
 
 /** What a client sends, on its way upstream. A request that may pass at once does so without a turn of the event loop. */
-function requestsTo(upstream: Duplex, client: Duplex, gate: Gate): Writable {
+function requestsTo(upstream: Duplex, client: Duplex, gate: Gate, tap: Tap | undefined): Writable {
   const packets: Packet[] = [];
   const splitter = new PacketSplitter((packet) => packets.push(packet));
   let starts = true;
@@ -63,7 +70,10 @@ function requestsTo(upstream: Duplex, client: Duplex, gate: Gate): Writable {
         endSoon(client);
         return;
       }
-      if (!refused) upstream.write(packet.bytes);
+      if (!refused) {
+        tap?.request(packet.bytes);
+        upstream.write(packet.bytes);
+      }
       starts = (packet.status & PacketStatus.EndOfMessage) !== 0;
       packets.shift();
     }

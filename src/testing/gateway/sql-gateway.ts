@@ -2,6 +2,7 @@ import type { TdsServerOptions } from '../server/options.js';
 import { requireDistinct } from '../server/principals.js';
 import type { LoggedInClient, OpenSession } from '../server/session-host.js';
 import { keep, TdsServer } from '../server/tds-server.js';
+import { type RecordOptions, TrafficRecorder, type TrafficRecording } from '../traffic/recorder.js';
 import type { UpstreamConfig } from './upstream.js';
 import { openUpstreamSession } from './upstream-session.js';
 
@@ -40,6 +41,7 @@ export class SqlGateway extends TdsServer {
   /** Logins that failed because the server upstream could not be reached or did not answer (the last 100,000). */
   readonly upstreamErrors: { time: number; message: string }[] = [];
   readonly #options: SqlGatewayOptions;
+  #recorder: TrafficRecorder | undefined;
 
   /** @internal Use {@link startSqlGateway}. */
   constructor(options: SqlGatewayOptions) {
@@ -47,9 +49,26 @@ export class SqlGateway extends TdsServer {
     this.#options = options;
   }
 
+  /**
+   * Writes what the server upstream answers into a file from now on, for sessions that begin from now on: logins, queries
+   * and their results, errors. `startSqlEmulator({ replay: file })` answers from it. Passwords and tokens are never part of
+   * it; values of rows, parameters and literals are replaced unless `keep` names their column.
+   *
+   * @throws the error of `fs` where the file cannot be written.
+   * @example
+   * using recording = gateway.recordTraffic('test/fixtures/orders.jsonl', { keep: ['id', 'status'] });
+   * await runTheApplication();
+   */
+  recordTraffic(file: string, options: RecordOptions = {}): TrafficRecording {
+    this.#recorder?.stop();
+    this.#recorder = new TrafficRecorder(file, options);
+    return this.#recorder;
+  }
+
   override reset(): void {
     super.reset();
     this.upstreamErrors.length = 0;
+    this.#recorder?.stop();
   }
 
   override get sqlLogin(): { user: string; password: string } {
@@ -64,6 +83,7 @@ export class SqlGateway extends TdsServer {
       upstream: this.#options.upstream,
       nextSpid: () => this.nextSpid(),
       running: () => this.running(),
+      recorder: this.#recorder?.stopped === false ? this.#recorder : undefined,
       recordUpstreamError: (error) => {
         keep(this.upstreamErrors, { time: Date.now(), message: error.message });
         this.#options.onUpstreamError?.(error);

@@ -2,8 +2,10 @@ import { noDatabaseUser, upstreamUnavailable } from '../server/login-errors.js';
 import { grantedTo } from '../server/principals.js';
 import { endsSession, type LoggedInClient, type OpenSession } from '../server/session-host.js';
 import { adaptLoginResponse } from '../tds/login-response.js';
+import { isBeforeTds72 } from '../tds/login7.js';
 import { ConnectionClosedError } from '../tds/message-stream.js';
 import { frameMessage, PacketType } from '../tds/packet.js';
+import { SessionTap, type TrafficRecorder } from '../traffic/recorder.js';
 import { type Gate, relay } from './relay.js';
 import { logInUpstream, type UpstreamConfig, type UpstreamLogin, type UpstreamProof } from './upstream.js';
 
@@ -14,6 +16,8 @@ export interface GatewayContext {
   /** Resolves when the gateway goes on; undefined if it is not paused. */
   running(): Promise<void> | undefined;
   recordUpstreamError(error: Error): void;
+  /** Writes down what the server answers. */
+  readonly recorder: TrafficRecorder | undefined;
 }
 
 /** Packet size until the login agrees on another. */
@@ -23,6 +27,8 @@ const INITIAL_PACKET_SIZE = 4096;
 export async function openUpstreamSession(client: LoggedInClient, gateway: GatewayContext): Promise<OpenSession> {
   const { upstream } = gateway;
   const { response, spid, packetSize, stream } = await logIn(client, gateway);
+  const recorder = isBeforeTds72(client.login.tdsVersion) ? undefined : gateway.recorder;
+  recorder?.login(client.login.database, Buffer.concat(response.tokens.map(({ bytes }) => bytes)));
   if (!response.accepted) {
     stream.destroy();
     throw response.error ?? upstreamUnavailable(client.login.database, upstream.server);
@@ -31,7 +37,8 @@ export async function openUpstreamSession(client: LoggedInClient, gateway: Gatew
   client.messages.write(frameMessage(PacketType.TabularResult, adapted, INITIAL_PACKET_SIZE, 0, spid));
   client.agree({ packetSize, spid });
   client.messages.detach();
-  const serve = (): Promise<void> => relay(client.messages.stream, stream, gateOf(client, gateway));
+  const serve = (): Promise<void> =>
+    relay(client.messages.stream, stream, gateOf(client, gateway), recorder && new SessionTap(recorder));
   return { spid: spid === 0 ? gateway.nextSpid() : spid, serve };
 }
 

@@ -1,7 +1,10 @@
-import { sendLoginResponse } from '../server/login-acceptance.js';
+import { type LoginPart, sendLoginResponse } from '../server/login-acceptance.js';
 import { endsSession, type LoggedInClient, type OpenSession } from '../server/session-host.js';
 import { isBeforeTds72 } from '../tds/login7.js';
+import { EnvChange } from '../tds/response.js';
 import { SqlServerError } from '../tds/server-error.js';
+import type { Recording } from '../traffic/recording.js';
+import { errorOf } from './replay.js';
 import { type QueryHooks, RequestRunner } from './request-runner.js';
 import type { ServerFacts } from './server-facts.js';
 import { SessionState, type TransactionHandler } from './session.js';
@@ -24,7 +27,8 @@ export function openEmulatedSession(client: LoggedInClient, emulator: EmulatorCo
   const { appName, hostName, library } = client.login;
   const { principal, tokenExpiry } = client.who;
   const { facts, onTransaction } = emulator;
-  const database = client.login.database || 'master';
+  const recorded = recordedLogin(emulator.hooks.recording, client.login.database);
+  const database = recorded?.database ?? (client.login.database || 'master');
   const spid = emulator.nextSpid();
   const session = new SessionState({
     spid,
@@ -41,7 +45,7 @@ export function openEmulatedSession(client: LoggedInClient, emulator: EmulatorCo
     emulator.sessions.delete(session);
     session.end();
   });
-  sendLoginResponse(client, { spid, database, serverName: facts.serverName });
+  sendLoginResponse(client, { spid, database, serverName: facts.serverName, recorded: recorded?.parts });
   return { spid, serve: () => answerRequests(client, session, emulator) };
 }
 
@@ -65,6 +69,28 @@ async function answerRequests(client: LoggedInClient, session: SessionState, emu
       return;
     }
   }
+}
+
+/**
+ * What the recorded server sent at a login for that database, and the database that the session was in then.
+ *
+ * @throws SqlServerError the error that it refused the login with
+ */
+function recordedLogin(
+  recording: Recording | undefined,
+  database: string,
+): { database: string | undefined; parts: LoginPart[] } | undefined {
+  const answer = recording?.login(database)?.answer;
+  if (answer === undefined) return undefined;
+  const parts = answer.flatMap((part): LoginPart[] => {
+    if ('message' in part) return [{ message: errorOf(part.message) }];
+    if ('environment' in part) return [{ environment: part }];
+    return 'server' in part ? [{ server: part.server, version: part.version }] : [];
+  });
+  const refusal = parts.find((part) => part.message !== undefined && part.message.class > 10)?.message;
+  if (refusal !== undefined) throw refusal;
+  const inDatabase = parts.findLast(({ environment }) => environment?.environment === EnvChange.Database);
+  return { database: inDatabase?.environment?.value, parts };
 }
 
 function tooOld(tdsVersion: number): SqlServerError {

@@ -8,8 +8,8 @@ export interface RecordedQuery {
   readonly spid: number;
   readonly principal: string;
   readonly database: string;
-  /** What answered it: an expectation, the emulator's own SQL, or `onQuery`; undefined if nothing has. */
-  readonly answeredBy: 'expectation' | 'emulator' | 'onQuery' | undefined;
+  /** What answered it: an expectation, a recording (`replay`), the emulator's own SQL, or `onQuery`; undefined if nothing has. */
+  readonly answeredBy: 'expectation' | 'recording' | 'emulator' | 'onQuery' | undefined;
   /** Number of the SQL error it ended with. */
   readonly error: number | undefined;
 }

@@ -11,6 +11,7 @@ import {
 } from '../tds/request.js';
 import { DoneStatus, EnvChange, type Response } from '../tds/response.js';
 import { SqlServerError } from '../tds/server-error.js';
+import type { Recording } from '../traffic/recording.js';
 import { type BulkLoadHandler, bulkLoadTable, takeBulkLoad } from './bulk-load.js';
 import { convert } from './conversion.js';
 import type { Expectations } from './expectations.js';
@@ -18,6 +19,7 @@ import { type Batch, parse, run } from './interpreter.js';
 import { parseParameterList } from './parser.js';
 import { askHandler, asSqlError, parametersOf, type QueryHandler } from './query-handler.js';
 import type { RecordedQuery } from './recorded-query.js';
+import { replay } from './replay.js';
 import { type OutputValue, ResponseOutput } from './response-output.js';
 import type { ServerFacts } from './server-facts.js';
 import { type SessionState, type Variables, variablesOf } from './session.js';
@@ -29,6 +31,7 @@ export interface QueryHooks {
   readonly onQuery: QueryHandler | undefined;
   readonly onBulkLoad: BulkLoadHandler | undefined;
   readonly expectations: Expectations;
+  readonly recording: Recording | undefined;
   record(query: RecordedQuery): void;
 }
 
@@ -144,8 +147,8 @@ export class RequestRunner {
   }
 
   /**
-   * Runs a query: an expectation answers it, else the emulator itself, else `onQuery` what the emulator does not
-   * understand. Gives the return status.
+   * Runs a query: an expectation answers it, else the recording, else the emulator itself, else `onQuery` what the emulator
+   * does not understand. Gives the return status.
    */
   async #runQuery(
     sql: string,
@@ -157,7 +160,10 @@ export class RequestRunner {
     const query = this.#recordOf(sql, variables);
     this.#hooks.record(query);
     try {
-      const status = (await this.#expected(batch, query)) ?? (await this.#answered(understand, batch, query));
+      const status =
+        (await this.#expected(batch, query)) ??
+        (await this.#replayed(batch, query)) ??
+        (await this.#answered(understand, batch, query));
       query.error = output.error;
       return status;
     } catch (error) {
@@ -196,6 +202,14 @@ export class RequestRunner {
     if (expectations.isEmpty) return undefined;
     const handler: QueryHandler = (sql, parameters, session) => expectations.answer(sql, parameters, session);
     return await ask('expectation', handler, batch, query);
+  }
+
+  async #replayed(batch: Batch, query: QueryRecord): Promise<number | undefined> {
+    const { recording } = this.#hooks;
+    if (recording === undefined) return undefined;
+    const status = await replay(recording, query.sql, batch);
+    if (status !== undefined) query.answeredBy = 'recording';
+    return status;
   }
 
   async #answered(understand: () => Statement[], batch: Batch, query: QueryRecord): Promise<number> {

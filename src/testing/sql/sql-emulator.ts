@@ -3,6 +3,7 @@ import { type SqlGateway, type SqlGatewayOptions, startSqlGateway } from '../gat
 import type { TdsServerOptions } from '../server/options.js';
 import type { LoggedInClient, OpenSession } from '../server/session-host.js';
 import { keep, TdsServer } from '../server/tds-server.js';
+import { Recording } from '../traffic/recording.js';
 import type { BulkLoadHandler } from './bulk-load.js';
 import { type EmulatorContext, openEmulatedSession } from './emulated-session.js';
 import {
@@ -20,6 +21,11 @@ import type { SqlSession, TransactionHandler } from './session.js';
 export interface SqlEmulatorOptions extends TdsServerOptions {
   /** Answers SQL that the emulator does not understand. */
   onQuery?: QueryHandler | undefined;
+  /**
+   * A file that {@link SqlGateway.recordTraffic} has written. Logins, and queries that it contains, are answered from it;
+   * statements that change the session (`USE`, `SET`, transactions) and everything else as without it.
+   */
+  replay?: string | undefined;
   /** Takes the rows of bulk loads. Default: only loads into temporary tables succeed, and their rows are dropped. */
   onBulkLoad?: BulkLoadHandler | undefined;
   /** Called for every event of a transaction, for an `onQuery` that keeps data. */
@@ -54,12 +60,15 @@ export class SqlEmulator extends TdsServer {
   readonly queries: RecordedQuery[] = [];
   readonly #expectations = new Expectations();
   readonly #context: EmulatorContext;
+  readonly #recording: Recording | undefined;
   #readOnly = false;
 
   /** @internal Use {@link startSqlEmulator}. */
   constructor(options: SqlEmulatorOptions) {
     super(options, options.users ?? { sa: `Aa1!${randomBytes(12).toString('base64url')}` });
     const { serverName, onQuery, onBulkLoad, onTransaction, databases = null, now = Date.now } = options;
+    const recording = options.replay === undefined ? undefined : Recording.read(options.replay);
+    this.#recording = recording;
     this.#context = {
       facts: {
         now,
@@ -69,7 +78,13 @@ export class SqlEmulator extends TdsServer {
         databases,
         readOnly: () => this.#readOnly,
       },
-      hooks: { onQuery, onBulkLoad, expectations: this.#expectations, record: (query) => keep(this.queries, query) },
+      hooks: {
+        onQuery,
+        onBulkLoad,
+        expectations: this.#expectations,
+        recording,
+        record: (query) => keep(this.queries, query),
+      },
       onTransaction,
       sessions: new Set(),
       nextSpid: () => this.nextSpid(),
@@ -107,6 +122,7 @@ export class SqlEmulator extends TdsServer {
   override reset(): void {
     super.reset();
     this.#expectations.clear();
+    this.#recording?.rewind();
     this.queries.length = 0;
     this.#readOnly = false;
   }

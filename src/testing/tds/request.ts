@@ -1,7 +1,7 @@
 import { ByteReader } from './byte-reader.js';
 import type { Scalar, SqlType, SqlValue } from './data-type.js';
 import { ProtocolError } from './packet.js';
-import { readBulkColumn, readTypedValue } from './wire-type.js';
+import { readTypedValue, readWireColumn } from './wire-type.js';
 
 /** The requests a logged-in client can make. */
 
@@ -82,7 +82,7 @@ const BulkToken = { ColMetadata: 0x81, Row: 0xd1, NullBitmapRow: 0xd2, Done: 0xf
 export function readBulkLoad(body: Buffer): BulkRows {
   const reader = new ByteReader(body);
   if (reader.uint8() !== BulkToken.ColMetadata) throw new ProtocolError('a bulk load starts with its columns');
-  const columns = Array.from({ length: reader.uint16() }, () => readBulkColumn(reader));
+  const columns = Array.from({ length: reader.uint16() }, () => readWireColumn(reader));
   const rows: Scalar[][] = [];
   for (let token = BulkToken.Done as number; reader.remaining > 0; ) {
     token = reader.uint8();

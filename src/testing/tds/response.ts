@@ -80,10 +80,10 @@ export class Response {
     this.#bodySize = packetSize - HEADER_LENGTH;
   }
 
-  loginAck(tdsVersion: number, version: readonly [number, number, number]): void {
-    const [major, minor, build] = version;
+  loginAck(tdsVersion: number, version: readonly number[], program: string): void {
+    const [major = 0, minor = 0, build = 0] = version;
     const at = this.#begin(Token.LoginAck);
-    this.#tokens.uint8(1).uint32be(tdsVersion).shortText('Microsoft SQL Server');
+    this.#tokens.uint8(1).uint32be(tdsVersion).shortText(program);
     this.#tokens.uint8(major).uint8(minor).uint16be(build);
     this.#tokens.patchUint16(at);
   }

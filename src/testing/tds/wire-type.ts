@@ -272,19 +272,19 @@ function readVariant(reader: ByteReader, length: number): SqlValue {
   return { type, value: decode(type, reader.bytes(end - propertiesEnd)) };
 }
 
-/** A column of a bulk load, and how its values are read. */
-export interface BulkColumn {
+/** A column of a bulk load or of a result, and how its values are read. */
+export interface WireColumn {
   name: string;
   type: SqlType;
   read(reader: ByteReader): Scalar;
 }
 
-/** One column of COLMETADATA ([MS-TDS] 2.2.7.4), as clients write it at the start of a bulk load. */
-export function readBulkColumn(reader: ByteReader): BulkColumn {
+/** One column of COLMETADATA ([MS-TDS] 2.2.7.4): of a result, or as clients write it at the start of a bulk load. */
+export function readWireColumn(reader: ByteReader): WireColumn {
   reader.uint32();
   reader.uint16();
   const id = reader.uint8();
-  const { type, form } = readTypeInfo(reader, id);
+  const { type, form } = id === Id.Udt ? readUdtColumn(reader) : readTypeInfo(reader, id);
   const isLongType = id === Id.Text || id === Id.NText || id === Id.Image;
   if (isLongType) for (let parts = reader.uint8(); parts > 0; parts -= 1) reader.longText();
   const name = reader.shortText();
@@ -293,6 +293,14 @@ export function readBulkColumn(reader: ByteReader): BulkColumn {
     type,
     read: (from) => (isLongType ? readWithTextPointer(from, type, form) : readValue(from, type, form)),
   };
+}
+
+/** UDT_INFO of a column ([MS-TDS] 2.2.5.5.2), which has more to say than that of a parameter. */
+function readUdtColumn(reader: ByteReader): { type: SqlType; form: Form } {
+  reader.uint16();
+  for (let names = 0; names < 3; names += 1) reader.shortText();
+  reader.longText();
+  return { type: { name: 'varbinary', length: MAX }, form: { kind: 'chunks' } };
 }
 
 /** Values of text, ntext and image follow a text pointer and a timestamp in rows; a pointer of no length is NULL. */

@@ -1,0 +1,279 @@
+import { appendFileSync, writeFileSync } from 'node:fs';
+import type { Scalar, SqlType } from '../tds/data-type.js';
+import { typeText } from '../tds/data-type.js';
+import { MessageAssembler, PacketSplitter, PacketType, ProtocolError } from '../tds/packet.js';
+import { type RpcParameter, type RpcRequest, readRpc, readSqlBatch } from '../tds/request.js';
+import { type ResponseToken, readResponse } from '../tds/response-reader.js';
+import type { SqlServerError } from '../tds/server-error.js';
+import {
+  type AnswerPart,
+  HEADER,
+  type RecordedEntry,
+  type RecordedMessage,
+  type RecordedStatement,
+} from './recording.js';
+import { redactMessage, redactValue } from './redact-value.js';
+import { withoutLiterals } from './statement-key.js';
+import { toTextValue } from './value-text.js';
+
+export interface RecordOptions {
+  /**
+   * Columns and output parameters whose values are stored as they are. Default: none; every value is replaced by one of the
+   * same type and length, and what the server's messages quote is left out. `true` stores all values and messages.
+   */
+  keep?: true | readonly string[] | ((column: { name: string; type: string }) => boolean) | undefined;
+}
+
+/** A recording in progress. */
+export interface TrafficRecording extends Disposable {
+  readonly file: string;
+  /** Logins and queries stored so far. */
+  readonly entries: number;
+  /** Answers that could not be stored, with the reason: a feature that is not read here, or longer than 16 MiB. */
+  readonly skipped: readonly { query: string; reason: string }[];
+  /** Ends the recording; the file is complete. */
+  stop(): void;
+}
+
+/** Longest request or answer that is stored. */
+const MESSAGE_LIMIT = 16 * 1024 * 1024;
+
+/** Writes what a server answers into a file, as it comes. */
+export class TrafficRecorder implements TrafficRecording {
+  readonly file: string;
+  readonly skipped: { query: string; reason: string }[] = [];
+  readonly #keeps: (column: { name: string; type: string }) => boolean;
+  readonly #keepsMessages: boolean;
+  #entries = 0;
+  #stopped = false;
+
+  /** @throws the error of `fs` where the file cannot be written. */
+  constructor(file: string, { keep = [] }: RecordOptions = {}) {
+    this.file = file;
+    this.#keepsMessages = keep === true;
+    const names = Array.isArray(keep) ? new Set(keep.map((name: string) => name.toLowerCase())) : undefined;
+    this.#keeps =
+      typeof keep === 'function'
+        ? keep
+        : keep === true
+          ? () => true
+          : ({ name }) => names?.has(name.toLowerCase()) ?? false;
+    writeFileSync(file, `${JSON.stringify(HEADER)}\n`);
+  }
+
+  get entries(): number {
+    return this.#entries;
+  }
+
+  get stopped(): boolean {
+    return this.#stopped;
+  }
+
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  [Symbol.dispose](): void {
+    this.stop();
+  }
+
+  /** The server's answer to a login, token by token. */
+  login(database: string, body: Buffer): void {
+    this.#store(`login to ${database || 'the default database'}`, () => ({
+      login: database,
+      answer: this.#answer(readResponse(body)).parts,
+    }));
+  }
+
+  statement(query: string, parameters: readonly string[], body: Buffer): void {
+    const sql = withoutLiterals(query);
+    this.#store(sql, () => {
+      const { parts, returnStatus, outputs } = this.#answer(readResponse(body));
+      return { query: sql, parameters: [...parameters], answer: parts, returnStatus, outputs };
+    });
+  }
+
+  skip(query: string, reason: string): void {
+    if (!this.#stopped) this.skipped.push({ query: withoutLiterals(query), reason });
+  }
+
+  #store(query: string, entry: () => RecordedEntry): void {
+    if (this.#stopped) return;
+    try {
+      appendFileSync(this.file, `${JSON.stringify(entry())}\n`);
+      this.#entries += 1;
+    } catch (error) {
+      // The recording must not disturb the traffic: a full disk or a token that is not read here is noted.
+      this.skipped.push({ query, reason: (error as Error).message });
+    }
+  }
+
+  #answer(
+    tokens: Iterable<ResponseToken>,
+  ): Pick<RecordedStatement, 'returnStatus' | 'outputs'> & { parts: AnswerPart[] } {
+    const parts: AnswerPart[] = [];
+    const outputs: NonNullable<RecordedStatement['outputs']> = {};
+    let returnStatus: number | undefined;
+    let write: ((values: Scalar[]) => void) | undefined;
+    for (const token of tokens) {
+      switch (token.kind) {
+        case 'columns': {
+          const columns = token.columns.map(({ name, type }) => ({ name, type: typeText(type) }));
+          const texts = token.columns.map(({ name, type }) => this.#writer(name, type));
+          const rows: ReturnType<typeof toTextValue>[][] = [];
+          write = (values) => void rows.push(values.map((value, i) => (texts[i] as (value: Scalar) => never)(value)));
+          parts.push({ columns, rows });
+          break;
+        }
+        case 'row':
+          write?.(token.values);
+          break;
+        case 'message':
+          parts.push({ message: this.#message(token.error) });
+          break;
+        case 'done':
+          parts.push({ rowsAffected: token.rows ?? null });
+          break;
+        case 'environment':
+          parts.push({ environment: token.change, value: token.value, before: token.before });
+          break;
+        case 'loginAck':
+          parts.push({ server: token.program, version: token.version });
+          break;
+        case 'returnStatus':
+          if (token.status !== 0) returnStatus = token.status;
+          break;
+        case 'returnValue': {
+          const { name, type, value } = token;
+          outputs[bare(name)] = { type: typeText(type), value: this.#writer(bare(name), type)(value) };
+          break;
+        }
+      }
+    }
+    return { parts, returnStatus, outputs: Object.keys(outputs).length === 0 ? undefined : outputs };
+  }
+
+  #writer(name: string, type: SqlType): (value: Scalar) => ReturnType<typeof toTextValue> {
+    const keeps = this.#keeps({ name, type: typeText(type) });
+    return (value) => toTextValue(keeps ? value : redactValue(value, type), type);
+  }
+
+  #message(error: SqlServerError): RecordedMessage {
+    const { number, state, class: severity, procName, lineNumber, message } = error;
+    const text = this.#keepsMessages ? message : redactMessage(number, message);
+    return { number, state, class: severity, procName, lineNumber, text };
+  }
+}
+
+/** What is asked of the server, or undefined for what the emulator does by itself. */
+interface Asked {
+  sql: string;
+  parameters: string[];
+  /** Where the answer brings the handle of a statement that was prepared. */
+  prepares?: string | undefined;
+}
+
+/** Follows one session: pairs each request with its answer. It only listens. */
+export class SessionTap {
+  readonly #recorder: TrafficRecorder;
+  readonly #requests = new PacketSplitter((packet) => this.#assembleRequest.push(packet));
+  readonly #answers = new PacketSplitter((packet) => this.#assembleAnswer.push(packet));
+  readonly #assembleRequest = new MessageAssembler(MESSAGE_LIMIT, (message) => this.#onRequest(message));
+  readonly #assembleAnswer = new MessageAssembler(MESSAGE_LIMIT, ({ body }) => this.#onAnswer(body));
+  /** Statements by handle. */
+  readonly #prepared = new Map<number, string>();
+  #asked: Asked | undefined;
+  #off = false;
+
+  constructor(recorder: TrafficRecorder) {
+    this.#recorder = recorder;
+  }
+
+  /** Bytes from the client. */
+  request(chunk: Buffer): void {
+    this.#listen(() => this.#requests.push(chunk));
+  }
+
+  /** Bytes from the server. */
+  answer(chunk: Buffer): void {
+    this.#listen(() => this.#answers.push(chunk));
+  }
+
+  #listen(take: () => void): void {
+    if (this.#off || this.#recorder.stopped) return;
+    try {
+      take();
+    } catch (error) {
+      // After this the two sides can no longer be paired.
+      this.#off = true;
+      this.#recorder.skip(this.#asked?.sql ?? 'the rest of a session', (error as Error).message);
+    }
+  }
+
+  #onRequest({ type, body }: { type: number; body: Buffer }): void {
+    if (type === PacketType.Attention) this.#asked = undefined;
+    else if (type === PacketType.SqlBatch) this.#asked = { sql: readSqlBatch(body), parameters: [] };
+    else if (type === PacketType.Rpc) this.#asked = this.#called(body);
+    else this.#asked = undefined;
+  }
+
+  #called(body: Buffer): Asked | undefined {
+    let request: RpcRequest;
+    try {
+      request = readRpc(body);
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      this.#recorder.skip('a procedure call', error.message);
+      return undefined;
+    }
+    const { procedure, parameters } = request;
+    switch (procedure.toLowerCase()) {
+      case 'sp_executesql':
+        return { sql: textOf(parameters[0]), parameters: namesOf(parameters.slice(2)) };
+      case 'sp_prepare':
+        return { sql: '', parameters: [], prepares: textOf(parameters[2]) };
+      case 'sp_prepexec': {
+        const sql = textOf(parameters[2]);
+        return { sql, parameters: namesOf(parameters.slice(3)), prepares: sql };
+      }
+      case 'sp_execute': {
+        const known = this.#prepared.get(Number(parameters[0]?.value));
+        return known === undefined ? undefined : { sql: known, parameters: namesOf(parameters.slice(1)) };
+      }
+      case 'sp_unprepare':
+      case 'sp_reset_connection':
+        return undefined;
+      default:
+        return { sql: `EXEC ${procedure}`, parameters: namesOf(parameters) };
+    }
+  }
+
+  #onAnswer(body: Buffer): void {
+    const asked = this.#asked;
+    this.#asked = undefined;
+    if (asked === undefined) return;
+    if (asked.prepares !== undefined) this.#notePrepared(asked.prepares, body);
+    if (asked.sql !== '') this.#recorder.statement(asked.sql, asked.parameters, body);
+  }
+
+  #notePrepared(sql: string, body: Buffer): void {
+    for (const token of readResponse(body)) {
+      if (token.kind === 'returnValue') {
+        this.#prepared.set(Number(token.value), sql);
+        return;
+      }
+    }
+  }
+}
+
+function textOf(parameter: RpcParameter | undefined): string {
+  return typeof parameter?.value === 'string' ? parameter.value : '';
+}
+
+function namesOf(parameters: readonly RpcParameter[]): string[] {
+  return parameters.map(({ name }) => bare(name)).filter((name) => name !== '');
+}
+
+function bare(name: string): string {
+  return name.replace(/^@/, '');
+}

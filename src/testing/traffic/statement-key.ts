@@ -1,0 +1,85 @@
+/**
+ * What two executions of one statement have in common: letter case, white space, comments and the values of literals do not
+ * count. `SELECT 1 WHERE n = N'Ada' -- x` becomes `select ? where n = ?`.
+ */
+export function statementKey(sql: string): string {
+  return normalized(sql, (text) => text.toLowerCase()).replace(/;$/, '');
+}
+
+/** The statement without the values of its literals, in its own letter case: it can be stored. */
+export function withoutLiterals(sql: string): string {
+  return normalized(sql, (text) => text);
+}
+
+function normalized(sql: string, word: (text: string) => string): string {
+  let out = '';
+  let at = 0;
+  const put = (text: string): void => {
+    out += text;
+  };
+  while (at < sql.length) {
+    const from = at;
+    const char = sql[at] as string;
+    const next = sql[at + 1];
+    if (isBlank(char)) {
+      while (at < sql.length && isBlank(sql[at] as string)) at += 1;
+      if (out !== '' && !out.endsWith(' ')) put(' ');
+    } else if (char === '-' && next === '-') {
+      while (at < sql.length && sql[at] !== '\n') at += 1;
+    } else if (char === '/' && next === '*') {
+      at = endOfComment(sql, at);
+    } else if (char === "'" || ((char === 'N' || char === 'n') && next === "'")) {
+      at = endOfQuoted(sql, char === "'" ? at : at + 1, "'");
+      put('?');
+    } else if (char === '[' || char === '"') {
+      at = endOfQuoted(sql, at, char === '[' ? ']' : '"');
+      put(word(sql.slice(from, at)));
+    } else if (isDigit(char) || (char === '.' && next !== undefined && isDigit(next))) {
+      // Hexadecimal and exponents too: whatever letters and points follow the digit.
+      while (at < sql.length && (isWord(sql[at] as string) || sql[at] === '.')) at += 1;
+      put('?');
+    } else if (isWord(char)) {
+      while (at < sql.length && isWord(sql[at] as string)) at += 1;
+      put(word(sql.slice(from, at)));
+    } else {
+      at += 1;
+      put(char);
+    }
+  }
+  return out.trim();
+}
+
+/** Comments nest in T-SQL. One without an end takes the rest. */
+function endOfComment(sql: string, from: number): number {
+  let depth = 0;
+  for (let at = from; at < sql.length; at += 1) {
+    const pair = sql.slice(at, at + 2);
+    if (pair === '/*') depth += 1;
+    if (pair === '*/') depth -= 1;
+    if (pair === '/*' || pair === '*/') at += 1;
+    if (depth === 0) return at + 1;
+  }
+  return sql.length;
+}
+
+/** The end of a quoted part whose closing quote is doubled inside. One without an end takes the rest. */
+function endOfQuoted(sql: string, from: number, quote: string): number {
+  for (let at = from + 1; at < sql.length; at += 1) {
+    if (sql[at] !== quote) continue;
+    if (sql[at + 1] !== quote) return at + 1;
+    at += 1;
+  }
+  return sql.length;
+}
+
+function isBlank(char: string): boolean {
+  return char === ' ' || (char >= '\t' && char <= '\r') || char === '\u00a0';
+}
+
+function isDigit(char: string): boolean {
+  return char >= '0' && char <= '9';
+}
+
+function isWord(char: string): boolean {
+  return /[\p{L}\p{N}_@#$]/u.test(char);
+}
