@@ -140,7 +140,7 @@ export class WaitQueue<T> {
     else previous.next = next;
     if (next === undefined) this.#newest = previous;
     else next.previous = previous;
-    // A connection may keep the caller for whom it was opened: not the whole queue with it.
+    // A connection may keep a reference to the caller that it was opened for, but not to the whole queue.
     waiter.previous = undefined;
     waiter.next = undefined;
     this.#length -= 1;

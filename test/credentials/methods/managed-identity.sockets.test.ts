@@ -271,12 +271,7 @@ function arcChallenge(): string {
 }
 
 /** A platform that always gives the same answer; with a `challenge`, a request without authorization gets that first. */
-function platformThatAnswers(
-  status: number,
-  body: object,
-  headers: Record<string, string> = {},
-  challenge?: string,
-) {
+function platformThatAnswers(status: number, body: object, headers: Record<string, string> = {}, challenge?: string) {
   return httpServer((request) =>
     challenge !== undefined && request.headers.authorization === undefined
       ? { status: 401, headers: { 'www-authenticate': challenge } }

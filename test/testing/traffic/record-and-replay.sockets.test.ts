@@ -246,7 +246,7 @@ test.each<[string, string, RegExp]>([
   await expect(startSqlEmulator({ replay: file })).rejects.toThrow(message);
 });
 
-test('a row that does not fit its columns is an error of the query that says so', async () => {
+test('a row that does not fit its columns fails its query with the reason', async () => {
   const columns = [{ name: 'n', type: 'int' }];
   const answers = [[['seven']], [[7, 8]], [[{}]]].map((rows, i) => ({
     query: `SELECT ${'n'.repeat(i + 1)}`,
