@@ -6,7 +6,7 @@ import type { PoolConfig, TokenPoolConfig } from './config.js';
 import { configFromConnectionString } from './connection-string-config.js';
 import type { TediousModule } from './dial.js';
 import { isPlaceholder } from './placeholder-credential.js';
-import { parseServerAddress } from './server-address.js';
+import { isInstanceName, parseServerAddress } from './server-address.js';
 
 /** A config after all defaults, without anything that has been built from it. */
 export interface CheckedConfig {
@@ -139,6 +139,11 @@ function tediousConfiguration(config: TokenPoolConfig, withToken: boolean): Conn
   options.encrypt ??= true;
   options.trustServerCertificate ??= false;
   if (instanceName !== undefined) options.instanceName ??= instanceName;
+  if (options.instanceName !== undefined && !isInstanceName(options.instanceName)) {
+    throw new ConfigurationError(
+      "'options.instanceName' must be the name of an instance: a letter, then letters, digits, _ or $.",
+    );
+  }
   if (options.instanceName === undefined) options.port ??= config.port ?? port ?? 1433;
   else delete options.port;
   if (options.requestTimeout === Number.POSITIVE_INFINITY || Number(options.requestTimeout) < 0)

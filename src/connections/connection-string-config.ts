@@ -81,6 +81,11 @@ const OF_THE_CREDENTIAL = new Set([
   'access token',
 ]);
 
+/** Keys whose values are secret; every other value may be printed, as a name. */
+const SECRET = new Set(['password', 'pwd', 'client secret', 'token', 'access token', 'msi secret']);
+/** A secret's key inside the value of another key, behind anything that was meant to be a semicolon. */
+const SECRET_INSIDE = /(?:^|[^\p{L}\p{N}])(?:password|pwd|client secret|access token)\s{0,20}=/iu;
+
 const BY_NAME = new Map(SETTERS.flatMap(([names, set]) => names.split(', ').map((name) => [name, set] as const)));
 const REFUSED_BY_NAME = new Map(
   REFUSED.flatMap(([names, harmless, hint]) => names.split(', ').map((name) => [name, { harmless, hint }] as const)),
@@ -97,6 +102,9 @@ export function configFromConnectionString(connectionString: string): TokenPoolC
   const text = isUrl(connectionString) ? connectionStringFromUrl(connectionString) : connectionString;
   const entries = parseConnectionString(text, { known: KNOWN });
   for (const [name, value] of entries) {
+    if (!SECRET.has(name) && SECRET_INSIDE.test(value)) {
+      throw new ConfigurationError(`Connection string: a semicolon is missing inside the value of '${name}'.`);
+    }
     BY_NAME.get(name)?.(config, value, name);
     const refused = REFUSED_BY_NAME.get(name);
     if (refused !== undefined && !refused.harmless.test(value)) {

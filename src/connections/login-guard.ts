@@ -32,6 +32,7 @@ export class LoginGuard {
   #secured: { socket: Socket | undefined } | undefined;
   #redirects = 0;
   #timer: NodeJS.Timeout | undefined;
+  #hopLimitMs = 0;
   #cancelled: Error | undefined;
 
   constructor(connection: Connection) {
@@ -44,14 +45,31 @@ export class LoginGuard {
     this.#hidePassword();
   }
 
-  /** Starts the time of the first hop; call it when the connection begins to connect. */
-  begin(): void {
+  /**
+   * Starts the time of the first hop; call it when the connection begins to connect.
+   *
+   * @param hopLimitMs the time that the server has on each hop, where tedious's own limit includes the wait for a token
+   */
+  begin(hopLimitMs: number = this.#connection.config?.options?.connectTimeout ?? 0): void {
+    this.#hopLimitMs = hopLimitMs;
     this.#startTimer();
+  }
+
+  /** What is waited for now is not the server. */
+  async pauseFor<T>(work: Promise<T>): Promise<T> {
+    const isRunning = this.#timer !== undefined;
+    this.#stopTimer();
+    try {
+      return await work;
+    } finally {
+      if (isRunning && this.#cancelled === undefined) this.#startTimer();
+    }
   }
 
   /** The login is over: removes what only a login needs, because listeners would stay with the connection for life. */
   end(): void {
-    clearTimeout(this.#timer);
+    this.#hopLimitMs = 0;
+    this.#stopTimer();
     const connection = this.#connection as unknown as Connection;
     connection.off('secure', this.#onSecure);
     connection.off('rerouting', this.#onRerouting);
@@ -61,7 +79,7 @@ export class LoginGuard {
   /** From now on no secret is handed out: the dial was given up for `reason`. */
   cancel(reason: Error): void {
     this.#cancelled = reason;
-    clearTimeout(this.#timer);
+    this.#stopTimer();
   }
 
   /** A secret goes onto the wire: from now on no message of this server repeats it, not even on the live session. */
@@ -116,16 +134,21 @@ export class LoginGuard {
    * server stops in the middle of it.
    */
   #startTimer(): void {
-    clearTimeout(this.#timer);
-    const connectTimeout = this.#connection.config?.options?.connectTimeout;
-    if (connectTimeout === undefined || !(connectTimeout > 0)) return;
-    this.#timer = setTimeout(() => this.#stalled(connectTimeout), timerMs(connectTimeout + BACKSTOP_MS));
+    this.#stopTimer();
+    const limitMs = this.#hopLimitMs;
+    if (!(limitMs > 0)) return;
+    this.#timer = setTimeout(() => this.#stalled(limitMs), timerMs(limitMs + BACKSTOP_MS));
     this.#timer.unref();
   }
 
-  #stalled(connectTimeout: number): void {
+  #stopTimer(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #stalled(limitMs: number): void {
     const { socket, state } = this.#connection;
-    const text = `The server did not complete the login within ${connectTimeout} ms (step: ${state?.name}).`;
+    const text = `The server did not complete the login within ${limitMs} ms (step: ${state?.name}).`;
     const error = Object.assign(new Error(text), { code: 'ETIMEOUT' });
     // tedious 20 removes its own listener when it closes, and an error without a listener ends the process.
     socket?.on('error', () => {});

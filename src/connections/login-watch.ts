@@ -40,7 +40,9 @@ export class LoginWatch {
     }
 
     const messages: ServerMessage[] = [];
-    const onMessage = (message: ServerMessage) => messages.push(message);
+    const onMessage = (message: ServerMessage): void => {
+      if (messages.length < MAX_MESSAGES) messages.push(message);
+    };
     connection.on('errorMessage', onMessage);
     // Before mssql's own listener, which builds its ConnectionError of what it finds in the error.
     connection.prependOnceListener('connect', (error?: Error) => {
@@ -105,6 +107,9 @@ export class LoginWatch {
   }
 }
 
+/** A login has a handful of messages; a server that sends more of them says nothing new. */
+const MAX_MESSAGES = 50;
+
 /** The clock that a token's times are compared with. */
 function clockOf({ token }: Session): () => number {
   return token === undefined ? Date.now : () => token.now();
@@ -118,6 +123,8 @@ function explain(driverError: Error, error: TokenPoolError): void {
   if (driverError instanceof AggregateError || driverError.message === '') {
     Object.assign(driverError, { message: error.message, code: 'EFEDAUTH' });
   }
+  // tedious 19 gives some failures of a login no code.
+  if (typeof (driverError as NodeJS.ErrnoException).code !== 'string') Object.assign(driverError, { code: 'ELOGIN' });
   for (const key of ['number', 'state', 'class', 'hint', 'retryAfterMs'] as const) {
     if (error[key] !== undefined) Object.assign(driverError, { [key]: error[key] });
   }

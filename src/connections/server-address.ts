@@ -15,6 +15,13 @@ const LONGEST = 300;
  * server's name, password and all.
  */
 const HOST = /^(?:[\p{L}\p{N}._()-]{1,255}|\[?[\da-f:.]{2,45}(?:%\w{1,32})?\]?)$/iu;
+/** A part of a host name between two dots has at most 63 characters (RFC 1035 section 2.3.4); that of a token has more. */
+const LONGEST_LABEL = 63;
+/**
+ * A letter, `_`, `&` or `#`, then letters, digits and `_ $ # &`, 16 characters in all (SQL Server's rules for instance
+ * names). It is printed as part of the server's name, like the host.
+ */
+const INSTANCE = /^[\p{L}_&#][\p{L}\p{N}_$#&]{0,15}$/u;
 const FORMS = "'server' must be a host name, host,port or host\\instance.";
 
 /**
@@ -39,9 +46,16 @@ export function parseServerAddress(text: unknown): ServerAddress {
   const [target = '', portText, ...more] = trimmed.replace(/^tcp:/i, '').split(',');
   const [host = '', instance, ...deeper] = target.split('\\').map((part) => part.trim());
   const port = portText === undefined ? undefined : portOf(portText.trim());
-  const isWrong = more.length > 0 || deeper.length > 0 || !HOST.test(host) || instance === '';
-  if (isWrong || Number.isNaN(port)) throw new ConfigurationError(FORMS);
+  const isHost = HOST.test(host) && host.split('.').every((label) => label.length <= LONGEST_LABEL);
+  const isInstance = instance === undefined || isInstanceName(instance);
+  const isExtra = more.length > 0 || deeper.length > 0;
+  if (!isHost || !isInstance || isExtra || Number.isNaN(port)) throw new ConfigurationError(FORMS);
   return { host, instanceName: port === undefined ? instance : undefined, port };
+}
+
+/** Whether a text can name an instance of SQL Server. */
+export function isInstanceName(text: unknown): boolean {
+  return typeof text === 'string' && INSTANCE.test(text);
 }
 
 /** NaN for anything but a port. */

@@ -54,7 +54,7 @@ export class TokenLogin {
       guard.assertMaySend('access token');
       const source = this.#source;
       const scope = this.#scopeFor(Array.isArray(serverScope) ? serverScope[0] : serverScope);
-      const token = source.tokens.current(scope) ?? (await source.tokens.get(scope));
+      const token = source.tokens.current(scope) ?? (await guard.pauseFor(source.tokens.get(scope)));
       // Much may have happened to the connection while the token was waited for.
       guard.assertMaySend('access token');
       source.scope = scope;

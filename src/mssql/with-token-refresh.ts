@@ -117,7 +117,7 @@ export function withTokenRefresh(input: TokenPoolConfig | string): object | stri
       },
     },
     beforeConnect(connection: Connection) {
-      logins.adopt(connection).begin();
+      logins.adopt(connection).begin(connectTimeout);
       beforeConnect?.(connection);
     },
     pool: {

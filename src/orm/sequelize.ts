@@ -12,7 +12,7 @@ import { requireFrom } from '../installed.js';
 import { require } from '../require.js';
 import { readConfig, requireTedious, type Tedious } from './pool-for.js';
 import { assertInstalled, assertOneInstalled } from './require-peer.js';
-import { tediousModule, type WatchedTedious } from './tedious-module.js';
+import { tediousModule, type WatchedTedious, withoutPassword } from './tedious-module.js';
 
 assertOneInstalled(['sequelize', '@sequelize/mssql'], 'sequelize');
 
@@ -70,7 +70,8 @@ export interface Sequelize7Options {
  */
 export function sequelizeOptions(input: SequelizeConfig | string): Sequelize6Options {
   const { settings, watched, pool } = prepare(input, () => requireTedious('sequelize'));
-  const { server, options = {}, authentication } = settings.configuration;
+  const { server, options = {} } = settings.configuration;
+  const authentication = withoutPassword(settings.configuration.authentication);
   return {
     dialect: 'mssql',
     dialectModule: watched.tedious,
@@ -99,7 +100,8 @@ export function sequelize7Options(
 ): Sequelize7Options & NonNullable<ConnectionConfiguration['options']> {
   // Sequelize 7 brings its own tedious, whose data types it uses.
   const { settings, watched, pool } = prepare(input, requireTediousOfSequelize7);
-  const { server, authentication } = settings.configuration;
+  const { server } = settings.configuration;
+  const authentication = withoutPassword(settings.configuration.authentication);
   // Sequelize 7 refuses options it does not know.
   const { useColumnNames: _, ...options } = settings.configuration.options ?? {};
   return { tediousModule: watched.tedious, server, ...options, ...(authentication && { authentication }), pool };

@@ -32,7 +32,7 @@ export function tediousModule(tedious: Tedious, settings: Settings): WatchedTedi
     #abandoned = false;
 
     constructor(configuration: ConnectionConfiguration) {
-      super(source === undefined ? configuration : withToken(configuration));
+      super(source === undefined ? withLogin(configuration, settings) : withToken(configuration));
       this.#guard = watch.adopt(this);
       describeByPolicy(this, () => watch.mayServeNow(this));
       // An error on an established connection must not crash the process when the library does not listen.
@@ -91,6 +91,21 @@ function withConnection(tedious: Tedious, Connection: Tedious['Connection']): Te
     ...Object.getOwnPropertyDescriptors(tedious),
     Connection: { value: Connection, enumerable: true },
   });
+}
+
+/** The login comes from here, not from the library's options, which are printed and copied with everything in them. */
+function withLogin(configuration: ConnectionConfiguration, settings: Settings): ConnectionConfiguration {
+  const { authentication } = settings.configuration;
+  return authentication === undefined ? configuration : { ...configuration, authentication };
+}
+
+/** A login as a library's options may show it. */
+export function withoutPassword(
+  authentication: ConnectionConfiguration['authentication'],
+): { type: string; options: object } | undefined {
+  if (authentication === undefined) return undefined;
+  const { password: _, ...options } = (authentication.options ?? {}) as { password?: string };
+  return { type: authentication.type ?? 'default', options };
 }
 
 function withToken(configuration: ConnectionConfiguration): ConnectionConfiguration {

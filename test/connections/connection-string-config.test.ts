@@ -236,3 +236,17 @@ test('what says who signs in is left to the credential, which reads the same tex
   }
   expect(configFromConnectionString(text)).not.toHaveProperty('authentication');
 });
+
+test.each([
+  'Database=d Password=hunter2',
+  'User ID=u,Pwd = hunter2',
+  'App=a&Client Secret=hunter2',
+  'Database=d\nPWD=hunter2',
+])('a secret inside the value of another key (%j) is refused, because that value would be printed', (text) => {
+  const read = () => configFromConnectionString(`Server=host;${text};Encrypt=true`);
+  expect(read).toThrow(/^Connection string: a semicolon is missing inside the value of '(database|user id|app)'\.$/);
+});
+
+test('a password may contain what looks like a key', () => {
+  expect(read('Password="a;pwd=b password=c"')).toEqual({ password: 'a;pwd=b password=c' });
+});

@@ -37,8 +37,57 @@ describe('server', () => {
     expect(settingsFrom({ server: 'host,1434', port: 1434, user: 'sa' }).configuration.options?.port).toBe(1434);
   });
 
-  test.each(['host,', 'host,abc', 'host,99999', 'a,b,1'])("'%s' is refused", (server) => {
-    expect(() => settingsFrom({ server })).toThrow("'server' must be a host name, host,port or host\\instance.");
+  test.each([
+    ...['host,', 'host,abc', 'host,99999', 'a,b,1'],
+    // Half a connection string, or a password, behind a backslash or a dot: it would become the pool's name.
+    ...[
+      'host\\x;TenantId=t',
+      'host\\x=y',
+      'host\\"x"',
+      "host\\'x",
+      'host\\{x}',
+      'host\\a b',
+      'host\\x\ny',
+      'host\\x\u0000',
+    ],
+    ...[
+      'host\\9zR4ug4l2xG4',
+      'host\\',
+      'host\\a\\b',
+      'host\\p@ss',
+      `host\\${'a'.repeat(17)}`,
+      `host.${'a'.repeat(64)}`,
+    ],
+    ...[
+      'host;x',
+      'host=x',
+      'a b',
+      'host\nx',
+      'host\u0000',
+      'host"',
+      "host'",
+      '{host}',
+      'user@host',
+      'host/x',
+      'host?x',
+      'host#x',
+    ],
+  ])('%j is refused without being repeated', (server) => {
+    expect(() => settingsFrom({ server, user: 'sa' })).toThrow(
+      new ConfigurationError("'server' must be a host name, host,port or host\\instance."),
+    );
+  });
+
+  test.each(['x;y', '', 'a b', 42, {}])('options.instanceName %j is refused by its name', (instanceName) => {
+    expect(() => settingsFrom({ server: 'h', user: 'sa', options: { instanceName } } as never)).toThrow(
+      /^'options.instanceName' must be the name of an instance/,
+    );
+  });
+
+  test.each(['SQL1', 'MSSQLSERVER', 'sql$2', '_x', 'Größe', 'SQL_2022'])('instance %s is accepted', (instanceName) => {
+    for (const config of [{ server: `h\\${instanceName}` }, { server: 'h', options: { instanceName } }]) {
+      expect(settingsFrom({ ...config, user: 'sa' }).configuration.options?.instanceName).toBe(instanceName);
+    }
   });
 });
 

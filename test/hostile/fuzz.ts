@@ -1,5 +1,6 @@
 /**
- * Strangers made up at random, for as long as wanted: hostile servers, credential objects and configurations.
+ * Strangers made up at random, for as long as wanted: hostile servers, identity providers, credential objects and
+ * configurations.
  *
  *   npm run fuzz -- --minutes 10
  *   npm run fuzz -- --seed 4711              one round, as it was found
@@ -13,11 +14,11 @@ import { planted } from './config/planted.js';
 import { outcomes, useCredentialObject } from './identity/credential-object.js';
 import { ProcessWatch } from './process-watch.js';
 import { everythingPrinted, plantedSecret, secretIn } from './secrets.js';
-import type { Cell } from './sql/cell.js';
 import { CLIENTS } from './sql/clients.js';
 import { FAULTS } from './sql/faults.js';
 import { PHASES } from './sql/server.js';
-import { linesOf, runCells } from './sql/table.js';
+import { everyCell, linesOf, type NamedCell, runCells } from './sql/table.js';
+import { Supervisor } from './supervisor.js';
 
 const CELLS_A_ROUND = 24;
 const SCRIPTS_A_ROUND = 40;
@@ -31,8 +32,10 @@ const { values } = parseArgs({
     table: { type: 'boolean', default: false },
   },
 });
+const supervisor = new Supervisor();
 const watch = new ProcessWatch();
-const clients = Object.entries(CLIENTS).filter(([name]) => name.includes(values.client));
+const clients = Object.keys(CLIENTS).filter((name) => name.includes(values.client));
+if (clients.length === 0) throw new Error(`No client is called ${values.client}: ${Object.keys(CLIENTS).join(', ')}.`);
 let found = 0;
 
 function report(seed: number, lines: readonly string[]): void {
@@ -42,61 +45,60 @@ function report(seed: number, lines: readonly string[]): void {
 
 /** The table itself, with one seed for what is random about its faults. */
 async function wholeTable(seed: number): Promise<void> {
-  for (const [name, client] of clients) {
-    const cells: Cell[] = PHASES.flatMap((phase) =>
-      Object.keys(FAULTS).flatMap((fault) =>
-        (['token', 'password'] as const).map((login) => ({ client, phase, fault, login, seed })),
-      ),
-    );
-    await runCells(cells, watch, (result) =>
-      report(
-        seed,
-        linesOf([result]).map((line) => `${name}: ${line}`),
-      ),
-    );
-    console.log(`${name}: ${cells.length} cells`);
+  for (const client of clients) {
+    const cells = everyCell(client, seed);
+    await runCells(cells, watch, (result) => {
+      report(seed, linesOf([result]));
+      supervisor.progress(result.name);
+    });
+    console.log(`${client}: ${cells.length} cells`);
   }
 }
 
 /** Everything that is random, once; the same seed does the same again. */
 async function round(seed: number): Promise<void> {
+  supervisor.progress(`round ${seed}`);
+  await hostileServers(seed);
+  await malformedTexts(seed);
+  await credentialObjects(seed);
+  report(seed, watch.strays.splice(0));
+}
+
+async function hostileServers(seed: number): Promise<void> {
   const random = new Random(seed);
-  const cells = Array.from({ length: CELLS_A_ROUND }, () => {
-    const [name, client] = random.pick(clients);
+  const cells = Array.from({ length: CELLS_A_ROUND }, (): NamedCell => {
+    const client = random.pick(clients);
     const login = random.pick(['token', 'password'] as const);
-    const cell: Cell = { client, login, phase: random.pick(PHASES), fault: random.pick(Object.keys(FAULTS)), seed };
-    return { name, cell };
+    return { client, login, phase: random.pick(PHASES), fault: random.pick(Object.keys(FAULTS)), seed };
   });
-  await runCells(
-    cells.map(({ cell }) => cell),
-    watch,
-    (result) => {
-      const name = cells.find(({ cell }) => cell.client === result.client)?.name;
-      report(
-        seed,
-        linesOf([result]).map((line) => `${name}: ${line}`),
-      );
-    },
-  );
+  await runCells(cells, watch, (result) => {
+    report(seed, linesOf([result]));
+    supervisor.progress(result.name);
+  });
+}
+
+async function malformedTexts(seed: number): Promise<void> {
   for (const { text, secrets } of fc.sample(planted, { seed, numRuns: TEXTS_A_ROUND })) {
-    // What has the form of a server's name, with an instance or without, is one: a name is printed.
-    if (/^[\w.-]+(\\[\w$#-]+)?$/.test(text.trim())) continue;
     for (const [name, enter] of Object.entries(TEXT_ENTRY_POINTS)) {
+      supervisor.progress(`${name} with ${JSON.stringify(text)}`);
       if (secretIn(await printedAbout(enter, text), secrets))
         report(seed, [`${name}: a secret of ${JSON.stringify(text)}`]);
     }
   }
+}
+
+async function credentialObjects(seed: number): Promise<void> {
   const secret = plantedSecret();
   for (const script of fc.sample(outcomes(secret), { seed, numRuns: SCRIPTS_A_ROUND })) {
     const crashes: string[] = [];
-    const broken = await watch.run(crashes, () => useCredentialObject(script, secret));
     const name = script.map(({ how, value }) => `${how} ${value.name}`).join(', then ');
+    supervisor.progress(`a credential that ${name}`);
+    const broken = await watch.run(crashes, () => useCredentialObject(script, secret));
     report(
       seed,
       [...broken, ...crashes].map((line) => `a credential that ${name}: ${line}`),
     );
   }
-  report(seed, watch.strays.splice(0));
 }
 
 async function printedAbout(enter: (text: string) => unknown, text: string): Promise<string> {
@@ -109,6 +111,7 @@ async function printedAbout(enter: (text: string) => unknown, text: string): Pro
 
 if (values.table) {
   await wholeTable(Number(values.seed ?? 1));
+  report(0, watch.strays.splice(0));
 } else {
   const endsAt = performance.now() + Number(values.minutes) * 60_000;
   let seed = values.seed === undefined ? Date.now() % 1_000_000_000 : Number(values.seed);
@@ -119,4 +122,4 @@ if (values.table) {
   } while (values.seed === undefined && performance.now() < endsAt);
   console.log(`${seed - first} rounds, seeds ${first} to ${seed - 1}: ${found} broken promises`);
 }
-process.exit(found === 0 ? 0 : 1);
+supervisor.finish(found === 0 ? 0 : 1);

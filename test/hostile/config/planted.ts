@@ -48,13 +48,24 @@ const plainPart = fc.constantFrom(
 const quoted = (value: string): fc.Arbitrary<string> =>
   fc.constantFrom(value, `"${value}"`, `'${value}'`, `{${value}}`, `"${value}`, `{${value}`, ` ${value} `);
 
+/** What stands between the parts: one separator throughout, or one that is wrong once. */
+const separator = fc.constantFrom(';', '; ', '\n', '&', ' ', ',', ';;');
+const separators = fc.oneof(
+  separator.map((one) => [one]),
+  fc.array(fc.oneof({ weight: 3, arbitrary: fc.constant(';') }, { weight: 1, arbitrary: separator }), {
+    minLength: 2,
+    maxLength: 5,
+  }),
+);
+
 const connectionString = fc
   .tuple(secret, secretKey, fc.array(plainPart, { maxLength: 4 }), fc.constantFrom('=', ':', ' = ', ' ', ''), fc.nat(4))
   .chain(([parts, key, plain, assign, at]) =>
-    fc.tuple(quoted(parts.join('')), fc.constantFrom(';', '; ', '\n', '&', ' ', ';;')).map(([value, separator]) => {
+    fc.tuple(quoted(parts.join('')), separators).map(([value, between]) => {
       const all = [...plain];
       all.splice(Math.min(at, all.length), 0, `${key}${assign}${value}`);
-      return { text: all.join(separator), secrets: parts };
+      const text = all.map((part, index) => part + (between[index % between.length] ?? ';')).join('');
+      return { text, secrets: parts };
     }),
   );
 
@@ -86,7 +97,26 @@ const other = fc
   )
   .map(([parts, form]) => ({ text: form(parts.join('')), secrets: parts }));
 
-/** Only pieces that are long enough to be no ordinary word count as secret. */
+/** Only pieces that are long enough to be no ordinary word count as secret, and what the text itself gives as a name does not. */
 export const planted: fc.Arbitrary<Planted> = fc
   .oneof({ weight: 5, arbitrary: connectionString }, { weight: 2, arbitrary: url }, { weight: 2, arbitrary: other })
-  .map(({ text, secrets }) => ({ text, secrets: secrets.filter((part) => part.length >= 12) }));
+  .map(({ text, secrets }) => {
+    const names = namesIn(text);
+    const isName = (part: string): boolean => names.some((name) => name.includes(part));
+    return { text, secrets: secrets.filter((part) => part.length >= 12 && !isName(part)) };
+  });
+
+/**
+ * What is printed because its position says that it is a name. A text of nothing but `host`, `host\instance` or `host,port` is
+ * the name of a server. In a URL, RFC 3986 section 3.2 decides: what follows the last `@` is the host, what precedes the
+ * first `:` of the user information is the user, and the path is the database. `mssql://word@word` has no password.
+ */
+function namesIn(text: string): string[] {
+  const trimmed = text.trim();
+  if (/^(tcp:)?[\w.-]+(\\[a-z_#]\w{0,15})?(,\d+)?$/i.test(trimmed)) return [trimmed];
+  const [, authority, path = ''] = /^mssql:\/\/([^/?#]*)(\/[^?#]*)?/i.exec(trimmed) ?? [];
+  if (authority === undefined) return [];
+  const at = authority.lastIndexOf('@');
+  const [user = ''] = authority.slice(0, Math.max(0, at)).split(':');
+  return [user, authority.slice(at + 1), path];
+}

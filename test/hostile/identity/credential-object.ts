@@ -25,8 +25,8 @@ const REQUEST_TIMEOUT_MS = 10_000;
 const CALLER_TIMEOUT_MS = 4_000;
 /** The shortest pause after a failure. */
 const SHORTEST_BACK_OFF_MS = 5_000;
-/** No stranger can make a pause longer than this. */
-const LONGEST_BACK_OFF_MS = 61 * 60_000;
+/** No stranger can make a pause longer than this: an hour, and jitter of up to a tenth. */
+const LONGEST_BACK_OFF_MS = 67 * 60_000;
 /** Processor time that one answer may take; measured again where it seems to take more. */
 const LONGEST_BLOCK_MS = 50;
 

@@ -13,6 +13,8 @@ const CREATE_TIMEOUT_MS = 400;
 const ACQUIRE_TIMEOUT_MS = 800;
 /** The first login after a failed one may be this much later. */
 const BACK_OFF_MS = 6_000;
+/** Only a client that does not work again needs all of it. */
+const HEALED_WITHIN_MS = BACK_OFF_MS + 30_000;
 /** A busy machine may take this much longer; a hang takes for ever. */
 const PATIENCE_MS = 4_000;
 
@@ -88,7 +90,7 @@ async function tryCell(cell: Cell): Promise<string[]> {
     // What still holds a permit cannot work again: one line for one fault is enough.
     if (broken.length > 0) return broken;
     server.heal();
-    const next = await settle(() => healed(client), BACK_OFF_MS + ACQUIRE_TIMEOUT_MS);
+    const next = await settle(() => healed(client), HEALED_WITHIN_MS + ACQUIRE_TIMEOUT_MS);
     if (next.hung) broken.push('the next checkout does not settle once the server is well');
     else if (next.error !== undefined)
       broken.push(`the next checkout fails once the server is well: ${short(next.error)}`);
@@ -191,9 +193,9 @@ function isLogin(phase: Phase): boolean {
   return LOGIN_PHASES.has(phase);
 }
 
-/** A query that works before the back-off is over and a busy machine is excused. */
+/** A query that works once the back-off is over. On a busy machine a good login too may exceed its limit, so it is tried for long. */
 async function healed(client: Client): Promise<unknown> {
-  const deadline = performance.now() + BACK_OFF_MS + PATIENCE_MS / 2;
+  const deadline = performance.now() + HEALED_WITHIN_MS;
   for (;;) {
     try {
       return await client.query();

@@ -37,17 +37,15 @@ export const CLIENTS: Readonly<Record<string, ClientFactory>> = {
   },
 
   async 'withTokenRefresh on stock mssql'(config) {
-    // What bounds a login of stock mssql is connectionTimeout, and what bounds a query is requestTimeout.
-    const { createTimeoutMillis = 15_000 } = config.pool ?? {};
-    const timed = { connectionTimeout: createTimeoutMillis, requestTimeout: createTimeoutMillis, ...config };
-    return mssqlClient(new mssql.ConnectionPool(withTokenRefresh(timed) as never));
+    return mssqlClient(new mssql.ConnectionPool(withTokenRefresh(timed(config)) as never));
   },
 
   async 'Sequelize 6'(config) {
     const { Sequelize } = await import('sequelize');
     const { sequelizeOptions } = await import('../../../src/orm/sequelize.js');
+    const { createTimeoutMillis: _, acquireTimeoutMillis: __, ...pool } = config.pool ?? {};
     const sequelize = new Sequelize({
-      ...(sequelizeOptions(config as never) as object),
+      ...(sequelizeOptions({ ...timed(config), pool: { ...pool, acquire: SEQUELIZE_ACQUIRE_MS } } as never) as object),
       databaseVersion: '16.0.0',
       logging: false,
     } as never);
@@ -74,9 +72,7 @@ export const CLIENTS: Readonly<Record<string, ClientFactory>> = {
   async 'Prisma adapter'(config) {
     const { PrismaMssql } = await import('@prisma/adapter-mssql');
     const { adapterConfig } = await import('../../../src/orm/prisma.js');
-    const { createTimeoutMillis = 15_000 } = config.pool ?? {};
-    const timed = { connectionTimeout: createTimeoutMillis, requestTimeout: createTimeoutMillis, ...config };
-    const factory = new PrismaMssql(adapterConfig(timed) as never);
+    const factory = new PrismaMssql(adapterConfig(timed(config)) as never);
     const open = () => factory.connect();
     let adapter: Awaited<ReturnType<typeof open>> | undefined;
     return {
@@ -90,6 +86,15 @@ export const CLIENTS: Readonly<Record<string, ClientFactory>> = {
     };
   },
 };
+
+/** Longer than a login may take, or Sequelize's own error, which has neither code nor reason, replaces that of the login. */
+const SEQUELIZE_ACQUIRE_MS = 3_000;
+
+/** What bounds a login of stock mssql and of Sequelize is connectionTimeout, and what bounds a query is requestTimeout. */
+function timed(config: TokenPoolConfig): TokenPoolConfig {
+  const { createTimeoutMillis = 15_000 } = config.pool ?? {};
+  return { connectionTimeout: createTimeoutMillis, requestTimeout: createTimeoutMillis, ...config };
+}
 
 function mssqlClient(pool: StockPool): Client {
   return {
