@@ -16,6 +16,8 @@ export interface PublicJsonWebKey {
   kty: string;
   kid: string;
   use: 'sig';
+  /** Thumbprint that token headers name; the same as `kid` here. */
+  x5t: string;
   n: string;
   e: string;
 }
@@ -102,7 +104,7 @@ export function readSigningKey(pem: string): SigningKeySource {
 function signingKeyOf(privateKey: KeyObject): SigningKey {
   const { n = '', e = '' } = createPublicKey(privateKey).export({ format: 'jwk' });
   // Any stable name serves; Entra's are 27 characters too.
-  return { privateKey, jwk: { kty: 'RSA', use: 'sig', kid: n.slice(0, 27), n, e } };
+  return { privateKey, jwk: { kty: 'RSA', use: 'sig', kid: n.slice(0, 27), x5t: n.slice(0, 27), n, e } };
 }
 
 export function signToken(claims: object, key: SigningKey): string {
