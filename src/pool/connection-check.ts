@@ -1,13 +1,17 @@
 import type { Connection } from 'tedious';
+import type { EvictionReason } from '../channels.js';
 import type { TediousModule } from '../connections/dial.js';
-import { assessPatiently, nowFor, type OutlookSource } from '../connections/expiry-policy.js';
-import { isReady } from '../connections/session.js';
+import { assess, assessPatiently, evictionReason, nowFor, type OutlookSource } from '../connections/expiry-policy.js';
+import { isLoggedIn, isReady } from '../connections/session.js';
 import type { Settings } from '../connections/settings.js';
 import type { PooledConnection } from './pooled-connection.js';
 import { selectOne } from './select-one.js';
 import type { Waiter } from './wait-queue.js';
 
-/** The look at a connection that takes time: at the token that is on its way, at the server. */
+/**
+ * May a connection be handed out, and handed out again? Most often a glance answers, at the clocks and the socket; the rest
+ * takes time, for the token that is on its way and for the server.
+ */
 export class ConnectionCheck {
   readonly #settings: Settings;
   readonly #tokens: OutlookSource;
@@ -22,7 +26,30 @@ export class ConnectionCheck {
     this.testsAlways = settings.validateConnection === true || settings.pool.validate !== undefined;
   }
 
-  /** Never rejects, and ends when the caller has left. */
+  /** Nothing has to be looked at more closely, nor waited for. */
+  isFit({ live: { connection, expiry } }: PooledConnection, wall: number, monotonic: number): boolean {
+    return (
+      nowFor(expiry, wall, monotonic) < expiry.checkAt &&
+      expiry.unusable === undefined &&
+      isLoggedIn(connection) &&
+      !this.testsAlways
+    );
+  }
+
+  /** Why a connection that is returned cannot be handed out again. `isFull`: no successor can be opened beside it. */
+  reasonToClose(pooled: PooledConnection, isFull: boolean): EvictionReason | undefined {
+    const { connection, expiry } = pooled.live;
+    if (expiry.unusable !== undefined) return expiry.unusable;
+    if (!isLoggedIn(connection)) return 'broken';
+    if ((connection as { inTransaction?: boolean }).inTransaction === true) return 'broken';
+    if (!pooled.dueOnReturn) return undefined;
+    const now = nowFor(expiry, Date.now(), performance.now());
+    const verdict = assess(expiry, this.#tokens.outlook(), now, { strictExpiry: false });
+    pooled.dueOnReturn = verdict === 'renew';
+    return verdict === 'replace' || (verdict === 'renew' && isFull) ? evictionReason(expiry, now) : undefined;
+  }
+
+  /** The closer look. Never rejects, and ends when the caller has left. */
   async run(pooled: PooledConnection, waiter: Waiter): Promise<'fit' | 'replace' | 'expired' | 'broken'> {
     const { connection } = pooled.live;
     const verdict = await this.#assess(pooled, waiter);

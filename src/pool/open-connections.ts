@@ -7,16 +7,9 @@ import type { Settings } from '../connections/settings.js';
 import type { CachedToken } from '../tokens/cached-token.js';
 import type { ConnectionLimit } from './connection-limit.js';
 import { createResourcePool, type ResourcePool } from './generic-pool.js';
-import type { Instant } from './housekeeping.js';
+import { type Instant, renewalSlots, retryPauseMs } from './housekeeping.js';
 import { PooledConnection, PooledConnections, type Purpose } from './pooled-connection.js';
-
-/** What the pool does about changes here. */
-export interface ConnectionEvents {
-  /** A connection is ready, has been closed, or could not be opened. */
-  changed: () => void;
-  /** Opening a connection failed. */
-  dialFailed: (pooled: PooledConnection, error: Error) => void;
-}
+import type { Waiter } from './wait-queue.js';
 
 export interface OpenConnectionsOptions {
   pool: string;
@@ -25,7 +18,10 @@ export interface OpenConnectionsOptions {
   limit: ConnectionLimit;
   /** Whether callers wait for a connection. */
   hasWaiters: () => boolean;
-  events: ConnectionEvents;
+  /** A connection is ready, has been closed, or could not be opened. */
+  onChange: () => void;
+  /** The connection for a caller could not be opened. */
+  reject: (waiter: Waiter, error: Error) => void;
 }
 
 /**
@@ -46,6 +42,9 @@ export class OpenConnections extends PooledConnections {
   opening = 0;
   renewing = 0;
   #lastFailure: Error | undefined;
+  /** Failures in a row of what was opened in the background, and until when nothing is, monotonic ms. */
+  #failures = 0;
+  #retryAt = 0;
   readonly #options: OpenConnectionsOptions;
   readonly #physical: ResourcePool<PooledConnection>;
   readonly #byConnection = new Map<Connection, PooledConnection>();
@@ -93,18 +92,24 @@ export class OpenConnections extends PooledConnections {
     return this.size + this.dials.size < this.#options.settings.pool.max;
   }
 
+  /** No successor can be opened beside the connections that exist. */
+  get isFull(): boolean {
+    const { overlap, max } = this.#options.settings.pool;
+    return overlap === 0 && this.size >= max;
+  }
+
   /** Connections that may be opened beside all that exist, those that stand by included. */
   get free(): number {
     return this.#physical.max - this.#physical.size - this.#toDial.length + this.#standingBy;
   }
 
   /** What housekeeping looks at. */
-  instant(failing: boolean, retryAt: number): Instant {
+  instant(): Instant {
     const monotonic = performance.now();
     const { size, renewing, free } = this;
-    const pausedUntil = Math.max(retryAt, monotonic + this.dialer.pauseMs);
+    const pausedUntil = Math.max(this.#retryAt, monotonic + this.dialer.pauseMs);
     const counts = { size, opening: this.dials.size, renewing, standingBy: this.#standingBy, free };
-    return { wall: Date.now(), monotonic, ...counts, failing, pausedUntil };
+    return { wall: Date.now(), monotonic, ...counts, failing: this.#failures > 0, pausedUntil };
   }
 
   /** Nothing can be done for a caller until a connection is returned. */
@@ -115,10 +120,6 @@ export class OpenConnections extends PooledConnections {
   /** Why no connection could be opened, also while that is still being tried. */
   get lastFailure(): Error | undefined {
     return this.dialer.lastFailure?.error ?? this.#lastFailure;
-  }
-
-  get lastDialFailed(): boolean {
-    return this.#lastFailure !== undefined;
   }
 
   of(connection: Connection): PooledConnection | undefined {
@@ -168,6 +169,8 @@ export class OpenConnections extends PooledConnections {
     else {
       this.logins += 1;
       this.#lastFailure = undefined;
+      this.#failures = 0;
+      this.#retryAt = 0;
       pooled.lastUsedAt = performance.now();
       this.move(pooled, 'idle');
       this.#byConnection.set(session.connection, pooled);
@@ -180,7 +183,7 @@ export class OpenConnections extends PooledConnections {
       // It may have been cut between its login and now.
       if (session.connection.closed) this.#ended(session.connection);
     }
-    this.#options.events.changed();
+    this.#options.onChange();
   }
 
   /** What a caller wanted is kept for the next one; the successor of a connection that has been closed is not. */
@@ -189,17 +192,26 @@ export class OpenConnections extends PooledConnections {
   }
 
   #dialFailed(pooled: PooledConnection, error: Error): void {
-    const { successorOf } = pooled;
+    const { caller, successorOf } = pooled;
     this.move(pooled, 'closed');
     this.#gone(pooled);
     if (this.#isClosed) return;
     this.failedLogins += 1;
     this.#lastFailure = error;
-    this.#options.events.dialFailed(pooled, error);
+    if (caller === undefined) this.#backOff();
+    else this.#options.reject(caller, error);
     if (successorOf === undefined) return;
     successorOf.successor = undefined;
     // A caller may have waited for it to take over.
     if (successorOf.awaitsSuccessor) this.makeReady(successorOf);
+  }
+
+  /** Dials that were in progress together have met one failure, not many. */
+  #backOff(): void {
+    const now = performance.now();
+    if (now < this.#retryAt) return;
+    this.#failures += 1;
+    this.#retryAt = now + retryPauseMs(this.#failures);
   }
 
   // ---- taking over ----
@@ -210,6 +222,14 @@ export class OpenConnections extends PooledConnections {
     pooled.missedRenewal = false;
     // One that is borrowed cannot be replaced now (P8).
     if (pooled.state !== 'idle' || !this.replaceWithStandby(pooled)) this.open({ successorOf: pooled });
+  }
+
+  /** At once: a connection that is never idle for long would have no successor otherwise. False where it has to wait. */
+  renewOnReturn(pooled: PooledConnection): boolean {
+    pooled.dueOnReturn = false;
+    pooled.missedRenewal = renewalSlots(this.instant(), this.#options.settings.pool.maxRenewals) <= 0;
+    if (!pooled.missedRenewal) this.renew(pooled);
+    return !pooled.missedRenewal;
   }
 
   /** Has a connection that is not in use replaced by a successor that stands by, its own or another's; false if none does. */
@@ -358,7 +378,7 @@ export class OpenConnections extends PooledConnections {
     this.#gone(pooled);
     if (pooled.state === 'closed') this.#byConnection.delete(connection);
     else if (pooled.state === 'idle' && !pooled.isChecked) this.close(pooled, 'broken');
-    this.#options.events.changed();
+    this.#options.onChange();
   }
 
   /** The server has ended the session, or refused its token before its time (37396). */
@@ -370,7 +390,7 @@ export class OpenConnections extends PooledConnections {
       this.#options.settings.source?.tokens.invalidate(token);
       this.#evictSessionsOf(token);
     } else this.evict(pooled, reason);
-    this.#options.events.changed();
+    this.#options.onChange();
   }
 
   /** A token was refused before its time. */

@@ -1,8 +1,8 @@
 import type { Connection } from 'tedious';
 import { channelOf, type EvictionReason, publish } from '../channels.js';
 import type { TediousModule } from '../connections/dial.js';
-import { assess, evictionReason, nowFor, type OutlookSource } from '../connections/expiry-policy.js';
-import { isLoggedIn, isReady } from '../connections/session.js';
+import type { OutlookSource } from '../connections/expiry-policy.js';
+import { isReady } from '../connections/session.js';
 import type { Settings } from '../connections/settings.js';
 import { outlookOf } from '../connections/token-outlook.js';
 import { type AcquireTimeoutError, NotBorrowedError } from '../errors.js';
@@ -11,7 +11,8 @@ import { acquireTimedOut, tokenExpired, unavailableUntil } from './acquire-error
 import { ConnectionCheck } from './connection-check.js';
 import { type ConnectionLimit, noFurtherLimit } from './connection-limit.js';
 import type { AcquireOptions, TokenPoolStats } from './connection-source.js';
-import { HOLDS_PROCESS_MS, plan, renewalSlots, retryPauseMs } from './housekeeping.js';
+import { HandOvers } from './hand-overs.js';
+import { HOLDS_PROCESS_MS, plan } from './housekeeping.js';
 import { OpenConnections } from './open-connections.js';
 import type { PooledConnection } from './pooled-connection.js';
 import { aborted, poolClosed, type Waiter, WaitQueue } from './wait-queue.js';
@@ -19,8 +20,6 @@ import { aborted, poolClosed, type Waiter, WaitQueue } from './wait-queue.js';
 /** How long `close` waits for borrowed connections by default, ms. */
 const CLOSE_TIMEOUT_MS = 10_000;
 const NEVER = Number.POSITIVE_INFINITY;
-/** For what is to run before any caller that has just been served; several times cheaper than queueMicrotask. */
-const soon = Promise.resolve();
 /** The events of each checkout, whose payload must cost nothing when no one listens. */
 const checkouts = channelOf('checkout');
 const checkins = channelOf('checkin');
@@ -43,19 +42,11 @@ export class TokenPool {
   readonly #connections: OpenConnections;
   readonly #waiters: WaitQueue<Connection>;
   readonly #check: ConnectionCheck;
-  /** Handed over to waiting callers who have not run since. */
-  readonly #inTransit: PooledConnection[] = [];
-  readonly #arrive: () => void;
-  /** Both clocks, as the first of these hand-overs has read them. */
-  #wall = 0;
-  #monotonic = 0;
+  readonly #handOvers = new HandOvers();
   #timer: NodeJS.Timeout | undefined;
   #planAt = NEVER;
   /** The first return since the latest plan, monotonic ms: the next plan is at most {@link HOLDS_PROCESS_MS} later. */
   #firstReturnAt = NEVER;
-  /** Failures in a row of what was opened in the background, and until when nothing is, monotonic ms. */
-  #failures = 0;
-  #retryAt = 0;
   #isClosed = false;
   #closing: Promise<void> | undefined;
   #onAllReturned: (() => void) | undefined;
@@ -75,15 +66,9 @@ export class TokenPool {
       tedious,
       limit,
       hasWaiters: () => this.#waiters.length > 0,
-      events: {
-        changed: () => this.#changed(),
-        dialFailed: (pooled, error) => this.#dialFailed(pooled, error),
-      },
+      onChange: () => this.#changed(),
+      reject: (waiter, error) => this.#waiters.reject(waiter, error),
     });
-    this.#arrive = () => {
-      for (const pooled of this.#inTransit) pooled.inTransit = false;
-      this.#inTransit.length = 0;
-    };
     publish('pool:opened', () => ({
       pool: this.name,
       server: configuration.server,
@@ -108,39 +93,16 @@ export class TokenPool {
     if (signal?.aborted) return Promise.reject(aborted(signal));
     const { ready } = this.#connections;
     const pooled = ready.length > 0 ? ready[ready.length - 1] : undefined;
-    if (pooled !== undefined && this.#isFit(pooled, Date.now(), performance.now())) {
+    if (pooled !== undefined && this.#check.isFit(pooled, Date.now(), performance.now())) {
       ready.pop();
       return Promise.resolve(this.#checkOut(pooled, startedAt));
     }
-    const arrivedAt = startedAt ?? (this.#inTransit.length > 0 ? this.#monotonic : performance.now());
-    const { waiter, result } = this.#waiters.add(signal, arrivedAt);
+    const { waiter, result } = this.#waiters.add(signal, startedAt ?? this.#handOvers.now);
     if (this.#connections.areAllBorrowed) return result;
     const pauseMs = this.#connections.size === 0 ? this.#connections.dialer.pauseMs : 0;
     if (pauseMs === 0 || performance.now() + pauseMs < waiter.deadline) this.#serve();
     else this.#waiters.reject(waiter, unavailableUntil(pauseMs, this.#connections.lastFailure));
     return result;
-  }
-
-  /** Nothing has to be looked at more closely, nor waited for. */
-  #isFit({ live: { connection, expiry } }: PooledConnection, wall: number, monotonic: number): boolean {
-    return (
-      nowFor(expiry, wall, monotonic) < expiry.checkAt &&
-      expiry.unusable === undefined &&
-      isLoggedIn(connection) &&
-      !this.#check.testsAlways
-    );
-  }
-
-  /**
-   * The clocks are read once for all hand-overs that happen before the first of their callers runs: none of these callers
-   * can use its connection any sooner.
-   */
-  #isFitNow(pooled: PooledConnection): boolean {
-    if (this.#inTransit.length === 0) {
-      this.#wall = Date.now();
-      this.#monotonic = performance.now();
-    }
-    return this.#isFit(pooled, this.#wall, this.#monotonic);
   }
 
   #checkOut(pooled: PooledConnection, startedAt: number | undefined): Connection {
@@ -161,7 +123,7 @@ export class TokenPool {
     for (let waiter = this.#waiters.first; waiter !== undefined; waiter = this.#waiters.first) {
       const pooled = this.#connections.ready.pop() ?? this.#connections.takeStandby();
       if (pooled === undefined) break;
-      if (this.#isFitNow(pooled)) this.#handOver(pooled, waiter);
+      if (this.#isFitForWaiter(pooled)) this.#handOver(pooled, waiter);
       else void this.#examine(pooled, waiter);
     }
     for (const waiter of this.#waiters) {
@@ -170,11 +132,14 @@ export class TokenPool {
     }
   }
 
+  #isFitForWaiter(pooled: PooledConnection): boolean {
+    this.#handOvers.readClocks();
+    return this.#check.isFit(pooled, this.#handOvers.wall, this.#handOvers.monotonic);
+  }
+
   #handOver(pooled: PooledConnection, waiter: Waiter): void {
     const connection = this.#checkOut(pooled, waiter.startedAt);
-    // Until the waiting caller runs, a return can only be the second one of the previous borrower.
-    pooled.inTransit = true;
-    if (this.#inTransit.push(pooled) === 1) void soon.then(this.#arrive);
+    this.#handOvers.add(pooled);
     if (this.#waiters.serve(waiter, connection)) return;
     // It has left in this very moment, from a listener of the event.
     pooled.inTransit = false;
@@ -226,18 +191,6 @@ export class TokenPool {
     waiter.dial = successor;
   }
 
-  #dialFailed({ caller }: PooledConnection, error: Error): void {
-    if (caller !== undefined) {
-      this.#waiters.reject(caller, error);
-      return;
-    }
-    const now = performance.now();
-    // Dials that were in progress together have met one failure, not many.
-    if (now < this.#retryAt) return;
-    this.#failures += 1;
-    this.#retryAt = now + retryPauseMs(this.#failures);
-  }
-
   #timedOut({ startedAt }: Waiter): AcquireTimeoutError {
     const waitedMs = performance.now() - startedAt;
     const error = acquireTimedOut(this.stats, {
@@ -259,7 +212,7 @@ export class TokenPool {
    */
   release(connection: Connection): void {
     const pooled = this.#returned(connection);
-    const reason = this.#reasonToClose(pooled);
+    const reason = this.#isClosed ? 'pool-closed' : this.#check.reasonToClose(pooled, this.#connections.isFull);
     // Soft eviction (P8): a successor was opened while this one was borrowed, or for another that still is.
     const isReplaceable = pooled.successor?.standsBy === true ? !this.#isClosed : isPastLimits(reason);
     if (isReplaceable && this.#connections.replaceWithStandby(pooled)) {
@@ -268,13 +221,13 @@ export class TokenPool {
     else {
       this.#connections.move(pooled, 'idle');
       const next = pooled.dueOnReturn ? undefined : this.#waiters.first;
-      if (next !== undefined && this.#isFitNow(pooled)) {
+      if (next !== undefined && this.#isFitForWaiter(pooled)) {
         this.#handOver(pooled, next);
         return;
       }
       pooled.lastUsedAt = this.#timeOfReturn(pooled);
       this.#connections.ready.push(pooled);
-      if (pooled.dueOnReturn) this.#renewOnReturn(pooled);
+      if (pooled.dueOnReturn && !this.#connections.renewOnReturn(pooled)) this.#planBy(0);
     }
     this.#afterReturn();
   }
@@ -340,29 +293,10 @@ export class TokenPool {
     return now;
   }
 
-  #reasonToClose(pooled: PooledConnection): EvictionReason | undefined {
-    const { connection, expiry } = pooled.live;
-    if (this.#isClosed) return 'pool-closed';
-    if (expiry.unusable !== undefined) return expiry.unusable;
-    if (!isLoggedIn(connection)) return 'broken';
-    if ((connection as { inTransaction?: boolean }).inTransaction === true) return 'broken';
-    if (!pooled.dueOnReturn) return undefined;
-    const now = nowFor(expiry, Date.now(), performance.now());
-    const verdict = assess(expiry, this.#tokens.outlook(), now, { strictExpiry: false });
-    pooled.dueOnReturn = verdict === 'renew';
-    const { overlap, max } = this.#settings.pool;
-    const mustGo = verdict === 'replace' || (verdict === 'renew' && overlap === 0 && this.#connections.size >= max);
-    return mustGo ? evictionReason(expiry, now) : undefined;
-  }
-
   // ---- housekeeping ----
 
   /** A connection is ready, has been closed, or could not be opened. */
   #changed(): void {
-    if (!this.#connections.lastDialFailed) {
-      this.#failures = 0;
-      this.#retryAt = 0;
-    }
     this.#serve();
     this.#planBy(0);
   }
@@ -381,29 +315,20 @@ export class TokenPool {
     this.#firstReturnAt = NEVER;
     const { pool } = this.#settings;
     if (this.#isClosed || (this.#connections.isEmpty && pool.min === 0)) return;
-    const outlook = this.#tokens.outlook();
+    const connections = this.#connections;
     const { evict, renew, dueOnReturn, unref, open, nextAt } = plan(
-      this.#connections,
-      outlook,
+      connections,
+      this.#tokens.outlook(),
       pool,
-      this.#connections.instant(this.#failures > 0, this.#retryAt),
+      connections.instant(),
     );
-    for (const { connection, reason } of evict) this.#connections.close(connection, reason);
+    for (const { connection, reason } of evict) connections.close(connection, reason);
     for (const connection of unref) connection.holdProcess(false);
     for (const connection of dueOnReturn) connection.dueOnReturn = true;
-    for (const connection of renew) this.#connections.renew(connection);
-    for (let i = 0; i < open; i += 1) this.#connections.open({});
+    for (const connection of renew) connections.renew(connection);
+    for (let i = 0; i < open; i += 1) connections.open({});
     this.#planBy(nextAt);
     this.#serve();
-  }
-
-  /** At once: a connection that is never idle for long would have no successor otherwise. */
-  #renewOnReturn(pooled: PooledConnection): void {
-    const now = this.#connections.instant(this.#failures > 0, this.#retryAt);
-    pooled.dueOnReturn = false;
-    pooled.missedRenewal = renewalSlots(now, this.#settings.pool.maxRenewals) <= 0;
-    if (pooled.missedRenewal) this.#planBy(0);
-    else this.#connections.renew(pooled);
   }
 
   // ---- state ----
