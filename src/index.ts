@@ -1,3 +1,9 @@
+/**
+ * `mssql-token-pool`: pools of tedious connections, `withTokenRefresh` for an mssql config of your own, credentials, the
+ * token cache, transactions that are retried, and the errors.
+ *
+ * @module mssql-token-pool
+ */
 export type { Authentication, PoolConfig, TokenPoolConfig } from './connections/config.js';
 export * from './credentials/public.js';
 export * from './errors.js';

@@ -44,10 +44,9 @@ const chosen = GROUPS.flatMap(({ rows }) => rows)
   .filter(({ quick }) => quick || !args.quick)
   .filter(({ name }) => name.toLowerCase().includes((args.only ?? '').toLowerCase()));
 const waiting = [...chosen];
+mkdirSync('reports', { recursive: true });
 await Promise.all(Array.from({ length: Number(args.jobs) }, work));
 if (!args.quick) {
-  mkdirSync('reports', { recursive: true });
-  writeFileSync(REPORT, JSON.stringify([...results], undefined, 1));
   writeTable(GROUPS, results);
 }
 if (!args.keep) rmSync(base, { recursive: true, force: true });
@@ -70,6 +69,7 @@ async function work(_, job) {
       continue;
     }
     results.set(row.name, result);
+    if (!args.quick) writeFileSync(REPORT, JSON.stringify([...results], undefined, 1));
     if (result.error !== undefined) failed += 1;
     const took = `${((Date.now() - startedAt) / 1000).toFixed(0)} s`;
     const outcome = result.error === undefined ? 'ok  ' : 'FAIL';

@@ -14,6 +14,7 @@ export interface AccessToken {
   tokenType?: string | undefined;
 }
 
+/** What a token request may ask for beside its scope, as in `@azure/core-auth`. */
 export interface GetTokenOptions {
   /** Cancels the request, if the credential supports that. */
   abortSignal?: AbortSignal | undefined;

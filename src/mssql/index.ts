@@ -12,7 +12,7 @@
  * const { recordset } = await sql.query`SELECT name FROM users WHERE id = ${id}`;
  * ```
  *
- * @module
+ * @module mssql-token-pool/mssql
  */
 import type * as stock from 'mssql';
 import { sql } from './drop-in.js';

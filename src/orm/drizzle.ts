@@ -1,7 +1,7 @@
 /**
  * `mssql-token-pool/drizzle`: Drizzle on a pool that never logs in with a stale token.
  *
- * @module
+ * @module mssql-token-pool/drizzle
  */
 import { ConnectionPool } from '../mssql/connection-pool.js';
 import type { PoolInput } from './pool-for.js';

@@ -1,7 +1,7 @@
 /**
  * `mssql-token-pool/knex`: knex, and what is built on it (Objection), on a pool that never logs in with a stale token.
  *
- * @module
+ * @module mssql-token-pool/knex
  */
 import type { Knex } from 'knex';
 import type { TokenPoolConfig } from '../connections/config.js';

@@ -1,7 +1,7 @@
 /**
  * `mssql-token-pool/kysely`: Kysely on a pool that never logs in with a stale token.
  *
- * @module
+ * @module mssql-token-pool/kysely
  */
 import type { MssqlDialectConfig } from 'kysely';
 import { tokenDialectConfig } from './kysely-dialect.js';

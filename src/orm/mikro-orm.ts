@@ -1,7 +1,7 @@
 /**
  * `mssql-token-pool/mikro-orm`: MikroORM 6 and 7 on a pool that never logs in with a stale token.
  *
- * @module
+ * @module mssql-token-pool/mikro-orm
  */
 import { type KnexDialect, knexClient } from './knex-client.js';
 import { type DialectConfig, tokenDialectConfig } from './kysely-dialect.js';

@@ -2,7 +2,7 @@
  * `mssql-token-pool/prisma`: Prisma with a fresh token for every connection. Its adapter keeps its own pool, so expiry is
  * checked when a connection is borrowed.
  *
- * @module
+ * @module mssql-token-pool/prisma
  */
 import type { TokenPoolConfig } from '../connections/config.js';
 import { type RefreshingConfig, withTokenRefresh } from '../mssql/with-token-refresh.js';

@@ -2,7 +2,7 @@
  * `mssql-token-pool/sequelize`: Sequelize 6 and 7 with a fresh token for every connection. Sequelize keeps its own pool,
  * so expiry is checked when a connection is borrowed.
  *
- * @module
+ * @module mssql-token-pool/sequelize
  */
 import type { Connection, ConnectionConfiguration } from 'tedious';
 import { refusePool } from '../connections/check-config.js';
@@ -43,6 +43,7 @@ export interface SequelizePool {
   validate: (connection: unknown) => boolean;
 }
 
+/** The part of the options of Sequelize 6 that {@link sequelizeOptions} fills in. */
 export interface Sequelize6Options {
   dialect: 'mssql';
   dialectModule: Tedious;
@@ -53,6 +54,7 @@ export interface Sequelize6Options {
   pool: SequelizePool;
 }
 
+/** The part of the options of Sequelize 7 that {@link sequelize7Options} fills in. */
 export interface Sequelize7Options {
   tediousModule: Tedious;
   server: string;

@@ -1,7 +1,7 @@
 /**
  * `mssql-token-pool/typeorm`: TypeORM on a pool that never logs in with a stale token.
  *
- * @module
+ * @module mssql-token-pool/typeorm
  */
 import { checkConfig, definedOnly } from '../connections/check-config.js';
 import type { PoolConfig, TokenPoolConfig } from '../connections/config.js';
@@ -12,6 +12,7 @@ import { assertInstalled } from './require-peer.js';
 
 assertInstalled('typeorm', 'typeorm');
 
+/** The part of the options of a `DataSource` that {@link dataSourceOptions} fills in. */
 export interface TypeOrmOptions {
   type: 'mssql';
   host: string;

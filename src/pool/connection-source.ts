@@ -1,6 +1,7 @@
 import type { Connection } from 'tedious';
 import type { EvictionReason } from '../channels.js';
 
+/** How to wait for a connection. */
 export interface AcquireOptions {
   /** Ends the wait; the error is an `AbortedError` whose `cause` is the signal's reason. */
   signal?: AbortSignal | undefined;
@@ -27,6 +28,7 @@ export function isConnectionSource(input: unknown): input is ConnectionSource {
   return typeof input === 'object' && input !== null && 'acquire' in input;
 }
 
+/** Connections and waiting callers of a pool at this moment. */
 export interface SourceStats {
   /** Connections open, borrowed or not. */
   size: number;

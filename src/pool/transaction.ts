@@ -27,8 +27,10 @@ const ISOLATION_LEVELS = {
   snapshot: 5,
 } as const;
 
+/** The isolation level of a transaction, in words. */
 export type IsolationLevel = keyof typeof ISOLATION_LEVELS;
 
+/** Isolation level and retries of a transaction. */
 export interface TransactionOptions {
   /** Default: that of the session, which is read committed unless something has changed it. */
   isolationLevel?: IsolationLevel | undefined;

@@ -4,6 +4,7 @@ import { ConfigurationError } from '../errors.js';
 import { checkoutVerdict, type RetryVerdict, retryVerdict, retryWaitMs, waitForRetry } from './retry-verdict.js';
 import type { TokenPool } from './token-pool.js';
 
+/** How often, and after which waits, work is repeated. */
 export interface RetryOptions {
   /** Most tries, the first included. Default 5. */
   maxTries?: number | undefined;

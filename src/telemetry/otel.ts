@@ -1,3 +1,8 @@
+/**
+ * `mssql-token-pool/otel`: metrics and spans of all pools, in the names of OpenTelemetry's semantic conventions.
+ *
+ * @module mssql-token-pool/otel
+ */
 import type { Meter, Tracer } from '@opentelemetry/api';
 import * as api from '@opentelemetry/api';
 import { recordMetrics } from './otel/metrics.js';
@@ -13,6 +18,7 @@ export interface TracerProviderLike {
   getTracer(name: string): object;
 }
 
+/** Where metrics and spans go. */
 export interface InstrumentOptions {
   /** Default: the global meter provider. */
   meterProvider?: MeterProviderLike | undefined;

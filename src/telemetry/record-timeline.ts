@@ -1,6 +1,7 @@
 import { listen } from './listen.js';
 import type { Timeline, TimelineEvent } from './timeline-events.js';
 
+/** How a recorded timeline is labelled. */
 export interface RecordTimelineOptions {
   /** Default: name of the pool. */
   title?: string | undefined;

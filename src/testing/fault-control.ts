@@ -7,6 +7,7 @@ import { readBody } from './entra/http-listener.js';
 import type { LoginFault } from './server/login-faults.js';
 import type { TdsServer } from './server/tds-server.js';
 
+/** What a fault control acts on, and where it listens. */
 export interface FaultControlOptions {
   entra?: EntraEmulator | undefined;
   /** The SQL emulator or gateway. */

@@ -1,3 +1,9 @@
+/**
+ * `mssql-token-pool/testing`: emulators of Entra and of SQL Server, and a gateway that checks tokens in front of a real SQL
+ * Server. None of it needs the pools of this package.
+ *
+ * @module mssql-token-pool/testing
+ */
 export { type Certificate, type CertificateOptions, makeCertificate, makeCertificateAuthority } from './certificate.js';
 export { createTestClock, type TestClock } from './clock.js';
 export {

@@ -56,7 +56,7 @@ export class CachedToken {
   readonly #epoch: number;
   /** Short hash that identifies the token in events and logs. */
   readonly id: string;
-  /** Whose token it is, as far as it states that; see {@link principalOf}. */
+  /** Whose token it is, as far as it states that. */
   readonly principal: string | undefined;
   readonly expiresOn: number;
   readonly obtainedAt: number;

@@ -8,6 +8,7 @@ import { EntryCipher, type StoreKey } from './entry-cipher.js';
 import { SharedTokens } from './shared-tokens.js';
 import type { TokenStore } from './token-store.js';
 
+/** Keys and time limits of an encrypted token store. */
 export interface TokenEncryptionOptions {
   /**
    * Key of 32 bytes, or several: the first encrypts, all decrypt. To rotate, deploy `[old, new]`, then `[new, old]`, then

@@ -9,6 +9,7 @@ const REDIS_SCOPE = 'https://redis.azure.com/.default';
 /** Pause between two looks at a refresh that is due, ms. */
 const LOOK_AGAIN_MS = 1_000;
 
+/** How a credential signs in to Redis. */
 export interface RedisCredentialsOptions {
   /** Scope of the tokens. Default `https://redis.azure.com/.default`. */
   scope?: string | undefined;

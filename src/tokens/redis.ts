@@ -1,3 +1,8 @@
+/**
+ * `mssql-token-pool/redis`: Redis as the token store that the processes of a fleet share, encrypted.
+ *
+ * @module mssql-token-pool/redis
+ */
 import { randomUUID } from 'node:crypto';
 import { ConfigurationError } from '../errors.js';
 import { type EncryptedTokenStore, encryptedTokenStore, type TokenEncryptionOptions } from './encrypted-token-store.js';
@@ -26,6 +31,7 @@ export interface IORedisClient {
   defineCommand(name: string, definition: { lua: string }): void;
 }
 
+/** Keys and names of a token store in Redis. */
 export interface RedisTokenStoreOptions extends TokenEncryptionOptions {
   /** What names in Redis start with. Default `mssql-token-pool:`. */
   prefix?: string | undefined;

@@ -18,6 +18,7 @@ export interface TokenStore {
   lease(name: string, leaseMs: number): Promise<(() => Promise<void>) | undefined>;
 }
 
+/** A value from a token store, and how long the store still keeps it. */
 export interface StoredValue {
   value: string;
   /**

@@ -14,6 +14,7 @@ export interface DeviceCodeOptions extends PersonOptions {
   onCode?: ((code: DeviceCode) => void | Promise<void>) | undefined;
 }
 
+/** What to show to the person who signs in with a device code. */
 export interface DeviceCode {
   /** The code to enter. */
   userCode: string;

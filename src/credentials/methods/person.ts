@@ -23,6 +23,7 @@ export interface PersistentCache {
   afterCacheAccess(context: PersistentCacheContext): Promise<void>;
 }
 
+/** What MSAL hands to a cache plugin before and after each access to its cache. */
 export interface PersistentCacheContext {
   readonly cacheHasChanged: boolean;
   readonly tokenCache: { serialize(): string; deserialize(text: string): void };

@@ -16,7 +16,7 @@
  * report.filter(({ passed }) => !passed); // [{ id: 'warm-hand-over', seen: 'a caller waited 812 ms for a login', ... }]
  * ```
  *
- * @module
+ * @module mssql-token-pool/testing/conformance
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CHECKS, type Check } from './checks.js';
@@ -36,6 +36,7 @@ export interface ConformanceResult {
   seen: string | undefined;
 }
 
+/** Which requirements to examine, and for how long. */
 export interface ConformanceOptions {
   /** Names of the requirements to examine. Default: all. */
   only?: readonly string[] | undefined;

@@ -5,6 +5,7 @@ import type { SqlSession } from './session.js';
 /** Which queries an expectation is for: their text (white space and letter case do not count), a pattern, or a function. */
 export type QueryMatcher = string | RegExp | ((sql: string, parameters: Record<string, unknown>) => boolean);
 
+/** Which queries an expectation answers, and how many. */
 export interface ExpectationOptions {
   /** Parameters that the query has to have, by name without `@`; others do not matter. */
   parameters?: Readonly<Record<string, unknown>> | undefined;

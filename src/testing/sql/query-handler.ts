@@ -16,11 +16,13 @@ export type QueryHandler = (
   session: SqlSession,
 ) => QueryResult | Promise<QueryResult>;
 
+/** What a query handler returns: rows, an answer in full, or `undefined` for a query that it does not know. */
 export type QueryResult = undefined | readonly QueryRow[] | QueryAnswer;
 
 /** A row by column name, or by position where {@link QueryAnswer.columns} are given. */
 export type QueryRow = Readonly<Record<string, unknown>> | readonly unknown[];
 
+/** An answer to a query in full: columns, rows, output parameters. */
 export interface QueryAnswer {
   /** Names, or names with T-SQL types (`decimal(10,2)`). Default: from the first row. */
   columns?: readonly (string | { name: string; type?: string | undefined })[] | undefined;
