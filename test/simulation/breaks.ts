@@ -26,6 +26,20 @@ export interface Break {
 
 type Tokens = PoolTokens & Record<'current' | 'get', (...args: unknown[]) => unknown>;
 
+/** A tedious whose connections do not emit some events. */
+function deaf(
+  isHeard: (connection: SimConnection, name: string, args: unknown[]) => boolean,
+): Required<Break>['tedious'] {
+  return ({ Connection, Request }) => ({
+    Connection: class extends (Connection as unknown as typeof SimConnection) {
+      override emit(name: string, ...args: unknown[]): boolean {
+        return isHeard(this, name, args) && super.emit(name, ...args);
+      }
+    } as unknown as TediousModule['Connection'],
+    Request,
+  });
+}
+
 /** A cache with some of its methods replaced. */
 function patched(settings: Settings, methods: (real: PoolTokens) => Partial<Record<keyof PoolTokens, unknown>>): void {
   const { source } = settings;
@@ -119,6 +133,13 @@ export const BREAKS: readonly Break[] = [
     unheldTimersFire: false,
   },
   {
+    promise: 'P2',
+    what: 'a checkout does not wait for the token that is on its way, as after a suspend',
+    settings: (settings) => {
+      patched(settings, (real) => ({ status: (scope: string) => ({ ...real.status(scope), refresh: undefined }) }));
+    },
+  },
+  {
     promise: 'P3',
     what: 'each login asks the identity provider for a token of its own',
     settings: (settings, providers) => {
@@ -186,14 +207,24 @@ export const BREAKS: readonly Break[] = [
   {
     promise: 'P6',
     what: 'sessions are handed out after the server has refused their token',
-    tedious: ({ Connection, Request }) => ({
-      Connection: class extends (Connection as unknown as typeof SimConnection) {
-        override emit(name: string, ...args: unknown[]): boolean {
-          return (name !== 'errorMessage' || !this.ready) && super.emit(name, ...args);
-        }
-      } as unknown as TediousModule['Connection'],
-      Request,
-    }),
+    tedious: deaf((connection, name) => name !== 'errorMessage' || !connection.ready),
+  },
+  {
+    promise: 'P6',
+    what: 'a dial has no time limit of its own',
+    settings: ({ pool }) => {
+      pool.createTimeoutMillis = 86_400_000;
+    },
+  },
+  {
+    promise: 'P6',
+    what: 'redirects are not counted',
+    tedious: deaf((_, name) => name !== 'rerouting'),
+  },
+  {
+    promise: 'P6',
+    what: 'a login that fails during a failover is not repeated',
+    tedious: deaf((_, name, [message]) => name !== 'errorMessage' || (message as { number: number }).number !== 40613),
   },
   {
     promise: 'P7',

@@ -22,7 +22,53 @@ export interface IssuedToken {
   suspect: boolean;
 }
 
-export type ProviderFault = 'hang' | 'network' | '500' | '429' | 'refused' | 'nothing' | 'plain-error' | 'expired';
+export const PROVIDER_FAULTS = [
+  'hang',
+  'network',
+  '500',
+  '429',
+  'refused',
+  'nothing',
+  'plain-error',
+  'expired',
+  'odd-answer',
+  'odd-error',
+] as const;
+export type ProviderFault = (typeof PROVIDER_FAULTS)[number];
+
+/** What no credential should return. */
+const ODD_ANSWERS: readonly unknown[] = [
+  undefined,
+  'token',
+  42,
+  {},
+  { token: '', expiresOnTimestamp: 1e13 },
+  { token: 42, expiresOnTimestamp: 1e13 },
+  { token: 'odd' },
+  { token: 'odd', expiresOnTimestamp: Number.NaN },
+  { token: 'odd', expiresOnTimestamp: Number.POSITIVE_INFINITY },
+  { token: 'odd', expiresOnTimestamp: '2030-01-01' },
+  { token: 'odd', expiresOnTimestamp: 1_700_000_000 },
+  { token: 'odd', expiresOnTimestamp: -1 },
+];
+
+/** What no credential should throw. */
+const ODD_ERRORS: readonly unknown[] = [
+  undefined,
+  null,
+  'text',
+  { status: 429, message: {} },
+  { statusCode: 503, message: 42 },
+  Object.assign(new Error('odd'), { retryAfterMs: Number.NaN }),
+  Object.assign(new Error('odd'), { retryAfterMs: 'soon', status: 429 }),
+  Object.assign(new Error('odd'), { retryAfterMs: -1, status: 429 }),
+  Object.assign(new Error('odd'), { statusCode: 429, response: { headers: { get: () => 12 } } }),
+  Object.defineProperty(new Error('odd'), 'message', {
+    get: () => {
+      throw new Error('getter');
+    },
+  }),
+];
 
 /** An identity provider for one principal, with its moods. */
 export class IdentityProvider {
@@ -39,6 +85,8 @@ export class IdentityProvider {
   /** Gives the same token until this long before its end, as a managed identity does; undefined: always a new one. */
   renewsBeforeEndMs: number | undefined;
   fault: ProviderFault | undefined;
+  /** Monotonic ms since which it has been well and as fast as usual; Infinity while it is not. */
+  wellSince = 0;
   retryAfterMs: number | undefined;
   requests = 0;
   #issued = 0;
@@ -136,6 +184,10 @@ export class IdentityProvider {
         throw new Error('something else');
       case 'nothing':
         return null;
+      case 'odd-answer':
+        return this.#random.pick(ODD_ANSWERS) as AccessToken;
+      case 'odd-error':
+        throw this.#random.pick(ODD_ERRORS);
       case 'expired':
         return { token: `${this.principal}.expired`, expiresOnTimestamp: this.#clock.wall - 1_000 };
     }

@@ -13,6 +13,8 @@ export type ServerFault =
   | 'drops-before-login'
   | 'drops-after-login7'
   | 'drops-after-token'
+  | 'half-login'
+  | 'redirect-loop'
   | '40613'
   | '40501'
   | 'stale'
@@ -42,6 +44,8 @@ export interface Client {
   provider: IdentityProvider;
   /** `max` plus the overlap. */
   bound: number;
+  /** Longest time of one dial, ms. */
+  createTimeoutMs: number;
   /** Sockets that are open, from the start of the connect to the `end` event. */
   physical: Set<SimConnection>;
   dials: number;
@@ -90,22 +94,34 @@ export class Server {
     }
   }
 
-  /** Ends sessions on a token at their next statement with 37396: the token has expired. */
-  refuseQueries(share: number): void {
+  /** Ends sessions with an ERROR token: 37396 for a token that has expired, or one after which the server ends the session. */
+  endSessions(share: number, message: SessionEnd): void {
     for (const connection of [...this.connections]) {
       if (!connection.ready || !this.random.chance(share)) continue;
-      if (connection.token !== undefined) connection.token.suspect = true;
-      this.watch.note(`c${connection.id}: 37396`);
-      connection.refused = true;
-      connection.emit('errorMessage', {
-        number: 37396,
-        state: 1,
-        class: 16,
-        message: 'Query cannot be executed, access token is expired.',
-      });
+      const { number } = message;
+      if (number === 37396 && connection.token !== undefined) connection.token.suspect = true;
+      this.watch.note(`c${connection.id}: ${number}`);
+      connection.endedBy = number;
+      connection.emit('errorMessage', { state: 1, ...message });
+      // The socket may stay open for a while: only the message says that the session is over.
+      if (number !== 37396) this.clock.schedule(this.random.pick([0, 100, 60_000]), () => connection.cut());
     }
   }
 }
+
+export interface SessionEnd {
+  number: number;
+  class: number;
+  message: string;
+}
+
+/** The first is about the token, the others about the session. */
+export const SESSION_ENDS: readonly SessionEnd[] = [
+  { number: 37396, class: 16, message: 'Query cannot be executed, access token is expired.' },
+  { number: 596, class: 21, message: 'Cannot continue the execution because the session is in the kill state.' },
+  { number: 6005, class: 10, message: 'SHUTDOWN is in progress.' },
+  { number: 3948, class: 20, message: 'The transaction was terminated because of the availability replica config.' },
+];
 
 class SimRequest {
   readonly callback: (error?: Error) => void;
@@ -114,6 +130,8 @@ class SimRequest {
     this.callback = callback;
   }
 }
+
+const MAX_REDIRECTS = 5;
 
 let connections = 0;
 
@@ -126,13 +144,14 @@ export class SimConnection extends EventEmitter {
   closed = false;
   hasError = false;
   inTransaction = false;
-  /** The server has refused its token in the middle of the session. */
-  refused = false;
+  /** Number of the error with which the server ended the session, or refused its token, although the socket is open. */
+  endedBy: number | undefined;
   token: IssuedToken | undefined;
   socket: { destroyed: boolean; on(): void; ref(): void; unref(): void; destroy(error?: Error): void } | undefined;
   readonly #server: Server;
   readonly #credential: TokenCredential | undefined;
   #listener: ((error?: Error) => void) | undefined;
+  #timeout: { run: (() => void) | undefined } | undefined;
   #ended = false;
 
   constructor(server: Server, client: Client, configuration: ConnectionConfiguration) {
@@ -162,7 +181,14 @@ export class SimConnection extends EventEmitter {
       this.client.physical.size <= this.client.bound,
       () => `${this.client.name} has ${this.client.physical.size} connections, bound is ${this.client.bound}`,
     );
-    const timeout = clock.schedule(this.#server.connectTimeoutMs, () =>
+    clock.schedule(this.client.createTimeoutMs + 100, () =>
+      watch.check(
+        'P6',
+        this.#listener === undefined,
+        () => `c${this.id} is still being opened after createTimeoutMillis`,
+      ),
+    );
+    this.#timeout = clock.schedule(this.#server.connectTimeoutMs, () =>
       this.#fail(Object.assign(new Error('Failed to connect in time'), { code: 'ETIMEOUT' })),
     );
     this.socket = {
@@ -176,14 +202,16 @@ export class SimConnection extends EventEmitter {
       },
     };
     void this.#logIn().then(
-      () => {
-        timeout.run = undefined;
-      },
+      () => this.#stopTimeout(),
       (error: Error) => {
-        timeout.run = undefined;
+        this.#stopTimeout();
         this.#fail(error);
       },
     );
+  }
+
+  #stopTimeout(): void {
+    if (this.#timeout !== undefined) this.#timeout.run = undefined;
   }
 
   async #logIn(): Promise<void> {
@@ -195,13 +223,22 @@ export class SimConnection extends EventEmitter {
     if (fault === 'refuses-tcp')
       throw Object.assign(new Error('Failed to connect - ECONNREFUSED'), { code: 'ESOCKET' });
     if (fault === 'drops-before-login') throw hangUp();
-    const hops = server.redirects > 0 && random.chance(0.5) ? 2 : 1;
+    const redirects = fault === 'redirect-loop' ? Number.POSITIVE_INFINITY : server.redirects;
+    const hops = redirects > 0 && random.chance(fault === 'redirect-loop' ? 1 : 0.5) ? redirects + 1 : 1;
     for (let hop = 0; hop < hops; hop += 1) {
+      if (this.#ended) return;
+      if (hop > 0) this.emit('rerouting');
+      server.watch.check('P6', hop <= MAX_REDIRECTS, () => `c${this.id} follows redirect ${hop}`);
       this.emit('secure');
       await this.#sendToken(fault);
       await clock.sleep(server.loginMs * random.between(0.5, 1.5));
     }
     if (this.#ended) return;
+    if (fault === 'half-login') {
+      // tedious 19 does not look at its timer once the response has begun.
+      this.#stopTimeout();
+      await new Promise(() => {});
+    }
     if (fault === 'drops-after-token') {
       this.#suspect();
       throw hangUp();

@@ -9,6 +9,7 @@ const { values } = parseArgs({
     seed: { type: 'string' },
     trace: { type: 'boolean', default: false },
     calm: { type: 'boolean', default: false },
+    'calm-seeds': { type: 'string' },
     'keep-going': { type: 'boolean', default: false },
   },
 });
@@ -16,17 +17,25 @@ const { values } = parseArgs({
 const hours = Number(values.hours);
 const from = Number(values.seed ?? values.from);
 const seeds = values.seed === undefined ? Number(values.seeds) : 1;
+/** Without calm seeds a short run says nothing about P11: one for ten stormy ones, unless a single seed is replayed. */
+const calmSeeds = Number(
+  values['calm-seeds'] ?? (values.calm || values.seed !== undefined ? 0 : Math.ceil(seeds / 10)),
+);
+const runs = [
+  ...Array.from({ length: seeds }, (_, i) => ({ seed: from + i, calm: values.calm })),
+  ...Array.from({ length: calmSeeds }, (_, i) => ({ seed: from + i, calm: true })),
+];
 const startedAt = performance.now();
 const total = { poolHours: 0, checkouts: 0, failedCheckouts: 0, logins: 0, renewals: 0, faults: 0 };
 const checks: Record<string, number> = {};
 const broken: string[] = [];
 
-for (let seed = from; seed < from + seeds; seed += 1) {
-  const result = await simulate({ seed, hours, trace: values.trace, calm: values.calm });
+for (const { seed, calm } of runs) {
+  const result = await simulate({ seed, hours, trace: values.trace, calm });
   for (const key of Object.keys(total) as (keyof typeof total)[]) total[key] += result[key];
   for (const [promise, count] of Object.entries(result.checks)) checks[promise] = (checks[promise] ?? 0) + count;
   if (result.violation === undefined) continue;
-  broken.push(`${result.violation.promise} seed ${seed}: ${result.violation.message}`);
+  broken.push(`${result.violation.promise} ${calm ? 'calm ' : ''}seed ${seed}: ${result.violation.message}`);
   if (!values['keep-going']) {
     console.log(describeViolation(result, hours));
     break;
@@ -50,4 +59,6 @@ console.log(
 for (const line of broken) console.log(line);
 const unchecked = Object.keys(checks).filter((promise) => checks[promise] === 0);
 if (unchecked.length > 0) console.log(`Never checked, so not shown to be kept: ${unchecked.join(', ')}`);
-process.exitCode = broken.length === 0 ? 0 : 1;
+// A single seed is run to look at it; it need not show everything.
+const isIncomplete = unchecked.length > 0 && values.seed === undefined;
+process.exitCode = broken.length > 0 || isIncomplete ? 1 : 0;

@@ -14,9 +14,9 @@ import {
   IdentityProvider,
   type IssuedToken,
   loginBefore,
-  type ProviderFault,
+  PROVIDER_FAULTS,
 } from './identity-provider.js';
-import { type Client, Server, type ServerFault, type SimConnection } from './server.js';
+import { type Client, SESSION_ENDS, Server, type ServerFault, type SimConnection } from './server.js';
 import { type Violation, Watch } from './watch.js';
 
 const MINUTE = 60_000;
@@ -106,6 +106,8 @@ export class World {
   readonly #providers: IdentityProvider[] = [];
   /** Monotonic ms until which a failure can be blamed on a fault. */
   #troubledUntil = 0;
+  #troubledBesidesFailoverUntil = 0;
+  #failedOverAt = Number.NEGATIVE_INFINITY;
   #activeFaults = 0;
   #result = { checkouts: 0, failedCheckouts: 0, faults: 0 };
   #closedStats = { logins: 0, renewals: 0 };
@@ -240,6 +242,7 @@ export class World {
       principal: provider.principal,
       provider,
       bound: settings.pool.max + settings.pool.overlap,
+      createTimeoutMs: settings.pool.createTimeoutMillis,
       physical: new Set(),
       dials: 0,
       borrowed: new Set(),
@@ -356,16 +359,20 @@ export class World {
     watch.check('P8', !site.borrowed.has(connection), () => `c${connection.id} is borrowed twice`);
     watch.check('P9', connection.client === site, () => `c${connection.id} belongs to ${connection.client.name}`);
     watch.check('P6', connection.ready, () => `c${connection.id} is handed out in state ${connection.state.name}`);
-    watch.check('P6', !connection.refused, () => `c${connection.id} is handed out after 37396`);
+    watch.check(
+      'P6',
+      connection.endedBy === undefined,
+      () => `c${connection.id} is handed out after error ${connection.endedBy}`,
+    );
     watch.check('P6', !site.closing, () => `c${connection.id} is handed out by a pool that is closed`);
-    this.#checkToken(site, connection);
+    this.#checkToken(site, connection, waiter);
     site.borrowed.add(connection);
     if (site.borrowed.size >= site.settings.pool.max) for (const each of site.waiting) each.sawPoolExhausted = true;
     this.#hold(site, connection);
   }
 
   /** P2, by what the harness knows of the provider. */
-  #checkToken(site: Site, connection: SimConnection): void {
+  #checkToken(site: Site, connection: SimConnection, waiter: Waiter): void {
     const { clock, watch } = this;
     const { token } = connection;
     if (token === undefined) return;
@@ -393,6 +400,11 @@ export class World {
       () =>
         `c${connection.id} on ${token.text} is ${clock.wall - token.expiresOn} ms from its end, ${latest?.text} is at hand`,
     );
+    watch.check(
+      'P2',
+      !this.#answersAtOnce(provider) || clock.frozen !== waiter.frozen,
+      () => `c${connection.id} on ${token.text} is near its end, and the next token was not waited for`,
+    );
     const cachedIsAllThereIs = provider.renewsBeforeEndMs !== undefined;
     watch.check(
       'P2',
@@ -400,6 +412,12 @@ export class World {
       cachedIsAllThereIs || Math.min(this.#quietMs, clock.now - connection.openedAt) < 90_000 + provider.lifeMs / 4,
       () => `c${connection.id} on ${token.text} is near its end although the provider has been well for long`,
     );
+  }
+
+  /** A checkout waits up to a second for the next token; this provider has been well for long, and gives it sooner. */
+  #answersAtOnce({ renewsBeforeEndMs, latencyMs, wellSince, silentUntil, latest }: IdentityProvider): boolean {
+    const isFast = renewsBeforeEndMs === undefined && 1.5 * latencyMs < 900;
+    return isFast && this.clock.now - Math.max(wellSince, silentUntil) > 70_000 && latest?.suspect === false;
   }
 
   #hold(site: Site, connection: SimConnection): void {
@@ -459,10 +477,20 @@ export class World {
     const timeoutMs = site.settings.pool.acquireTimeoutMillis;
     const mayTakeLonger = site.pool.stats.available === 0 && this.#slowestLoginMs(site) >= timeoutMs;
     const explained =
-      this.#quietMs < 0 ||
+      this.#mayFail(waiter, timeoutMs) ||
       strictlyRefused ||
       (code === 'ERR_ACQUIRE_TIMEOUT' && (waiter.sawPoolExhausted || mayTakeLonger));
     watch.check('P6', explained, () => `w${waiter.id} failed without a cause: ${name}: ${message}`);
+  }
+
+  /**
+   * A failover costs the requests in flight and the logins under way; a caller who comes afterwards and waits for as long as by
+   * default is served.
+   */
+  #mayFail(waiter: Waiter, timeoutMs: number): boolean {
+    if (this.#quietMs >= 0) return false;
+    const isFailoverAlone = this.#activeFaults === 0 && this.clock.now >= this.#troubledBesidesFailoverUntil;
+    return !isFailoverAlone || timeoutMs < 30_000 || waiter.startedAt <= this.#failedOverAt;
   }
 
   /** A token request and a login, nothing wrong with either: the distances are longer than some callers wait. */
@@ -506,7 +534,8 @@ export class World {
       slowServer: 2,
       drop: 4,
       revoke: 2,
-      midSession: 2,
+      midSession: 4,
+      failover: 2,
       jump: 2,
       suspend: 1,
       freeze: 2,
@@ -517,19 +546,12 @@ export class World {
       case 'provider': {
         const provider = random.pick(this.#providers);
         if (provider.fault !== undefined) return;
-        provider.fault = random.pick<ProviderFault>([
-          'hang',
-          'network',
-          '500',
-          '429',
-          'refused',
-          'nothing',
-          'plain-error',
-          'expired',
-        ]);
+        provider.fault = random.pick(PROVIDER_FAULTS);
+        provider.wellSince = Number.POSITIVE_INFINITY;
         provider.retryAfterMs = random.chance(0.7) ? random.pick([1_000, 20_000, 90_000, 600_000]) : undefined;
         this.#lasting(`${provider.principal}: ${provider.fault}`, lasts, () => {
           provider.fault = undefined;
+          provider.wellSince = this.clock.now;
           return Math.max(0, provider.silentUntil - this.clock.now);
         });
         return;
@@ -539,8 +561,10 @@ export class World {
         const { latencyMs } = provider;
         if (latencyMs >= 2_000) return;
         provider.latencyMs = random.between(2_000, 20_000);
+        provider.wellSince = Number.POSITIVE_INFINITY;
         this.#lasting(`${provider.principal}: slow`, lasts, () => {
           provider.latencyMs = latencyMs;
+          if (provider.fault === undefined) provider.wellSince = this.clock.now;
           return Math.max(0, provider.silentUntil - this.clock.now);
         });
         return;
@@ -554,6 +578,8 @@ export class World {
           'drops-before-login',
           'drops-after-login7',
           'drops-after-token',
+          'half-login',
+          'redirect-loop',
           '40613',
           '40501',
           'stale',
@@ -565,7 +591,7 @@ export class World {
         server.fault = fault;
         server.faultShare = random.chance(0.7) ? 1 : random.between(0.1, 0.9);
         if (random.chance(0.5)) server.drop(1);
-        const whole = server.faultShare === 1 && fault !== 'black-hole';
+        const whole = server.faultShare === 1 && fault !== 'black-hole' && fault !== 'half-login';
         if (whole) this.#startOutage();
         this.#lasting(`server: ${fault} (${server.faultShare.toFixed(1)})`, lasts, () => {
           if (whole) this.#endOutage(fault);
@@ -598,11 +624,13 @@ export class World {
           for (const token of tokens.values()) token.trueExpiry = Math.min(token.trueExpiry, this.clock.trueTime);
         for (const provider of this.#providers) provider.forgetCached();
         return;
-      case 'midSession':
-        this.#at('queries refused with 37396');
-        for (const provider of this.#providers) provider.forgetCached();
-        this.#server.refuseQueries(random.pick([1, 0.5, 0.1]));
+      case 'midSession': {
+        const end = random.pick(SESSION_ENDS);
+        this.#at(`sessions end with ${end.number}`);
+        if (end === SESSION_ENDS[0]) for (const provider of this.#providers) provider.forgetCached();
+        this.#server.endSessions(random.pick([1, 0.5, 0.1]), end);
         return;
+      }
       case 'jump': {
         const ms = random.pick([-1, 1]) * random.pick([2_000, MINUTE, 20 * MINUTE, 3 * HOUR]);
         this.clock.jump(ms);
@@ -614,7 +642,7 @@ export class World {
         return;
       }
       case 'suspend': {
-        const ms = random.pick([MINUTE, 20 * MINUTE, 3 * HOUR, 12 * HOUR]);
+        const ms = random.pick([MINUTE, 20 * MINUTE, 3 * HOUR, 12 * HOUR, this.#untilNearEnd(), this.#untilNearEnd()]);
         this.clock.suspend(ms);
         if (random.chance(0.5)) this.#server.drop(1);
         this.#at(`suspended for ${ms} ms`);
@@ -629,7 +657,36 @@ export class World {
       case 'close':
         this.#closeAndReopen(random.pick(this.#sites));
         return;
+      case 'failover':
+        this.#failover(random.pick([0, 500, 5_000, 8_000]));
+        return;
     }
+  }
+
+  /** How long until a token is well inside its eviction margin, ms. */
+  #untilNearEnd(): number {
+    const { latest } = this.#random.pick(this.#providers);
+    if (latest === undefined) return MINUTE;
+    return Math.max(
+      MINUTE,
+      latest.expiresOn - this.clock.wall - evictionMargin(latest) * this.#random.between(0.1, 0.9),
+    );
+  }
+
+  /** All sessions break at once, logins fail with 40613 for so long, and then another server takes them. */
+  #failover(ms: number): void {
+    const server = this.#server;
+    if (server.fault !== undefined) return;
+    const besides = this.#troubledBesidesFailoverUntil;
+    server.fault = '40613';
+    server.faultShare = 1;
+    server.drop(1);
+    this.#failedOverAt = this.clock.now;
+    this.#at(`failover for ${ms} ms`, ms);
+    this.#troubledBesidesFailoverUntil = besides;
+    this.clock.schedule(ms, () => {
+      server.fault = undefined;
+    });
   }
 
   #at(what: string, aftermathMs = 0): void {
@@ -652,6 +709,7 @@ export class World {
     const slowest = Math.max(...this.#sites.map((site) => site.settings.pool.acquireTimeoutMillis));
     const until = this.clock.now + aftermathMs + 66_000 + 2 * this.#server.connectTimeoutMs + slowest;
     this.#troubledUntil = Math.max(this.#troubledUntil, until);
+    this.#troubledBesidesFailoverUntil = Math.max(this.#troubledBesidesFailoverUntil, until);
   }
 
   // ---- healing without a storm ----
@@ -666,7 +724,8 @@ export class World {
     for (const [site, before] of this.#dialsAtOutage ?? []) {
       const dials = site.dials - before.dials;
       // A server that cannot be reached is asked by one caller at a time; one that refuses is asked by each, twice at most.
-      const unreachable = fault === 'refuses-tcp' || fault.startsWith('drops') || fault.startsWith('40');
+      const unreachable =
+        fault === 'refuses-tcp' || fault === 'redirect-loop' || fault.startsWith('drops') || fault.startsWith('40');
       const allowed = 2 * site.bound + 10 + lasted / 4_000 + (unreachable ? 0 : 2 * (site.calls - before.calls));
       this.watch.check(
         'P6',
