@@ -78,7 +78,7 @@ export async function demo(args: string[]): Promise<number> {
   print(`\n\n${table(sides)}\n`);
   const firstFailure = sides[0].workload.firstFailure;
   if (firstFailure !== undefined) print(`What stock mssql ran into: ${firstFailure}`);
-  const verdict = judge(...sides);
+  const verdict = verdictOn(...sides);
   print(verdict.text);
   if (file !== undefined) {
     await writeFile(file, report(sides[0], sides[1], recorder.stop()));
@@ -221,7 +221,7 @@ function refusedLogins(server: SqlEmulator): number {
   return server.logins.filter(({ error }) => error !== undefined && error !== 'dropped').length;
 }
 
-function judge(theirs: Side, own: Side): { ok: boolean; text: string } {
+function verdictOn(theirs: Side, own: Side): { ok: boolean; text: string } {
   if (theirs.workload.failed === 0) return { ok: false, text: 'Stock mssql did not fail: this demo shows nothing.' };
   if (own.workload.failed > 0 || refusedLogins(own.server) > 0) {
     return { ok: false, text: `mssql-token-pool failed: ${own.workload.firstFailure ?? 'a login was refused'}` };

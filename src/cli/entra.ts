@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import { startEntraEmulator, startFaultControl } from '../testing/index.js';
 import { fromEnvironment, parseListen, parsePort, parseSeconds, UsageError } from './address.js';
-import { inWords } from './in-words.js';
+import { command } from './command.js';
 import { unknownArgument } from './unknown-argument.js';
 import { log, untilStopped } from './until-stopped.js';
 
@@ -20,20 +20,7 @@ A local stand-in for Microsoft Entra ID: real HTTP, real signed tokens, with any
 `;
 
 /** `mssql-token-pool entra`: the Entra emulator as a program of its own. */
-export async function entra(args: string[]): Promise<number> {
-  if (args.includes('--help')) {
-    process.stdout.write(USAGE);
-    return 0;
-  }
-  try {
-    return await run(args);
-  } catch (error) {
-    const usage =
-      error instanceof UsageError || String((error as { code?: unknown }).code).startsWith('ERR_PARSE_ARGS');
-    process.stderr.write(`${inWords(error)}\n${usage ? `\n${USAGE}` : ''}`);
-    return usage ? 2 : 1;
-  }
-}
+export const entra = command(USAGE, run);
 
 const OPTIONS = {
   listen: { type: 'string', default: '127.0.0.1:8080' },

@@ -9,7 +9,7 @@ import {
   type UpstreamConfig,
 } from '../testing/index.js';
 import { fromEnvironment, parseListen, parsePort, parseSeconds, parseServer, UsageError } from './address.js';
-import { inWords } from './in-words.js';
+import { command } from './command.js';
 import { unknownArgument } from './unknown-argument.js';
 import { log, untilStopped } from './until-stopped.js';
 
@@ -40,18 +40,7 @@ Checks Entra tokens in front of a SQL Server that cannot: logs in there with a S
 `;
 
 /** `mssql-token-pool gateway`: a gateway as a program of its own. */
-export async function gateway(args: string[]): Promise<number> {
-  if (args.includes('--help')) {
-    process.stdout.write(USAGE);
-    return 0;
-  }
-  try {
-    return await run(args);
-  } catch (error) {
-    process.stderr.write(`${inWords(error)}\n${isUsage(error) ? `\n${USAGE}` : ''}`);
-    return isUsage(error) ? 2 : 1;
-  }
-}
+export const gateway = command(USAGE, run);
 
 const OPTIONS = {
   upstream: { type: 'string' },
@@ -172,9 +161,4 @@ function oneOf<T extends string>(option: string, value: string, allowed: readonl
   const found = allowed.find((each) => each === value);
   if (found === undefined) throw new UsageError(`${option}: give one of ${allowed.join(', ')}`);
   return found;
-}
-
-/** Ours, or what `parseArgs` says of an option it does not know. */
-function isUsage(error: unknown): boolean {
-  return error instanceof UsageError || String((error as { code?: unknown }).code).startsWith('ERR_PARSE_ARGS');
 }

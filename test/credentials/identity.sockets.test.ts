@@ -1,14 +1,13 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { identityOf, portableIdentityOf } from '../../src/credentials/identity.js';
 import { type CredentialInput, createCredential, type TokenCredential } from '../../src/index.js';
+import { clearEnvironment } from '../support/clear-environment.js';
 
 const tenantId = '72f988bf-86f1-41af-91ab-2d7cd011db47';
 const clientId = '11111111-2222-4333-8444-555555555555';
 
 beforeEach(() => {
-  for (const name of Object.keys(process.env)) {
-    if (/^(AZURE_|IDENTITY_|MSI_|IMDS_|ACTIONS_|AWS_|GCE_|AzureServices)/.test(name)) vi.stubEnv(name, undefined);
-  }
+  clearEnvironment();
 });
 afterEach(() => vi.unstubAllEnvs());
 

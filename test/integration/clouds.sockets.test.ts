@@ -21,6 +21,7 @@ import {
   startEntraEmulator,
   startSqlEmulator,
 } from '../../src/testing/index.js';
+import { clearEnvironment } from '../support/clear-environment.js';
 import { query } from '../support/query.js';
 
 const PUBLIC = { login: 'login.microsoftonline.com', resource: 'https://database.windows.net' };
@@ -50,9 +51,7 @@ beforeAll(async () => {
   entra = await startEntraEmulator({ https: true, deviceCode: { intervalSeconds: 0.02 } });
 });
 beforeEach(() => {
-  for (const name of Object.keys(process.env)) {
-    if (/^(AZURE_|IDENTITY_|MSI_|IMDS_|AzureServices)/.test(name)) vi.stubEnv(name, undefined);
-  }
+  clearEnvironment();
   asked = [];
   agent = new Agent();
   agent.createConnection = (options) => {

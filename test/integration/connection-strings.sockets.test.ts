@@ -14,6 +14,7 @@ import {
   type UserAccount,
 } from '../../src/testing/index.js';
 import { FakeTools } from '../credentials/fake-tools.js';
+import { clearEnvironment } from '../support/clear-environment.js';
 import { query } from '../support/query.js';
 
 /** Everything that takes a connection string as its whole config. */
@@ -146,9 +147,7 @@ beforeAll(async () => {
 beforeEach(() => {
   prompts = 0;
   tools = new FakeTools();
-  for (const name of Object.keys(process.env)) {
-    if (/^(AZURE_|IDENTITY_|MSI_|IMDS_|AzureServices)/.test(name)) vi.stubEnv(name, undefined);
-  }
+  clearEnvironment();
   // A connection string cannot name an identity provider.
   vi.stubEnv('AZURE_AUTHORITY_HOST', entra.url);
   for (const [name, value] of Object.entries(entra.managedIdentity.imds.env)) vi.stubEnv(name, value);

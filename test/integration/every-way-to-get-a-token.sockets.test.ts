@@ -23,6 +23,7 @@ import {
   type UserAccount,
 } from '../../src/testing/index.js';
 import { FakeTools } from '../credentials/fake-tools.js';
+import { clearEnvironment } from '../support/clear-environment.js';
 import { clockPerTest } from '../support/clock-per-test.js';
 import { query } from '../support/query.js';
 
@@ -368,9 +369,7 @@ beforeAll(async () => {
 beforeEach(() => {
   tools = new FakeTools();
   toTerminal = terminal();
-  for (const name of Object.keys(process.env)) {
-    if (/^(AZURE_|IDENTITY_|MSI_|IMDS_|AzureServices)/.test(name)) vi.stubEnv(name, undefined);
-  }
+  clearEnvironment();
 });
 afterEach(() => {
   entra.heal();

@@ -50,13 +50,13 @@ export async function inspectCertificate(context: DoctorContext): Promise<StepRe
     const flaw = secured.authorized ? undefined : String(secured.authorizationError);
     const protocol = secured.getProtocol() ?? '';
     secured.destroy();
-    return judge(context, certificate, flaw, protocol);
+    return certificateStep(context, certificate, flaw, protocol);
   } finally {
     socket.destroy();
   }
 }
 
-function judge(
+function certificateStep(
   context: DoctorContext,
   certificate: PeerCertificate,
   flaw: string | undefined,
@@ -96,7 +96,7 @@ async function handshake(socket: Socket, context: DoctorContext): Promise<TLSSoc
     ...details,
     host: name,
     ...(isIP(name) === 0 ? { servername: name } : {}),
-    // It is looked at here and judged afterwards; nothing is sent over it.
+    // The certificate is examined afterwards; nothing is sent over it.
     rejectUnauthorized: false,
   };
   let secured: TLSSocket;

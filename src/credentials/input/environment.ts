@@ -1,5 +1,32 @@
+/** Where a managed identity is: each endpoint has identities of its own. */
+export const MANAGED_IDENTITY_VARIABLES = [
+  'IDENTITY_ENDPOINT',
+  'IDENTITY_HEADER',
+  'IDENTITY_SERVER_THUMBPRINT',
+  'IMDS_ENDPOINT',
+  'MSI_ENDPOINT',
+  'MSI_SECRET',
+  'DEFAULT_IDENTITY_CLIENT_ID',
+  'AZURE_POD_IDENTITY_AUTHORITY_HOST',
+  'ProgramFiles',
+  'ProgramData',
+] as const;
+
+/** Which developer tool runs, and which account it finds. */
+export const DEVELOPER_TOOL_VARIABLES = [
+  'PATH',
+  'HOME',
+  'USERPROFILE',
+  'APPDATA',
+  'LOCALAPPDATA',
+  'XDG_CONFIG_HOME',
+  'AZURE_CONFIG_DIR',
+  'AZD_CONFIG_DIR',
+  'PSModulePath',
+] as const;
+
 /**
- * Every environment variable that decides which token a credential gets. Credentials read them from here only, and once,
+ * Every environment variable that decides which token a credential gets. Credentials read them only from here, and once,
  * when they are created: the values are part of their identity (P9), so a change afterwards means another credential.
  */
 const VARIABLES = [
@@ -13,27 +40,8 @@ const VARIABLES = [
   'AZURE_PASSWORD',
   'AZURE_AUTHORITY_HOST',
   'AZURE_FEDERATED_TOKEN_FILE',
-  // Managed identity endpoints.
-  'IDENTITY_ENDPOINT',
-  'IDENTITY_HEADER',
-  'IDENTITY_SERVER_THUMBPRINT',
-  'IMDS_ENDPOINT',
-  'MSI_ENDPOINT',
-  'MSI_SECRET',
-  'DEFAULT_IDENTITY_CLIENT_ID',
-  'AZURE_POD_IDENTITY_AUTHORITY_HOST',
-  'ProgramFiles',
-  'ProgramData',
-  // Which developer tool runs, and where it keeps its sign-in.
-  'PATH',
-  'HOME',
-  'USERPROFILE',
-  'APPDATA',
-  'LOCALAPPDATA',
-  'XDG_CONFIG_HOME',
-  'AZURE_CONFIG_DIR',
-  'AZD_CONFIG_DIR',
-  'PSModulePath',
+  ...MANAGED_IDENTITY_VARIABLES,
+  ...DEVELOPER_TOOL_VARIABLES,
   'SystemRoot',
   // Issuers of federated tokens.
   'ACTIONS_ID_TOKEN_REQUEST_URL',
@@ -72,4 +80,9 @@ export function readEnvironment(): Environment {
 /** The value of a variable that the caller names in an option; undefined where it is not set or empty. */
 export function readVariable(name: string): string | undefined {
   return process.env[name] || undefined;
+}
+
+/** The values of these variables, for the identity of a credential. */
+export function valuesOf(names: readonly VariableName[], environment: Environment): (string | null)[] {
+  return names.map((name) => environment[name] ?? null);
 }

@@ -8,7 +8,7 @@ import {
 import type { AccessToken, Credential } from '../credential.js';
 import { defineCredential } from '../define-credential.js';
 import { jsonObject } from '../entra/http-request.js';
-import { type Environment, readEnvironment } from '../input/environment.js';
+import { DEVELOPER_TOOL_VARIABLES, type Environment, readEnvironment, valuesOf } from '../input/environment.js';
 import { optionalText, requireTimeout } from '../input/require-option.js';
 import { defineMethod } from './method.js';
 import { runTool } from './run-tool.js';
@@ -124,7 +124,7 @@ export function developerTool(options: DeveloperToolOptions, environment: Enviro
     method: options.method,
     tenantId,
     identity: [tenantId, subscription],
-    environment: signInOf(environment),
+    environment: valuesOf(DEVELOPER_TOOL_VARIABLES, environment),
     // The tool's own timeout comes first.
     requestTimeoutMs: timeoutMs + 2_000,
     async request(scope, requested) {
@@ -142,23 +142,6 @@ export function developerTool(options: DeveloperToolOptions, environment: Enviro
       return readOutput(tool, output);
     },
   });
-}
-
-/** Every variable that decides which program runs and which account it finds. */
-function signInOf(environment: Environment): (string | null)[] {
-  return (
-    [
-      'PATH',
-      'HOME',
-      'USERPROFILE',
-      'APPDATA',
-      'LOCALAPPDATA',
-      'XDG_CONFIG_HOME',
-      'AZURE_CONFIG_DIR',
-      'AZD_CONFIG_DIR',
-      'PSModulePath',
-    ] as const
-  ).map((name) => environment[name] ?? null);
 }
 
 function signedOut(tool: ToolDescription, error: TokenPoolError): TokenPoolError {

@@ -10,7 +10,7 @@ import type { AccessToken, Credential, GetTokenOptions } from '../credential.js'
 import { defineCredential } from '../define-credential.js';
 import { type HttpReply, httpExchange, jsonObject, retryAfterMs } from '../entra/http-request.js';
 import { aadstsOf, providerError } from '../entra/provider-error.js';
-import { type Environment, readEnvironment } from '../input/environment.js';
+import { type Environment, MANAGED_IDENTITY_VARIABLES, readEnvironment, valuesOf } from '../input/environment.js';
 import { optionalText } from '../input/require-option.js';
 import {
   AZURE_ARC,
@@ -75,7 +75,7 @@ export function managedIdentity(
     method: 'managed-identity',
     id: () => id,
     identity: [...Object.values(choice), arcKeyDirectory],
-    environment: platformIn(environment),
+    environment: valuesOf(MANAGED_IDENTITY_VARIABLES, environment),
     sameEverywhere: isChosen,
     requestTimeoutMs: longestRequestMs(retryTimeoutMs),
     request(scope, requested) {
@@ -130,24 +130,6 @@ function detectSource(environment: Environment): Source {
   if (MSI_ENDPOINT) return MSI_SECRET ? machineLearning : cloudShell;
   if (IDENTITY_ENDPOINT && IMDS_ENDPOINT) return azureArc;
   return arcAgentIsInstalled(environment) ? azureArc : imds;
-}
-
-/** Every variable that decides which endpoint answers, and for which app: each endpoint has identities of its own. */
-function platformIn(environment: Environment): (string | null)[] {
-  return (
-    [
-      'IDENTITY_ENDPOINT',
-      'IDENTITY_HEADER',
-      'IDENTITY_SERVER_THUMBPRINT',
-      'IMDS_ENDPOINT',
-      'MSI_ENDPOINT',
-      'MSI_SECRET',
-      'DEFAULT_IDENTITY_CLIENT_ID',
-      'AZURE_POD_IDENTITY_AUTHORITY_HOST',
-      'ProgramFiles',
-      'ProgramData',
-    ] as const
-  ).map((name) => environment[name] ?? null);
 }
 
 function arcAgentIsInstalled({ AZURE_POD_IDENTITY_AUTHORITY_HOST, ProgramFiles }: Environment): boolean {

@@ -1,10 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto';
-import type { Session } from './refresh-tokens.js';
+import type { SignIn } from './refresh-tokens.js';
 import { refuse } from './refusal.js';
 
 /** What the code of a finished sign-in stands for. */
 export interface Authorization {
-  readonly session: Session;
+  readonly signIn: SignIn;
   readonly redirectUri: string;
   readonly nonce: string | undefined;
   /** RFC 7636; undefined where the application sent none. */
@@ -31,7 +31,7 @@ export class AuthorizationCodes {
   ): Authorization {
     const issued = this.#issued.get(code);
     const { clientId } = shown;
-    if (issued === undefined || issued.authorization.session.clientId !== clientId) throw refuse(70000, 'code');
+    if (issued === undefined || issued.authorization.signIn.clientId !== clientId) throw refuse(70000, 'code');
     const { authorization } = issued;
     if (issued.redeemed) throw refuse(54005);
     if (now - issued.issuedAt >= LIFETIME_MS) throw refuse(70008);

@@ -4,7 +4,7 @@ import { refuse } from './refusal.js';
 import type { RequestedAccess } from './requested-access.js';
 
 /** A person's signed-in state with one application, as a refresh token carries it on. */
-export interface Session {
+export interface SignIn {
   readonly user: UserAccount;
   readonly clientId: string;
   readonly tenantId: string;
@@ -22,7 +22,7 @@ export interface RefreshTokenSettings {
 }
 
 interface Issued {
-  readonly session: Session;
+  readonly signIn: SignIn;
   readonly issuedAt: number;
   used: boolean;
   revoked: boolean;
@@ -37,29 +37,29 @@ export class RefreshTokens {
     this.#settings = settings;
   }
 
-  issue(session: Session, now: number): string {
+  issue(signIn: SignIn, now: number): string {
     // Real ones are opaque too and begin with a version.
     const token = `1.${randomBytes(64).toString('base64url')}`;
-    this.#issued.set(token, { session, issuedAt: now, used: false, revoked: false });
+    this.#issued.set(token, { signIn, issuedAt: now, used: false, revoked: false });
     return token;
   }
 
-  /** The session of a refresh token that is still good for this application. */
-  redeem(token: string, clientId: string, now: number): Session {
+  /** The sign-in of a refresh token that is still good for this application. */
+  redeem(token: string, clientId: string, now: number): SignIn {
     const issued = this.#issued.get(token);
-    if (issued === undefined || issued.session.clientId !== clientId) throw refuse(70000, 'refresh_token');
+    if (issued === undefined || issued.signIn.clientId !== clientId) throw refuse(70000, 'refresh_token');
     if (issued.revoked) throw refuse(50173);
     if (now - issued.issuedAt >= this.#settings.lifetimeSeconds * 1000) {
       throw refuse(700082, `The token was issued on ${new Date(issued.issuedAt).toISOString()}.`);
     }
     if (issued.used && this.#settings.oneTime) throw refuse(70000, 'refresh_token');
     issued.used = true;
-    return issued.session;
+    return issued.signIn;
   }
 
   revokeAllOf(user: UserAccount): void {
     for (const issued of this.#issued.values()) {
-      if (issued.session.user.objectId === user.objectId) issued.revoked = true;
+      if (issued.signIn.user.objectId === user.objectId) issued.revoked = true;
     }
   }
 }

@@ -12,7 +12,7 @@ const DAY_SECONDS = 86_400;
 /** None for a public client. */
 export type ClientAuthentication = 'none' | 'secret' | 'assertion';
 
-export interface TokenRequestDetails {
+export interface TokenDetails {
   /** `aud` of the token. */
   audience: string;
   tenantId: string;
@@ -126,7 +126,7 @@ export class TokenIssuer {
   }
 
   /** A token for an answer: the same again where that is how the issuer is set, otherwise a new one. */
-  issue(principal: EntraPrincipal, details: TokenRequestDetails): IssuedToken {
+  issue(principal: EntraPrincipal, details: TokenDetails): IssuedToken {
     if (!this.#settings.sameToken) return this.sign(principal, details);
     const { fresh, ...rest } = details;
     const key = JSON.stringify([principal.objectId, rest]);
@@ -138,7 +138,7 @@ export class TokenIssuer {
     return issued;
   }
 
-  sign(principal: EntraPrincipal, details: TokenRequestDetails): IssuedToken {
+  sign(principal: EntraPrincipal, details: TokenDetails): IssuedToken {
     const claims = this.#claims(principal, details);
     this.#issued += 1;
     if (isRevocable(claims)) this.#revocable.push(claims);
@@ -189,7 +189,7 @@ export class TokenIssuer {
     return this.#settings.tokenLifetimeSeconds ?? usual;
   }
 
-  #claims(principal: EntraPrincipal, details: TokenRequestDetails): TokenClaims {
+  #claims(principal: EntraPrincipal, details: TokenDetails): TokenClaims {
     const version = this.#settings.tokenVersion;
     const revocable = details.capabilities?.includes('cp1') ?? false;
     const lifetime = details.expiresInSeconds ?? this.#lifetimeOf(principal, revocable);
@@ -232,7 +232,7 @@ function clientClaims(
 function userClaims(
   user: UserAccount,
   version: 1 | 2,
-  details: Pick<TokenRequestDetails, 'scopes' | 'amr'>,
+  details: Pick<TokenDetails, 'scopes' | 'amr'>,
 ): Record<string, unknown> {
   const { scopes = ['user_impersonation'], amr = ['pwd'] } = details;
   return {

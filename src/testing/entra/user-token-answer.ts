@@ -1,5 +1,5 @@
 import type { Caller } from './client-authentication.js';
-import type { Session } from './refresh-tokens.js';
+import type { SignIn } from './refresh-tokens.js';
 import { refuse } from './refusal.js';
 import { namesAccess, requestedAccess } from './requested-access.js';
 import { requestedClaims } from './requested-claims.js';
@@ -7,20 +7,20 @@ import { type TokenAnswer, tokenAnswer } from './token-answer.js';
 import type { TokenRequest } from './token-request.js';
 
 /** Checks the person's account once more, then gives tokens about them: access, refresh and id token as asked for. */
-export function userTokenAnswer(request: TokenRequest, caller: Caller, session: Session, nonce?: string): TokenAnswer {
+export function userTokenAnswer(request: TokenRequest, caller: Caller, signIn: SignIn, nonce?: string): TokenAnswer {
   const { issuer, directory } = request;
-  const { resource, scopes, identityScopes } = namesAccess(request) ? requestedAccess(request) : session.access;
-  const user = directory.user(session.user.userName) ?? session.user;
+  const { resource, scopes, identityScopes } = namesAccess(request) ? requestedAccess(request) : signIn.access;
+  const user = directory.user(signIn.user.userName) ?? signIn.user;
   if (user.disabled) throw refuse(50057);
-  if (user.mfaRequired && !session.amr.includes('mfa')) throw refuse(50076, resource);
+  if (user.mfaRequired && !signIn.amr.includes('mfa')) throw refuse(50076, resource);
   const granted = scopes.includes('.default') ? ['user_impersonation'] : scopes;
   const issued = issuer.issue(user, {
     audience: resource,
-    tenantId: session.tenantId,
+    tenantId: signIn.tenantId,
     clientId: caller.app.clientId,
     authentication: caller.authentication,
     scopes: granted,
-    amr: session.amr,
+    amr: signIn.amr,
     ...requestedClaims(request.form),
   });
   // MSAL finds a cached token by the scopes it asked for, so `.default` is repeated besides what it stands for.
@@ -28,8 +28,8 @@ export function userTokenAnswer(request: TokenRequest, caller: Caller, session: 
   const wants = (name: string) => request.version === 1 || identityScopes.includes(name);
   return {
     ...tokenAnswer(request, issued, { resource, scope }),
-    ...(wants('offline_access') ? { refresh_token: request.refreshTokens.issue(session, issuer.now) } : {}),
-    ...(wants('openid') ? { id_token: issuer.signIdToken(user, { ...session, nonce }) } : {}),
+    ...(wants('offline_access') ? { refresh_token: request.refreshTokens.issue(signIn, issuer.now) } : {}),
+    ...(wants('openid') ? { id_token: issuer.signIdToken(user, { ...signIn, nonce }) } : {}),
     client_info: Buffer.from(JSON.stringify({ uid: user.objectId, utid: user.tenantId })).toString('base64url'),
   };
 }

@@ -1,6 +1,6 @@
 import { noDatabaseUser, upstreamUnavailable } from '../server/login-errors.js';
 import { grantedTo } from '../server/principals.js';
-import { endsSession, type LoggedInClient, type OpenSession } from '../server/session-host.js';
+import { closesConnection, type LoggedInClient, type OpenSession } from '../server/session-host.js';
 import { adaptLoginResponse } from '../tds/login-response.js';
 import { isBeforeTds72 } from '../tds/login7.js';
 import { ConnectionClosedError } from '../tds/message-stream.js';
@@ -87,7 +87,7 @@ function gateOf(client: LoggedInClient, { running }: GatewayContext): Gate {
     refuse: (type, status) => {
       const refusal = client.expiryRefusal(type, status);
       if (refusal === undefined) return undefined;
-      return { answer: client.refusal(refusal), ends: endsSession(refusal) };
+      return { answer: client.refusal(refusal), ends: closesConnection(refusal) };
     },
   };
 }

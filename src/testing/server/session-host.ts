@@ -47,7 +47,7 @@ export interface SessionHost {
   openSession(client: LoggedInClient): Promise<OpenSession>;
 }
 
-/** 18456 ends the session; 37396 leaves a session that can run nothing any more. */
-export function endsSession(refusal: SqlServerError): boolean {
+/** 18456 closes the connection; after 37396 the session stays, but can run nothing more. */
+export function closesConnection(refusal: SqlServerError): boolean {
   return refusal.number === 18_456;
 }

@@ -1,5 +1,5 @@
 import { type LoginPart, sendLoginResponse } from '../server/login-acceptance.js';
-import { endsSession, type LoggedInClient, type OpenSession } from '../server/session-host.js';
+import { closesConnection, type LoggedInClient, type OpenSession } from '../server/session-host.js';
 import { isBeforeTds72 } from '../tds/login7.js';
 import { EnvChange } from '../tds/response.js';
 import { SqlServerError } from '../tds/server-error.js';
@@ -64,7 +64,7 @@ async function answerRequests(client: LoggedInClient, session: SessionState, emu
     const refusal = client.expiryRefusal(message.type, message.status);
     if (refusal !== undefined) {
       client.refuse(refusal);
-      if (endsSession(refusal)) return;
+      if (closesConnection(refusal)) return;
     } else if (!(await runner.answer(message))) {
       return;
     }

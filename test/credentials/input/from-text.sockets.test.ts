@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { createCredential } from '../../../src/index.js';
 import { type EntraEmulator, makeCertificate, startEntraEmulator } from '../../../src/testing/index.js';
+import { clearEnvironment } from '../../support/clear-environment.js';
 import { httpServer } from '../../support/http-server.js';
 import { FakeTools } from '../fake-tools.js';
 import { printed } from '../printed.js';
@@ -21,9 +22,7 @@ beforeAll(async () => {
 });
 beforeEach(() => {
   tools = new FakeTools();
-  for (const name of Object.keys(process.env)) {
-    if (/^(AZURE_|IDENTITY_|MSI_|IMDS_|AzureServices)/.test(name)) vi.stubEnv(name, undefined);
-  }
+  clearEnvironment();
   vi.stubEnv('AZURE_AUTHORITY_HOST', entra.url);
   for (const [name, value] of Object.entries(entra.managedIdentity.imds.env)) vi.stubEnv(name, value);
 });

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type ChainOptions, createCredential, TokenCache, type TokenCredential } from '../../../src/index.js';
 import { type EntraEmulator, startEntraEmulator } from '../../../src/testing/index.js';
+import { clearEnvironment } from '../../support/clear-environment.js';
 import { FakeTools } from '../fake-tools.js';
 import { printed } from '../printed.js';
 
@@ -15,9 +16,7 @@ beforeAll(async () => {
 });
 beforeEach(() => {
   tools = new FakeTools();
-  for (const name of Object.keys(process.env)) {
-    if (/^(AZURE_|IDENTITY_|MSI_|IMDS_|AzureServices)/.test(name)) vi.stubEnv(name, undefined);
-  }
+  clearEnvironment();
   vi.stubEnv('AZURE_POD_IDENTITY_AUTHORITY_HOST', NOWHERE);
 });
 afterEach(() => {

@@ -10,6 +10,7 @@ import {
   startEntraEmulator,
   startSqlEmulator,
 } from '../../../src/testing/index.js';
+import { clearEnvironment } from '../../support/clear-environment.js';
 import { type HttpRequest, type HttpServer, httpServer } from '../../support/http-server.js';
 import { query } from '../../support/query.js';
 import { printed } from '../printed.js';
@@ -38,9 +39,7 @@ beforeAll(async () => {
 beforeEach(() => {
   requests.length = 0;
   answer = undefined;
-  for (const name of Object.keys(process.env)) {
-    if (/^(AZURE_|IDENTITY_|MSI_|IMDS_|ACTIONS_|AWS_|GCE_)/.test(name)) vi.stubEnv(name, undefined);
-  }
+  clearEnvironment();
 });
 afterEach(() => vi.unstubAllEnvs());
 afterAll(async () => {

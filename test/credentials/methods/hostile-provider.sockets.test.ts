@@ -2,6 +2,7 @@ import { inspect } from 'node:util';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { createCredential, type PersistentCache } from '../../../src/index.js';
 import { type EntraEmulator, startEntraEmulator } from '../../../src/testing/index.js';
+import { clearEnvironment } from '../../support/clear-environment.js';
 import { DrivenClock } from '../../support/driven-clock.js';
 import { type HttpServer, httpServer } from '../../support/http-server.js';
 
@@ -30,9 +31,7 @@ beforeAll(async () => {
   base = stub.url;
 });
 beforeEach(() => {
-  for (const name of Object.keys(process.env)) {
-    if (/^(AZURE_|IDENTITY_|MSI_|IMDS_)/.test(name)) vi.stubEnv(name, undefined);
-  }
+  clearEnvironment();
 });
 afterEach(() => vi.unstubAllEnvs());
 afterAll(async () => {

@@ -7,10 +7,10 @@ import { userTokenAnswer } from '../user-token-answer.js';
 export function authorizationCode(request: TokenRequest): TokenAnswer {
   const who = caller(request);
   const { form, issuer } = request;
-  const { session, nonce } = request.authorizationCodes.redeem(
+  const { signIn, nonce } = request.authorizationCodes.redeem(
     required(request, 'code'),
     { clientId: who.app.clientId, redirectUri: form.get('redirect_uri'), verifier: form.get('code_verifier') },
     issuer.now,
   );
-  return userTokenAnswer(request, who, session, nonce);
+  return userTokenAnswer(request, who, signIn, nonce);
 }

@@ -3,10 +3,10 @@ import type { TokenAnswer } from '../token-answer.js';
 import { required, type TokenRequest } from '../token-request.js';
 import { userTokenAnswer } from '../user-token-answer.js';
 
-/** RFC 6749 section 6: the session goes on, with a new refresh token each time. */
+/** RFC 6749 section 6: the sign-in continues, with a new refresh token each time. */
 export function refreshToken(request: TokenRequest): TokenAnswer {
   const who = caller(request);
   const token = required(request, 'refresh_token');
-  const session = request.refreshTokens.redeem(token, who.app.clientId, request.issuer.now);
-  return userTokenAnswer(request, who, session);
+  const signIn = request.refreshTokens.redeem(token, who.app.clientId, request.issuer.now);
+  return userTokenAnswer(request, who, signIn);
 }

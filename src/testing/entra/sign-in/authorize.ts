@@ -45,10 +45,10 @@ function answer(request: AuthorizationRequest, app: AppRegistration): HttpAnswer
   try {
     const user = userWithPassword(request.directory, form.get('username') ?? '', form.get('password') ?? '');
     const amr = user.mfaRequired ? ['pwd', 'mfa'] : ['pwd'];
-    const session = { user, clientId: app.clientId, tenantId: request.tenantId, access, amr };
+    const signIn = { user, clientId: app.clientId, tenantId: request.tenantId, access, amr };
     const redirectUri = required(request, 'redirect_uri');
     const nonce = form.get('nonce') ?? undefined;
-    const code = request.authorizationCodes.issue({ session, redirectUri, nonce, challenge }, request.issuer.now);
+    const code = request.authorizationCodes.issue({ signIn, redirectUri, nonce, challenge }, request.issuer.now);
     return sendBack(request, { code });
   } catch (error) {
     if (error instanceof Refusal) return signInPage(request, app, error);
