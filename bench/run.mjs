@@ -11,6 +11,7 @@ import { table } from './lib/table.mjs';
 
 const FIGURES = [
   'checkout',
+  'connection-cycle',
   'queries',
   'cold-start',
   'token-lookup',
