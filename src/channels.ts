@@ -51,6 +51,17 @@ export interface ChannelPayloads {
   checkin: { pool: string; connection: number };
   /** A caller gave up waiting. */
   'checkout:timed-out': { pool: string; waitedMs: number; error: Error };
+  /** A connection has been borrowed for longer than `pool.leakDetectionMillis`; once for each checkout. */
+  'connection:leaked': {
+    pool: string;
+    connection: number;
+    borrowedMs: number;
+    /** Function and place of the application that checked it out; undefined where the checkout was not sampled. */
+    holder: string | undefined;
+    stack: string | undefined;
+  };
+  /** It has been returned after all. */
+  'connection:leak-returned': { pool: string; connection: number; borrowedMs: number; holder: string | undefined };
   /** A transaction runs again, as attempt `attempt`; `number` is that of the SQL Server error, as far as there was one. */
   'transaction:retried': { attempt: number; waitMs: number; number: number | undefined };
 }
@@ -103,6 +114,8 @@ const NAMES: Record<ChannelName, true> = {
   checkout: true,
   checkin: true,
   'checkout:timed-out': true,
+  'connection:leaked': true,
+  'connection:leak-returned': true,
   'transaction:retried': true,
 };
 

@@ -16,7 +16,13 @@ export {
   type TokenPoolsStats,
 } from './identities/token-pools.js';
 export { type RefreshingConfig, withTokenRefresh } from './mssql/with-token-refresh.js';
-export type { AcquireOptions, ConnectionSource, SourceStats, TokenPoolStats } from './pool/connection-source.js';
+export type {
+  AcquireOptions,
+  Borrower,
+  ConnectionSource,
+  SourceStats,
+  TokenPoolStats,
+} from './pool/connection-source.js';
 export { createTokenPool } from './pool/create-token-pool.js';
 export type { TokenPool } from './pool/token-pool.js';
 export {

@@ -37,6 +37,7 @@ const POOL_DEFAULTS: PoolSettings = {
   maxRenewals: 2,
   // Azure SQL validates a session's token again at a reset after about 10 h (dotnet/SqlClient #635, #767).
   maxAgeMillis: 9.5 * 3_600_000,
+  leakDetectionMillis: 0,
   validate: undefined,
 };
 
@@ -255,11 +256,12 @@ function poolSettings(given: PoolConfig, withToken: boolean): PoolSettings {
     }
     pool[key] = Math.min(pool[key], LONGEST_TIMER_MS);
   }
-  if (typeof pool.maxAgeMillis !== 'number' || !(pool.maxAgeMillis >= 0)) {
-    throw new ConfigurationError(
-      'pool.maxAgeMillis must be a number of ms, 0 (no limit) or more.',
-      numberHint(pool.maxAgeMillis),
-    );
+  for (const [key, none] of [
+    ['maxAgeMillis', 'no limit'],
+    ['leakDetectionMillis', 'off'],
+  ] as const) {
+    if (typeof pool[key] === 'number' && pool[key] >= 0) continue;
+    throw new ConfigurationError(`pool.${key} must be a number of ms, 0 (${none}) or more.`, numberHint(pool[key]));
   }
   return pool;
 }

@@ -12,6 +12,7 @@ import {
   NotBorrowedError,
   PoolClosedError,
 } from '../errors.js';
+import { CheckoutStack } from '../pool/checkout-stack.js';
 import { type LimitShare, SharedLimit } from '../pool/connection-limit.js';
 import type { AcquireOptions, ConnectionSource, SourceStats } from '../pool/connection-source.js';
 import { tediousFor } from '../pool/create-token-pool.js';
@@ -122,6 +123,7 @@ export class TokenPools implements AsyncDisposable {
     if (rest.authentication !== undefined)
       onBehalfOf({ ...rest.authentication, userAssertion: 'checks the other options' });
     this.#config = rest;
+    this.current = this.#currentSource();
     this.#maxPools = maxPools;
     this.#waitMs = pool.acquireTimeoutMillis;
     this.#scope = source?.scope ?? '';
@@ -164,7 +166,7 @@ export class TokenPools implements AsyncDisposable {
    * A pool for an ORM or for mssql's `ConnectionPool`: its connections are those of the identity for which {@link run} was
    * called. Outside `run` it throws; it never yields another identity's connection.
    */
-  readonly current: ConnectionSource = this.#currentSource();
+  readonly current: ConnectionSource;
 
   #currentSource(): ConnectionSource {
     const pools = this;
@@ -174,6 +176,7 @@ export class TokenPools implements AsyncDisposable {
       destroy: (connection) => pools.#return(connection, true),
       use: async (fn, options) => pools.#currentIdentity.get().use(fn, options),
       close: (options) => pools.close(options),
+      captureStack: (this.#config.pool?.leakDetectionMillis ?? 0) > 0 ? (below) => new CheckoutStack(below) : undefined,
       get stats() {
         return pools.stats;
       },

@@ -6,6 +6,7 @@ import { namesPort, parseServerAddress } from '../connections/server-address.js'
 import { type ConnectionSource, isConnectionSource } from '../pool/connection-source.js';
 import { createTokenPool } from '../pool/create-token-pool.js';
 import { type PendingAcquire, type TarnFacade, tarnFacade } from '../pool/tarn-facade.js';
+import { followCheckouts, withCheckoutStacks } from './checkout-stacks.js';
 import { toConnectionError } from './connection-error.js';
 import { numberConnection, publishClosed, publishCreated, publishDestroyed, traceConnect } from './mssql-channels.js';
 import { requireMssql, requireTediousOfMssql } from './stock.js';
@@ -38,7 +39,7 @@ type Overridden =
   | 'connect'
   | 'close';
 
-const StockConnectionPool = mssql.ConnectionPool as unknown as new (
+const StockConnectionPool = withCheckoutStacks(mssql.ConnectionPool) as unknown as new (
   config: TokenPoolConfig,
 ) => Omit<StockPool, Overridden>;
 
@@ -196,6 +197,7 @@ export class ConnectionPool extends StockConnectionPool {
       if (this.#provesLogin) connections.release(await connections.acquire().promise);
       this.#healthy = true;
       this.#connections = connections;
+      followCheckouts(this, connections);
       this.pool = connections as unknown as StockPool['pool'];
       this.#state = 'connected';
     } catch (error) {

@@ -1,3 +1,5 @@
+import { noteRequester } from './checkout-stacks.js';
+
 /** The constructor of mssql's `Request`, `Transaction` or `PreparedStatement`. */
 // biome-ignore lint/suspicious/noExplicitAny: the constraint for "any constructor" in TypeScript.
 type Constructor = abstract new (...args: any[]) => object;
@@ -13,6 +15,7 @@ export function withDefaultParent<C extends Constructor>(stock: C, defaultParent
       const parent = given || defaultParent();
       const made = Reflect.construct(target, [parent, ...rest], newTarget) as { parent: object | null };
       if (!parent) made.parent = null;
+      else noteRequester(parent, made);
       return made;
     },
   });

@@ -1,6 +1,7 @@
 import type { Connection } from 'tedious';
 import { AcquireTimeoutError, ConfigurationError } from '../errors.js';
 import type { TarnFacade } from '../pool/tarn-facade.js';
+import { withBuilderStacks } from './knex-stacks.js';
 import { type PoolInput, poolFor, type Tedious } from './pool-for.js';
 import { singleReturn } from './single-return.js';
 
@@ -28,7 +29,7 @@ export function knexClient<Dialect extends KnexDialect>(
 ): Dialect {
   const { open, tedious } = poolFor(input, subpath);
 
-  class TokenClient extends (Base as unknown as new (config: object) => object) {
+  class TokenClient extends (withBuilderStacks(Base) as unknown as new (config: object) => object) {
     declare pool: TarnFacade;
     declare config: KnexSettings;
 

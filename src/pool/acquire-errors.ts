@@ -1,10 +1,11 @@
 import type { TokenSource } from '../connections/token-login.js';
 import { AcquireTimeoutError, TokenExpiredError } from '../errors.js';
 import type { TokenPoolStats } from './connection-source.js';
+import { holdersInWords } from './leak-detection.js';
 
 /** The error of a caller whose time is up: how things stand, and what can be done about it. */
 export function acquireTimedOut(
-  { borrowed, opening, pending, max }: TokenPoolStats,
+  { borrowed, opening, pending, max, borrowers }: TokenPoolStats,
   seen: { timeoutMs: number; openingForMs: number; lastFailure: Error | undefined },
 ): AcquireTimeoutError {
   const { timeoutMs, openingForMs, lastFailure } = seen;
@@ -13,7 +14,7 @@ export function acquireTimedOut(
   const dials = opening > 0 ? `, ${opening} being opened for up to ${(openingForMs / 1_000).toFixed(1)} s` : '';
   const text = `No connection became available within ${timeoutMs} ms: ${borrowed} of ${max} borrowed${dials}, ${callers}.`;
   if (borrowed >= max) {
-    return new AcquireTimeoutError(text, {
+    return new AcquireTimeoutError(text + holdersInWords(borrowers), {
       hint: 'Return connections sooner, look for one that is never returned, or raise pool.max.',
     });
   }

@@ -1,5 +1,6 @@
 import type { Connection } from 'tedious';
 import type { EvictionReason } from '../channels.js';
+import type { CheckoutStack } from './checkout-stack.js';
 
 /** How to wait for a connection. */
 export interface AcquireOptions {
@@ -11,6 +12,12 @@ export interface AcquireOptions {
    * @internal
    */
   startedAt?: number | undefined;
+  /**
+   * Where the application asked for the connection, if that cannot be seen from the call.
+   *
+   * @internal
+   */
+  stack?: CheckoutStack | undefined;
 }
 
 /** What hands out connections: a pool, one identity's pool among many, or that of the current identity. */
@@ -21,6 +28,12 @@ export interface ConnectionSource {
   use<T>(fn: (connection: Connection) => T | Promise<T>, options?: AcquireOptions): Promise<T>;
   close(options?: { timeoutMs?: number | undefined }): Promise<void>;
   readonly stats: SourceStats;
+  /**
+   * The stack of the caller of `below`, unless there are too many at the moment. Undefined without leak detection.
+   *
+   * @internal
+   */
+  readonly captureStack?: ((below: (...args: never[]) => unknown) => CheckoutStack | undefined) | undefined;
 }
 
 /** Distinguishes such a pool from a config. */
@@ -55,4 +68,19 @@ export interface TokenPoolStats extends SourceStats {
   renewals: number;
   /** Connections closed, by reason. */
   evictions: Readonly<Partial<Record<EvictionReason, number>>>;
+  /** Connections that were borrowed for longer than `pool.leakDetectionMillis`; 0 while that is off. */
+  leaks: number;
+  /** Who holds which connection, the one borrowed for longest first. Empty while `pool.leakDetectionMillis` is off. */
+  borrowers: readonly Borrower[];
+}
+
+/** One borrowed connection. */
+export interface Borrower {
+  /** Number of the connection, as in events. */
+  connection: number;
+  borrowedMs: number;
+  /** Function and place of the application that checked it out; undefined where the checkout was not sampled. */
+  holder: string | undefined;
+  /** The stack of the checkout, a line each frame. */
+  stack: string | undefined;
 }

@@ -1,5 +1,6 @@
 import type { Connection } from 'tedious';
 import { AbortedError, NotBorrowedError } from '../errors.js';
+import { CheckoutStacks } from './checkout-stacks.js';
 import type { ConnectionSource } from './connection-source.js';
 
 /** One request for a connection, as tarn hands it out. */
@@ -28,6 +29,8 @@ export interface TarnFacade {
   /** Connections are validated inside `acquire`. Always 0. */
   numPendingValidations(): number;
   isEmpty(): boolean;
+  /** For a library that asks later than the application does; undefined without leak detection. */
+  readonly stacks: CheckoutStacks | undefined;
 }
 
 export interface TarnFacadeOptions {
@@ -43,15 +46,18 @@ export function tarnFacade(
   { mapError = (error) => error, shared = false }: TarnFacadeOptions = {},
 ): TarnFacade {
   let closing: Promise<void> | undefined;
+  const stacks = pool.captureStack && new CheckoutStacks(pool.captureStack);
 
   return {
+    stacks,
     acquire() {
       // Not with an AbortSignal: without one, the checkout of an idle connection costs no timer.
       let gaveUp = false;
       let giveUp: (error: unknown) => void = () => {};
       const promise = new Promise<Connection>((resolve, reject) => {
         giveUp = reject;
-        pool.acquire().then(
+        const stack = stacks?.current;
+        pool.acquire(stack && { stack }).then(
           (connection) => (gaveUp ? pool.release(connection) : resolve(connection)),
           (error) => reject(mapError(error)),
         );

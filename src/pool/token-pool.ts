@@ -8,11 +8,13 @@ import { outlookOf } from '../connections/token-outlook.js';
 import { type AcquireTimeoutError, NotBorrowedError } from '../errors.js';
 import { sleep } from '../time.js';
 import { acquireTimedOut, tokenExpired, unavailableUntil } from './acquire-errors.js';
+import type { CheckoutStack } from './checkout-stack.js';
 import { ConnectionCheck } from './connection-check.js';
 import { type ConnectionLimit, noFurtherLimit } from './connection-limit.js';
-import type { AcquireOptions, TokenPoolStats } from './connection-source.js';
+import type { AcquireOptions, ConnectionSource, TokenPoolStats } from './connection-source.js';
 import { HandOvers } from './hand-overs.js';
 import { HOLDS_PROCESS_MS, plan } from './housekeeping.js';
+import { LeakDetection } from './leak-detection.js';
 import { OpenConnections } from './open-connections.js';
 import type { PooledConnection } from './pooled-connection.js';
 import { aborted, poolClosed, type Waiter, WaitQueue } from './wait-queue.js';
@@ -37,11 +39,15 @@ let pools = 0;
 export class TokenPool {
   /** Names the pool in events: server, database, number. */
   readonly name: string;
+  /** @internal */
+  readonly captureStack: ConnectionSource['captureStack'];
   readonly #settings: Settings;
   readonly #tokens: OutlookSource;
   readonly #connections: OpenConnections;
   readonly #waiters: WaitQueue<Connection>;
   readonly #check: ConnectionCheck;
+  /** Undefined while it is off. */
+  readonly #leaks: LeakDetection | undefined;
   readonly #handOvers = new HandOvers();
   #timer: NodeJS.Timeout | undefined;
   #planAt = NEVER;
@@ -59,6 +65,11 @@ export class TokenPool {
     this.#settings = settings;
     this.#tokens = outlookOf(source);
     this.#check = new ConnectionCheck(settings, this.#tokens, tedious);
+    if (pool.leakDetectionMillis > 0) {
+      const leaks = new LeakDetection(this.name, pool.leakDetectionMillis);
+      this.#leaks = leaks;
+      this.captureStack = (below) => leaks.capture(below);
+    }
     this.#waiters = new WaitQueue(pool.acquireTimeoutMillis, (waiter) => this.#timedOut(waiter));
     this.#connections = new OpenConnections({
       pool: this.name,
@@ -91,13 +102,15 @@ export class TokenPool {
     const startedAt = options?.startedAt;
     if (this.#isClosed) return Promise.reject(poolClosed());
     if (signal?.aborted) return Promise.reject(aborted(signal));
+    const stack = this.#leaks === undefined ? undefined : this.#leaks.capture(TokenPool.prototype.acquire, options);
     const { ready } = this.#connections;
     const pooled = ready.length > 0 ? ready[ready.length - 1] : undefined;
     if (pooled !== undefined && this.#check.isFit(pooled, Date.now(), performance.now())) {
       ready.pop();
-      return Promise.resolve(this.#checkOut(pooled, startedAt));
+      return Promise.resolve(this.#checkOut(pooled, startedAt, stack));
     }
     const { waiter, result } = this.#waiters.add(signal, startedAt ?? this.#handOvers.now);
+    if (stack !== undefined) waiter.stack = stack;
     if (this.#connections.areAllBorrowed) return result;
     const pauseMs = this.#connections.size === 0 ? this.#connections.dialer.pauseMs : 0;
     if (pauseMs === 0 || performance.now() + pauseMs < waiter.deadline) this.#serve();
@@ -105,9 +118,10 @@ export class TokenPool {
     return result;
   }
 
-  #checkOut(pooled: PooledConnection, startedAt: number | undefined): Connection {
+  #checkOut(pooled: PooledConnection, startedAt: number | undefined, stack: CheckoutStack | undefined): Connection {
     this.#connections.move(pooled, 'borrowed');
     pooled.checkouts += 1;
+    if (this.#leaks !== undefined) this.#planBy(this.#leaks.borrowed(pooled, stack));
     if (!pooled.holdsProcess) pooled.holdProcess(true);
     const { id, connection } = pooled.live;
     if (checkouts.hasSubscribers) {
@@ -138,7 +152,7 @@ export class TokenPool {
   }
 
   #handOver(pooled: PooledConnection, waiter: Waiter): void {
-    const connection = this.#checkOut(pooled, waiter.startedAt);
+    const connection = this.#checkOut(pooled, waiter.startedAt, waiter.stack);
     this.#handOvers.add(pooled);
     if (this.#waiters.serve(waiter, connection)) return;
     // It has left in this very moment, from a listener of the event.
@@ -268,6 +282,7 @@ export class TokenPool {
         'This connection is not borrowed from this pool: it was returned before, or belongs to another pool.',
       );
     }
+    if (this.#leaks !== undefined) this.#leaks.returned(pooled);
     if (checkins.hasSubscribers) publish('checkin', () => ({ pool: this.name, connection: pooled.live.id }));
     return pooled;
   }
@@ -328,6 +343,7 @@ export class TokenPool {
     for (const connection of renew) connections.renew(connection);
     for (let i = 0; i < open; i += 1) connections.open({});
     this.#planBy(nextAt);
+    if (this.#leaks !== undefined) this.#planBy(this.#leaks.look(performance.now()));
     this.#serve();
   }
 
@@ -369,6 +385,8 @@ export class TokenPool {
       failedLogins,
       renewals,
       evictions: { ...evictions },
+      leaks: this.#leaks?.count ?? 0,
+      borrowers: this.#leaks?.borrowers ?? [],
     };
   }
 

@@ -1,4 +1,5 @@
 import { AbortedError, PoolClosedError } from '../errors.js';
+import type { CheckoutStack } from './checkout-stack.js';
 
 /** One caller of `acquire` who has to wait. */
 export interface Waiter {
@@ -11,6 +12,8 @@ export interface Waiter {
   dial: { readonly state: string } | undefined;
   /** A connection is being checked for it: it keeps its turn, and is not served with another meanwhile. */
   checking: boolean;
+  /** Where it asked for a connection; with leak detection only. */
+  stack: CheckoutStack | undefined;
   /** Resolves when it has settled. */
   readonly done: Promise<void>;
 }
@@ -19,6 +22,7 @@ class QueuedWaiter<T> implements Waiter {
   settled = false;
   dial: { readonly state: string } | undefined;
   checking = false;
+  stack: CheckoutStack | undefined;
   previous: QueuedWaiter<T> | undefined;
   next: QueuedWaiter<T> | undefined;
   stopListening: (() => void) | undefined;

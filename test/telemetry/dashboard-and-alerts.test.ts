@@ -43,6 +43,8 @@ beforeAll(async () => {
     checkout: { pool: 'p', connection: 1, waitedMs: 1 },
     checkin: { pool: 'p', connection: 1 },
     'checkout:timed-out': { pool: 'p', waitedMs: 1, error },
+    'connection:leaked': { pool: 'p', connection: 1, borrowedMs: 1, holder: 'f', stack: 'f' },
+    'connection:leak-returned': { pool: 'p', connection: 1, borrowedMs: 1, holder: 'f' },
     'transaction:retried': { attempt: 2, waitMs: 1, number: 1205 },
     'connection:evicted': { pool: 'p', connection: 1, reason: 'idle', ageMs: 1 },
     'pool:closed': { pool: 'another' },

@@ -53,6 +53,11 @@ export function recordMetrics(meter: Meter): () => void {
     'Connections replaced before their token expired',
   );
   const evictions = counter('mssql_token_pool.connection.evictions', '{connection}', 'Connections closed, by reason');
+  const leaks = counter(
+    'mssql_token_pool.connection.leaks',
+    '{connection}',
+    'Connections borrowed for longer than pool.leakDetectionMillis',
+  );
   const loginFailures = counter('mssql_token_pool.login.failures', '{login}', 'Logins that failed, by kind');
   const age = meter.createObservableGauge('mssql_token_pool.token.age', {
     unit: 's',
@@ -107,6 +112,7 @@ export function recordMetrics(meter: Meter): () => void {
       checkedOutAt.delete(connection);
       evictions.add(1, { ...ofPool(pool), 'mssql_token_pool.eviction.reason': reason });
     },
+    'connection:leaked': ({ pool }) => leaks.add(1, ofPool(pool)),
     'connection:login-failed': ({ pool, kind, error }) =>
       loginFailures.add(1, { ...ofPool(pool), 'mssql_token_pool.login.kind': kind, 'error.type': typeOf(error) }),
     checkout: ({ pool, connection, waitedMs }) => {

@@ -1,0 +1,46 @@
+import type { TarnFacade } from '../pool/tarn-facade.js';
+
+/** What knex's client creates for the application, and what it runs a builder with. */
+interface KnexClient {
+  pool: TarnFacade;
+  queryBuilder(...given: unknown[]): object;
+  schemaBuilder(...given: unknown[]): object;
+  raw(...given: unknown[]): object;
+  runner(builder: object): { ensureConnection(...given: unknown[]): unknown };
+}
+
+/**
+ * The same client; its checkouts have the stack of the builder that they are made for. knex runs a builder when it is
+ * awaited, and no stack reaches back from there to the code that built it.
+ */
+export function withBuilderStacks<Dialect extends new (...args: never[]) => object>(dialect: Dialect): Dialect {
+  const Base = dialect as unknown as new (...given: unknown[]) => KnexClient;
+  class Following extends Base {
+    override queryBuilder(...given: unknown[]): object {
+      return noted(this, super.queryBuilder(...given));
+    }
+
+    override schemaBuilder(...given: unknown[]): object {
+      return noted(this, super.schemaBuilder(...given));
+    }
+
+    override raw(...given: unknown[]): object {
+      return noted(this, super.raw(...given));
+    }
+
+    override runner(builder: object): ReturnType<KnexClient['runner']> {
+      const runner = super.runner(builder);
+      const stacks = this.pool?.stacks;
+      if (stacks === undefined) return runner;
+      const ensureConnection = runner.ensureConnection;
+      runner.ensureConnection = (...given) => stacks.during(builder, () => ensureConnection.apply(runner, given));
+      return runner;
+    }
+  }
+  return Following as unknown as Dialect;
+}
+
+function noted(client: KnexClient, builder: object): object {
+  client.pool?.stacks?.note(builder);
+  return builder;
+}

@@ -1,0 +1,120 @@
+import { sep } from 'node:path';
+import { redact } from '../credentials/entra/redact.js';
+
+/** Frames of one stack. An ORM has many of its own between the pool and the code that called it. */
+const FRAMES = 30;
+/** A frame is a function and its location. */
+const LONGEST_FRAME = 300;
+const LONGEST_LINE = 2_000;
+/** Of a stack that is reported. */
+const FRAMES_SHOWN = 20;
+
+/** Code that is not the application's: Node itself, and installed packages. */
+const NOT_THE_APPLICATION = /\b(?:node:|node_modules[\\/])|^(?:new )?Promise |<anonymous>\)?$|\(native\)$/;
+
+/**
+ * The stack of a checkout. Capturing it takes 5 to 25 µs. Its text is made when it is first read, which happens only to
+ * connections that are reported or listed.
+ *
+ * A stack names functions and files. It has no message, and what could be hidden in a file's name is removed (P10): the
+ * content of a `data:` URL, a query, whatever looks like a token.
+ */
+export class CheckoutStack {
+  #captured: { stack?: unknown } | undefined;
+  #frames: readonly string[] = [];
+
+  /** @param below the function whose callers are of interest */
+  constructor(below: (...args: never[]) => unknown) {
+    const captured: { stack?: unknown } = {};
+    withMoreFrames(() => Error.captureStackTrace(captured, below));
+    this.#captured = captured;
+  }
+
+  /** One frame a line, the innermost first; undefined where there are none. */
+  get text(): string | undefined {
+    const frames = this.#read();
+    return frames.length === 0 ? undefined : frames.slice(0, FRAMES_SHOWN).join('\n');
+  }
+
+  /** The first frame of the application, otherwise the innermost one. */
+  get holder(): string | undefined {
+    const frames = this.#read();
+    return frames.find((frame) => !NOT_THE_APPLICATION.test(frame)) ?? frames[0];
+  }
+
+  #read(): readonly string[] {
+    const captured = this.#captured;
+    if (captured === undefined) return this.#frames;
+    this.#captured = undefined;
+    this.#frames = linesOf(captured)
+      .filter((line) => !isOurs(line))
+      .map(readable);
+    return this.#frames;
+  }
+}
+
+/** `Error.stackTraceLimit` is 10 by default, and cannot be set where intrinsics are frozen. */
+function withMoreFrames(capture: () => void): void {
+  const { stackTraceLimit } = Error;
+  try {
+    Error.stackTraceLimit = FRAMES;
+  } catch {
+    capture();
+    return;
+  }
+  capture();
+  Error.stackTraceLimit = stackTraceLimit;
+}
+
+/** The application may have an `Error.prepareStackTrace` of its own, which may throw or return anything. */
+function linesOf(captured: { stack?: unknown }): string[] {
+  let text: unknown;
+  try {
+    text = captured.stack;
+  } catch {
+    return [];
+  }
+  if (typeof text !== 'string') return [];
+  const lines = text.slice(0, FRAMES * LONGEST_LINE).split('\n', FRAMES + 1);
+  return lines.map((line) => line.trim()).flatMap((line) => (line.startsWith('at ') ? [line.slice(3)] : []));
+}
+
+function readable(line: string): string {
+  const frame = line.slice(0, LONGEST_LINE).replace(/\bdata:[^\s)]*/g, 'data:');
+  const short = withoutQuery(frame).replace('file://', '').replace(`${workingFolder()}${sep}`, '');
+  return redact(short).slice(0, LONGEST_FRAME);
+}
+
+/** `import('./orders.js?key=value')` is a module of its own, whose name has the query. */
+function withoutQuery(frame: string): string {
+  const scheme = frame.indexOf('://');
+  const query = scheme < 0 ? -1 : frame.slice(scheme).search(/[?#]/);
+  if (query < 0) return frame;
+  const position = /:\d{1,9}:\d{1,9}\)?$/.exec(frame)?.[0] ?? '';
+  return frame.slice(0, scheme + query) + position;
+}
+
+function workingFolder(): string {
+  try {
+    return process.cwd();
+  } catch {
+    return '';
+  }
+}
+
+/** The folder of this package, as the first stack shows it: beside its sources it is not in node_modules. */
+let ownFolder: string | undefined;
+
+function isOurs(line: string): boolean {
+  ownFolder ??= findOwnFolder();
+  return ownFolder !== '' && line.includes(ownFolder);
+}
+
+/** Empty where the application has been bundled into one file. */
+function findOwnFolder(): string {
+  const captured: { stack?: unknown } = {};
+  Error.captureStackTrace(captured);
+  const line = linesOf(captured)[0] ?? '';
+  const file = line.slice(line.indexOf('(') + 1).search(/[\\/]pool[\\/]checkout-stack\.[cm]?[jt]s:/);
+  return file < 0 ? '' : line.slice(line.indexOf('(') + 1).slice(0, file + 1);
+}
