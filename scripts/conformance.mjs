@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /**
- * Examines pools against the requirements of `mssql-token-pool/testing/conformance` and writes docs/conformance.md:
+ * Examines pools against the requirements of `mssql-token-pool/testing/conformance` and writes docs/conformance.md,
+ * and its table in short into README.md:
  *
  *   npm run conformance
  *
@@ -8,9 +9,9 @@
  *
  *   npm run conformance -- --server my-server.database.windows.net --database my-database --yes
  */
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
-import { conformancePage } from './conformance/page.mjs';
+import { conformancePage, readmeWithTable } from './conformance/page.mjs';
 import { POOLS } from './conformance/pools.mjs';
 import { examineRealServer } from './conformance/real-server.mjs';
 
@@ -40,7 +41,10 @@ async function compare() {
   }
   if (options.only === undefined) {
     const page = new URL(options.output ?? '../docs/conformance.md', import.meta.url);
-    await writeFile(page, conformancePage(requirements, results));
+    const text = conformancePage(requirements, results);
+    await writeFile(page, text);
+    const readme = new URL('../README.md', import.meta.url);
+    if (options.output === undefined) await writeFile(readme, readmeWithTable(await readFile(readme, 'utf8'), text));
   }
   const ours = [...results].filter(([name]) => name.startsWith('mssql-token-pool')).flatMap(([, each]) => each);
   process.exit(ours.every(({ passed }) => passed) ? 0 : 1);

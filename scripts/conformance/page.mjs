@@ -64,3 +64,26 @@ and classes, times, and versions.
 **We have not run this against Azure SQL.** The project's own tests run it against the SQL emulator only.
 `;
 }
+
+const START = '<!-- conformance -->';
+const END = '<!-- /conformance -->';
+
+/** The README with the table of docs/conformance.md in short: one column for this package, marks for words. */
+export function readmeWithTable(readme, page) {
+  const lines = page.split('\n').filter((line) => line.startsWith('| '));
+  const [head, , ...rows] = lines.map((line) => line.slice(2, -2).split(/ *\| /));
+  // The drop-in, beside the raw pool; where the two differ, the README shows both.
+  const isSame = rows.every((row) => row[1] === row[2]);
+  const shown = (row) => row.filter((_, column) => !(isSame && column === 2)).map((cell) => cell.trim());
+  // How a library gets its tokens matters where there are two of it; the page has it for all.
+  const short = (name) => (name.startsWith('mssql') ? name : name.replace(/,.*/, ''));
+  const mark = (cell) => ({ yes: '✓', '**no**': '–' })[cell] ?? cell;
+  const table = [
+    shown(head).map(short),
+    shown(head).map((_, column) => (column === 0 ? '---' : ':-:')),
+    ...rows.map((row) => shown(row).map(mark)),
+  ];
+  const before = readme.slice(0, readme.indexOf(START) + START.length);
+  const after = readme.slice(readme.indexOf(END));
+  return `${before}\n\n${table.map((row) => `| ${row.join(' | ')} |`).join('\n')}\n\n${after}`;
+}

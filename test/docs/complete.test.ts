@@ -70,6 +70,12 @@ test('the picture of the timeline exists in light and dark, and is small', () =>
   }
 });
 
+test('the README has the table of docs/conformance.md in short', async () => {
+  // @ts-expect-error a script without types
+  const { readmeWithTable } = await import('../../scripts/conformance/page.mjs');
+  expect(read('README.md')).toBe(readmeWithTable(read('README.md'), read('docs/conformance.md')));
+});
+
 test('the sidebar of the site links to every page', () => {
   const links = [...read('docs/.vitepress/config.mts').matchAll(/^ +\['([\w-]+)', '/gm)].map(
     (match) => `docs/${match[1]}.md`,
