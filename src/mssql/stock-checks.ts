@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Connection } from 'tedious';
 import { isReady } from '../connections/session.js';
-import { selectOne } from '../pool/select-one.js';
+import { selectOne } from '../pool/connection-check.js';
 import { requireTediousOfMssql } from './stock.js';
 
 /**

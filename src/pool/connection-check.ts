@@ -5,7 +5,6 @@ import { assess, assessPatiently, evictionReason, nowFor, type OutlookSource } f
 import { isLoggedIn, isReady } from '../connections/session.js';
 import type { Settings } from '../connections/settings.js';
 import type { PooledConnection } from './pooled-connection.js';
-import { selectOne } from './select-one.js';
 import type { Waiter } from './wait-queue.js';
 
 /**
@@ -82,4 +81,11 @@ export class ConnectionCheck {
       return false;
     }
   }
+}
+
+/** Asks the server whether the session works, as mssql does with `validateConnection: true`. Never rejects. */
+export function selectOne({ Request }: TediousModule, connection: Connection): Promise<boolean> {
+  return new Promise((resolve) => {
+    connection.execSqlBatch(new Request('SELECT 1', (error) => resolve(!error)));
+  });
 }

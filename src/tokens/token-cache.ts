@@ -6,7 +6,6 @@ import { durationMs, timerMs } from '../time.js';
 import { CachedToken } from './cached-token.js';
 import { requestToken } from './credential-request.js';
 import type { EncryptedTokenStore } from './encrypted-token-store.js';
-import { requireTokenStore } from './require-token-store.js';
 import { TokenRefresher, type TokenStatus } from './token-refresher.js';
 
 /** Settings of a {@link TokenCache}; the defaults suit Entra tokens for Azure SQL. */
@@ -222,4 +221,18 @@ export function requireCredential(credential: TokenCredential): void {
 /** How long a request of this credential may take, if it defines a limit. */
 function timeoutOf(credential: TokenCredential & { requestTimeoutMs?: unknown }): number {
   return durationMs(credential.requestTimeoutMs) || DEFAULT_REQUEST_TIMEOUT_MS;
+}
+
+/** @throws ConfigurationError for a store that does not encrypt, and for a credential that it cannot name */
+function requireTokenStore(store: EncryptedTokenStore, credential: TokenCredential): void {
+  if (typeof store?.obtain !== 'function' || typeof store.keyOf !== 'function') {
+    throw new ConfigurationError("'tokenStore' must be made by redisTokenStore() or encryptedTokenStore().", {
+      hint: 'Tokens go into a store encrypted or not at all: encryptedTokenStore(yourStore, { keys }).',
+    });
+  }
+  if (store.keyOf(credential) === undefined) {
+    throw new ConfigurationError('Other processes cannot determine whose tokens this credential gets.', {
+      hint: "Name its identity: tokenStore: store.named('orders-api'), one name for one principal.",
+    });
+  }
 }
