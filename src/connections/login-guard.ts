@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import type { Connection } from 'tedious';
 import { EncryptionRequiredError, ServerUnavailableError } from '../errors.js';
 import { timerMs } from '../time.js';
+import { containLateErrors } from './contain-late-errors.js';
 import { type ContainedConnection, containParser } from './contain-parser.js';
 
 /** Azure SQL redirects once; a gateway in front of it may add another. More is a loop. */
@@ -42,6 +43,7 @@ export class LoginGuard {
     connection.on('retry' as 'end', this.#onNewHop);
     this.#secrets = redactMessages(connection);
     containParser(this.#connection);
+    containLateErrors(this.#connection as object);
     this.#hidePassword();
   }
 

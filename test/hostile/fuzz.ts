@@ -17,7 +17,7 @@ import { everythingPrinted, plantedSecret, secretIn } from './secrets.js';
 import { CLIENTS } from './sql/clients.js';
 import { FAULTS } from './sql/faults.js';
 import { PHASES } from './sql/server.js';
-import { everyCell, linesOf, type NamedCell, runCells } from './sql/table.js';
+import { everyCell, linesOf, loginsOf, type NamedCell, runCells } from './sql/table.js';
 import { Supervisor } from './supervisor.js';
 
 const CELLS_A_ROUND = 24;
@@ -68,7 +68,7 @@ async function hostileServers(seed: number): Promise<void> {
   const random = new Random(seed);
   const cells = Array.from({ length: CELLS_A_ROUND }, (): NamedCell => {
     const client = random.pick(clients);
-    const login = random.pick(['token', 'password'] as const);
+    const login = random.pick(loginsOf(client));
     return { client, login, phase: random.pick(PHASES), fault: random.pick(Object.keys(FAULTS)), seed };
   });
   await runCells(cells, watch, (result) => {
@@ -109,10 +109,12 @@ async function printedAbout(enter: (text: string) => unknown, text: string): Pro
   }
 }
 
-if (values.table) {
-  await wholeTable(Number(values.seed ?? 1));
-  report(0, watch.strays.splice(0));
-} else {
+async function main(): Promise<void> {
+  if (values.table) {
+    await wholeTable(Number(values.seed ?? 1));
+    report(0, watch.strays.splice(0));
+    return;
+  }
   const endsAt = performance.now() + Number(values.minutes) * 60_000;
   let seed = values.seed === undefined ? Date.now() % 1_000_000_000 : Number(values.seed);
   const first = seed;
@@ -122,4 +124,10 @@ if (values.table) {
   } while (values.seed === undefined && performance.now() < endsAt);
   console.log(`${seed - first} rounds, seeds ${first} to ${seed - 1}: ${found} broken promises`);
 }
+
+// While the process is watched, nothing that is thrown ends it: a fault of the harness itself is reported here.
+await main().catch((error: unknown) => {
+  found += 1;
+  console.error('The harness failed:', error);
+});
 supervisor.finish(found === 0 ? 0 : 1);

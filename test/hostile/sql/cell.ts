@@ -15,8 +15,10 @@ const ACQUIRE_TIMEOUT_MS = 800;
 const BACK_OFF_MS = 6_000;
 /** Only a client that does not work again needs all of it. */
 const HEALED_WITHIN_MS = BACK_OFF_MS + 30_000;
-/** A busy machine may take this much longer; a hang takes for ever. */
-const PATIENCE_MS = 4_000;
+/** A busy machine may take this much longer; a hang takes for ever. Only what hangs needs all of it. */
+const PATIENCE_MS = 20_000;
+/** How long a request at which the server misbehaves is awaited before the pool is closed: it may hang, see below. */
+const REQUEST_PATIENCE_MS = 1_000;
 
 export interface Cell {
   client: ClientFactory;
@@ -59,7 +61,7 @@ async function tryCell(cell: Cell): Promise<string[]> {
     if (atReset && client.resetAndQuery === undefined) return [];
     const startedAt = performance.now();
     const running = Promise.resolve(atReset ? client.resetAndQuery?.() : client.query());
-    const outcome = await settle(() => running, ACQUIRE_TIMEOUT_MS);
+    const outcome = await settle(() => running, ACQUIRE_TIMEOUT_MS, isLogin(phase) ? PATIENCE_MS : REQUEST_PATIENCE_MS);
     const tookMs = performance.now() - startedAt;
     if (outcome.hung && isLogin(phase)) return [`did not settle within ${Math.round(tookMs)} ms`];
     if (outcome.hung) {
@@ -80,7 +82,7 @@ async function tryCell(cell: Cell): Promise<string[]> {
       broken.push(`holds ${inUse.size} permits after a failed login`);
     }
     if (outcome.error !== undefined && isLogin(phase)) {
-      if (!(await until(() => server.open + plain.open === 0, 2 * PATIENCE_MS))) {
+      if (!(await until(() => server.open + plain.open === 0, PATIENCE_MS))) {
         broken.push(`leaves ${server.open + plain.open} sockets open after a failed login`);
       }
       if (server.visitors + plain.visitors > 12)
@@ -131,10 +133,10 @@ interface Outcome {
   value?: unknown;
 }
 
-async function settle(work: () => unknown, withinMs: number): Promise<Outcome> {
+async function settle(work: () => unknown, withinMs: number, patienceMs = PATIENCE_MS): Promise<Outcome> {
   let timer: NodeJS.Timeout | undefined;
   const tooLate = new Promise<Outcome>((resolve) => {
-    timer = setTimeout(() => resolve({ hung: true }), withinMs + PATIENCE_MS);
+    timer = setTimeout(() => resolve({ hung: true }), withinMs + patienceMs);
   });
   const settled = (async (): Promise<Outcome> => {
     try {

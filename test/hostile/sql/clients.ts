@@ -90,10 +90,18 @@ export const CLIENTS: Readonly<Record<string, ClientFactory>> = {
 /** Longer than a login may take, or Sequelize's own error, which has neither code nor reason, replaces that of the login. */
 const SEQUELIZE_ACQUIRE_MS = 3_000;
 
-/** What bounds a login of stock mssql and of Sequelize is connectionTimeout, and what bounds a query is requestTimeout. */
+/**
+ * What bounds a login of stock mssql and of Sequelize is connectionTimeout, and what bounds a query is requestTimeout. tarn's
+ * own limits are longer: its errors have neither code nor reason, and would replace that of the login.
+ */
 function timed(config: TokenPoolConfig): TokenPoolConfig {
   const { createTimeoutMillis = 15_000 } = config.pool ?? {};
-  return { connectionTimeout: createTimeoutMillis, requestTimeout: createTimeoutMillis, ...config };
+  return {
+    connectionTimeout: createTimeoutMillis,
+    requestTimeout: createTimeoutMillis,
+    ...config,
+    pool: { ...config.pool, createTimeoutMillis: 10_000, acquireTimeoutMillis: 10_000 },
+  };
 }
 
 function mssqlClient(pool: StockPool): Client {
@@ -102,7 +110,9 @@ function mssqlClient(pool: StockPool): Client {
       if (!pool.connected) await pool.connect();
       return (await pool.request().query('SELECT 1')).recordset;
     },
-    inUse: () => ({ opening: pool.size - pool.available - pool.borrowed, size: pool.size }),
+    // mssql's pool has no counters before its first successful connect().
+    inUse: () =>
+      pool.connected ? { opening: pool.size - pool.available - pool.borrowed, size: pool.size } : undefined,
     printable: [pool],
     close: () => Promise.resolve(pool.close()),
   };

@@ -2,7 +2,7 @@ import type { ProcessWatch } from '../process-watch.js';
 import { type Cell, runCell } from './cell.js';
 import { CLIENTS } from './clients.js';
 import { FAULTS } from './faults.js';
-import { isKnownLimit } from './known-limits.js';
+import { isKnownLimit, TOKENS_ONLY } from './known-limits.js';
 import { PHASES } from './server.js';
 
 /** A cell of the table, with its client by name. */
@@ -16,12 +16,27 @@ export interface CellResult extends NamedCell {
 /** Cells at a time: more would make the machine, not the library, miss a limit of some hundred ms. */
 const AT_ONCE = 8;
 
-/** All phases x all faults x both kinds of login. */
+/** The kinds of login that a client makes through us. */
+export function loginsOf(client: string): readonly Cell['login'][] {
+  return TOKENS_ONLY.has(client) ? ['token'] : ['token', 'password'];
+}
+
+/** All phases x all faults x all kinds of login. */
 export function everyCell(client: string, seed: number): NamedCell[] {
   return PHASES.flatMap((phase) =>
-    Object.keys(FAULTS).flatMap((fault) =>
-      (['token', 'password'] as const).map((login) => ({ client, phase, fault, login, seed })),
-    ),
+    Object.keys(FAULTS).flatMap((fault) => loginsOf(client).map((login) => ({ client, phase, fault, login, seed }))),
+  );
+}
+
+/** Each pair of phase and fault for one of the clients, and each kind of login for all of them. */
+export function sharedCells(clients: readonly string[], seed: number): NamedCell[] {
+  return PHASES.flatMap((phase, row) =>
+    Object.keys(FAULTS).map((fault, column) => {
+      const client = clients[(row + column) % clients.length] as string;
+      const logins = loginsOf(client);
+      const login = logins[(row + Math.floor(column / clients.length)) % logins.length] as Cell['login'];
+      return { client, phase, fault, login, seed };
+    }),
   );
 }
 
