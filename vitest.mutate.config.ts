@@ -11,8 +11,8 @@ export default defineConfig({
     ],
     exclude: ['test/**/*.sockets.test.ts'],
     // A mutant that hangs has been noticed.
-    testTimeout: 3_000,
-    hookTimeout: 3_000,
+    testTimeout: 10_000,
+    hookTimeout: 10_000,
     expect: { poll: { timeout: 1_000 } },
     fileParallelism: false,
     isolate: false,
