@@ -45,6 +45,8 @@ export interface ChannelPayloads {
   'connection:evicted': { pool: string; connection: number; reason: EvictionReason; ageMs: number };
   /** A login attempt failed. */
   'connection:login-failed': { pool: string; error: Error; kind: string; durationMs: number };
+  /** The server has reset a session between two borrowers; `roundTrip`: with a request of its own. */
+  'connection:reset': { pool: string; connection: number; roundTrip: boolean };
   /** A caller got a connection. */
   checkout: { pool: string; connection: number; waitedMs: number };
   /** A caller gave a connection back. */
@@ -91,6 +93,7 @@ export type EvictionReason =
   | 'broken'
   | 'destroyed-by-caller'
   | 'unneeded'
+  | 'reset-failed'
   | 'pool-closed';
 
 export type ChannelName = keyof ChannelPayloads;
@@ -111,6 +114,7 @@ const NAMES: Record<ChannelName, true> = {
   'connection:renewed': true,
   'connection:evicted': true,
   'connection:login-failed': true,
+  'connection:reset': true,
   checkout: true,
   checkin: true,
   'checkout:timed-out': true,

@@ -21,6 +21,7 @@ const ORDER: [title: string, pages: [file: string, title: string][]][] = [
       ['settings', 'Settings'],
       ['errors', 'Errors'],
       ['transactions', 'Transactions'],
+      ['sessions', 'Sessions'],
       ['loading', 'Bundlers and test runners'],
       ['many-identities', 'Many identities'],
       ['shared-token-cache', 'Shared token cache'],

@@ -38,6 +38,7 @@ const POOL_DEFAULTS: PoolSettings = {
   // Azure SQL validates a session's token again at a reset after about 10 h (dotnet/SqlClient #635, #767).
   maxAgeMillis: 9.5 * 3_600_000,
   leakDetectionMillis: 0,
+  resetSession: 'never',
   validate: undefined,
 };
 
@@ -255,6 +256,9 @@ function poolSettings(given: PoolConfig, withToken: boolean): PoolSettings {
       throw new ConfigurationError(`pool.${key} must be a number of ms, more than 0.`, numberHint(pool[key]));
     }
     pool[key] = Math.min(pool[key], LONGEST_TIMER_MS);
+  }
+  if (pool.resetSession !== 'never' && pool.resetSession !== 'always') {
+    throw new ConfigurationError("pool.resetSession must be 'never' or 'always'.");
   }
   for (const [key, none] of [
     ['maxAgeMillis', 'no limit'],

@@ -100,6 +100,12 @@ export interface PoolConfig {
    * checkout costs 5 to 25 µs more.
    */
   leakDetectionMillis?: number | undefined;
+  /**
+   * `'always'`: a session is reset before its next borrower uses it, so that nothing is left of the last one: database, SET
+   * options, isolation level, session context, temporary tables. The reset travels with the next request. `'never'`
+   * (default; `'always'` in `createTokenPools`): the next borrower finds what the last one has left.
+   */
+  resetSession?: 'never' | 'always' | undefined;
   /** Further check at checkout; false or a rejection closes the connection. */
   validate?: ((connection: Connection) => boolean | Promise<boolean>) | undefined;
 }

@@ -6,6 +6,7 @@ import { boundConnector } from './bound-connector.js';
 import { classifyLoginFailure, type LoginFailure, type ServerMessage } from './login-failure.js';
 import { LoginGuard } from './login-guard.js';
 import { openSession, type Session } from './session.js';
+import { makeResettable } from './session-reset.js';
 import { TokenLogin, type TokenSource } from './token-login.js';
 
 /** The part of the `tedious` module that is used; any copy of tedious >= 19.2 fits. */
@@ -25,6 +26,8 @@ export interface DialOptions {
   signal: AbortSignal;
   /** Age limit of the session, ms; 0 or undefined for none. */
   maxAgeMillis?: number | undefined;
+  /** Whether the session is reset between borrowers. */
+  resets?: boolean | undefined;
 }
 
 /** A dial that did not end in a session, with what that means. */
@@ -54,7 +57,7 @@ export class DialTimeout extends Error {
  * Settles whatever tedious, the server or a custom `connector` does: at the latest when `signal` fires.
  *
  * @throws DialFailedError with the classified cause; the reason of `signal`; ConfigurationError when `beforeConnect` throws,
- *   or tedious refuses an option
+ *   tedious refuses an option or cannot reset a session
  */
 export async function dial({
   tedious,
@@ -63,6 +66,7 @@ export async function dial({
   beforeConnect,
   signal,
   maxAgeMillis,
+  resets = false,
 }: DialOptions): Promise<Session> {
   signal.throwIfAborted();
   const startedAt = performance.now();
@@ -71,6 +75,7 @@ export async function dial({
     tedious,
     boundConnector(login ? withCredential(configuration, login) : configuration, signal),
   );
+  if (resets) makeResettable(connection);
   const guard = new LoginGuard(connection);
   login?.bind(guard);
   const messages: ServerMessage[] = [];

@@ -24,6 +24,8 @@ export interface DialerOptions {
   createTimeoutMs: number;
   /** Age limit of its sessions, ms; 0 or undefined for none. */
   maxAgeMillis?: number | undefined;
+  /** Whether its sessions are reset between borrowers. */
+  resets?: boolean | undefined;
   /** mssql's hook: sees each tedious connection before anything is sent. */
   beforeConnect?: ((connection: Connection) => void) | undefined;
   /** A token was refused before its time: its sessions should not be handed out any more. */
@@ -154,11 +156,11 @@ export class Dialer {
   }
 
   async #attempt(signal: AbortSignal): Promise<Session> {
-    const { pool, configuration, source, beforeConnect, maxAgeMillis } = this.#options;
+    const { pool, configuration, source, beforeConnect, maxAgeMillis, resets } = this.#options;
     const tedious = await this.#options.tedious();
     const startedAt = performance.now();
     try {
-      const session = await dial({ tedious, configuration, source, beforeConnect, signal, maxAgeMillis });
+      const session = await dial({ tedious, configuration, source, beforeConnect, signal, maxAgeMillis, resets });
       publish('connection:opened', () => ({
         pool,
         connection: session.id,

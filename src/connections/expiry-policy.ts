@@ -10,6 +10,7 @@ const PATIENCE_MS = 1_000;
 const AGE_JITTER = 0.1;
 /** Severity from which SQL Server ends the session after the message. */
 const FATAL_CLASS = 20;
+const LOGIN_FAILED = 18_456;
 /** Fatal whatever severity they arrive with: the session was killed (596), the server shuts down (6005). */
 const FATAL_NUMBERS = new Set([596, 6005]);
 
@@ -66,7 +67,7 @@ export interface TokenOutlook {
  * - `renew`: use it, and open a successor in the background
  * - `wait`: a token that may replace it is on its way: wait for it, then ask again
  * - `replace`: do not hand it out; a connection with a later token can be opened instead
- * - `expired`: do not hand it out; no later token is available (`strictExpiry` only)
+ * - `expired`: do not hand it out; no later token is available (`strictExpiry`, or the session would have to be reset)
  * - `unusable`: close it; the server will not serve it any more
  */
 export type Verdict = 'fit' | 'renew' | 'wait' | 'replace' | 'expired' | 'unusable';
@@ -140,21 +141,32 @@ export function isLaterToken(own: TokenTimes | undefined, current: TokenTimes | 
   return current.remainingMs() - own.remainingMs() > worthwhile;
 }
 
+export interface AssessOptions {
+  strictExpiry: boolean;
+  /** The next request carries a reset, for which the server validates the token again. */
+  resets?: boolean | undefined;
+}
+
+/** Whether the server would accept the token of the session at a reset, as at a login (P1). */
+export function mayReset({ token }: SessionExpiry, now: number): boolean {
+  return token === undefined || now < token.loginBefore;
+}
+
+/** Whether a session without a later token is not used any more. */
+function endsWithToken(session: SessionExpiry, now: number, { strictExpiry, resets = false }: AssessOptions): boolean {
+  return strictExpiry || (resets && !mayReset(session, now));
+}
+
 /**
  * The one answer to "may this session be used?" (P2). SQL Server does not cut a session when its token ends, so a live one
- * goes on serving while nothing better is available, unless `strictExpiry` is set.
+ * goes on serving while nothing better is available, unless `strictExpiry` is set or it would have to be reset.
  *
  * A check that cannot wait may treat `wait` as `replace` where opening a connection waits for the token, and as `fit`
  * (`expired` with `strictExpiry`) elsewhere.
  *
  * @param now epoch ms
  */
-export function assess(
-  session: SessionExpiry,
-  outlook: TokenOutlook,
-  now: number,
-  { strictExpiry }: { strictExpiry: boolean },
-): Verdict {
+export function assess(session: SessionExpiry, outlook: TokenOutlook, now: number, options: AssessOptions): Verdict {
   const { token, unusable } = session;
   if (unusable !== undefined) return 'unusable';
   if (now >= session.retireAt) return 'replace';
@@ -167,8 +179,9 @@ export function assess(
     return isDue || now >= session.agedAt ? 'renew' : 'fit';
   }
   if (later) return 'replace';
-  if (isWorthWaiting(token, outlook, now, strictExpiry)) return 'wait';
-  if (strictExpiry) return 'expired';
+  const isStrict = endsWithToken(session, now, options);
+  if (isWorthWaiting(token, outlook, now, isStrict)) return 'wait';
+  if (isStrict) return 'expired';
   return now >= session.agedAt && current !== undefined ? 'renew' : 'fit';
 }
 
@@ -177,10 +190,10 @@ function isWorthWaiting(
   own: TokenTimes,
   { refreshingForMs, failing }: TokenOutlook,
   now: number,
-  strictExpiry: boolean,
+  isStrict: boolean,
 ): boolean {
   if (refreshingForMs === undefined) return false;
-  if (strictExpiry) return true;
+  if (isStrict) return true;
   return refreshingForMs < PATIENCE_MS && !(failing && now < own.loginBefore);
 }
 
@@ -202,16 +215,18 @@ export async function assessPatiently(
   session: SessionExpiry,
   source: OutlookSource,
   now: () => number,
-  { strictExpiry, timeoutMs = NEVER }: { strictExpiry: boolean; timeoutMs?: number | undefined },
+  { timeoutMs = NEVER, ...options }: AssessOptions & { timeoutMs?: number | undefined },
 ): Promise<Exclude<Verdict, 'wait'>> {
   const outlook = source.outlook();
-  const verdict = assess(session, outlook, now(), { strictExpiry });
+  const verdict = assess(session, outlook, now(), options);
   if (verdict !== 'wait') return verdict;
-  const patienceMs = strictExpiry ? timeoutMs : Math.min(timeoutMs, PATIENCE_MS - (outlook.refreshingForMs ?? 0));
+  const patienceMs = endsWithToken(session, now(), options)
+    ? timeoutMs
+    : Math.min(timeoutMs, PATIENCE_MS - (outlook.refreshingForMs ?? 0));
   await atMost(patienceMs, source.refreshed());
   // Whatever is under way now is not waited for again: each checkout waits for one request.
   const after = { ...source.outlook(), refreshingForMs: undefined };
-  return assess(session, after, now(), { strictExpiry }) as Exclude<Verdict, 'wait'>;
+  return assess(session, after, now(), options) as Exclude<Verdict, 'wait'>;
 }
 
 /** The timer holds the process, as the checkout that waits does. */
@@ -258,8 +273,12 @@ export function evictionReason({ unusable, retireAt, agedAt }: SessionExpiry, no
 /**
  * Why the session must not be used again after this ERROR token (MS-TDS 2.2.7.10): set it as `unusable`. Undefined for an
  * ordinary error of a query.
+ *
+ * @param isResetting the request carries a reset, for which the server validates the token again
  */
-export function endsSession(message: ServerMessage): EvictionReason | undefined {
+export function endsSession(message: ServerMessage, isResetting = false): EvictionReason | undefined {
   if (saysTokenExpired(message)) return 'token-invalidated';
+  // At any other time it comes from a linked server.
+  if (isResetting && message.number === LOGIN_FAILED) return 'token-invalidated';
   return message.class >= FATAL_CLASS || FATAL_NUMBERS.has(message.number) ? 'broken' : undefined;
 }

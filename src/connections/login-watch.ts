@@ -1,9 +1,10 @@
 import type { Connection } from 'tedious';
 import { TokenPoolError } from '../errors.js';
-import { assess, assessPatiently, type OutlookSource, type Verdict } from './expiry-policy.js';
+import { type AssessOptions, assess, assessPatiently, type OutlookSource, type Verdict } from './expiry-policy.js';
 import { classifyLoginFailure, type ServerMessage, saysTokenExpired } from './login-failure.js';
 import { LoginGuard } from './login-guard.js';
 import { openSession, type Session, sessionOf } from './session.js';
+import { makeResettable } from './session-reset.js';
 import type { Settings } from './settings.js';
 import { TokenLogin, type TokenSource } from './token-login.js';
 import { outlookOf } from './token-outlook.js';
@@ -31,6 +32,7 @@ export class LoginWatch {
    * and not into the application's config, because that may be copied: a copy would share one credential among connections.
    */
   adopt(connection: Connection): LoginGuard {
+    if (this.#settings.pool.resetSession === 'always') makeResettable(connection);
     const login = this.#source && new TokenLogin(this.#source);
     const guard = new LoginGuard(connection);
     if (login !== undefined) {
@@ -62,7 +64,11 @@ export class LoginWatch {
     const session = sessionOf(connection);
     if (session === undefined) return true;
     const now = clockOf(session);
-    return this.#keeps(await assessPatiently(session.expiry, this.#tokens, now, this.#settings));
+    const verdict = await assessPatiently(session.expiry, this.#tokens, now, this.#optionsFor(session));
+    if (!this.#keeps(verdict)) return false;
+    const need = session.reset?.returned(connection);
+    if (need === 'request') return (await session.reset?.run(connection)) === true;
+    return need !== 'impossible';
   }
 
   /**
@@ -72,7 +78,16 @@ export class LoginWatch {
   mayServeNow(connection: Connection): boolean {
     const session = sessionOf(connection);
     if (session === undefined) return true;
-    return this.#keeps(assess(session.expiry, this.#tokens.outlook(), clockOf(session)(), this.#settings));
+    const { expiry, reset } = session;
+    const verdict = assess(expiry, this.#tokens.outlook(), clockOf(session)(), this.#optionsFor(session));
+    if (!this.#keeps(verdict)) return false;
+    // A reset with a request of its own takes time, which is not available here.
+    const need = reset?.returned(connection);
+    return need !== 'request' && need !== 'impossible';
+  }
+
+  #optionsFor({ reset }: Session): AssessOptions {
+    return { strictExpiry: this.#settings.strictExpiry, resets: reset?.isNeeded };
   }
 
   /** A successor that cannot log in would be worse than a session that still works. */

@@ -3,6 +3,7 @@ import type { EvictionReason } from '../channels.js';
 import type { CachedToken } from '../tokens/cached-token.js';
 import { endsSession, type SessionExpiry, sessionExpiry } from './expiry-policy.js';
 import type { ServerMessage } from './login-failure.js';
+import { resetOf, type SessionReset } from './session-reset.js';
 
 /** What is known about one physical connection that is logged in. */
 export interface Session {
@@ -15,6 +16,8 @@ export interface Session {
   readonly openedAt: number;
   /** Its limits, and whether the server has ended it; see expiry-policy.ts. */
   readonly expiry: SessionExpiry;
+  /** Its reset between borrowers; undefined where sessions are not reset. */
+  readonly reset: SessionReset | undefined;
   /** Called when the server has ended the session or refused its token. */
   onUnusable: ((this: Connection, reason: EvictionReason) => void) | undefined;
 }
@@ -35,7 +38,9 @@ export function openSession(
   count += 1;
   const openedAt = Date.now();
   const expiry = sessionExpiry({ token, openedAt, dialMs }, maxAgeMillis);
-  const session: Session = { id: count, connection, token, openedAt, expiry, onUnusable: undefined };
+  const reset = resetOf(connection);
+  const session: Session = { id: count, connection, token, openedAt, expiry, reset, onUnusable: undefined };
+  if (reset !== undefined) reset.onFailure = noteFailedReset;
   sessions.set(connection, session);
   connection.on('errorMessage', noteEndOfSession);
   return session;
@@ -43,11 +48,21 @@ export function openSession(
 
 /** One function for all connections: a closure each would cost memory in every pool. */
 function noteEndOfSession(this: Connection, message: ServerMessage): void {
-  const reason = endsSession(message);
   const session = sessions.get(this);
-  if (reason === undefined || session === undefined) return;
+  if (session === undefined) return;
+  const reason = endsSession(message, session.reset?.isUnderWay === true);
+  if (reason !== undefined) end(session, reason);
+}
+
+/** The server has not reset the session: no other borrower may have it. */
+function noteFailedReset(this: Connection): void {
+  const session = sessions.get(this);
+  if (session !== undefined) end(session, 'reset-failed');
+}
+
+function end(session: Session, reason: EvictionReason): void {
   session.expiry.unusable ??= reason;
-  session.onUnusable?.call(this, reason);
+  session.onUnusable?.call(session.connection, reason);
 }
 
 /** What is known about a connection of ours; undefined for one that something else opened. */

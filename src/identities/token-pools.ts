@@ -1,4 +1,5 @@
 import type { Connection } from 'tedious';
+import { definedOnly } from '../connections/check-config.js';
 import type { TokenPoolConfig } from '../connections/config.js';
 import { configFromConnectionString } from '../connections/connection-string-config.js';
 import { type Settings, settingsFrom } from '../connections/settings.js';
@@ -277,6 +278,7 @@ export class TokenPools implements AsyncDisposable {
     const switching = switches ? switchingCredential(credential) : undefined;
     const settings = settingsFrom({
       ...this.#config,
+      pool: { resetSession: 'always', ...definedOnly(this.#config.pool ?? {}) },
       authentication: switching?.credential ?? credential,
       tokenStore: this.#storeFor(identity, credential),
     } as TokenPoolConfig);

@@ -49,7 +49,7 @@ const CONSUMED = [
   'tedious',
 ] as const;
 /** Pool settings that tarn refuses. */
-const CONSUMED_OF_POOL = ['overlap', 'maxRenewals', 'maxAgeMillis'] as const;
+const CONSUMED_OF_POOL = ['overlap', 'maxRenewals', 'maxAgeMillis', 'resetSession'] as const;
 
 /** Options of tedious that are decided here. */
 const CHANGED_OPTIONS = ['encrypt', 'debug', 'maxRetriesOnTransientErrors', 'connectTimeout', 'connector'] as const;

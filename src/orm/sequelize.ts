@@ -20,7 +20,8 @@ assertOneInstalled(['sequelize', '@sequelize/mssql'], 'sequelize');
 export type SequelizeConfig = Omit<TokenPoolConfig, 'pool'> & { pool?: SequelizePoolConfig | undefined };
 
 /** Sequelize's pool settings, or mssql's under their own names. */
-export interface SequelizePoolConfig extends Pick<PoolConfig, 'max' | 'min' | 'idleTimeoutMillis' | 'maxAgeMillis'> {
+export interface SequelizePoolConfig
+  extends Pick<PoolConfig, 'max' | 'min' | 'idleTimeoutMillis' | 'maxAgeMillis' | 'resetSession'> {
   acquireTimeoutMillis?: number | undefined;
   /** Same as `idleTimeoutMillis`, ms. Sequelize's default is 10,000. */
   idle?: number | undefined;
@@ -124,8 +125,8 @@ function prepare(
 ): { settings: Settings; watched: WatchedTedious; pool: SequelizePool } {
   if (typeof input === 'object' && input !== null) refusePool(input);
   const { pool = {}, ...config } = (typeof input === 'string' ? readConfig(input) : input) as SequelizeConfig;
-  const { max, min, maxAgeMillis, idleTimeoutMillis, acquireTimeoutMillis, ...own } = pool;
-  const settings = settingsFrom({ ...config, pool: { max, min, maxAgeMillis } });
+  const { max, min, maxAgeMillis, resetSession, idleTimeoutMillis, acquireTimeoutMillis, ...own } = pool;
+  const settings = settingsFrom({ ...config, pool: { max, min, maxAgeMillis, resetSession } });
   const tedious = (settings.tedious ?? loadTedious()) as Tedious;
   const watched = tediousModule(tedious, settings);
   const given = { max, min, idle: idleTimeoutMillis, acquire: acquireTimeoutMillis, ...own };

@@ -38,10 +38,12 @@ export function unavailableUntil(pauseMs: number, lastFailure: Error | undefined
   );
 }
 
-/** The error of `strictExpiry`, with the identity provider's own as its cause. */
-export function tokenExpired(source: TokenSource | undefined): TokenExpiredError {
+/** The error of `strictExpiry`, or of a session that would have to be reset, with the identity provider's own as its cause. */
+export function tokenExpired(source: TokenSource | undefined, strictExpiry: boolean): TokenExpiredError {
   return new TokenExpiredError('The token of every connection is near its end, and no later one is available.', {
     cause: source?.tokens.status(source.scope).failure,
-    hint: 'strictExpiry is on: without it the session would have continued to serve.',
+    hint: strictExpiry
+      ? 'strictExpiry is on: without it the session would have continued to serve.'
+      : "pool.resetSession is 'always': the server validates the token again at a reset, and would refuse it.",
   });
 }

@@ -61,12 +61,12 @@ export class ConnectionCheck {
   }
 
   async #assess(pooled: PooledConnection, waiter: Waiter): Promise<'fit' | 'replace' | 'expired' | 'broken'> {
-    const { expiry } = pooled.live;
+    const { expiry, reset } = pooled.live;
     const { strictExpiry } = this.#settings;
     const now = (): number => nowFor(expiry, Date.now(), performance.now());
     if (now() < expiry.checkAt) return 'fit';
     const timeoutMs = waiter.deadline - performance.now();
-    const assessed = assessPatiently(expiry, this.#tokens, now, { strictExpiry, timeoutMs });
+    const assessed = assessPatiently(expiry, this.#tokens, now, { strictExpiry, resets: reset?.isDue, timeoutMs });
     const verdict = await Promise.race([assessed, waiter.done]);
     if (verdict === 'unusable') return 'broken';
     return verdict === 'replace' || verdict === 'expired' ? verdict : 'fit';

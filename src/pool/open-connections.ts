@@ -55,12 +55,13 @@ export class OpenConnections extends PooledConnections {
   #isClosed = false;
   readonly #onEnd: (this: Connection) => void;
   readonly #onUnusable: (this: Connection, reason: EvictionReason) => void;
+  readonly #onReset: (this: Connection, roundTrip: boolean) => void;
 
   constructor(options: OpenConnectionsOptions) {
     super();
     const { pool, settings, tedious } = options;
     const { configuration, source, beforeConnect } = settings;
-    const { max, overlap, maxAgeMillis, createTimeoutMillis } = settings.pool;
+    const { max, overlap, maxAgeMillis, createTimeoutMillis, resetSession } = settings.pool;
     this.#options = options;
     this.dialer = new Dialer({
       pool,
@@ -69,6 +70,7 @@ export class OpenConnections extends PooledConnections {
       source,
       createTimeoutMs: createTimeoutMillis,
       maxAgeMillis,
+      resets: resetSession === 'always',
       beforeConnect,
       onTokenRefused: (token) => this.#evictSessionsOf(token),
     });
@@ -80,6 +82,9 @@ export class OpenConnections extends PooledConnections {
     };
     this.#onUnusable = function (reason) {
       self.#becameUnusable(this, reason);
+    };
+    this.#onReset = function (roundTrip) {
+      publish('connection:reset', () => ({ pool, connection: self.of(this)?.live.id ?? 0, roundTrip }));
     };
   }
 
@@ -176,6 +181,7 @@ export class OpenConnections extends PooledConnections {
       this.#byConnection.set(session.connection, pooled);
       session.connection.on('end', this.#onEnd);
       session.onUnusable = this.#onUnusable;
+      if (session.reset !== undefined) session.reset.onReset = this.#onReset;
       if (this.#isClosed) this.close(pooled, 'pool-closed');
       else if (successorOf !== undefined) this.#succeed(successorOf, pooled);
       else if (this.#isNeeded(pooled)) this.makeReady(pooled);

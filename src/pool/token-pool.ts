@@ -17,6 +17,7 @@ import { HOLDS_PROCESS_MS, plan } from './housekeeping.js';
 import { LeakDetection } from './leak-detection.js';
 import { OpenConnections } from './open-connections.js';
 import type { PooledConnection } from './pooled-connection.js';
+import { resetOnReturn } from './reset-on-return.js';
 import { aborted, poolClosed, type Waiter, WaitQueue } from './wait-queue.js';
 
 /** How long `close` waits for borrowed connections by default, ms. */
@@ -49,6 +50,8 @@ export class TokenPool {
   /** Undefined while it is off. */
   readonly #leaks: LeakDetection | undefined;
   readonly #handOvers = new HandOvers();
+  /** Sessions are reset between borrowers. */
+  readonly #resets: boolean;
   #timer: NodeJS.Timeout | undefined;
   #planAt = NEVER;
   /** The first return since the latest plan, monotonic ms: the next plan is at most {@link HOLDS_PROCESS_MS} later. */
@@ -70,6 +73,7 @@ export class TokenPool {
       this.#leaks = leaks;
       this.captureStack = (below) => leaks.capture(below);
     }
+    this.#resets = pool.resetSession === 'always';
     this.#waiters = new WaitQueue(pool.acquireTimeoutMillis, (waiter) => this.#timedOut(waiter));
     this.#connections = new OpenConnections({
       pool: this.name,
@@ -187,7 +191,8 @@ export class TokenPool {
     } else if (verdict === 'replace') this.#replace(pooled, waiter);
     else if (verdict === 'fit' && !waiter.settled) this.#handOver(pooled, waiter);
     else {
-      if (verdict === 'expired') this.#waiters.reject(waiter, tokenExpired(this.#settings.source));
+      if (verdict === 'expired')
+        this.#waiters.reject(waiter, tokenExpired(this.#settings.source, this.#settings.strictExpiry));
       connections.makeReady(pooled);
     }
     this.#afterReturn();
@@ -232,6 +237,7 @@ export class TokenPool {
     if (isReplaceable && this.#connections.replaceWithStandby(pooled)) {
       // The successor has its position.
     } else if (reason !== undefined) this.#connections.close(pooled, reason);
+    else if (this.#resets && !this.#isReset(pooled)) return;
     else {
       this.#connections.move(pooled, 'idle');
       const next = pooled.dueOnReturn ? undefined : this.#waiters.first;
@@ -244,6 +250,17 @@ export class TokenPool {
       if (pooled.dueOnReturn && !this.#connections.renewOnReturn(pooled)) this.#planBy(0);
     }
     this.#afterReturn();
+  }
+
+  /** False where that takes a request of its own, or cannot be done. */
+  #isReset(pooled: PooledConnection): boolean {
+    const need = pooled.live.reset?.returned(pooled.connection) ?? 'none';
+    if (need === 'none' || need === 'flag') return true;
+    if (need === 'request') {
+      void resetOnReturn(this.#connections, pooled).then(() => this.#changed());
+    } else this.#connections.close(pooled, 'reset-failed');
+    this.#afterReturn();
+    return false;
   }
 
   /**

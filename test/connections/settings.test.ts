@@ -48,6 +48,8 @@ test("a config that names only its server and credential gets mssql's defaults",
       overlap: 1,
       maxRenewals: 2,
       maxAgeMillis: 34_200_000,
+      leakDetectionMillis: 0,
+      resetSession: 'never',
       validate: undefined,
     },
     validateConnection: 'socket',
@@ -230,6 +232,7 @@ test.each([
     'pool.destroyTimeoutMillis must be a number of ms, more than 0.',
   ],
   ['idleTimeoutMillis', [0, -1, Number.NaN, '3000'], 'pool.idleTimeoutMillis must be a number of ms, more than 0.'],
+  ['resetSession', [true, 'sometimes', 1], "pool.resetSession must be 'never' or 'always'."],
   ['maxAgeMillis', [-1, Number.NaN, '60000'], 'pool.maxAgeMillis must be a number of ms, 0 (no limit) or more.'],
 ])('pool.%s may not be one of %j', (key, values, message) => {
   for (const value of values) {

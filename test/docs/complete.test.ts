@@ -22,7 +22,12 @@ test('the page about settings lists the defaults in force', () => {
   const text = page('settings');
   const { pool } = settingsFrom({ server: 's', authentication: () => 'token' });
   for (const [key, value] of Object.entries(pool)) {
-    const shown = value === undefined ? 'none' : Number(value).toLocaleString('en-US');
+    const shown =
+      value === undefined
+        ? 'none'
+        : typeof value === 'string'
+          ? `\`'${value}'\``
+          : Number(value).toLocaleString('en-US');
     expect(text, key).toMatch(new RegExp(`\\| \`pool\\.${key}\` +\\| ${shown} +\\|`));
   }
 });

@@ -147,6 +147,10 @@ export class SimConnection extends EventEmitter {
   /** Number of the error with which the server ended the session, or refused its token, although the socket is open. */
   endedBy: number | undefined;
   token: IssuedToken | undefined;
+  resetConnectionOnNextRequest = false;
+  /** What a borrower has left in the session. */
+  leftBehind: string | undefined;
+  readonly messageIo: { sendMessage(type: number, data: Buffer): void } = Object.create({ sendMessage() {} });
   socket: { destroyed: boolean; on(): void; ref(): void; unref(): void; destroy(error?: Error): void } | undefined;
   readonly #server: Server;
   readonly #credential: TokenCredential | undefined;
@@ -230,6 +234,7 @@ export class SimConnection extends EventEmitter {
       if (hop > 0) this.emit('rerouting');
       server.watch.check('P6', hop <= MAX_REDIRECTS, () => `c${this.id} follows redirect ${hop}`);
       this.emit('secure');
+      this.sendLogin7Packet();
       await this.#sendToken(fault);
       await clock.sleep(server.loginMs * random.between(0.5, 1.5));
     }
@@ -373,13 +378,46 @@ export class SimConnection extends EventEmitter {
     });
   }
 
+  /** Tells the server that it is a client with fODBC, as far as the pool knows. */
+  sendLogin7Packet(): void {
+    this.messageIo.sendMessage(0x10, Buffer.alloc(94));
+  }
+
+  getInitialSql(): string {
+    return '';
+  }
+
+  reset(callback: (error?: Error) => void): void {
+    this.resetConnectionOnNextRequest = true;
+    this.makeRequest({ callback }, 0x01, { sqlText: this.getInitialSql() });
+  }
+
   execSqlBatch(request: SimRequest): void {
+    this.makeRequest(request, 0x01, { sqlText: '' });
+  }
+
+  makeRequest(request: { callback: (error?: Error) => void }, _type: number, _payload: { sqlText: string }): void {
+    if (this.resetConnectionOnNextRequest && this.ready) this.#resetSession();
     const { clock, random, fault } = this.#server;
     if (fault === 'black-hole') {
       clock.schedule(15_000, () => request.callback(new Error('Timeout: Request failed to complete in 15000ms')));
       return;
     }
     clock.schedule(random.between(1, 20), () => request.callback(this.ready ? undefined : hangUp()));
+  }
+
+  /** The server validates the token again. */
+  #resetSession(): void {
+    const { clock, watch } = this.#server;
+    const { token } = this;
+    this.resetConnectionOnNextRequest = false;
+    watch.check(
+      'P1',
+      token === undefined || clock.wall < loginBefore(token),
+      () => `c${this.id} is reset on ${token?.text} inside its login margin`,
+    );
+    this.leftBehind = undefined;
+    this.emit('resetConnection');
   }
 }
 

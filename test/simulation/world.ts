@@ -224,6 +224,8 @@ export class World {
         maxRenewals: random.pick([1, 2, 2, 4]),
         acquireTimeoutMillis: random.pick([2_000, 30_000, 30_000, 60_000]),
         idleTimeoutMillis: random.pick([1_000, 30_000, 30_000, 600_000]),
+        // Not by the generator: the same seeds go on meaning the same weather.
+        resetSession: this.#options.seed % 3 === 0 ? 'always' : 'never',
         ...(random.chance(0.3) ? { maxAgeMillis: random.pick([0, 10 * MINUTE, 2 * HOUR]) } : {}),
       },
     });
@@ -344,6 +346,7 @@ export class World {
       if (wall >= token.expiresOn - evictionMargin(token)) return false;
       if (maxAgeMillis > 0 && this.clock.now - connection.openedAt > maxAgeMillis * 0.85) return false;
     }
+    if (site.settings.pool.resetSession === 'always') return false;
     return site.settings.validateConnection !== true && this.#quietMs > 10 * MINUTE;
   }
 
@@ -368,7 +371,20 @@ export class World {
     this.#checkToken(site, connection, waiter);
     site.borrowed.add(connection);
     if (site.borrowed.size >= site.settings.pool.max) for (const each of site.waiting) each.sawPoolExhausted = true;
+    if (site.settings.pool.resetSession === 'always') this.#useSession(site, connection);
     this.#hold(site, connection);
+  }
+
+  /** The first request of a borrower must find nothing of the one before. */
+  #useSession(site: Site, connection: SimConnection): void {
+    const sqlText = site.calls % 3 === 0 ? 'SET TRANSACTION ISOLATION LEVEL SERIALIZABLE' : 'SELECT 1';
+    connection.makeRequest({ callback: () => {} }, 0x01, { sqlText });
+    this.watch.check(
+      'P9',
+      connection.leftBehind === undefined,
+      () => `c${connection.id} still holds what "${connection.leftBehind}" of another borrower has left`,
+    );
+    connection.leftBehind = sqlText;
   }
 
   /** P2, by what the harness knows of the provider. */

@@ -26,6 +26,8 @@ export class DrivenServer {
   refusals: ServerMessage[] = [];
   /** How a query ends; undefined: not at all. */
   query: (connection: DrivenConnection) => Error | null | undefined = () => null;
+  /** Whether it resets sessions. */
+  confirmsResets = true;
   /** Queries received. */
   queries: string[] = [];
 
@@ -70,6 +72,10 @@ export class DrivenConnection extends EventEmitter {
   state = { name: 'Connecting' };
   /** Whether it keeps the process alive. */
   held = true;
+  resetConnectionOnNextRequest = false;
+  /** How often the server has reset it. */
+  resets = 0;
+  readonly messageIo: { sendMessage(type: number, data: Buffer): void } = Object.create({ sendMessage() {} });
   readonly socket = {
     ref: () => {
       this.held = true;
@@ -105,6 +111,7 @@ export class DrivenConnection extends EventEmitter {
         return;
       }
       if (server.encrypts) this.emit('secure');
+      this.sendLogin7Packet();
       try {
         await this.#credential?.getToken(server.scope ?? []);
       } catch (error) {
@@ -124,8 +131,30 @@ export class DrivenConnection extends EventEmitter {
     }, server.loginMs);
   }
 
-  execSqlBatch({ sql, done }: DrivenRequest): void {
+  sendLogin7Packet(): void {
+    this.messageIo.sendMessage(0x10, Buffer.alloc(94));
+  }
+
+  getInitialSql(): string {
+    return '';
+  }
+
+  reset(done: (error: Error | null) => void): void {
+    this.resetConnectionOnNextRequest = true;
+    this.execSqlBatch({ sql: this.getInitialSql(), done });
+  }
+
+  execSqlBatch(request: DrivenRequest): void {
+    this.makeRequest(request, 0x01, { sqlText: request.sql });
+  }
+
+  makeRequest({ sql, done }: DrivenRequest, _type: number, _payload: { sqlText: string }): void {
     const server = this.#server;
+    if (this.resetConnectionOnNextRequest && server.confirmsResets) {
+      this.resets += 1;
+      queueMicrotask(() => this.emit('resetConnection'));
+    }
+    this.resetConnectionOnNextRequest = false;
     server.queries.push(sql);
     const result = server.query(this);
     if (result !== undefined) queueMicrotask(() => done(result));

@@ -39,6 +39,7 @@ beforeAll(async () => {
     'pool:opened': { pool: 'p', server: 'h', database: 'd', stats: () => stats },
     'connection:opened': { pool: 'p', connection: 1, durationMs: 1 },
     'connection:renewed': { pool: 'p', connection: 2, replaced: 1 },
+    'connection:reset': { pool: 'p', connection: 1, roundTrip: false },
     'connection:login-failed': { pool: 'p', error, kind: 'refused', durationMs: 1 },
     checkout: { pool: 'p', connection: 1, waitedMs: 1 },
     checkin: { pool: 'p', connection: 1 },

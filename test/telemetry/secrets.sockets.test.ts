@@ -7,6 +7,7 @@ import type { TokenPoolConfig } from '../../src/connections/config.js';
 import { transaction } from '../../src/pool/transaction.js';
 import { encryptedTokenStore } from '../../src/tokens/encrypted-token-store.js';
 import { site } from '../support/pool.js';
+import { query } from '../support/query.js';
 import { MemoryStore } from '../tokens/memory-store.js';
 
 const STORE_KEY = '0123456789abcdef'.repeat(4);
@@ -80,6 +81,12 @@ test('no payload of any channel carries a token or a secret, whatever goes wrong
       runs += 1;
       if (runs === 1) throw deadlock;
     });
+    // Sessions that are reset between borrowers.
+    const resetting = here.pool({
+      authentication,
+      pool: { max: 1, resetSession: 'always' },
+    } as Partial<TokenPoolConfig>);
+    for (let i = 0; i < 2; i += 1) await resetting.use((connection) => query(connection, 'SELECT 1'));
     // A secret that is wrong.
     const wrong = { ...authentication, clientSecret: 'wrong-secret-of-ours' };
     await expect(here.pool({ authentication: wrong } as Partial<TokenPoolConfig>).acquire()).rejects.toThrow();

@@ -59,6 +59,7 @@ export function recordMetrics(meter: Meter): () => void {
     'Connections borrowed for longer than pool.leakDetectionMillis',
   );
   const loginFailures = counter('mssql_token_pool.login.failures', '{login}', 'Logins that failed, by kind');
+  const resets = counter('mssql_token_pool.connection.resets', '{connection}', 'Sessions reset between two borrowers');
   const age = meter.createObservableGauge('mssql_token_pool.token.age', {
     unit: 's',
     description: 'Time since the current token was obtained',
@@ -113,6 +114,8 @@ export function recordMetrics(meter: Meter): () => void {
       evictions.add(1, { ...ofPool(pool), 'mssql_token_pool.eviction.reason': reason });
     },
     'connection:leaked': ({ pool }) => leaks.add(1, ofPool(pool)),
+    'connection:reset': ({ pool, roundTrip }) =>
+      resets.add(1, { ...ofPool(pool), 'mssql_token_pool.reset.round_trip': roundTrip }),
     'connection:login-failed': ({ pool, kind, error }) =>
       loginFailures.add(1, { ...ofPool(pool), 'mssql_token_pool.login.kind': kind, 'error.type': typeOf(error) }),
     checkout: ({ pool, connection, waitedMs }) => {

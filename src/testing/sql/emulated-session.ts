@@ -38,6 +38,7 @@ export function openEmulatedSession(client: LoggedInClient, emulator: EmulatorCo
     hostName,
     library,
     tokenExpiry,
+    odbc: announcesOdbc(client.login.client.flags),
     onTransaction,
   });
   emulator.sessions.add(session);
@@ -47,6 +48,11 @@ export function openEmulatedSession(client: LoggedInClient, emulator: EmulatorCo
   });
   sendLoginResponse(client, { spid, database, serverName: facts.serverName, recorded: recorded?.parts });
   return { spid, serve: () => answerRequests(client, session, emulator) };
+}
+
+/** fODBC, a bit of OptionFlags2 (MS-TDS 2.2.6.4). */
+function announcesOdbc([, flags2 = 0]: readonly number[]): boolean {
+  return (flags2 & 0x02) !== 0;
 }
 
 async function answerRequests(client: LoggedInClient, session: SessionState, emulator: EmulatorContext): Promise<void> {

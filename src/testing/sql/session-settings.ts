@@ -1,10 +1,7 @@
 /** What SET changes in a session, by name of the option in capitals. */
 export type SetOption = string;
 
-/**
- * The SET options of a new session, and of one that was reset. A login through ODBC, OLE DB or tedious has the ANSI
- * options on.
- */
+/** The SET options of a new session, and of one that was reset, after a login with fODBC (MS-TDS 2.2.6.4). */
 export const SET_OPTION_DEFAULTS: ReadonlyMap<SetOption, string> = new Map([
   ['ANSI_DEFAULTS', 'OFF'],
   ['ANSI_NULLS', 'ON'],
@@ -28,6 +25,18 @@ export const SET_OPTION_DEFAULTS: ReadonlyMap<SetOption, string> = new Map([
   ['ROWCOUNT', '0'],
   ['TEXTSIZE', '2147483647'],
   ['XACT_ABORT', 'OFF'],
+]);
+
+/** The same after a login without it. tedious logs in like that, and sets most of them itself then. */
+export const SET_OPTION_DEFAULTS_WITHOUT_ODBC: typeof SET_OPTION_DEFAULTS = new Map([
+  ...SET_OPTION_DEFAULTS,
+  ['ANSI_NULLS', 'OFF'],
+  ['ANSI_NULL_DFLT_ON', 'OFF'],
+  ['ANSI_PADDING', 'OFF'],
+  ['ANSI_WARNINGS', 'OFF'],
+  ['CONCAT_NULL_YIELDS_NULL', 'OFF'],
+  ['QUOTED_IDENTIFIER', 'OFF'],
+  ['TEXTSIZE', '4096'],
 ]);
 
 /** `@@OPTIONS`: one bit for each option that is on. */

@@ -1,7 +1,7 @@
 import type { Scalar, SqlType, SqlValue } from '../tds/data-type.js';
 import { SqlServerError } from '../tds/server-error.js';
 import { toJs } from './conversion.js';
-import { SET_OPTION_DEFAULTS } from './session-settings.js';
+import { SET_OPTION_DEFAULTS, SET_OPTION_DEFAULTS_WITHOUT_ODBC } from './session-settings.js';
 
 /** The state of a session, as `onQuery` and `server.sessions` see it. */
 export interface SqlSession {
@@ -64,7 +64,8 @@ export class SessionState implements SqlSession {
   isolationLevel = 'READ COMMITTED';
   transactionDepth = 0;
   resets = 0;
-  readonly #setOptions = new Map(SET_OPTION_DEFAULTS);
+  readonly #initialOptions: ReadonlyMap<string, string>;
+  readonly #setOptions: Map<string, string>;
   readonly #context = new Map<string, { name: string; variable: Variable; readOnly: boolean }>();
   readonly #temporary = new Map<string, { name: string; id: number }>();
   #lastObjectId = -1_000_000_000;
@@ -92,6 +93,8 @@ export class SessionState implements SqlSession {
     hostName: string;
     library: string;
     tokenExpiry: number | undefined;
+    /** fODBC of LOGIN7. Default true. */
+    odbc?: boolean | undefined;
     onTransaction?: TransactionHandler | undefined;
   }) {
     this.spid = login.spid;
@@ -103,6 +106,8 @@ export class SessionState implements SqlSession {
     this.library = login.library;
     this.tokenExpiry = login.tokenExpiry;
     this.#onTransaction = login.onTransaction;
+    this.#initialOptions = login.odbc === false ? SET_OPTION_DEFAULTS_WITHOUT_ODBC : SET_OPTION_DEFAULTS;
+    this.#setOptions = new Map(this.#initialOptions);
   }
 
   get setOptions(): ReadonlyMap<string, string> {
@@ -290,7 +295,7 @@ export class SessionState implements SqlSession {
     this.#prepared.clear();
     this.#context.clear();
     this.#temporary.clear();
-    for (const [name, value] of SET_OPTION_DEFAULTS) this.#setOptions.set(name, value);
+    for (const [name, value] of this.#initialOptions) this.#setOptions.set(name, value);
   }
 }
 

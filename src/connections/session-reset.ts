@@ -1,0 +1,295 @@
+import type { Connection } from 'tedious';
+import { ConfigurationError } from '../errors.js';
+
+/**
+ * What a request may carry a reset (MS-TDS 2.2.3.1.2, RESETCONNECTION): a batch, a remote procedure call, or a request to
+ * the transaction manager. All of the types of MS-TDS 2.2.3.1.1 that are used here.
+ */
+const BATCH = 0x01;
+const RPC = 0x03;
+const TRANSACTION_MANAGER = 0x0e;
+const LOGIN7 = 0x10;
+
+/** OptionFlags2 of a LOGIN7 message, and its bit fODBC (MS-TDS 2.2.6.4). */
+const OPTION_FLAGS_2 = 25;
+const ODBC = 0x02;
+/** TM_BEGIN_XACT (MS-TDS 2.2.6.9). */
+const BEGIN = 5;
+/** `ISOLATION_LEVEL.READ_COMMITTED` of tedious, as on the wire; 0 leaves the level as it is. */
+const READ_COMMITTED = 2;
+const UNCHANGED = 0;
+
+/**
+ * What the session has after a reset: the state after a login with fODBC, of all the lines that tedious may send after a
+ * login. ARITHABORT does not matter while ANSI_WARNINGS is ON (documentation of SET ARITHABORT).
+ */
+const GIVEN_BY_RESET = new Set([
+  'set ansi_nulls on',
+  'set ansi_null_dflt_on on',
+  'set ansi_padding on',
+  'set ansi_warnings on',
+  'set arithabort on',
+  'set arithabort off',
+  'set concat_null_yields_null on',
+  'set cursor_close_on_commit off',
+  'set datefirst 7',
+  'set dateformat mdy',
+  'set implicit_transactions off',
+  'set language us_english',
+  'set numeric_roundabort off',
+  'set quoted_identifier on',
+  'set textsize 2147483647',
+  'set transaction isolation level read committed',
+  'set xact_abort off',
+]);
+
+/**
+ * Text of a batch after which a reset alone may not do. SET TRANSACTION ISOLATION LEVEL survives it; after EXECUTE AS,
+ * SETUSER or sp_setapprole the server refuses it and ends the session (18059). Inside a procedure, a trigger and
+ * sp_executesql each of them ends with its scope, so only batches are searched. A word in vain costs one round trip.
+ */
+const OUTLASTS_RESET = /isolation|setuser|sp_setapprole/i;
+const EXECUTE = /\bexec(?:ute)?\b/i;
+const AS = /\bas\b/i;
+
+/** A server that takes longer over a reset is in trouble, and the session is replaced. */
+const TIMEOUT_MS = 5_000;
+
+interface TediousRequest {
+  canceled?: boolean;
+}
+
+/** The parts of a tedious connection that are used here; present in tedious 18 to 20. */
+interface Resettable {
+  makeRequest(request: TediousRequest, type: number, payload: unknown): void;
+  sendLogin7Packet?: () => void;
+  messageIo?: { sendMessage(type: number, data: Buffer): void };
+  getInitialSql(): string;
+  reset(callback: (error?: Error | null) => void): void;
+  resetConnectionOnNextRequest: boolean;
+  inTransaction: boolean;
+  state: unknown;
+  STATE?: { LOGGED_IN?: unknown };
+  config?: { options?: { connectionIsolationLevel?: number | null } };
+}
+
+/** What a return leaves to do: nothing, a flag on the next request, a request of its own, or there is no way back. */
+export type ResetNeed = 'none' | 'flag' | 'request' | 'impossible';
+
+/**
+ * The reset of one session between two borrowers (sp_reset_connection): database, SET options, session context, temporary
+ * tables, prepared statements, open transactions. It travels with the next request. A request of its own precedes it only
+ * where a reset alone would not do: the isolation level was changed, the session may act as another user, or the
+ * application has chosen options for tedious that a reset takes back.
+ *
+ * tedious logs in as a client without fODBC and sends its SET options after the login, where a reset takes them back. With
+ * fODBC the server sets them itself, at the login and at each reset, as for SqlClient, JDBC and ODBC.
+ */
+export class SessionReset {
+  /** Called when the server has reset the session. */
+  onReset: ((this: Connection, withOwnRequest: boolean) => void) | undefined;
+  /** Called when it has not, although it was asked to. */
+  onFailure: ((this: Connection) => void) | undefined;
+  /** The next request carries a reset. */
+  isDue = false;
+  /** A request was made since the login or the last reset. */
+  #isUsed = false;
+  /** The request that carried the reset, until the server has confirmed it. */
+  #carrier: TediousRequest | undefined;
+  #runsOwnRequest = false;
+  /** Whether the server sets the options of a login by itself. */
+  hasLoginOptions = false;
+  #level: number;
+  readonly #initialLevel: number;
+  #mayOutlastReset = false;
+  #restoresOptions: boolean | undefined;
+
+  constructor(initialLevel: number) {
+    this.#level = initialLevel;
+    this.#initialLevel = initialLevel;
+  }
+
+  /** True while a reset has been sent and not been confirmed. */
+  get isUnderWay(): boolean {
+    return this.#carrier !== undefined;
+  }
+
+  /** True where the next borrower would find what the last one has left behind. */
+  get isNeeded(): boolean {
+    return this.isDue || this.#isUsed;
+  }
+
+  /** Notes that the borrower is done. `request` calls for {@link run}; `flag` is carried out by the next request itself. */
+  returned(connection: Connection): ResetNeed {
+    const tedious = connection as unknown as Resettable;
+    if (!this.#settleCarrier(tedious)) return 'impossible';
+    if (this.#isUsed) this.isDue = true;
+    this.#isUsed = false;
+    if (!this.isDue) return 'none';
+    return this.#needsRequest(tedious) ? 'request' : 'flag';
+  }
+
+  /** Resets with a request of its own. False where the session must not be used again. Never rejects. */
+  run(connection: Connection): Promise<boolean> {
+    const tedious = connection as unknown as Resettable;
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => resolve(false), TIMEOUT_MS).unref();
+      this.#runsOwnRequest = true;
+      setInitialLevelToo(tedious, () =>
+        tedious.reset((error) => {
+          clearTimeout(timer);
+          this.#runsOwnRequest = false;
+          const confirmed = !error && this.#carrier === undefined;
+          this.#carrier = undefined;
+          if (confirmed) this.#clean();
+          resolve(confirmed);
+        }),
+      );
+    });
+  }
+
+  /** Called for each request that is about to be sent. */
+  beforeRequest(tedious: Resettable, request: TediousRequest, type: number, payload: unknown): void {
+    if (this.#runsOwnRequest) {
+      this.#carrier = request;
+      return;
+    }
+    if (!this.#settleCarrier(tedious)) this.onFailure?.call(tedious as unknown as Connection);
+    if (this.isDue && (type === BATCH || type === RPC || type === TRANSACTION_MANAGER)) {
+      tedious.resetConnectionOnNextRequest = true;
+      this.#carrier = request;
+      this.isDue = false;
+    }
+    this.#isUsed = true;
+    if (type === BATCH) this.#mayOutlastReset ||= outlastsReset((payload as { sqlText?: unknown }).sqlText);
+    else if (type === RPC) this.#mayOutlastReset ||= outlastsReset((payload as { procedure?: unknown }).procedure);
+    else if (type === TRANSACTION_MANAGER) this.#level = levelBegunWith(payload as Iterable<Buffer>) ?? this.#level;
+  }
+
+  /** ENVCHANGE 18: the server has reset the session. */
+  confirmed(connection: Connection): void {
+    this.#carrier = undefined;
+    this.onReset?.call(connection, this.#runsOwnRequest);
+  }
+
+  #clean(): void {
+    this.isDue = false;
+    this.#isUsed = false;
+    this.#level = this.#initialLevel;
+    this.#mayOutlastReset = false;
+  }
+
+  /**
+   * A request that was cancelled before it was sent is ignored by the server, and its reset with it; that is repeated. Any
+   * other answer without a confirmation means that the server does not reset sessions. False for that.
+   */
+  #settleCarrier({ inTransaction }: Resettable): boolean {
+    const carrier = this.#carrier;
+    if (carrier === undefined) return true;
+    this.#carrier = undefined;
+    this.isDue = carrier.canceled === true && !inTransaction;
+    return this.isDue;
+  }
+
+  #needsRequest(tedious: Resettable): boolean {
+    if (this.#mayOutlastReset || this.#level !== this.#initialLevel) return true;
+    this.#restoresOptions ??=
+      !this.hasLoginOptions ||
+      tedious
+        .getInitialSql()
+        .split('\n')
+        .some((line) => line !== '' && !GIVEN_BY_RESET.has(line));
+    return this.#restoresOptions;
+  }
+}
+
+const resets = new WeakMap<object, SessionReset>();
+
+/**
+ * Makes a connection resettable; call it before it connects.
+ *
+ * @throws ConfigurationError where its tedious cannot reset
+ */
+export function makeResettable(connection: Connection): void {
+  const tedious = connection as unknown as Resettable;
+  if (typeof tedious.makeRequest !== 'function' || typeof tedious.reset !== 'function') {
+    throw new ConfigurationError(
+      "pool.resetSession: 'always' needs tedious 18 to 20; this one cannot reset a session.",
+    );
+  }
+  resets.set(connection, new SessionReset(tedious.config?.options?.connectionIsolationLevel ?? READ_COMMITTED));
+  // One function each for all connections: a closure per connection would cost memory in every pool.
+  define(tedious, 'makeRequest', makeRequest);
+  if (typeof tedious.sendLogin7Packet === 'function') define(tedious, 'sendLogin7Packet', sendLogin7);
+  connection.on('resetConnection', onConfirmed);
+}
+
+/** The reset of a connection that {@link makeResettable} was called for. */
+export function resetOf(connection: Connection): SessionReset | undefined {
+  return resets.get(connection);
+}
+
+function define(target: object, name: keyof Resettable, value: unknown): void {
+  Object.defineProperty(target, name, { value, enumerable: false, configurable: true, writable: true });
+}
+
+function makeRequest(this: Resettable, request: TediousRequest, type: number, payload: unknown): void {
+  const isSent = request.canceled !== true && (this.STATE === undefined || this.state === this.STATE.LOGGED_IN);
+  if (isSent) resets.get(this)?.beforeRequest(this, request, type, payload);
+  (Object.getPrototypeOf(this) as Resettable).makeRequest.call(this, request, type, payload);
+}
+
+function sendLogin7(this: Resettable): void {
+  const { messageIo } = this;
+  const send = (): void => (Object.getPrototypeOf(this) as Required<Resettable>).sendLogin7Packet.call(this);
+  if (messageIo === undefined) {
+    send();
+    return;
+  }
+  const proto = Object.getPrototypeOf(messageIo) as typeof messageIo;
+  messageIo.sendMessage = (type, data) => {
+    if (type === LOGIN7 && data.length > OPTION_FLAGS_2) {
+      data[OPTION_FLAGS_2] = (data[OPTION_FLAGS_2] as number) | ODBC;
+      const reset = resets.get(this);
+      if (reset !== undefined) reset.hasLoginOptions = true;
+    }
+    proto.sendMessage.call(messageIo, type, data);
+  };
+  try {
+    send();
+  } finally {
+    delete (messageIo as Partial<typeof messageIo>).sendMessage;
+  }
+}
+
+function onConfirmed(this: Connection): void {
+  resets.get(this)?.confirmed(this);
+}
+
+/** tedious sends no isolation level where `connectionIsolationLevel` is null. */
+function setInitialLevelToo(tedious: Resettable, reset: () => void): void {
+  const { getInitialSql } = tedious;
+  tedious.getInitialSql = function (this: Resettable) {
+    const sql = getInitialSql.call(this);
+    return sql.includes('isolation level') ? sql : `${sql}\nset transaction isolation level read committed`;
+  };
+  try {
+    reset();
+  } finally {
+    delete (tedious as Partial<Resettable>).getInitialSql;
+  }
+}
+
+function outlastsReset(text: unknown): boolean {
+  if (typeof text !== 'string') return false;
+  return OUTLASTS_RESET.test(text) || (EXECUTE.test(text) && AS.test(text));
+}
+
+/** Isolation level that a request to begin a transaction sets; undefined if it sets none, or is another request. */
+function levelBegunWith(payload: Iterable<Buffer>): number | undefined {
+  const bytes = Buffer.concat([...payload]);
+  const start = bytes.length >= 4 ? bytes.readUInt32LE(0) : 0;
+  if (bytes.length < start + 3 || bytes.readUInt16LE(start) !== BEGIN) return undefined;
+  const level = bytes[start + 2];
+  return level === UNCHANGED ? undefined : level;
+}

@@ -1,0 +1,25 @@
+import { mayReset, nowFor } from '../connections/expiry-policy.js';
+import { isReady } from '../connections/session.js';
+import type { OpenConnections } from './open-connections.js';
+import type { PooledConnection } from './pooled-connection.js';
+
+/**
+ * Resets a connection that has just been returned, with a request of its own: the flag on the next request would not do.
+ * It is not handed out meanwhile, and a failure never reaches the next borrower. Afterwards it is ready, or closed.
+ */
+export async function resetOnReturn(connections: OpenConnections, pooled: PooledConnection): Promise<void> {
+  const { connection, expiry, reset } = pooled.live;
+  connections.move(pooled, 'idle');
+  pooled.lastUsedAt = performance.now();
+  if (!mayReset(expiry, nowFor(expiry, Date.now(), pooled.lastUsedAt))) {
+    connections.expire(pooled);
+    return;
+  }
+  pooled.reserved = true;
+  const isReset = (await reset?.run(connection)) === true;
+  pooled.reserved = false;
+  // The pool may have been closed meanwhile.
+  if (pooled.state === 'closed') return;
+  if (isReset && isReady(connection) && expiry.unusable === undefined) connections.makeReady(pooled);
+  else connections.close(pooled, expiry.unusable ?? 'reset-failed');
+}
