@@ -9,6 +9,8 @@ import { type ContainedConnection, containParser } from './contain-parser.js';
 const MAX_REDIRECTS = 5;
 /** tedious ends a login after `connectTimeout` itself, with the better message, unless the server stalled it (see `#startTimer`). */
 const BACKSTOP_MS = 500;
+/** Time for tedious to report that its socket was destroyed. */
+const UNWIND_MS = 100;
 /** A shorter secret would remove ordinary words from the messages of the server. */
 const SHORTEST_SECRET = 4;
 
@@ -155,6 +157,12 @@ export class LoginGuard {
     // tedious 20 removes its own listener when it closes, and an error without a listener ends the process.
     socket?.on('error', () => {});
     socket?.destroy(error);
+    // tedious 19 to 20 may wait for the rest of a half message in spite of that: `return()` of an async iterator waits for the
+    // `next()` before it. Not unref'd, because no socket keeps the process alive any more.
+    this.#timer = setTimeout(() => {
+      (this.#connection as unknown as Connection).emit('connect', error);
+      (this.#connection as unknown as Connection).close();
+    }, UNWIND_MS);
   }
 
   /**

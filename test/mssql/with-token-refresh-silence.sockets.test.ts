@@ -27,6 +27,19 @@ test.each(['prelogin', 'login7', 'token'] as const)(
   },
 );
 
+test('half a PRELOGIN answer fails the first login too, although tedious waits for the other half for ever', async () => {
+  await using server = await HostileServer.start();
+  server.misbehaveAt('prelogin', (visit) => visit.send(Buffer.alloc(64), { end: false }));
+  const pool = open(server.port, { getToken }, 200);
+  const failed = pool.connect().then(
+    () => 'connected',
+    (error: Error & { code?: string }) => error.message,
+  );
+  const late = new Promise((resolve) => setTimeout(resolve, 9_000, 'too late').unref());
+  expect(await Promise.race([failed, late])).toMatch(/200 ms/);
+  await expect.poll(() => server.open, { timeout: 10_000 }).toBe(0);
+});
+
 test('a token that takes longer than connectionTimeout does not fail the login', async () => {
   await using server = await HostileServer.start();
   const slow = { getToken: () => new Promise<void>((resolve) => setTimeout(resolve, 3_000)).then(getToken) };
