@@ -74,7 +74,13 @@ const createContainedParser: CreateParser = function (message, handler) {
     parser.once('end', () => socket.off('close', onClose));
   }
   if (typeof tokens?.on !== 'function') return parser;
-  tokens.on('error', fail);
+  /** What a listener of the application has thrown. The stream of tokens catches it and emits it as its own error. */
+  let notOurs: { error: unknown } | undefined;
+  tokens.on('error', (error: unknown) => {
+    // The process ends with it, as it does with stock tedious.
+    if (notOurs !== undefined && notOurs.error === error) throw error;
+    fail(error);
+  });
   const [onToken] = tokens.listeners('data') as ((token: unknown) => void)[];
   if (onToken === undefined) return parser;
   tokens.off('data', onToken);
@@ -82,7 +88,10 @@ const createContainedParser: CreateParser = function (message, handler) {
     try {
       onToken(token);
     } catch (error) {
-      if (!isLogin && !isThrownByHandler(error)) throw error;
+      if (!isLogin && !isThrownByHandler(error)) {
+        notOurs = { error };
+        throw error;
+      }
       fail(error);
       return;
     }

@@ -1,0 +1,31 @@
+import { Request } from 'tedious';
+import { expect, test } from 'vitest';
+import { ProcessWatch } from '../hostile/process-watch.js';
+import { site } from '../support/pool.js';
+
+const thrown = new Error('thrown by the application');
+
+// Stock tedious leaves what a listener throws to the process. It must not turn into an error of the server.
+test.each(['row', 'columnMetadata', 'doneProc', 'doneInProc'])(
+  "what the application's own listener for '%s' throws reaches the process as it is",
+  async (event) => {
+    await using s = await site();
+    const pool = s.pool();
+    const connection = await pool.acquire();
+    using watch = new ProcessWatch();
+    const crashes: string[] = [];
+    let failure: unknown;
+    watch.run(crashes, () => {
+      const request = new Request('SELECT 1 AS one', (error) => {
+        failure = error;
+      });
+      request.on(event as 'row', () => {
+        throw thrown;
+      });
+      connection.execSql(request);
+    });
+    await expect.poll(() => [...crashes, ...watch.strays].join(), { timeout: 10_000 }).toContain(thrown.message);
+    expect(String(failure)).not.toContain('valid TDS response');
+    pool.destroy(connection);
+  },
+);
