@@ -136,7 +136,8 @@ function impliedMethod(
 
 /** Why options imply no method: a misspelt name, values that are undefined, or simply no `method`. */
 function notImplied(options: Record<string, unknown>, given: readonly string[]): ConfigurationError {
-  const hint = `Set 'method' to one of: ${METHOD_NAMES.join(', ')}.`;
+  const methods = `Set 'method' to one of: ${METHOD_NAMES.join(', ')}.`;
+  const hint = `${methods} If a credential object was passed, it is a copy: a deep copy loses methods and private fields.`;
   const known = [...new Set([...METHODS.values()].flatMap((method) => Object.keys(method.options)))];
   const misspelt = given.find((name) => !known.includes(name));
   if (misspelt !== undefined) {
@@ -148,7 +149,7 @@ function notImplied(options: Record<string, unknown>, given: readonly string[]):
   if (unset.length > 0) {
     const verb = unset.length === 1 ? 'is' : 'are';
     return new ConfigurationError(`These options imply no credential method: ${unset.join(', ')} ${verb} undefined.`, {
-      hint: `An environment variable that is not set may be the reason. ${hint}`,
+      hint: `An environment variable that is not set may be the reason. ${methods}`,
     });
   }
   return new ConfigurationError('These options imply no credential method.', { hint });

@@ -17,12 +17,19 @@ export class CurrentIdentity {
     return this.#storage.run(identity, fn);
   }
 
+  /** False outside `run`. */
+  get isKnown(): boolean {
+    return this.#storage.getStore() !== undefined;
+  }
+
   /** @throws ConfigurationError outside `run` */
   get(): IdentityPool {
     const identity = this.#storage.getStore();
     if (identity !== undefined) return identity;
     throw new ConfigurationError('No identity: a connection was requested outside pools.run().', {
-      hint: 'Call pools.run(identity, next) in a middleware that runs before any code that uses the database.',
+      hint:
+        'For requests, call pools.run(identity, next) in a middleware that runs before any code that uses the database. ' +
+        'At startup, use an identity of the application itself, e.g. pools.run(identity, () => dataSource.initialize()).',
     });
   }
 }

@@ -160,12 +160,17 @@ export class TokenPools implements AsyncDisposable {
    * @throws ConfigurationError if the identity has no credential or no key can be derived
    */
   run<T>(identity: Identity | IdentityPool, fn: () => T): T {
+    if (typeof fn !== 'function') {
+      throw new ConfigurationError('pools.run(identity, fn) needs a function.', {
+        hint: 'Only what the function starts runs for the identity: pools.run(identity, () => queries()).',
+      });
+    }
     return this.#currentIdentity.run(isIdentityPool(identity) ? identity : this.for(identity), fn);
   }
 
   /**
    * A pool for an ORM or for mssql's `ConnectionPool`: its connections are those of the identity for which {@link run} was
-   * called. Outside `run` it throws; it never yields another identity's connection.
+   * called. Outside `run` a checkout throws; it never yields another identity's connection. ORMs may be set up outside.
    */
   readonly current: ConnectionSource;
 
@@ -180,6 +185,9 @@ export class TokenPools implements AsyncDisposable {
       captureStack: (this.#config.pool?.leakDetectionMillis ?? 0) > 0 ? (below) => new CheckoutStack(below) : undefined,
       get stats() {
         return pools.stats;
+      },
+      get isForNoIdentity() {
+        return !pools.#currentIdentity.isKnown;
       },
     };
   }

@@ -1,5 +1,6 @@
 import type { config as StockConfig, ConnectionPool as StockPool } from 'mssql';
 import type { Connection } from 'tedious';
+import { refusePool } from '../connections/check-config.js';
 import type { TokenPoolConfig } from '../connections/config.js';
 import { configFromConnectionString } from '../connections/connection-string-config.js';
 import { namesPort, parseServerAddress } from '../connections/server-address.js';
@@ -64,13 +65,13 @@ export class ConnectionPool extends StockConnectionPool {
   #opening: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
   #connections: TarnFacade | undefined;
-  /** Somebody else's pool that it works on. */
+  /** A pool with another owner that it works on. */
   readonly #shared: ConnectionSource | undefined;
   /** Whether `connect()` proves that a login works. */
   #provesLogin = true;
 
   /**
-   * A pool of mssql on connections of somebody else's, for many identities: `ConnectionPool.over(pools.current)` runs each
+   * A pool of mssql on the connections of another pool, for many identities: `ConnectionPool.over(pools.current)` runs each
    * request as the current identity. `connect()` opens nothing, `close()` leaves the connections to their owner.
    */
   static over(source: ConnectionSource): ConnectionPool {
@@ -194,7 +195,8 @@ export class ConnectionPool extends StockConnectionPool {
     try {
       await closing?.catch(() => {});
       connections = this.#createConnections();
-      if (this.#provesLogin) connections.release(await connections.acquire().promise);
+      const provesLogin = this.#provesLogin && this.#shared?.isForNoIdentity !== true;
+      if (provesLogin) connections.release(await connections.acquire().promise);
       this.#healthy = true;
       this.#connections = connections;
       followCheckouts(this, connections);
@@ -334,8 +336,10 @@ function poolOn(source: ConnectionSource): ConnectionPool {
 }
 
 function read(config: ConnectionPoolConfig | string): { readable: TokenPoolConfig; failure?: Error } {
-  if (typeof config !== 'string') return { readable: config as TokenPoolConfig };
   try {
+    // Before mssql copies it: a copy of a pool cannot be recognized.
+    if (typeof config === 'object' && config !== null) refusePool(config);
+    if (typeof config !== 'string') return { readable: config as TokenPoolConfig };
     return { readable: configFromConnectionString(config) };
   } catch (failure) {
     return { readable: { server: '' }, failure: failure as Error };

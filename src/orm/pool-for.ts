@@ -1,3 +1,4 @@
+import { refusePool } from '../connections/check-config.js';
 import type { TokenPoolConfig } from '../connections/config.js';
 import { configFromConnectionString } from '../connections/connection-string-config.js';
 import { settingsFrom } from '../connections/settings.js';
@@ -51,6 +52,9 @@ export function requireTedious(subpath: string): Tedious {
   return requirePeer(() => require('tedious'), 'tedious', subpath);
 }
 
+/** @throws ConfigurationError for a connection string that cannot be read, and for a pool */
 export function readConfig(input: TokenPoolConfig | string): TokenPoolConfig {
+  // Before anything copies it: a copy of a pool cannot be recognized.
+  if (typeof input === 'object' && input !== null) refusePool(input);
   return typeof input === 'string' ? configFromConnectionString(input) : input;
 }

@@ -5,7 +5,6 @@
  * @module mssql-token-pool/sequelize
  */
 import type { Connection, ConnectionConfiguration } from 'tedious';
-import { refusePool } from '../connections/check-config.js';
 import type { PoolConfig, TokenPoolConfig } from '../connections/config.js';
 import { type Settings, settingsFrom } from '../connections/settings.js';
 import { requireFrom } from '../installed.js';
@@ -123,8 +122,7 @@ function prepare(
   input: SequelizeConfig | string,
   loadTedious: () => Tedious,
 ): { settings: Settings; watched: WatchedTedious; pool: SequelizePool } {
-  if (typeof input === 'object' && input !== null) refusePool(input);
-  const { pool = {}, ...config } = (typeof input === 'string' ? readConfig(input) : input) as SequelizeConfig;
+  const { pool = {}, ...config } = readConfig(input as TokenPoolConfig | string) as SequelizeConfig;
   const { max, min, maxAgeMillis, resetSession, idleTimeoutMillis, acquireTimeoutMillis, ...own } = pool;
   const settings = settingsFrom({ ...config, pool: { max, min, maxAgeMillis, resetSession } });
   const tedious = (settings.tedious ?? loadTedious()) as Tedious;

@@ -46,7 +46,7 @@ export type TypeOrmConfig = Omit<TokenPoolConfig, 'pool'> & {
  */
 export function dataSourceOptions(input: TypeOrmConfig | ConnectionSource | string): TypeOrmOptions {
   if (isConnectionSource(input)) return { type: 'mssql', host: '', driver: driverOn(input), extra: { server: '' } };
-  const { pool, ...config }: TypeOrmConfig = typeof input === 'string' ? readConfig(input) : input;
+  const { pool, ...config }: TypeOrmConfig = readConfig(input as TokenPoolConfig | string);
   const { errorHandler: _, ...settings } = pool ?? {};
   // Reports now what is wrong with it, not at the first query.
   checkConfig({ ...config, pool: settings });

@@ -34,6 +34,8 @@ export interface ConnectionSource {
    * @internal
    */
   readonly captureStack?: ((below: (...args: never[]) => unknown) => CheckoutStack | undefined) | undefined;
+  /** True while no connection can be checked out because no identity is being served: at startup, with many identities. */
+  readonly isForNoIdentity?: boolean | undefined;
 }
 
 /** Distinguishes such a pool from a config. */

@@ -449,7 +449,9 @@ test('current uses the connections of the current identity, and rejects outside 
     expect(seen.error).toBeInstanceOf(ConfigurationError);
     expect(seen.error).toMatchObject({
       message: 'No identity: a connection was requested outside pools.run().',
-      hint: 'Call pools.run(identity, next) in a middleware that runs before any code that uses the database.',
+      hint:
+        'For requests, call pools.run(identity, next) in a middleware that runs before any code that uses the database. ' +
+        'At startup, use an identity of the application itself, e.g. pools.run(identity, () => dataSource.initialize()).',
     });
   }
   const over = outcome(pools.current.close());
