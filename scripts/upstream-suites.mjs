@@ -1,4 +1,4 @@
-// Runs the test suites of node-mssql and knex twice, with stock and with this package in its place, and compares the results
+// Runs the test suites of node-mssql and knex twice, with stock and with this package, and compares the results
 // test by test. Their code is not part of this repository: give the path of a checkout whose dependencies are installed
 // (mocha and what the tests require). The server is the SQL emulator with SQLite tables, so tests that need a real SQL Server
 // fail both ways; what stock passes must pass here as well.
