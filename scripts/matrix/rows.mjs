@@ -137,7 +137,7 @@ const orms = [
     packages: ['@azure/functions@4', 'mssql@12'],
     commands: ['npm test'],
     expiries: false,
-    note: 'the tests of `examples/azure-functions`, while tokens expire',
+    note: 'the tests of `examples/azure-functions`, while a token expires',
   },
   {
     name: 'Next.js 16',
@@ -176,7 +176,7 @@ const loaders = [
     commands: ['npm test'],
     expiries: false,
     quick: true,
-    note: 'the tests of `examples/jest`, while tokens expire',
+    note: 'the tests of `examples/jest`, while a token expires',
   },
   {
     name: 'Jest 30, ts-jest',
@@ -215,7 +215,7 @@ global.advance = (ms) => jest.advanceTimersByTimeAsync(ms);\nglobal.useRealTimer
     packages: ['vitest@4', 'mssql@12'],
     commands: ['npm test'],
     expiries: false,
-    note: 'the tests of `examples/vitest`, while tokens expire',
+    note: 'the tests of `examples/vitest`, while a token expires',
   },
   {
     name: 'vitest fake timers',

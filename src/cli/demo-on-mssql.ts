@@ -6,6 +6,7 @@ import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { isMissing } from '../installed.js';
 import { require } from '../require.js';
+import { demoOptions, USAGE } from './demo-options.js';
 
 const MSSQL = 'mssql@12';
 
@@ -16,7 +17,14 @@ const MSSQL = 'mssql@12';
  * @returns the exit code
  */
 export async function demoOnMssql(args: string[]): Promise<number> {
-  if (args.includes('--help') || isMssqlInstalled()) return (await import('./demo.js')).demo(args);
+  if (args.includes('--help')) {
+    process.stdout.write(USAGE);
+    return 0;
+  }
+  // Before anything is fetched.
+  const options = demoOptions(args);
+  if (options === undefined) return 2;
+  if (isMssqlInstalled()) return (await import('./demo.js')).demo(options);
   if (process.env.NODE_PATH?.includes(PREFIX)) throw new Error(`The demo cannot load ${MSSQL}: npm install ${MSSQL}`);
   return withTemporaryMssql(args);
 }

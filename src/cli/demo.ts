@@ -1,29 +1,15 @@
-import { accessSync, constants, existsSync, statSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import stock from 'mssql';
 import { sql as ours } from '../mssql/drop-in.js';
 import { recordTimeline, type Timeline, timelineOfLogins, timelineReport } from '../telemetry/timeline.js';
 import { type EntraEmulator, type SqlEmulator, startEntraEmulator, startSqlEmulator } from '../testing/index.js';
-import { UsageError } from './address.js';
+import { type DemoOptions, LIFETIME_SECONDS } from './demo-options.js';
 import { Workload } from './demo-workload.js';
-import { unknownArgument } from './unknown-argument.js';
 
-const LIFETIME_SECONDS = 4;
-const SECONDS = 24;
 const CALLERS = 8;
 /** How often all connections are cut, ms; without that a pool of open connections never logs in again. */
 const CUT_EVERY_MS = 3_000;
-
-const USAGE = `Usage: mssql-token-pool demo [--seconds N] [--report FILE]
-
-Stock mssql beside this library while tokens expire every ${LIFETIME_SECONDS} s, on embedded emulators. Needs no cloud and no Docker.
-
-  --seconds N              how long; default ${SECONDS}
-  --report FILE            writes what every connection went through as an HTML page
-`;
 
 interface Side {
   name: string;
@@ -37,17 +23,9 @@ interface Side {
  * The same work done by stock mssql, configured as its README says, and by ours, while tokens expire every few seconds and
  * the network cuts idle connections now and then.
  *
- * @param args `--seconds N`; `--report FILE` writes both timelines as an HTML page
- * @returns 0 if stock was seen to fail and ours was not, 2 for wrong usage
+ * @returns 0 if stock was seen to fail and ours was not
  */
-export async function demo(args: string[]): Promise<number> {
-  if (args.includes('--help')) {
-    process.stdout.write(USAGE);
-    return 0;
-  }
-  const options = optionsFrom(args);
-  if (options === undefined) return 2;
-  const { seconds, file } = options;
+export async function demo({ seconds, file }: DemoOptions): Promise<number> {
   const print = (line: string): void => void process.stdout.write(`${line}\n`);
 
   print(
@@ -86,40 +64,6 @@ export async function demo(args: string[]): Promise<number> {
   }
   await Promise.all(sides.map((side) => side.close()));
   return verdict.ok ? 0 : 1;
-}
-
-const OPTIONS = {
-  seconds: { type: 'string', default: String(SECONDS) },
-  report: { type: 'string' },
-} as const;
-
-/** Undefined, and said on stderr, where they make no sense. */
-function optionsFrom(args: string[]): { seconds: number; file: string | undefined } | undefined {
-  try {
-    const unknown = unknownArgument(args, OPTIONS);
-    if (unknown !== undefined) throw new UsageError(unknown);
-    const { values } = parseArgs({ args, options: OPTIONS });
-    const seconds = Number(values.seconds);
-    if (!(seconds > 0)) throw new UsageError(`--seconds ${values.seconds}: give a number greater than 0`);
-    if (values.report !== undefined) assertWritable(values.report);
-    return { seconds, file: values.report };
-  } catch (error) {
-    process.stderr.write(`${(error as Error).message}\n\n${USAGE}`);
-    return undefined;
-  }
-}
-
-/** Before a run whose report could not be written. */
-function assertWritable(file: string): void {
-  const folder = dirname(resolve(file));
-  const wrong = (why: string): UsageError => new UsageError(`--report ${file}: ${why}`);
-  if (!existsSync(folder)) throw wrong(`the folder ${folder} does not exist`);
-  if (existsSync(file) && statSync(file).isDirectory()) throw wrong(`${file} is a directory`);
-  try {
-    accessSync(existsSync(file) ? file : folder, constants.W_OK);
-  } catch {
-    throw wrong('there is no permission to write it');
-  }
 }
 
 /** As mssql's README says: fetch a token, put it into the config. */

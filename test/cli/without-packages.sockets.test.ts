@@ -45,6 +45,29 @@ test('demo fetches mssql for its run and leaves nothing behind', async () => {
   expect(readdirSync(tmpdir()).filter((each) => each.startsWith('mssql-token-pool-demo-'))).toEqual(before);
 }, 60_000);
 
+test('demo shows its options, and refuses wrong ones, before it fetches anything', async () => {
+  const env = { PATH: npmThat('fails') };
+  for (const args of [
+    ['demo', '--help'],
+    ['help', 'demo'],
+    ['demo', '-h'],
+  ]) {
+    const { code, text } = await program(args, env);
+    expect({ code, text }).toEqual({ code: 0, text: expect.stringMatching(/^Usage: mssql-token-pool demo /) });
+  }
+  for (const args of [
+    ['demo', '--nope'],
+    ['demo', 'extra'],
+    ['demo', '--seconds', 'x'],
+    ['demo', '--report', '/no/such/folder/x.html'],
+  ]) {
+    const { code, text } = await program(args, env);
+    expect({ args, code }).toEqual({ args, code: 2 });
+    expect(text).not.toMatch(/fetching|not installed/);
+    expect(text).toContain('Usage: mssql-token-pool demo ');
+  }
+});
+
 test('demo names the package to install if npm cannot', async () => {
   const { code, text } = await program(['demo'], { PATH: npmThat('fails') });
   expect(text).toMatch(/npm could not install mssql@12\. Run: npm install mssql@12, then the demo again\.\n$/);

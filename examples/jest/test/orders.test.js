@@ -11,8 +11,8 @@ test('reads the orders of a customer', async () => {
   expect(await orders.of(7)).toEqual([{ id: 7, item: 'coffee' }]);
 });
 
-test('reads orders for longer than two tokens live', async () => {
-  const until = Date.now() + 7_000;
+test('reads orders for longer than a token lives', async () => {
+  const until = Date.now() + 9_000;
   while (Date.now() < until) {
     expect(await orders.of(8)).toHaveLength(1);
     await sleep(50);

@@ -2,7 +2,7 @@
 const { startEntraEmulator, startSqlEmulator } = require('mssql-token-pool/testing');
 
 module.exports = async function startEmulators() {
-  const entra = await startEntraEmulator({ tokenLifetimeSeconds: 3 });
+  const entra = await startEntraEmulator({ tokenLifetimeSeconds: 6 });
   const server = await startSqlEmulator({
     entra,
     enforceExpiry: 'login',

@@ -6,7 +6,7 @@ import sql from 'mssql-token-pool/mssql';
 test('logs in with a token, and with a new one after it has expired', async () => {
   const pool = await new sql.ConnectionPool(process.env.SQL_CONNECTION_STRING).connect();
   const lifetimeMs = 1000 * Number(process.env.TOKEN_LIFETIME_SECONDS);
-  const until = Date.now() + 1.5 * lifetimeMs;
+  const until = Date.now() + 1.2 * lifetimeMs;
   while (Date.now() < until) {
     const { recordset } = await pool.query('SELECT SUSER_SNAME() AS name');
     assert.equal(recordset[0].name, 'sa');

@@ -1,0 +1,57 @@
+import { accessSync, constants, existsSync, statSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { UsageError } from './address.js';
+import { unknownArgument } from './unknown-argument.js';
+
+export const LIFETIME_SECONDS = 4;
+const SECONDS = 24;
+
+export const USAGE = `Usage: mssql-token-pool demo [--seconds N] [--report FILE]
+
+Stock mssql beside this library while tokens expire every ${LIFETIME_SECONDS} s, on embedded emulators. Needs no cloud and no Docker.
+
+  --seconds N              how long; default ${SECONDS}
+  --report FILE            writes what every connection went through as an HTML page
+`;
+
+export interface DemoOptions {
+  /** How long it runs. */
+  seconds: number;
+  /** Where both timelines are written as an HTML page. */
+  file: string | undefined;
+}
+
+const OPTIONS = {
+  seconds: { type: 'string', default: String(SECONDS) },
+  report: { type: 'string' },
+} as const;
+
+/** Reads the arguments. Where they are wrong, prints why and the usage, and returns undefined. */
+export function demoOptions(args: string[]): DemoOptions | undefined {
+  try {
+    const unknown = unknownArgument(args, OPTIONS);
+    if (unknown !== undefined) throw new UsageError(unknown);
+    const { values } = parseArgs({ args, options: OPTIONS });
+    const seconds = Number(values.seconds);
+    if (!(seconds > 0)) throw new UsageError(`--seconds ${values.seconds}: give a number greater than 0`);
+    if (values.report !== undefined) assertWritable(values.report);
+    return { seconds, file: values.report };
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}\n\n${USAGE}`);
+    return undefined;
+  }
+}
+
+/** Before a run whose report could not be written. */
+function assertWritable(file: string): void {
+  const folder = dirname(resolve(file));
+  const wrong = (why: string): UsageError => new UsageError(`--report ${file}: ${why}`);
+  if (!existsSync(folder)) throw wrong(`the folder ${folder} does not exist`);
+  if (existsSync(file) && statSync(file).isDirectory()) throw wrong(`${file} is a directory`);
+  try {
+    accessSync(existsSync(file) ? file : folder, constants.W_OK);
+  } catch {
+    throw wrong('there is no permission to write it');
+  }
+}
