@@ -2,8 +2,8 @@ import type { Socket } from 'node:net';
 import type { ConnectionConfiguration } from 'tedious';
 
 /**
- * A custom `options.connector` gets the same time limit as everything else: tedious waits for it without one. A socket that
- * it returns after the end is closed.
+ * Applies the time limit of the dial to a custom `options.connector`, for which tedious waits without a limit. A socket
+ * that arrives too late is closed.
  */
 export function boundConnector(configuration: ConnectionConfiguration, signal?: AbortSignal): ConnectionConfiguration {
   const { connector } = configuration.options ?? {};

@@ -8,9 +8,9 @@ import type { TediousModule } from './dial.js';
 import { isPlaceholder } from './placeholder-credential.js';
 import { isInstanceName, parseServerAddress } from './server-address.js';
 
-/** A config after all defaults, without anything that has been built from it. */
+/** A config with all defaults filled in; nothing has been built from it yet. */
 export interface CheckedConfig {
-  /** What was given; a connection string as a config. */
+  /** The input; a connection string has become a config object. */
   config: TokenPoolConfig;
   /** For tedious; without `authentication` when a token is used. */
   configuration: ConnectionConfiguration;
@@ -42,13 +42,13 @@ const POOL_DEFAULTS: PoolSettings = {
   validate: undefined,
 };
 
-/** tarn's settings that have no counterpart here: accepted, because a drop-in must take them. */
+/** Settings of tarn without a counterpart here: a drop-in must accept them. */
 const TARN_ONLY = new Set([
   'reapIntervalMillis',
   'createRetryIntervalMillis',
   'propagateCreateError',
   'log',
-  // TypeORM's own, which it leaves in the settings that it passes on.
+  // Settings of TypeORM, which passes them on with the others.
   'errorHandler',
 ]);
 
@@ -123,7 +123,7 @@ function requireLogin(config: TokenPoolConfig): void {
   throw new ConfigurationError("No login is named: set 'authentication' to a credential, or 'user' and 'password'.");
 }
 
-/** What mssql would give tedious for this config, less everything that must not happen to a token. */
+/** What mssql would pass to tedious for this config, except for options that would expose a token. */
 function tediousConfiguration(config: TokenPoolConfig, withToken: boolean): ConnectionConfiguration {
   const { host, instanceName, port } = parseServerAddress(config.server);
   if (port !== undefined && (config.port ?? config.options?.port ?? port) !== port) {
@@ -140,7 +140,7 @@ function tediousConfiguration(config: TokenPoolConfig, withToken: boolean): Conn
     ...definedOnly({ database: config.database }),
     ...definedOnly({ encrypt: config.encrypt, trustServerCertificate: config.trustServerCertificate }),
     ...definedOnly(config.options ?? {}),
-    // The dialer does the retries; tedious would ask for a token each time, 500 ms apart.
+    // The dialer retries; tedious would request a token for each of its own attempts, 500 ms apart.
     maxRetriesOnTransientErrors: 0,
   };
   options.encrypt ??= true;
@@ -195,12 +195,12 @@ function requirePort(key: string, port: unknown): void {
   throw new ConfigurationError(`'${key}' must be a number from 1 to 65535.`, numberHint(port));
 }
 
-/** Settings from environment variables are text. */
+/** Settings from environment variables are strings. */
 function numberHint(value: unknown): { hint?: string } {
   return typeof value === 'string' ? { hint: 'It is text: convert it with Number(...).' } : {};
 }
 
-/** Refuses by name what would be taken for something else, or ignored. */
+/** Refuses, by name, values that would be misread or ignored. */
 function requireKinds(config: TokenPoolConfig): void {
   const { strictExpiry, validateConnection, scope, beforeConnect, tedious, pool } = config;
   requirePort('port', config.port);
@@ -214,7 +214,7 @@ function requireKinds(config: TokenPoolConfig): void {
   if (scope !== undefined && (typeof scope !== 'string' || scope === '')) {
     throw new ConfigurationError("'scope' must be a string such as https://database.windows.net/.default.");
   }
-  // A connection string in lines is one long value of its first key.
+  // In a connection string with line breaks, everything after the first key would be its value.
   if (typeof config.database === 'string' && /[\r\n]/.test(config.database)) {
     throw new ConfigurationError("'database' must be a name without line breaks.");
   }
@@ -239,7 +239,7 @@ function poolSettings(given: PoolConfig, withToken: boolean): PoolSettings {
   // Without a token there is nothing to validate again after 10 h.
   const maxAgeMillis = withToken ? POOL_DEFAULTS.maxAgeMillis : 0;
   const pool: PoolSettings = { ...POOL_DEFAULTS, maxAgeMillis, ...(definedOnly(given) as Partial<PoolSettings>) };
-  // A caller that waits longer for a connection, say for a database that resumes, wants it to be tried for as long.
+  // A caller that is ready to wait longer, say for a database that resumes, wants the attempts to last as long.
   if (given.createTimeoutMillis === undefined && pool.acquireTimeoutMillis > pool.createTimeoutMillis) {
     pool.createTimeoutMillis = pool.acquireTimeoutMillis;
   }

@@ -3,30 +3,32 @@ import { DialFailedError } from './dial.js';
 
 /** Azure SQL's guidance for transient errors: first retry after 5 s, doubling to 60 s. */
 const TRANSIENT = { firstMs: 5_000, longestMs: 60_000 };
-/** A server that cannot be reached: the first retry comes at once, the others at this pace. */
+/** For a server that cannot be reached: the first retry is immediate, later ones follow this schedule. */
 const UNREACHABLE = { firstMs: 250, longestMs: 5_000 };
 
 /**
- * A circuit breaker between a pool and a server that is down: after a failure one caller probes and the others wait for the
- * outcome. If the probe fails all of them get its error; if it succeeds they all go on. While the server is well, no
- * caller waits.
+ * A circuit breaker between a pool and a server that is down: after a failure one caller probes and the others wait for
+ * the outcome. If the probe fails, all of them get its error; if it succeeds, all of them proceed. While the server
+ * works, no caller waits.
  */
 export class CircuitBreaker {
   #failures = 0;
   #nextProbeAt = 0;
   #probe: Promise<unknown> | undefined;
 
-  /** Milliseconds until the next attempt is let through; 0 while the server is well. */
+  /** Milliseconds until the next attempt may start; 0 while the server works. */
   get pauseMs(): number {
     return this.#failures === 0 ? 0 : Math.max(0, this.#nextProbeAt - performance.now());
   }
 
-  /** When the next attempt is let through, monotonic ms; 0 while the server is well. */
+  /** When the next attempt may start, monotonic ms; 0 while the server works. */
   get nextAttemptAt(): number {
     return this.#failures === 0 ? 0 : this.#nextProbeAt;
   }
 
-  /** Runs `attempt` when the server may be asked. @throws the reason of `signal`, when it fires during a pause */
+  /**
+   * Runs `attempt` as soon as the server may be contacted. @throws the reason of `signal`, when it fires during a pause
+   */
   async run<T>(attempt: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     while (this.#failures > 0) {
       if (this.#probe === undefined) {
@@ -66,11 +68,11 @@ export class CircuitBreaker {
     if (!(error instanceof DialFailedError)) return;
     const { kind } = error.failure;
     if (kind !== 'unreachable' && kind !== 'transient') {
-      // Any other answer is an answer: the server is there.
+      // Any other answer shows that the server is up.
       if (kind !== 'credential') this.#failures = 0;
       return;
     }
-    // Dials that ran side by side have met one outage, not many.
+    // Dials that ran in parallel met the same outage: it counts once.
     if (this.#failures !== failuresBefore) return;
     this.#failures += 1;
     this.#nextProbeAt = performance.now() + pauseAfter(kind, this.#failures);
@@ -82,7 +84,7 @@ function pauseAfter(kind: 'unreachable' | 'transient', failures: number): number
   return failures === 1 ? 0 : backOffMs(failures - 1, UNREACHABLE);
 }
 
-/** Rejects with what the server answered to the probe; a probe that its own caller gave up says nothing about the server. */
+/** Rejects with the failure of the probe. A probe that was aborted by its own caller says nothing about the server. */
 async function outcomeOf(probe: Promise<unknown>, signal?: AbortSignal): Promise<void> {
   const outcome = probe.then(
     () => undefined,

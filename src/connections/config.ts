@@ -33,13 +33,13 @@ export interface TokenPoolConfig {
   options?: ConnectionConfiguration['options'] | undefined;
   pool?: PoolConfig | undefined;
   /**
-   * How a connection is checked at checkout: `'socket'` (default) looks at the socket, `true` runs `SELECT 1` each time (as
-   * mssql does by default), `false` checks nothing but its token and whether it is closed.
+   * How a connection is checked at checkout: `'socket'` (default) looks at the socket, `true` runs `SELECT 1` each time
+   * (mssql's default), `false` only checks the token and whether the connection is closed.
    */
   validateConnection?: boolean | 'socket' | undefined;
   /**
-   * What a checkout does with a connection whose token has run out when no later token is available: false (default) hands
-   * it out, because SQL Server does not cut a session at the end of its token; true refuses.
+   * What a checkout does when a connection's token has expired and no later one is available: false (default) hands the
+   * connection out, because SQL Server does not end a session when its token expires; true rejects.
    */
   strictExpiry?: boolean | undefined;
   /**
@@ -53,7 +53,7 @@ export interface TokenPoolConfig {
   beforeConnect?: ((connection: Connection) => void) | undefined;
   /** The tedious module to use; default is the one this package finds. */
   tedious?: TediousModule | undefined;
-  /** What mssql's `parseConnectionString` makes of `Authentication=`; same as `authentication.type`. */
+  /** Set by mssql's `parseConnectionString` from `Authentication=`; same as `authentication.type`. */
   authentication_type?: string | undefined;
   clientId?: string | undefined;
   clientSecret?: string | undefined;
@@ -69,16 +69,16 @@ export interface TokenPoolConfig {
   arrayRowMode?: boolean | undefined;
 }
 
-/** `tedious`'s own form, or any form of a credential: an option that no method has does not compile. */
+/** tedious's own form, or any form of a credential; an option that no method has does not compile. */
 export type Authentication = CredentialInput;
 
 /** Pool settings; those of mssql (tarn) keep their meaning. */
 export interface PoolConfig {
-  /** Most connections. Default 10. */
+  /** Maximum number of connections. Default 10. */
   max?: number | undefined;
-  /** Connections kept open, opened at the start and restored after an outage. Default 0. */
+  /** Minimum number of connections: opened at startup, restored after an outage. Default 0. */
   min?: number | undefined;
-  /** A connection beyond `min` that is unused this long is closed, ms. Default 30,000. */
+  /** A connection beyond `min` that has been idle for this long is closed, ms. Default 30,000. */
   idleTimeoutMillis?: number | undefined;
   /** Longest wait for a connection, ms. Default 30,000. */
   acquireTimeoutMillis?: number | undefined;
@@ -86,9 +86,12 @@ export interface PoolConfig {
   createTimeoutMillis?: number | undefined;
   /** Longest time for closing one connection, ms. Default 5,000. */
   destroyTimeoutMillis?: number | undefined;
-  /** Connections beyond `max` for replacing one before it is closed. Default 1; 0 closes first. */
+  /**
+   * Extra connections beyond `max`, so that a successor is open before its predecessor is closed. Default 1; with 0 the
+   * old connection is closed first.
+   */
   overlap?: number | undefined;
-  /** Renewals at once. Default 2. */
+  /** Maximum number of renewals at the same time. Default 2. */
   maxRenewals?: number | undefined;
   /**
    * A connection older than this is replaced, ms. Default 34,200,000 (9.5 h, less up to 10 %): Azure SQL validates a

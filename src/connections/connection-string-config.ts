@@ -45,7 +45,7 @@ const WITHOUT_EFFECT = `
   .split(',')
   .map((name) => name.trim());
 
-/** Keys whose effect would be missed, with the values that ask for nothing. */
+/** Keys that would be missed if they were ignored, with the values that have no effect. */
 const REFUSED: readonly [names: string, harmless: RegExp, hint: string][] = [
   ['pooling', /^(true|yes|1)$/i, "This is a pool: for a single connection use 'Max Pool Size=1'."],
   [
@@ -71,7 +71,7 @@ const REFUSED: readonly [names: string, harmless: RegExp, hint: string][] = [
 
 /** Values of `Authentication` that mean user name and password. */
 const WITH_PASSWORD = new Set(['sqlpassword', 'notspecified', 'ntlm']);
-/** What a credential is made of; it reads them from the same text. */
+/** Keys of the credential, which reads them from the same text. */
 const OF_THE_CREDENTIAL = new Set([
   'authentication',
   'client id',
@@ -81,9 +81,9 @@ const OF_THE_CREDENTIAL = new Set([
   'access token',
 ]);
 
-/** Keys whose values are secret; every other value may be printed, as a name. */
+/** Keys with a secret value; the names of all others may be printed. */
 const SECRET = new Set(['password', 'pwd', 'client secret', 'token', 'access token', 'msi secret']);
-/** A secret's key inside the value of another key, behind anything that was meant to be a semicolon. */
+/** The key of a secret inside the value of another key: a semicolon was forgotten or mistyped. */
 const SECRET_INSIDE = /(?:^|[^\p{L}\p{N}])(?:password|pwd|client secret|access token)\s{0,20}=/iu;
 
 const BY_NAME = new Map(SETTERS.flatMap(([names, set]) => names.split(', ').map((name) => [name, set] as const)));

@@ -1,7 +1,7 @@
 import type { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
 
-/** A login response is a few hundred bytes; one beyond this is not worth reading. */
+/** A login response is a few hundred bytes; a longer one than this is refused. */
 const MAX_LOGIN_RESPONSE_BYTES = 256 * 1024;
 
 /** tedious's states after the login; until then a failure fails the login, afterwards the session. */
@@ -26,9 +26,9 @@ export interface ContainedConnection {
 }
 
 /**
- * Makes garbage from the server fail its connection instead of the process. The token parser of tedious before 20.2.3
- * emits an 'error' that has no listener when it meets something that is not a token, and throws inside a stream's 'data'
- * event when it meets a token that does not belong there (tediousjs/tedious #1764 fixed both).
+ * Garbage from the server fails its connection, not the process. The token parser of tedious before 20.2.3 emits an
+ * 'error' that has no listener when it meets something that is not a token, and throws inside a stream's 'data' event
+ * when it meets a token that does not belong there (tediousjs/tedious #1764 fixed both).
  *
  * `createTokenStreamParser` is the method through which a connection makes each of its parsers. It is replaced on this one
  * connection; the application's tedious stays as it is. A tedious without the method, or with a parser of another form, is left alone.
@@ -53,13 +53,13 @@ const createContainedParser: CreateParser = function (message, handler) {
   if (socket === undefined) return parser;
 
   const fail = (cause: unknown): void => {
-    // Not the cause's own words: in a garbled answer they may hold anything.
+    // Not the message of the cause: it may quote anything from the garbled answer.
     const error = Object.assign(new Error('The server sent something that is not a valid TDS response.'), {
       code: 'EPROTO',
       cause,
     });
     failLogin(error);
-    // Destroying the socket ends the request; the end of the same answer must not end it once more.
+    // Destroying the socket ends the request; the rest of the same answer must not end it a second time.
     if (!isLogin) parser.removeAllListeners('end');
     socket.on('error', () => {});
     socket.destroy(error);
@@ -100,7 +100,7 @@ const createContainedParser: CreateParser = function (message, handler) {
   return parser;
 };
 
-/** After the login, an error may also come from the application's own listeners of a request; that one stays its own. */
+/** After the login, an error may also come from the application's own listeners; it is left to the application. */
 function isThrownByHandler(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   if (error.constructor.name === 'UnexpectedTokenError') return true;
@@ -120,7 +120,7 @@ function describeErrors(request: RequestLike | undefined): void {
   }
 }
 
-/** The same message, which fails when it grows out of proportion. */
+/** The same message, which fails once it is longer than a login response can be. */
 async function* bounded(message: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   let length = 0;
   for await (const chunk of message) {

@@ -30,7 +30,7 @@ export interface DialOptions {
   resets?: boolean | undefined;
 }
 
-/** A dial that did not end in a session, with what that means. */
+/** A failed dial, classified. */
 export class DialFailedError extends Error {
   override name = 'DialFailedError';
   readonly failure: LoginFailure;
@@ -109,7 +109,7 @@ export async function dial({
   }
 }
 
-/** A login has a handful of messages; a server that sends more of them says nothing new. */
+/** A login has a handful of messages; more of them carry nothing new. */
 const MAX_MESSAGES = 50;
 
 /** Nothing has been sent yet: an option is of the wrong kind, which says nothing about the server. */
@@ -154,7 +154,7 @@ function connected(
   });
 }
 
-/** Closes a connection in whatever state it is. */
+/** Closes a connection in any state. */
 export function hangUp(connection: Connection): void {
   // Without an error on its socket, tedious 19 waits out connectTimeout although it was closed.
   const { socket } = connection as unknown as { socket?: Socket };
@@ -166,7 +166,7 @@ export function hangUp(connection: Connection): void {
 
 /** An error on an established connection must not crash the process; it is marked the way mssql marks it. */
 function markFailed(this: Connection): void {
-  // Not a closure: that would keep everything about the dial for as long as the connection lives.
+  // Not a closure, which would keep all objects of the dial in memory for the life of the connection.
   (this as { hasError?: boolean }).hasError = true;
 }
 

@@ -28,14 +28,14 @@ export interface DialerOptions {
   resets?: boolean | undefined;
   /** mssql's hook: sees each tedious connection before anything is sent. */
   beforeConnect?: ((connection: Connection) => void) | undefined;
-  /** A token was refused before its time: its sessions should not be handed out any more. */
+  /** The server refused a token before its expiry: sessions on it should not be handed out any more. */
   onTokenRefused: (token: CachedToken) => void;
 }
 
 export interface OpenOptions {
   /** Monotonic ms (`performance.now()`) at which this `open` ends, when that is earlier than `createTimeoutMs` allows. */
   deadline?: number | undefined;
-  /** Gives this `open` up; it rejects with the reason. */
+  /** Aborts this `open`, which rejects with the reason. */
   signal?: AbortSignal | undefined;
 }
 
@@ -47,9 +47,9 @@ export interface DialFailure {
 }
 
 /**
- * Opens connections for one pool. Everything that may be repeated about a login is repeated here and nowhere else: once
- * more with a fresh token where the token was the cause, again on Azure SQL's schedule where the server is temporarily
- * unavailable. tedious's own retry (3 times, 500 ms apart, a token request each) is off.
+ * Opens connections for one pool. All retries of a login happen here: once with a fresh token if the token was the
+ * cause, on Azure SQL's schedule if the server is temporarily unavailable. tedious's own retry (3 times, 500 ms apart,
+ * a token request each) is off.
  */
 export class Dialer {
   readonly #options: DialerOptions;
@@ -58,19 +58,22 @@ export class Dialer {
   readonly #calls = new Set<AbortController>();
   #closed: Error | undefined;
   #lastFailure: DialFailure | undefined;
-  /** A token that was refused although it was fresh: its principal has no user there, a fresher one does not help. */
+  /**
+   * A token that was refused although it was fresh: its principal has no user on the server, and a newer token does not
+   * help.
+   */
   #refusedWhenFresh: string | undefined;
 
   constructor(options: DialerOptions) {
     this.#options = options;
   }
 
-  /** Milliseconds until the server is asked again; 0 while it is well. */
+  /** Milliseconds until the server is contacted again; 0 while it works. */
   get pauseMs(): number {
     return this.#breaker.pauseMs;
   }
 
-  /** When the next attempt may start, monotonic ms; 0 while the server is well. */
+  /** When the next attempt may start, monotonic ms; 0 while the server works. */
   get nextAttemptAt(): number {
     return this.#breaker.nextAttemptAt;
   }
@@ -110,13 +113,13 @@ export class Dialer {
     }
   }
 
-  /** Gives up what is in progress, for `reason`, and opens nothing any more. */
+  /** Aborts all dials in progress with `reason`; later calls of `open` reject. */
   close(reason: Error): void {
     this.#closed = reason;
     for (const call of this.#calls) call.abort(reason);
   }
 
-  /** Requests for tokens have a time limit of their own, with a better error: they look at `givenUp` only. */
+  /** Token requests have their own time limit and a better error, so only `givenUp` ends them. */
   async #openUnless(givenUp: AbortSignal, ended: AbortSignal, deadline: number): Promise<Session> {
     let freshTokenTried = false;
     for (;;) {
@@ -134,7 +137,7 @@ export class Dialer {
     }
   }
 
-  /** The time ran out while the dial waited for another one to find out whether the server is back. */
+  /** The time ran out while another dial was probing whether the server is back. */
   #tooLate(timedOut: Error): ServerUnavailableError {
     return new ServerUnavailableError(timedOut.message, {
       cause: this.#lastFailure?.error ?? timedOut,
@@ -179,7 +182,7 @@ export class Dialer {
     }
   }
 
-  /** Throws a refused token away and gets another; false where that cannot change the server's answer. */
+  /** Discards a refused token and requests another; false if that cannot change the server's answer. */
   async #getFreshToken({ failure, token }: DialFailedError, deadline: number, signal: AbortSignal): Promise<boolean> {
     const { source, onTokenRefused } = this.#options;
     if (source === undefined || token === undefined) return false;
@@ -193,7 +196,7 @@ export class Dialer {
       const next = await source.tokens.get(source.scope, { timeoutMs, abortSignal: signal });
       return next.id !== token.id;
     } catch {
-      // The server's refusal is the more useful error for the caller; the provider's failure has its own event.
+      // The caller gets the server's refusal, which is the more useful error; the provider's failure has its own event.
       return false;
     }
   }

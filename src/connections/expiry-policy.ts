@@ -2,13 +2,13 @@ import type { EvictionReason } from '../channels.js';
 import { type ServerMessage, saysTokenExpired } from './login-failure.js';
 
 /**
- * How long a checkout waits for a token that is on its way, ms from the start of the request. An identity provider that is
- * well answers in a fraction of this; one that is not must not stop a session that still works (P4).
+ * How long a checkout waits for a token that has been requested, ms from the start of the request. A working identity
+ * provider answers in a fraction of this; a failing one must not block a session that still works (P4).
  */
 const PATIENCE_MS = 1_000;
 /** Sessions are renewed up to this share of their age limit early, so that those opened together do not end together (P11). */
 const AGE_JITTER = 0.1;
-/** Severity from which SQL Server ends the session after the message. */
+/** From this severity on, SQL Server ends the session after the message. */
 const FATAL_CLASS = 20;
 const LOGIN_FAILED = 18_456;
 /** Fatal whatever severity they arrive with: the session was killed (596), the server shuts down (6005). */
@@ -24,7 +24,7 @@ export interface TokenTimes {
   readonly refreshOn: number;
   readonly loginBefore: number;
   readonly evictAt: number;
-  /** Its own clock, epoch ms: not set back with the wall clock. */
+  /** The token's own clock, epoch ms: it does not go back when the wall clock is set back. */
   now(): number;
   /** For comparing two tokens: `expiresOn` moves with the wall clock. */
   remainingMs(): number;
@@ -36,17 +36,17 @@ export interface SessionExpiry {
   readonly openedAt: number;
   /** Monotonic ms of `openedAt`: a wall clock that is set back does not lengthen any limit. */
   readonly openedAtMonotonic: number;
-  /** Its own share of the time in which sessions are renewed, 0 to 1 (P11). */
+  /** Where in the renewal period this session is renewed, 0 to 1 (P11). */
   readonly share: number;
-  /** At this instant at the latest a successor should be under way, if there is a later token. */
+  /** The latest instant at which its successor should be dialed, if there is a later token. */
   readonly renewBefore: number;
-  /** Not before this instant is a successor opened in the background. */
+  /** The earliest instant at which a successor is opened in the background. */
   readonly renewAt: number;
   /** From here on its age alone is a reason to renew it. */
   readonly agedAt: number;
   /** From here on it is past its maximum age. */
   readonly retireAt: number;
-  /** Before this instant nothing but `unusable` has to be looked at: the earlier of eviction margin and maximum age. */
+  /** Before this instant only `unusable` has to be checked: the earlier of eviction margin and maximum age. */
   readonly checkAt: number;
   /** Set when the server has ended the session or refused its token. */
   unusable: EvictionReason | undefined;
@@ -56,7 +56,7 @@ export interface SessionExpiry {
 export interface TokenOutlook {
   /** The cached token, if it can still be used for a login. */
   readonly current: TokenTimes | undefined;
-  /** For how long a request for the next token has been under way, ms; undefined while there is none. */
+  /** How long the request for the next token has been in flight, ms; undefined while there is none. */
   readonly refreshingForMs: number | undefined;
   /** The previous request failed. */
   readonly failing: boolean;
@@ -65,7 +65,7 @@ export interface TokenOutlook {
 /**
  * - `fit`: use it
  * - `renew`: use it, and open a successor in the background
- * - `wait`: a token that may replace it is on its way: wait for it, then ask again
+ * - `wait`: a token that may replace it has been requested: wait for it, then assess again
  * - `replace`: do not hand it out; a connection with a later token can be opened instead
  * - `expired`: do not hand it out; no later token is available (`strictExpiry`, or the session would have to be reset)
  * - `unusable`: close it; the server will not serve it any more
@@ -108,8 +108,8 @@ export function nowFor({ openedAt, openedAtMonotonic }: SessionExpiry, wall: num
 }
 
 /**
- * The end of the time in which a session is renewed: its successor must be there before the eviction margin begins. Where
- * logins are slow and tokens short, a quarter of the time is left to spread renewals over.
+ * The end of the time in which a session is renewed: its successor must be there before the eviction margin begins.
+ * Where logins are slow and tokens short-lived, at least a quarter of that time is kept for spreading renewals.
  */
 function lastRenewal({ refreshOn, evictAt }: TokenTimes, openedAt: number, dialMs: number): number {
   const window = Math.max(0, evictAt - Math.max(refreshOn, openedAt));
@@ -122,18 +122,21 @@ function renewalTime({ refreshOn }: TokenTimes, openedAt: number, renewBefore: n
   return from + Math.max(0, renewBefore - from) * (0.1 + 0.8 * share);
 }
 
-/** When a later token is there: one that came late does not have all sessions renewed at once (P11). */
+/**
+ * Counted from the arrival of a later token: one that arrived late does not cause all sessions to be renewed at once
+ * (P11).
+ */
 function renewalTimeWith(current: TokenTimes, { renewBefore, renewAt, share }: SessionExpiry): number {
   const remaining = Math.max(0, renewBefore - current.obtainedAt);
   return Math.max(renewAt, Math.min(renewBefore, current.obtainedAt + remaining * 0.8 * share));
 }
 
 /**
- * Whether replacing a session gains something by this token.
+ * Whether it pays to replace a session by one on this token.
  *
- * A provider with a cache of its own (managed identity) may return the same token, or one that ends a moment later, again
- * and again. Until the session's own token is unusable, only one that ends later by half the eviction margin counts, so
- * that connections are not opened over and over for nothing.
+ * A provider with a cache of its own (managed identity) may return the same token, or one that ends a moment later,
+ * again and again. Until the session's own token is unusable, only one that ends later by half the eviction margin
+ * counts, so that connections are not replaced over and over for no gain.
  */
 export function isLaterToken(own: TokenTimes | undefined, current: TokenTimes | undefined, now: number): boolean {
   if (own === undefined || current === undefined || current.id === own.id) return false;
@@ -201,13 +204,13 @@ function isWorthWaiting(
 export interface OutlookSource {
   /** Starts a refresh if one is due, and reports what is known. */
   outlook(): TokenOutlook;
-  /** Resolves when the request under way has ended, well or not; at once where there is none. Never rejects. */
+  /** Resolves when the request in flight has ended, successfully or not; at once if there is none. Never rejects. */
   refreshed(): Promise<void>;
 }
 
 /**
- * {@link assess} for callers that can wait. Ends when the request under way has, when its second is over (without
- * `strictExpiry`), or when `timeoutMs` is.
+ * {@link assess} for callers that can wait. Settles when the request in flight has ended, one second after its start
+ * (without `strictExpiry`), or after `timeoutMs`.
  *
  * @param now the clock, epoch ms
  */
@@ -224,12 +227,12 @@ export async function assessPatiently(
     ? timeoutMs
     : Math.min(timeoutMs, PATIENCE_MS - (outlook.refreshingForMs ?? 0));
   await atMost(patienceMs, source.refreshed());
-  // Whatever is under way now is not waited for again: each checkout waits for one request.
+  // A request that starts later is not waited for: each checkout waits for one request at most.
   const after = { ...source.outlook(), refreshingForMs: undefined };
   return assess(session, after, now(), options) as Exclude<Verdict, 'wait'>;
 }
 
-/** The timer holds the process, as the checkout that waits does. */
+/** The timer keeps the process alive, as a waiting checkout does. */
 function atMost(ms: number, work: Promise<void>): Promise<void> {
   if (ms === NEVER) return work;
   return new Promise((resolve) => {
@@ -243,8 +246,8 @@ function atMost(ms: number, work: Promise<void>): Promise<void> {
 }
 
 /**
- * When the verdict on a session may change by itself, epoch ms. A session that is due and has no later token is looked at
- * again after a fraction of its token's life, at most 5 s.
+ * When the assessment of a session may change by itself, epoch ms. A session that is due while there is no later token
+ * is assessed again after a fraction of its token's life, at most 5 s.
  */
 export function nextVerdictAt(session: SessionExpiry, { current }: TokenOutlook, now: number): number {
   const { token, renewAt, agedAt, retireAt } = session;
@@ -258,7 +261,7 @@ export function nextVerdictAt(session: SessionExpiry, { current }: TokenOutlook,
   return Math.min(...limits);
 }
 
-/** How soon to look again for a later token where there was none, ms. */
+/** When to look again for a later token, if there was none, ms. */
 export function recheckMs(token: TokenTimes | undefined): number {
   if (token === undefined) return 1_000;
   return Math.min(5_000, Math.max(50, (token.expiresOn - token.obtainedAt) / 40));

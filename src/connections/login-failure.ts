@@ -16,15 +16,15 @@ export interface ServerMessage {
   message: string;
 }
 
-/** Everything seen of one login that failed. */
+/** All observations about one failed login. */
 export interface FailedLogin {
   /** What tedious rejected with. */
   error: Error;
-  /** ERROR tokens received before that; tedious's own error has no number, state or class. */
+  /** The ERROR tokens received before that; tedious's error has no number, state or class. */
   messages: readonly ServerMessage[];
   /** The token that was sent, if one was. */
   token: CachedToken | undefined;
-  /** Why no token was sent, if that is why. */
+  /** Why no token could be sent, if that made the login fail. */
   credentialFailure: Error | undefined;
   /** Server name, for messages. */
   server: string;
@@ -34,7 +34,7 @@ export interface FailedLogin {
  * What a failed login means for the next step (design: numbers, section 5):
  * - `stale`: the token is the cause; force a fresh one and try once more
  * - `ambiguous`: perhaps the token; try once more only if the token was not fresh
- * - `transient`: the server asks for patience; try again on Azure SQL's schedule
+ * - `transient`: the server asks to retry; do so on Azure SQL's schedule
  * - `unreachable`: no server; nothing is known about the token
  * - `refused`: trying again does not help
  * - `credential`: no token was available; the token cache does its own back-off
@@ -48,7 +48,7 @@ export interface LoginFailure {
 
 /**
  * Errors after which Azure SQL asks to try again (Azure SQL: troubleshoot common errors), and 10928/10929 (resource
- * limits). 4060 is not here: for a login it means a wrong database name far more often than a failover.
+ * limits). 4060 is not among them: at a login it means a wrong database name far more often than a failover.
  */
 const TRANSIENT = new Set([615, 926, 4221, 10928, 10929, 40197, 40501, 40613, 42108, 42109, 49918, 49919, 49920]);
 
@@ -76,7 +76,7 @@ export function isTransient(number: unknown): boolean {
   return TRANSIENT.has(number as number);
 }
 
-/** Says what a failed login means. Never throws; the returned error is free of secrets. */
+/** Classifies a failed login. Never throws; the returned error is free of secrets. */
 export function classifyLoginFailure(login: FailedLogin): LoginFailure {
   if (login.credentialFailure !== undefined) return fromCredential(login.credentialFailure);
   for (const [number, hint] of REFUSALS) {
@@ -172,7 +172,8 @@ const SOCKET_HINTS: ReadonlyMap<string | undefined, string> = new Map([
 function fromSocket({ error, token, server }: FailedLogin): LoginFailure {
   const { code } = error as { code?: string };
   if (error instanceof TokenPoolError) {
-    // Ours, thrown inside tedious's login: too many redirects, or a password that must not go onto an open wire.
+    // An error of ours, thrown inside tedious's login: too many redirects, or a password that must not be sent
+    // unencrypted.
     return { kind: error instanceof ServerUnavailableError ? 'unreachable' : 'refused', error };
   }
   if (code === 'EENCRYPT') {
@@ -200,7 +201,7 @@ function fromSocket({ error, token, server }: FailedLogin): LoginFailure {
   const hint = SOCKET_HINTS.get(code) ?? 'Check the server name and port, and that the server is running.';
   const root = rootCause(error);
   const message = error.message || `No connection to ${server}.`;
-  // tedious often has the root's words in its own message.
+  // tedious often repeats the message of the root cause in its own.
   const text = root === error || message.includes(root.message) ? message : `${message}: ${root.message}`;
   return { kind: 'unreachable', error: new ServerUnavailableError(text, { cause: error, hint }) };
 }
@@ -212,7 +213,7 @@ function needsNewerNode(error: Error): boolean {
   );
 }
 
-/** tedious says "Could not connect (sequence)" and keeps what happened to each address underneath. */
+/** tedious reports "Could not connect (sequence)" and keeps the error of each address in `errors`. */
 function rootCause(error: Error): Error {
   let root = error;
   for (let depth = 0; depth < 5; depth += 1) {

@@ -7,11 +7,14 @@ import { type ContainedConnection, containParser } from './contain-parser.js';
 
 /** Azure SQL redirects once; a gateway in front of it may add another. More is a loop. */
 const MAX_REDIRECTS = 5;
-/** tedious ends a login after `connectTimeout` itself, with the better message, unless the server stalled it (see `#startTimer`). */
+/**
+ * tedious itself ends a login after `connectTimeout`, with the better message, unless a server has stalled it (see
+ * `#startTimer`).
+ */
 const BACKSTOP_MS = 500;
 /** Time for tedious to report that its socket was destroyed. */
 const UNWIND_MS = 100;
-/** A shorter secret would remove ordinary words from the messages of the server. */
+/** Redacting a shorter secret would remove ordinary words from the server's messages. */
 const SHORTEST_SECRET = 4;
 
 /** The parts of a tedious connection that are read here; present in tedious 18 to 20. */
@@ -29,9 +32,9 @@ interface LoggingIn extends ContainedConnection {
  */
 export class LoginGuard {
   readonly #connection: LoggingIn;
-  /** What has been given to this connection and must not appear in an error. */
+  /** Secrets that were handed to this connection and must not appear in an error. */
   readonly #secrets: Set<string>;
-  /** The socket on which the last TLS handshake inside TDS took place. */
+  /** The socket of the last TLS handshake inside TDS. */
   #secured: { socket: Socket | undefined } | undefined;
   #redirects = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -52,14 +55,14 @@ export class LoginGuard {
   /**
    * Starts the time of the first hop; call it when the connection begins to connect.
    *
-   * @param hopLimitMs the time that the server has on each hop, where tedious's own limit includes the wait for a token
+   * @param hopLimitMs the server's time on each hop; tedious's own limit includes the wait for a token
    */
   begin(hopLimitMs: number = this.#connection.config?.options?.connectTimeout ?? 0): void {
     this.#hopLimitMs = hopLimitMs;
     this.#startTimer();
   }
 
-  /** What is waited for now is not the server. */
+  /** From here on, the wait is not for the server. */
   async pauseFor<T>(work: Promise<T>): Promise<T> {
     const isRunning = this.#timer !== undefined;
     this.#stopTimer();
@@ -70,7 +73,7 @@ export class LoginGuard {
     }
   }
 
-  /** The login is over: removes what only a login needs, because listeners would stay with the connection for life. */
+  /** The login is over: removes its listeners, which would otherwise stay for the life of the connection. */
   end(): void {
     this.#hopLimitMs = 0;
     this.#stopTimer();
@@ -80,13 +83,16 @@ export class LoginGuard {
     connection.off('retry', this.#onNewHop);
   }
 
-  /** From now on no secret is handed out: the dial was given up for `reason`. */
+  /** From now on no secret is handed out: the dial was aborted with `reason`. */
   cancel(reason: Error): void {
     this.#cancelled = reason;
     this.#stopTimer();
   }
 
-  /** A secret goes onto the wire: from now on no message of this server repeats it, not even on the live session. */
+  /**
+   * A secret is about to be sent: from now on it is redacted from all messages of this server, on the live session as
+   * well.
+   */
   sent(secret: string): void {
     if (secret.length >= SHORTEST_SECRET) this.#secrets.add(secret);
   }
@@ -95,8 +101,8 @@ export class LoginGuard {
    * Allows a secret onto the wire of the current hop, or throws.
    *
    * tedious before 20.3.7 continues in the clear when a server answers `encrypt: true` with "not supported". Proof of
-   * encryption is the connection's own `secure` event (TLS inside TDS) on the very socket in use, or a TLS socket for
-   * `encrypt: 'strict'` (TDS 8); a redirect opens another socket, which has to prove it again.
+   * encryption is the connection's own `secure` event (TLS inside TDS) on the socket in use, or a TLS socket for
+   * `encrypt: 'strict'` (TDS 8); a redirect opens another socket, which needs a proof of its own.
    *
    * @throws EncryptionRequiredError; the reason given to `cancel`
    */
@@ -123,7 +129,7 @@ export class LoginGuard {
     if (this.#timer !== undefined) this.#startTimer();
   };
 
-  /** tedious emits `rerouting` inside its login; what is thrown here is what the login fails with. */
+  /** tedious emits `rerouting` inside its login; an error thrown here is the one that the login fails with. */
   readonly #onRerouting = (): void => {
     this.#onNewHop();
     this.#redirects += 1;
@@ -134,8 +140,8 @@ export class LoginGuard {
   };
 
   /**
-   * tedious 19 waits for the end of a login response without looking at its own connect timer, and never ends when the
-   * server stops in the middle of it.
+   * tedious 19 ignores its connect timer while it reads a login response, and hangs if the server stops in the middle
+   * of one.
    */
   #startTimer(): void {
     this.#stopTimer();
@@ -166,8 +172,8 @@ export class LoginGuard {
   }
 
   /**
-   * LOGIN7 of a SQL login carries the password. tedious reads it from its own copy of the configuration at the moment it
-   * writes the packet, which is where it can be withheld; `inspect(connection)` does not show it any more either.
+   * LOGIN7 of a SQL login carries the password. tedious reads it from its own copy of the configuration when it writes
+   * the packet, which is where it can be withheld. It also disappears from `inspect(connection)`.
    */
   #hidePassword(): void {
     const { config } = this.#connection;
@@ -185,12 +191,12 @@ export class LoginGuard {
 }
 
 /**
- * Keeps what is in the returned set out of all messages of the server, for the life of the connection. tedious builds its
- * errors from the same message object after it has emitted the event, so they are clean too.
+ * Redacts the strings of the returned set from all messages of the server, for the life of the connection. tedious
+ * builds its errors from the same message object after it has emitted the event, so they are clean too.
  */
 function redactMessages(connection: Connection): Set<string> {
   const secrets = new Set<string>();
-  // A function of its own: the listener must not keep the rest of the login alive.
+  // A separate function, so that the listener does not keep the rest of the login in memory.
   const redact = (message: { message?: unknown }): void => {
     if (typeof message?.message !== 'string') return;
     let text = message.message;
@@ -202,7 +208,10 @@ function redactMessages(connection: Connection): Set<string> {
   return secrets;
 }
 
-/** A secret as it is, and as servers repeat it: form-encoded and base64, with and without padding. */
+/**
+ * A secret in plain text and in the forms in which servers repeat it: form-encoded and base64, with and without
+ * padding.
+ */
 function formsOf(secret: string): string[] {
   const [base64 = secret] = Buffer.from(secret).toString('base64').split('=');
   return [secret, encodeURIComponent(secret), base64, Buffer.from(secret).toString('base64url')];

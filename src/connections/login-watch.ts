@@ -10,8 +10,8 @@ import { TokenLogin, type TokenSource } from './token-login.js';
 import { outlookOf } from './token-outlook.js';
 
 /**
- * Follows the connections that another library's pool opens: which token each of them logged in with, what a failed login
- * means, and when a connection must not be used again.
+ * Tracks the connections of another library's pool: the token each of them logged in with, the meaning of a failed
+ * login, and when a connection must not be used again.
  */
 export class LoginWatch {
   readonly #settings: Settings;
@@ -25,8 +25,7 @@ export class LoginWatch {
   }
 
   /**
-   * Gives a connection that has just been constructed a credential and a guard of its own. The guard's time starts with
-   * its `begin`.
+   * Gives a newly constructed connection its own credential and guard. The guard's time starts with `begin`.
    *
    * tedious reads the credential from its own copy of the configuration when the server asks for a token. It is put there,
    * and not into the application's config, because that may be copied: a copy would share one credential among connections.
@@ -46,7 +45,7 @@ export class LoginWatch {
       if (messages.length < MAX_MESSAGES) messages.push(message);
     };
     connection.on('errorMessage', onMessage);
-    // Before mssql's own listener, which builds its ConnectionError of what it finds in the error.
+    // Runs before mssql's own listener, which builds its ConnectionError from the error.
     connection.prependOnceListener('connect', (error?: Error) => {
       connection.off('errorMessage', onMessage);
       guard.end();
@@ -57,8 +56,8 @@ export class LoginWatch {
   }
 
   /**
-   * Whether a checkout may return the connection; false has it replaced. There are no renewals in the background here, so a
-   * connection that is due for one is replaced too, each at its own random time (P11).
+   * Whether a checkout may return the connection; false has it replaced. Nothing is renewed in the background here, so
+   * a connection that is due for renewal is replaced too, each at its own random time (P11).
    */
   async mayServe(connection: Connection): Promise<boolean> {
     const session = sessionOf(connection);
@@ -72,8 +71,8 @@ export class LoginWatch {
   }
 
   /**
-   * The same for pools that check synchronously. Where a token is on its way the connection is replaced: the login of its
-   * successor waits for that token.
+   * The same for pools that check synchronously. If a token has been requested, the connection is replaced: the login
+   * of its successor waits for that token.
    */
   mayServeNow(connection: Connection): boolean {
     const session = sessionOf(connection);
@@ -107,7 +106,7 @@ export class LoginWatch {
   }
 
   #failed(error: Error, messages: readonly ServerMessage[], login: TokenLogin | undefined): void {
-    // No token, so no login: it says itself what is wrong.
+    // There was no token, hence no login: its own error explains why.
     if (error instanceof TokenPoolError) return;
     const failure = classifyLoginFailure({
       error,
@@ -125,14 +124,14 @@ export class LoginWatch {
 /** A login has a handful of messages; a server that sends more of them says nothing new. */
 const MAX_MESSAGES = 50;
 
-/** The clock that a token's times are compared with. */
+/** The clock against which a token's times are compared. */
 function clockOf({ token }: Session): () => number {
   return token === undefined ? Date.now : () => token.now();
 }
 
 /**
- * Puts what our error knows onto the driver's. tedious wraps a failed token in an AggregateError without message or code;
- * mssql copies both into its ConnectionError and keeps the driver's error as `originalError`.
+ * Copies the details of our error onto the driver's. tedious wraps a failed token in an AggregateError without message
+ * or code; mssql copies both into its ConnectionError and keeps the driver's error as `originalError`.
  */
 function explain(driverError: Error, error: TokenPoolError): void {
   if (driverError instanceof AggregateError || driverError.message === '') {

@@ -4,8 +4,8 @@ import { ConfigurationError } from '../errors.js';
 const placeholders = new WeakSet<object>();
 
 /**
- * Takes the place of a credential in a config whose connections get their own from `adopt`. Where that does not happen,
- * because the `beforeConnect` hook was lost in a copy, the login fails with an error that explains it.
+ * Stands in for a credential in a config whose connections get their own from `adopt`. If that does not happen, because
+ * the `beforeConnect` hook was lost in a copy, the login fails with an error that explains it.
  */
 export function placeholderCredential(): TokenCredential {
   const credential: TokenCredential = {
@@ -24,7 +24,7 @@ export function placeholderCredential(): TokenCredential {
   return credential;
 }
 
-/** Whether a config holds a placeholder, copied or not: every kind of copy shares functions. */
+/** Whether a config holds a placeholder, possibly as a copy: all ways of copying share functions. */
 export function isPlaceholder(credential: unknown): boolean {
   const { getToken } = (credential ?? {}) as { getToken?: unknown };
   return typeof getToken === 'function' && placeholders.has(getToken);

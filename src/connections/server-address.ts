@@ -1,9 +1,9 @@
 import { ConfigurationError } from '../errors.js';
 
-/** Where a server is, as one text says it. */
+/** The address of a server, as written in one string. */
 export interface ServerAddress {
   host: string;
-  /** Undefined when there is a port, which leads to the instance by itself. */
+  /** Undefined if there is a port, because the port alone determines the instance. */
   instanceName: string | undefined;
   port: number | undefined;
 }
@@ -11,11 +11,11 @@ export interface ServerAddress {
 /** A host name has at most 253 characters (RFC 1035 section 2.3.4), an instance name 16. */
 const LONGEST = 300;
 /**
- * A name or an IPv4 address; an IPv6 address. Anything else, a URL or half a connection string, would be printed as the
- * server's name, password and all.
+ * A name or an IPv4 address; or an IPv6 address. Anything else, such as a URL or part of a connection string, would be
+ * printed as the server's name, including a password in it.
  */
 const HOST = /^(?:[\p{L}\p{N}._()-]{1,255}|\[?[\da-f:.]{2,45}(?:%\w{1,32})?\]?)$/iu;
-/** A part of a host name between two dots has at most 63 characters (RFC 1035 section 2.3.4); that of a token has more. */
+/** A label of a host name has at most 63 characters (RFC 1035 section 2.3.4); a part of a token has more. */
 const LONGEST_LABEL = 63;
 /**
  * A letter, `_`, `&` or `#`, then letters, digits and `_ $ # &`, 16 characters in all (SQL Server's rules for instance
@@ -37,7 +37,7 @@ export function parseServerAddress(text: unknown): ServerAddress {
     throw new ConfigurationError("'server' is missing: set it to the host name of the SQL Server.");
   }
   if (typeof text !== 'string') throw new ConfigurationError(FORMS);
-  // Before anything looks at its characters: blanks by the thousand are no name.
+  // Checked first, so that thousands of blanks cost no time.
   const trimmed = text.length > 4 * LONGEST ? text.slice(0, 4 * LONGEST).trim() : text.trim();
   if (trimmed.length > LONGEST) throw new ConfigurationError(FORMS);
   if (/^(np|lpc|admin):/i.test(trimmed)) {
@@ -53,7 +53,7 @@ export function parseServerAddress(text: unknown): ServerAddress {
   return { host, instanceName: port === undefined ? instance : undefined, port };
 }
 
-/** Whether a text can name an instance of SQL Server. */
+/** Whether a string is a valid name of a SQL Server instance. */
 export function isInstanceName(text: unknown): boolean {
   return typeof text === 'string' && INSTANCE.test(text);
 }
@@ -64,7 +64,10 @@ function portOf(text: string): number {
   return port >= 1 && port <= 65_535 ? port : Number.NaN;
 }
 
-/** Whether mssql would take the text for a mere name: it splits `host\instance` itself, but knows neither port nor `tcp:`. */
+/**
+ * Whether mssql would read the string as a host name alone: it splits `host\instance`, but handles neither a port nor
+ * `tcp:`.
+ */
 export function namesPort(server: unknown): boolean {
   return typeof server === 'string' && (server.includes(',') || /^\s*tcp:/i.test(server));
 }

@@ -5,7 +5,7 @@ import { endsSession, type SessionExpiry, sessionExpiry } from './expiry-policy.
 import type { ServerMessage } from './login-failure.js';
 import { resetOf, type SessionReset } from './session-reset.js';
 
-/** What is known about one physical connection that is logged in. */
+/** The state of one physical connection that is logged in. */
 export interface Session {
   /** Number of the connection in this process, for events. */
   readonly id: number;
@@ -26,7 +26,7 @@ const sessions = new WeakMap<Connection, Session>();
 let count = 0;
 
 /**
- * Records a connection that has just logged in, and from then on what the server says about its session.
+ * Registers a connection that has just logged in, and from then on tracks what the server reports about its session.
  *
  * @param limits `maxAgeMillis`: age limit, 0 for none; `dialMs`: how long its login took
  */
@@ -65,7 +65,7 @@ function end(session: Session, reason: EvictionReason): void {
   session.onUnusable?.call(session.connection, reason);
 }
 
-/** What is known about a connection of ours; undefined for one that something else opened. */
+/** The session of a connection that this library opened; undefined for any other connection. */
 export function sessionOf(connection: Connection): Session | undefined {
   return sessions.get(connection);
 }

@@ -9,7 +9,7 @@ import type { TokenSource } from './token-login.js';
 
 export type { PoolSettings } from './check-config.js';
 
-/** A checked config with its credential: what a pool works with. */
+/** A checked config with its credential. */
 export interface Settings extends Omit<CheckedConfig, 'config'> {
   /** Where tokens come from; undefined for SQL login and NTLM. */
   source: TokenSource | undefined;
@@ -33,7 +33,7 @@ export function credentialOf(config: TokenPoolConfig): TokenCredential | undefin
   return createCredential(authentication as CredentialInput, { server: config.server });
 }
 
-/** mssql's parseConnectionString puts the parts of a credential beside `server`. */
+/** mssql's parseConnectionString puts the options of a credential next to `server`. */
 function flatAuthentication(config: TokenPoolConfig): { type: string | undefined; options: object } {
   const { authentication_type: type, user, password, clientId, clientSecret, tenantId, token } = config;
   return { type, options: definedOnly({ userName: user, password, clientId, clientSecret, tenantId, token }) };

@@ -7,7 +7,7 @@ import type { LoginGuard } from './login-guard.js';
 /** Where the tokens of a pool come from, and for which resource. */
 export interface TokenSource {
   tokens: PoolTokens;
-  /** Scope asked for before the socket is opened; that of the server once it has named another. */
+  /** The scope that is requested before the socket is opened; replaced once the server has named another. */
   scope: string;
   /** Keep `scope` even if the server names another one in FEDAUTHINFO (MS-TDS 2.2.7.12). */
   scopeIsFixed: boolean;
@@ -38,7 +38,7 @@ export class TokenLogin {
     return this.#token;
   }
 
-  /** Why no token was handed over, when that is why the login failed; tedious wraps it in an AggregateError. */
+  /** Why no token was handed over, if the login failed because of that; tedious wraps it in an AggregateError. */
   get failure(): Error | undefined {
     return this.#failure;
   }
@@ -55,7 +55,7 @@ export class TokenLogin {
       const source = this.#source;
       const scope = this.#scopeFor(Array.isArray(serverScope) ? serverScope[0] : serverScope);
       const token = source.tokens.current(scope) ?? (await guard.pauseFor(source.tokens.get(scope)));
-      // Much may have happened to the connection while the token was waited for.
+      // The connection may have changed during the wait for the token.
       guard.assertMaySend('access token');
       source.scope = scope;
       this.#token = token;
@@ -70,7 +70,7 @@ export class TokenLogin {
 
   /**
    * The server names the resource in FEDAUTHINFO (MS-TDS 2.2.7.12). It must not get a token for anything but SQL: with
-   * `trustServerCertificate` it may be anyone, and a token for a key vault is worth stealing.
+   * `trustServerCertificate` the server may be an impostor, and a token for a key vault is worth stealing.
    */
   #scopeFor(asked: string | undefined): string {
     const { scope, scopeIsFixed } = this.#source;

@@ -1,13 +1,13 @@
 import type { OutlookSource } from './expiry-policy.js';
 import type { TokenSource } from './token-login.js';
 
-/** Without tokens (SQL login, NTLM) nothing is on its way. */
+/** Without tokens (SQL login, NTLM) no request is ever in flight. */
 const noTokens: OutlookSource = {
   outlook: () => ({ current: undefined, refreshingForMs: undefined, failing: false }),
   refreshed: () => Promise.resolve(),
 };
 
-/** What the expiry policy asks of a pool's tokens. */
+/** A pool's tokens as the expiry policy sees them. */
 export function outlookOf(source: TokenSource | undefined): OutlookSource {
   if (source === undefined) return noTokens;
   return {

@@ -1,7 +1,7 @@
 import { AbortedError } from '../errors.js';
 import { timerMs } from '../time.js';
 
-/** Runs at most `limit` functions at a time; the others wait in the order in which they came. */
+/** Runs at most `limit` functions at a time; the others wait in order of arrival. */
 export function limitConcurrency(limit: number): <T>(run: () => Promise<T>) => Promise<T> {
   let running = 0;
   const waiting: (() => void)[] = [];
@@ -12,7 +12,7 @@ export function limitConcurrency(limit: number): <T>(run: () => Promise<T>) => P
       return await run();
     } finally {
       const next = waiting.shift();
-      // The next one takes this permit over.
+      // The next in line takes over this permit.
       if (next === undefined) running -= 1;
       else next();
     }
@@ -24,7 +24,7 @@ export interface WithinOptions {
   signal?: AbortSignal | undefined;
   /** The error of a timeout. */
   onTimeout: () => Error;
-  /** What is aborted, for the message: `The device code sign-in`. */
+  /** What was aborted, for the message: `The device code sign-in`. */
   what: string;
 }
 

@@ -23,7 +23,7 @@ export type CredentialOptions = OptionsOf<(typeof registry)[keyof typeof registr
 /** Everything that {@link createCredential} accepts. */
 export type CredentialInput = CredentialOptions | TokenCredential | TokenFunction | TediousAuthentication | string;
 
-/** Methods where a person signs in, and may have to do so again. */
+/** Methods with which a person signs in, possibly more than once. */
 type PersonInput = DeviceCodeOptions | InteractiveOptions | PasswordOptions | RefreshTokenOptions;
 
 const METHODS = new Map<string, CredentialMethod<Record<string, unknown>>>(
@@ -64,7 +64,7 @@ export function createCredential(input: CredentialInput = '', context: Credentia
 
 /** Where a credential is used. */
 export interface CredentialContext {
-  /** Name of the SQL Server. It determines the cloud, and with it the identity provider where none is configured. */
+  /** Name of the SQL Server. It determines the cloud, and thereby the identity provider if none is configured. */
   server?: string | undefined;
 }
 
@@ -155,7 +155,7 @@ function notImplied(options: Record<string, unknown>, given: readonly string[]):
   return new ConfigurationError('These options imply no credential method.', { hint });
 }
 
-/** The name of an option, where it looks like one: anything else may be a secret that ended up as a key. */
+/** The key, if it looks like an option name; anything else may be a secret that ended up as a key. */
 function quotedName(name: string): string {
   return /^[A-Za-z_][A-Za-z0-9_]{0,39}$/.test(name) ? `'${name}'` : '(not a name)';
 }

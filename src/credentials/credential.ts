@@ -1,7 +1,7 @@
 /**
- * The shape of every credential: that of `TokenCredential` in `@azure/core-auth`, declared here so that nothing is imported
- * from it. Credentials are accepted by duck typing; two copies of `@azure/core-auth` in one
- * tree are no problem.
+ * The shape of every credential: that of `TokenCredential` in `@azure/core-auth`, declared here so that nothing is
+ * imported from it. Credentials are accepted by duck typing; so several installed copies of `@azure/core-auth` cause no
+ * problem.
  */
 export interface AccessToken {
   /** The token itself. */
@@ -14,13 +14,13 @@ export interface AccessToken {
   tokenType?: string | undefined;
 }
 
-/** What a token request may ask for beside its scope, as in `@azure/core-auth`. */
+/** Options of a token request besides its scope, as in `@azure/core-auth`. */
 export interface GetTokenOptions {
   /** Cancels the request, if the credential supports that. */
   abortSignal?: AbortSignal | undefined;
   /** Claims challenge to pass to the identity provider. */
   claims?: string | undefined;
-  /** Another tenant than the credential's own. */
+  /** A tenant other than the credential's own. */
   tenantId?: string | undefined;
   /** Continuous access evaluation: long-lived tokens that can be revoked. */
   enableCae?: boolean | undefined;
@@ -32,7 +32,7 @@ export interface TokenCredential {
   getToken(scopes: string | string[], options?: GetTokenOptions): Promise<AccessToken | null>;
 }
 
-/** Who a credential acts as, as far as that is known without a token request. Free of secrets. */
+/** The principal of a credential, as far as it is known without a token request. Free of secrets. */
 export interface Principal {
   /** How the token is obtained, e.g. `service-principal-secret`. */
   method: string;
@@ -47,7 +47,7 @@ export interface Principal {
 export interface Credential extends TokenCredential {
   /** Who this is. A getter: each read returns a new plain object with the expiry of the latest token. */
   readonly principal: Principal;
-  /** Longest that a request may take, ms, where the usual 10 s are too short: a person signs in, a tool starts. */
+  /** Time limit of a request, ms, if the usual 10 s are too short: a person signs in, a tool starts. */
   readonly requestTimeoutMs?: number;
 }
 

@@ -2,23 +2,23 @@ import { AbortedError } from '../errors.js';
 import type { AccessToken, Credential, GetTokenOptions, Principal } from './credential.js';
 import { registerIdentity } from './identity.js';
 
-/** What a credential method consists of. */
+/** The definition of a credential. */
 export interface CredentialDefinition {
-  /** Name of the method, e.g. `service-principal-secret`; a function where a chain decides it. */
+  /** Name of the method, e.g. `service-principal-secret`; a function if a chain decides it. */
   method: string | (() => string);
-  /** Application id, user name or another id of the principal; a function where it is known only later. */
+  /** Application id, user name or another id of the principal; a function if it is known only later. */
   id?: string | undefined | (() => string | undefined);
   tenantId?: string | undefined | (() => string | undefined);
   /** Every option that decides which tokens the credential gets; secrets are kept as a hash only. */
   identity: readonly unknown[];
-  /** Every environment variable that does. */
+  /** Every environment variable that decides it. */
   environment?: object | undefined;
   /**
    * The same `identity` is the same principal in every process and on every machine, so that processes may share its
    * tokens. Default false: not for methods that depend on the host or on who is signed in there.
    */
   sameEverywhere?: boolean | undefined;
-  /** Longest that a request takes, ms, where the token cache's usual 10 s are too short. */
+  /** Time limit of a request, ms, if the token cache's usual 10 s are too short. */
   requestTimeoutMs?: number | undefined;
   request(scope: string, options: GetTokenOptions): Promise<AccessToken | null>;
 }
@@ -48,7 +48,7 @@ export function defineCredential(definition: CredentialDefinition): Credential {
   return credential;
 }
 
-/** Callbacks of the caller's, secret functions for example, do not get the signal: the wait for them ends here. */
+/** The caller's callbacks, such as secret functions, do not get the signal: the wait for them ends here. */
 function orAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return work;
   return new Promise<T>((resolve, reject) => {

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { TokenCredential } from './credential.js';
 
 /**
- * Whose tokens a credential gets, as a key. Two credentials with the same key get the same tokens, so they share one
+ * The identity of a credential, as a key. Two credentials with the same key get the same tokens, so they share one
  * cache (P3: one request in flight per identity and scope in a process); two with different keys never do (P9).
  *
  * Our own credentials register a key made from everything that decides their tokens. It belongs to their `getToken`
@@ -18,7 +18,7 @@ export interface IdentityParts {
   method: string;
   /** Everything that decides which tokens the credential gets. May hold secrets; only a hash is kept. */
   parts: readonly unknown[];
-  /** The same for what the environment decides. */
+  /** The part that the environment decides. */
   environment?: object | undefined;
   /** `parts` alone name the same principal in every process and on every machine. */
   portable?: boolean | undefined;
@@ -56,7 +56,7 @@ export function identityOf(credential: TokenCredential): string {
 
 /**
  * The key of a credential's identity where it means the same principal in every process and on every machine. Undefined
- * where it does not (`system-assigned` is another identity on each host) or where that is unknown (P9).
+ * if it does not (`system-assigned` is a different identity on each host) or if that is unknown (P9).
  */
 export function portableIdentityOf(credential: TokenCredential): string | undefined {
   return portableKeys.get(credential.getToken);

@@ -4,29 +4,29 @@ interface Waiting {
 }
 
 /**
- * The callers that wait until there may be a pool for their identity, in order. A caller that is woken looks again for
- * itself; until it has done so it still goes before callers that arrive.
+ * Callers that wait until a pool may be opened for their identity, in order. A caller that is woken checks again; until
+ * it has done so, it goes before callers that arrive.
  */
 export class AdmissionQueue {
   #waiting: Waiting[] = [];
-  /** Woken, and not back yet. */
+  /** Woken, but has not checked again yet. */
   #woken = 0;
 
-  /** How many callers wait. */
+  /** Number of waiting callers. */
   get length(): number {
     return this.#waiting.length;
   }
 
-  /** Whether a caller that arrives now has none before it. */
+  /** Whether a caller that arrives now would be first. */
   get isEmpty(): boolean {
     return this.#waiting.length + this.#woken === 0;
   }
 
   /**
-   * Waits to be woken, for at most `ms` or until the signal fires; the caller finds out itself which of these it was, and
-   * says that it is back with {@link arrived}.
+   * Waits to be woken, for at most `ms` or until the signal fires. The caller checks which of these happened, then
+   * calls {@link arrived}.
    *
-   * @param again the caller was woken before, in vain: it keeps its turn
+   * @param again the caller was woken before but the limit was still reached: it keeps its turn
    */
   wait(key: string, ms: number, signal: AbortSignal | undefined, again: boolean): Promise<void> {
     return new Promise((resolve) => {
@@ -44,12 +44,12 @@ export class AdmissionQueue {
     });
   }
 
-  /** A woken caller is back. */
+  /** A woken caller has checked again. */
   arrived(): void {
     this.#woken -= 1;
   }
 
-  /** Wakes the first caller, unless one is on its way already. */
+  /** Wakes the first caller, unless a woken one has still to check. */
   wakeNext(): void {
     if (this.#woken === 0) this.wakeAnother();
   }

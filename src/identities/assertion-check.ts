@@ -5,13 +5,13 @@ import { CredentialRejectedError, LimitReachedError } from '../errors.js';
 import type { CachedToken } from '../tokens/cached-token.js';
 import { TokenCache, type WaitOptions } from '../tokens/token-cache.js';
 
-/** Proven assertions of one user that are remembered; a user may have several devices. */
+/** How many proven assertions are remembered per user; a user may have several devices. */
 const MOST_ASSERTIONS_PER_USER = 16;
-/** Assertions that are being checked or have been refused. */
+/** How many assertions that are being checked or were refused are remembered. */
 const MOST_UNPROVEN = 1_000;
-/** Entra accepts an assertion for so long after its expiry. */
+/** How long after its expiry Entra still accepts an assertion, ms. */
 const CLOCK_SKEW_MS = 300_000;
-/** How long an assertion without an expiry is believed, ms. */
+/** How long an assertion without an expiry counts as valid, ms. */
 const UNDATED_ASSERTION_MS = 300_000;
 
 /** An assertion that Entra has accepted. */
@@ -30,24 +30,26 @@ interface Assertion {
 }
 
 /**
- * Checks who an assertion is for. It names its user itself, and anyone can write one, so it is worth nothing until Entra
- * has issued a token for it (P9). What is not proven is kept apart from what is: however many forged assertions arrive,
- * they displace neither a user's proof nor a user's pool.
+ * Verifies whose assertion it is. The user named in it is only a claim that anyone can make, so an assertion proves
+ * nothing until Entra has issued a token for it (P9). Unproven assertions are stored separately: no number of forged
+ * ones displaces a user's proof or pool.
  */
 export class AssertionCheck {
   readonly #maxUsers: number;
-  /** By key of the identity, then by hash of the assertion; the least recently used first. */
+  /** By identity key, then by hash of the assertion; least recently used first. */
   readonly #proven = new Map<string, Map<string, Assertion>>();
   /** By key and hash. */
   readonly #unproven = new Map<string, Assertion>();
 
-  /** @param maxUsers most users whose proofs are remembered; those of the least recently used are forgotten first */
+  /**
+   * @param maxUsers maximum number of users whose proofs are remembered; the least recently used are forgotten first
+   */
   constructor(maxUsers: number) {
     this.#maxUsers = maxUsers;
   }
 
   /**
-   * Shows the assertion to Entra, unless it is proven already.
+   * Has Entra check the assertion, unless it is proven already.
    *
    * @throws CredentialError and its subclasses; LimitReachedError if too many are being checked at once
    */
@@ -89,7 +91,7 @@ export class AssertionCheck {
     return assertion;
   }
 
-  /** Last in a map is last used. */
+  /** The last entry of a map is the most recently used one. */
   #remember(key: string, hash: string, assertion: Assertion): void {
     const ofUser = this.#proven.get(key) ?? new Map<string, Assertion>();
     moveToEnd(ofUser, hash, assertion, MOST_ASSERTIONS_PER_USER);

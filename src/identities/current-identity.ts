@@ -2,13 +2,16 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { ConfigurationError } from '../errors.js';
 import type { ConnectionSource } from '../pool/connection-source.js';
 
-/** One identity's connections. Its pool is opened when it is needed, and may be closed while idle to make way for others. */
+/**
+ * The connections of one identity. Its pool is opened on demand and may be closed while idle, to free its connections
+ * for others.
+ */
 export interface IdentityPool extends Omit<ConnectionSource, 'close'> {
   /** Key of the identity; holds no secret. */
   readonly key: string;
 }
 
-/** The identity that the current call is served for: one per asynchronous context. */
+/** The identity of the current call: one per asynchronous context. */
 export class CurrentIdentity {
   readonly #storage = new AsyncLocalStorage<IdentityPool>();
 

@@ -24,18 +24,18 @@ export type Identity =
       key?: string | undefined;
     };
 
-/** An identity that has a name, before it has a pool. */
+/** An identity with its key, before it has a pool. */
 export interface KeyedIdentity {
   /** Two identities with the same key share a pool. Holds no secret. */
   key: string;
-  /** The key stays while the credential changes: each call of a user brings another assertion. */
+  /** The key stays the same while the credential changes: each call of a user brings a new assertion. */
   switches: boolean;
   credential: () => TokenCredential;
   userAssertion: string | undefined;
 }
 
 /**
- * Gives an identity its key.
+ * Derives the key of an identity.
  *
  * @param application calls on behalf of its users; needed for `userAssertion` only
  * @throws ConfigurationError if the identity has no credential or no key can be derived

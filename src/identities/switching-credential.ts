@@ -8,11 +8,11 @@ import { principalOf } from '../tokens/principal.js';
  * principal are refused (P9).
  */
 export interface SwitchingCredential {
-  /** What the pool uses. */
+  /** The credential that the pool uses. */
   readonly credential: Credential;
   /** From now on tokens come from `next`. */
   switchTo(next: TokenCredential): void;
-  /** @throws CredentialRejectedError for a token of another principal than the first one's */
+  /** @throws CredentialRejectedError for a token of a principal other than the first */
   check(token: string): void;
 }
 

@@ -32,9 +32,9 @@ import { type SwitchingCredential, switchingCredential } from './switching-crede
 export interface TokenPoolsConfig extends Omit<TokenPoolConfig, 'authentication'> {
   /** The application that calls SQL Server on behalf of its users; needed for `for({ userAssertion })` only. */
   authentication?: OnBehalfOfApplication | undefined;
-  /** Most physical connections of all identities together. Default 100. */
+  /** Maximum number of physical connections of all identities together. Default 100. */
   maxConnections?: number | undefined;
-  /** Most pools: identities that have connections or wait for one. Default 1,000. */
+  /** Maximum number of pools, that is of identities that have connections or wait for one. Default 1,000. */
   maxPools?: number | undefined;
 }
 
@@ -47,7 +47,9 @@ export interface TokenPoolsStats extends SourceStats {
 
 const DEFAULT_MAX_CONNECTIONS = 100;
 const DEFAULT_MAX_POOLS = 1_000;
-/** A connection also becomes idle without a return that we see, e.g. when its caller has left meanwhile. */
+/**
+ * Some connections become idle without a return that is visible here, e.g. when the caller gave up during the login.
+ */
 const LOOK_AGAIN_MS = 100;
 
 const NOTHING: SourceStats = { size: 0, opening: 0, available: 0, borrowed: 0, pending: 0 };
@@ -59,11 +61,11 @@ interface Entry {
   share: LimitShare;
   settings: Settings;
   switching: SwitchingCredential | undefined;
-  /** Callers that wait for a connection or have one. */
+  /** Callers that wait for a connection or hold one. */
   users: number;
 }
 
-/** The credential that an identity goes on with, and its token if it was requested for this caller. */
+/** The credential to continue with, and its token if it was requested for this caller. */
 interface Proven {
   credential: TokenCredential;
   token: CachedToken | undefined;
@@ -85,9 +87,9 @@ export function createTokenPools(config: TokenPoolsConfig | string): TokenPools 
 /**
  * Pools by identity. A connection is only ever used by the identity it was opened for (P9): pools share nothing but limits.
  *
- * An identity is proven before it gets a pool: its credential has to obtain a token. When a limit is reached, the pool that
- * has been idle for the longest time is closed, then idle connections of others; what is in use never is. Callers that
- * still have to wait are served in order, the identity with the fewest connections first.
+ * An identity is proven before it gets a pool: its credential has to obtain a token. When a limit is reached, the pool
+ * that has been idle for the longest time is closed, then idle connections of others; connections in use never are.
+ * Callers that still have to wait are served in order, the identity with the fewest connections first.
  */
 export class TokenPools implements AsyncDisposable {
   readonly #config: TokenPoolsConfig;
@@ -201,7 +203,7 @@ export class TokenPools implements AsyncDisposable {
     this.#refuseIfOver(options.signal);
     const proven = await this.#prove(identity, { timeoutMs: leftMs(), abortSignal: options.signal });
     const entry = await this.#enter(identity, deadline, options.signal).catch((error) => {
-      // If it was this caller's turn, it is the next one's now.
+      // If it was this caller's turn, it passes to the next one.
       this.#queue.wakeNext();
       throw error;
     });
@@ -217,8 +219,9 @@ export class TokenPools implements AsyncDisposable {
   }
 
   /**
-   * Proves an identity before anything is closed to make way for it. An assertion names its user itself, so Entra is asked
-   * for a token with each new one. Any other credential is proven by the application that passes it, or by its first token.
+   * Proves an identity before anything is closed for its sake. The user named in an assertion is only a claim, so Entra
+   * is asked for a token with each new one. Any other credential is proven by the application that passes it, or by its
+   * first token.
    */
   async #prove(identity: KeyedIdentity, wait: WaitOptions): Promise<Proven> {
     const { key, userAssertion } = identity;
@@ -233,7 +236,7 @@ export class TokenPools implements AsyncDisposable {
     return { credential, token: await tokens.get(scope, wait) };
   }
 
-  /** The pool goes on with the newest credential of its identity, and with the token that has proven it. */
+  /** The pool continues with the newest credential of its identity, and with the token that proved it. */
   #switchTo({ switching, settings: { source } }: Entry, { credential, token }: Proven): void {
     if (switching === undefined || source === undefined) return;
     if (token !== undefined) switching.check(token.reveal());
@@ -251,7 +254,7 @@ export class TokenPools implements AsyncDisposable {
     }
   }
 
-  /** The entry of an identity, with one more user, so that it is not idle any more. */
+  /** The entry of an identity, with one more user, so that it does not count as idle. */
   async #enter(identity: KeyedIdentity, deadline: number, signal: AbortSignal | undefined): Promise<Entry> {
     for (let again = false; ; again = true) {
       this.#refuseIfOver(signal);
@@ -276,7 +279,7 @@ export class TokenPools implements AsyncDisposable {
     if (signal?.aborted) throw new AbortedError('The wait for a connection was aborted.', { cause: signal.reason });
   }
 
-  /** A new pool, if there may be one; callers that wait go before callers that arrive. */
+  /** A new pool, if the limit allows one; waiting callers go before callers that arrive. */
   #open(identity: KeyedIdentity, hasWaited: boolean): Entry | undefined {
     if (!this.#queue.isEmpty && !hasWaited) return undefined;
     if (!this.#mayOpen) return undefined;
@@ -298,7 +301,7 @@ export class TokenPools implements AsyncDisposable {
     return entry;
   }
 
-  /** A user's tokens are not for other processes: these have no proof of the user's consent. */
+  /** A user's tokens are not shared with other processes, which have no proof of the user's consent. */
   #storeFor({ switches }: KeyedIdentity, credential: TokenCredential): EncryptedTokenStore | undefined {
     const { tokenStore } = this.#config;
     return switches || tokenStore?.keyOf(credential) === undefined ? undefined : tokenStore;
@@ -329,7 +332,7 @@ export class TokenPools implements AsyncDisposable {
       throw new NotBorrowedError('This connection is not borrowed from these pools: it was returned before, or never.');
     }
     this.#borrowed.delete(connection);
-    // Its pool may have closed it, at the end of a close that did not wait any longer.
+    // Its pool may have closed it when the time limit of `close` ran out.
     if (entry.pool.isBorrowed(connection)) {
       if (isBroken || this.#limit.shouldYield(entry.share)) entry.pool.destroy(connection);
       else entry.pool.release(connection);
@@ -350,12 +353,12 @@ export class TokenPools implements AsyncDisposable {
     for (const entry of this.#entries.values()) if (entry.users === 0) yield entry;
   }
 
-  /** Closes something that is not in use. */
+  /** Closes an idle pool or an idle connection. */
   #makeWay(): void {
     this.#keepLooking();
     for (const idle of this.#idlePools()) {
       this.#closePool(idle);
-      // One without connections makes no way; it would have been the next to be closed anyway.
+      // A pool without connections frees none; it would have been closed next anyway.
       if (idle.share.taken > 0) return;
     }
     for (const entry of this.#entries.values()) if (entry.pool.closeIdle()) return;
@@ -370,7 +373,7 @@ export class TokenPools implements AsyncDisposable {
     this.#lookAgain.unref();
   }
 
-  /** From here on it is not handed out any more: the next caller of its identity gets a new one. */
+  /** It is not handed out any more: the next caller of this identity gets a new pool. */
   #closePool(entry: Entry): void {
     this.#entries.delete(entry.key);
     const closing = entry.pool.close().finally(() => this.#closings.delete(closing));
@@ -428,7 +431,7 @@ function isIdentityPool(identity: Identity | IdentityPool): identity is Identity
   return typeof identity === 'object' && identity !== null && 'acquire' in identity;
 }
 
-/** A login in the config would be that of every identity. */
+/** A login in the config would apply to every identity. */
 function requireNoLogin({ authentication, user, password, authentication_type: type }: TokenPoolsConfig): void {
   const isApplication =
     authentication === undefined || (typeof authentication === 'object' && !('type' in authentication));

@@ -8,7 +8,10 @@ const LOGIN_MARGIN_MS = 60_000;
 const EVICTION_MARGIN_MS = 300_000;
 /** If the issuer names no time, a refresh is due half-way, or this long before the expiry if that is later. */
 const REFRESH_BEFORE_EXPIRY_MS = 600_000;
-/** Share of the time to the refresh by which it is moved forward at random, so that a fleet does not refresh in step. */
+/**
+ * The refresh is moved forward at random by up to this share of the time until it, so that a fleet does not refresh in
+ * step.
+ */
 const REFRESH_JITTER = 0.1;
 
 /** Margins as a share of the token's life, so that tokens shorter than Entra's usual hour work too. */
@@ -26,14 +29,15 @@ export function marginsFor(lifeMs: number): { loginMarginMs: number; evictionMar
 export function refreshTime(accessToken: AccessToken, obtainedAt: number): number {
   const { expiresOnTimestamp: expiresOn, refreshAfterTimestamp: asked } = accessToken;
   const ownChoice = Math.max(obtainedAt + (expiresOn - obtainedAt) / 2, expiresOn - REFRESH_BEFORE_EXPIRY_MS);
-  // Some issuers ask for it so late that connections would be in their eviction margin before there is a later token.
+  // Some issuers ask for a refresh so late that connections would reach their eviction margin before there is a later
+  // token.
   const { evictionMarginMs } = marginsFor(Math.max(0, expiresOn - obtainedAt));
   const latest = expiresOn - 1.5 * evictionMarginMs;
   const dueAt = Math.min(asked !== undefined && asked < expiresOn ? asked : ownChoice, latest);
   return Math.floor(dueAt - Math.max(0, dueAt - obtainedAt) * REFRESH_JITTER * Math.random());
 }
 
-/** Where a token comes from and when its life began. */
+/** The origin of a token, and when its life began. */
 export interface TokenOrigin {
   /** Epoch ms. Default now. */
   obtainedAt?: number | undefined;
@@ -44,8 +48,8 @@ export interface TokenOrigin {
 }
 
 /**
- * One access token with every instant that matters about it (epoch ms). The token itself is private: logging this object
- * shows its times and its id, never the secret.
+ * An access token with all its deadlines (epoch ms). The token itself is private: logging this object shows its times
+ * and its id, never the secret.
  *
  * The instants are wall time, because that is how issuers give them, but the wall clock may be set. So they are compared
  * with the token's own clock, {@link CachedToken.now}, and two tokens by {@link CachedToken.remainingMs}.
@@ -56,17 +60,17 @@ export class CachedToken {
   readonly #epoch: number;
   /** Short hash that identifies the token in events and logs. */
   readonly id: string;
-  /** Whose token it is, as far as it states that. */
+  /** The principal of the token, if the token names it. */
   readonly principal: string | undefined;
   readonly expiresOn: number;
   readonly obtainedAt: number;
   /** When the issuer wants it refreshed; undefined if the issuer did not say. */
   readonly refreshAfter: number | undefined;
-  /** From here on a refresh is due in the background. */
+  /** From this instant on, a background refresh is due. */
   readonly refreshOn: number;
-  /** From here on it must not be used for a login. */
+  /** From this instant on, it must not be used for a login. */
   readonly loginBefore: number;
-  /** From here on a connection that was opened with it must be replaced. */
+  /** From this instant on, a connection that was opened with it must be replaced. */
   readonly evictAt: number;
   /** Another process requested it. */
   readonly fromStore: boolean;
@@ -116,7 +120,7 @@ export class CachedToken {
     return this.#token;
   }
 
-  /** Whether this is that very token. */
+  /** Whether this is the same token. */
   is(token: string): boolean {
     return this.#token === token;
   }

@@ -11,16 +11,16 @@ export interface CredentialRequest extends GetTokenOptions {
   scope: string;
   /** The token in the cache: only a later one is of use. */
   cached?: CachedToken | undefined;
-  /** Id of the token that the server refused: that one is of no use if another can be obtained. */
+  /** Id of the token that the server refused: it is of no use if another can be obtained. */
   refusedId?: string | undefined;
 }
 
-/** An instant before 1973 is a number of seconds. */
+/** A smaller number is seconds, not milliseconds: it would be before 1973. */
 const SMALLEST_EPOCH_MS = 1e11;
 
 /**
- * Requests a token from a credential: the only place that does. Whatever a user's own credential does wrong ends here as
- * a typed error.
+ * The only place that requests a token from a credential. Every mistake of a user's own credential becomes a typed
+ * error here.
  */
 export async function requestToken(credential: TokenCredential, request: CredentialRequest): Promise<CachedToken> {
   const { identity, scope, cached: _, refusedId: __, ...options } = request;
@@ -70,8 +70,8 @@ function checkAnswer(answer: unknown): AccessToken {
 }
 
 /**
- * No token lives longer from now than from its issue to its end. By a clock that is slow, one that is issued "in the
- * future" would: a credential that believes `exp` alone makes it end too late (P1).
+ * The remaining life of a token cannot exceed its total life. On a slow clock a token appears to be issued in the
+ * future, and a credential that relies on `exp` alone reports an expiry that is too late (P1).
  */
 function latestExpiry(token: string): number {
   const { expiresOn, issuedAt } = readJwtClaims(token) ?? {};

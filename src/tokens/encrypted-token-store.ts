@@ -15,7 +15,7 @@ export interface TokenEncryptionOptions {
    * `[new]`.
    */
   keys: StoreKey | readonly StoreKey[];
-  /** How long the others wait for a process that requests a token, ms; it may have died. Default 5,000. */
+  /** How long other processes wait for the one that requests a token, ms; it may have died. Default 5,000. */
   leaseMs?: number | undefined;
   /** Longest wait for one answer of the store, ms; after that, tokens are requested without it. Default 500. */
   timeoutMs?: number | undefined;
@@ -45,9 +45,9 @@ const DEFAULT_LEASE_MS = 5_000;
 const DEFAULT_TIMEOUT_MS = 500;
 
 /**
- * A store for tokens on top of any {@link TokenStore}: entries are encrypted (AES-256-GCM) and bound to identity and scope,
- * one process asks the identity provider while the others wait for its answer, and a failing store costs time, never a
- * login.
+ * A store for tokens on top of any {@link TokenStore}: entries are encrypted (AES-256-GCM) and bound to identity and
+ * scope, one process asks the identity provider while the others wait for its answer, and a failing store delays a
+ * login but never fails it.
  *
  * @throws ConfigurationError that names the setting
  * @example
@@ -69,7 +69,7 @@ export function encryptedTokenStore(store: TokenStore, options: TokenEncryptionO
   return makeStore(new SharedTokens(store, { ciphers: ciphersFor(keys), leaseMs, timeoutMs }), undefined);
 }
 
-/** A plain object with closures, because ORMs clone configs; it shows nothing when printed. */
+/** A plain object with closures, because ORMs clone configs; printing it reveals nothing. */
 function makeStore(tokens: SharedTokens, name: string | undefined): EncryptedTokenStore {
   const keyOf = (credential: TokenCredential): string | undefined =>
     name === undefined ? portableIdentityOf(credential) : `named:${name}`;

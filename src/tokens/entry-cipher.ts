@@ -17,13 +17,13 @@ const KEY_BYTES = 32;
 const CIPHER = 'aes-256-gcm';
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
-/** First byte of an entry; another form gets another number. */
+/** First byte of an entry: the version of its format. */
 const VERSION = 1;
 
 /**
- * Hides what is stored from a reader of the store, and detects changes: AES-256-GCM under a key that the
- * store never sees. A name is a keyed hash (HMAC-SHA256) of what the entry is about, which is also the associated data of
- * the encryption: an entry moved to another name does not open.
+ * Keeps entries unreadable to anyone with access to the store, and detects changes: AES-256-GCM under a key that the
+ * store never sees. A name is a keyed hash (HMAC-SHA256) of what the entry is about, which is also the associated data
+ * of the encryption: an entry moved to another name does not open.
  */
 export class EntryCipher {
   readonly #encryption: KeyObject;
@@ -32,7 +32,7 @@ export class EntryCipher {
   /** @throws ConfigurationError for anything but 32 bytes */
   constructor(key: StoreKey) {
     const bytes = keyBytes(key);
-    // Two uses, two keys (RFC 5869).
+    // A separate key for each use (RFC 5869).
     this.#encryption = derive(bytes, 'mssql-token-pool 1 entries');
     this.#names = derive(bytes, 'mssql-token-pool 1 names');
   }
@@ -48,7 +48,7 @@ export class EntryCipher {
     return Buffer.concat([Buffer.from([VERSION]), nonce, cipher.getAuthTag(), sealed]).toString('base64');
   }
 
-  /** @throws Error for an entry that was changed, cut short, written under another key, or about something else */
+  /** @throws Error for an entry that was changed, truncated, written under another key, or written for another name */
   open(entry: string, subject: string): string {
     const bytes = Buffer.from(entry, 'base64');
     const start = 1 + NONCE_BYTES + TAG_BYTES;

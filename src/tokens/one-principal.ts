@@ -3,21 +3,22 @@ import type { CachedToken } from './cached-token.js';
 import type { TokenCache, WaitOptions } from './token-cache.js';
 import type { TokenStatus } from './token-refresher.js';
 
-/** What a pool needs of a token cache. */
+/** The part of a token cache that a pool uses. */
 export interface PoolTokens extends Pick<TokenCache, 'identity' | 'current' | 'get' | 'peek' | 'status' | 'offer'> {
   invalidate(token: CachedToken, scope?: string): boolean;
 }
 
-/** Claims come from a stranger: only one line of harmless text is repeated. */
+/** Claims are untrusted: only a single line of harmless characters is repeated. */
 const PRINTABLE = /^[\w@.:/ -]{1,200}$/;
 
 /**
- * The tokens of one pool, all of them for the principal of its first. A credential may start to return tokens of another
+ * The tokens of one pool, all for the principal of the first one. A credential may start to return tokens of another
  * principal: a function that answers for the user of the current request, a chain in which another member has become
- * available, a developer who signs in as somebody else. A pool with sessions of both would hand them out at random (P9), so
- * such a token is refused. The last token of the pool's own principal serves until it ends (P4).
+ * available, a developer who signs in as somebody else. A pool with sessions of both would hand them out at random
+ * (P9), so such a token is refused. The last token of the pool's own principal is used until it expires (P4).
  *
- * Each pool has its own: a new pool with the same credential starts with the principal that the credential has then.
+ * Each pool has its own instance: a new pool with the same credential starts with the credential's principal at that
+ * time.
  */
 export class OnePrincipal implements PoolTokens {
   readonly #cache: PoolTokens;
@@ -60,7 +61,7 @@ export class OnePrincipal implements PoolTokens {
   }
 
   invalidate(token: CachedToken, scope?: string): boolean {
-    // The cache may have another principal's token by now, and would not know this one.
+    // The cache may hold another principal's token by now and would not recognize this one.
     if (this.#latest?.token.id === token.id) this.#latest = undefined;
     return this.#cache.invalidate(token, scope);
   }
@@ -69,7 +70,7 @@ export class OnePrincipal implements PoolTokens {
     this.#cache.offer(token, scope);
   }
 
-  /** Whether a token is for this pool's principal; any is as long as the pool has none. */
+  /** Whether a token is for this pool's principal; true for any token while the pool has none. */
   isOwn(token: CachedToken): boolean {
     return this.#own === undefined || token.principal === this.#own.principal;
   }

@@ -1,11 +1,11 @@
 import { readJwtPayload } from '../credentials/entra/jwt-claims.js';
 
 /**
- * Whose token this is, as far as it states that: the object id, or where there is none the subject, or the application. Two
- * tokens of one principal give the same text, whatever resource or client they are for (P9). Undefined for a token that
- * names none, or cannot be read: such tokens cannot be compared.
+ * The principal that a token names: the object id, else the subject, else the application. Two tokens of one principal
+ * give the same string, whatever resource or client they are for (P9). Undefined for a token that names none or cannot
+ * be read: such tokens cannot be compared.
  *
- * Without proof: whether the token is genuine is for SQL Server to decide.
+ * The signature is not checked: SQL Server decides whether a token is genuine.
  */
 export function principalOf(token: string): string | undefined {
   const claims = readJwtPayload(token);

@@ -13,10 +13,13 @@ import { backOffMs, durationMs } from '../time.js';
 
 /** Azure's own advice for SQL and Entra alike: first retry after 5 s, doubling, never more than a minute apart (P5). */
 const BACK_OFF = { firstMs: 5_000, longestMs: 60_000, jitter: 0.1 };
-/** MSAL's bound too: a wrong `Retry-After` must not stop requests for days. */
+/** The same bound as MSAL's: a wrong `Retry-After` must not stop requests for days. */
 const LONGEST_RETRY_AFTER_MS = 3_600_000;
 
-/** Only our own classes are known to take a message and details: a user's credential may throw a subclass of its own. */
+/**
+ * Only the constructors of our own classes are known to take a message and details; a user's credential may throw a
+ * subclass with another constructor.
+ */
 const COPYABLE: readonly (typeof CredentialError)[] = [
   CredentialError,
   CredentialRejectedError,
@@ -42,7 +45,7 @@ export class ProviderBackOff {
     return Math.max(0, this.#quietUntil - performance.now());
   }
 
-  /** The last failure since the last success, with the time that is left now. */
+  /** The last failure since the last success, with the remaining wait. */
   get failure(): TokenPoolError | undefined {
     return this.#failure && withRetryAfter(this.#failure, this.waitMs);
   }
@@ -51,7 +54,10 @@ export class ProviderBackOff {
     return this.#failuresInRow > 0;
   }
 
-  /** A request failed: the wait doubles, and respects the `Retry-After` of the identity provider. Gives the failure to report. */
+  /**
+   * Records a failure: the wait doubles, or is what the identity provider's `Retry-After` says. Returns the failure to
+   * report.
+   */
   failed(error: TokenPoolError): TokenPoolError {
     this.#failuresInRow += 1;
     const retryAfterMs = Math.min(LONGEST_RETRY_AFTER_MS, durationMs(error.retryAfterMs) ?? 0);
@@ -61,7 +67,7 @@ export class ProviderBackOff {
     return this.#failure;
   }
 
-  /** A request succeeded: the next one waits for `pauseMs`. `useless` is why its token is of no use, if it is not. */
+  /** Records a success: the next request waits for `pauseMs`. `useless` is the reason if its token cannot be used. */
   succeeded(pauseMs: number, useless?: TokenPoolError): void {
     this.#failuresInRow = 0;
     this.#quietUntil = performance.now() + pauseMs;
@@ -69,7 +75,7 @@ export class ProviderBackOff {
   }
 }
 
-/** The same error with the time that is left now, and the stack of the caller who meets it now. */
+/** The same error with the remaining wait, and the stack of the current caller. */
 function withRetryAfter(error: TokenPoolError, waitMs: number): TokenPoolError {
   const Kind = COPYABLE.find((kind) => Object.getPrototypeOf(error) === kind.prototype);
   if (Kind === undefined || !(error instanceof CredentialError)) return error;

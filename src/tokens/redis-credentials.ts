@@ -4,9 +4,9 @@ import { sleep } from '../time.js';
 import type { CachedToken } from './cached-token.js';
 import type { TokenCache } from './token-cache.js';
 
-/** What Azure Managed Redis and Azure Cache for Redis accept tokens for. */
+/** The resource for which Azure Managed Redis and Azure Cache for Redis accept tokens. */
 const REDIS_SCOPE = 'https://redis.azure.com/.default';
-/** Pause between two looks at a refresh that is due, ms. */
+/** How often to check whether a refresh is due, ms. */
 const LOOK_AGAIN_MS = 1_000;
 
 /** How a credential signs in to Redis. */
@@ -23,7 +23,7 @@ export interface RedisCredentials {
   password: string;
 }
 
-/** As much of node-redis' `StreamingCredentialsProvider` as it uses. */
+/** The part of node-redis' `StreamingCredentialsProvider` that node-redis uses. */
 export interface RedisCredentialsProvider {
   readonly type: 'streaming-credentials-provider';
   subscribe(listener: {
@@ -33,7 +33,7 @@ export interface RedisCredentialsProvider {
   onReAuthenticationError(error: Error): void;
 }
 
-/** As much of an `ioredis` client as {@link keepAuthenticated} uses. */
+/** The part of an `ioredis` client that {@link keepAuthenticated} uses. */
 export interface AuthenticatingClient {
   readonly status: string;
   readonly options: { username?: string | null | undefined; password?: string | null | undefined };
@@ -88,7 +88,7 @@ export async function keepAuthenticated(
   const end = new AbortController();
   const use = (token: CachedToken): RedisCredentials => {
     const credentials = credentialsOf(token, options);
-    // ioredis reads these each time it opens a connection.
+    // ioredis reads these whenever it opens a connection.
     Object.assign(client.options, credentials);
     return credentials;
   };
@@ -126,7 +126,7 @@ async function follow(
     const dueInMs = known.refreshOn - known.now();
     await sleep(Math.max(dueInMs, LOOK_AGAIN_MS), { signal, ref: false }).catch(() => {});
     if (signal.aborted) return;
-    // Starts the refresh; a later look finds its token.
+    // Starts the refresh; its token is found at a later check.
     const current = tokens.current(scope);
     if (current === undefined || current.id === known.id) continue;
     known = current;

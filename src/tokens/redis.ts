@@ -19,13 +19,13 @@ export {
   redisCredentials,
 } from './redis-credentials.js';
 
-/** As much of a node-redis client (package `redis`), or cluster, as is used. */
+/** The part of a node-redis client (package `redis`) or cluster that is used. */
 export interface NodeRedisClient {
   eval(script: string, options: { keys: string[]; arguments: string[] }): Promise<unknown>;
   readonly isReady?: boolean;
 }
 
-/** As much of an `ioredis` client, or cluster, as is used. */
+/** The part of an `ioredis` client or cluster that is used. */
 export interface IORedisClient {
   eval(script: string, numberOfKeys: number, ...keysAndArguments: string[]): Promise<unknown>;
   defineCommand(name: string, definition: { lua: string }): void;
@@ -33,19 +33,19 @@ export interface IORedisClient {
 
 /** Keys and names of a token store in Redis. */
 export interface RedisTokenStoreOptions extends TokenEncryptionOptions {
-  /** What names in Redis start with. Default `mssql-token-pool:`. */
+  /** Prefix of the names in Redis. Default `mssql-token-pool:`. */
   prefix?: string | undefined;
 }
 
-// One script, one key, one round trip each: atomic, and at home in a cluster.
+// One script, one key and one round trip each: atomic, and safe in a cluster.
 const GET = "return {redis.call('GET', KEYS[1]), redis.call('PTTL', KEYS[1])}";
 const SET = "return redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])";
 const LEASE = "return redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2])";
 const RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
 
 /**
- * Shares tokens between processes through Redis 2.6 or later, or what speaks its protocol. The client is yours: connect it,
- * give it an `error` listener, close it.
+ * Shares tokens between processes through Redis 2.6 or later, or a server that speaks its protocol. The client is
+ * yours: connect it, give it an `error` listener, close it.
  *
  * @param client a client or cluster of `redis` (node-redis) or `ioredis`
  * @throws ConfigurationError that names the setting
@@ -79,7 +79,7 @@ function rawStore(client: NodeRedisClient | IORedisClient, prefix: string): Toke
     async get(name) {
       const [value, ttlMs] = (await run(GET, prefix + name)) as [unknown, unknown];
       if (value === null || value === undefined) return undefined;
-      // Negative: it has no end, which is not our doing.
+      // Negative: no time to live was set, so the entry is not from this library.
       return { value: String(value), ttlMs: Number(ttlMs) >= 0 ? Number(ttlMs) : undefined };
     },
     async set(name, value, ttlMs) {

@@ -3,7 +3,7 @@ import { type TokenPoolError, TokenTimeoutError, TokenUnavailableError } from '.
 import type { CachedToken } from './cached-token.js';
 import { type WaitTerms, waitFor } from './wait-for.js';
 
-/** How a flight is flown, and what becomes of its outcome. */
+/** How the request is made, and what happens to its outcome. */
 export interface FlightPlan {
   /** Sends the request. */
   request: (signal: AbortSignal) => Promise<CachedToken>;
@@ -11,9 +11,12 @@ export interface FlightPlan {
   timeoutMs: number;
   /** What the token must carry. */
   claims: string | undefined;
-  /** Takes over an answer: the token to use, or why there is none. `late` if the flight timed out before it came. */
+  /**
+   * Handles an answer: returns the token to use, or throws why there is none. `late` if the request timed out before it
+   * arrived.
+   */
   onAnswer: (answer: CachedToken, late: boolean) => CachedToken | TokenPoolError;
-  /** Takes note of a failure: the error to reject with. */
+  /** Records a failure; returns the error to reject with. */
   onFailure: (error: TokenPoolError) => TokenPoolError;
 }
 
@@ -40,7 +43,7 @@ export class RefreshFlight {
         else resolve(result);
       };
     });
-    // A refresh in the background has no caller that waits; its failure was published.
+    // A background refresh has no waiting caller; its failure has been published.
     this.#token.catch(() => {});
 
     this.#timer = setTimeout(() => {
@@ -51,12 +54,12 @@ export class RefreshFlight {
       abort.abort(error);
     }, timeoutMs).unref();
 
-    // In a later turn of the microtask queue: the credential's own code must not hold up a caller who only looks.
+    // Deferred to a microtask: the credential's own code must not block a caller of `current()`.
     Promise.resolve()
       .then(() => request(abort.signal))
       .then(
         (answer) => {
-          // A late answer is as good as a punctual one, if it is better than what there is by now.
+          // A late answer is still used if it is better than the current token.
           if (settled) attempt(() => onAnswer(answer, true));
           else settle(() => onAnswer(answer, false));
         },
@@ -72,8 +75,8 @@ export class RefreshFlight {
   }
 
   /**
-   * Waits for the token, or for `next` that follows it, on one caller's own terms. The flight keeps the process alive as
-   * long as a caller waits for it.
+   * Waits for the token, or for `next` that follows it, within one caller's own limits. The flight keeps the process
+   * alive as long as a caller waits for it.
    */
   wait(terms: WaitTerms, next: Promise<CachedToken> = this.#token): Promise<CachedToken> {
     this.#waiting += 1;
@@ -90,7 +93,7 @@ export class RefreshFlight {
 
 function ignore(): void {}
 
-/** Settling must not depend on what a stranger threw or how it reads: a getter of the thrown object may throw as well. */
+/** Settling must not depend on what a credential throws: a getter of the thrown object may throw as well. */
 function attempt(outcome: () => CachedToken | TokenPoolError): CachedToken | TokenPoolError {
   try {
     return outcome();

@@ -8,8 +8,8 @@ const collected = new FinalizationRegistry<string>((identity) => {
 });
 
 /**
- * The process-wide cache of a credential's identity, as long as it is referenced: pools of one identity share
- * one request (P3). The `options` of the first call count, and the first `tokenStore`; name the scope in each call.
+ * The process-wide cache of a credential's identity; it lives while it is referenced. Pools of one identity share one
+ * request (P3). The `options` of the first call apply, and the first `tokenStore`; pass the scope in each call.
  *
  * @throws ConfigurationError if `credential` has no `getToken` or a setting makes no sense
  */

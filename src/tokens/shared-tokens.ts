@@ -6,12 +6,14 @@ import { parseEntry, readEntry, writeEntry } from './store-entry.js';
 import { StoreHealth } from './store-health.js';
 import type { StoredValue, TokenStore } from './token-store.js';
 
-/** Pauses between two looks at whether the token has arrived: growing from the first to this share of the lease. */
+/** Pauses between checks for the token: they grow from the first to this share of the lease. */
 const FIRST_PAUSE_MS = 25;
 const LONGEST_PAUSE = 1 / 20;
-/** The holder of a lease may die, and the next one needs its time too; after that, every process asks for itself. */
+/**
+ * The holder of a lease may die, and the next holder needs time too; after that, every process requests its own token.
+ */
 const LEASES_WAITED_FOR = 2;
-/** Clocks further apart than this are worth a warning, ms; less is ordinary. */
+/** Clocks that differ by more than this cause a warning, ms; smaller differences are ordinary. */
 const SKEW_MS = 30_000;
 
 type ReleaseLease = () => Promise<void>;
@@ -41,9 +43,9 @@ export class SharedTokens {
   }
 
   /**
-   * The token of an identity: the one in the store, if it is later than the one in the cache; else a new one, requested by
-   * the process that holds the lease. The others look again until it is there. A holder that died is waited for until its
-   * lease ends.
+   * The token of an identity: the one in the store, if it is later than the one in the cache; else a new one, requested
+   * by the process that holds the lease. The others look again until it is there. If the holder has died, the others
+   * wait until its lease expires.
    */
   async obtain(identity: string, request: CredentialRequest, ask: () => Promise<CachedToken>): Promise<CachedToken> {
     const subject = subjectOf(identity, request);
@@ -71,7 +73,7 @@ export class SharedTokens {
     ask: () => Promise<CachedToken>,
     releaseLease: ReleaseLease,
   ): Promise<CachedToken> {
-    // It may have arrived between the look and the lease.
+    // The token may have arrived between the check and the lease.
     const shared = await this.#find(subject, request);
     if (shared !== undefined && shared !== 'store-failed') {
       void this.#health.run(releaseLease);
@@ -80,7 +82,7 @@ export class SharedTokens {
     const leaseEnds = performance.now() + this.#leaseMs;
     try {
       const token = await ask();
-      // The caller does not wait until the other processes have it.
+      // The caller does not wait until the token is stored.
       void this.#share(subject, request, token, leaseEnds).finally(() => this.#health.run(releaseLease));
       return token;
     } catch (error) {
@@ -95,14 +97,14 @@ export class SharedTokens {
       granted = this.#store.lease(this.#ciphers[0].nameOf(subject), this.#leaseMs);
       return granted;
     });
-    // One that is granted after we went on without it would hold up the others.
+    // A lease that is granted after we continued without it would block the others.
     if (lease === 'store-failed') granted?.then((releaseLease) => releaseLease?.()).catch(() => {});
     return lease ?? undefined;
   }
 
-  /** Puts a new token where the other processes look for it. */
+  /** Stores a new token for the other processes. */
   async #share(subject: string, request: CredentialRequest, token: CachedToken, leaseEnds: number): Promise<void> {
-    // After the lease, another process has asked too, and its token may be later.
+    // Once the lease has expired, another process may have requested a token too, possibly a later one.
     if (performance.now() >= leaseEnds) {
       const other = await this.#find(subject, request);
       if (other instanceof CachedToken && other.remainingMs() > token.remainingMs()) return;
@@ -144,12 +146,17 @@ export class SharedTokens {
   }
 }
 
-/** What an entry is about. Everything that decides which token comes out is in it, so that no two share an entry (P9). */
+/**
+ * The key of an entry. It contains everything that decides which token is issued, so that no two share an entry (P9).
+ */
 function subjectOf(identity: string, { scope, tenantId, enableCae, claims }: CredentialRequest): string {
   return JSON.stringify([identity, scope, tenantId ?? null, enableCae ?? null, claims ?? null]);
 }
 
-/** Not the one that the server refused, with enough time left for a connection, and later than the one in the cache. */
+/**
+ * A token is of use if it is not the one that the server refused, has enough time left for a connection, and is later
+ * than the one in the cache.
+ */
 function isOfUse(shared: CachedToken, { cached, refusedId }: CredentialRequest): boolean {
   if (shared.id === refusedId || shared.id === cached?.id) return false;
   if (shared.now() >= shared.evictAt) return false;

@@ -1,7 +1,7 @@
 import { durationMs } from '../time.js';
 import { CachedToken } from './cached-token.js';
 
-/** What is encrypted. Times by the clock of the process that requested the token. */
+/** The plain text of an entry. Its times are by the clock of the process that requested the token. */
 export interface Entry {
   token: string;
   /** Epoch ms. */
@@ -31,15 +31,15 @@ export function parseEntry(text: string): Entry {
     durationMs(lifeMs) === undefined ||
     (refreshInMs !== undefined && !Number.isFinite(refreshInMs))
   ) {
-    throw new Error('The entry has not the form of this version.');
+    throw new Error('The entry does not have the format of this version.');
   }
   return { token, expiresOn: expiresOn as number, lifeMs: lifeMs as number, refreshInMs };
 }
 
 /**
- * The token of an entry with its times by this machine's clock, and how far the clock of the other process is ahead. A store
- * that says how long it will keep the entry (`ttlMs`) measures the time left whatever the clocks say; the earlier expiry of
- * the two counts, because a token whose expiry was wrong from the start must not be believed either.
+ * The token of an entry with its times by this machine's clock, and how far the clock of the other process is ahead. A
+ * store that says how long it will keep the entry (`ttlMs`) gives the remaining life independently of both clocks; the
+ * earlier of the two expiries applies, because the expiry may have been wrong from the start.
  */
 export function readEntry(
   { token, expiresOn, lifeMs, refreshInMs }: Entry,

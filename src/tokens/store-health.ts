@@ -1,7 +1,7 @@
 import { publish, type StoreFailure } from '../channels.js';
 import { redactedCause } from '../credentials/entra/redact.js';
 
-/** What a failure means, for the operator of the service. */
+/** The meaning of a failure, for the operator. */
 const MEANING: Readonly<Record<StoreFailure, string>> = {
   unreachable: 'it cannot be reached, or refuses the request',
   slow: 'it does not answer in time',
@@ -10,9 +10,9 @@ const MEANING: Readonly<Record<StoreFailure, string>> = {
 };
 
 /**
- * Calls a store that may be down, slow or wrong, so that it costs a moment at worst. An outage is reported as an event each
- * time the store stops working, and as a process warning only the first time. A bad entry and a wrong clock are reported
- * once, both ways.
+ * Calls a store that may be down, slow or wrong, with a short time limit. An outage is published as an event each time
+ * the store stops working, and as a process warning the first time only. A bad entry and a wrong clock are each
+ * reported once, as an event and a warning.
  */
 export class StoreHealth {
   readonly #timeoutMs: number;

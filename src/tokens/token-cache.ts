@@ -13,7 +13,7 @@ export interface TokenCacheOptions {
   /** Scope used if a call names none. Default `https://database.windows.net/.default`. */
   scope?: string | undefined;
   /**
-   * Longest one request to the identity provider may take, ms. Default 10,000, or what the credential itself asks for if it
+   * Time limit of one request to the identity provider, ms. Default 10,000, or the credential's own limit if it
    * involves a person or a command line tool.
    */
   requestTimeoutMs?: number | undefined;
@@ -21,23 +21,28 @@ export interface TokenCacheOptions {
   tokenStore?: EncryptedTokenStore | undefined;
 }
 
-/** How one caller waits; nothing here changes the shared request. */
+/** How one caller waits; the shared request is not affected. */
 export interface WaitOptions extends GetTokenOptions {
   /** How long this caller waits, ms; the shared request goes on. */
   timeoutMs?: number | undefined;
 }
 
 const DEFAULT_REQUEST_TIMEOUT_MS = 10_000;
-/** Scopes of one identity. A server names the scope of its login, so a hostile one could name a new one at each login. */
+/**
+ * Maximum number of scopes per identity. The server names the scope of its login, so a hostile server could name a new
+ * one each time.
+ */
 const MOST_SCOPES = 64;
-/** Of these, the ones for which there has never been a token: each may be an invention. */
+/** Maximum number of these without a token so far: they may be made up. */
 const MOST_UNKNOWN_SCOPES = 16;
-/** A scope that has not been requested for this long is forgotten, and its back-off with it, to make way for another. */
+/**
+ * A scope that has not been requested for this long may be dropped, together with its back-off, in favour of a new one.
+ */
 const FORGET_SCOPE_AFTER_MS = 600_000;
 
 /**
  * Keeps one identity's tokens fresh, for any number of scopes: one request at a time for each (P3), renewed in the
- * background long before its expiry, and the last good token served whatever happens to its renewal (P4).
+ * background long before its expiry, and the last good token served while its renewal fails (P4).
  *
  * It is a `TokenCredential` itself, so it can be given to any Azure SDK client.
  *
@@ -78,8 +83,8 @@ export class TokenCache implements TokenCredential {
   }
 
   /**
-   * A usable token right now, or undefined. Synchronous; starts a refresh in the background when one is due, so calling it
-   * every now and then keeps the token fresh.
+   * The usable token, or undefined. Synchronous; starts a background refresh when one is due, so calling it regularly
+   * keeps the token fresh.
    */
   current(scope: string = this.#scope): CachedToken | undefined {
     return (this.#refreshers.get(scope) ?? this.#refresher(scope))?.current();
@@ -112,7 +117,7 @@ export class TokenCache implements TokenCredential {
   /** The `@azure/core-auth` form of {@link get}. */
   async getToken(scopes?: string | string[], options?: WaitOptions): Promise<AccessToken> {
     const scope = Array.isArray(scopes) ? scopes.join(' ') : scopes;
-    // Most calls ask for nothing special and find a token.
+    // The common case: no special options, and a token in the cache.
     const token = options === undefined ? this.current(scope) : undefined;
     return asAccessToken(token ?? (await this.#await(scope, options)));
   }
@@ -181,7 +186,7 @@ export class TokenCache implements TokenCredential {
         identity: this.identity,
         scope,
         options: { tenantId, enableCae },
-        // The identity provider is not to blame for the time that the store takes.
+        // The time of the store does not count against the identity provider.
         timeoutMs: () => requestTimeoutMs + (this.#store?.longestMs ?? 0),
       });
       this.#refreshers.set(key, refresher);
@@ -190,7 +195,7 @@ export class TokenCache implements TokenCredential {
   }
 
   #admitsScope(): boolean {
-    // The first is kept: a pool asks for its own scope before any server has named one.
+    // The first scope is never dropped: a pool requests its own before any server has named one.
     for (const [key, { hasSucceeded, idleMs = 0 }] of [...this.#refreshers].slice(1)) {
       const isNeeded = hasSucceeded && this.#refreshers.size < MOST_SCOPES;
       if (idleMs > FORGET_SCOPE_AFTER_MS && !isNeeded) this.#refreshers.delete(key);
@@ -202,7 +207,7 @@ export class TokenCache implements TokenCredential {
 
 function tooManyScopes(): TokenUnavailableError {
   return new TokenUnavailableError('Tokens for too many different scopes were requested for one identity.', {
-    hint: 'Does a server name another scope at each login? Set the scope in the configuration.',
+    hint: 'If a server names a different scope at each login, set the scope in the configuration.',
   });
 }
 
@@ -218,7 +223,7 @@ export function requireCredential(credential: TokenCredential): void {
   });
 }
 
-/** How long a request of this credential may take, if it defines a limit. */
+/** The credential's own limit for a request, if it has one. */
 function timeoutOf(credential: TokenCredential & { requestTimeoutMs?: unknown }): number {
   return durationMs(credential.requestTimeoutMs) || DEFAULT_REQUEST_TIMEOUT_MS;
 }

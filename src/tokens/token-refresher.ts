@@ -7,10 +7,10 @@ import { ProviderBackOff } from './provider-back-off.js';
 import { RefreshFlight } from './refresh-flight.js';
 import { aborted, type WaitTerms } from './wait-for.js';
 
-/** At most one forced refresh in this time: a server that refuses every token must not cause a storm of requests. */
+/** Minimum time between forced refreshes: a server that refuses every token must not cause a storm of requests. */
 const FORCED_REFRESH_APART_MS = 5_000;
 
-/** What all requests of one refresher have in common. */
+/** Settings shared by all requests of one refresher. */
 export interface RefresherSettings {
   /** Requests a token from the identity provider, or reads the one that another process has just requested. */
   request: (request: CredentialRequest) => Promise<CachedToken>;
@@ -27,7 +27,7 @@ interface GetTerms extends WaitTerms {
   claims?: string | undefined;
 }
 
-/** What is known about a token without asking for one. */
+/** The state of a token, without a request for one. */
 export interface TokenStatus {
   /** The usable token, if there is one. */
   current: CachedToken | undefined;
@@ -45,10 +45,11 @@ export interface TokenStatus {
 }
 
 /**
- * Keeps the token of one identity for one scope fresh. The life of a token, top to bottom: a caller looks (`current`) or
- * waits (`get`), a refresh starts and is answered or fails, and a token that the server refuses is invalidated.
+ * Keeps the token of one identity for one scope fresh. Read from top to bottom it is the life of a token: a caller
+ * looks (`current`) or waits (`get`), a refresh starts and succeeds or fails, and a token that the server refuses is
+ * invalidated.
  *
- * The only timers are those of a request and its waiters: refreshing is on demand, and a pool that keeps connections asks
+ * The only timers are those of a request and its waiters: refreshes happen on demand, and a pool with connections looks
  * often enough.
  */
 export class TokenRefresher {
@@ -58,7 +59,7 @@ export class TokenRefresher {
   /** When the current token is to be refreshed, on its own clock: its `refreshOn`, or at once if it was refused. */
   #refreshDueAt = 0;
   #flight: RefreshFlight | undefined;
-  /** The last answer, even if refused since: a provider that has a cache may return it again. */
+  /** The last answer, even if it has been refused since: a provider with a cache may return it again. */
   #lastAnswer: CachedToken | undefined;
   #refusedId: string | undefined;
   #forcedAt = Number.NEGATIVE_INFINITY;
@@ -98,7 +99,7 @@ export class TokenRefresher {
     };
   }
 
-  /** How long nothing has happened here, ms; undefined while there is a usable token or a request is under way. */
+  /** Time since the last activity, ms; undefined while there is a usable token or a request in flight. */
   get idleMs(): number | undefined {
     if (this.#flight !== undefined || this.peek() !== undefined) return undefined;
     return performance.now() - this.#usedAt;
@@ -120,7 +121,7 @@ export class TokenRefresher {
     const flight = this.#flight;
     if (flight !== undefined) {
       if (claims === undefined || claims === flight.claims) return flight.wait(terms);
-      // The answer under way lacks these claims: request again after it, whatever its outcome.
+      // The request in flight lacks these claims: another one follows it, whatever its outcome.
       return flight.wait(
         terms,
         flight.settled.then(() => this.get({ claims })),
@@ -142,7 +143,7 @@ export class TokenRefresher {
     const current = this.#current;
     if (current === undefined || !current.is(token)) return false;
     this.#refusedId = current.id;
-    // Refused or not, it is all there is until the provider may be asked; from now on a successor is due.
+    // Even refused, it is the only token until the provider may be asked again; from now on a successor is due.
     this.#refreshDueAt = 0;
     const now = performance.now();
     if (now - this.#forcedAt < FORCED_REFRESH_APART_MS) return false;
@@ -155,13 +156,13 @@ export class TokenRefresher {
     return true;
   }
 
-  /** A claims challenge is how a server refuses a token that it could read. */
+  /** A claims challenge also means that the server refused the token. */
   #demand(claims: string): void {
     this.#claims = claims;
     this.#refusedId = this.#current?.id;
   }
 
-  /** Without a usable token only a failure delays a request; with one, the pause after every answer does. */
+  /** Without a usable token, only a failure delays the next request; with one, so does the pause after every answer. */
   #mayRefresh(usable: CachedToken | undefined): boolean {
     if (usable === undefined && this.#backOff.failure === undefined) return true;
     return this.#backOff.waitMs === 0;
@@ -193,10 +194,12 @@ export class TokenRefresher {
     return flight;
   }
 
-  /** Adopts an answer if it is later than the current token. Gives the token to use, or why there is none. */
+  /**
+   * Adopts an answer if it is later than the current token. Returns the token to use, or the error if there is none.
+   */
   #adopt(answer: CachedToken, claims: string | undefined, startedAt: number): CachedToken | TokenPoolError {
     const { identity, scope } = this.#settings;
-    // Returned again, a token keeps the life it had when it was new, so that its margins do not shrink with each answer.
+    // A token that is returned again keeps its original life, so that its margins do not shrink with each answer.
     const again = this.#lastAnswer?.is(answer.reveal()) === true ? this.#lastAnswer : undefined;
     const offered = again ?? answer;
     const isBetter = this.#isBetter(offered);
@@ -207,7 +210,7 @@ export class TokenRefresher {
     }
     this.#lastAnswer = offered;
 
-    // Asking a provider that has nothing newer yet is pointless for a while, and so is asking one right after it answered.
+    // A provider that has nothing newer yet, or has just answered, is not asked again for a while.
     const current = this.#current ?? offered;
     const pauseMs = Math.min(FORCED_REFRESH_APART_MS, (current.expiresOn - current.obtainedAt) / 10);
     const nothingNew = again !== undefined || !isBetter;
@@ -228,7 +231,7 @@ export class TokenRefresher {
     return usable ?? (useless as TokenPoolError);
   }
 
-  /** Compares what is left of two tokens, not when they expire: the wall clock may have been set between them. */
+  /** Compares the remaining life of two tokens, not their expiry: the wall clock may have been set in between. */
   #isBetter(offered: CachedToken): boolean {
     const current = this.#current;
     if (current === undefined) return true;

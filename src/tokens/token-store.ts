@@ -1,24 +1,24 @@
 /**
- * A store that processes share, such as Redis: what {@link encryptedTokenStore} needs of it. Names and values are opaque
- * ASCII text, a value is a few kB; both are unreadable without the key. A method that rejects or hangs is no catastrophe:
- * tokens are got without the store then.
+ * A store that processes share, such as Redis: the part that {@link encryptedTokenStore} uses. Names and values are
+ * opaque ASCII text, a value is a few kB; both are unreadable without the key. If a method rejects or hangs, tokens are
+ * requested without the store.
  *
- * docs/shared-token-cache.md has a whole one for a SQL table.
+ * docs/shared-token-cache.md has a complete example for a SQL table.
  */
 export interface TokenStore {
-  /** The value under a name; undefined where there is none, or no longer. */
+  /** The value stored under a name; undefined if there is none, or it has expired. */
   get(name: string): Promise<StoredValue | undefined>;
-  /** Puts a value under a name, in place of the one there; it may be dropped after `ttlMs`. */
+  /** Stores a value under a name, replacing an existing one; it may be dropped after `ttlMs`. */
   set(name: string, value: string, ttlMs: number): Promise<void>;
   /**
-   * Gives the lease of that name to one caller at a time, for `leaseMs` at most: a caller that dies blocks no other for
-   * longer. Resolves to a function that releases it, and must not release a lease that another has since obtained; undefined while
-   * somebody else has it. Names of leases are not names of values.
+   * Grants the lease of a name to one caller at a time, for at most `leaseMs`, so that a caller that dies blocks the
+   * others no longer than that. Resolves to a function that releases the lease, but not one that another caller has
+   * obtained since; undefined while another caller holds it. Names of leases are separate from names of values.
    */
   lease(name: string, leaseMs: number): Promise<(() => Promise<void>) | undefined>;
 }
 
-/** A value from a token store, and how long the store still keeps it. */
+/** A value from a token store with its remaining time to live. */
 export interface StoredValue {
   value: string;
   /**

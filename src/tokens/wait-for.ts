@@ -8,8 +8,8 @@ export interface WaitTerms {
 }
 
 /**
- * Waits for a shared promise on one caller's own terms: the caller leaves when its time is up or its signal fires, and the
- * others go on waiting.
+ * Waits for a shared promise within one caller's own limits: this caller stops waiting when its time is up or its
+ * signal fires, the others continue.
  *
  * @throws AbortedError when the signal fires, TokenTimeoutError after `timeoutMs`
  */

@@ -7,7 +7,7 @@ import { openEncryptedKey, openPkcs12, Rc2PfxError, WrongPfxPassword } from './p
 /** Certificates with a chain and a key have some 10 KiB. */
 export const LARGEST_CERTIFICATE_FILE = 128 * 1024;
 
-/** Line breaks get lost in environment variables and secret stores. */
+/** Environment variables and secret stores often lose line breaks. */
 const WHOLE_PEM = 'Pass all of it, from -----BEGIN to the last -----END, with its line breaks.';
 
 const RE_EXPORT =
@@ -45,7 +45,7 @@ export async function readCertificate(
   }
 }
 
-/** Checks a certificate as far as that is quick: a key derivation of many rounds is left to the first token request. */
+/** Checks a certificate as far as that is cheap: a key derivation of many rounds is left to the first token request. */
 export function checkCertificate(content: string | Uint8Array, password: string | undefined, option: string): void {
   const source = { password, option };
   try {
@@ -141,7 +141,7 @@ function* readKey({ label, pem, base64 }: PemBlock, source: Source): Generator<K
     if (label !== 'ENCRYPTED PRIVATE KEY') {
       return createPrivateKey(password === undefined ? pem : { key: pem, passphrase: password });
     }
-    // Not OpenSSL: it would do any number of rounds at once.
+    // Not through OpenSSL, which would run any number of rounds synchronously.
     const key = yield* openEncryptedKey(Buffer.from(base64, 'base64'), password ?? '');
     return createPrivateKey({ key, format: 'der', type: 'pkcs8' });
   } catch (error) {

@@ -1,4 +1,4 @@
-/** One element of DER (ITU-T X.690), as far as certificates and keys need it. */
+/** One element of DER (ITU-T X.690); only what certificates and keys need. */
 export interface DerElement {
   tag: number;
   /** Content without tag and length. */
@@ -9,7 +9,7 @@ export interface DerElement {
 
 export const DER = { INTEGER: 0x02, OCTET_STRING: 0x04, OBJECT_ID: 0x06, SEQUENCE: 0x30, SET: 0x31 } as const;
 
-/** A certificate file has a few dozen elements in a row; more are an attack on time and memory. */
+/** A certificate file has a few dozen elements in a sequence; many more would be an attack on time and memory. */
 const MOST_ELEMENTS = 1_000;
 /** Object identifiers of algorithms have at most a dozen bytes. */
 const LONGEST_OBJECT_ID = 32;

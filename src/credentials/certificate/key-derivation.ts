@@ -3,8 +3,8 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { promisify } from 'node:util';
 
 /**
- * One key to derive from a password. The file says how many rounds that takes, up to seconds, so it can be done in two
- * ways: at once, or without blocking the event loop.
+ * One key to derive from a password. The file sets the number of rounds, which may take seconds. So there are two ways
+ * to run it: synchronously, or without blocking the event loop.
  */
 export interface KeyDerivation {
   /** Relative cost: rounds of a hash. */
@@ -23,7 +23,7 @@ export async function runLater<Result>(steps: Generator<KeyDerivation, Result, B
   return step.value;
 }
 
-/** Runs the steps at once where that is cheap. @returns undefined where it is not */
+/** Runs the steps synchronously if that is cheap. @returns undefined where it is not */
 export function runNow<Result>(steps: Generator<KeyDerivation, Result, Buffer>): Result | undefined {
   let cost = 0;
   let step = steps.next();

@@ -2,7 +2,7 @@ import { createDecipheriv, createHmac, timingSafeEqual } from 'node:crypto';
 import { children, DER, type DerElement, objectId, readDer, smallInteger } from './der.js';
 import { type KeyDerivation, pbkdf2, pkcs12Kdf, scryptKdf } from './key-derivation.js';
 
-/** What is inside a PFX file: DER of its private key (PKCS #8) and of its certificates. */
+/** The content of a PFX file: DER of its private key (PKCS #8) and of its certificates. */
 export interface Pkcs12Content {
   privateKeys: Buffer[];
   certificates: Buffer[];
@@ -52,7 +52,7 @@ const CIPHERS = new Map([
 const TRIPLE_DES_SCHEME = '1.2.840.113549.1.12.1.3';
 /** The same with RC2, 128 and 40 bit. */
 const RC2_SCHEMES = new Set(['1.2.840.113549.1.12.1.5', '1.2.840.113549.1.12.1.6']);
-/** Files have 1 to 600 thousand; more is an attack on the processor. */
+/** Files have 1 to 600 thousand iterations; more would be an attack on the processor. */
 const MOST_ITERATIONS = 2_000_000;
 /** Bags inside bags; no tool writes more than one level. */
 const DEEPEST = 4;

@@ -13,7 +13,7 @@ export interface Authority {
   inTenant(tenantId: string | undefined): Authority;
 }
 
-/** Which tenant of which identity provider issues the tokens. */
+/** The tenant and the identity provider that issue the tokens. */
 export interface AuthorityOptions {
   /** Directory (tenant) id, or a domain of the tenant. */
   tenantId?: string | undefined;

@@ -10,7 +10,10 @@ const FEDERATION_ERRORS = new Map<number, readonly ('issuer' | 'subject' | 'audi
 
 const LONGEST_CLAIM = 400;
 
-/** Issuer, subject and audience of an assertion: what a federated credential is compared with. None of them is secret. */
+/**
+ * Issuer, subject and audience of an assertion, against which Entra compares a federated credential. None of them is
+ * secret.
+ */
 export interface FederationClaims {
   issuer: string;
   subject: string;
@@ -44,6 +47,6 @@ export function federationHint(assertion: string, aadsts: number | undefined): s
 
 function shown(claim: unknown): string {
   if (typeof claim !== 'string') return '(none)';
-  // A claim comes from another issuer: one line of printable text, nothing else.
+  // Claims of another issuer are untrusted: only one line of printable text is repeated.
   return claim.slice(0, LONGEST_CLAIM).replaceAll(/[^\x20-\x7e]/g, '?');
 }

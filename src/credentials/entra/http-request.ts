@@ -3,7 +3,7 @@ import { request as httpsRequest } from 'node:https';
 import { AbortedError, TokenTimeoutError, TokenUnavailableError } from '../../errors.js';
 import { errorCode, redactedCause } from './redact.js';
 
-/** No identity provider's answer is larger; the rest of a larger one is not read. */
+/** No answer of an identity provider is larger; the rest of a larger one is not read. */
 const LARGEST_BODY = 1024 * 1024;
 /** Below the token cache's own 10 s, so that the error with more detail wins. */
 const DEFAULT_TIMEOUT_MS = 9_500;
@@ -33,7 +33,7 @@ export interface HttpReply {
   secrets(): readonly string[];
 }
 
-/** Headers and form fields that carry a secret. */
+/** Headers and form fields whose values are secret. */
 const SECRET_HEADERS = new Set(['authorization', 'x-identity-header', 'secret', 'x-amz-security-token']);
 const SECRET_FIELDS = [
   'client_secret',
@@ -47,7 +47,7 @@ const SECRET_FIELDS = [
   'code_verifier',
 ];
 
-/** The values of a request that must not turn up in an error, whatever the other side repeats. */
+/** The values of a request that must not appear in an error, whatever the server repeats. */
 function secretsOf({ headers = {}, body = '' }: HttpRequest): readonly string[] {
   const secrets: string[] = [];
   for (const [name, value] of Object.entries(headers)) {
@@ -62,8 +62,8 @@ function secretsOf({ headers = {}, body = '' }: HttpRequest): readonly string[] 
 }
 
 /**
- * One request to an identity provider, on a connection of its own. Redirects are not followed: they would carry a secret
- * to a server that the configuration does not name. Any status is a reply, 101 too.
+ * One request to an identity provider, on a new connection. Redirects are not followed: they would carry a secret to a
+ * server that the configuration does not name. Any status counts as a reply, including 101.
  *
  * @throws TokenTimeoutError, AbortedError, TokenUnavailableError with the network's own error as cause
  */
@@ -109,7 +109,7 @@ export function httpExchange(request: HttpRequest): Promise<HttpReply> {
         succeed(response, Buffer.concat(chunks).toString('utf8'));
       });
     });
-    // Without this listener Node drops the connection, and the request would end by its timeout.
+    // Without this listener Node drops the connection, and the request would end only at its timeout.
     outgoing.on('upgrade', (response, socket) => {
       socket.destroy();
       succeed(response, '');
@@ -173,7 +173,7 @@ export function jsonObject(text: string): Record<string, unknown> | undefined {
   }
 }
 
-/** Providers ask for seconds or minutes. A longer pause is not obeyed: it would switch the application off. */
+/** Providers ask for seconds or minutes. A longer pause is shortened: it would take the application out of service. */
 const LONGEST_RETRY_AFTER_MS = 3_600_000;
 
 /** `Retry-After` in ms: delta-seconds or an HTTP date (RFC 9110 section 10.2.3); undefined where it is neither. */
@@ -186,7 +186,7 @@ export function retryAfterMs(header: unknown): number | undefined {
   return Number.isNaN(at) ? undefined : saneRetryAfterMs(Math.max(0, at - Date.now()));
 }
 
-/** A pause that a stranger asked for, in ms: a finite number from 0 to an hour, or undefined. */
+/** A pause requested from outside, in ms: a finite number from 0 to an hour, or undefined. */
 export function saneRetryAfterMs(value: unknown): number | undefined {
   if (typeof value !== 'number' || !Number.isFinite(value) || value < 0) return undefined;
   return Math.min(value, LONGEST_RETRY_AFTER_MS);

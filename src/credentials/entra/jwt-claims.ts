@@ -1,7 +1,7 @@
 import { ConfigurationError } from '../../errors.js';
 import { jsonObject } from './http-request.js';
 
-/** What an access token states about itself, without any proof: for its expiry, and to show whose it is. */
+/** The claims of an access token, unverified: for its expiry, and to show its principal. */
 export interface JwtClaims {
   /** End, epoch ms. */
   expiresOn: number | undefined;
@@ -14,7 +14,7 @@ export interface JwtClaims {
   principal: string | undefined;
 }
 
-/** No token is longer; what a stranger sends may be. */
+/** No real token is longer; untrusted text may be. */
 const LONGEST_TOKEN = 256 * 1024;
 
 /** Reads the claims of a JWT (RFC 7519); undefined where the token is not one. */
@@ -38,7 +38,7 @@ export function readJwtPayload(token: string): Record<string, unknown> | undefin
   return jsonObject(Buffer.from(payload, 'base64url').toString('utf8'));
 }
 
-/** The user that an assertion names, without any proof that it is true. */
+/** The user that an assertion names, unverified. */
 export interface AssertedUser {
   /** Tenant and object id: the same in every token of this user, whatever application it is for. */
   principal: string | undefined;

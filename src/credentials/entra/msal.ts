@@ -6,7 +6,7 @@ import { type HttpAgent, httpExchange, jsonObject } from './http-request.js';
 import { oauthRefusal } from './oauth-refusal.js';
 import { redact, redactedCause, textOf, textProperty } from './redact.js';
 
-/** What every request through MSAL needs. */
+/** Settings of every request through MSAL. */
 export interface MsalRequest {
   authority: Authority;
   clientId: string;
@@ -14,9 +14,9 @@ export interface MsalRequest {
   who: string;
   /** Whether `invalid_grant` ends when a person signs in again. */
   person?: boolean | undefined;
-  /** What must not turn up in an error, beside what the request itself carries. */
+  /** Secrets that must not appear in an error, besides those in the request. */
   secrets?: readonly (string | undefined)[] | undefined;
-  /** A hint that knows more than the AADSTS number does. */
+  /** A more specific hint than that of the AADSTS number. */
   explain?: ((aadsts: number | undefined) => string | undefined) | undefined;
   options: GetTokenOptions;
   agent?: HttpAgent | undefined;
@@ -28,8 +28,9 @@ export interface MsalRequest {
 export type ClientProof = Pick<Msal.NodeAuthOptions, 'clientSecret' | 'clientCertificate' | 'clientAssertion'>;
 
 /**
- * One request through a new MSAL application that is thrown away after it. MSAL's cache, its 60 s throttle and its stale
- * secrets go with it: the token cache keeps tokens, backs off and retries, in the same way for every credential. An application costs well under a millisecond and no network.
+ * One request through a new MSAL application, which is discarded afterwards together with MSAL's cache, its 60 s
+ * throttle and its stale secrets: the token cache stores tokens, backs off and retries in the same way for every
+ * credential. Creating an application takes well under a millisecond and no network.
  */
 export async function requestAsConfidentialApp(
   request: MsalRequest,
@@ -73,13 +74,13 @@ async function requestToken(
 interface RecordingNetwork {
   module: Msal.INetworkModule;
   failure: Error | undefined;
-  /** Every secret that MSAL sent: refresh tokens from its cache and assertions it signed are not known otherwise. */
+  /** Every secret that MSAL sent: its cached refresh tokens and signed assertions are only visible here. */
   secrets: string[];
 }
 
 /**
- * The network under MSAL. Failures are recorded here, because MSAL passes on neither the status nor `Retry-After` nor the
- * network's own error.
+ * The network under MSAL. Failures are recorded here, because MSAL hides the status, `Retry-After` and the network's
+ * own error.
  */
 function recordingNetwork(request: MsalRequest): RecordingNetwork {
   const record: RecordingNetwork = {
@@ -112,7 +113,7 @@ function recordingNetwork(request: MsalRequest): RecordingNetwork {
       if (body === undefined || reply.status < 200 || reply.status >= 400 || 'error' in body) {
         record.failure = oauthRefusal(reply, body, request);
       }
-      // MSAL's throttle would reject further requests by itself for a minute; it must not see what engages it.
+      // MSAL's throttle would reject further requests for a minute, so the answers that trigger it are hidden from it.
       if (body === undefined || reply.status < 200 || reply.status === 429 || reply.status >= 500) throw record.failure;
       const { 'retry-after': _, ...headers } = reply.headers;
       return { status: reply.status, headers: headers as Record<string, string>, body: body as T };

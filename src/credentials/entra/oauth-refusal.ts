@@ -16,7 +16,7 @@ export function oauthRefusal(
     correlationId: firstOf(headers['client-request-id']) ?? firstOf(headers['x-ms-request-id']),
   };
   if (body === undefined) {
-    // A captive portal or a proxy answers 200 with a page of its own, or 101.
+    // A captive portal or a proxy answers 200 with its own page, or 101.
     const foreign = status < 400;
     return providerError({ ...common, foreign, description: 'the answer is not JSON' }, about.who, options);
   }

@@ -13,7 +13,7 @@ import {
 } from '../../errors.js';
 import { property, redact, redactedCause, textOf, textProperty } from './redact.js';
 
-/** More than any error of this library prints. */
+/** Longer than the printed form of any error of this library. */
 const LONGEST_PRINTED = 8_000;
 
 /** The classes that a credential may throw, each before its base class. */
@@ -29,9 +29,9 @@ const CLASSES = [
 ] as const;
 
 /**
- * An error of this library that a caller's own credential threw. It is passed on as it is, unless a stranger has put
- * something into it that must not go further: a getter, a delay that is no number, text that looks like a secret. Then an
- * error of the same class, with what is sound about it, replaces it.
+ * An error of this library that a caller's own credential threw. It is passed on unchanged, unless it contains
+ * something that must not be passed on: a getter, a delay that is not a number, text that looks like a secret. Then it
+ * is replaced by an error of the same class with the sound parts.
  */
 export function soundError(error: TokenPoolError): TokenPoolError {
   if (isSound(error)) return error;

@@ -12,7 +12,7 @@ import { jsonObject, retryAfterMs, saneRetryAfterMs } from './http-request.js';
 import { soundError } from './own-error.js';
 import { property, redact, redactedCause, textOf, textProperty } from './redact.js';
 
-/** An identity provider's answer that holds no token, as far as it could be read. */
+/** An identity provider's answer without a token, as far as it could be read. */
 export interface ProviderAnswer {
   /** HTTP status. */
   status?: number | undefined;
@@ -34,9 +34,9 @@ export interface ProviderAnswer {
 export interface ProviderErrorOptions {
   /** Whether `invalid_grant` ends when a person signs in again. */
   person?: boolean | undefined;
-  /** What must not turn up in the error. */
+  /** Secrets that must not appear in the error. */
   secrets?: readonly (string | undefined)[] | undefined;
-  /** A hint that knows more than the AADSTS number does. */
+  /** A more specific hint than that of the AADSTS number. */
   explain?: ((aadsts: number | undefined) => string | undefined) | undefined;
 }
 
@@ -51,7 +51,7 @@ const FOR_A_PERSON = new Set([
   'account_selection_required',
   'insufficient_claims',
 ]);
-/** OAuth errors that pass by themselves. */
+/** Transient OAuth errors. */
 const PASSING = new Set(['temporarily_unavailable', 'server_error', 'slow_down']);
 const PASSING_STATUS = new Set([404, 408, 410, 425]);
 
@@ -139,7 +139,7 @@ function soundClaims(text: string | undefined, clean: (text: string) => string):
   const claims = jsonObject(text);
   if (claims === undefined) return undefined;
   let sound = true;
-  // Value by value: its member `access_token` looks like a secret where the text is read as a whole.
+  // Redacted value by value: as a whole, its member `access_token` would look like a secret.
   JSON.stringify(claims, (key, value: unknown) => {
     for (const part of [key, value]) if (typeof part === 'string' && clean(part) !== part) sound = false;
     return value;
@@ -170,9 +170,9 @@ function identifier(text: string): string | undefined {
 }
 
 /**
- * Anything a credential threw, as one of our errors: ours unchanged where it is sound; `@azure/identity`'s and MSAL's by their fields (their
- * classes exist once per installed copy, so `instanceof` is no use); anything else as "unavailable", to be retried.
- * Never throws, whatever it is given: a getter, a proxy, a number where a text belongs.
+ * Anything a credential threw, as one of our errors: ours unchanged where it is sound; `@azure/identity`'s and MSAL's
+ * by their fields (their classes exist once per installed copy, so `instanceof` is no use); anything else as
+ * "unavailable", to be retried. Never throws, whatever the input: a getter, a proxy, a number in place of a string.
  */
 export function asCredentialFailure(thrown: unknown): TokenPoolError {
   if (isOwn(thrown)) return soundError(thrown);

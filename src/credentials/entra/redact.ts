@@ -1,12 +1,12 @@
 const HIDDEN = '[hidden]';
 /** Shorter ones would turn ordinary words into `[hidden]`. */
 const SHORTEST_SECRET = 4;
-/** No search and no expression sees more than this; what follows is dropped. */
+/** Longer text is cut before any search or expression sees it. */
 const LONGEST_SEARCHED = 32_768;
 /** The longest text that goes into an error. */
 const LONGEST_KEPT = 8_192;
 
-/** What a secret looks like where its value is unknown: a JWT, and a value behind a name such as `password`. */
+/** Patterns of secrets whose value is unknown: a JWT, and a value behind a name such as `password`. */
 const PATTERNS: readonly [RegExp, string][] = [
   [/\beyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)*/g, HIDDEN],
   // Refresh tokens of Entra are opaque: `0.AX...` or `1.AX...`, then base64url.
@@ -23,8 +23,8 @@ const PATTERNS: readonly [RegExp, string][] = [
 const PRIVATE_KEY = /-----BEGIN [A-Z ]{0,32}PRIVATE KEY-----/;
 
 /**
- * Text from a stranger, ready for an error message (P10): known secrets are removed in every form in which one is sent,
- * then everything that looks like a secret. Cut the result to length, never the input: half a secret is not recognized.
+ * Makes untrusted text safe for an error message (P10): removes known secrets in every form in which they are sent,
+ * then everything that looks like a secret. Truncate the result, never the input: half a secret is not recognized.
  */
 export function redact(text: string, secrets: readonly (string | undefined)[] = []): string {
   let clean = text.slice(0, LONGEST_SEARCHED);
@@ -71,7 +71,10 @@ function base64Of(secret: string): string[] {
   return forms;
 }
 
-/** From the first private key on nothing is kept: its end may be missing, and an expression would look for it each time. */
+/**
+ * Everything from the first private key on is dropped: its end may be missing, and an expression would search for it
+ * each time.
+ */
 function withoutPrivateKeys(text: string): string {
   const at = text.search(PRIVATE_KEY);
   return at === -1 ? text : `${text.slice(0, at)}${HIDDEN}`;
@@ -85,7 +88,7 @@ export function textOf(thrown: unknown): string {
   return typeof message === 'object' || typeof message === 'function' ? '' : String(message);
 }
 
-/** A property of an object from a stranger: a getter or a proxy may throw. */
+/** A property of an untrusted object: a getter or a proxy may throw. */
 export function property(object: unknown, name: string): unknown {
   try {
     return (object as Record<string, unknown> | null | undefined)?.[name];
@@ -94,19 +97,19 @@ export function property(object: unknown, name: string): unknown {
   }
 }
 
-/** A text property of an object from a stranger. */
+/** A string property of an untrusted object. */
 export function textProperty(object: unknown, name: string): string | undefined {
   const value = property(object, name);
   return typeof value === 'string' ? value : undefined;
 }
 
-/** A code such as `ECONNRESET`, where it is one; other text is not passed on. */
+/** A code such as `ECONNRESET`; other text is not passed on. */
 export function errorCode(thrown: unknown): string | undefined {
   const code = textProperty(thrown, 'code');
   return code !== undefined && /^[A-Z][A-Z0-9_]{1,63}$/i.test(code) ? code : undefined;
 }
 
-/** A copy of a stranger's error to attach to ours as `cause`: name, message, code and stack, without secrets. */
+/** A copy of an untrusted error to attach as `cause`: name, message, code and stack, without secrets. */
 export function redactedCause(thrown: unknown, secrets: readonly (string | undefined)[] = []): Error {
   const copy = new Error(redact(textOf(thrown), secrets));
   copy.name = redact(textProperty(thrown, 'name') ?? 'Error', secrets).slice(0, 64);

@@ -4,8 +4,8 @@ export const PUBLIC_SQL_SCOPE = 'https://database.windows.net/.default';
 export const PUBLIC_AUTHORITY_HOST = 'https://login.microsoftonline.com';
 
 /**
- * The clouds beside the public one: their identity provider, the resource of their databases, and how the names of their
- * servers end. Synapse and Fabric take tokens for Azure SQL's own resource, as their FEDAUTHINFO shows.
+ * The clouds other than the public one: their identity provider, the resource of their databases, and how the names of
+ * their servers end. Synapse and Fabric take tokens for Azure SQL's own resource, as their FEDAUTHINFO shows.
  * https://learn.microsoft.com/azure/azure-sql/database/authentication-aad-overview
  */
 const CLOUDS = [
@@ -22,8 +22,8 @@ const CLOUDS = [
 ] as const;
 
 /**
- * The scope of the token for a server, chosen by its name (`host`, `tcp:host,port`, `host\instance`). Anything
- * unknown, own DNS names and private endpoints included, gets the public cloud's.
+ * The scope of the token for a server, chosen by its name (`host`, `tcp:host,port`, `host\instance`). Any other name,
+ * such as a custom DNS name or a private endpoint, gets the public cloud's.
  */
 export function scopeForServer(serverName: string): string {
   return cloudOf(serverName)?.scope ?? PUBLIC_SQL_SCOPE;

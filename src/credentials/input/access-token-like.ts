@@ -12,8 +12,9 @@ export type AccessTokenLike =
 /**
  * The token with its expiry in epoch ms: as given, or from the `exp` of the token, whichever is earlier.
  *
- * Skew: a token that was issued in the future shows that this machine's clock is slow by at least that much. The token
- * would pass for valid too long, so its expiry is moved forward by as much. A fast clock only shortens its life a little.
+ * Skew: a token that appears to be issued in the future shows that this machine's clock is slow by at least that much.
+ * The token would count as valid for too long, so its expiry is moved to an earlier time by the same amount. A fast
+ * clock only shortens the token's life a little.
  *
  * @throws ConfigurationError where the token is not a string or its expiry is unknown
  */

@@ -3,8 +3,8 @@ import type { Secret } from '../credential.js';
 import { redact, redactedCause, textOf } from '../entra/redact.js';
 
 /**
- * The current value of a secret; a function is called each time. Line breaks at the end go: a secret read from a file has
- * one, and no secret ends with one.
+ * The current value of a secret; a function is called each time. Trailing line breaks are removed: a secret read from a
+ * file has one, and no secret ends with one.
  *
  * @throws TokenUnavailableError if the function fails; ConfigurationError if it returns no text
  */

@@ -1,4 +1,4 @@
-/** Where a managed identity is: each endpoint has identities of its own. */
+/** Variables that select the endpoint of a managed identity; each endpoint has its own identities. */
 export const MANAGED_IDENTITY_VARIABLES = [
   'IDENTITY_ENDPOINT',
   'IDENTITY_HEADER',
@@ -12,7 +12,7 @@ export const MANAGED_IDENTITY_VARIABLES = [
   'ProgramData',
 ] as const;
 
-/** Which developer tool runs, and which account it finds. */
+/** Variables that decide which developer tool runs, and which account it finds. */
 export const DEVELOPER_TOOL_VARIABLES = [
   'PATH',
   'HOME',

@@ -1,8 +1,8 @@
 import { open } from 'node:fs/promises';
 
 /**
- * A small file as bytes. One that is larger, or a device that never ends, is read no further than `largest` + 1 bytes, so
- * that the caller can refuse it by its size.
+ * Reads a small file. At most `largest` + 1 bytes are read of a larger file or an endless device, so that the caller
+ * can refuse it by its size.
  */
 export async function readStart(path: string, largest: number): Promise<Buffer> {
   const file = await open(path);

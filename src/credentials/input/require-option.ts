@@ -27,7 +27,7 @@ export function optionalText(value: unknown, option: string): string | undefined
   return value === undefined || value === null || value === '' ? undefined : requireText(value, option);
 }
 
-/** A token that takes longer than a day will not come. */
+/** No token takes longer than a day. */
 const LONGEST_MS = 86_400_000;
 
 /** @throws ConfigurationError naming the option */

@@ -50,7 +50,7 @@ export function agentIdentity(options: AgentIdentityOptions): Credential {
       sameEverywhere: portableIdentityOf(blueprint) !== undefined,
       requestTimeoutMs: proof.requestTimeoutMs,
       async prove(abortSignal) {
-        // One for each request: it is good for one agent only, and a request is rare.
+        // A new one for each request: it is valid for one agent only, and requests are rare.
         const { token } = (await blueprint.getToken(exchangeScope, { abortSignal })) as AccessToken;
         return { proof: { clientAssertion: token }, secrets: [token] };
       },

@@ -5,7 +5,7 @@ import type { OptionNames } from './method.js';
 import { CERTIFICATE_OPTIONS, type CertificateOptions, proveByCertificate } from './service-principal-certificate.js';
 import { proveBySecret, type ServicePrincipalSecretOptions } from './service-principal-secret.js';
 
-/** What an application proves its identity with, where that is not all that a method needs: one of these. */
+/** The proof of an application, for methods that need more than that: one of these. */
 export type ApplicationProofOptions = CertificateOptions &
   Partial<Pick<ServicePrincipalSecretOptions, 'clientSecret'> & Pick<ClientAssertionOptions, 'assertion'>>;
 

@@ -6,7 +6,7 @@ import { type ClientProof, requestAsConfidentialApp } from '../entra/msal.js';
 import { requireClientId } from '../input/require-option.js';
 import type { OptionNames } from './method.js';
 
-/** The options that every method has by which an application signs in as itself. */
+/** Options of every method with which an application signs in as itself. */
 export interface ApplicationOptions extends AuthorityOptions {
   /** Application (client) id of the app registration. */
   clientId: string;
@@ -26,32 +26,32 @@ export const APPLICATION_OPTIONS: OptionNames<ApplicationOptions> = {
   agent: true,
 };
 
-/** What an application proves its identity with, and what must not turn up in an error. */
+/** The proof of an application, and the secrets that must not appear in an error. */
 export interface Proof {
   proof: ClientProof;
   secrets: readonly string[];
-  /** What the identity provider needs to know about the proof, for the hint of a refusal. Never a secret. */
+  /** Facts about the proof for the hint after a refusal. Never a secret. */
   explain?: ((aadsts: number | undefined) => string | undefined) | undefined;
 }
 
 /** How a method proves which application it is. */
 export interface Prover {
   method: string;
-  /** What proves it, for error messages: `client secret`. */
+  /** Name of the proof, for error messages: `client secret`. */
   noun: string;
-  /** What decides which tokens the application gets, beside the application. */
+  /** Everything besides the application that decides which tokens it gets. */
   identity: readonly unknown[];
-  /** The same for what the environment decides. */
+  /** The part that the environment decides. */
   environment?: object | undefined;
   /** Default true: see `sameEverywhere` of a credential definition. */
   sameEverywhere?: boolean | undefined;
-  /** Longest that a request takes, ms, where getting the proof takes longer than usual. */
+  /** Time limit of a request, ms, if getting the proof takes longer than usual. */
   requestTimeoutMs?: number | undefined;
   /** The current proof. */
   prove(signal: AbortSignal | undefined): Promise<Proof>;
 }
 
-/** What an application requests with its proof, where that is not a token for itself. */
+/** The grant that an application requests with its proof, if not a token for itself. */
 export interface Grant {
   method: string;
   noun: string;
@@ -70,7 +70,7 @@ const FOR_ITSELF: Pick<Grant, 'person' | 'ask'> = {
 };
 
 /**
- * An application that requests a token with a proof of its own: for itself (the client credentials grant, RFC 6749 section
+ * An application that requests a token with its proof: for itself (the client credentials grant, RFC 6749 section
  * 4.4) unless `grant` says otherwise.
  *
  * @throws ConfigurationError naming the option

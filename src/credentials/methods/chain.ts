@@ -40,9 +40,9 @@ const DEFAULT_MEMBERS: readonly ChainMemberName[] = [
   'azure-developer-cli',
   'azure-powershell',
 ];
-/** In a chain, a tool that takes longer counts as missing. */
+/** In a chain, a tool that takes longer than this counts as missing. */
 const TOOL_TIMEOUT_MS = 15_000;
-/** For all members together: the managed identity of a machine that has just started may need most of it. */
+/** For all members together; the managed identity of a machine that has just started may need most of it. */
 const REQUEST_TIMEOUT_MS = 180_000;
 
 /**

@@ -13,9 +13,9 @@ import { optionalText, requireTimeout } from '../input/require-option.js';
 import { defineMethod } from './method.js';
 import { runTool } from './run-tool.js';
 
-/** What the developer tools have in common. */
+/** Options shared by the developer tools. */
 interface ToolOptions {
-  /** Another tenant than the tool's own. */
+  /** A tenant other than the tool's own. */
   tenantId?: string | undefined;
   /** How long the tool may take, ms. Default 30,000: it starts an interpreter first. */
   timeoutMs?: number | undefined;
@@ -170,7 +170,7 @@ function readOutput(tool: ToolDescription, output: string): AccessToken {
   return { token, expiresOnTimestamp };
 }
 
-/** What passes here becomes an argument of a program. */
+/** A value that passes here becomes an argument of a program. */
 function checked(value: unknown, key: string, pattern: RegExp): string | undefined {
   const text = optionalText(value, key);
   if (text === undefined || (pattern.test(text) && !text.startsWith('-'))) return text;

@@ -14,7 +14,7 @@ export interface DeviceCodeOptions extends PersonOptions {
   onCode?: ((code: DeviceCode) => void | Promise<void>) | undefined;
 }
 
-/** What to show to the person who signs in with a device code. */
+/** The prompt of a device code sign-in. */
 export interface DeviceCode {
   /** The code to enter. */
   userCode: string;
@@ -31,7 +31,7 @@ const REQUEST_TIMEOUT_MS = 16 * 60_000;
 /** RFC 8628 section 3.5: where no interval is given, and by how much `slow_down` lengthens it. */
 const INTERVAL_S = 5;
 const SLOW_DOWN_S = 5;
-/** No code lives longer than a day; a larger number is not believed. */
+/** No code lives longer than a day; a larger number is ignored. */
 const LONGEST_S = 86_400;
 
 /** @throws ConfigurationError naming the option */
@@ -49,13 +49,13 @@ export function deviceCode(options: DeviceCodeOptions): PersonCredential {
 }
 
 /**
- * A loop of our own, because MSAL's ends at the first `slow_down`, 503 or dropped connection, and polls without a code if
- * it received none. MSAL gets the resulting refresh token and keeps the session from then on.
+ * This library's own loop, because MSAL's ends at the first `slow_down`, 503 or dropped connection, and polls without a
+ * code if it received none. MSAL gets the resulting refresh token and keeps the person signed in from then on.
  */
 async function signInByCode(attempt: SignIn, onCode: NonNullable<DeviceCodeOptions['onCode']>): Promise<AccessToken> {
   const started = await start(attempt);
   attempt.prompting();
-  // Polling does not wait for the prompt, which may stay open until the person is done, or for ever.
+  // Polling does not wait for the prompt, which may stay open until the person is done, or forever.
   const showing = Promise.resolve(started.code).then(onCode);
   const refreshToken = await Promise.race([poll(attempt, started), failureOf(showing)]);
   return attempt.ask((app) =>
@@ -127,7 +127,7 @@ async function poll(attempt: SignIn, { code, deviceCode, intervalMs }: Started):
         device_code: deviceCode,
       });
     } catch (error) {
-      // A network failure is no reason to send the person back to the start.
+      // After a network failure the person need not start again.
       if (!(error instanceof TokenUnavailableError) || Date.now() > code.expiresOn) throw error;
       continue;
     }

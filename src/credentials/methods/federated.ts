@@ -45,7 +45,7 @@ export function proveByFederation(options: Omit<FederatedOptions, 'method'>): Pr
     noun: `token of ${source.name}, for the federated credential`,
     identity: [audience, ...source.identity],
     environment: variablesOf(environment),
-    // The issuer decides whose token it is: another machine may have another subject, but the application is the same.
+    // The issuer only proves the application: the subject may differ between machines, the application is the same.
     sameEverywhere: true,
     requestTimeoutMs: source.requestTimeoutMs,
     async prove(abortSignal) {
@@ -96,7 +96,7 @@ function originOf(authority: string): string {
   return URL.canParse(authority) ? new URL(authority).origin : `https://${authority.split('/')[0]}`;
 }
 
-/** The whole environment of issuers and of managed identity: whichever of them is used, a change is another identity. */
+/** All variables of issuers and managed identity: whichever is used, a change means another identity. */
 function variablesOf(environment: Environment): object {
   return Object.fromEntries(
     Object.entries(environment).filter(([name]) =>

@@ -20,8 +20,9 @@ interface ChainDefinition {
 }
 
 /**
- * Tries the members in order and stays with the first that works. It goes on to the next only where a method is not
- * available here: never on a wrong secret, which would sign in as another principal, and not on a network failure.
+ * Tries the members in order and keeps using the first that works. It moves on only if a method is not available here:
+ * not after a wrong secret, because the next member would sign in as another principal, and not after a network
+ * failure.
  *
  * @throws CredentialUnavailableError "Tried the following N methods", with the reason of each, when none is available
  */

@@ -13,11 +13,11 @@ import { PERSON_OPTIONS, type PersonCredential, type PersonOptions, personCreden
 /** A person signs in with a browser on this machine: authorization code with PKCE (RFC 8252, RFC 7636). */
 export interface InteractiveOptions extends PersonOptions {
   method: 'interactive';
-  /** Opens the browser. Default: that of the operating system. The sign-in does not wait for its result. */
+  /** Opens the browser. Default: the browser of the operating system. The sign-in does not wait for its result. */
   openBrowser?: ((url: string) => unknown) | undefined;
   /** How long the person may take, ms. Default 300,000. */
   signInTimeoutMs?: number | undefined;
-  /** Port of the page that the browser returns to, where the application has it registered. Default: any free one. */
+  /** Port of the page to which the browser returns, if the application has registered one. Default: any free port. */
   port?: number | undefined;
 }
 
@@ -82,7 +82,7 @@ async function signInByBrowser(
   }
 }
 
-/** Rejects if no browser can be opened, and stays pending otherwise: a browser may stay open for ever. */
+/** Rejects if no browser can be opened, and stays pending otherwise: a browser may stay open forever. */
 function open(openBrowser: (url: string) => unknown, url: string): Promise<never> {
   return new Promise((_, reject) => {
     Promise.resolve(url)

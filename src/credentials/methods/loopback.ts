@@ -5,7 +5,7 @@ import { TokenUnavailableError } from '../../errors.js';
 
 export type LoopbackAnswer = { code: string } | { error: string; description: string | undefined };
 
-/** The page on this machine that the browser returns to after a sign-in. */
+/** The page on this machine to which the browser returns after a sign-in. */
 export interface Loopback {
   redirectUri: string;
   /** The first answer that carries our `state`. Never rejects. */

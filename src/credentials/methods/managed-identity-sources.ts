@@ -158,7 +158,9 @@ function arcKeyDirectory({ ProgramData = 'C:\\ProgramData' }: Environment): stri
     : '/var/opt/azcmagent/tokens';
 }
 
-/** Older agents ignore the choice and answer with the machine's own identity: a login as another principal. */
+/**
+ * Older agents ignore the choice and answer with the machine's own identity, which would log in as another principal.
+ */
 function refuseOtherIdentity(answer: Record<string, unknown> | undefined, choice: IdentityChoice): void {
   const echoes: readonly [string | undefined, unknown][] = [
     [choice.clientId, answer?.client_id],

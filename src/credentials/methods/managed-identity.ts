@@ -102,7 +102,7 @@ export function managedIdentity(
   }
 }
 
-/** Longest that one request takes, ms: each of its attempts has a timeout of its own. */
+/** Time limit of one request, ms; each of its attempts has its own timeout. */
 export function longestRequestMs(retryTimeoutMs: number | undefined): number {
   return longestPatienceMs(retryTimeoutMs) + 5 * ATTEMPT_MS;
 }
@@ -139,7 +139,7 @@ function arcAgentIsInstalled({ AZURE_POD_IDENTITY_AUTHORITY_HOST, ProgramFiles }
     : existsSync(AZURE_ARC.linuxAgent);
 }
 
-/** Anything that answers a request without the header `Metadata` passes for IMDS; off Azure nothing does. */
+/** A server that answers a request without the header `Metadata` is taken for IMDS; off Azure there is none. */
 async function probeImds(options: GetTokenOptions, environment: Environment): Promise<void> {
   try {
     await httpExchange({
@@ -158,14 +158,15 @@ async function probeImds(options: GetTokenOptions, environment: Environment): Pr
 
 function readAnswer(body: Record<string, unknown>): AccessToken {
   const now = Date.now();
-  // The earlier one: `expires_on` is of the platform's clock, which may be slow; `expires_in` is of none.
+  // The earlier of the two: `expires_on` is by the platform's clock, which may be slow; `expires_in` depends on no
+  // clock.
   const expiresOn = Math.min(
     readTime(body.expires_on) ?? Number.POSITIVE_INFINITY,
     now + (readDuration(body.expires_in) ?? Number.POSITIVE_INFINITY),
   );
   const refreshIn = Number(body.refresh_in);
   const lifeMs = expiresOn - now;
-  // The platform caches the token as well and renews it half-way; waiting longer only risks its bad moments.
+  // The platform caches the token as well and renews it half-way through its life; waiting longer only risks an outage.
   const half = lifeMs > 2 * 3_600_000 ? now + lifeMs / 2 : undefined;
   return {
     token: body.access_token as string,
@@ -199,7 +200,8 @@ function refusal(
   const who = choice.clientId ?? choice.objectId ?? choice.resourceId;
   const details = { status: reply.status };
   const ofEntra = aadstsOf(description) !== undefined;
-  // Docker Desktop answers for 169.254.169.254 with 403 "unreachable"; proxies and container hosts with a page of theirs.
+  // Docker Desktop answers 403 "unreachable" for 169.254.169.254; proxies and container hosts answer with a page of
+  // their own.
   const blocked = reply.status === 403 && !ofEntra && (inChain || /unreachable/i.test(reply.body));
   if (blocked) {
     return new CredentialUnavailableError('The managed identity endpoint refuses access (HTTP 403).', {
@@ -207,7 +209,7 @@ function refusal(
       hint: 'Off Azure there is no managed identity. On Azure, let this process reach the metadata endpoint directly.',
     });
   }
-  // A refusal that has nothing to do with Entra: this machine or app has no such identity.
+  // This refusal does not come from Entra: the machine or app has no such identity.
   if (isNoSuchIdentity(reply.status, description) && !ofEntra) {
     return who === undefined
       ? new CredentialUnavailableError('This machine or app has no managed identity of its own.', {

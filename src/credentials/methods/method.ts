@@ -37,7 +37,7 @@ export interface MethodContext {
 /** The options of a method, from its type. */
 export type OptionsOf<Method> = Method extends CredentialMethod<infer Options> ? Options : never;
 
-/** Infers nothing: the options interface is named, so that the compiler checks the list against it. */
+/** Nothing is inferred: the caller names the options interface, so that the compiler checks the list against it. */
 export function defineMethod<Options extends object>(method: CredentialMethod<Options>): CredentialMethod<Options> {
   return method;
 }

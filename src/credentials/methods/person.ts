@@ -16,20 +16,20 @@ const AZURE_CLI = '04b07795-8ddb-461a-bbee-02f9e1bf7b46';
 
 /**
  * Keeps MSAL's cache across restarts: any MSAL cache plugin, e.g. of `@azure/msal-node-extensions`. The cache contains
- * refresh tokens in plain text; the plugin must encrypt them. One that takes longer than 5 s is treated as failed.
+ * refresh tokens in plain text; the plugin must encrypt them. A plugin that takes longer than 5 s counts as failed.
  */
 export interface PersistentCache {
   beforeCacheAccess(context: PersistentCacheContext): Promise<void>;
   afterCacheAccess(context: PersistentCacheContext): Promise<void>;
 }
 
-/** What MSAL hands to a cache plugin before and after each access to its cache. */
+/** The argument that MSAL passes to a cache plugin before and after each access to its cache. */
 export interface PersistentCacheContext {
   readonly cacheHasChanged: boolean;
   readonly tokenCache: { serialize(): string; deserialize(text: string): void };
 }
 
-/** The options that every method has by which a person signs in. */
+/** Options of every method with which a person signs in. */
 export interface PersonOptions extends AuthorityOptions {
   /** Application (client) id of a public client. Default: that of Azure CLI. */
   clientId?: string | undefined;
@@ -52,7 +52,7 @@ export const PERSON_OPTIONS: OptionNames<PersonOptions> = {
   agent: true,
 };
 
-/** For flows without a person at a prompt: two requests to the identity provider at most. */
+/** For flows without a prompt: at most two requests to the identity provider. */
 const REQUEST_TIMEOUT_MS = 30_000;
 /** A file or a keyring answers in milliseconds. */
 const CACHE_TIMEOUT_MS = 5_000;
@@ -67,25 +67,25 @@ export interface SignIn {
   scope: string;
   options: GetTokenOptions;
   agent: HttpAgent | undefined;
-  /** Runs a request through MSAL; the account that signs in by it stays signed in. */
+  /** Runs a request through MSAL; the account stays signed in afterwards. */
   ask(run: (app: MsalApp) => Promise<Msal.AuthenticationResult | null>): Promise<AccessToken>;
-  /** To be called when the person is prompted. */
+  /** Call it when the person is prompted. */
   prompting(): void;
 }
 
-/** How one method signs a person in. */
+/** The way in which one method signs a person in. */
 interface Flow {
   method: string;
   noun: string;
   identity: readonly unknown[];
-  /** The tenant where none is configured. */
+  /** The tenant if none is configured. */
   anyTenant: string;
   requestTimeoutMs?: number | undefined;
   /** For confidential applications. */
   prove?:
     | ((signal: AbortSignal | undefined) => Promise<{ proof: ClientProof; secrets: readonly string[] }>)
     | undefined;
-  /** What must not turn up in an error. */
+  /** Secrets that must not appear in an error. */
   secrets?: (() => readonly (string | undefined)[]) | undefined;
   signIn(attempt: SignIn): Promise<AccessToken>;
 }
@@ -93,8 +93,8 @@ interface Flow {
 /** A person's credential: after one sign-in the person stays signed in until the refresh token expires. */
 export interface PersonCredential extends Credential {
   /**
-   * Prompts the person to sign in. Each credential prompts once by itself, so that a person never meets a storm of
-   * prompts; after that, only this method does.
+   * Prompts the person to sign in. Each credential prompts once by itself, so that a person never gets a flood of
+   * prompts; after that, only this method prompts.
    */
   signIn(options?: GetTokenOptions): Promise<void>;
 }
@@ -117,7 +117,7 @@ export function personCredential(options: PersonOptions, flow: Flow): PersonCred
   let prompted = false;
   /** What the identity provider demanded when it last refused to renew the token; the next sign-in passes it on. */
   let challenge: string | undefined;
-  // One at a time: a person is prompted once for all resources, and a refresh token may be good for one use only.
+  // One at a time: a person is prompted once for all resources, and a refresh token may be valid for a single use.
   const oneAtATime = limitConcurrency(1);
   const limitMs = flow.requestTimeoutMs ?? REQUEST_TIMEOUT_MS;
   /** The next request starts when this one ends, so it must end: a prompt or a cache plugin may never answer. */
@@ -140,7 +140,7 @@ export function personCredential(options: PersonOptions, flow: Flow): PersonCred
     requestTimeoutMs: flow.requestTimeoutMs,
     request: (scope, requested) => inTurn(requested, () => request(scope, requested)),
   });
-  // Object.assign would read the getter `principal` once and for all.
+  // Object.assign would read the getter `principal` only once.
   const signInNow = async (requested: GetTokenOptions = {}) => {
     await inTurn(requested, () => signIn(scopeForAuthority(authority.tokenEndpoint), requested));
   };
@@ -158,7 +158,7 @@ export function personCredential(options: PersonOptions, flow: Flow): PersonCred
     return signIn(scope, requested);
   }
 
-  /** With the refresh token; undefined where no account is signed in. */
+  /** Renews with the refresh token; undefined if no account is signed in. */
   async function renew(scope: string, requested: GetTokenOptions): Promise<AccessToken | undefined> {
     let signedOut = false;
     const { claims } = requested;

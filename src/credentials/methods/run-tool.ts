@@ -18,7 +18,7 @@ export interface Tool {
   args: readonly string[];
   /** For messages: `Azure CLI`. */
   name: string;
-  /** What to do where it is missing. */
+  /** What to do if it is missing. */
   install: string;
   timeoutMs: number;
   abortSignal: AbortSignal | undefined;
@@ -59,7 +59,7 @@ export function runTool(tool: Tool): Promise<string> {
     const timer = setTimeout(() => {
       reject(new TokenTimeoutError(`${name} did not answer within ${timeoutMs} ms.`));
       child.kill('SIGKILL');
-      // A process that the tool started may live on; it does not delay us.
+      // A process that the tool started may live on; the request does not wait for it.
       child.stdout?.destroy();
       child.stderr?.destroy();
       child.unref();
@@ -75,7 +75,7 @@ interface CommandLine {
   options: { cwd: string; windowsVerbatimArguments?: boolean };
 }
 
-/** Characters that end a quoted argument of cmd.exe or mean something to it inside the quotes. */
+/** Characters that end a quoted argument of cmd.exe or are special to it inside quotes. */
 const UNQUOTABLE = /["%!^&|<>\r\n]/;
 
 /**
@@ -120,7 +120,7 @@ function failure(error: ExecFileException, stderr: string, { name, install, abor
   return new TokenUnavailableError(`${name} failed: ${end || 'no reason given'}`);
 }
 
-/** The end of a long text, from the start of a line: half a secret would not be recognized. */
+/** The last lines of a long text, cut at a line break: half a secret would not be recognized. */
 function lastLines(text: string): string {
   if (text.length <= LONGEST_STDERR) return text;
   const end = text.slice(-LONGEST_STDERR);

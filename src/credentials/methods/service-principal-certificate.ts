@@ -8,7 +8,7 @@ import { optionalText, requireSecret } from '../input/require-option.js';
 import { APPLICATION_OPTIONS, type ApplicationOptions, applicationCredential, type Prover } from './application.js';
 import { defineMethod, type OptionNames } from './method.js';
 
-/** A certificate, and what opens it. Give `certificate` or `certificatePath`. */
+/** A certificate and its password. Give `certificate` or `certificatePath`. */
 export interface CertificateOptions {
   /** Certificate and private key: PEM text, PFX bytes, or PFX as base64 (what Key Vault returns). */
   certificate?: string | Uint8Array | undefined;
@@ -16,7 +16,7 @@ export interface CertificateOptions {
   certificatePath?: string | undefined;
   /** Password of the PFX file or of the encrypted private key. */
   certificatePassword?: Secret | undefined;
-  /** Send the chain along (`x5c`), for applications that trust by subject name and issuer. Default false. */
+  /** Send the certificate chain (`x5c`), for applications that trust by subject name and issuer. Default false. */
   sendCertificateChain?: boolean | undefined;
 }
 
@@ -46,7 +46,7 @@ export function proveByCertificate(options: CertificateOptions): Prover {
     throw new ConfigurationError("Give either 'certificate' or 'certificatePath'.");
   }
   if (certificatePassword !== undefined) requireSecret(certificatePassword, 'certificatePassword');
-  // A wrong value stays wrong: it is reported now if its password is at hand, not at the first login.
+  // A wrong value is reported now, not at the first login, provided that its password is known already.
   if (certificate !== undefined && typeof certificatePassword !== 'function') {
     checkCertificate(certificate, certificatePassword, 'certificate');
   }

@@ -7,7 +7,7 @@ import { defineMethod } from './method.js';
 /** An application that proves its identity with a client secret. */
 export interface ServicePrincipalSecretOptions extends ApplicationOptions {
   method?: 'service-principal-secret' | undefined;
-  /** Value of the secret, not its id; a function where it rotates. A line break at the end is ignored. */
+  /** Value of the secret, not its id; a function if it rotates. A line break at the end is ignored. */
   clientSecret: Secret;
 }
 

@@ -5,15 +5,15 @@ import { property } from '../entra/redact.js';
 import { shareIdentity } from '../identity.js';
 import { defineMethod } from './method.js';
 
-/** A credential object of the caller's: one of `@azure/identity`, or any object with `getToken`. */
+/** The caller's own credential object: one of `@azure/identity`, or any object with `getToken`. */
 export interface TokenCredentialOptions {
   method?: 'token-credential' | undefined;
   credential: TokenCredential;
 }
 
 /**
- * One of ours as it is; any other with a `principal` that holds only the method. Either way it has the identity of the
- * credential object, so that it has one token cache however often it is passed.
+ * A credential of this library is returned unchanged; any other gets a `principal` that holds only the method. Both
+ * keep the identity of the credential object, and thus one token cache however often it is passed.
  *
  * @throws ConfigurationError for an object without getToken()
  */

@@ -1,24 +1,24 @@
 import { AbortedError, type CredentialError, TokenThrottledError, TokenUnavailableError } from '../../errors.js';
 import { backOffMs, sleep } from '../../time.js';
 
-/** How long a platform that answers "not ready" is retried, ms: at 5 and 15 s. */
+/** How long to retry while a platform answers "not ready", ms: after 5 and 15 s. */
 const PATIENCE_MS = 15_000;
 /**
- * The same for a 410: the metadata service is being updated, and is back within 70 s. At 5, 15, 35 and 75 s.
+ * The same for a 410: the metadata service is being updated and is back within 70 s. Retries after 5, 15, 35 and 75 s.
  * https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token#retry-guidance
  */
 const PATIENCE_DURING_UPDATE_MS = 75_000;
 /** P5: never sooner; then doubling, to this at most. */
 const WAITS = { firstMs: 5_000, longestMs: 60_000 };
 
-/** Longest that {@link whileNotReady} takes, ms, apart from the attempts themselves. */
+/** Maximum duration of {@link whileNotReady}, ms, without the attempts themselves. */
 export function longestPatienceMs(timeoutMs: number | undefined): number {
   return timeoutMs ?? PATIENCE_DURING_UPDATE_MS;
 }
 
 /**
- * Retries while the answer is "not ready" (404, 410, 429, 5xx), as a machine's identity endpoint answers for a while after
- * the machine has started. Only an answer is a reason to wait; silence is reported at once.
+ * Retries while the answer is "not ready" (404, 410, 429, 5xx), as a machine's identity endpoint answers for a while
+ * after the machine has started. Only such an answer is retried; a missing answer is reported at once.
  *
  * @param timeoutMs all waits together are no longer than this; default 15 s, for a 410 75 s
  */
@@ -48,7 +48,7 @@ function isNotReady(error: unknown): error is CredentialError {
 
 async function wait(ms: number, signal: AbortSignal | undefined): Promise<void> {
   try {
-    // A caller with a signal keeps the process alive itself for as long as it waits.
+    // A caller with a signal keeps the process alive while it waits.
     await sleep(ms, { signal, ref: signal === undefined });
   } catch {
     throw new AbortedError('The token request was aborted.', { cause: signal?.reason });

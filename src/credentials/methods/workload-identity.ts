@@ -6,7 +6,7 @@ import { APPLICATION_OPTIONS, type ApplicationOptions, applicationCredential } f
 import { readTokenFile } from './federated/token-file.js';
 import { defineMethod } from './method.js';
 
-/** AKS workload identity: the cluster writes a token of its own into a file, and keeps it fresh there. */
+/** AKS workload identity: the cluster writes its own token into a file and keeps it fresh. */
 export interface WorkloadIdentityOptions extends Omit<ApplicationOptions, 'clientId'> {
   method?: 'workload-identity' | undefined;
   /** Default `AZURE_CLIENT_ID`. `tenantId`: default `AZURE_TENANT_ID`. */

@@ -30,7 +30,7 @@ export type FederatedSource =
   | { file: string }
   | Exclude<Secret, string>;
 
-/** What a source needs for one assertion. */
+/** Arguments of a request for one assertion. */
 export interface AssertionRequest {
   audience: string;
   environment: Environment;
@@ -42,9 +42,9 @@ export interface AssertionRequest {
 export interface AssertionSource {
   /** For error messages: `GitHub Actions`. */
   name: string;
-  /** What decides which assertions it returns, apart from the environment. */
+  /** Everything besides the environment that decides which assertions it returns. */
   identity: readonly unknown[];
-  /** Longest that it takes, ms, where the usual 10 s are too short. */
+  /** Time limit, ms, if the usual 10 s are too short. */
   requestTimeoutMs?: number | undefined;
   /** @returns a JWT */
   getAssertion(request: AssertionRequest): Promise<string>;

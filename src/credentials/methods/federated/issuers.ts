@@ -6,7 +6,7 @@ import { managedIdentity } from '../managed-identity.js';
 import type { AssertionSource } from './assertion-source.js';
 import { looksLikeJwt, readTokenFile } from './token-file.js';
 
-/** A local metadata service that takes longer will not answer. */
+/** A local metadata service that takes longer than this will not answer. */
 const METADATA_TIMEOUT_MS = 5_000;
 
 /**
