@@ -23,19 +23,19 @@ export function parseServer(text: string): { server: string; port: number } {
   return { server: match[1] ?? match[2] ?? '', port };
 }
 
-/** The command line makes no sense; the message says how to fix it. */
+/** A mistake in the command line; the message says how to fix it. */
 export class UsageError extends Error {
   override name = 'UsageError';
 }
 
-/** A secret from an environment variable that is named, so that it is seen in no list of processes. */
+/** Reads a secret from the named environment variable, so that it does not appear in the list of processes. */
 export function fromEnvironment(option: string, name: string): string {
   const value = process.env[name];
   if (value === undefined) throw new UsageError(`${option}: there is no environment variable of that name`);
   return value;
 }
 
-/** A number of seconds: 0 and more, or only more. */
+/** A number of seconds: at least 0, or more than 0. */
 export function parseSeconds(option: string, text: string, least: 'zero' | 'more'): number {
   const value = text.trim() === '' ? Number.NaN : Number(text);
   if (least === 'zero' ? value >= 0 && value < Number.POSITIVE_INFINITY : value > 0) return value;

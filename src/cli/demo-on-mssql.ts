@@ -11,8 +11,8 @@ import { demoOptions, USAGE } from './demo-options.js';
 const MSSQL = 'mssql@12';
 
 /**
- * `mssql-token-pool demo` compares with mssql, which `npx mssql-token-pool` does not bring. Where it is missing, npm
- * installs it into a temporary folder for the time of the demo.
+ * `mssql-token-pool demo` compares with mssql, which `npx mssql-token-pool` does not install. If it is missing, npm
+ * installs it into a temporary folder for the duration of the demo.
  *
  * @returns the exit code
  */
@@ -78,7 +78,7 @@ async function run(command: string, args: string[], env: Record<string, string>)
     const child = spawn(command, args, {
       stdio: 'inherit',
       env: { ...process.env, ...env },
-      // npm is a batch file there, which needs a shell; all arguments are ours.
+      // On Windows npm is a batch file, which needs a shell; all arguments are constants.
       shell: command.endsWith('.cmd'),
     });
     const [code] = (await once(child, 'exit')) as [number | null];

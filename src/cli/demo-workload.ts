@@ -2,10 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ConnectionPool, Transaction } from 'mssql';
 
 const THINK_MS = 15;
-/** One transaction in so many pieces of work. */
+/** Every how many pieces of work there is a transaction. */
 const TRANSACTION_EVERY = 5;
 
-/** Callers that query a pool over and over, and what became of it. */
+/** Callers that query a pool in a loop, and their results. */
 export class Workload {
   readonly #pool: ConnectionPool;
   #running = 0;
@@ -37,7 +37,7 @@ export class Workload {
     this.#stopped = true;
   }
 
-  /** Holds all callers back, waits for what is running, then does `fn`. */
+  /** Pauses all callers, waits for running queries, then runs `fn`. */
   async whileNothingRuns(fn: () => Promise<void>): Promise<void> {
     let open = (): void => undefined;
     this.#gate = new Promise((resolve) => {

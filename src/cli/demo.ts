@@ -33,7 +33,7 @@ export async function demo({ seconds, file }: DemoOptions): Promise<number> {
   );
   print('every few seconds the network cuts the idle connections, as a failover or a load balancer does.\n');
 
-  // Before our pool is used. Stock mssql publishes nothing: what its server sees has to do.
+  // Recording starts before our pool is used. Stock mssql publishes no events, so the records of its server are used.
   const recorder = recordTimeline(undefined, { title: 'mssql-token-pool' });
   const sides = [await startStock(), await startOurs()] as const;
   const live = process.stdout.isTTY;
@@ -66,7 +66,7 @@ export async function demo({ seconds, file }: DemoOptions): Promise<number> {
   return verdict.ok ? 0 : 1;
 }
 
-/** As mssql's README says: fetch a token, put it into the config. */
+/** As mssql's README describes: get a token and put it into the config. */
 async function startStock(): Promise<Side> {
   const { entra, server } = await emulators();
   const token = await entra.credential().getToken('https://database.windows.net/.default');
@@ -106,7 +106,7 @@ function side(name: string, pool: stock.ConnectionPool, entra: EntraEmulator, se
   };
 }
 
-/** Cuts only connections on which nothing is running: a query that is cut fails for anybody. */
+/** Cuts only idle connections: no pool could save a query that is cut. */
 async function cutNowAndThen(sides: readonly Side[], more: () => boolean): Promise<void> {
   while (more()) {
     await sleep(CUT_EVERY_MS);
@@ -160,7 +160,7 @@ function table(sides: readonly Side[]): string {
   );
 }
 
-/** Refused by the server; one that the network cut is no refusal. */
+/** Logins refused by the server; a login that the network cut is not a refusal. */
 function refusedLogins(server: SqlEmulator): number {
   return server.logins.filter(({ error }) => error !== undefined && error !== 'dropped').length;
 }

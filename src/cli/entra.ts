@@ -19,7 +19,7 @@ A local stand-in for Microsoft Entra ID: real HTTP, real signed tokens, with any
   --refresh-in SECONDS         refresh_in of the answers; default: none
 `;
 
-/** `mssql-token-pool entra`: the Entra emulator as a program of its own. */
+/** `mssql-token-pool entra`: the Entra emulator as a program. */
 export const entra = command(USAGE, run);
 
 const OPTIONS = {
@@ -59,7 +59,7 @@ async function run(args: string[]): Promise<number> {
     tenant: emulator.tenantId,
     client: emulator.clientId,
     faults: faults?.url,
-    // A generated secret is known nowhere else; one that was given is not repeated.
+    // A generated secret is shown, because it is stored nowhere else; a secret from the environment is not repeated.
     secret: clientSecret === undefined ? emulator.clientSecret : undefined,
   });
   const signal = await untilStopped();

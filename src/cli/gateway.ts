@@ -39,7 +39,7 @@ Checks Entra tokens in front of a SQL Server that cannot: logs in there with a S
   --drain-seconds N             how long sessions may continue after SIGTERM; default 10
 `;
 
-/** `mssql-token-pool gateway`: a gateway as a program of its own. */
+/** `mssql-token-pool gateway`: the gateway as a program. */
 export const gateway = command(USAGE, run);
 
 const OPTIONS = {
@@ -151,7 +151,7 @@ function parseLogin(text: string, index: number): [string, { user: string; passw
   const colon = text.lastIndexOf(':');
   const [principal, user, variable] = [text.slice(0, equals), text.slice(equals + 1, colon), text.slice(colon + 1)];
   if (equals < 1 || colon < equals + 2 || variable === '') {
-    // The text may hold a password where the name of a variable belongs.
+    // Not quoted: a password may stand where the name of a variable belongs.
     throw new UsageError(`--login number ${index + 1}: write PRINCIPAL=USER:VARIABLE`);
   }
   return [principal, { user, password: fromEnvironment('--login', variable) }];

@@ -1,4 +1,4 @@
-/** What the operating system says in a code, in words that name what to change. */
+/** Error codes of the operating system, as messages that say what to change. */
 const SYSTEM_ERRORS: Readonly<
   Record<string, (error: NodeJS.ErrnoException & { port?: number; address?: string }) => string>
 > = {

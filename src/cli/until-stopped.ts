@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 
-/** Resolves to the signal that asks the program to end. A second one ends it at once. */
+/** Resolves with the signal that asks the program to stop. A second signal stops it at once. */
 export async function untilStopped(): Promise<NodeJS.Signals> {
   const signals: NodeJS.Signals[] = ['SIGTERM', 'SIGINT'];
   const signal = await Promise.race(signals.map(async (each) => ((await once(process, each)) as [NodeJS.Signals])[0]));

@@ -6,17 +6,17 @@ interface Queryable {
   batch(...command: unknown[]): unknown;
 }
 
-/** What mssql's pool does on behalf of the application. */
+/** The methods of mssql's pool that work on behalf of the application. */
 interface StockPool extends Queryable {
   request(...given: unknown[]): Queryable;
   transaction(...given: unknown[]): object;
   acquire(requester: object, ...given: unknown[]): unknown;
 }
 
-/** Of pools with leak detection only. */
+/** Only for pools with leak detection. */
 const stacksOfPools = new WeakMap<object, CheckoutStacks>();
 
-/** With leak detection, the pool knows from now on where the application made each request and transaction. */
+/** With leak detection, records from now on where the application created each request and transaction. */
 export function followCheckouts(pool: object, { stacks }: TarnFacade): void {
   if (stacks === undefined) stacksOfPools.delete(pool);
   else stacksOfPools.set(pool, stacks);

@@ -11,7 +11,9 @@ import {
 } from '../errors.js';
 import type { Mssql } from './stock.js';
 
-/** mssql's ConnectionError with what our error knows: `code` is the driver's, `originalError` and `cause` are ours. */
+/**
+ * mssql's ConnectionError with the details of our error: `code` is the driver's, `originalError` and `cause` are ours.
+ */
 export interface DetailedConnectionError extends StockConnectionError {
   /** SQL Server error number, e.g. 18456. */
   number?: number | undefined;
@@ -27,7 +29,7 @@ export interface DetailedConnectionError extends StockConnectionError {
   cause?: unknown;
 }
 
-/** Turns an error of the pool into the `ConnectionError` that code written for mssql looks for. */
+/** Turns an error of the pool into the `ConnectionError` that code written for mssql expects. */
 export function toConnectionError(mssql: Mssql, error: unknown): Error {
   if (!(error instanceof TokenPoolError)) return error instanceof Error ? error : new Error(String(error));
   const shown = new mssql.ConnectionError(error) as DetailedConnectionError;

@@ -28,7 +28,10 @@ type Done<T> = (error?: Error | null, result?: T) => void;
 
 const mssql = requireMssql();
 
-/** What is overridden below; the rest of mssql's class (`request()`, `query()`, `acquire()`, ...) works on `this.pool`. */
+/**
+ * The methods that are overridden below; the rest of mssql's class (`request()`, `query()`, `acquire()`, ...) works on
+ * `this.pool`.
+ */
 type Overridden =
   | 'connected'
   | 'connecting'
@@ -46,8 +49,8 @@ const StockConnectionPool = withCheckoutStacks(mssql.ConnectionPool) as unknown 
 
 /**
  * mssql's `ConnectionPool` with a `TokenPool` inside: every connection logs in with a fresh token and is replaced
- * before its token runs out. Use it wherever a `ConnectionPool` of mssql goes; requests, transactions, prepared
- * statements and bulk loads are mssql's own.
+ * before its token expires. Use it in place of mssql's `ConnectionPool`; requests, transactions, prepared statements
+ * and bulk loads are mssql's own.
  *
  * Differences: `connect()` keeps the connection it opens instead of throwing a probe away, connections opened in the
  * background are renewed there, and errors are `ConnectionError`s of mssql whose `originalError` is a `TokenPoolError`.
@@ -76,7 +79,7 @@ export class ConnectionPool extends StockConnectionPool {
    */
   static over(source: ConnectionSource): ConnectionPool {
     const pool = poolOn(source);
-    // There is no identity to log in as yet.
+    // There is no identity yet that could log in.
     pool.#provesLogin = false;
     return pool;
   }
@@ -246,7 +249,7 @@ export class ConnectionPool extends StockConnectionPool {
     return tarnFacade(pool, { mapError });
   }
 
-  /** Gives a new physical connection what mssql gives it: a number, its events, the user's own hook. */
+  /** Prepares a new physical connection as mssql does: a number, its events, the user's own hook. */
   #adopt(connection: Connection): void {
     numberConnection(connection);
     connection.once('connect', (error?: Error) => {
@@ -302,8 +305,8 @@ export class ConnectionPool extends StockConnectionPool {
 }
 
 /**
- * A copy that mssql may fill in, with `server` as mssql understands it: it splits `host\\instance` itself, but takes
- * `host,port` for a name. What is wrong with the server is reported by `connect()`, as mssql does.
+ * A copy that mssql may fill in, with `server` as mssql understands it: it splits `host\\instance` itself, but reads
+ * `host,port` as a name. `connect()` reports an invalid server name, as mssql does.
  */
 function copyForMssql(config: TokenPoolConfig): TokenPoolConfig {
   const copy = { ...config };
@@ -330,7 +333,7 @@ function hideConfig(pool: { config: TokenPoolConfig }): void {
   });
 }
 
-/** Not in the class: naming it there makes bundlers give it another name, which users of mssql print. */
+/** Not in the class: otherwise bundlers would rename it, and users of mssql print the name. */
 function poolOn(source: ConnectionSource): ConnectionPool {
   return new ConnectionPool(source);
 }

@@ -13,7 +13,7 @@ const Request = withDefaultParent(mssql.Request, currentPool);
 const Transaction = withDefaultParent(mssql.Transaction, currentPool);
 const PreparedStatement = withDefaultParent(mssql.PreparedStatement, currentPool);
 
-/** What differs from mssql: the pool, and everything that means the global pool. */
+/** The differences from mssql: the pool, and everything that uses the global pool. */
 const replaced = {
   ConnectionPool,
   Request,
@@ -29,7 +29,7 @@ const replaced = {
     new Request().batch(...command)) as stock.Request['batch'],
 };
 
-/** mssql's types are also there in capitals (`sql.NVARCHAR`). */
+/** mssql exports its types in capitals as well (`sql.NVARCHAR`). */
 type InCapitals<T> = { [Name in keyof T & string as Uppercase<Name>]: T[Name] };
 
 /** `@types/mssql` declares `pool`, `fix` and `DRIVERS` too, which mssql 12 no longer has. */
@@ -42,7 +42,7 @@ export type Sql = Omit<Mssql, keyof typeof replaced | 'ConnectionError' | 'pool'
     };
     /** Names of mssql's `node:diagnostics_channel` channels. */
     readonly CHANNELS: Readonly<Record<string, string>>;
-    /** Functions that change values of a type on their way out of a result. */
+    /** Functions that convert the values of a type in results. */
     readonly valueHandler: Map<unknown, (value: unknown) => unknown>;
   };
 

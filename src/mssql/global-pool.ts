@@ -10,9 +10,9 @@ type PoolSource = ConnectionPoolConfig | ConnectionSource | string;
 export type Listener = (...args: any[]) => void;
 
 /**
- * The pool behind `sql.connect()`, `sql.query()` and `new sql.Request()`: at most one, opened by the first `connect`, and
- * gone when it is closed or fails to connect, so that the next `connect` opens a new one. mssql keeps its own inside
- * itself; this one belongs to the drop-in module, so that stock mssql in the same process keeps its own.
+ * The pool behind `sql.connect()`, `sql.query()` and `new sql.Request()`: at most one, opened by the first `connect`.
+ * When it is closed or fails to connect, the next `connect` opens a new one. It belongs to the drop-in module and is
+ * separate from the global pool of stock mssql in the same process.
  */
 export class GlobalPool {
   #current: ConnectionPool | null = null;
@@ -24,8 +24,8 @@ export class GlobalPool {
   }
 
   /**
-   * Opens the global pool. Where there is one already, that one is returned and `config` is ignored, as mssql does.
-   * With a callback it returns the pool, without one a promise of it.
+   * Opens the global pool. If there is one already, it is returned and `config` is ignored, as in mssql. With a
+   * callback it returns the pool, without one a promise of it.
    */
   connect(config: PoolSource): Promise<ConnectionPool>;
   connect(config: PoolSource, callback: (error?: Error | null, pool?: ConnectionPool) => void): ConnectionPool;
@@ -47,7 +47,7 @@ export class GlobalPool {
     });
   }
 
-  /** Closes the global pool, when it has connected in case it is connecting; succeeds when there is none. */
+  /** Closes the global pool; one that is connecting is closed afterwards. Succeeds when there is none. */
   close(options?: CloseOptions): Promise<void>;
   close(callback: (error?: Error | null) => void): ConnectionPool | null;
   close(given?: CloseOptions | ((error?: Error | null) => void)): ConnectionPool | null | Promise<void> {
@@ -74,7 +74,7 @@ export class GlobalPool {
     await pool.close(options);
   }
 
-  /** Adds a listener to the global pool: to the one there is, and to every later one. */
+  /** Adds a listener to the current global pool and to every later one. */
   on(event: string, listener: Listener): ConnectionPool | null {
     this.#listeners.push({ event, listener });
     this.#current?.on(event, listener);
@@ -101,7 +101,7 @@ export class GlobalPool {
   }
 }
 
-/** Reports to its owner when it is closed, because users close the pool they got from `connect()` themselves. */
+/** Notifies its owner when it is closed, because users may close the pool that `connect()` returned. */
 class ClosablePool extends ConnectionPool {
   readonly #onClose: () => void;
 

@@ -17,7 +17,7 @@
 import type * as stock from 'mssql';
 import { sql } from './drop-in.js';
 
-// Every name of mssql but `Promise`, which is a setting and not a value: `sql.Promise = ...`.
+// Every name of mssql except `Promise`, which is a setting and not a value: `sql.Promise = ...`.
 export type * from 'mssql';
 export type { DetailedConnectionError } from './connection-error.js';
 export type { ConnectionPoolConfig, ConnectionPoolConfig as config } from './connection-pool.js';

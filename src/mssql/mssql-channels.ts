@@ -3,7 +3,7 @@ import type { Connection } from 'tedious';
 import { require } from '../require.js';
 
 /**
- * The channels mssql publishes about its pool, for what our pool does instead of it. mssql itself goes on publishing
+ * The channels that mssql publishes about its pool; here our pool publishes them. mssql itself still publishes
  * `mssql:pool:acquire`, `mssql:connection:acquire`, `:release`, and everything about queries.
  */
 const created = channel('mssql:connection:create');
@@ -31,7 +31,7 @@ function loadNumbers(): Numbers | undefined {
   }
 }
 
-/** Once and for all: a connection may be met again. */
+/** Once per connection: the same connection may come by again. */
 export function numberConnection(connection: Connection): void {
   if (numbers.get(connection) === undefined) numbers.add(connection, 'Connection');
 }
@@ -59,7 +59,7 @@ export function publishClosed(pool: object, error?: unknown): void {
 
 /** Runs `connect` as a trace of `mssql:connect`. */
 export function traceConnect<T>(pool: object, context: () => object, connect: () => Promise<T>): Promise<T> {
-  // Not `connecting.hasSubscribers`: Node 20 has it on the parts only.
+  // Not `connecting.hasSubscribers`: in Node 20 only the single channels have it.
   const { start, end, asyncStart, asyncEnd, error } = connecting;
   if (![start, end, asyncStart, asyncEnd, error].some((part) => part.hasSubscribers)) return connect();
   return connecting.tracePromise(connect, { ...context(), poolId: numbers.get(pool) });

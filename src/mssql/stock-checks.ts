@@ -5,8 +5,9 @@ import { selectOne } from '../pool/connection-check.js';
 import { requireTediousOfMssql } from './stock.js';
 
 /**
- * What mssql checks at checkout, where `pool.validate` takes the place of its own check (node-mssql README, "validateConnection"):
- * `true` runs `SELECT 1`, `'socket'` looks at the state of the connection and its socket, `false` only whether it is closed.
+ * mssql's own check at checkout, which it skips when `pool.validate` is set (node-mssql README, "validateConnection"):
+ * `true` runs `SELECT 1`, `'socket'` looks at the state of the connection and its socket, `false` only whether it is
+ * closed.
  */
 export function passesStockChecks(connection: Connection, mode: boolean | 'socket'): boolean | Promise<boolean> {
   const { closed, hasError } = connection as { closed?: boolean; hasError?: boolean };

@@ -3,8 +3,8 @@ import { isMissing, requireFrom } from '../installed.js';
 import { require } from '../require.js';
 
 /**
- * The user's own `mssql`, and the copy of `tedious` it runs on: requests and connections must come from one copy.
- * Loaded with `require`, synchronously and only where it is needed, so that the main entry point works without mssql,
+ * The user's own `mssql`, and the copy of `tedious` that it uses: requests and connections must come from one copy.
+ * Loaded with `require`, synchronously and only when it is needed, so that the main entry point works without mssql,
  * `require('mssql-token-pool/mssql')` works from CommonJS, and a missing package gives an error that says what to do.
  */
 export type Mssql = typeof import('mssql');
@@ -21,7 +21,7 @@ export function requireMssql(): Mssql {
 }
 
 /**
- * For code that mssql calls and that need not load it: does nothing where mssql is not installed, or is part of a bundle.
+ * For code that mssql calls and that need not load it: does nothing if mssql is not installed or is part of a bundle.
  *
  * @throws ConfigurationError where the installed mssql is too old
  */

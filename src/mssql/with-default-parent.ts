@@ -5,9 +5,9 @@ import { noteRequester } from './checkout-stacks.js';
 type Constructor = abstract new (...args: any[]) => object;
 
 /**
- * The same class, except that an object made without a parent belongs to the pool `defaultParent` gives, not to stock
- * mssql's global pool. A proxy and not a subclass: what mssql makes itself (`pool.request()`) stays an instance of it,
- * and `class Mine extends sql.Request` works as before.
+ * The same class, except that an object created without a parent belongs to the pool that `defaultParent` returns, not
+ * to stock mssql's global pool. A proxy and not a subclass: objects that mssql creates (`pool.request()`) stay
+ * instances of it, and `class Mine extends sql.Request` works as before.
  */
 export function withDefaultParent<C extends Constructor>(stock: C, defaultParent: () => object | null): C {
   return new Proxy(stock, {

@@ -31,7 +31,7 @@ interface FromConnectionString {
   pool: { min?: number; max?: number };
 }
 
-/** Keys that say who logs in, and keys that mssql does not know. */
+/** Keys of the login, and keys that mssql does not know. */
 const CONSUMED = [
   'user',
   'password',
@@ -51,15 +51,15 @@ const CONSUMED = [
 /** Pool settings that tarn refuses. */
 const CONSUMED_OF_POOL = ['overlap', 'maxRenewals', 'maxAgeMillis', 'resetSession'] as const;
 
-/** Options of tedious that are decided here. */
+/** Options of tedious that this function sets. */
 const CHANGED_OPTIONS = ['encrypt', 'debug', 'maxRetriesOnTransientErrors', 'connectTimeout', 'connector'] as const;
 
 /** How much longer a login may take while there is no token yet: a token request ends after 10 s at the latest. */
 const TOKEN_WAIT_MS = 10_000;
 
-/** What a refreshing config was made from, by the one thing in it that every kind of copy shares: a function. */
+/** The original of each refreshing config, by its one part that every kind of copy shares: a function. */
 const originals = new WeakMap<object, TokenPoolConfig>();
-/** Our hooks, with the user's own that they call. */
+/** Our hooks, and the user's own hooks that they call. */
 const userHooks = new WeakMap<object, unknown>();
 
 /**
@@ -111,7 +111,7 @@ export function withTokenRefresh(input: TokenPoolConfig | string): object | stri
       debug: debugWithoutSecrets(original),
       // tedious would repeat a failed login 3 times within 1.5 s, with a token each.
       maxRetriesOnTransientErrors: 0,
-      // mssql reads it for every connection. It asks for the token inside this time, so that gets its own.
+      // mssql reads it for every connection. The token is requested within this time, so time for it is added.
       get connectTimeout() {
         return connectTimeout + (source.tokens.current(source.scope) === undefined ? TOKEN_WAIT_MS : 0);
       },
@@ -139,7 +139,7 @@ function serverForMssql({ server }: TokenPoolConfig, read: ConnectionConfigurati
   return namesPort(server) && port !== undefined ? { server: read.server, port } : {};
 }
 
-/** A refreshing config as it was before, with what was changed since; any other config as it is. */
+/** The original of a refreshing config, with later changes applied; any other config unchanged. */
 export function withoutTokenRefresh(config: TokenPoolConfig): TokenPoolConfig {
   const original = originals.get(getTokenOf(config));
   if (original === undefined) return config;
@@ -166,7 +166,7 @@ function userHook<F extends object | undefined>(hook: F): F {
   return hook !== undefined && userHooks.has(hook) ? (userHooks.get(hook) as F) : hook;
 }
 
-/** Debug output as asked for, less the contents of packets, which hold the token. */
+/** The requested debug output without packet contents, which include the token. */
 function debugWithoutSecrets({ debug, options }: TokenPoolConfig & { debug?: unknown }): object | undefined {
   return debug || options?.debug ? { packet: true, token: true, data: false, payload: false } : undefined;
 }

@@ -1,6 +1,6 @@
 /**
- * A stand-in for `target`: everything but `replaced` reads, writes and runs on the target itself. Two stand-ins of one
- * target are two different objects.
+ * A stand-in for `target`: everything except `replaced` is read, written and called on the target itself. Two stand-ins
+ * for one target are different objects.
  */
 export function boundTo<T extends object>(target: T, replaced: Partial<T> = {}): T {
   return new Proxy(target, {

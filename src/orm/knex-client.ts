@@ -33,7 +33,7 @@ export function knexClient<Dialect extends KnexDialect>(
     declare pool: TarnFacade;
     declare config: KnexSettings;
 
-    /** knex calls it at the end of its constructor; its own creates a tarn pool of `acquireRawConnection`. */
+    /** knex calls it at the end of its constructor; knex's version creates a tarn pool from `acquireRawConnection`. */
     initializePool(): void {
       refuseOwnSettings(this.config);
       const { acquireConnectionTimeout: acquireTimeoutMillis } = this.config;
@@ -50,7 +50,7 @@ export function knexClient<Dialect extends KnexDialect>(
   return TokenClient as unknown as Dialect;
 }
 
-/** What is read of the config that knex was given. */
+/** The part of knex's config that is read here. */
 interface KnexSettings {
   pool?: object | undefined;
   connection?: unknown;
@@ -94,7 +94,7 @@ function numbered(pool: TarnFacade): TarnFacade {
   }) as TarnFacade;
 }
 
-/** knex's own error for a caller that waited too long, with ours as its cause. */
+/** knex's own timeout error, with ours as its cause. */
 function asKnexTimeout(error: unknown, Timeout: KnexTimeoutClass): unknown {
   if (!(error instanceof AcquireTimeoutError)) return error;
   const timeout = new Timeout(`Knex: Timeout acquiring a connection. ${error.message}`);

@@ -26,13 +26,13 @@ export interface SequelizePoolConfig
   idle?: number | undefined;
   /** Same as `acquireTimeoutMillis`, ms. Sequelize's default is 60,000. */
   acquire?: number | undefined;
-  /** Time between two looks for idle connections, ms. */
+  /** Interval between checks for idle connections, ms. */
   evict?: number | undefined;
   /** Times a connection is used before it is closed. */
   maxUses?: number | undefined;
 }
 
-/** What Sequelize's pool is given. */
+/** The settings of Sequelize's pool. */
 export interface SequelizePool {
   max?: number;
   min?: number;

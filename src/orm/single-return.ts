@@ -3,9 +3,9 @@ import type { TarnFacade } from '../pool/tarn-facade.js';
 import { boundTo } from './bound-to.js';
 
 /**
- * The same pool for a library that may return a connection twice: knex does after each stream, and between the two returns
- * the connection may have been checked out by another caller, who would lose it. Each checkout returns an object of its
- * own, and only its first return counts.
+ * The same pool for a library that may return a connection twice, as knex does after each stream. In between, another
+ * caller may have checked the connection out and would lose it. So each checkout yields a new object, and only its
+ * first return counts.
  */
 export function singleReturn(pool: TarnFacade): TarnFacade {
   const borrowed = new WeakMap<Connection, Connection>();

@@ -10,7 +10,7 @@ import { timerMs } from '../time.js';
 import type { Tedious } from './pool-for.js';
 
 export interface WatchedTedious {
-  /** tedious, property for property, but for `Connection`. */
+  /** tedious, property by property, except for `Connection`. */
   tedious: Tedious;
   /** False for a connection that must not be used again. Does not wait for anything: for pools that check synchronously. */
   mayServe(connection: Connection): boolean;
@@ -93,13 +93,13 @@ function withConnection(tedious: Tedious, Connection: Tedious['Connection']): Te
   });
 }
 
-/** The login comes from here, not from the library's options, which are printed and copied with everything in them. */
+/** The login comes from here and not from the library's options, which the library may print or copy. */
 function withLogin(configuration: ConnectionConfiguration, settings: Settings): ConnectionConfiguration {
   const { authentication } = settings.configuration;
   return authentication === undefined ? configuration : { ...configuration, authentication };
 }
 
-/** A login as a library's options may show it. */
+/** The login as the library's options show it, without secrets. */
 export function withoutPassword(
   authentication: ConnectionConfiguration['authentication'],
 ): { type: string; options: object } | undefined {
@@ -131,7 +131,7 @@ async function cachedToken(source: TokenSource | undefined, timeoutMs: number): 
   await source.tokens.get(source.scope, { timeoutMs });
 }
 
-/** How long to wait for the next look at a token that was not available, ms. */
+/** When to check again for a token that was not available, ms. */
 const ANOTHER_LOOK_MS = 1_000;
 const SHORTEST_WAIT_MS = 100;
 

@@ -19,7 +19,7 @@ export interface TypeOrmOptions {
   database?: string;
   /** The drop-in for mssql: TypeORM takes its `ConnectionPool` from there. */
   driver: typeof sql;
-  /** The config, which TypeORM hands on to `ConnectionPool` as it is. */
+  /** The config, which TypeORM passes to `ConnectionPool` unchanged. */
   extra: TokenPoolConfig;
   pool?: { max?: number; min?: number; errorHandler?: PoolErrorHandler };
 }
@@ -48,14 +48,14 @@ export function dataSourceOptions(input: TypeOrmConfig | ConnectionSource | stri
   if (isConnectionSource(input)) return { type: 'mssql', host: '', driver: driverOn(input), extra: { server: '' } };
   const { pool, ...config }: TypeOrmConfig = readConfig(input as TokenPoolConfig | string);
   const { errorHandler: _, ...settings } = pool ?? {};
-  // Reports now what is wrong with it, not at the first query.
+  // Reports mistakes now, not at the first query.
   checkConfig({ ...config, pool: settings });
   const { server, database, options } = config;
   return {
     type: 'mssql',
     host: server,
     ...(database !== undefined && { database }),
-    // Not in `extra`, which wins over what the application sets beside ours.
+    // Not in `extra`, which would override settings of the application.
     ...(pool !== undefined && { pool: definedOnly(pool) as NonNullable<TypeOrmOptions['pool']> }),
     driver: sql,
     // TypeORM writes into `options`.
@@ -63,7 +63,7 @@ export function dataSourceOptions(input: TypeOrmConfig | ConnectionSource | stri
   };
 }
 
-/** TypeORM makes its pool of the config it has, and has none here. */
+/** TypeORM would create its pool from a config, and there is none here. */
 function driverOn(pool: ConnectionSource): typeof sql {
   class SharedPool extends sql.ConnectionPool {
     constructor() {

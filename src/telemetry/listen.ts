@@ -4,7 +4,7 @@ import { CHANNEL_PREFIX, type ChannelName, type ChannelPayloads } from '../chann
 /** A listener per channel. */
 export type Listeners = { [N in ChannelName]?: (payload: ChannelPayloads[N]) => void };
 
-/** Subscribes the listeners. The function that it returns unsubscribes them. */
+/** Subscribes the listeners. The returned function unsubscribes them. */
 export function listen(listeners: Listeners): () => void {
   const bound = Object.entries(listeners).map(
     ([name, listener]) => [CHANNEL_PREFIX + name, (payload: unknown) => listener(payload as never)] as const,

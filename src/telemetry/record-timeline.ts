@@ -12,9 +12,9 @@ const SHORTEST_WAIT_MS = 5;
 
 /** A timeline that is being recorded; made by {@link recordTimeline}. */
 export interface TimelineRecorder {
-  /** Adds an error that the application saw, to be shown beside what the pool did. */
+  /** Adds an error that the application saw, to be shown next to the events of the pool. */
   failure(error: unknown): void;
-  /** What has been recorded so far. */
+  /** The recording so far. */
   readonly timeline: Timeline;
   /** Stops recording. */
   stop(): Timeline;

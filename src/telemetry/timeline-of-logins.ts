@@ -1,6 +1,6 @@
 import type { Timeline, TimelineEvent } from './timeline-events.js';
 
-/** A login as the test kit's server saw it: `server.logins`. */
+/** A login as the test kit's server recorded it: `server.logins`. */
 export interface ServerLogin {
   time: number;
   tokenExpiry: number | undefined;
@@ -10,7 +10,7 @@ export interface ServerLogin {
 }
 
 /**
- * The timeline of a pool that publishes no events, such as stock mssql, from what the test kit's SQL emulator saw of it.
+ * The timeline of a pool that publishes no events, such as stock mssql, from the logins that the SQL emulator recorded.
  *
  * @param options `failures`: errors that the application saw; `worstWaitMs`: its longest wait for a query, ms
  * @example

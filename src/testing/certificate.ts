@@ -21,11 +21,11 @@ export interface Certificate {
   thumbprintSha256: string;
 }
 
-/** What {@link makeCertificate} makes. */
+/** Settings of {@link makeCertificate}. */
 export interface CertificateOptions {
   /** Subject common name, e.g. `localhost`. */
   commonName: string;
-  /** More DNS names and IP addresses. `localhost`, `127.0.0.1` and `::1` are always there. */
+  /** More DNS names and IP addresses. `localhost`, `127.0.0.1` and `::1` are always included. */
   altNames?: readonly string[] | undefined;
   /** Validity in days from `notBefore`; default 30. `notAfter` wins. */
   days?: number | undefined;
@@ -210,7 +210,7 @@ function extension(id: string, value: Buffer, critical?: 'critical'): Buffer {
   return sequence(oid(id), ...(critical ? [boolean(true)] : []), octetString(value));
 }
 
-// DER (X.690), as much of it as a certificate needs.
+// DER (X.690); only what a certificate needs.
 
 function tagged(tag: number, content: Buffer): Buffer {
   if (content.length < 0x80) return Buffer.concat([Buffer.from([tag, content.length]), content]);

@@ -6,13 +6,13 @@ export interface TestClock {
   advance(ms: number): void;
   /** Sets the clock, epoch ms or a date. */
   set(time: number | Date): void;
-  /** Back to the time of the machine. */
+  /** Returns to the time of the machine. */
   reset(): void;
 }
 
 /**
- * Creates a clock that runs with the machine's and can be moved. It moves what the emulators believe; timers of your
- * application go on as before.
+ * Creates a clock that runs with the machine's and can be moved. It only affects the time of the emulators; timers of
+ * your application are unaffected.
  *
  * @throws RangeError for a time that is not a finite number.
  * @example

@@ -127,7 +127,7 @@ const BY_CODE: Readonly<Record<string, Advice>> = {
   },
 };
 
-/** Codes of OpenSSL for a chain that ends in nothing we trust. */
+/** OpenSSL's codes for a chain that ends in no trusted authority. */
 const UNTRUSTED = new Set([
   'DEPTH_ZERO_SELF_SIGNED_CERT',
   'SELF_SIGNED_CERT_IN_CHAIN',

@@ -1,4 +1,4 @@
-/** Claims worth showing; nothing here is a proof of anything. */
+/** Claims worth showing. They are not verified. */
 export interface ShownClaims {
   /** User name or client id. */
   principal: string | undefined;
@@ -8,7 +8,7 @@ export interface ShownClaims {
   issuer: string | undefined;
 }
 
-/** Undefined where the token is no JWT. */
+/** Undefined if the token is not a JWT. */
 export function decodeJwt(token: string): ShownClaims | undefined {
   try {
     const claims = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString('utf8'));

@@ -110,7 +110,7 @@ async function handshake(socket: Socket, context: DoctorContext): Promise<TLSSoc
   return secured;
 }
 
-/** Sends PRELOGIN and gives the server's answer about encryption. */
+/** Sends PRELOGIN and returns the server's answer about encryption. */
 function preLogin(socket: Socket, timeoutMs: number): Promise<number> {
   return new Promise((resolve, reject) => {
     const body: Buffer[] = [];

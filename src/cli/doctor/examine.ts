@@ -29,13 +29,13 @@ export interface Examination {
   ok: boolean;
   exitCode: number;
   steps: StepReport[];
-  /** What to fix or set, apart from the failure. */
+  /** Findings besides the failure: what to fix or set. */
   findings: Finding[];
-  /** Settings for this server and network, once everything else is well. */
+  /** Recommended settings for this server and network, if all steps succeed. */
   recommended?: Readonly<Record<string, string | number | boolean>> | undefined;
 }
 
-/** Under load a login may take this many times as long. */
+/** Under load a login may take longer by this factor. */
 const BAD_DAY = 20;
 const DEFAULT_CONNECT_TIMEOUT_MS = 15_000;
 
@@ -80,7 +80,7 @@ export async function examine(settings: Settings, options: ExamineOptions): Prom
     ['identity', () => askWho(context, connection as Connection)],
     ['query', () => runQuery(context, connection as Connection)],
   ];
-  // A named instance has its port from the SQL Server Browser, which only the driver asks.
+  // The port of a named instance comes from the SQL Server Browser, which only the driver queries.
   const known = configuration.options?.instanceName === undefined;
   const probes: StepName[] = ['TCP', 'encryption', 'certificate'];
   try {

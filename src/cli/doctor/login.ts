@@ -4,7 +4,7 @@ import { tediousFor } from '../../pool/create-token-pool.js';
 import type { DoctorContext, StepResult } from './step.js';
 import { describeSkew } from './token.js';
 
-/** A login that takes longer than this is worth being done before anybody waits for it, ms. */
+/** For logins that take longer than this, ms, opening a connection in advance is recommended. */
 const SLOW_LOGIN_MS = 300;
 const SKEW_WORTH_A_WORD_MS = 30_000;
 const QUERIES = 5;
@@ -13,7 +13,7 @@ const WHO = `SELECT SUSER_SNAME() AS login_name, USER_NAME() AS user_name, DB_NA
 const WHAT = `SELECT @@VERSION AS version, CONVERT(nvarchar(128), SERVERPROPERTY('Edition')) AS edition,
   CONVERT(nvarchar(128), SERVERPROPERTY('ProductVersion')) AS product_version, SYSUTCDATETIME() AS now`;
 
-/** Step: one login, without a second try. */
+/** Step: one login attempt. */
 export async function logIn(context: DoctorContext): Promise<{ result: StepResult; connection: Connection }> {
   const { settings } = context;
   const tedious = await tediousFor(settings)();
@@ -38,7 +38,7 @@ export async function logIn(context: DoctorContext): Promise<{ result: StepResul
   }
 }
 
-/** Step: who SQL Server says we are, what it is, and what time it has. */
+/** Step: the login name, version and clock that SQL Server reports. */
 export async function askWho(context: DoctorContext, connection: Connection): Promise<StepResult> {
   const [who] = await select(context, connection, WHO);
   const sentAt = context.now();

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import type { DoctorContext, StepResult } from './step.js';
 
-/** Step: which addresses the server's name has. */
+/** Step: the addresses of the server's name. */
 export async function resolveName({ host }: DoctorContext): Promise<StepResult> {
   const addresses = (await lookup(host, { all: true })).map(({ address }) => address);
   return { lines: [`${host} is ${addresses.join(', ')}`], facts: { host, addresses } };

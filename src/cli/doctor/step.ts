@@ -15,7 +15,7 @@ export const EXIT_CODES = {
 
 export type StepName = keyof typeof EXIT_CODES;
 
-/** What a step needs, and what later steps need of it. */
+/** The input of a step, and its results for later steps. */
 export interface DoctorContext {
   readonly settings: Settings;
   readonly host: string;
@@ -35,7 +35,7 @@ export interface Finding {
   setting?: { key: string; value: string | number | boolean } | undefined;
 }
 
-/** What a step found out: short lines for people, the same as data for scripts. */
+/** The result of a step: short lines for people, and the same as data for scripts. */
 export interface StepResult {
   lines: string[];
   facts: Readonly<Record<string, unknown>>;
@@ -46,11 +46,11 @@ export interface StepReport extends StepResult {
   ok: boolean;
   /** ms */
   durationMs: number;
-  /** On a cross: what went wrong, the likely cause and what to do next. */
+  /** For a failed step: what went wrong, the likely cause and what to do next. */
   failure?: (Advice & { message: string; code: string; number?: number; state?: number; aadsts?: number }) | undefined;
 }
 
-/** Something the doctor itself found wrong, with its advice. */
+/** A problem that the doctor itself found, with its advice. */
 export class StepFailure extends Error {
   override name = 'StepFailure';
   readonly code: string;

@@ -61,7 +61,7 @@ export function describeSkew(ms: number): string {
   return ms > 0 ? `${size} ahead of` : `${size} behind`;
 }
 
-/** Our clock less that of the issuer, ms, from the `Date` of its answer; undefined where it gives none. */
+/** The difference of our clock to the issuer's, ms, from the `Date` header of its answer; undefined without one. */
 async function issuerSkew(issuer: string | undefined, now: () => number): Promise<number | undefined> {
   if (issuer === undefined || !/^https?:\/\//.test(issuer)) return undefined;
   try {

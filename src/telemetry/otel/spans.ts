@@ -19,7 +19,7 @@ export function recordSpans(tracer: Tracer): () => void {
     const endTime = Date.now();
     const span = tracer.startSpan(name, { kind: SpanKind.CLIENT, startTime: endTime - durationMs, attributes });
     if (error !== undefined) {
-      // The message only, not the stack: our messages are free of secrets, a cause may come from anywhere.
+      // Only the message, not the stack: our messages are free of secrets, a cause may contain anything.
       span.setAttribute('error.type', typeOf(error));
       span.setStatus({ code: SpanStatusCode.ERROR, message: error.message });
     }
@@ -61,7 +61,7 @@ export function recordSpans(tracer: Tracer): () => void {
   });
 }
 
-/** What the conventions ask for: the status code of the database, otherwise a low-cardinality name of the error. */
+/** As the conventions require: the status code of the database, else a low-cardinality name of the error. */
 function typeOf(error: Error): string {
   return numberOf(error) ?? (error as { code?: string }).code ?? error.name;
 }

@@ -12,14 +12,14 @@ export interface Check {
   title: string;
   entra?: EntraEmulatorOptions;
   server?: SqlEmulatorOptions;
-  /** Resolves when the requirement holds; rejects with what was seen instead. */
+  /** Resolves when the requirement holds; rejects with an error that says what happened instead. */
   run(site: Site): Promise<void>;
 }
 
 const SHORT_LIFE: EntraEmulatorOptions = { tokenLifetimeSeconds: 2 };
 /** Time for two expiries of {@link SHORT_LIFE}, ms. */
 const TWO_EXPIRIES_MS = 5_000;
-/** How long a login takes where a check has to see whether a caller waited for one, ms. */
+/** Duration of a login in checks that must detect whether a caller waited for one, ms. */
 const SLOW_LOGIN_MS = 800;
 
 export const CHECKS: readonly Check[] = [
@@ -90,7 +90,7 @@ export const CHECKS: readonly Check[] = [
       site.entra.fail({ status: 503 });
       site.server.dropConnections();
       const { attempts, failures } = await repeat(1_000, 50, () => whoAmI(pool));
-      // The first query may meet the connection that was just lost.
+      // The first query may get the connection that was just lost.
       expect(failures.length <= 2, `${failures.length} of ${attempts} queries failed: ${firstLine(failures[0])}`);
     },
   },

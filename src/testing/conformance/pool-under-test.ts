@@ -1,6 +1,6 @@
 import type { ServerCredential } from '../server/options.js';
 
-/** What the suite needs of a pool. An adapter for a pool of raw tedious connections is about ten lines. */
+/** A pool as the suite uses it. An adapter for a pool of raw tedious connections is about ten lines. */
 export interface PoolUnderTest<Connection = unknown> {
   /** Checks a connection out; rejects within about {@link PoolSetup.acquireTimeoutMillis}. */
   acquire(): Promise<Connection>;
@@ -12,7 +12,7 @@ export interface PoolUnderTest<Connection = unknown> {
   close(): unknown;
 }
 
-/** What a pool under test connects to. */
+/** The server of a pool under test, and its limits. */
 export interface PoolSetup {
   /** Address and TLS settings in the form of an mssql config, without a login. */
   config: {

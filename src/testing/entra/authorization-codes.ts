@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import type { SignIn } from './refresh-tokens.js';
 import { refuse } from './refusal.js';
 
-/** What the code of a finished sign-in stands for. */
+/** The sign-in behind an authorization code. */
 export interface Authorization {
   readonly signIn: SignIn;
   readonly redirectUri: string;

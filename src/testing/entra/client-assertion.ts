@@ -7,7 +7,7 @@ import { required, type TokenRequest } from './token-request.js';
 
 const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
 const FEDERATION_AUDIENCE = 'api://AzureADTokenExchange';
-/** Clocks of clients may be this far off, in the way Entra tolerates it. */
+/** Clocks of clients may be off by this much, as in Entra. */
 const CLOCK_SKEW_SECONDS = 300;
 
 /** RFC 7523 section 3: the application signs with a certificate, or brings the token of an issuer it federates with. */

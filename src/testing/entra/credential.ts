@@ -2,7 +2,7 @@ import http from 'node:http';
 import https from 'node:https';
 import { decodeToken } from './json-web-token.js';
 
-/** A token as `@azure/core-auth` hands it on. */
+/** A token in the form of `@azure/core-auth`. */
 export interface EntraAccessToken {
   token: string;
   /** End of the token, epoch ms, exactly as in its `exp` claim. */
@@ -19,13 +19,13 @@ export interface EntraAbortSignal {
   removeEventListener(type: 'abort', listener: () => void): void;
 }
 
-/** The options of `@azure/core-auth` that mean something here. */
+/** The options of `@azure/core-auth` that have an effect here. */
 export interface EntraTokenOptions {
   /** An `AbortSignal`, or anything like one. */
   abortSignal?: EntraAbortSignal | undefined;
   /** The answer to a claims challenge, as JSON. */
   claims?: string | undefined;
-  /** Another tenant than the principal's own. */
+  /** A tenant other than the principal's own. */
   tenantId?: string | undefined;
   /** Ask for a long-lived token that can be revoked. */
   enableCae?: boolean | undefined;
@@ -38,7 +38,7 @@ export interface EntraCredential {
 }
 
 /**
- * What the emulator answered instead of a token, with the fields an error of `@azure/identity` or MSAL would have.
+ * The emulator's answer without a token, with the fields of an error of `@azure/identity` or MSAL.
  *
  * @example
  * await expect(entra.credential(app).getToken(scope)).rejects.toMatchObject({ status: 401, aadsts: 7000215 });

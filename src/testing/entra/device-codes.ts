@@ -3,7 +3,7 @@ import type { UserAccount } from './directory.js';
 import { refuse } from './refusal.js';
 import type { RequestedAccess } from './requested-access.js';
 
-/** A sign-in by device code that is under way; the test takes the part of the person. */
+/** A pending sign-in by device code; the test plays the person. */
 export interface DeviceSignIn {
   /** What the person types in, e.g. `BKMPTRHWX`. */
   readonly userCode: string;
@@ -16,7 +16,7 @@ export interface DeviceSignIn {
   /** Signs in as this person (default: the default person); the next poll gets the tokens. */
   approve(user?: UserAccount): void;
   decline(): void;
-  /** Lets the code run out. */
+  /** Lets the code expire. */
   expire(): void;
 }
 
@@ -41,7 +41,7 @@ interface Pending {
   user: UserAccount | undefined;
 }
 
-/** No vowels, no digits: no words and nothing to mistake. */
+/** No vowels and no digits: no words, and no characters that look alike. */
 const CODE_LETTERS = 'BCDFGHJKLMNPQRSTVWXZ';
 
 /** RFC 8628 section 3.5: after slow_down the client waits 5 s more. */

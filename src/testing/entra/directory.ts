@@ -23,7 +23,7 @@ export interface AppRegistration {
   readonly certificates: readonly string[];
   /** Certificates it may sign with although they are not listed: sent along as `x5c`, with this name, from this issuer. */
   readonly trustedSubjects: readonly TrustedSubject[];
-  /** Foreign issuers whose tokens stand for it. */
+  /** Foreign issuers whose tokens prove this application. */
   readonly federatedCredentials: readonly FederatedCredential[];
   /** For an agent identity (Microsoft Entra Agent ID): client id of its blueprint, whose exchange token is its proof. */
   readonly blueprintClientId: string | undefined;
@@ -76,14 +76,14 @@ export interface ManagedIdentity {
   readonly tenantId: string;
 }
 
-/** Who a token can be about. */
+/** The kinds of principals that a token can be about. */
 export type EntraPrincipal = AppRegistration | UserAccount | ManagedIdentity;
 
-/** What can be given of an application; the rest is made up. */
+/** The settings of an application; missing ones are generated. */
 export type AppOptions = Partial<Omit<AppRegistration, 'kind'>>;
-/** What can be given of a managed identity; the rest is made up. */
+/** The settings of a managed identity; missing ones are generated. */
 export type ManagedIdentityOptions = Partial<Omit<ManagedIdentity, 'kind'>>;
-/** What can be given of a person; the rest is made up. */
+/** The settings of a person; missing ones are generated. */
 export type UserOptions = Partial<Omit<UserAccount, 'kind'>>;
 
 /** Azure CLI's client id: a public client that exists in every tenant, used here for people who name no application. */
@@ -117,7 +117,7 @@ const MICROSOFT_RESOURCES = [
   'api://AzureADTokenExchangeChina',
 ];
 
-/** Tenants, applications, people and resources: what Entra knows. */
+/** Entra's directory: tenants, applications, people and resources. */
 export class Directory {
   readonly homeTenantId: string;
   /** The identity of the machine itself; undefined where it has none. */

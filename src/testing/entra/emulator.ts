@@ -53,12 +53,12 @@ export interface FederatedTokenOptions {
   claims?: Readonly<Record<string, unknown>> | undefined;
 }
 
-/** What clients that can handle a claims challenge send along. */
+/** The capability of clients that can handle a claims challenge. */
 const CAE_CLAIMS = JSON.stringify({ access_token: { xms_cc: { values: ['cp1'] } } });
 
 /** A running emulator; made by `startEntraEmulator`. */
 export class EntraEmulator implements AsyncDisposable {
-  /** Where it is reached, e.g. `http://127.0.0.1:49152`. */
+  /** Its address, e.g. `http://127.0.0.1:49152`. */
   readonly url: string;
   /** The certificate authority to trust, PEM; undefined over http. */
   readonly ca: string | undefined;
@@ -317,7 +317,7 @@ export class EntraEmulator implements AsyncDisposable {
   }
 
   /**
-   * Registers an application; what is not given is made up.
+   * Registers an application; missing settings are generated.
    *
    * @example
    * const app = entra.addApp({ secretExpiresOn: new Date(0) });
@@ -344,7 +344,7 @@ export class EntraEmulator implements AsyncDisposable {
   }
 
   /**
-   * Registers a person; what is not given is made up.
+   * Registers a person; missing settings are generated.
    *
    * @example
    * const ada = entra.addUser({ userName: 'ada@contoso.example' });
@@ -363,7 +363,7 @@ export class EntraEmulator implements AsyncDisposable {
     return this.#directory.updateUser(userName, changes);
   }
 
-  /** Makes another tenant known; its applications and users are those of the home tenant. */
+  /** Adds another tenant; its applications and users are those of the home tenant. */
   addTenant(tenantId: string = randomUUID()): string {
     this.#directory.addTenant(tenantId);
     return tenantId;

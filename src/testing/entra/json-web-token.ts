@@ -41,11 +41,11 @@ export interface DecodedToken {
 
 export type SignatureAlgorithm = 'RS256' | 'PS256';
 
-/** A signing key that may still be in the making. */
+/** A signing key that may still be being generated. */
 export interface SigningKeySource {
   /** Resolves when {@link get} no longer has to wait. */
   readonly ready: Promise<unknown>;
-  /** The key; generates it here and now, which blocks, where it is not ready. */
+  /** The key; if it is not ready, generates it synchronously. */
   get(): SigningKey;
 }
 

@@ -1,7 +1,7 @@
 import { type ManagedIdentityKind, managedIdentityKind } from './managed-identity/endpoints.js';
 import type { EntraEndpoint } from './request.js';
 
-/** Where a request goes, as far as its path shows. */
+/** The destination of a request, as far as its path shows it. */
 export interface Route {
   endpoint: EntraEndpoint;
   /** As named in the path; empty where none is. */

@@ -19,7 +19,7 @@ import { devicePage } from './sign-in/device-page.js';
 import type { TokenIssuer } from './token-issuer.js';
 import { basicCredentials, type TokenRequest } from './token-request.js';
 
-/** What requests are answered from. */
+/** The state from which requests are answered. */
 export interface ServiceParts {
   url: string;
   directory: Directory;
@@ -30,7 +30,7 @@ export interface ServiceParts {
   authorizationCodes: AuthorizationCodes;
 }
 
-/** One request, read and understood. */
+/** One parsed request. */
 interface Call {
   method: string;
   route: Route;
@@ -43,7 +43,7 @@ interface Call {
 const REQUESTS_KEPT = 100_000;
 const RECORDED = new Set<EntraEndpoint>(['token', 'managed-identity']);
 
-/** The HTTP side: finds out what is asked, lets faults strike, answers, and keeps the record. */
+/** The HTTP side: parses requests, applies faults, answers, and records. */
 export class EntraService {
   readonly requests: RecordedRequest[] = [];
   readonly faults = new Faults();
