@@ -80,9 +80,9 @@ export type ResetNeed = 'none' | 'flag' | 'request' | 'impossible';
  * The reset of one session between two borrowers (sp_reset_connection): database, SET options, session context, temporary
  * tables, prepared statements, open transactions. It travels with the next request. A request of its own precedes it only
  * where a reset alone would not do: the isolation level was changed, the session may act as another user, or the
- * application has chosen options for tedious that a reset takes back.
+ * application has chosen options for tedious that a reset undoes.
  *
- * tedious logs in as a client without fODBC and sends its SET options after the login, where a reset takes them back. With
+ * tedious logs in as a client without fODBC and sends its SET options after the login, where a reset undoes them. With
  * fODBC the server sets them itself, at the login and at each reset, as for SqlClient, JDBC and ODBC.
  */
 export class SessionReset {

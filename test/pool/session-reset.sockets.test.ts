@@ -228,7 +228,7 @@ test('a token that the server refuses at a reset is not used again, nor are the 
   expect(await both()).toEqual(['fulfilled', 'fulfilled']);
 });
 
-test('createTokenPools resets sessions unless told otherwise', async () => {
+test('createTokenPools resets sessions by default', async () => {
   await using s = await site();
   const { authentication: _, ...config } = s.server.config();
   for (const resetSession of ['never', undefined] as const) {

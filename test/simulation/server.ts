@@ -378,7 +378,7 @@ export class SimConnection extends EventEmitter {
     });
   }
 
-  /** Tells the server that it is a client with fODBC, as far as the pool knows. */
+  /** Logs in as a client with fODBC, as far as the pool knows. */
   sendLogin7Packet(): void {
     this.messageIo.sendMessage(0x10, Buffer.alloc(94));
   }
