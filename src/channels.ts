@@ -29,6 +29,14 @@ export interface ChannelPayloads {
   'token:store-recovered': Record<string, never>;
   /** A pool was made. `stats` gives its numbers now. */
   'pool:opened': { pool: string; server: string; database: string | undefined; stats: () => PoolStats };
+  /** `evictAll` was called: that many connections are closed, the borrowed ones of them when they are returned. */
+  'pool:evicted': { pool: string; reason: string | undefined; connections: number; borrowed: number };
+  /** Callers wait from now on, until the pool is resumed. */
+  'pool:suspended': { pool: string };
+  /** `waiting` callers continue. */
+  'pool:resumed': { pool: string; waiting: number };
+  /** New connections log in with another credential of the same principal from now on, and the others are replaced. */
+  'pool:credential-replaced': { pool: string; identity: string; tokenId: string };
   /** A pool has closed: nothing of it is left. */
   'pool:closed': { pool: string };
   /** A physical connection is logged in. */
@@ -92,6 +100,8 @@ export type EvictionReason =
   | 'idle'
   | 'broken'
   | 'destroyed-by-caller'
+  | 'evicted-by-caller'
+  | 'credential-replaced'
   | 'unneeded'
   | 'reset-failed'
   | 'pool-closed';
@@ -109,6 +119,10 @@ const NAMES: Record<ChannelName, true> = {
   'token:store-failed': true,
   'token:store-recovered': true,
   'pool:opened': true,
+  'pool:evicted': true,
+  'pool:suspended': true,
+  'pool:resumed': true,
+  'pool:credential-replaced': true,
   'pool:closed': true,
   'connection:opened': true,
   'connection:renewed': true,

@@ -41,13 +41,15 @@ export interface SessionExpiry {
   /** The latest instant at which its successor should be dialed, if there is a later token. */
   readonly renewBefore: number;
   /** The earliest instant at which a successor is opened in the background. */
-  readonly renewAt: number;
+  renewAt: number;
   /** From here on its age alone is a reason to renew it. */
-  readonly agedAt: number;
+  agedAt: number;
   /** From here on it is past its maximum age. */
   readonly retireAt: number;
   /** Before this instant only `unusable` has to be checked: the earlier of eviction margin and maximum age. */
   readonly checkAt: number;
+  /** The pool has another credential by now. */
+  isSuperseded: boolean;
   /** Set when the server has ended the session or refused its token. */
   unusable: EvictionReason | undefined;
 }
@@ -98,8 +100,20 @@ export function sessionExpiry(
     agedAt,
     retireAt,
     checkAt: Math.min(retireAt, token?.evictAt ?? NEVER),
+    isSuperseded: false,
     unusable: undefined,
   };
+}
+
+/**
+ * Has a session that still works replaced as in a renewal, as soon as there is a permit for it.
+ *
+ * @param now epoch ms
+ */
+export function supersede(session: SessionExpiry, now: number): void {
+  session.isSuperseded = true;
+  session.renewAt = Math.min(session.renewAt, now);
+  session.agedAt = Math.min(session.agedAt, now);
 }
 
 /** The wall clock, epoch ms, but never behind the time that has passed since the session was opened. */
@@ -268,8 +282,12 @@ export function recheckMs(token: TokenTimes | undefined): number {
 }
 
 /** Why a session that is not `fit` is closed. */
-export function evictionReason({ unusable, retireAt, agedAt }: SessionExpiry, now: number): EvictionReason {
+export function evictionReason(
+  { unusable, isSuperseded, retireAt, agedAt }: SessionExpiry,
+  now: number,
+): EvictionReason {
   if (unusable !== undefined) return unusable;
+  if (isSuperseded) return 'credential-replaced';
   return now >= retireAt || now >= agedAt ? 'max-age' : 'token-expiry';
 }
 

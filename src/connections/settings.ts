@@ -1,6 +1,7 @@
 import { type CredentialInput, createCredential } from '../credentials/create-credential.js';
 import type { TokenCredential } from '../credentials/credential.js';
 import { scopeForServer } from '../credentials/entra/scope-for-server.js';
+import type { EncryptedTokenStore } from '../tokens/encrypted-token-store.js';
 import { OnePrincipal } from '../tokens/one-principal.js';
 import { sharedTokenCache } from '../tokens/shared-token-cache.js';
 import { type CheckedConfig, checkConfig, definedOnly, usesToken } from './check-config.js';
@@ -13,6 +14,7 @@ export type { PoolSettings } from './check-config.js';
 export interface Settings extends Omit<CheckedConfig, 'config'> {
   /** Where tokens come from; undefined for SQL login and NTLM. */
   source: TokenSource | undefined;
+  tokenStore: EncryptedTokenStore | undefined;
 }
 
 /**
@@ -23,7 +25,12 @@ export interface Settings extends Omit<CheckedConfig, 'config'> {
 export function settingsFrom(input: TokenPoolConfig | string): Settings {
   const { config, ...checked } = checkConfig(input);
   const credential = credentialOf(config);
-  return { ...checked, source: credential && tokenSource(credential, config, checked.configuration.server) };
+  const { tokenStore } = config;
+  return {
+    ...checked,
+    tokenStore,
+    source: credential && tokenSource(credential, config, checked.configuration.server),
+  };
 }
 
 /** The credential of a config; undefined for SQL login and NTLM. */

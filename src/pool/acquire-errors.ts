@@ -6,13 +6,19 @@ import { holdersInWords } from './leak-detection.js';
 /** The error of a caller whose time is up: how things stand, and what can be done about it. */
 export function acquireTimedOut(
   { borrowed, opening, pending, max, borrowers }: TokenPoolStats,
-  seen: { timeoutMs: number; openingForMs: number; lastFailure: Error | undefined },
+  seen: { timeoutMs: number; openingForMs: number; lastFailure: Error | undefined; isSuspended: boolean },
 ): AcquireTimeoutError {
-  const { timeoutMs, openingForMs, lastFailure } = seen;
+  const { timeoutMs, openingForMs, lastFailure, isSuspended } = seen;
   const others = pending - 1;
   const callers = `${others} other ${others === 1 ? 'caller' : 'callers'} waiting`;
   const dials = opening > 0 ? `, ${opening} being opened for up to ${(openingForMs / 1_000).toFixed(1)} s` : '';
   const text = `No connection became available within ${timeoutMs} ms: ${borrowed} of ${max} borrowed${dials}, ${callers}.`;
+  if (isSuspended) {
+    return new AcquireTimeoutError(`The pool is suspended. ${text}`, {
+      cause: lastFailure,
+      hint: 'pool.resume() lets callers continue.',
+    });
+  }
   if (borrowed >= max) {
     return new AcquireTimeoutError(text + holdersInWords(borrowers), {
       hint: 'Return connections sooner, look for one that is never returned, or raise pool.max.',

@@ -64,6 +64,8 @@ export class ConnectionCheck {
     const { expiry, reset } = pooled.live;
     const { strictExpiry } = this.#settings;
     const now = (): number => nowFor(expiry, Date.now(), performance.now());
+    // The server, or the pool, may have ended it while it was tested.
+    if (expiry.unusable !== undefined) return 'broken';
     if (now() < expiry.checkAt) return 'fit';
     const timeoutMs = waiter.deadline - performance.now();
     const assessed = assessPatiently(expiry, this.#tokens, now, { strictExpiry, resets: reset?.isDue, timeoutMs });

@@ -70,6 +70,8 @@ export interface TokenPoolStats extends SourceStats {
   renewals: number;
   /** Connections closed, by reason. */
   evictions: Readonly<Partial<Record<EvictionReason, number>>>;
+  /** Callers wait until the pool is resumed. */
+  isSuspended: boolean;
   /** Connections that were borrowed for longer than `pool.leakDetectionMillis`; 0 while that is off. */
   leaks: number;
   /** Who holds which connection, the one borrowed for longest first. Empty while `pool.leakDetectionMillis` is off. */

@@ -2,14 +2,18 @@ import type { Connection } from 'tedious';
 import { type EvictionReason, publish } from '../channels.js';
 import type { TediousModule } from '../connections/dial.js';
 import { Dialer } from '../connections/dialer.js';
-import { evictionReason, nowFor } from '../connections/expiry-policy.js';
+import { evictionReason, nowFor, supersede } from '../connections/expiry-policy.js';
+import type { Session } from '../connections/session.js';
 import type { Settings } from '../connections/settings.js';
 import type { CachedToken } from '../tokens/cached-token.js';
 import type { ConnectionLimit } from './connection-limit.js';
+import { Generations } from './generations.js';
 import { createResourcePool, type ResourcePool } from './generic-pool.js';
 import { type Instant, renewalSlots, retryPauseMs } from './housekeeping.js';
 import { PooledConnection, PooledConnections, type Purpose } from './pooled-connection.js';
 import type { Waiter } from './wait-queue.js';
+
+const NEVER = Number.POSITIVE_INFINITY;
 
 export interface OpenConnectionsOptions {
   pool: string;
@@ -41,6 +45,8 @@ export class OpenConnections extends PooledConnections {
   /** Dials in progress; others wait for a permit. */
   opening = 0;
   renewing = 0;
+  /** Nothing is opened, and no caller is turned away, until the pool is resumed. */
+  isSuspended = false;
   #lastFailure: Error | undefined;
   /** Failures in a row of what was opened in the background, and until when nothing is, monotonic ms. */
   #failures = 0;
@@ -52,6 +58,7 @@ export class OpenConnections extends PooledConnections {
   readonly #toDial: PooledConnection[] = [];
   /** Successors that are open and wait for the connection that they replace. */
   #standingBy = 0;
+  readonly #generations = new Generations();
   #isClosed = false;
   readonly #onEnd: (this: Connection) => void;
   readonly #onUnusable: (this: Connection, reason: EvictionReason) => void;
@@ -112,7 +119,7 @@ export class OpenConnections extends PooledConnections {
   instant(): Instant {
     const monotonic = performance.now();
     const { size, renewing, free } = this;
-    const pausedUntil = Math.max(this.#retryAt, monotonic + this.dialer.pauseMs);
+    const pausedUntil = this.isSuspended ? NEVER : Math.max(this.#retryAt, monotonic + this.dialer.pauseMs);
     const counts = { size, opening: this.dials.size, renewing, standingBy: this.#standingBy, free };
     return { wall: Date.now(), monotonic, ...counts, failing: this.#failures > 0, pausedUntil };
   }
@@ -158,7 +165,12 @@ export class OpenConnections extends PooledConnections {
       if (!pooled.hasPermit) await this.#options.limit.take();
       pooled.hasPermit = true;
       this.opening += 1;
-      pooled.session = await this.dialer.open();
+      await this.#generations.dial(
+        (signal) => this.dialer.open({ signal }),
+        (session) => {
+          pooled.session = session;
+        },
+      );
     } catch (error) {
       pooled.failure = error as Error;
     }
@@ -174,8 +186,7 @@ export class OpenConnections extends PooledConnections {
     else {
       this.logins += 1;
       this.#lastFailure = undefined;
-      this.#failures = 0;
-      this.#retryAt = 0;
+      this.forgetFailures();
       pooled.lastUsedAt = performance.now();
       this.move(pooled, 'idle');
       this.#byConnection.set(session.connection, pooled);
@@ -205,11 +216,17 @@ export class OpenConnections extends PooledConnections {
     this.failedLogins += 1;
     this.#lastFailure = error;
     if (caller === undefined) this.#backOff();
-    else this.#options.reject(caller, error);
+    else if (!this.isSuspended) this.#options.reject(caller, error);
     if (successorOf === undefined) return;
     successorOf.successor = undefined;
     // A caller may have waited for it to take over.
     if (successorOf.awaitsSuccessor) this.makeReady(successorOf);
+  }
+
+  /** What is opened in the background may be opened at once. */
+  forgetFailures(): void {
+    this.#failures = 0;
+    this.#retryAt = 0;
   }
 
   /** Dials that were in progress together have met one failure, not many. */
@@ -343,6 +360,27 @@ export class OpenConnections extends PooledConnections {
   evict(pooled: PooledConnection, reason: EvictionReason): void {
     pooled.live.expiry.unusable ??= reason;
     if (pooled.state === 'idle' && !pooled.isChecked) this.close(pooled, reason);
+  }
+
+  /** None of the connections that exist now is handed out any more, also none that is being opened. */
+  evictAll(reason: EvictionReason): void {
+    this.#beginGeneration((session) => {
+      session.expiry.unusable ??= reason;
+    });
+    for (const pooled of this) if (pooled.state !== 'connecting') this.evict(pooled, reason);
+  }
+
+  /** All connections that exist now are replaced as in a renewal; what is being opened starts again. */
+  supersedeAll(): void {
+    const now = Date.now();
+    this.#beginGeneration(({ expiry }) => supersede(expiry, nowFor(expiry, now, performance.now())));
+  }
+
+  #beginGeneration(mark: (session: Session) => void): void {
+    this.forgetFailures();
+    this.#generations.next(mark);
+    // One that has just logged in may not have been looked at yet.
+    for (const { session } of this) if (session !== undefined) mark(session);
   }
 
   /** Closes the connection that has been idle for longest; false if none is idle. */

@@ -16,6 +16,7 @@ import { HandOvers } from './hand-overs.js';
 import { HOLDS_PROCESS_MS, plan } from './housekeeping.js';
 import { LeakDetection } from './leak-detection.js';
 import { OpenConnections } from './open-connections.js';
+import { OperatedPool } from './operated-pool.js';
 import type { PooledConnection } from './pooled-connection.js';
 import { resetOnReturn } from './reset-on-return.js';
 import { aborted, poolClosed, type Waiter, WaitQueue } from './wait-queue.js';
@@ -37,8 +38,7 @@ let pools = 0;
  * Whatever makes a connection ready or frees a permit ends in `#serve`, which brings waiting callers and ready connections
  * together and opens what is missing.
  */
-export class TokenPool {
-  /** Names the pool in events: server, database, number. */
+export class TokenPool extends OperatedPool {
   readonly name: string;
   /** @internal */
   readonly captureStack: ConnectionSource['captureStack'];
@@ -62,6 +62,7 @@ export class TokenPool {
 
   /** @param limit what bounds its connections beyond its own settings */
   constructor(settings: Settings, tedious: () => Promise<TediousModule>, limit: ConnectionLimit = noFurtherLimit) {
+    super();
     pools += 1;
     const { configuration, source, pool } = settings;
     this.name = `${configuration.server}/${configuration.options?.database ?? ''}#${pools}`;
@@ -83,6 +84,13 @@ export class TokenPool {
       hasWaiters: () => this.#waiters.length > 0,
       onChange: () => this.#changed(),
       reject: (waiter, error) => this.#waiters.reject(waiter, error),
+    });
+    this.operate({
+      settings,
+      connections: this.#connections,
+      isClosed: () => this.#isClosed,
+      waiting: () => this.#waiters.length,
+      wake: () => this.#changed(),
     });
     publish('pool:opened', () => ({
       pool: this.name,
@@ -107,15 +115,15 @@ export class TokenPool {
     if (this.#isClosed) return Promise.reject(poolClosed());
     if (signal?.aborted) return Promise.reject(aborted(signal));
     const stack = this.#leaks === undefined ? undefined : this.#leaks.capture(TokenPool.prototype.acquire, options);
-    const { ready } = this.#connections;
+    const { ready, isSuspended } = this.#connections;
     const pooled = ready.length > 0 ? ready[ready.length - 1] : undefined;
-    if (pooled !== undefined && this.#check.isFit(pooled, Date.now(), performance.now())) {
+    if (pooled !== undefined && !isSuspended && this.#check.isFit(pooled, Date.now(), performance.now())) {
       ready.pop();
       return Promise.resolve(this.#checkOut(pooled, startedAt, stack));
     }
     const { waiter, result } = this.#waiters.add(signal, startedAt ?? this.#handOvers.now);
     if (stack !== undefined) waiter.stack = stack;
-    if (this.#connections.areAllBorrowed) return result;
+    if (isSuspended || this.#connections.areAllBorrowed) return result;
     const pauseMs = this.#connections.size === 0 ? this.#connections.dialer.pauseMs : 0;
     if (pauseMs === 0 || performance.now() + pauseMs < waiter.deadline) this.#serve();
     else this.#waiters.reject(waiter, unavailableUntil(pauseMs, this.#connections.lastFailure));
@@ -137,7 +145,7 @@ export class TokenPool {
 
   /** Brings waiting callers and ready connections together, and opens what is missing. */
   #serve(): void {
-    if (this.#isClosed) return;
+    if (this.#isClosed || this.#connections.isSuspended) return;
     for (let waiter = this.#waiters.first; waiter !== undefined; waiter = this.#waiters.first) {
       const pooled = this.#connections.ready.pop() ?? this.#connections.takeStandby();
       if (pooled === undefined) break;
@@ -189,7 +197,7 @@ export class TokenPool {
     } else if (verdict === 'broken' || !isReady(pooled.connection)) {
       connections.close(pooled, pooled.live.expiry.unusable ?? 'broken');
     } else if (verdict === 'replace') this.#replace(pooled, waiter);
-    else if (verdict === 'fit' && !waiter.settled) this.#handOver(pooled, waiter);
+    else if (verdict === 'fit' && !waiter.settled && !connections.isSuspended) this.#handOver(pooled, waiter);
     else {
       if (verdict === 'expired')
         this.#waiters.reject(waiter, tokenExpired(this.#settings.source, this.#settings.strictExpiry));
@@ -216,6 +224,7 @@ export class TokenPool {
       timeoutMs: this.#settings.pool.acquireTimeoutMillis,
       openingForMs: Math.max(0, ...[...this.#connections.dials].map((dial) => performance.now() - dial.startedAt)),
       lastFailure: this.#connections.lastFailure,
+      isSuspended: this.#connections.isSuspended,
     });
     publish('checkout:timed-out', () => ({ pool: this.name, waitedMs, error }));
     return error;
@@ -240,7 +249,7 @@ export class TokenPool {
     else if (this.#resets && !this.#isReset(pooled)) return;
     else {
       this.#connections.move(pooled, 'idle');
-      const next = pooled.dueOnReturn ? undefined : this.#waiters.first;
+      const next = pooled.dueOnReturn || this.#connections.isSuspended ? undefined : this.#waiters.first;
       if (next !== undefined && this.#isFitForWaiter(pooled)) {
         this.#handOver(pooled, next);
         return;
@@ -402,6 +411,7 @@ export class TokenPool {
       failedLogins,
       renewals,
       evictions: { ...evictions },
+      isSuspended: this.#connections.isSuspended,
       leaks: this.#leaks?.count ?? 0,
       borrowers: this.#leaks?.borrowers ?? [],
     };
@@ -447,5 +457,5 @@ export class TokenPool {
 }
 
 function isPastLimits(reason: EvictionReason | undefined): boolean {
-  return reason === 'token-expiry' || reason === 'max-age';
+  return reason === 'token-expiry' || reason === 'max-age' || reason === 'credential-replaced';
 }

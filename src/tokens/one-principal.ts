@@ -4,8 +4,13 @@ import type { TokenCache, WaitOptions } from './token-cache.js';
 import type { TokenStatus } from './token-refresher.js';
 
 /** The part of a token cache that a pool uses. */
-export interface PoolTokens extends Pick<TokenCache, 'identity' | 'current' | 'get' | 'peek' | 'status' | 'offer'> {
+interface Tokens extends Pick<TokenCache, 'identity' | 'current' | 'get' | 'peek' | 'status' | 'offer'> {
   invalidate(token: CachedToken, scope?: string): boolean;
+}
+
+/** The tokens of a pool, whose cache may be replaced by that of another credential of the same principal. */
+export interface PoolTokens extends Tokens {
+  switchTo?(cache: Tokens, scope: string, wait?: WaitOptions): Promise<CachedToken | undefined>;
 }
 
 /** Claims are untrusted: only a single line of harmless characters is repeated. */
@@ -21,14 +26,15 @@ const PRINTABLE = /^[\w@.:/ -]{1,200}$/;
  * time.
  */
 export class OnePrincipal implements PoolTokens {
-  readonly #cache: PoolTokens;
+  #cache: Tokens;
   /** The pool's own principal, once there has been a token. */
   #own: Pick<CachedToken, 'principal'> | undefined;
   /** The latest token of the pool's own principal, in its scope. */
   #latest: { token: CachedToken; scope: string | undefined } | undefined;
   #refusal: PrincipalChangedError | undefined;
+  #switches = 0;
 
-  constructor(cache: PoolTokens) {
+  constructor(cache: Tokens) {
     this.#cache = cache;
   }
 
@@ -68,6 +74,26 @@ export class OnePrincipal implements PoolTokens {
 
   offer(token: CachedToken, scope?: string): void {
     this.#cache.offer(token, scope);
+  }
+
+  /**
+   * Continues with another cache, once that has a token for this pool's principal. Undefined where a later call has overtaken
+   * this one.
+   *
+   * @throws PrincipalChangedError, also where either token does not name its principal; and what the cache throws
+   */
+  async switchTo(cache: Tokens, scope: string, wait?: WaitOptions): Promise<CachedToken | undefined> {
+    this.#switches += 1;
+    const turn = this.#switches;
+    const token = await cache.get(scope, wait);
+    if (turn !== this.#switches) return undefined;
+    const isProven = this.#own === undefined || (token.principal !== undefined && this.isOwn(token));
+    if (!isProven) throw principalChanged(this.#own?.principal, token.principal);
+    this.#own ??= { principal: token.principal };
+    this.#cache = cache;
+    this.#latest = { token, scope };
+    this.#refusal = undefined;
+    return token;
   }
 
   /** Whether a token is for this pool's principal; true for any token while the pool has none. */

@@ -27,7 +27,16 @@ test('figures follow a connection from its login to its end', async () => {
   const pool = aPool({ max: 3, min: 0 });
   const nothing = {
     ...{ size: 0, available: 0, borrowed: 0, pending: 0, opening: 0, min: 0, max: 3 },
-    ...{ logins: 0, failedLogins: 0, renewals: 0, evictions: {}, tokenExpiresOn: undefined, leaks: 0, borrowers: [] },
+    ...{
+      logins: 0,
+      failedLogins: 0,
+      renewals: 0,
+      evictions: {},
+      tokenExpiresOn: undefined,
+      isSuspended: false,
+      leaks: 0,
+      borrowers: [],
+    },
   };
   expect(pool.stats).toEqual(nothing);
   const first = outcome(pool.acquire());

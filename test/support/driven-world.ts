@@ -46,6 +46,8 @@ export function drivenWorld(): DrivenWorld {
     const { provider, server } = world;
     const made = createTokenPool({
       server: 'host',
+      // Some logins of these tests take 20 s.
+      connectionTimeout: MINUTE,
       authentication: provider,
       tedious: server.tedious,
       pool,

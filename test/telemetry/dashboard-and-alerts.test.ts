@@ -48,6 +48,10 @@ beforeAll(async () => {
     'connection:leak-returned': { pool: 'p', connection: 1, borrowedMs: 1, holder: 'f' },
     'transaction:retried': { attempt: 2, waitMs: 1, number: 1205 },
     'connection:evicted': { pool: 'p', connection: 1, reason: 'idle', ageMs: 1 },
+    'pool:evicted': { pool: 'p', reason: 'r', connections: 1, borrowed: 0 },
+    'pool:suspended': { pool: 'p' },
+    'pool:resumed': { pool: 'p', waiting: 1 },
+    'pool:credential-replaced': { pool: 'p', identity: 'i', tokenId: 't' },
     'pool:closed': { pool: 'another' },
   };
   for (const [name, payload] of Object.entries(events)) publish(name as keyof ChannelPayloads, () => payload as never);

@@ -87,6 +87,15 @@ test('no payload of any channel carries a token or a secret, whatever goes wrong
       pool: { max: 1, resetSession: 'always' },
     } as Partial<TokenPoolConfig>);
     for (let i = 0; i < 2; i += 1) await resetting.use((connection) => query(connection, 'SELECT 1'));
+    // A connection that is borrowed for too long, and a pool that is operated.
+    const held = here.pool({ authentication, pool: { leakDetectionMillis: 20 } } as Partial<TokenPoolConfig>);
+    const leaked = await held.acquire();
+    await expect.poll(() => held.stats.leaks, { timeout: 10_000 }).toBe(1);
+    held.release(leaked);
+    held.evictAll({ reason: `password=Hunter2Hunter2 ${QUOTED}` });
+    held.suspend();
+    held.resume();
+    await held.replaceCredential({ ...authentication, clientSecret: () => clientSecret } as never);
     // A secret that is wrong.
     const wrong = { ...authentication, clientSecret: 'wrong-secret-of-ours' };
     await expect(here.pool({ authentication: wrong } as Partial<TokenPoolConfig>).acquire()).rejects.toThrow();

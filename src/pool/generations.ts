@@ -1,0 +1,46 @@
+import type { Session } from '../connections/session.js';
+
+/** Ends a dial that has been overtaken; never seen outside. */
+class Overtaken extends Error {}
+
+/**
+ * Generations of a pool's connections: a new one begins when all connections have to go. A dial belongs to the generation
+ * in which it logs in. One that is in progress when the next generation begins starts again, so that what it had asked the
+ * identity provider or the server for, with the credential of that time, is not used (HikariCP #1836 is that race).
+ */
+export class Generations {
+  #generation = 0;
+  /** Of the dials of this generation. */
+  #overtaken = new AbortController();
+  #mark: (session: Session) => void = () => {};
+
+  /**
+   * Runs a dial. `mark` of {@link next} is called for a session that was overtaken after its login.
+   *
+   * @param opened gets the session at once: one that is still on its way to its owner could not be overtaken
+   */
+  async dial(open: (signal: AbortSignal) => Promise<Session>, opened: (session: Session) => void): Promise<void> {
+    for (;;) {
+      const generation = this.#generation;
+      const { signal } = this.#overtaken;
+      try {
+        const session = await open(signal);
+        if (generation !== this.#generation) this.#mark(session);
+        opened(session);
+        return;
+      } catch (error) {
+        // A failure of an earlier generation says nothing about this one, whatever it is.
+        if (generation === this.#generation) throw error;
+      }
+    }
+  }
+
+  /** Begins the next generation. */
+  next(mark: (session: Session) => void): void {
+    this.#generation += 1;
+    this.#mark = mark;
+    const overtaken = this.#overtaken;
+    this.#overtaken = new AbortController();
+    overtaken.abort(new Overtaken('All connections of the pool are being replaced.'));
+  }
+}

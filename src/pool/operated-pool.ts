@@ -1,0 +1,129 @@
+import { publish } from '../channels.js';
+import type { Authentication } from '../connections/config.js';
+import type { Settings } from '../connections/settings.js';
+import { createCredential } from '../credentials/create-credential.js';
+import { redact } from '../credentials/entra/redact.js';
+import { ConfigurationError } from '../errors.js';
+import { sharedTokenCache } from '../tokens/shared-token-cache.js';
+import type { OpenConnections } from './open-connections.js';
+import { poolClosed } from './wait-queue.js';
+
+const LONGEST_REASON = 200;
+
+/** How a credential is replaced. */
+export interface ReplaceCredentialOptions {
+  /** How long to wait for the first token of the new credential, ms. Default: what the credential itself allows. */
+  timeoutMs?: number | undefined;
+  /** Gives up waiting for it; the pool keeps its credential. */
+  signal?: AbortSignal | undefined;
+}
+
+/** What operating a pool needs of it. */
+export interface OperatedParts {
+  readonly settings: Settings;
+  readonly connections: OpenConnections;
+  isClosed(): boolean;
+  /** Callers waiting. */
+  waiting(): number;
+  /** Serves callers and looks after connections again. */
+  wake(): void;
+}
+
+/** What an operator can do with a pool while it works. */
+export abstract class OperatedPool {
+  /** Names the pool in events: server, database, number. */
+  abstract readonly name: string;
+  #parts: OperatedParts | undefined;
+
+  /** @internal */
+  protected operate(parts: OperatedParts): void {
+    this.#parts = parts;
+  }
+
+  get #operated(): OperatedParts {
+    if (this.#parts === undefined) throw new Error('operate() comes first.');
+    return this.#parts;
+  }
+
+  /**
+   * Closes every connection that exists now: idle ones at once, borrowed ones when they are returned. A dial in progress
+   * starts again. None of them is handed out any more, whenever this happens.
+   *
+   * @param options `reason`: for the event, at most 200 characters
+   * @throws ConfigurationError where `reason` is not text
+   * @example
+   * pool.evictAll({ reason: 'permissions of the principal changed' });
+   */
+  evictAll({ reason }: { reason?: string | undefined } = {}): void {
+    if (reason !== undefined && typeof reason !== 'string') throw new ConfigurationError("'reason' must be text.");
+    const { connections, isClosed, wake } = this.#operated;
+    if (isClosed()) return;
+    const { size, count } = connections;
+    publish('pool:evicted', () => ({
+      pool: this.name,
+      reason: reason === undefined ? undefined : redact(reason).slice(0, LONGEST_REASON),
+      connections: size,
+      borrowed: count.borrowed,
+    }));
+    connections.evictAll('evicted-by-caller');
+    wake();
+  }
+
+  /**
+   * Holds checkouts: callers wait, each within its own `acquireTimeoutMillis`, until {@link resume}. Connections that are
+   * borrowed go on; idle ones are kept, and none is opened or renewed. Suspending twice is the same as once.
+   */
+  suspend(): void {
+    const { connections, isClosed } = this.#operated;
+    if (isClosed() || connections.isSuspended) return;
+    connections.isSuspended = true;
+    publish('pool:suspended', () => ({ pool: this.name }));
+  }
+
+  /** Lets checkouts continue, in the order in which the callers came. */
+  resume(): void {
+    const { connections, isClosed, waiting, wake } = this.#operated;
+    if (isClosed() || !connections.isSuspended) return;
+    connections.isSuspended = false;
+    publish('pool:resumed', () => ({ pool: this.name, waiting: waiting() }));
+    connections.forgetFailures();
+    wake();
+  }
+
+  /**
+   * Continues with another credential of the same principal, for instance a new secret or certificate, or a managed identity
+   * that replaces a secret. The credential first has to obtain a token; if it cannot, the pool keeps the old one. From then on
+   * logins use the new credential, also those in progress, and the connections that exist are replaced as in a renewal: no caller
+   * notices.
+   *
+   * Of two calls at once, the later one counts.
+   *
+   * @throws PrincipalChangedError where the new token is for another principal, or one of the tokens does not name its principal;
+   *   CredentialError and its subclasses; ConfigurationError for a pool that does not use tokens; PoolClosedError; AbortedError
+   * @example
+   * await pool.replaceCredential({ tenantId, clientId, clientSecret: newSecret });
+   */
+  async replaceCredential(
+    authentication: Authentication,
+    { timeoutMs, signal }: ReplaceCredentialOptions = {},
+  ): Promise<void> {
+    const { settings, connections, isClosed, wake } = this.#operated;
+    const { source, tokenStore, configuration } = settings;
+    if (isClosed()) throw poolClosed();
+    if (source?.tokens.switchTo === undefined) {
+      throw new ConfigurationError(
+        'This pool logs in without a token; replaceCredential() is for pools that use tokens.',
+        {
+          hint: 'Create a new pool with the new login.',
+        },
+      );
+    }
+    const credential = createCredential(authentication, { server: configuration.server ?? '' });
+    const cache = sharedTokenCache(credential, { tokenStore });
+    const token = await source.tokens.switchTo(cache, source.scope, { timeoutMs, abortSignal: signal });
+    if (token === undefined || isClosed()) return;
+    publish('pool:credential-replaced', () => ({ pool: this.name, identity: cache.identity, tokenId: token.id }));
+    connections.supersedeAll();
+    wake();
+  }
+}
