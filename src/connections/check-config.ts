@@ -3,6 +3,7 @@ import { ConfigurationError } from '../errors.js';
 import { LONGEST_TIMER_MS } from '../time.js';
 import { boundConnector } from './bound-connector.js';
 import type { PoolConfig, TokenPoolConfig } from './config.js';
+import { numberHint, requireKinds } from './config-kinds.js';
 import { configFromConnectionString } from './connection-string-config.js';
 import type { TediousModule } from './dial.js';
 import { isPlaceholder } from './placeholder-credential.js';
@@ -137,9 +138,9 @@ function tediousConfiguration(config: TokenPoolConfig, withToken: boolean): Conn
     appName: 'node-mssql',
     connectTimeout: config.connectionTimeout ?? config.timeout ?? 15_000,
     requestTimeout: config.requestTimeout ?? config.timeout ?? 15_000,
-    ...definedOnly({ database: config.database }),
-    ...definedOnly({ encrypt: config.encrypt, trustServerCertificate: config.trustServerCertificate }),
-    ...definedOnly(config.options ?? {}),
+    ...givenOnly({ database: config.database }),
+    ...givenOnly({ encrypt: config.encrypt, trustServerCertificate: config.trustServerCertificate }),
+    ...optionsGiven(config.options ?? {}),
     // The dialer retries; tedious would request a token for each of its own attempts, 500 ms apart.
     maxRetriesOnTransientErrors: 0,
   };
@@ -153,8 +154,11 @@ function tediousConfiguration(config: TokenPoolConfig, withToken: boolean): Conn
   }
   if (options.instanceName === undefined) options.port ??= config.port ?? port ?? 1433;
   else delete options.port;
-  if (options.requestTimeout === Number.POSITIVE_INFINITY || Number(options.requestTimeout) < 0)
+  const { requestTimeout } = options;
+  // As in mssql.
+  if (typeof requestTimeout === 'number' && (requestTimeout < 0 || requestTimeout === Number.POSITIVE_INFINITY)) {
     options.requestTimeout = 0;
+  }
   options.connectTimeout = timeoutOf('connectionTimeout', options.connectTimeout, 1);
   options.requestTimeout = timeoutOf('requestTimeout', options.requestTimeout, 0);
   if (withToken) {
@@ -181,51 +185,12 @@ function timeoutOf(key: string, ms: unknown, least: 0 | 1): number {
 
 function passwordLogin(config: TokenPoolConfig): NonNullable<ConnectionConfiguration['authentication']> {
   const { authentication } = config as { authentication?: { type?: string; options?: object } };
-  const type = authentication?.type ?? (config.domain === undefined ? 'default' : 'ntlm');
+  const type = authentication?.type ?? ((config.domain ?? undefined) === undefined ? 'default' : 'ntlm');
   const options = {
-    ...definedOnly({ userName: config.user, password: config.password, domain: config.domain }),
+    ...givenOnly({ userName: config.user, password: config.password, domain: config.domain }),
     ...authentication?.options,
   };
   return { type, options } as NonNullable<ConnectionConfiguration['authentication']>;
-}
-
-function requirePort(key: string, port: unknown): void {
-  if (port === undefined || port === null) return;
-  if (typeof port === 'number' && Number.isInteger(port) && port >= 1 && port <= 65_535) return;
-  throw new ConfigurationError(`'${key}' must be a number from 1 to 65535.`, numberHint(port));
-}
-
-/** Settings from environment variables are strings. */
-function numberHint(value: unknown): { hint?: string } {
-  return typeof value === 'string' ? { hint: 'It is text: convert it with Number(...).' } : {};
-}
-
-/** Refuses, by name, values that would be misread or ignored. */
-function requireKinds(config: TokenPoolConfig): void {
-  const { strictExpiry, validateConnection, scope, beforeConnect, tedious, pool } = config;
-  requirePort('port', config.port);
-  requirePort('options.port', config.options?.port);
-  if (typeof (pool ?? {}) !== 'object') throw new ConfigurationError("'pool' must be an object.");
-  if (typeof (strictExpiry ?? false) !== 'boolean')
-    throw new ConfigurationError("'strictExpiry' must be true or false.");
-  if (typeof (validateConnection ?? true) !== 'boolean' && validateConnection !== 'socket') {
-    throw new ConfigurationError("'validateConnection' must be true, false or 'socket'.");
-  }
-  if (scope !== undefined && (typeof scope !== 'string' || scope === '')) {
-    throw new ConfigurationError("'scope' must be a string such as https://database.windows.net/.default.");
-  }
-  // In a connection string with line breaks, everything after the first key would be its value.
-  if (typeof config.database === 'string' && /[\r\n]/.test(config.database)) {
-    throw new ConfigurationError("'database' must be a name without line breaks.");
-  }
-  for (const [key, hook] of Object.entries({ beforeConnect, 'pool.validate': pool?.validate })) {
-    if (hook !== undefined && hook !== null && typeof hook !== 'function') {
-      throw new ConfigurationError(`'${key}' must be a function.`);
-    }
-  }
-  if (tedious !== undefined && tedious !== null && typeof tedious?.Connection !== 'function') {
-    throw new ConfigurationError("'tedious' must be the tedious module: import * as tedious from 'tedious'.");
-  }
 }
 
 function poolSettings(given: PoolConfig, withToken: boolean): PoolSettings {
@@ -238,11 +203,7 @@ function poolSettings(given: PoolConfig, withToken: boolean): PoolSettings {
   }
   // Without a token there is nothing to validate again after 10 h.
   const maxAgeMillis = withToken ? POOL_DEFAULTS.maxAgeMillis : 0;
-  const pool: PoolSettings = { ...POOL_DEFAULTS, maxAgeMillis, ...(definedOnly(given) as Partial<PoolSettings>) };
-  // A caller that is ready to wait longer, say for a database that resumes, wants the attempts to last as long.
-  if (given.createTimeoutMillis === undefined && pool.acquireTimeoutMillis > pool.createTimeoutMillis) {
-    pool.createTimeoutMillis = pool.acquireTimeoutMillis;
-  }
+  const pool: PoolSettings = { ...POOL_DEFAULTS, maxAgeMillis, ...(givenOnly(given) as Partial<PoolSettings>) };
   for (const key of ['max', 'min', 'overlap', 'maxRenewals'] as const) {
     if (!Number.isInteger(pool[key]) || pool[key] < 0) {
       throw new ConfigurationError(`pool.${key} must be a whole number, 0 or more.`, numberHint(pool[key]));
@@ -262,6 +223,10 @@ function poolSettings(given: PoolConfig, withToken: boolean): PoolSettings {
     }
     pool[key] = Math.min(pool[key], LONGEST_TIMER_MS);
   }
+  // A caller that is ready to wait longer, say for a database that resumes, wants the attempts to last as long.
+  if ((given.createTimeoutMillis ?? undefined) === undefined && pool.acquireTimeoutMillis > pool.createTimeoutMillis) {
+    pool.createTimeoutMillis = pool.acquireTimeoutMillis;
+  }
   if (pool.resetSession !== 'never' && pool.resetSession !== 'always') {
     throw new ConfigurationError("pool.resetSession must be 'never' or 'always'.");
   }
@@ -273,6 +238,30 @@ function poolSettings(given: PoolConfig, withToken: boolean): PoolSettings {
     throw new ConfigurationError(`pool.${key} must be a number of ms, 0 (${none}) or more.`, numberHint(pool[key]));
   }
   return pool;
+}
+
+/** An object without its values that are undefined or null. */
+function givenOnly<T extends object>(object: T): { [K in keyof T]?: NonNullable<T[K]> } {
+  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined && value !== null)) as {
+    [K in keyof T]?: NonNullable<T[K]>;
+  };
+}
+
+/** Options of tedious that have a default here. For others null is a value of its own: tedious then sends no SET statement. */
+const WITH_DEFAULT = [
+  'port',
+  'database',
+  'instanceName',
+  'encrypt',
+  'trustServerCertificate',
+  'connectTimeout',
+  'requestTimeout',
+];
+
+function optionsGiven<T extends object>(options: T): { [K in keyof T]?: NonNullable<T[K]> } {
+  const given = definedOnly(options) as Record<string, unknown>;
+  for (const key of WITH_DEFAULT) if (given[key] === null) delete given[key];
+  return given as { [K in keyof T]?: NonNullable<T[K]> };
 }
 
 /** An object without its undefined values. */

@@ -116,9 +116,9 @@ describe('a value of the wrong kind is refused at once, by its key', () => {
   });
 
   test('what tedious refuses is not taken for a server that is down', async () => {
-    const pool = here.pool({ database: 7 as never });
+    const pool = here.pool({ options: { ...here.server.config().options, appName: 7 } as never });
     await expect(pool.acquire()).rejects.toThrow(ConfigurationError);
-    await expect(pool.acquire()).rejects.toThrow('config.options.database');
+    await expect(pool.acquire()).rejects.toThrow('config.options.appName');
   });
 });
 
