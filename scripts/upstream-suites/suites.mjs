@@ -47,8 +47,18 @@ export const SUITES = {
     },
   },
   knex: {
-    specs: ['test/db-less-test-suite.js'],
-    env: { DB: 'mssql' },
+    specs: [
+      'test/util/chai-setup.js',
+      'test/unit/dialects/mssql.js',
+      'test/unit/schema-builder/mssql.js',
+      'test/unit/client/pool-config.js',
+      'test/unit/client/connection-pool.js',
+      'test/unit/query/builder.js',
+      // The other specs of test/integration2 load SQLite's native driver, whatever DB says.
+      'test/integration2/dialects/mssql.spec.js',
+      'test/integration2/{query,schema,transaction}/**/*.spec.js',
+    ],
+    env: { DB: 'mssql', KNEX_TEST: new URL('knex.cjs', import.meta.url).pathname },
     start: () => startServer({ database: 'master' }),
     differences: {},
   },

@@ -1,0 +1,60 @@
+// Loaded before knex's own suite: its server, and, as `ours`, knexClient() around the mssql dialect wherever knex is given one.
+const Module = require('node:module');
+const { readFileSync } = require('node:fs');
+const { join, sep } = require('node:path');
+
+const { UPSTREAM, UPSTREAM_SERVER, RUN_AS } = process.env;
+const DIALECT = join(UPSTREAM, 'lib/dialects/mssql/index.js');
+const OURS = '../../dist/orm/knex.js';
+const server = JSON.parse(readFileSync(UPSTREAM_SERVER, 'utf8'));
+
+const resolve = Module._resolveFilename;
+Module._resolveFilename = function (request, parent, ...rest) {
+  // One knex for both: the checkout's.
+  if (request === 'knex' || request.startsWith('knex/')) {
+    return resolve.call(this, join(UPSTREAM, request.slice('knex'.length)), parent, ...rest);
+  }
+  return resolve.call(this, request, parent, ...rest);
+};
+
+/** A client class that is made for the connection that knex is given, as knexConfig() makes one. */
+function inPlaceOf(Stock) {
+  const { knexClient } = require(OURS);
+  const { KnexTimeoutError } = require('knex/lib/util/timeout.js');
+  return new Proxy(Stock, {
+    construct(_, [config]) {
+      const { connection, pool = {}, ...rest } = config;
+      if (typeof connection !== 'object' || connection === null) return new Stock(config);
+      const { afterCreate: _afterCreate, ...settings } = pool;
+      const { host, server: name = host, ...login } = connection;
+      const given = { ...login, server: name || 'localhost', pool: settings };
+      if (given.user === undefined) Object.assign(given, { user: 'unused', password: 'unused' });
+      const Client = knexClient(Stock, given, 'knex', KnexTimeoutError);
+      return new Client({ ...rest, connection });
+    },
+  });
+}
+
+const load = Module._load;
+let replaced;
+Module._load = function (request, parent, ...rest) {
+  const loaded = load.call(this, request, parent, ...rest);
+  if (loaded === null || (typeof loaded !== 'object' && typeof loaded !== 'function')) return loaded;
+  const file = parent && request.includes('mssql') ? resolved(request, parent) : undefined;
+  if (RUN_AS !== 'ours' || file !== DIALECT || !parent.filename.startsWith(UPSTREAM + sep)) return loaded;
+  replaced ??= inPlaceOf(loaded);
+  return replaced;
+};
+
+function resolved(request, parent) {
+  try {
+    return Module._resolveFilename(request, parent);
+  } catch {
+    return undefined;
+  }
+}
+
+// What the suite reads its servers from (KNEX_TEST).
+const { options, ...login } = server;
+const mapBinding = (value) => (value?.type ? { value: value.value, type: value.type } : undefined);
+module.exports = { mssql: { ...login, encrypt: true, options: { ...options, mapBinding } } };
