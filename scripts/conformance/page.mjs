@@ -20,7 +20,7 @@ scripts/conformance/pools.mjs has the code.
 | --- |${pools.map(() => ' --- |').join('')}
 ${rows.join('\n')}
 
-## What was seen instead
+## What failed instead
 
 ${misses.length === 0 ? 'Every pool meets every requirement.' : misses.join('\n')}
 
@@ -78,12 +78,18 @@ export function readmeWithTable(readme, page) {
   // How a library gets its tokens matters where there are two of it; the page has it for all.
   const short = (name) => (name.startsWith('mssql') ? name : name.replace(/,.*/, ''));
   const mark = (cell) => ({ yes: '✓', '**no**': '–' })[cell] ?? cell;
-  const table = [
-    shown(head).map(short),
-    shown(head).map((_, column) => (column === 0 ? '---' : ':-:')),
-    ...rows.map((row) => shown(row).map(mark)),
-  ];
+  const table = aligned([shown(head).map(short), ...rows.map((row) => shown(row).map(mark))]);
   const before = readme.slice(0, readme.indexOf(START) + START.length);
   const after = readme.slice(readme.indexOf(END));
-  return `${before}\n\n${table.map((row) => `| ${row.join(' | ')} |`).join('\n')}\n\n${after}`;
+  return `${before}\n\n${table}\n\n${after}`;
+}
+
+/** A Markdown table as the formatter aligns it: the first column to the left, the others centered. */
+function aligned([head, ...rows]) {
+  const widths = head.map((_, column) => Math.max(...[head, ...rows].map((row) => row[column].length)));
+  const centered = (cell, width) => cell.padStart(cell.length + Math.floor((width - cell.length) / 2)).padEnd(width);
+  const line = (row) =>
+    `| ${row.map((cell, i) => (i === 0 ? cell.padEnd(widths[0]) : centered(cell, widths[i]))).join(' | ')} |`;
+  const rule = widths.map((width, i) => (i === 0 ? '-'.repeat(width) : `:${'-'.repeat(width - 2)}:`));
+  return [line(head), `| ${rule.join(' | ')} |`, ...rows.map(line)].join('\n');
 }
