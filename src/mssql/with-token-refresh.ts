@@ -48,6 +48,8 @@ const CONSUMED = [
   'tokenStore',
   'tedious',
 ] as const;
+/** Keys that mssql does not know. */
+const NOT_OF_MSSQL = ['scope', 'strictExpiry', 'tokenStore', 'tedious'] as const;
 /** Pool settings that tarn refuses. */
 const CONSUMED_OF_POOL = ['overlap', 'maxRenewals', 'maxAgeMillis', 'resetSession'] as const;
 
@@ -65,7 +67,10 @@ const userHooks = new WeakMap<object, unknown>();
 /**
  * Makes a config of mssql keep its tokens fresh: config in, config out, for `sql.connect(config)`,
  * `new sql.ConnectionPool(config)`, and everything that hands a config to mssql 12. The input is not changed; applying
- * it twice is the same as once; a config with a SQL login or NTLM is returned unchanged.
+ * it twice is the same as once.
+ *
+ * A config with a SQL login or NTLM gets two hooks and stays as it is otherwise: the password is sent only over a connection that
+ * is encrypted (unless `encrypt` is false), and a session that the server has ended is not used again.
  *
  * ```ts
  * await sql.connect(withTokenRefresh({
@@ -86,17 +91,35 @@ const userHooks = new WeakMap<object, unknown>();
  */
 export function withTokenRefresh<C extends TokenPoolConfig>(config: C): RefreshingConfig<C>;
 export function withTokenRefresh(connectionString: string): RefreshingConfig<FromConnectionString>;
-export function withTokenRefresh(input: TokenPoolConfig | string): object | string {
+export function withTokenRefresh(input: TokenPoolConfig | string): object {
   const original = typeof input === 'string' ? configFromConnectionString(input) : withoutTokenRefresh(input);
   const settings = settingsFrom(original);
   const { source } = settings;
-  if (source === undefined) return input;
   assertSupportedMssql();
-
   const logins = new LoginWatch(settings);
   const { beforeConnect, validateConnection = true } = original;
   const pool = original.pool ?? {};
   const { encrypt, connectTimeout = 0, connector } = settings.configuration.options ?? {};
+
+  const hooks = {
+    beforeConnect(connection: Connection) {
+      logins.adopt(connection).begin(connectTimeout);
+      beforeConnect?.(connection);
+    },
+    pool: {
+      ...without(pool, CONSUMED_OF_POOL),
+      async validate(connection: Connection) {
+        if (!(await logins.mayServe(connection))) return false;
+        return pool.validate ? pool.validate(connection) : passesStockChecks(connection, validateConnection);
+      },
+    },
+  };
+  userHooks.set(hooks.beforeConnect, beforeConnect);
+  userHooks.set(hooks.pool.validate, pool.validate);
+  if (source === undefined) {
+    originals.set(hooks.beforeConnect, original);
+    return { ...without(original, NOT_OF_MSSQL), ...hooks };
+  }
 
   const credential = placeholderCredential();
   const authentication = { type: 'token-credential', options: { credential } };
@@ -116,21 +139,9 @@ export function withTokenRefresh(input: TokenPoolConfig | string): object | stri
         return connectTimeout + (source.tokens.current(source.scope) === undefined ? TOKEN_WAIT_MS : 0);
       },
     },
-    beforeConnect(connection: Connection) {
-      logins.adopt(connection).begin(connectTimeout);
-      beforeConnect?.(connection);
-    },
-    pool: {
-      ...without(pool, CONSUMED_OF_POOL),
-      async validate(connection: Connection) {
-        if (!(await logins.mayServe(connection))) return false;
-        return pool.validate ? pool.validate(connection) : passesStockChecks(connection, validateConnection);
-      },
-    },
+    ...hooks,
   };
   originals.set(credential.getToken, original);
-  userHooks.set(config.beforeConnect, beforeConnect);
-  userHooks.set(config.pool.validate, pool.validate);
   return config;
 }
 
@@ -141,16 +152,27 @@ function serverForMssql({ server }: TokenPoolConfig, read: ConnectionConfigurati
 
 /** The original of a refreshing config, with later changes applied; any other config unchanged. */
 export function withoutTokenRefresh(config: TokenPoolConfig): TokenPoolConfig {
-  const original = originals.get(getTokenOf(config));
-  if (original === undefined) return config;
+  // What is no config is reported by what reads it.
+  if (typeof config !== 'object' || config === null) return config;
   const { beforeConnect, options = {} } = config;
+  const original = originals.get(getTokenOf(config));
+  const withPassword = originals.get(beforeConnect ?? NONE);
+  if (original === undefined && withPassword === undefined) return config;
   const pool = config.pool ?? {};
+  const ownHooks = {
+    beforeConnect: userHook(beforeConnect),
+    pool: {
+      ...only((original ?? withPassword)?.pool ?? {}, CONSUMED_OF_POOL),
+      ...pool,
+      validate: userHook(pool.validate),
+    },
+  };
+  if (original === undefined) return { ...config, ...only(withPassword ?? {}, NOT_OF_MSSQL), ...ownHooks };
   return {
     ...config,
     ...only(original, CONSUMED),
     options: { ...without(options, CHANGED_OPTIONS), ...only(original.options ?? {}, CHANGED_OPTIONS) },
-    beforeConnect: userHook(beforeConnect),
-    pool: { ...only(original.pool ?? {}, CONSUMED_OF_POOL), ...pool, validate: userHook(pool.validate) },
+    ...ownHooks,
   };
 }
 

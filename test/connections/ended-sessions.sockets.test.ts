@@ -13,11 +13,13 @@ const credential = {
 };
 
 /** A server that works, until `armed`: the session of the next request ends, and should receive no other request. */
-async function endingServer(number: number, severity: number) {
+async function endingServer(number: number, severity: number, login: 'token' | 'password' = 'token') {
   const sessions = { armed: false, ended: undefined as number | undefined, requestsAfterTheEnd: 0, logins: 0 };
   const server = await scriptedServer(async (client) => {
-    client.send(tokens.fedAuthInfo());
-    await client.read();
+    if (login === 'token') {
+      client.send(tokens.fedAuthInfo());
+      await client.read();
+    }
     sessions.logins += 1;
     client.send(Buffer.concat([tokens.loginAck(), tokens.done()]));
     await client.read();
@@ -116,3 +118,24 @@ describe.each(ways)('$name', ({ open }) => {
     }
   });
 });
+
+test.each([true, 'socket', false] as const)(
+  'a SQL login through withTokenRefresh, validateConnection: %s, does not use a killed session again',
+  async (validateConnection) => {
+    const { server, sessions } = await endingServer(596, 16, 'password');
+    await using _server = server;
+    const login = { authentication: undefined, user: 'app', password: 'a password', validateConnection };
+    const client = await stockPool(withTokenRefresh(configFor(server, login)) as unknown as stock.config);
+    try {
+      await client.query();
+      const loginsBefore = sessions.logins;
+      sessions.armed = true;
+      await client.query().catch(() => undefined);
+      for (let run = 0; run < 3; run += 1) await client.query();
+      expect(sessions.requestsAfterTheEnd).toBe(0);
+      expect(sessions.logins).toBe(loginsBefore + 1);
+    } finally {
+      await client.close();
+    }
+  },
+);

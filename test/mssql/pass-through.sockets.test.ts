@@ -1,21 +1,40 @@
 import { describe, expect, test } from 'vitest';
+import type { TokenPoolConfig } from '../../src/connections/config.js';
 import sql from '../../src/mssql/index.js';
-import { withTokenRefresh } from '../../src/mssql/with-token-refresh.js';
+import { withoutTokenRefresh, withTokenRefresh } from '../../src/mssql/with-token-refresh.js';
 import { useEmulators, ways, withPool } from './three-ways.js';
 
 const emulators = useEmulators({ server: { users: { app: 'S3cret!!' } } });
 
 describe('logins without a token', () => {
-  test('withTokenRefresh gives SQL login and NTLM configs back as they are', () => {
-    const configs = [
-      { server: 'db', user: 'sa', password: 'x' },
-      { server: 'db', authentication: { type: 'default', options: { userName: 'sa', password: 'x' } } },
-      { server: 'db', domain: 'CORP', user: 'me', password: 'x' },
-      { server: 'db', authentication: { type: 'ntlm', options: { domain: 'CORP', userName: 'me', password: 'x' } } },
-    ];
-    for (const config of configs) expect(withTokenRefresh(config)).toBe(config);
+  const configs = [
+    { server: 'db', user: 'sa', password: 'x' },
+    { server: 'db', authentication: { type: 'default', options: { userName: 'sa', password: 'x' } } },
+    { server: 'db', domain: 'CORP', user: 'me', password: 'x' },
+    { server: 'db', authentication: { type: 'ntlm', options: { domain: 'CORP', userName: 'me', password: 'x' } } },
+  ];
+
+  test('withTokenRefresh adds its two hooks to SQL login and NTLM configs, and changes nothing else', () => {
+    for (const config of configs) {
+      const before = structuredClone(config);
+      const { beforeConnect, pool, ...rest } = withTokenRefresh(config as TokenPoolConfig);
+      expect(rest).toEqual(config);
+      expect(beforeConnect).toBeTypeOf('function');
+      expect(pool).toEqual({ validate: expect.any(Function) });
+      expect(config).toEqual(before);
+    }
     const text = 'Server=db;User Id=sa;Password=x';
-    expect(withTokenRefresh(text)).toBe(text);
+    expect(withTokenRefresh(text)).toMatchObject({ server: 'db', user: 'sa', password: 'x' });
+  });
+
+  test('applying it twice is the same as once, and the drop-in takes it as it was', () => {
+    const hook = () => undefined;
+    for (const config of configs) {
+      const given = { ...config, beforeConnect: hook, pool: { max: 3, validate: () => true } } as TokenPoolConfig;
+      const once = withTokenRefresh(given);
+      expect(withoutTokenRefresh(once as never)).toMatchObject(given);
+      expect(withoutTokenRefresh(withTokenRefresh(once as never) as never)).toMatchObject(given);
+    }
   });
 
   test.each(ways)('SQL login through $name', async (way) => {
