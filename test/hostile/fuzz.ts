@@ -12,6 +12,8 @@ import { Random } from '../support/random.js';
 import { TEXT_ENTRY_POINTS } from './config/entry-points.js';
 import { planted } from './config/planted.js';
 import { outcomes, useCredentialObject } from './identity/credential-object.js';
+import { answers } from './identity/hostile-provider.js';
+import { askHostileProviders, METHODS } from './identity/over-http.js';
 import { ProcessWatch } from './process-watch.js';
 import { everythingPrinted, plantedSecret, secretIn } from './secrets.js';
 import { CLIENTS } from './sql/clients.js';
@@ -21,6 +23,7 @@ import { everyCell, linesOf, loginsOf, type NamedCell, runCells } from './sql/ta
 import { Supervisor } from './supervisor.js';
 
 const CELLS_A_ROUND = 24;
+const EXCHANGES_A_ROUND = 60;
 const SCRIPTS_A_ROUND = 40;
 const TEXTS_A_ROUND = 400;
 
@@ -60,6 +63,7 @@ async function round(seed: number): Promise<void> {
   supervisor.progress(`round ${seed}`);
   await hostileServers(seed);
   await malformedTexts(seed);
+  await identityProviders(seed);
   await credentialObjects(seed);
   report(seed, watch.strays.splice(0));
 }
@@ -85,6 +89,16 @@ async function malformedTexts(seed: number): Promise<void> {
         report(seed, [`${name}: a secret of ${JSON.stringify(text)}`]);
     }
   }
+}
+
+async function identityProviders(seed: number): Promise<void> {
+  const random = new Random(seed);
+  const scripts = fc.sample(fc.array(answers, { minLength: 1, maxLength: 4 }), { seed, numRuns: EXCHANGES_A_ROUND });
+  const exchanges = scripts.map((script) => ({ method: random.pick(Object.keys(METHODS)), script }));
+  await askHostileProviders(exchanges, watch, (lines) => {
+    report(seed, lines);
+    supervisor.progress('an identity provider');
+  });
 }
 
 async function credentialObjects(seed: number): Promise<void> {
