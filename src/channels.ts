@@ -2,9 +2,9 @@ import { type Channel, channel } from 'node:diagnostics_channel';
 import { printEvents } from './debug.js';
 
 /**
- * What happens inside, published on `node:diagnostics_channel` under `mssql-token-pool:<event>`. Nothing here costs
- * anything without a subscriber, and no payload carries a token or secret (P10): a token is named by its `tokenId`, a
- * short hash. Times are epoch milliseconds, durations milliseconds.
+ * The events of this library, published on `node:diagnostics_channel` under `mssql-token-pool:<event>`. Nothing here
+ * costs anything without a subscriber, and no payload carries a token or secret (P10): a token is named by its
+ * `tokenId`, a short hash. Times are epoch milliseconds, durations milliseconds.
  */
 export interface ChannelPayloads {
   /** A request to the identity provider starts. */
@@ -21,13 +21,13 @@ export interface ChannelPayloads {
   };
   /** The identity provider failed; the next attempt is not made before `retryAfterMs`. */
   'token:failed': { identity: string; scope: string; error: Error; durationMs: number; retryAfterMs: number };
-  /** A token was thrown away because the server refused it. */
+  /** A token was discarded because the server refused it. */
   'token:invalidated': { identity: string; scope: string; tokenId: string };
   /** The shared token store failed; tokens are requested without it. Published once until it works again. */
   'token:store-failed': { reason: StoreFailure; error: Error };
-  /** It works again. */
+  /** The shared token store works again. */
   'token:store-recovered': Record<string, never>;
-  /** A pool was made. `stats` gives its numbers now. */
+  /** A pool was created. `stats` returns its current figures. */
   'pool:opened': { pool: string; server: string; database: string | undefined; stats: () => PoolStats };
   /** `evictAll` was called: that many connections are closed, the borrowed ones of them when they are returned. */
   'pool:evicted': { pool: string; reason: string | undefined; connections: number; borrowed: number };
@@ -37,7 +37,7 @@ export interface ChannelPayloads {
   'pool:resumed': { pool: string; waiting: number };
   /** New connections log in with another credential of the same principal from now on, and the others are replaced. */
   'pool:credential-replaced': { pool: string; identity: string; tokenId: string };
-  /** A pool has closed: nothing of it is left. */
+  /** A pool has closed; all its sockets are gone. */
   'pool:closed': { pool: string };
   /** A physical connection is logged in. */
   'connection:opened': {
@@ -57,7 +57,7 @@ export interface ChannelPayloads {
   'connection:reset': { pool: string; connection: number; roundTrip: boolean };
   /** A caller got a connection. */
   checkout: { pool: string; connection: number; waitedMs: number };
-  /** A caller gave a connection back. */
+  /** A caller returned a connection. */
   checkin: { pool: string; connection: number };
   /** A caller gave up waiting. */
   'checkout:timed-out': { pool: string; waitedMs: number; error: Error };
@@ -76,11 +76,11 @@ export interface ChannelPayloads {
   'transaction:retried': { attempt: number; waitMs: number; number: number | undefined };
 }
 
-/** What `pool:opened` lets a listener ask for at any time. */
+/** The figures that a listener of `pool:opened` can read at any time. */
 export interface PoolStats {
   /** Connections that can be handed out now. */
   available: number;
-  /** Connections that callers hold. */
+  /** Borrowed connections. */
   borrowed: number;
   /** Callers waiting. */
   pending: number;
@@ -88,7 +88,7 @@ export interface PoolStats {
   max: number;
 }
 
-/** What can be wrong with a store of tokens. */
+/** Reasons for which a token store is not used. */
 export type StoreFailure = 'unreachable' | 'slow' | 'unreadable-entry' | 'clock-skew';
 
 /** Why a physical connection was closed. */
@@ -110,7 +110,7 @@ export type ChannelName = keyof ChannelPayloads;
 
 export const CHANNEL_PREFIX = 'mssql-token-pool:';
 
-/** Every channel there is; a payload without its name here does not compile. */
+/** All channels; a payload without its name here does not compile. */
 const NAMES: Record<ChannelName, true> = {
   'token:requested': true,
   'token:refreshed': true,
@@ -152,5 +152,5 @@ export function publish<N extends ChannelName>(name: N, payload: () => ChannelPa
   if (target.hasSubscribers) target.publish(payload());
 }
 
-// Here, because every entry point of the package loads this file: DEBUG works without a line of code.
+// Here, because every entry point of the package loads this file: DEBUG works without any code.
 if (process.env.DEBUG) printEvents(process.env.DEBUG, CHANNEL_PREFIX, CHANNEL_NAMES);

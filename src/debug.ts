@@ -1,8 +1,8 @@
 import { subscribe } from 'node:diagnostics_channel';
 
 /**
- * Prints events as readable lines on stderr where `DEBUG` asks for them, in the way of the `debug` package: names
- * separated by commas or blanks, `*` for anything, `-` in front to leave out.
+ * Prints events as readable lines on stderr if `DEBUG` selects them, like the `debug` package: names separated by
+ * commas or blanks, `*` for anything, `-` in front to leave out.
  *
  * `DEBUG=mssql-token-pool:*,-mssql-token-pool:check*` prints
  * `2026-01-31T09:00:00.000Z mssql-token-pool:connection:opened pool=db/app#1 connection=3 duration=31ms`.

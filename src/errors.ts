@@ -6,7 +6,7 @@ import { durationMs } from './time.js';
  * the code that creates one passes only text that is free of them, and `cause` is a redacted copy where the original is not.
  */
 
-/** What SQL Server, the identity provider or the operating system said, as far as it said it. */
+/** Details from SQL Server, the identity provider or the operating system, as far as they are known. */
 export interface TokenPoolErrorDetails {
   /** SQL Server error number (18456, 40613, 37396, ...). */
   number?: number | undefined;
@@ -22,7 +22,7 @@ export interface TokenPoolErrorDetails {
   hint?: string | undefined;
 }
 
-/** Only what is known becomes a property: an error is often printed as it is, and would list the others as undefined. */
+/** Only known details become properties, because a printed error would list the others as undefined. */
 function setKnown(error: Error, details: object): void {
   Object.assign(error, Object.fromEntries(Object.entries(details).filter(([, value]) => value !== undefined)));
 }
@@ -56,7 +56,7 @@ export class ConfigurationError extends TokenPoolError {
   override readonly code = 'ERR_CONFIGURATION';
 }
 
-/** What an identity provider said, on top of the common details. */
+/** Details from an identity provider, in addition to the common ones. */
 export interface CredentialErrorDetails extends TokenPoolErrorDetails {
   /** HTTP status of the identity provider's answer. */
   status?: number | undefined;
@@ -66,7 +66,7 @@ export interface CredentialErrorDetails extends TokenPoolErrorDetails {
   correlationId?: string | undefined;
 }
 
-/** Base of everything that can go wrong while getting a token. */
+/** Base class of all errors while getting a token. */
 export class CredentialError extends TokenPoolError {
   override name = 'CredentialError';
   override readonly code: string = 'ERR_CREDENTIAL';
@@ -96,13 +96,13 @@ export class PrincipalChangedError extends CredentialError {
   override readonly code = 'ERR_PRINCIPAL_CHANGED';
 }
 
-/** This way of getting a token does not exist here (no managed identity, no CLI); a chain tries its next member. */
+/** This method is not available here (no managed identity, no CLI); a chain tries its next member. */
 export class CredentialUnavailableError extends CredentialError {
   override name = 'CredentialUnavailableError';
   override readonly code = 'ERR_CREDENTIAL_UNAVAILABLE';
 }
 
-/** What an {@link InteractionRequiredError} adds. */
+/** Additional details of an {@link InteractionRequiredError}. */
 export interface InteractionRequiredErrorDetails extends CredentialErrorDetails {
   /** Claims challenge of the identity provider, as JSON. */
   claims?: string | undefined;
@@ -113,8 +113,8 @@ export class InteractionRequiredError extends CredentialError {
   override name = 'InteractionRequiredError';
   override readonly code = 'ERR_INTERACTION_REQUIRED';
   /**
-   * What the identity provider demands of the next sign-in, as JSON. Our own credentials pass it on by themselves; another
-   * one gets it as `getToken(scope, { claims })`.
+   * The requirements of the identity provider for the next sign-in, as JSON. Credentials of this library pass them on
+   * automatically; others get them as `getToken(scope, { claims })`.
    */
   declare readonly claims: string | undefined;
 
@@ -178,7 +178,7 @@ export class AcquireTimeoutError extends TokenPoolError {
   override readonly code: string = 'ERR_ACQUIRE_TIMEOUT';
 }
 
-/** The bound on the connections or pools of all identities together was reached, and nothing became idle in time. */
+/** The limit on connections or pools of all identities together was reached, and none became idle in time. */
 export class LimitReachedError extends AcquireTimeoutError {
   override name = 'LimitReachedError';
   override readonly code = 'ERR_LIMIT_REACHED';

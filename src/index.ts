@@ -1,6 +1,6 @@
 /**
- * `mssql-token-pool`: pools of tedious connections, `withTokenRefresh` for an mssql config of your own, credentials, the
- * token cache, transactions that are retried, and the errors.
+ * `mssql-token-pool`: pools of tedious connections, `withTokenRefresh` for an mssql config, credentials, the token
+ * cache, transactions that are retried, and the errors.
  *
  * @module mssql-token-pool
  */

@@ -1,6 +1,6 @@
 /**
- * Waiting, in one place: how long to back off, how to sleep so that a caller can give up, and what a timer can hold.
- * Every duration is in milliseconds.
+ * Everything about waiting: back-off, a sleep that can be aborted, and the limits of timers. Every duration is in
+ * milliseconds.
  */
 
 /** Node keeps timers in 32 bits and fires a longer one after 1 ms (node:timers, `setTimeout`). */
@@ -11,7 +11,7 @@ export function timerMs(ms: number): number {
   return ms > 0 ? Math.min(ms, LONGEST_TIMER_MS) : 0;
 }
 
-/** A duration that a stranger gave, or undefined if it is not one: text, `NaN`, `Infinity`, negative. */
+/** An untrusted duration, or undefined if it is not one: text, `NaN`, `Infinity`, negative. */
 export function durationMs(value: unknown): number | undefined {
   return typeof value === 'number' && Number.isFinite(value) && value >= 0 ? value : undefined;
 }
@@ -25,8 +25,8 @@ export interface BackOff {
 }
 
 /**
- * The wait after the `failures`-th failure in a row. Jitter only lengthens it, so that a minimum which the other side
- * asked for (`atLeastMs`) is never cut short.
+ * The wait after the `failures`-th failure in a row. Jitter only lengthens it, so that a requested minimum
+ * (`atLeastMs`) is never shortened.
  *
  * @example
  * const waitMs = backOffMs(failures, { firstMs: 5_000, longestMs: 60_000, jitter: 0.1 });

@@ -3,7 +3,7 @@ import { AcquireTimeoutError, TokenExpiredError } from '../errors.js';
 import type { TokenPoolStats } from './connection-source.js';
 import { holdersInWords } from './leak-detection.js';
 
-/** The error of a caller whose time is up: how things stand, and what can be done about it. */
+/** The error of a caller whose time is up: the state of the pool, and what can be done. */
 export function acquireTimedOut(
   { borrowed, opening, pending, max, borrowers }: TokenPoolStats,
   seen: { timeoutMs: number; openingForMs: number; lastFailure: Error | undefined; isSuspended: boolean },
@@ -35,7 +35,7 @@ export function acquireTimedOut(
   });
 }
 
-/** The error of a caller who could only wait in vain: the server is not tried again within their time. */
+/** The error of a caller for whom waiting is pointless: the next attempt comes after the caller's timeout. */
 export function unavailableUntil(pauseMs: number, lastFailure: Error | undefined): AcquireTimeoutError {
   const seconds = (pauseMs / 1_000).toFixed(1);
   return new AcquireTimeoutError(
@@ -44,7 +44,10 @@ export function unavailableUntil(pauseMs: number, lastFailure: Error | undefined
   );
 }
 
-/** The error of `strictExpiry`, or of a session that would have to be reset, with the identity provider's own as its cause. */
+/**
+ * The error of `strictExpiry`, or of a session that would have to be reset, with the identity provider's error as its
+ * cause.
+ */
 export function tokenExpired(source: TokenSource | undefined, strictExpiry: boolean): TokenExpiredError {
   return new TokenExpiredError('The token of every connection is near its end, and no later one is available.', {
     cause: source?.tokens.status(source.scope).failure,

@@ -1,23 +1,23 @@
 import { sep } from 'node:path';
 import { redact } from '../credentials/entra/redact.js';
 
-/** Frames of one stack. An ORM has many of its own between the pool and the code that called it. */
+/** Frames to capture. An ORM has many frames between the pool and the calling code. */
 const FRAMES = 30;
 /** A frame is a function and its location. */
 const LONGEST_FRAME = 300;
 const LONGEST_LINE = 2_000;
-/** Of a stack that is reported. */
+/** Frames to report. */
 const FRAMES_SHOWN = 20;
 
-/** Code that is not the application's: Node itself, and installed packages. */
+/** Code that does not belong to the application: Node itself, and installed packages. */
 const NOT_THE_APPLICATION = /\b(?:node:|node_modules[\\/])|^(?:new )?Promise |<anonymous>\)?$|\(native\)$/;
 
 /**
  * The stack of a checkout. Capturing it takes 5 to 25 µs. Its text is made when it is first read, which happens only to
  * connections that are reported or listed.
  *
- * A stack names functions and files. It has no message, and what could be hidden in a file's name is removed (P10): the
- * content of a `data:` URL, a query, whatever looks like a token.
+ * A stack names functions and files. It has no message, and anything secret in a file's name is removed (P10): the
+ * content of a `data:` URL, a query, text that looks like a token.
  */
 export class CheckoutStack {
   #captured: { stack?: unknown } | undefined;
@@ -30,7 +30,7 @@ export class CheckoutStack {
     this.#captured = captured;
   }
 
-  /** One frame a line, the innermost first; undefined where there are none. */
+  /** One frame per line, the innermost first; undefined if there are none. */
   get text(): string | undefined {
     const frames = this.#read();
     return frames.length === 0 ? undefined : frames.slice(0, FRAMES_SHOWN).join('\n');
@@ -85,7 +85,7 @@ function readable(line: string): string {
   return redact(short).slice(0, LONGEST_FRAME);
 }
 
-/** `import('./orders.js?key=value')` is a module of its own, whose name has the query. */
+/** `import('./orders.js?key=value')` creates a module whose name includes the query. */
 function withoutQuery(frame: string): string {
   const scheme = frame.indexOf('://');
   const query = scheme < 0 ? -1 : frame.slice(scheme).search(/[?#]/);
@@ -102,7 +102,7 @@ function workingFolder(): string {
   }
 }
 
-/** The folder of this package, as the first stack shows it: beside its sources it is not in node_modules. */
+/** The folder of this package, as the first stack shows it: run from its sources it is not in node_modules. */
 let ownFolder: string | undefined;
 
 function isOurs(line: string): boolean {

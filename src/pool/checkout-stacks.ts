@@ -2,15 +2,15 @@ import type { CheckoutStack } from './checkout-stack.js';
 
 /**
  * Stacks of checkouts that a library makes later than the application asks for them: mssql starts a request with
- * `setImmediate`, knex when its builder is awaited, and no stack reaches back over that. So the stack is captured when the
- * request or builder is created, and belongs to it.
+ * `setImmediate`, knex when its builder is awaited, and a stack does not reach back across that. So the stack is
+ * captured when the request or builder is created, and stored with it.
  */
 export class CheckoutStacks {
   readonly #capture: (below: (...args: never[]) => unknown) => CheckoutStack | undefined;
   readonly #stacks = new WeakMap<object, CheckoutStack>();
   #current: CheckoutStack | undefined;
 
-  /** @param capture the pool's own, which samples under load */
+  /** @param capture the pool's method, which samples under load */
   constructor(capture: (below: (...args: never[]) => unknown) => CheckoutStack | undefined) {
     this.#capture = capture;
   }
@@ -21,7 +21,7 @@ export class CheckoutStacks {
     if (stack !== undefined) this.#stacks.set(requester, stack);
   }
 
-  /** Runs what checks a connection out for `requester`. */
+  /** Runs a function that checks a connection out for `requester`. */
   during<T>(requester: object, checkOut: () => T): T {
     this.#current = this.#stacks.get(requester);
     try {
@@ -31,7 +31,7 @@ export class CheckoutStacks {
     }
   }
 
-  /** The stack of the checkout that is being made. */
+  /** The stack of the current checkout. */
   get current(): CheckoutStack | undefined {
     return this.#current;
   }

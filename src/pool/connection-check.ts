@@ -8,8 +8,8 @@ import type { PooledConnection } from './pooled-connection.js';
 import type { Waiter } from './wait-queue.js';
 
 /**
- * May a connection be handed out, and handed out again? Most often a glance answers, at the clocks and the socket; the rest
- * takes time, for the token that is on its way and for the server.
+ * Decides whether a connection may be handed out, and whether it may be kept when it is returned. Usually the clocks
+ * and the socket are enough; otherwise the check waits for a token or asks the server.
  */
 export class ConnectionCheck {
   readonly #settings: Settings;
@@ -25,7 +25,7 @@ export class ConnectionCheck {
     this.testsAlways = settings.validateConnection === true || settings.pool.validate !== undefined;
   }
 
-  /** Nothing has to be looked at more closely, nor waited for. */
+  /** No closer check and no wait is needed. */
   isFit({ live: { connection, expiry } }: PooledConnection, wall: number, monotonic: number): boolean {
     return (
       nowFor(expiry, wall, monotonic) < expiry.checkAt &&
@@ -35,7 +35,7 @@ export class ConnectionCheck {
     );
   }
 
-  /** Why a connection that is returned cannot be handed out again. `isFull`: no successor can be opened beside it. */
+  /** Why a connection that is returned cannot be handed out again. `isFull`: no successor can be opened in addition. */
   reasonToClose(pooled: PooledConnection, isFull: boolean): EvictionReason | undefined {
     const { connection, expiry } = pooled.live;
     if (expiry.unusable !== undefined) return expiry.unusable;
@@ -48,12 +48,12 @@ export class ConnectionCheck {
     return verdict === 'replace' || (verdict === 'renew' && isFull) ? evictionReason(expiry, now) : undefined;
   }
 
-  /** The closer look. Never rejects, and ends when the caller has left. */
+  /** The closer check. Never rejects, and ends when the caller has left. */
   async run(pooled: PooledConnection, waiter: Waiter): Promise<'fit' | 'replace' | 'expired' | 'broken'> {
     const { connection } = pooled.live;
     const verdict = await this.#assess(pooled, waiter);
     if (verdict !== 'fit' || !this.testsAlways || waiter.settled || !isReady(connection)) return verdict;
-    // A test that outlasts its caller has failed: nothing may hold a connection for ever.
+    // A test that outlasts its caller has failed: nothing may hold a connection forever.
     const passed = await Promise.race([this.#test(connection), waiter.done]);
     if (passed !== true) return 'broken';
     // The test may have taken the connection into its eviction margin (P2).
@@ -64,7 +64,7 @@ export class ConnectionCheck {
     const { expiry, reset } = pooled.live;
     const { strictExpiry } = this.#settings;
     const now = (): number => nowFor(expiry, Date.now(), performance.now());
-    // The server, or the pool, may have ended it while it was tested.
+    // The server or the pool may have closed it during the test.
     if (expiry.unusable !== undefined) return 'broken';
     if (now() < expiry.checkAt) return 'fit';
     const timeoutMs = waiter.deadline - performance.now();

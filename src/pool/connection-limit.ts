@@ -5,7 +5,7 @@ import { PoolClosedError } from '../errors.js';
  * before the socket is opened and released when it is closed (P7).
  */
 export interface ConnectionLimit {
-  /** Takes a permit if one is free and no pool waits for it. */
+  /** Takes a permit if one is free and no other pool waits for it. */
   tryTake(): boolean;
   /** Takes a permit, in turn. @throws PoolClosedError once closed */
   take(): Promise<void>;
@@ -14,7 +14,7 @@ export interface ConnectionLimit {
   close(): void;
 }
 
-/** For a pool on its own. */
+/** The limit of a single pool: none beyond its own. */
 export const noFurtherLimit: ConnectionLimit = {
   tryTake: () => true,
   take: () => Promise.resolve(),
@@ -29,8 +29,8 @@ interface Waiting {
 }
 
 /**
- * Bounds the physical connections of many pools together. The pool with the fewest goes first, and among those the one that
- * waits longest, so that no identity can starve another.
+ * Limits the physical connections of many pools together. The pool with the fewest connections goes first, among equals
+ * the one that has waited longest, so that no identity can starve another.
  */
 export class SharedLimit {
   readonly max: number;
@@ -38,7 +38,7 @@ export class SharedLimit {
   readonly #queue: Waiting[] = [];
   #taken = 0;
 
-  /** @param onWait called when a pool has to wait: something should be closed */
+  /** @param onWait called when a pool has to wait: an idle connection should be closed */
   constructor(max: number, onWait: () => void) {
     this.max = max;
     this.#onWait = onWait;
@@ -48,17 +48,17 @@ export class SharedLimit {
     return this.#taken;
   }
 
-  /** How many permits are waited for. */
+  /** Number of waiting requests for a permit. */
   get waiting(): number {
     return this.#queue.length;
   }
 
-  /** One pool's part of the limit, with a maximum of its own. */
+  /** One pool's share of the limit, with its own maximum. */
   share(ownMax: number): LimitShare {
     return new LimitShare(this, ownMax);
   }
 
-  /** Whether this pool has at least two connections more than one that waits, or that one has none. */
+  /** Whether this pool has at least two connections more than a waiting pool, or the waiting pool has none. */
   shouldYield(share: LimitShare): boolean {
     return this.#queue.some(
       (waiting) => waiting.share !== share && (waiting.share.taken === 0 || waiting.share.taken + 1 < share.taken),
@@ -103,7 +103,7 @@ export class SharedLimit {
   }
 }
 
-/** What one pool may have of a {@link SharedLimit}. */
+/** One pool's share of a {@link SharedLimit}. */
 export class LimitShare implements ConnectionLimit {
   readonly #shared: SharedLimit;
   readonly #ownMax: number;

@@ -20,7 +20,7 @@ export interface AcquireOptions {
   stack?: CheckoutStack | undefined;
 }
 
-/** What hands out connections: a pool, one identity's pool among many, or that of the current identity. */
+/** A source of connections: a pool, the pool of one identity, or the pool of the current identity. */
 export interface ConnectionSource {
   acquire(options?: AcquireOptions): Promise<Connection>;
   release(connection: Connection): void;
@@ -34,7 +34,10 @@ export interface ConnectionSource {
    * @internal
    */
   readonly captureStack?: ((below: (...args: never[]) => unknown) => CheckoutStack | undefined) | undefined;
-  /** True while no connection can be checked out because no identity is being served: at startup, with many identities. */
+  /**
+   * True while no connection can be checked out because there is no current identity, e.g. at startup with many
+   * identities.
+   */
   readonly isForNoIdentity?: boolean | undefined;
 }
 
@@ -63,7 +66,7 @@ export interface TokenPoolStats extends SourceStats {
   max: number;
   /** End of the current token; undefined before the first, and for SQL login. */
   tokenExpiresOn: number | undefined;
-  /** Logins that succeeded and failed since the start. */
+  /** Successful and failed logins since the start. */
   logins: number;
   failedLogins: number;
   /** Connections replaced before they were closed. */
@@ -74,7 +77,7 @@ export interface TokenPoolStats extends SourceStats {
   isSuspended: boolean;
   /** Connections that were borrowed for longer than `pool.leakDetectionMillis`; 0 while that is off. */
   leaks: number;
-  /** Who holds which connection, the one borrowed for longest first. Empty while `pool.leakDetectionMillis` is off. */
+  /** The borrowed connections and their holders, longest first. Empty while `pool.leakDetectionMillis` is off. */
   borrowers: readonly Borrower[];
 }
 

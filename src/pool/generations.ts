@@ -1,16 +1,17 @@
 import type { Session } from '../connections/session.js';
 
-/** Ends a dial that has been overtaken; never seen outside. */
+/** Aborts a dial of an earlier generation; never visible outside. */
 class Overtaken extends Error {}
 
 /**
- * Generations of a pool's connections: a new one begins when all connections have to go. A dial belongs to the generation
- * in which it logs in. One that is in progress when the next generation begins starts again, so that what it had asked the
- * identity provider or the server for, with the credential of that time, is not used (HikariCP #1836 is that race).
+ * Generations of a pool's connections: a new one begins when all connections must be replaced. A dial belongs to the
+ * generation in which it logs in. One that is in progress when the next generation begins starts again, so that what it
+ * had asked the identity provider or the server for, with the credential of that time, is not used (HikariCP #1836 is
+ * that race).
  */
 export class Generations {
   #generation = 0;
-  /** Of the dials of this generation. */
+  /** Aborts the dials of this generation. */
   #overtaken = new AbortController();
   #mark: (session: Session) => void = () => {};
 
@@ -29,7 +30,7 @@ export class Generations {
         opened(session);
         return;
       } catch (error) {
-        // A failure of an earlier generation says nothing about this one, whatever it is.
+        // A failure in an earlier generation says nothing about this one.
         if (generation === this.#generation) throw error;
       }
     }

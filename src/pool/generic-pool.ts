@@ -8,15 +8,15 @@ export interface ResourcePool<T> {
   drain(): Promise<void>;
   /** Resources that exist or are being created. */
   readonly size: number;
-  /** Requests that wait until a resource may be created. */
+  /** Requests waiting until a resource may be created. */
   readonly pending: number;
   readonly max: number;
 }
 
 /**
- * Admits, bounds, creates, destroys and drains physical connections: each is one resource, acquired for its whole life, from
- * its dial until nothing is left of it. `create` resolves with the outcome of the dial, good or failed; it never rejects,
- * because generic-pool would call it again at once, for ever (its issue #175).
+ * Admits, bounds, creates, destroys and drains physical connections: each is one resource, acquired for its whole life,
+ * from its dial until its socket is gone. `create` resolves with the outcome of the dial, good or failed; it never
+ * rejects, because generic-pool would call it again immediately and endlessly (its issue #175).
  */
 export function createResourcePool<T>(create: () => Promise<T>, max: number): ResourcePool<T> {
   // Loaded with the first pool: its 18 files would be half of what importing this package costs.

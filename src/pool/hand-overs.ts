@@ -3,7 +3,7 @@ import type { PooledConnection } from './pooled-connection.js';
 /** Several times cheaper than queueMicrotask. */
 const soon = Promise.resolve();
 
-/** Connections that have been handed over to waiting callers who have not run since. */
+/** Connections that have been handed over to waiting callers that have not run yet. */
 export class HandOvers {
   /** The clocks, epoch ms and monotonic ms, as {@link readClocks} has left them. */
   wall = 0;
@@ -15,8 +15,8 @@ export class HandOvers {
   };
 
   /**
-   * Reads the clocks once for all hand-overs before the first of their callers runs: none of these callers can use its
-   * connection any sooner.
+   * Reads the clocks once for all hand-overs until the first of their callers runs: none of these callers can use its
+   * connection earlier.
    */
   readClocks(): void {
     if (this.#inTransit.length > 0) return;
@@ -24,7 +24,7 @@ export class HandOvers {
     this.monotonic = performance.now();
   }
 
-  /** Until the waiting caller runs, a return of the connection can only be the second one of its previous borrower. */
+  /** Until the waiting caller runs, a return can only be a second return by the previous borrower. */
   add(pooled: PooledConnection): void {
     pooled.inTransit = true;
     if (this.#inTransit.push(pooled) === 1) void soon.then(this.#arrive);

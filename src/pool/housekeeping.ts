@@ -10,11 +10,11 @@ import {
 import type { Session } from '../connections/session.js';
 import type { ConnectionState } from './pooled-connection.js';
 
-/** A connection unused for longer than this is not worth a new login; it is closed, and opened again when needed. */
+/** A connection that has been unused for longer than this is not renewed; it is closed, and opened again on demand. */
 const IN_USE_LATELY_MS = 30_000;
 /** An idle connection keeps the process alive for this long after its last use. */
 export const HOLDS_PROCESS_MS = 1_000;
-/** Longest time between two plans: a jump of the clock is noticed after this at the latest. */
+/** Longest time between two plans, ms: a jump of the clock is noticed within this time. */
 const LONGEST_SLEEP_MS = 30_000;
 /** First and longest pause after a failure to open a connection that no caller waits for. */
 const FIRST_RETRY_MS = 1_000;
@@ -22,7 +22,7 @@ const LONGEST_RETRY_MS = 60_000;
 
 const NEVER = Number.POSITIVE_INFINITY;
 
-/** What a plan looks at in a connection. */
+/** A connection as a plan sees it. */
 export interface Tended {
   readonly state: ConnectionState;
   readonly session: Pick<Session, 'expiry'> | undefined;
@@ -32,7 +32,7 @@ export interface Tended {
   /** Monotonic ms. */
   readonly lastUsedAt: number;
   readonly holdsProcess: boolean;
-  /** It was returned when it was due, and no successor could be opened, or its successor went to another connection. */
+  /** It was due when it was returned, but no successor could be opened, or its successor went to another connection. */
   readonly missedRenewal: boolean;
 }
 
@@ -44,7 +44,7 @@ export interface HousekeepingSettings {
   readonly idleTimeoutMillis: number;
 }
 
-/** One instant in the life of a pool. */
+/** The state of a pool at one instant. */
 export interface Instant {
   /** Epoch ms. */
   readonly wall: number;
@@ -55,33 +55,34 @@ export interface Instant {
   readonly opening: number;
   /** Connections being opened to replace others. */
   readonly renewing: number;
-  /** Successors that are open and wait for the connection that they replace to be returned. */
+  /** Successors that are open and wait for the return of the connection that they replace. */
   readonly standingBy: number;
-  /** Connections that may be opened beside all that exist, those that stand by included. */
+  /** How many more connections may be opened, including those that would stand by. */
   readonly free: number;
-  /** The latest attempt in the background failed. */
+  /** The latest background attempt failed. */
   readonly failing: boolean;
-  /** Nothing is opened in the background before this instant, monotonic ms. */
+  /** No background attempt before this instant, monotonic ms. */
   readonly pausedUntil: number;
 }
 
 export interface Plan<T> {
   readonly evict: { connection: T; reason: EvictionReason }[];
-  /** Connections whose successor is to be opened now: idle ones, and borrowed ones that have missed it. */
+  /** Connections whose successor is to be opened now: idle ones, and borrowed ones whose renewal is overdue. */
   readonly renew: T[];
   /** Borrowed connections that are due; they are renewed or closed when they are returned. */
   readonly dueOnReturn: T[];
   /** Idle connections that must not keep the process alive any longer. */
   readonly unref: T[];
-  /** How many connections are missing from `min` and may be opened now. */
+  /** How many connections to open now to restore `min`. */
   open: number;
   /** When to plan next, monotonic ms. */
   nextAt: number;
 }
 
 /**
- * What has to be done about the connections of a pool at one instant: close what is idle for too long, replace what nears
- * its limits while it is still good, restore `min`. Decides only: no timer, no callback, nothing is changed.
+ * Decides what to do with the connections of a pool at one instant: close those that have been idle for too long,
+ * replace those that near their limits while they still work, restore `min`. Only decides: no timer, no callback, no
+ * change.
  */
 export function plan<T extends Tended>(
   connections: Iterable<T>,
@@ -108,7 +109,7 @@ export function plan<T extends Tended>(
     if (expiry === undefined || connection.successor !== undefined) continue;
     const at = nowFor(expiry, wall, monotonic);
     if (connection.standsBy) {
-      // It may wait for a connection that is never returned.
+      // It may be waiting for a connection that is never returned.
       if (at >= expiry.checkAt && assess(expiry, token, at, { strictExpiry: false }) === 'replace') {
         result.evict.push({ connection, reason: evictionReason(expiry, at) });
       }
@@ -125,13 +126,13 @@ export function plan<T extends Tended>(
       if (connection.holdsProcess && idleFor >= HOLDS_PROCESS_MS) result.unref.push(connection);
       else if (connection.holdsProcess) lookAgainIn(HOLDS_PROCESS_MS - idleFor);
     }
-    // Whether a session without a later token may go on serving is decided when it is handed out.
+    // Whether a session may stay in use without a later token is decided at checkout.
     const verdict = assess(expiry, token, at, { strictExpiry: false });
     if (verdict !== 'renew' && verdict !== 'replace' && verdict !== 'unusable') {
       lookAgainIn(nextVerdictAt(expiry, token, at) - at);
     } else if (isIdle) due.push({ connection, expiry, at, mustGo: verdict !== 'renew' });
     else if (connection.state === 'borrowed') {
-      // It is returned often, and may be past its limits when it is returned next.
+      // It may be past its limits at its next return.
       if (connection.missedRenewal && overlap > 0) due.push({ connection, expiry, at, mustGo: false });
       else result.dueOnReturn.push(connection);
     }
@@ -153,7 +154,7 @@ export function plan<T extends Tended>(
       slots -= 1;
       free -= 1;
     } else if (mustGo && pausedUntil <= monotonic) {
-      // No caller would be given it; only while the server is in trouble may there be nothing better.
+      // No caller would get it, except while the server has problems and there is nothing better.
       evict(connection, evictionReason(expiry, at));
     } else {
       lookAgainIn(Math.max(recheckMs(expiry.token), pausedUntil - monotonic));
@@ -172,7 +173,7 @@ export function plan<T extends Tended>(
   return result;
 }
 
-/** How many renewals may start. After a failure one attempt is made, and the others wait for what it finds. */
+/** How many renewals may start. After a failure one attempt is made, and the others wait for its result. */
 export function renewalSlots(
   { monotonic, pausedUntil, failing, opening, renewing, free }: Instant,
   max: number,
@@ -181,7 +182,7 @@ export function renewalSlots(
   return Math.min(free, failing ? 1 - opening - renewing : max - renewing);
 }
 
-/** How long nothing is opened in the background after so many failures in a row, ms. */
+/** The pause of background attempts after `failures` failures in a row, ms. */
 export function retryPauseMs(failures: number): number {
   return Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** (failures - 1));
 }

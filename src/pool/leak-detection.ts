@@ -2,15 +2,18 @@ import { publish } from '../channels.js';
 import { CheckoutStack } from './checkout-stack.js';
 import type { Borrower } from './connection-source.js';
 
-/** Most stacks captured in each window, at 5 to 25 µs each, by their depth: about one percent of one core. */
+/**
+ * Maximum number of stacks captured per window. At 5 to 25 µs each, depending on depth, this is about one percent of a
+ * core.
+ */
 const MOST_STACKS = 50;
 const WINDOW_MS = 100;
-/** Holders that an error names. */
+/** Number of holders that an error names. */
 const MOST_HOLDERS = 3;
 
 const NEVER = Number.POSITIVE_INFINITY;
 
-/** What is looked at in a connection. */
+/** The part of a connection that is used here. */
 interface Borrowed {
   readonly live: { readonly id: number };
 }
@@ -19,14 +22,14 @@ interface Borrowed {
 interface Borrowing {
   /** Monotonic ms. */
   readonly since: number;
-  /** Undefined where it was not captured, because there were too many checkouts at that moment. */
+  /** Undefined if it was not captured, because there were too many checkouts at that moment. */
   readonly stack: CheckoutStack | undefined;
   isReported: boolean;
 }
 
 /**
- * Finds connections that are borrowed for longer than `pool.leakDetectionMillis`. Each is reported once, with the stack of
- * its checkout. There is no timer for each checkout: housekeeping looks, when the first of them may have become a leak.
+ * Finds connections that are borrowed for longer than `pool.leakDetectionMillis`. Each is reported once, with the stack
+ * of its checkout. There is no timer per checkout: housekeeping checks when the first of them may have become a leak.
  */
 export class LeakDetection {
   readonly #pool: string;
@@ -60,7 +63,7 @@ export class LeakDetection {
     return new CheckoutStack(below);
   }
 
-  /** Returns when to look, monotonic ms. */
+  /** Returns when to check, monotonic ms. */
   borrowed(pooled: Borrowed, stack: CheckoutStack | undefined): number {
     const since = performance.now();
     this.#borrowings.set(pooled, { since, stack, isReported: false });
@@ -77,7 +80,7 @@ export class LeakDetection {
     });
   }
 
-  /** Reports what has become a leak; returns when to look again, monotonic ms. */
+  /** Reports new leaks; returns when to check again, monotonic ms. */
   look(now: number): number {
     for (const [pooled, borrowing] of this.#borrowings) {
       if (borrowing.isReported) continue;
@@ -91,7 +94,7 @@ export class LeakDetection {
     return NEVER;
   }
 
-  /** Who holds which connection, the one borrowed for longest first. */
+  /** The borrowed connections and their holders, longest first. */
   get borrowers(): Borrower[] {
     const now = performance.now();
     return [...this.#borrowings].map(([pooled, borrowing]) => borrowerOf(pooled, borrowing, now));
@@ -102,7 +105,7 @@ function borrowerOf({ live }: Borrowed, { since, stack }: Borrowing, now: number
   return { connection: live.id, borrowedMs: now - since, holder: stack?.holder, stack: stack?.text };
 }
 
-/** Who holds most connections, for an error: one sentence, or nothing. */
+/** The holders of most connections, for an error: one sentence or an empty string. */
 export function holdersInWords(borrowers: readonly Borrower[]): string {
   const byHolder = new Map<string, { count: number; longestMs: number }>();
   for (const { holder = 'callers that were not sampled', borrowedMs } of borrowers) {

@@ -29,8 +29,8 @@ export interface OpenConnectionsOptions {
 }
 
 /**
- * Opens, replaces and closes the physical connections of one pool; who gets them is the pool's business. In the order in
- * which things happen: opening, taking over, ready, closing, and what the server says meanwhile.
+ * Opens, replaces and closes the physical connections of one pool; the pool decides who gets them. In the order of
+ * events: opening, taking over, ready, closing, and messages from the server.
  */
 export class OpenConnections extends PooledConnections {
   /** Idle connections that can be handed out, last in, first out. */
@@ -45,16 +45,16 @@ export class OpenConnections extends PooledConnections {
   /** Dials in progress; others wait for a permit. */
   opening = 0;
   renewing = 0;
-  /** Nothing is opened, and no caller is turned away, until the pool is resumed. */
+  /** Until the pool is resumed, nothing is opened and no caller is rejected. */
   isSuspended = false;
   #lastFailure: Error | undefined;
-  /** Failures in a row of what was opened in the background, and until when nothing is, monotonic ms. */
+  /** Consecutive failures of background attempts, and when the next one may start, monotonic ms. */
   #failures = 0;
   #retryAt = 0;
   readonly #options: OpenConnectionsOptions;
   readonly #physical: ResourcePool<PooledConnection>;
   readonly #byConnection = new Map<Connection, PooledConnection>();
-  /** Connections for which generic-pool has not called `create` yet. */
+  /** Connections for which generic-pool has yet to call `create`. */
   readonly #toDial: PooledConnection[] = [];
   /** Successors that are open and wait for the connection that they replace. */
   #standingBy = 0;
@@ -83,7 +83,7 @@ export class OpenConnections extends PooledConnections {
     });
     this.#physical = createResourcePool(() => this.#dial(), max + overlap);
     const self = this;
-    // One function for all connections: a closure for each would be most of what a connection costs here.
+    // One function for all connections: a closure for each would be most of a connection's memory here.
     this.#onEnd = function () {
       self.#ended(this);
     };
@@ -104,18 +104,18 @@ export class OpenConnections extends PooledConnections {
     return this.size + this.dials.size < this.#options.settings.pool.max;
   }
 
-  /** No successor can be opened beside the connections that exist. */
+  /** No successor can be opened in addition to the existing connections. */
   get isFull(): boolean {
     const { overlap, max } = this.#options.settings.pool;
     return overlap === 0 && this.size >= max;
   }
 
-  /** Connections that may be opened beside all that exist, those that stand by included. */
+  /** How many more connections may be opened, including those that would stand by. */
   get free(): number {
     return this.#physical.max - this.#physical.size - this.#toDial.length + this.#standingBy;
   }
 
-  /** What housekeeping looks at. */
+  /** The state that housekeeping plans from. */
   instant(): Instant {
     const monotonic = performance.now();
     const { size, renewing, free } = this;
@@ -129,7 +129,7 @@ export class OpenConnections extends PooledConnections {
     return this.ready.length === 0 && this.dials.size === 0 && !this.mayOpen;
   }
 
-  /** Why no connection could be opened, also while that is still being tried. */
+  /** Why no connection could be opened, also while attempts continue. */
   get lastFailure(): Error | undefined {
     return this.dialer.lastFailure?.error ?? this.#lastFailure;
   }
@@ -140,7 +140,7 @@ export class OpenConnections extends PooledConnections {
 
   // ---- opening ----
 
-  /** Asks generic-pool for one more physical connection, unless a limit beyond the pool's own allows none now. */
+  /** Asks generic-pool for one more physical connection, unless a shared limit allows none now. */
   open(purpose: Purpose): void {
     const { caller, successorOf } = purpose;
     // A caller may wait for a permit; background work may not.
@@ -197,13 +197,13 @@ export class OpenConnections extends PooledConnections {
       else if (successorOf !== undefined) this.#succeed(successorOf, pooled);
       else if (this.#isNeeded(pooled)) this.makeReady(pooled);
       else this.close(pooled, 'unneeded');
-      // It may have been cut between its login and now.
+      // It may have been cut since its login.
       if (session.connection.closed) this.#ended(session.connection);
     }
     this.#options.onChange();
   }
 
-  /** What a caller wanted is kept for the next one; the successor of a connection that has been closed is not. */
+  /** A connection for a caller that has left is kept for the next one; the successor of a closed connection is not. */
   #isNeeded({ caller }: PooledConnection): boolean {
     return caller !== undefined || this.#options.hasWaiters() || this.size <= this.#options.settings.pool.min;
   }
@@ -223,13 +223,13 @@ export class OpenConnections extends PooledConnections {
     if (successorOf.awaitsSuccessor) this.makeReady(successorOf);
   }
 
-  /** What is opened in the background may be opened at once. */
+  /** Background attempts may start again at once. */
   forgetFailures(): void {
     this.#failures = 0;
     this.#retryAt = 0;
   }
 
-  /** Dials that were in progress together have met one failure, not many. */
+  /** Dials that ran in parallel met the same failure: it counts once. */
   #backOff(): void {
     const now = performance.now();
     if (now < this.#retryAt) return;
@@ -243,11 +243,14 @@ export class OpenConnections extends PooledConnections {
   renew(pooled: PooledConnection): void {
     pooled.dueOnReturn = false;
     pooled.missedRenewal = false;
-    // One that is borrowed cannot be replaced now (P8).
+    // A borrowed connection cannot be replaced now (P8).
     if (pooled.state !== 'idle' || !this.replaceWithStandby(pooled)) this.open({ successorOf: pooled });
   }
 
-  /** At once: a connection that is never idle for long would have no successor otherwise. False where it has to wait. */
+  /**
+   * Starts at once, because a connection that is never idle for long would otherwise get no successor. False if it has
+   * to wait.
+   */
   renewOnReturn(pooled: PooledConnection): boolean {
     pooled.dueOnReturn = false;
     pooled.missedRenewal = renewalSlots(this.instant(), this.#options.settings.pool.maxRenewals) <= 0;
@@ -255,7 +258,7 @@ export class OpenConnections extends PooledConnections {
     return !pooled.missedRenewal;
   }
 
-  /** Has a connection that is not in use replaced by a successor that stands by, its own or another's; false if none does. */
+  /** Replaces an unused connection by a successor that stands by, its own or another's; false if there is none. */
   replaceWithStandby(pooled: PooledConnection): boolean {
     const standby = pooled.successor?.standsBy === true ? pooled.successor : this.#findStandby();
     if (standby === undefined) return false;
@@ -264,7 +267,7 @@ export class OpenConnections extends PooledConnections {
     return true;
   }
 
-  /** A successor is used elsewhere; the connection that it was for needs another, perhaps before it is returned. */
+  /** A successor is used elsewhere; its original connection needs another one, possibly before it is returned. */
   #detach({ successorOf }: PooledConnection): void {
     if (successorOf === undefined) return;
     successorOf.successor = undefined;
@@ -298,7 +301,7 @@ export class OpenConnections extends PooledConnections {
     this.close(old, 'renewed');
   }
 
-  /** A borrowed connection that is never returned must not hold a second one for itself while a caller waits. */
+  /** A borrowed connection that is never returned must not reserve a second one while a caller waits. */
   takeStandby(): PooledConnection | undefined {
     const standby = this.mayOpen ? this.#findStandby() : undefined;
     if (standby === undefined) return undefined;
@@ -343,7 +346,7 @@ export class OpenConnections extends PooledConnections {
     connection.close();
     if (successor?.standsBy === true) this.close(successor, reason);
     else if (successor !== undefined) {
-      // What was to replace it is one dial among the others now.
+      // Its successor becomes an ordinary dial.
       successor.successorOf = undefined;
       this.renewing -= 1;
       this.dials.add(successor);
@@ -362,7 +365,7 @@ export class OpenConnections extends PooledConnections {
     if (pooled.state === 'idle' && !pooled.isChecked) this.close(pooled, reason);
   }
 
-  /** None of the connections that exist now is handed out any more, also none that is being opened. */
+  /** From now on no existing connection is handed out any more, including those being opened. */
   evictAll(reason: EvictionReason): void {
     this.#beginGeneration((session) => {
       session.expiry.unusable ??= reason;
@@ -370,7 +373,7 @@ export class OpenConnections extends PooledConnections {
     for (const pooled of this) if (pooled.state !== 'connecting') this.evict(pooled, reason);
   }
 
-  /** All connections that exist now are replaced as in a renewal; what is being opened starts again. */
+  /** All existing connections are replaced as in a renewal; dials in progress start again. */
   supersedeAll(): void {
     const now = Date.now();
     this.#beginGeneration(({ expiry }) => supersede(expiry, nowFor(expiry, now, performance.now())));
@@ -379,7 +382,7 @@ export class OpenConnections extends PooledConnections {
   #beginGeneration(mark: (session: Session) => void): void {
     this.forgetFailures();
     this.#generations.next(mark);
-    // One that has just logged in may not have been looked at yet.
+    // A connection that has just logged in may not have been checked yet.
     for (const { session } of this) if (session !== undefined) mark(session);
   }
 
@@ -397,7 +400,7 @@ export class OpenConnections extends PooledConnections {
     for (const pooled of this) if (pooled.state === state) this.close(pooled, 'pool-closed');
   }
 
-  /** Ends what is being opened; resolves when nothing is left of any connection. */
+  /** Aborts all dials; resolves when all sockets are gone. */
   shutDown(reason: Error): Promise<void> {
     this.#isClosed = true;
     this.dialer.close(reason);
@@ -406,7 +409,7 @@ export class OpenConnections extends PooledConnections {
     return this.#physical.drain();
   }
 
-  /** Nothing is left of a physical connection. */
+  /** The socket of a connection is gone. */
   #gone(pooled: PooledConnection): void {
     pooled.isGone = true;
     if (pooled.hasPermit) this.#options.limit.give();
@@ -415,7 +418,9 @@ export class OpenConnections extends PooledConnections {
 
   // ---- what the server says ----
 
-  /** Nothing is left of a connection, whichever side closed it. A borrowed one stays until it is returned. */
+  /**
+   * The socket of a connection is gone, whichever side closed it. A borrowed connection is kept until it is returned.
+   */
   #ended(connection: Connection): void {
     const pooled = this.#byConnection.get(connection);
     if (pooled === undefined || pooled.isGone) return;
@@ -425,7 +430,7 @@ export class OpenConnections extends PooledConnections {
     this.#options.onChange();
   }
 
-  /** The server has ended the session, or refused its token before its time (37396). */
+  /** The server has ended the session, or refused its token before its expiry (37396). */
   #becameUnusable(connection: Connection, reason: EvictionReason): void {
     const pooled = this.#byConnection.get(connection);
     if (pooled === undefined || pooled.state === 'closed') return;
@@ -437,7 +442,7 @@ export class OpenConnections extends PooledConnections {
     this.#options.onChange();
   }
 
-  /** A token was refused before its time. */
+  /** A token was refused before its expiry. */
   #evictSessionsOf(token: CachedToken): void {
     for (const pooled of this) if (pooled.session?.token?.id === token.id) this.evict(pooled, 'token-invalidated');
   }

@@ -18,22 +18,22 @@ import type { Waiter } from './wait-queue.js';
  */
 export type ConnectionState = 'connecting' | 'idle' | 'borrowed' | 'closed';
 
-/** Comparisons, because each checkout and each return asks. */
+/** Written as comparisons, because it runs at each checkout and return. */
 function isTransition(from: ConnectionState, to: ConnectionState): boolean {
   if (from === 'idle') return to === 'borrowed' || to === 'closed';
   if (from === 'borrowed' || from === 'connecting') return to === 'idle' || to === 'closed';
   return false;
 }
 
-/** What a connection is opened for. */
+/** The purpose of a connection that is being opened. */
 export interface Purpose {
-  /** The caller who waits for it, and whom a failure rejects. */
+  /** The caller that waits for it; a failure rejects that caller. */
   readonly caller?: Waiter | undefined;
   /** The connection that it is to replace. */
   readonly successorOf?: PooledConnection | undefined;
 }
 
-/** One physical connection of a pool, from its dial until nothing is left of it. */
+/** One physical connection of a pool, from its dial until its socket is gone. */
 export class PooledConnection {
   /** Changed by {@link PooledConnections.move} only. */
   state: ConnectionState = 'connecting';
@@ -43,10 +43,10 @@ export class PooledConnection {
   failure: Error | undefined;
   /** Monotonic ms of the dial's start. */
   readonly startedAt = performance.now();
-  /** Monotonic ms of the latest return; a successor goes on with the time of the connection that it replaces. */
+  /** Monotonic ms of the latest return; a successor inherits the time of the connection that it replaces. */
   lastUsedAt = this.startedAt;
   caller: Waiter | undefined;
-  /** Set while it connects, and while it stands by for the connection to be returned. */
+  /** Set while it connects, and while it waits for the return of the connection that it replaces. */
   successorOf: PooledConnection | undefined;
   /** Its successor, connecting or standing by. */
   successor: PooledConnection | undefined;
@@ -54,18 +54,18 @@ export class PooledConnection {
   reserved = false;
   /** It became due for renewal while it was borrowed. */
   dueOnReturn = false;
-  /** It was returned when it was due, and no successor could be opened, or its successor went to another connection. */
+  /** It was due when it was returned, but no successor could be opened, or its successor went to another connection. */
   missedRenewal = false;
   checkouts = 0;
-  /** Handed over to a waiting caller who has not run since. */
+  /** Handed over to a waiting caller that has not run yet. */
   inTransit = false;
   /** Whether its socket keeps the process alive. */
   holdsProcess = true;
   /** It is past its limits, and a caller waits for its successor, which is being opened. */
   awaitsSuccessor = false;
-  /** It has a permit of the limit beyond the pool's own. */
+  /** It has a permit of the shared limit. */
   hasPermit = false;
-  /** Nothing is left of its socket. */
+  /** Its socket is gone. */
   isGone = false;
 
   constructor({ caller, successorOf }: Purpose) {
@@ -88,7 +88,7 @@ export class PooledConnection {
     return this.reserved && this.successorOf !== undefined;
   }
 
-  /** Idle, but being looked at for a caller, which ends with a decision about it. */
+  /** Idle, but being checked for a caller. */
   get isChecked(): boolean {
     return this.reserved && this.successorOf === undefined && !this.awaitsSuccessor;
   }
@@ -109,7 +109,7 @@ export function auditTransitions(on: boolean): void {
   auditing = on;
 }
 
-/** All connections of one pool, with their number in each state. */
+/** All connections of one pool, with a count for each state. */
 export class PooledConnections implements Iterable<PooledConnection> {
   readonly #all = new Set<PooledConnection>();
   readonly count: Record<ConnectionState, number> = { connecting: 0, idle: 0, borrowed: 0, closed: 0 };
@@ -126,7 +126,7 @@ export class PooledConnections implements Iterable<PooledConnection> {
     else count[state] += difference;
   }
 
-  /** The only way in which a state changes. @throws Error for a transition that does not exist */
+  /** The only way to change a state. @throws Error for an illegal transition */
   move(pooled: PooledConnection, to: ConnectionState): void {
     const from = pooled.state;
     if (!isTransition(from, to)) throw new Error(`A connection cannot go from '${from}' to '${to}'.`);

@@ -24,15 +24,15 @@ import { aborted, poolClosed, type Waiter, WaitQueue } from './wait-queue.js';
 /** How long `close` waits for borrowed connections by default, ms. */
 const CLOSE_TIMEOUT_MS = 10_000;
 const NEVER = Number.POSITIVE_INFINITY;
-/** The events of each checkout, whose payload must cost nothing when no one listens. */
+/** The events of each checkout, which must cost nothing without a listener. */
 const checkouts = channelOf('checkout');
 const checkins = channelOf('checkin');
 
 let pools = 0;
 
 /**
- * A pool of tedious connections that are logged in with fresh tokens: who gets a connection, and when. In the order in
- * which things happen: checkout, return, housekeeping, close. How connections are opened and closed is in
+ * A pool of tedious connections that are logged in with fresh tokens: decides who gets a connection, and when. In the
+ * order of events: checkout, return, housekeeping, close. How connections are opened and closed is in
  * open-connections.ts, the four states of a connection in pooled-connection.ts.
  *
  * Whatever makes a connection ready or frees a permit ends in `#serve`, which brings waiting callers and ready connections
@@ -60,7 +60,7 @@ export class TokenPool extends OperatedPool {
   #closing: Promise<void> | undefined;
   #onAllReturned: (() => void) | undefined;
 
-  /** @param limit what bounds its connections beyond its own settings */
+  /** @param limit a limit beyond the pool's own settings */
   constructor(settings: Settings, tedious: () => Promise<TediousModule>, limit: ConnectionLimit = noFurtherLimit) {
     super();
     pools += 1;
@@ -104,10 +104,10 @@ export class TokenPool extends OperatedPool {
   // ---- checkout ----
 
   /**
-   * A connection whose token has not expired, for the caller alone until `release` or `destroy`.
+   * A connection whose token has not expired, for the exclusive use of the caller until `release` or `destroy`.
    *
    * @throws AcquireTimeoutError after `pool.acquireTimeoutMillis`, with the last failure to connect as its cause;
-   *   AbortedError; PoolClosedError; and whatever a login or token request failed with, at once
+   * AbortedError; PoolClosedError; and the error of a failed login or token request, at once
    */
   acquire(options?: AcquireOptions): Promise<Connection> {
     const signal = options?.signal;
@@ -167,12 +167,12 @@ export class TokenPool extends OperatedPool {
     const connection = this.#checkOut(pooled, waiter.startedAt, waiter.stack);
     this.#handOvers.add(pooled);
     if (this.#waiters.serve(waiter, connection)) return;
-    // It has left in this very moment, from a listener of the event.
+    // It has left at this moment, through a listener of the event.
     pooled.inTransit = false;
     this.release(connection);
   }
 
-  /** A dial whose own caller has been served or has left, or a new one. False where neither is possible. */
+  /** Assigns a dial whose own caller has been served or has left, or starts a new one. False if neither is possible. */
   #dialFor(waiter: Waiter): boolean {
     for (const dial of this.#connections.dials) {
       if (dial.caller !== undefined && !dial.caller.settled) continue;
@@ -193,7 +193,7 @@ export class TokenPool extends OperatedPool {
     waiter.checking = false;
     pooled.reserved = false;
     if (pooled.state === 'closed') {
-      // The pool has been closed, or the server has ended the session, meanwhile.
+      // Meanwhile the pool was closed or the server ended the session.
     } else if (verdict === 'broken' || !isReady(pooled.connection)) {
       connections.close(pooled, pooled.live.expiry.unusable ?? 'broken');
     } else if (verdict === 'replace') this.#replace(pooled, waiter);
@@ -206,7 +206,7 @@ export class TokenPool extends OperatedPool {
     this.#afterReturn();
   }
 
-  /** Where its successor is being opened already, that is quicker than another dial. */
+  /** If its successor is being opened already, that is quicker than another dial. */
   #replace(pooled: PooledConnection, waiter: Waiter): void {
     const { successor } = pooled;
     if (successor?.state !== 'connecting') {
@@ -233,8 +233,8 @@ export class TokenPool extends OperatedPool {
   // ---- return ----
 
   /**
-   * Returns a connection. One that nears its limits, that is closed, in the middle of a request or inside a transaction is
-   * closed and not handed out again.
+   * Returns a connection. It is closed instead of reused if it nears its limits, is broken, is in the middle of a
+   * request or is inside a transaction.
    *
    * @throws NotBorrowedError
    */
@@ -244,7 +244,7 @@ export class TokenPool extends OperatedPool {
     // Soft eviction (P8): a successor was opened while this one was borrowed, or for another that still is.
     const isReplaceable = pooled.successor?.standsBy === true ? !this.#isClosed : isPastLimits(reason);
     if (isReplaceable && this.#connections.replaceWithStandby(pooled)) {
-      // The successor has its position.
+      // The successor has taken over.
     } else if (reason !== undefined) this.#connections.close(pooled, reason);
     else if (this.#resets && !this.#isReset(pooled)) return;
     else {
@@ -261,7 +261,7 @@ export class TokenPool extends OperatedPool {
     this.#afterReturn();
   }
 
-  /** False where that takes a request of its own, or cannot be done. */
+  /** False if that takes a separate request or is impossible. */
   #isReset(pooled: PooledConnection): boolean {
     const need = pooled.live.reset?.returned(pooled.connection) ?? 'none';
     if (need === 'none' || need === 'flag') return true;
@@ -290,7 +290,7 @@ export class TokenPool extends OperatedPool {
     try {
       return await fn(connection);
     } finally {
-      // `fn` may have returned or destroyed it, and another caller may have it by now.
+      // `fn` may have returned or destroyed it already, and another caller may hold it.
       if (pooled?.checkouts === checkout && this.isBorrowed(connection)) this.release(connection);
     }
   }
@@ -321,8 +321,8 @@ export class TokenPool extends OperatedPool {
   }
 
   /**
-   * Monotonic ms. For a connection that is returned again before the next plan, this is the time of the plan, at most a second
-   * ahead: a busy connection is not idle, and reading the clock would be a sixth of what a checkout costs.
+   * Monotonic ms. For a connection that is returned again before the next plan, this is the time of the plan, at most a
+   * second ahead: a busy connection is not idle, and reading the clock would be a sixth of the cost of a checkout.
    */
   #timeOfReturn({ lastUsedAt }: PooledConnection): number {
     if (lastUsedAt > this.#firstReturnAt) return this.#planAt;
@@ -342,7 +342,7 @@ export class TokenPool extends OperatedPool {
     this.#planBy(0);
   }
 
-  /** Sets the one timer, which never keeps the process alive, unless it fires sooner anyway. `at`: monotonic ms. */
+  /** Sets the only timer, unless it fires sooner anyway. It never keeps the process alive. `at`: monotonic ms. */
   #planBy(at: number): void {
     if (at >= this.#planAt || this.#isClosed) return;
     clearTimeout(this.#timer);
@@ -383,12 +383,12 @@ export class TokenPool extends OperatedPool {
   }
 
   /**
-   * Resolves when `min` connections are open, at least one: a way to learn at startup that the login works.
+   * Resolves when `min` connections are open, at least one: use it at startup to check that the login works.
    *
-   * @throws what opening a connection failed with
+   * @throws the error of a failed login
    */
   async ready(): Promise<void> {
-    // Open ones are acquired too, so that one idle connection is not counted twice.
+    // Open connections are acquired too, so that an idle one is not counted twice.
     const wanted = Math.max(1, this.#settings.pool.min - this.#connections.count.borrowed);
     const acquired = await Promise.allSettled(Array.from({ length: wanted }, () => this.acquire()));
     for (const result of acquired) if (result.status === 'fulfilled') this.release(result.value);

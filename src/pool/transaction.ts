@@ -38,11 +38,11 @@ export interface TransactionOptions {
   retries?: number | undefined;
   /** Wait before it runs again after a transient error, ms, doubled each time up to 60 s. Default 5,000, Azure SQL's guidance. */
   firstWaitMs?: number | undefined;
-  /** Gives up waiting for a connection or for the next attempt. What `fn` has begun is not stopped by it. */
+  /** Gives up waiting for a connection or for the next attempt. It does not stop a running `fn`. */
   signal?: AbortSignal | undefined;
 }
 
-/** What {@link transaction} needs of a transaction of mssql: `pool.transaction()` returns one. */
+/** The part of an mssql transaction that {@link transaction} uses: `pool.transaction()` returns one. */
 export interface DriverTransaction {
   begin(isolationLevel?: number): Promise<unknown>;
   commit(): Promise<unknown>;
@@ -216,7 +216,7 @@ function rolledBackMeanwhile(messages: readonly ServerMessage[]): TransactionRol
   );
 }
 
-/** Where the server said that it rolled back, the outcome of COMMIT is known. */
+/** If the server reported a rollback, the outcome of COMMIT is known. */
 function verdictOfCommit(error: unknown, messages: readonly ServerMessage[]): RetryVerdict {
   return wasRolledBack(error, messages) ? 'soon' : 'final';
 }
@@ -286,7 +286,7 @@ async function tryWithDriver<T>(
   }
 }
 
-/** The pool's own error inside mssql's. */
+/** The pool's error inside mssql's. */
 function ourErrorIn(error: unknown): TokenPoolError | undefined {
   for (let e = error, depth = 0; typeof e === 'object' && e !== null && depth < 8; depth += 1) {
     if (e instanceof TokenPoolError) return e;

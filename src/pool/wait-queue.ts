@@ -1,7 +1,7 @@
 import { AbortedError, PoolClosedError } from '../errors.js';
 import type { CheckoutStack } from './checkout-stack.js';
 
-/** One caller of `acquire` who has to wait. */
+/** One waiting caller of `acquire`. */
 export interface Waiter {
   /** Monotonic ms. */
   readonly startedAt: number;
@@ -10,9 +10,9 @@ export interface Waiter {
   readonly settled: boolean;
   /** The connection that is being opened for it. */
   dial: { readonly state: string } | undefined;
-  /** A connection is being checked for it: it keeps its turn, and is not served with another meanwhile. */
+  /** A connection is being checked for it: it keeps its turn and gets no other connection meanwhile. */
   checking: boolean;
-  /** Where it asked for a connection; with leak detection only. */
+  /** The stack of its request; only with leak detection. */
   stack: CheckoutStack | undefined;
   /** Resolves when it has settled. */
   readonly done: Promise<void>;
@@ -59,9 +59,9 @@ class QueuedWaiter<T> implements Waiter {
 }
 
 /**
- * Callers in the order in which they came. Each leaves with a connection, with an error, at its deadline, or when its
- * AbortSignal fires. One timer for all: it is left running when the queue empties, without holding the process, so that a
- * busy pool does not start a timer for each caller.
+ * Callers in order of arrival. Each leaves with a connection, with an error, at its deadline, or when its AbortSignal
+ * fires. There is one timer for all. It keeps running, unref'd, when the queue is empty, so that a busy pool does not
+ * start a timer for each caller.
  */
 export class WaitQueue<T> {
   readonly #timeoutMs: number;
@@ -83,7 +83,7 @@ export class WaitQueue<T> {
     return this.#length;
   }
 
-  /** Any of them may leave meanwhile; one may come more than once then. */
+  /** Callers may leave during the iteration; then one may be visited twice. */
   *[Symbol.iterator](): Iterator<Waiter> {
     for (let waiter = this.#oldest; waiter !== undefined; ) {
       const { next } = waiter;
@@ -100,7 +100,7 @@ export class WaitQueue<T> {
     return waiter;
   }
 
-  /** Adds a caller at the end. `startedAt`: monotonic ms, where it has waited elsewhere before. */
+  /** Adds a caller at the end. `startedAt`: monotonic ms, if it has waited elsewhere before. */
   add(
     signal: AbortSignal | undefined,
     startedAt = performance.now(),
@@ -121,7 +121,7 @@ export class WaitQueue<T> {
     return { waiter, result: waiter.result };
   }
 
-  /** False where the waiter has left. */
+  /** False if the waiter has left. */
   serve(waiter: Waiter, value: T): boolean {
     if (!this.#remove(waiter as QueuedWaiter<T>)) return false;
     (waiter as QueuedWaiter<T>).resolve(value);

@@ -4,13 +4,13 @@ import { ConfigurationError } from '../errors.js';
 import { checkoutVerdict, type RetryVerdict, retryVerdict, retryWaitMs, waitForRetry } from './retry-verdict.js';
 import type { TokenPool } from './token-pool.js';
 
-/** How often, and after which waits, work is repeated. */
+/** Settings of the retries. */
 export interface RetryOptions {
-  /** Most tries, the first included. Default 5. */
+  /** Maximum number of tries, including the first. Default 5. */
   maxTries?: number | undefined;
   /** Wait before the second try, ms; doubled each time, up to 60 s, plus up to 10 %. Default 5,000, Azure SQL's guidance. */
   firstWaitMs?: number | undefined;
-  /** Gives up waiting for a connection or for the next try. What `fn` has begun is not stopped by it. */
+  /** Gives up waiting for a connection or for the next try. It does not stop a running `fn`. */
   signal?: AbortSignal | undefined;
 }
 
@@ -65,7 +65,7 @@ async function tryOnce<T>(
     return { value: await fn(connection) };
   } catch (error) {
     const verdict = await retryVerdict(error, messages, connection);
-    // Azure SQL: after a failed query, open a fresh connection. A deadlock victim's session is well.
+    // Azure SQL: after a failed query, open a fresh connection. The session of a deadlock victim is still good.
     if ((verdict === 'at-once' || verdict === 'later') && pool.isBorrowed(connection)) pool.destroy(connection);
     return { error, verdict };
   } finally {
