@@ -40,7 +40,10 @@ export function withBuilderStacks<Dialect extends new (...args: never[]) => obje
   return Following as unknown as Dialect;
 }
 
-function noted(client: KnexClient, builder: object): object {
+/** @param builder has noted where it was created, if `asyncStackTraces` is on: knex skips a fixed number of frames, its own */
+function noted(client: KnexClient, builder: { _asyncStack?: { lines: number } }): object {
+  // The frame of the method above.
+  if (builder._asyncStack !== undefined) builder._asyncStack.lines += 1;
   client.pool?.stacks?.note(builder);
   return builder;
 }

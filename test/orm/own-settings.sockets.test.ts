@@ -61,6 +61,20 @@ test('knex keeps its contract: acquireConnectionTimeout, KnexTimeoutError, __kne
   }
 });
 
+test("knex's asyncStackTraces begin where they begin with stock knex", async () => {
+  await using s = await site();
+  const db = knex({ ...knexConfig(configOf(s)), asyncStackTraces: true });
+  try {
+    for (const query of [db.raw('SELECT * FROM nothing'), db('nothing').select()]) {
+      const { stack = '' } = (await query.catch((error: unknown) => error)) as Error;
+      expect(stack).toContain('own-settings.sockets.test');
+      expect(stack).not.toContain('knex-stacks');
+    }
+  } finally {
+    await db.destroy();
+  }
+});
+
 test("TypeORM's own pool settings beside ours are used", async () => {
   await using s = await site();
   const own = dataSourceOptions(configOf(s, { pool: { max: 7 } }) as never);
