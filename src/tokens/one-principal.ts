@@ -4,7 +4,10 @@ import type { TokenCache, WaitOptions } from './token-cache.js';
 import type { TokenStatus } from './token-refresher.js';
 
 /** The part of a token cache that a pool uses. */
-interface Tokens extends Pick<TokenCache, 'identity' | 'current' | 'get' | 'peek' | 'status' | 'offer'> {
+interface Tokens extends Pick<TokenCache, 'identity' | 'current' | 'get' | 'peek'> {
+  // Not picked: they are internal, so the declarations that are published do not have them.
+  status(scope?: string): TokenStatus;
+  offer(token: CachedToken, scope?: string): void;
   invalidate(token: CachedToken, scope?: string): boolean;
 }
 
