@@ -1,5 +1,6 @@
-import { readFileSync } from 'node:fs';
-import { defineConfig } from 'vitepress';
+import { copyFileSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { defineConfig, type MarkdownRenderer } from 'vitepress';
 
 /** Every page of docs/, in the order of the sidebar. */
 const ORDER: [title: string, pages: [file: string, title: string][]][] = [
@@ -64,12 +65,56 @@ const { version, repository } = JSON.parse(readFileSync(new URL('../../package.j
 /** Known once the package names its repository. */
 const source = repository?.url?.replace(/^git\+|\.git$/g, '');
 
+/**
+ * Files of the repository outside of docs/ (test/docs/complete checks that they exist) are links into the repository, and plain
+ * text as long as the package names none.
+ */
+function linkToRepository(markdown: MarkdownRenderer): void {
+  markdown.core.ruler.push('link-to-repository', ({ tokens }) => {
+    for (const { children } of tokens) {
+      let isOutside = false;
+      for (const token of children ?? []) {
+        const href = token.type === 'link_open' ? String(token.attrGet('href')) : '';
+        if (token.type === 'link_open') isOutside = href.startsWith('../');
+        if (!isOutside || !/^link_(open|close)$/.test(token.type)) continue;
+        if (source === undefined) token.type = 'text';
+        else if (token.type === 'link_open') token.attrSet('href', href.replace('..', `${source}/blob/main`));
+      }
+    }
+  });
+}
+
+/**
+ * Guides come before the reference, but for the page of the very name that was typed, and before pages that report results. It
+ * runs in the browser, so all that it needs is in it.
+ */
+function boostDocument(id: string, term: string): number {
+  const weights: Record<string, number> = {
+    errors: 2,
+    transactions: 2,
+    'which-credential': 1.7,
+    compatibility: 0.3,
+    conformance: 0.3,
+    benchmarks: 0.3,
+    'mutation-testing': 0.3,
+  };
+  const [, page = '', isApi] = /^\/((api\/)?[^.#]*)/.exec(id) ?? [];
+  if (!isApi) return weights[page] ?? 1;
+  if (page.includes('Other-types')) return 0.05;
+  return page.toLowerCase().endsWith(`/${term.toLowerCase()}`) ? 1 : 0.2;
+}
+
 export default defineConfig({
   title: 'mssql-token-pool',
   description: DESCRIPTION,
   cleanUrls: true,
-  // Files of the repository outside of docs/; test/docs/complete checks that they exist.
-  ignoreDeadLinks: [/^\.\/\.\.\//],
+  markdown: { config: linkToRepository },
+  // Files that guides link to, to be downloaded.
+  buildEnd({ srcDir, outDir }) {
+    for (const file of readdirSync(srcDir).filter((each) => /\.(json|yml)$/.test(each))) {
+      copyFileSync(join(srcDir, file), join(outDir, file));
+    }
+  },
   head: [
     ['link', { rel: 'icon', type: 'image/svg+xml', href: '/favicon.svg' }],
     ['meta', { property: 'og:title', content: 'mssql-token-pool' }],
@@ -81,10 +126,7 @@ export default defineConfig({
   themeConfig: {
     search: {
       provider: 'local',
-      // Guides before the reference, which would fill the list.
-      options: {
-        miniSearch: { searchOptions: { boostDocument: (id: string) => (id.includes('/api/') ? 0.2 : 1) } },
-      },
+      options: { miniSearch: { searchOptions: { boostDocument } } },
     },
     outline: [2, 3],
     nav: [

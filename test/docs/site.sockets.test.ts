@@ -4,7 +4,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { extname } from 'node:path';
 import type { Browser } from 'playwright-core';
-import { afterAll, beforeAll, describe, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { chromiumPath, startChromium, warnIfMissing } from '../support/chromium.js';
 
 const site = new URL('../../docs/.vitepress/dist/', import.meta.url);
@@ -41,8 +41,11 @@ describe.skipIf(!isBuilt || chromiumPath === undefined)('the site', () => {
     ['retry', 'transactions'],
     ['expired', 'errors'],
     ['user-assigned', 'which-credential'],
-    ['createTokenPools', 'api/'],
-  ])('its search finds %s in %s', { timeout: 60_000 }, async (words, name) => {
+    ['deadlock', 'transactions'],
+    ['strictExpiry', 'settings'],
+    ['certificate', 'which-credential'],
+    ['createTokenPools', 'api/mssql-token-pool/functions/createTokenPools'],
+  ])('its search for %s lists %s first', { timeout: 60_000 }, async (words, name) => {
     // A context of its own: the search remembers what was typed.
     const context = await browser.newContext();
     const page = await context.newPage();
@@ -50,8 +53,9 @@ describe.skipIf(!isBuilt || chromiumPath === undefined)('the site', () => {
     await page.locator('.VPNavBarSearch button').first().waitFor();
     await page.keyboard.press('Control+k');
     await page.locator('#localsearch-input').fill(words);
-    const found = page.locator(`#localsearch-list a[href^="/${name}"]`).first();
-    await found.click();
+    const first = page.locator('#localsearch-list a').first();
+    await expect.poll(() => first.getAttribute('href')).toMatch(new RegExp(`^/${name}`));
+    await first.click();
     await page.waitForURL(`**/${name}**`);
     await page.locator('main', { hasText: words }).waitFor();
     await context.close();

@@ -16,6 +16,7 @@ import { redactMessage, redactValue } from './redact-value.js';
 import { withoutLiterals } from './statement-key.js';
 import { toTextValue } from './value-text.js';
 
+/** Which traffic of a gateway is recorded, and what of it is kept. */
 export interface RecordOptions {
   /**
    * Columns and output parameters whose values are stored as they are. Default: none; every value is replaced by one of the
