@@ -3,7 +3,7 @@ import type { Connection, ConnectionConfiguration } from 'tedious';
 import { ConfigurationError } from '../errors.js';
 import type { CachedToken } from '../tokens/cached-token.js';
 import { boundConnector } from './bound-connector.js';
-import { classifyLoginFailure, type LoginFailure, type ServerMessage } from './login-failure.js';
+import { classifyLoginFailure, type LoginFailure } from './login-failure.js';
 import { LoginGuard } from './login-guard.js';
 import { openSession, type Session } from './session.js';
 import { makeResettable } from './session-reset.js';
@@ -78,11 +78,6 @@ export async function dial({
   if (resets) makeResettable(connection);
   const guard = new LoginGuard(connection);
   login?.bind(guard);
-  const messages: ServerMessage[] = [];
-  const onMessage = (message: ServerMessage): void => {
-    if (messages.length < MAX_MESSAGES) messages.push(message);
-  };
-  connection.on('errorMessage', onMessage);
   connection.on('error', markFailed);
   try {
     await connected(connection, guard, beforeConnect, signal);
@@ -97,20 +92,17 @@ export async function dial({
     const { server } = configuration;
     const failure = classifyLoginFailure({
       error: error as Error,
-      messages,
+      messages: guard.messages,
       token: login?.token,
       credentialFailure: login?.failure,
       server,
     });
     throw new DialFailedError(failure, login?.token);
   } finally {
-    connection.off('errorMessage', onMessage);
     guard.end();
+    login?.end(connection);
   }
 }
-
-/** A login has a handful of messages; more of them carry nothing new. */
-const MAX_MESSAGES = 50;
 
 /** Nothing has been sent yet: an option is of the wrong kind, which says nothing about the server. */
 function create(tedious: TediousModule, configuration: ConnectionConfiguration): Connection {

@@ -4,6 +4,8 @@ import { EncryptionRequiredError, ServerUnavailableError } from '../errors.js';
 import { timerMs } from '../time.js';
 import { containLateErrors } from './contain-late-errors.js';
 import { type ContainedConnection, containParser } from './contain-parser.js';
+import type { ServerMessage } from './login-failure.js';
+import { noteEndOfSession } from './session.js';
 
 /** Azure SQL redirects once; a gateway in front of it may add another. More is a loop. */
 const MAX_REDIRECTS = 5;
@@ -12,6 +14,8 @@ const MAX_REDIRECTS = 5;
  * `#startTimer`).
  */
 const BACKSTOP_MS = 500;
+/** A login has a handful of messages; more of them carry nothing new. */
+const MAX_MESSAGES = 50;
 /** Time for tedious to report that its socket was destroyed. */
 const UNWIND_MS = 100;
 /** Redacting a shorter secret would remove ordinary words from the server's messages. */
@@ -32,10 +36,10 @@ interface LoggingIn extends ContainedConnection {
  */
 export class LoginGuard {
   readonly #connection: LoggingIn;
-  /** Secrets that were handed to this connection and must not appear in an error. */
-  readonly #secrets: Set<string>;
   /** The socket of the last TLS handshake inside TDS. */
   #secured: { socket: Socket | undefined } | undefined;
+  /** What the server said during the login. */
+  readonly messages: ServerMessage[] = [];
   #redirects = 0;
   #timer: NodeJS.Timeout | undefined;
   #hopLimitMs = 0;
@@ -46,7 +50,10 @@ export class LoginGuard {
     connection.on('secure', this.#onSecure);
     connection.on('rerouting' as 'end', this.#onRerouting);
     connection.on('retry' as 'end', this.#onNewHop);
-    this.#secrets = redactMessages(connection);
+    logins.set(connection, this);
+    // Shared functions, one for each event: they stay with the connection, and must not keep the login in memory.
+    connection.prependListener('errorMessage' as 'end', onErrorMessage as () => void);
+    connection.prependListener('infoMessage' as 'end', redact as () => void);
     containParser(this.#connection);
     containLateErrors(this.#connection as object);
     this.#hidePassword();
@@ -81,6 +88,7 @@ export class LoginGuard {
     connection.off('secure', this.#onSecure);
     connection.off('rerouting', this.#onRerouting);
     connection.off('retry', this.#onNewHop);
+    logins.delete(connection);
   }
 
   /** From now on no secret is handed out: the dial was aborted with `reason`. */
@@ -94,7 +102,9 @@ export class LoginGuard {
    * well.
    */
   sent(secret: string): void {
-    if (secret.length >= SHORTEST_SECRET) this.#secrets.add(secret);
+    if (secret.length < SHORTEST_SECRET) return;
+    const others = secrets.get(this.#connection);
+    if (others !== secret) secrets.set(this.#connection, others === undefined ? secret : [others, secret].flat());
   }
 
   /**
@@ -190,22 +200,30 @@ export class LoginGuard {
   }
 }
 
+/** The guards of connections that are logging in. */
+const logins = new WeakMap<object, LoginGuard>();
+
+function onErrorMessage(this: Connection, message: ServerMessage): void {
+  redact.call(this, message);
+  const login = logins.get(this);
+  if (login === undefined) noteEndOfSession(this, message);
+  else if (login.messages.length < MAX_MESSAGES) login.messages.push(message);
+}
+
+/** The secrets that a connection has sent and that must not appear in an error; most have sent one. */
+const secrets = new WeakMap<object, string | string[]>();
+
 /**
- * Redacts the strings of the returned set from all messages of the server, for the life of the connection. tedious
- * builds its errors from the same message object after it has emitted the event, so they are clean too.
+ * Redacts the secrets of a connection from all messages of the server, for the life of the connection. tedious builds its
+ * errors from the same message object after it has emitted the event, so they are clean too.
  */
-function redactMessages(connection: Connection): Set<string> {
-  const secrets = new Set<string>();
-  // A separate function, so that the listener does not keep the rest of the login in memory.
-  const redact = (message: { message?: unknown }): void => {
-    if (typeof message?.message !== 'string') return;
-    let text = message.message;
-    for (const secret of secrets) for (const form of formsOf(secret)) text = text.replaceAll(form, '[hidden]');
-    message.message = text;
-  };
-  connection.prependListener('errorMessage' as 'end', redact as () => void);
-  connection.prependListener('infoMessage' as 'end', redact as () => void);
-  return secrets;
+function redact(this: Connection, message: { message?: unknown }): void {
+  if (typeof message?.message !== 'string') return;
+  let text = message.message;
+  for (const secret of [secrets.get(this) ?? []].flat()) {
+    for (const form of formsOf(secret)) text = text.replaceAll(form, '[hidden]');
+  }
+  message.message = text;
 }
 
 /**

@@ -40,17 +40,12 @@ export class LoginWatch {
       Object.assign(config?.authentication?.options ?? {}, { credential: login.credential });
     }
 
-    const messages: ServerMessage[] = [];
-    const onMessage = (message: ServerMessage): void => {
-      if (messages.length < MAX_MESSAGES) messages.push(message);
-    };
-    connection.on('errorMessage', onMessage);
     // Runs before mssql's own listener, which builds its ConnectionError from the error.
     connection.prependOnceListener('connect', (error?: Error) => {
-      connection.off('errorMessage', onMessage);
       guard.end();
+      login?.end(connection);
       if (error === undefined || error === null) this.#opened(connection, login);
-      else this.#failed(error, messages, login);
+      else this.#failed(error, guard.messages, login);
     });
     return guard;
   }
@@ -120,9 +115,6 @@ export class LoginWatch {
     explain(error, failure.error);
   }
 }
-
-/** A login has a handful of messages; a server that sends more of them says nothing new. */
-const MAX_MESSAGES = 50;
 
 /** The clock against which a token's times are compared. */
 function clockOf({ token }: Session): () => number {

@@ -12,9 +12,7 @@ export interface Session {
   readonly connection: Connection;
   /** The token it logged in with; undefined for SQL login and NTLM. */
   readonly token: CachedToken | undefined;
-  /** Epoch ms. */
-  readonly openedAt: number;
-  /** Its limits, and whether the server has ended it; see expiry-policy.ts. */
+  /** When it was opened, its limits, and whether the server has ended it; see expiry-policy.ts. */
   readonly expiry: SessionExpiry;
   /** Its reset between borrowers; undefined where sessions are not reset. */
   readonly reset: SessionReset | undefined;
@@ -26,7 +24,7 @@ const sessions = new WeakMap<Connection, Session>();
 let count = 0;
 
 /**
- * Registers a connection that has just logged in, and from then on tracks what the server reports about its session.
+ * Registers a connection that has just logged in.
  *
  * @param limits `maxAgeMillis`: age limit, 0 for none; `dialMs`: how long its login took
  */
@@ -36,19 +34,17 @@ export function openSession(
   { maxAgeMillis = 0, dialMs = 0 }: { maxAgeMillis?: number | undefined; dialMs?: number | undefined } = {},
 ): Session {
   count += 1;
-  const openedAt = Date.now();
-  const expiry = sessionExpiry({ token, openedAt, dialMs }, maxAgeMillis);
+  const expiry = sessionExpiry({ token, openedAt: Date.now(), dialMs }, maxAgeMillis);
   const reset = resetOf(connection);
-  const session: Session = { id: count, connection, token, openedAt, expiry, reset, onUnusable: undefined };
+  const session: Session = { id: count, connection, token, expiry, reset, onUnusable: undefined };
   if (reset !== undefined) reset.onFailure = noteFailedReset;
   sessions.set(connection, session);
-  connection.on('errorMessage', noteEndOfSession);
   return session;
 }
 
-/** One function for all connections: a closure each would cost memory in every pool. */
-function noteEndOfSession(this: Connection, message: ServerMessage): void {
-  const session = sessions.get(this);
+/** Notes an error of the server that ends the session. The guard of the login listens as long as the connection lives. */
+export function noteEndOfSession(connection: Connection, message: ServerMessage): void {
+  const session = sessions.get(connection);
   if (session === undefined) return;
   const reason = endsSession(message, session.reset?.isUnderWay === true);
   if (reason !== undefined) end(session, reason);

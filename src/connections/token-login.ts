@@ -1,3 +1,4 @@
+import type { Connection } from 'tedious';
 import type { AccessToken, TokenCredential } from '../credentials/credential.js';
 import { ConfigurationError } from '../errors.js';
 import type { CachedToken } from '../tokens/cached-token.js';
@@ -48,6 +49,19 @@ export class TokenLogin {
     this.#guard = guard;
   }
 
+  /**
+   * The login is over: its connection keeps a credential that hands out nothing, and nothing else of the login stays in
+   * memory with the connection.
+   */
+  end(connection: Connection): void {
+    const { config } = connection as unknown as {
+      config?: { authentication?: { options?: { credential?: TokenCredential } } };
+    };
+    const options = config?.authentication?.options;
+    if (options?.credential === this.credential) options.credential = SPENT;
+    this.#guard = undefined;
+  }
+
   async #getToken(serverScope: string | string[]): Promise<AccessToken> {
     try {
       const guard = this.#requireGuard();
@@ -83,8 +97,15 @@ export class TokenLogin {
 
   #requireGuard(): LoginGuard {
     if (this.#guard !== undefined) return this.#guard;
-    throw new ConfigurationError('The credential of a connection was used by another one.', {
-      hint: 'Each connection needs its own credential: pass the configuration on as it is, without copying it.',
-    });
+    throw usedByAnother();
   }
+}
+
+/** The credential of every connection that has logged in. */
+const SPENT: TokenCredential = { getToken: () => Promise.reject(usedByAnother()) };
+
+function usedByAnother(): ConfigurationError {
+  return new ConfigurationError('The credential of a connection was used by another one.', {
+    hint: 'Each connection needs its own credential: pass the configuration on as it is, without copying it.',
+  });
 }

@@ -200,6 +200,8 @@ export class OpenConnections extends PooledConnections {
       // It may have been cut since its login.
       if (session.connection.closed) this.#ended(session.connection);
     }
+    // Its caller and their promise would stay in memory for as long as the connection.
+    pooled.caller = undefined;
     this.#options.onChange();
   }
 
@@ -329,7 +331,7 @@ export class OpenConnections extends PooledConnections {
   // ---- closing ----
 
   close(pooled: PooledConnection, reason: EvictionReason): void {
-    const { id, connection, openedAt } = pooled.live;
+    const { id, connection, expiry } = pooled.live;
     const { successor, successorOf } = pooled;
     const position = pooled.state === 'idle' ? this.ready.lastIndexOf(pooled) : -1;
     if (position >= 0) this.ready.splice(position, 1);
@@ -341,7 +343,7 @@ export class OpenConnections extends PooledConnections {
     this.move(pooled, 'closed');
     this.evictions[reason] = (this.evictions[reason] ?? 0) + 1;
     const { pool } = this.#options;
-    publish('connection:evicted', () => ({ pool, connection: id, reason, ageMs: Date.now() - openedAt }));
+    publish('connection:evicted', () => ({ pool, connection: id, reason, ageMs: Date.now() - expiry.openedAt }));
     if (pooled.isGone) this.#byConnection.delete(connection);
     connection.close();
     if (successor?.standsBy === true) this.close(successor, reason);

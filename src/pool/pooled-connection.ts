@@ -41,10 +41,11 @@ export class PooledConnection {
   session: Session | undefined;
   /** Why the dial failed. */
   failure: Error | undefined;
-  /** Monotonic ms of the dial's start. */
-  readonly startedAt = performance.now();
-  /** Monotonic ms of the latest return; a successor inherits the time of the connection that it replaces. */
-  lastUsedAt = this.startedAt;
+  /**
+   * Monotonic ms of the latest return, of the dial's start while it connects; a successor goes on with the time of the
+   * connection that it replaces.
+   */
+  lastUsedAt = performance.now();
   caller: Waiter | undefined;
   /** Set while it connects, and while it waits for the return of the connection that it replaces. */
   successorOf: PooledConnection | undefined;

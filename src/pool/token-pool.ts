@@ -222,7 +222,7 @@ export class TokenPool extends OperatedPool {
     const waitedMs = performance.now() - startedAt;
     const error = acquireTimedOut(this.stats, {
       timeoutMs: this.#settings.pool.acquireTimeoutMillis,
-      openingForMs: Math.max(0, ...[...this.#connections.dials].map((dial) => performance.now() - dial.startedAt)),
+      openingForMs: Math.max(0, ...[...this.#connections.dials].map((dial) => performance.now() - dial.lastUsedAt)),
       lastFailure: this.#connections.lastFailure,
       isSuspended: this.#connections.isSuspended,
     });

@@ -14,7 +14,7 @@ test('each connection has a number of its own, its token and the time it was ope
   const [first, second] = [openSession(one, token), openSession(other, undefined)];
   expect(second.id).toBe(first.id + 1);
   expect(first).toMatchObject({ connection: one, token });
-  expect(first.openedAt).toBeGreaterThanOrEqual(now);
+  expect(first.expiry.openedAt).toBeGreaterThanOrEqual(now);
   expect(sessionOf(one)).toBe(first);
   expect(sessionOf(other)).toBe(second);
   expect(sessionOf(aConnection())).toBeUndefined();

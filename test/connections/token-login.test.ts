@@ -177,3 +177,18 @@ test.each([
   });
   expect(provider.requests).toEqual([]);
 });
+
+test('a connection that has logged in keeps a credential that hands out no token', async () => {
+  const { it, secure, ask, provider, connection } = login();
+  const options = { credential: it.credential };
+  Object.assign(connection.config, { authentication: { options } });
+  secure();
+  await ask(OWN);
+  it.end(connection as unknown as Connection);
+  expect(options.credential).not.toBe(it.credential);
+  for (const credential of [options.credential, it.credential]) {
+    await expect(credential.getToken(OWN)).rejects.toMatchObject({ code: 'ERR_CONFIGURATION' });
+  }
+  expect(it.token?.reveal()).toBe('token-1');
+  expect(provider.requests).toHaveLength(1);
+});
