@@ -4,6 +4,7 @@
  *
  *   npm run fuzz -- --minutes 10
  *   npm run fuzz -- --seed 4711              one round, as it was found
+ *   npm run fuzz -- --seed 4711 --rounds 5   this round and the four after it
  *   npm run fuzz -- --table --client knex    the whole table of the hostile server for one client
  */
 import { parseArgs } from 'node:util';
@@ -31,6 +32,7 @@ const { values } = parseArgs({
   options: {
     minutes: { type: 'string', default: '1' },
     seed: { type: 'string' },
+    rounds: { type: 'string', default: '1' },
     client: { type: 'string', default: '' },
     table: { type: 'boolean', default: false },
   },
@@ -135,7 +137,7 @@ async function main(): Promise<void> {
   do {
     await round(seed);
     seed += 1;
-  } while (values.seed === undefined && performance.now() < endsAt);
+  } while (values.seed === undefined ? performance.now() < endsAt : seed < first + Number(values.rounds));
   console.log(`${seed - first} rounds, seeds ${first} to ${seed - 1}: ${found} broken promises`);
 }
 
