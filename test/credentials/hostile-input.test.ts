@@ -8,6 +8,7 @@ import { redact } from '../../src/credentials/entra/redact.js';
 import { readAccessToken } from '../../src/credentials/input/access-token-like.js';
 import { parseConnectionString } from '../../src/credentials/input/connection-string.js';
 import { createCredential, scopeForServer } from '../../src/index.js';
+import { cpuLimitMs } from '../support/cpu.js';
 
 const MIB = 1024 * 1024;
 
@@ -48,14 +49,13 @@ const READERS: [string, (text: string) => unknown][] = [
   ['an option', (text) => createCredential({ tenantId: text, clientId: text, clientSecret: text, authority: text })],
 ];
 
-/**
- * Linear work on 1 MiB takes some ms; what was quadratic took 5 to 50 s. The limit is far from both, so that a busy
- * machine does not matter.
- */
-const LIMIT_MS = 1_500;
+/** The promise is 50 ms of processor time on the reference machine. Linear work on 1 MiB takes some ms, quadratic work 5 to 50 s. */
+const LIMIT_MS = 50;
 
-describe.each(READERS)('%s of 1 MiB does not block the event loop', (_, read) => {
-  test.each(TEXTS)('%s', (_, text) => {
+/** Processor time of one reading, ms; the fastest of up to three, because a collection of garbage may fall into one. */
+function cpuMsToRead(read: (text: string) => unknown, text: string, enoughMs: number): number {
+  let fastest = Number.POSITIVE_INFINITY;
+  for (let attempt = 0; attempt < 3 && fastest > enoughMs; attempt += 1) {
     const before = process.cpuUsage();
     try {
       read(text);
@@ -63,7 +63,15 @@ describe.each(READERS)('%s of 1 MiB does not block the event loop', (_, read) =>
       expect(error).toMatchObject({ code: expect.stringMatching(/^ERR_/) });
     }
     const { user, system } = process.cpuUsage(before);
-    expect((user + system) / 1000).toBeLessThan(LIMIT_MS);
+    fastest = Math.min(fastest, (user + system) / 1000);
+  }
+  return fastest;
+}
+
+describe.each(READERS)('%s of 1 MiB does not block the event loop', (_, read) => {
+  test.each(TEXTS)('%s', (_, text) => {
+    const limitMs = cpuLimitMs(LIMIT_MS);
+    expect(cpuMsToRead(read, text, limitMs)).toBeLessThan(limitMs);
   });
 });
 

@@ -92,9 +92,14 @@ function strangeObject(secret: string): fc.Arbitrary<Strange> {
 
 function baseOf(base: string, secret: string): object {
   if (base === 'null') return Object.create(null);
-  if (base === 'error') return new Error(`it failed with client_secret=${secret}`);
-  if (base === 'ours') return new CredentialRejectedError('Refused.', { retryAfterMs: Number.NaN });
-  return {};
+  if (base === 'object') return {};
+  const error =
+    base === 'error'
+      ? new Error(`it failed with client_secret=${secret}`)
+      : new CredentialRejectedError('Refused.', { retryAfterMs: Number.NaN });
+  // With --enable-source-maps Node reads the message when it first formats the stack: here, and not once a getter throws.
+  String(error.stack);
+  return error;
 }
 
 function show(value: unknown): string {

@@ -60,7 +60,8 @@ export const CLIENTS: Readonly<Record<string, ClientFactory>> = {
   async knex(config) {
     const { default: knex } = await import('knex');
     const { knexConfig } = await import('../../../src/orm/knex.js');
-    const db = knex(knexConfig(config) as never);
+    const silent = { warn() {}, error() {}, deprecate() {}, debug() {} };
+    const db = knex({ ...knexConfig(config), log: silent } as never);
     return {
       query: async () => db.raw('SELECT 1'),
       inUse: () => undefined,
