@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Session } from '../connections/session.js';
 
 /** Aborts a dial of an earlier generation; never visible outside. */
@@ -12,7 +13,7 @@ class Overtaken extends Error {}
 export class Generations {
   #generation = 0;
   /** Aborts the dials of this generation. */
-  #overtaken = new AbortController();
+  #overtaken = sharedByDials();
   #mark: (session: Session) => void = () => {};
 
   /**
@@ -41,7 +42,14 @@ export class Generations {
     this.#generation += 1;
     this.#mark = mark;
     const overtaken = this.#overtaken;
-    this.#overtaken = new AbortController();
+    this.#overtaken = sharedByDials();
     overtaken.abort(new Overtaken('All connections of the pool are being replaced.'));
   }
+}
+
+/** Each dial in progress listens to it, and there are as many as the pool's `max`: more than ten are no leak. */
+function sharedByDials(): AbortController {
+  const controller = new AbortController();
+  setMaxListeners(0, controller.signal);
+  return controller;
 }
