@@ -258,6 +258,20 @@ export const BREAKS: readonly Break[] = [
     },
   },
   {
+    promise: 'P9',
+    what: 'evictAll() closes nothing',
+    pool: (pool) => {
+      pool.evictAll = () => {};
+    },
+  },
+  {
+    promise: 'P6',
+    what: 'a suspended pool goes on serving',
+    pool: (pool) => {
+      pool.suspend = () => {};
+    },
+  },
+  {
     promise: 'P11',
     what: 'all connections choose the same moment for their renewal',
     random: () => 0.5,

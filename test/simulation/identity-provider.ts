@@ -110,6 +110,11 @@ export class IdentityProvider {
     return this.#inFlight;
   }
 
+  /** Its latest answer was a failure. */
+  get isFailing(): boolean {
+    return this.#failures > 0;
+  }
+
   forgetCached(): void {
     this.#cached = undefined;
   }

@@ -90,6 +90,9 @@ interface Site extends Client {
   /** The latest use of each open idle connection, by its number in the events, monotonic ms. */
   latestUse: Map<number, Use>;
   minutesBelowMin: number;
+  /** Monotonic ms of the latest `evictAll()`. */
+  evictedAt: number;
+  suspended: boolean;
 }
 
 /**
@@ -260,6 +263,8 @@ export class World {
       renewedFor: undefined,
       latestUse: new Map(),
       minutesBelowMin: 0,
+      evictedAt: -1,
+      suspended: false,
     } as Omit<Site, 'pool'> as Site;
     this.#options.sabotage?.settings?.(settings, this.#providers);
     site.pool = this.#open(site);
@@ -368,6 +373,12 @@ export class World {
       () => `c${connection.id} is handed out after error ${connection.endedBy}`,
     );
     watch.check('P6', !site.closing, () => `c${connection.id} is handed out by a pool that is closed`);
+    watch.check('P6', !site.suspended, () => `c${connection.id} is handed out by a pool that is suspended`);
+    watch.check(
+      'P9',
+      connection.openedAt >= site.evictedAt,
+      () => `c${connection.id} is handed out although it was opened before evictAll()`,
+    );
     this.#checkToken(site, connection, waiter);
     site.borrowed.add(connection);
     if (site.borrowed.size >= site.settings.pool.max) for (const each of site.waiting) each.sawPoolExhausted = true;
@@ -430,9 +441,13 @@ export class World {
     );
   }
 
-  /** A checkout waits up to a second for the next token; this provider has been well for long, and gives it sooner. */
-  #answersAtOnce({ renewsBeforeEndMs, latencyMs, wellSince, silentUntil, latest }: IdentityProvider): boolean {
-    const isFast = renewsBeforeEndMs === undefined && 1.5 * latencyMs < 900;
+  /**
+   * A checkout waits up to a second for the next token; this provider has been well for long, and gives it sooner. After a failure
+   * a token that is still good is served at once (P4).
+   */
+  #answersAtOnce(provider: IdentityProvider): boolean {
+    const { renewsBeforeEndMs, latencyMs, wellSince, silentUntil, latest } = provider;
+    const isFast = renewsBeforeEndMs === undefined && 1.5 * latencyMs < 900 && !provider.isFailing;
     return isFast && this.clock.now - Math.max(wellSince, silentUntil) > 70_000 && latest?.suspect === false;
   }
 
@@ -552,6 +567,8 @@ export class World {
       revoke: 2,
       midSession: 4,
       failover: 2,
+      evictAll: 2,
+      suspendPool: 1,
       jump: 2,
       suspend: 1,
       freeze: 2,
@@ -673,6 +690,12 @@ export class World {
       case 'close':
         this.#closeAndReopen(random.pick(this.#sites));
         return;
+      case 'evictAll':
+        this.#evictAll(random.pick(this.#sites));
+        return;
+      case 'suspendPool':
+        this.#suspendPool(random.pick(this.#sites), Math.min(lasts, 5 * MINUTE));
+        return;
       case 'failover':
         this.#failover(random.pick([0, 500, 5_000, 8_000]));
         return;
@@ -687,6 +710,29 @@ export class World {
       MINUTE,
       latest.expiresOn - this.clock.wall - evictionMargin(latest) * this.#random.between(0.1, 0.9),
     );
+  }
+
+  /** Costs no caller anything but the time of a login. */
+  #evictAll(site: Site): void {
+    // The new dials would count as those of a storm.
+    if (site.closing || this.#dialsAtOutage !== undefined) return;
+    const besides = this.#troubledBesidesFailoverUntil;
+    this.#at(`${site.name} evicts all`);
+    this.#troubledBesidesFailoverUntil = besides;
+    site.evictedAt = this.clock.now;
+    site.pool.evictAll();
+  }
+
+  #suspendPool(site: Site, ms: number): void {
+    if (site.closing || site.suspended) return;
+    const { pool } = site;
+    site.suspended = true;
+    pool.suspend();
+    this.#lasting(`${site.name} is suspended`, ms, () => {
+      if (site.pool === pool) site.suspended = false;
+      pool.resume();
+      return 0;
+    });
   }
 
   /** All sessions break at once, logins fail with 40613 for so long, and then another server takes them. */
@@ -931,6 +977,7 @@ export class World {
       site.borrowed.clear();
       site.latestUse.clear();
       site.closing = false;
+      site.suspended = false;
       site.pool = this.#open(site);
       this.watch.note(`--- ${site.name} opens again`);
     });
