@@ -7,7 +7,7 @@ import { closedAfterwards, freePort, projectOf, runIn, start } from './project.j
 
 // They mostly wait for tokens to expire.
 test.concurrent.each(['azure-functions', 'vitest'])('the tests of examples/%s pass', async (name) => {
-  expect(await runIn(await projectOf(name), 'npm test')).toMatch(/# pass 2|2 passed/);
+  expect(await runIn(await projectOf(name), 'npm test')).toMatch(/[#ℹ] pass 2\b|2 passed/);
 });
 
 test.concurrent('the function of examples/azure-functions answers through the programming model while a token expires', async () => {
@@ -74,7 +74,7 @@ test.concurrent('what the GitHub workflow of examples/real-sql-server runs passe
     if (run === undefined || run === 'npm ci') continue;
     output += await runIn(folder, `${elsewhere(run).trim()} || { cat *.log; false; }`, variables);
   }
-  expect(output).toMatch(/# pass 1\b/);
+  expect(output).toMatch(/[#ℹ] pass 1\b/);
   expect(output).toMatch(/login/);
   // Passed on to SQL Server as the login of the gateway, on several tokens.
   expect(server.logins.length).toBeGreaterThan(1);
@@ -130,5 +130,5 @@ test.concurrent('the dev container of examples/real-sql-server finds what runs b
   }
   const variables = Object.entries(app.environment).map(([name, value]) => [name, elsewhere(value)]);
   const output = await runIn(folder, 'npm test', { ...Object.fromEntries(variables), TOKEN_LIFETIME_SECONDS: '6' });
-  expect(output).toMatch(/# pass 1\b/);
+  expect(output).toMatch(/[#ℹ] pass 1\b/);
 });
