@@ -7,7 +7,7 @@ export interface AcquireOptions {
   /** Ends the wait; the error is an `AbortedError` whose `cause` is the signal's reason. */
   signal?: AbortSignal | undefined;
   /**
-   * Since when the caller has waited elsewhere, monotonic ms: that time counts against `acquireTimeoutMillis`.
+   * When the caller started to wait elsewhere, monotonic ms: that time counts against `acquireTimeoutMillis`.
    *
    * @internal
    */
