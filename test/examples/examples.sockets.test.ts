@@ -6,7 +6,7 @@ import { expect, test } from 'vitest';
 const run = promisify(execFile);
 const examples = join(import.meta.dirname, '../../examples');
 
-/** EXAMPLE_MS shortens what a reader would watch; tokens live five seconds in all of them. Most of that time they wait. */
+/** EXAMPLE_MS shortens the run. Tokens live five seconds in all of them; most of the time they wait. */
 test.concurrent.each([
   ['web-api.mjs', '6000', /requests served, 0 failed/],
   ['batch-job.mjs', '6000', /on 1 session\nafterwards a fresh connection: yes/],
@@ -23,7 +23,7 @@ test.concurrent.each([
   ['commonjs.cjs', '0', /answer: 42/],
 ])('examples/%s runs against the emulators', async (file, ms, expected) => {
   const env = { ...process.env, EXAMPLE_MS: ms };
-  // What it printed says more than its exit code.
+  // The output says more than the exit code.
   const { stdout } = await run(process.execPath, [join(examples, file)], { env }).catch((error) => error);
   expect(stdout).toMatch(expected);
   expect(stdout).toMatch(/ 0 refused/);

@@ -4,6 +4,7 @@ import { createClient } from 'redis';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { TokenCache, type TokenCredential } from '../../src/index.js';
 import { keepAuthenticated, redisCredentials } from '../../src/tokens/redis.js';
+import { DrivenClock } from '../support/driven-clock.js';
 import { hasPostgres, PostgresServer } from '../support/postgres.js';
 import { hasRedis, RedisServer } from '../support/redis.js';
 
@@ -11,6 +12,7 @@ const POSTGRES = 'https://ossrdbms-aad.database.windows.net/.default';
 const OBJECT_ID = 'a0000000-0000-4000-8000-000000000001';
 /** A refresh is due after two thirds of it. */
 const LIFE_MS = 3_000;
+const HOUR = 3_600_000;
 
 const cleanUp: (() => unknown)[] = [];
 
@@ -65,7 +67,7 @@ describe.skipIf(!hasPostgres)('PostgreSQL', () => {
       database: 'postgres',
       password: tokens.passwordFor(POSTGRES),
       max: 10,
-      idleTimeoutMillis: 100,
+      idleTimeoutMillis: 10,
     });
     pool.on('error', () => {});
     cleanUp.push(() => pool.end());
@@ -73,30 +75,30 @@ describe.skipIf(!hasPostgres)('PostgreSQL', () => {
   }
 
   test('ten connections of pg.Pool log in with one token request', async () => {
-    const { entra, pool } = await database(3_600_000);
+    const { entra, pool } = await database(HOUR);
     const rows = await Promise.all(Array.from({ length: 10 }, () => pool.query('SELECT current_user, pg_sleep(0.1)')));
     expect(rows.map(({ rows: [row] }) => row.current_user)).toEqual(Array(10).fill('app'));
     expect(entra.requests).toBe(1);
     expect([...entra.scopes]).toEqual([POSTGRES]);
   });
 
-  test('later connections log in with the token of the time, across several expiries', async () => {
-    const { entra, pool, inTurn } = await database(LIFE_MS);
-    const until = Date.now() + 3 * LIFE_MS;
-    let queries = 0;
-    while (Date.now() < until) {
-      // Idle connections are closed between two queries, so each one logs in.
+  test('later connections log in with the current token, across several expiries', async () => {
+    using clock = new DrivenClock(Date.now()).install({ timers: false });
+    const { entra, pool, inTurn } = await database(HOUR);
+    for (let queries = 0; queries < 18; queries += 1) {
       await inTurn(() => pool.query('SELECT 1'));
-      queries += 1;
-      await new Promise((resolve) => setTimeout(resolve, 200));
+      // Idle connections are closed between two queries, so each one logs in.
+      await expect.poll(() => pool.totalCount).toBe(0);
+      // Less than the time between a refresh and the expiry.
+      clock.freeze(HOUR / 9);
     }
-    expect(queries).toBeGreaterThan(5);
     expect(entra.requests).toBeGreaterThanOrEqual(3);
   }, 30_000);
 
   test('a failing identity provider is the error of the query, and is left alone during back-off', async () => {
-    const { entra, pool } = await database(1_000);
-    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    using clock = new DrivenClock(Date.now()).install({ timers: false });
+    const { entra, pool } = await database(HOUR);
+    clock.freeze(HOUR);
     const failing = vi.spyOn(entra, 'getToken').mockRejectedValue(Object.assign(new Error('down'), { status: 503 }));
     for (let i = 0; i < 5; i += 1) {
       await expect(pool.query('SELECT 1')).rejects.toMatchObject({ code: 'ERR_TOKEN_UNAVAILABLE' });
