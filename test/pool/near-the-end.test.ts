@@ -217,10 +217,16 @@ test('one past its age is replaced, because of its age', async () => {
   pool.release(next);
 });
 
+/** A login of these tests takes 5 min. */
+const slowLogins = { connectionTimeout: 10 * MINUTE };
+
 test('inside the margin, a caller waits for the replacement under way, not for a login of its own', async () => {
   // Half-way between refresh (47.5 min) and the eviction margin (55 min): 51.25 min.
   vi.spyOn(Math, 'random').mockReturnValue(0.5);
-  const pool = aPool({ max: 1, idleTimeoutMillis: 120 * MINUTE, min: 1, acquireTimeoutMillis: 10 * MINUTE });
+  const pool = aPool(
+    { max: 1, idleTimeoutMillis: 120 * MINUTE, min: 1, acquireTimeoutMillis: 10 * MINUTE },
+    slowLogins,
+  );
   await opened(pool, 1);
   world.server.loginMs = 5 * MINUTE;
   while (world.server.dials.length < 2) await pass(SECOND);
@@ -242,7 +248,10 @@ test('inside the margin, a caller waits for the replacement under way, not for a
 
 test('where the successor that is under way fails, the old one is not handed out inside its margin', async () => {
   vi.spyOn(Math, 'random').mockReturnValue(0.5);
-  const pool = aPool({ max: 1, idleTimeoutMillis: 120 * MINUTE, min: 1, acquireTimeoutMillis: 10 * MINUTE });
+  const pool = aPool(
+    { max: 1, idleTimeoutMillis: 120 * MINUTE, min: 1, acquireTimeoutMillis: 10 * MINUTE },
+    slowLogins,
+  );
   await opened(pool, 1);
   world.server.loginMs = 5 * MINUTE;
   while (world.server.dials.length < 2) await pass(SECOND);
