@@ -17,6 +17,7 @@ export function writeTable(groups, results) {
 }
 
 function line(row, { versions = '', summary = '', error }) {
-  const outcome = error === undefined ? ['✓', summary, row.note].filter(Boolean) : ['✗', error.split('\n')[0]];
+  const outcome =
+    error === undefined ? ['✓', [summary, row.note].filter(Boolean).join('; ')] : ['✗', error.split('\n')[0]];
   return `| ${row.name} | ${versions}${row.node ? ` (Node.js ${row.node})` : ''} | ${outcome.join(' ').replaceAll('|', '\\|')} |`;
 }
