@@ -105,7 +105,8 @@ function isThrownByHandler(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   if (error.constructor.name === 'UnexpectedTokenError') return true;
   const [, thrownBy = ''] = (error.stack ?? '').slice(error.message.length).split('\n', 3);
-  return /TokenHandler\.on[A-Z]/.test(thrownBy);
+  // By its class, or, where source maps are on (node --enable-source-maps), by its file: the names of classes are gone then.
+  return /TokenHandler\.on[A-Z]|[\\/]token[\\/]handler\.[jt]s:/.test(thrownBy);
 }
 
 interface RequestLike {
