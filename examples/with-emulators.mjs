@@ -8,6 +8,10 @@ export async function withEmulators({ tokenLifetimeSeconds = 5, onQuery } = {}) 
   return {
     entra,
     config: server.config({ authentication: { tenantId, clientId, clientSecret, authority: url } }),
+    /** The next login is refused. */
+    failLogin() {
+      server.failLogins({ number: 4060, state: 1, class: 14, message: 'Cannot open the database.', count: 1 });
+    },
     report() {
       const refused = server.logins.filter((login) => login.error !== undefined).length;
       console.log(`${entra.requests.length} token requests, ${server.logins.length} logins, ${refused} refused`);

@@ -7,12 +7,12 @@
 export type { Authentication, PoolConfig, TokenPoolConfig } from './connections/config.js';
 export * from './credentials/public.js';
 export * from './errors.js';
+export type { TokenPoolsConfig } from './identities/check-pools-config.js';
 export type { IdentityPool } from './identities/current-identity.js';
 export type { Identity } from './identities/identity-key.js';
 export {
   createTokenPools,
   type TokenPools,
-  type TokenPoolsConfig,
   type TokenPoolsStats,
 } from './identities/token-pools.js';
 export { type RefreshingConfig, withTokenRefresh } from './mssql/with-token-refresh.js';
@@ -24,6 +24,8 @@ export type {
   TokenPoolStats,
 } from './pool/connection-source.js';
 export { createTokenPool } from './pool/create-token-pool.js';
+export type { HealthReason, HealthStatus, PoolHealth } from './pool/health.js';
+export type { ReplaceCredentialOptions } from './pool/operated-pool.js';
 export type { TokenPool } from './pool/token-pool.js';
 export {
   type DriverTransaction,

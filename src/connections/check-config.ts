@@ -39,6 +39,7 @@ const POOL_DEFAULTS: PoolSettings = {
   // Azure SQL validates a session's token again at a reset after about 10 h (dotnet/SqlClient #635, #767).
   maxAgeMillis: 9.5 * 3_600_000,
   leakDetectionMillis: 0,
+  maxOpening: 0,
   resetSession: 'never',
   validate: undefined,
 };
@@ -204,7 +205,7 @@ function poolSettings(given: PoolConfig, withToken: boolean): PoolSettings {
   // Without a token there is nothing to validate again after 10 h.
   const maxAgeMillis = withToken ? POOL_DEFAULTS.maxAgeMillis : 0;
   const pool: PoolSettings = { ...POOL_DEFAULTS, maxAgeMillis, ...(givenOnly(given) as Partial<PoolSettings>) };
-  for (const key of ['max', 'min', 'overlap', 'maxRenewals'] as const) {
+  for (const key of ['max', 'min', 'overlap', 'maxRenewals', 'maxOpening'] as const) {
     if (!Number.isInteger(pool[key]) || pool[key] < 0) {
       throw new ConfigurationError(`pool.${key} must be a whole number, 0 or more.`, numberHint(pool[key]));
     }

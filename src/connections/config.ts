@@ -98,6 +98,8 @@ export interface PoolConfig {
    * session's token again at a reset after about 10 h (dotnet/SqlClient #635, #767). 0 is no limit.
    */
   maxAgeMillis?: number | undefined;
+  /** Logins at once. Default 0: no limit beside `max`. */
+  maxOpening?: number | undefined;
   /**
    * A connection that is borrowed for longer is reported once, with the stack of its checkout, ms. Default 0: off. On, a
    * checkout costs 5 to 25 µs more.

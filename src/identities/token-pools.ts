@@ -4,7 +4,6 @@ import type { TokenPoolConfig } from '../connections/config.js';
 import { configFromConnectionString } from '../connections/connection-string-config.js';
 import { type Settings, settingsFrom } from '../connections/settings.js';
 import type { TokenCredential } from '../credentials/credential.js';
-import { type OnBehalfOfApplication, onBehalfOf } from '../credentials/methods/on-behalf-of.js';
 import {
   AbortedError,
   AcquireTimeoutError,
@@ -17,6 +16,8 @@ import { CheckoutStack } from '../pool/checkout-stack.js';
 import { type LimitShare, SharedLimit } from '../pool/connection-limit.js';
 import type { AcquireOptions, ConnectionSource, SourceStats } from '../pool/connection-source.js';
 import { tediousFor } from '../pool/create-token-pool.js';
+import { healthOfAll, type PoolHealth } from '../pool/health.js';
+import { LoginPacing } from '../pool/login-pacing.js';
 import { TokenPool } from '../pool/token-pool.js';
 import type { CachedToken } from '../tokens/cached-token.js';
 import type { EncryptedTokenStore } from '../tokens/encrypted-token-store.js';
@@ -24,19 +25,10 @@ import { sharedTokenCache } from '../tokens/shared-token-cache.js';
 import type { WaitOptions } from '../tokens/token-cache.js';
 import { AdmissionQueue } from './admission-queue.js';
 import { AssertionCheck } from './assertion-check.js';
+import { checkPoolsConfig, MOST_POOLS, type TokenPoolsConfig } from './check-pools-config.js';
 import { CurrentIdentity, type IdentityPool } from './current-identity.js';
 import { type Identity, type KeyedIdentity, keyedIdentity } from './identity-key.js';
 import { type SwitchingCredential, switchingCredential } from './switching-credential.js';
-
-/** A pool's config that applies to each identity (`pool.max` is per identity), and limits for all of them together. */
-export interface TokenPoolsConfig extends Omit<TokenPoolConfig, 'authentication'> {
-  /** The application that calls SQL Server on behalf of its users; needed for `for({ userAssertion })` only. */
-  authentication?: OnBehalfOfApplication | undefined;
-  /** Maximum number of physical connections of all identities together. Default 100. */
-  maxConnections?: number | undefined;
-  /** Maximum number of pools, that is of identities that have connections or wait for one. Default 1,000. */
-  maxPools?: number | undefined;
-}
 
 /** A snapshot of all pools together. */
 export interface TokenPoolsStats extends SourceStats {
@@ -45,12 +37,12 @@ export interface TokenPoolsStats extends SourceStats {
   maxConnections: number;
 }
 
-const DEFAULT_MAX_CONNECTIONS = 100;
-const DEFAULT_MAX_POOLS = 1_000;
 /**
  * Some connections become idle without a return that is visible here, e.g. when the caller gave up during the login.
  */
 const LOOK_AGAIN_MS = 100;
+
+const CLOSED: PoolHealth = { status: 'down', reasons: [{ code: 'closed', message: 'The pools are closed.' }] };
 
 const NOTHING: SourceStats = { size: 0, opening: 0, available: 0, borrowed: 0, pending: 0 };
 
@@ -92,12 +84,14 @@ export function createTokenPools(config: TokenPoolsConfig | string): TokenPools 
  * Callers that still have to wait are served in order, the identity with the fewest connections first.
  */
 export class TokenPools implements AsyncDisposable {
-  readonly #config: TokenPoolsConfig;
+  readonly #config: Omit<TokenPoolsConfig, 'maxConnections' | 'maxPools' | 'maxOpening'>;
   readonly #maxPools: number;
   readonly #waitMs: number;
   /** Scope in which an identity without a pool is proven. */
   readonly #scope: string;
   readonly #limit: SharedLimit;
+  readonly #pacing: LoginPacing;
+  #isSuspended = false;
   readonly #assertions: AssertionCheck;
   /** In the order in which they were last used. */
   readonly #entries = new Map<string, Entry>();
@@ -110,27 +104,14 @@ export class TokenPools implements AsyncDisposable {
 
   /** Use {@link createTokenPools}. */
   constructor(config: TokenPoolsConfig) {
-    const { maxConnections = DEFAULT_MAX_CONNECTIONS, maxPools = DEFAULT_MAX_POOLS, ...rest } = config;
-    for (const [name, value] of Object.entries({ maxConnections, maxPools })) {
-      if (!Number.isInteger(value) || value < 1)
-        throw new ConfigurationError(`'${name}' must be a whole number, 1 or more.`);
-    }
-    // A mistake in the config is reported now, not to the first user.
-    const { pool, source } = settingsFrom({
-      ...rest,
-      authentication: async () => '',
-      tokenStore: undefined,
-    } as TokenPoolConfig);
-    requireUnnamed(rest.tokenStore);
-    requireNoLogin(rest);
-    if (rest.authentication !== undefined)
-      onBehalfOf({ ...rest.authentication, userAssertion: 'checks the other options' });
-    this.#config = rest;
+    const { maxConnections, maxPools, maxOpening, acquireTimeoutMillis, scope, forEach } = checkPoolsConfig(config);
+    this.#pacing = new LoginPacing(maxOpening);
+    this.#config = forEach;
     this.current = this.#currentSource();
     this.#maxPools = maxPools;
-    this.#waitMs = pool.acquireTimeoutMillis;
-    this.#scope = source?.scope ?? '';
-    this.#assertions = new AssertionCheck(Math.max(maxPools, DEFAULT_MAX_POOLS));
+    this.#waitMs = acquireTimeoutMillis;
+    this.#scope = scope;
+    this.#assertions = new AssertionCheck(Math.max(maxPools, MOST_POOLS));
     this.#limit = new SharedLimit(maxConnections, () => this.#makeWay());
   }
 
@@ -294,7 +275,8 @@ export class TokenPools implements AsyncDisposable {
       tokenStore: this.#storeFor(identity, credential),
     } as TokenPoolConfig);
     const share = this.#limit.share(settings.pool.max + settings.pool.overlap);
-    const pool = new TokenPool(settings, tediousFor(settings), share);
+    const pool = new TokenPool(settings, tediousFor(settings), { limit: share, pacing: this.#pacing });
+    if (this.#isSuspended) pool.suspend();
     const entry: Entry = { key, pool, share, settings, switching, users: 0 };
     this.#entries.set(key, entry);
     this.#queue.wakeAll(key);
@@ -389,6 +371,30 @@ export class TokenPools implements AsyncDisposable {
 
   // ---- all together ----
 
+  /** Has all connections of every identity replaced, as `evictAll` of one pool does. */
+  evictAll(options?: { reason?: string | undefined }): void {
+    for (const { pool } of this.#entries.values()) pool.evictAll(options);
+  }
+
+  /** Holds the checkouts of every identity, as `suspend` of one pool does, until {@link resume}. */
+  suspend(): void {
+    this.#isSuspended = true;
+    for (const { pool } of this.#entries.values()) pool.suspend();
+  }
+
+  /** Lets checkouts continue. */
+  resume(): void {
+    this.#isSuspended = false;
+    for (const { pool } of this.#entries.values()) pool.resume();
+  }
+
+  /** How the pools are together: `down` where none of them can serve its callers. Nothing is asked of the server. */
+  health(): PoolHealth {
+    return this.#closed === undefined
+      ? healthOfAll([...this.#entries.values()].map(({ pool }) => pool.health()))
+      : CLOSED;
+  }
+
   get stats(): TokenPoolsStats {
     const sum = { ...NOTHING, pending: this.#queue.length };
     for (const { pool } of this.#entries.values()) {
@@ -429,25 +435,4 @@ export class TokenPools implements AsyncDisposable {
 
 function isIdentityPool(identity: Identity | IdentityPool): identity is IdentityPool {
   return typeof identity === 'object' && identity !== null && 'acquire' in identity;
-}
-
-/** A login in the config would apply to every identity. */
-function requireNoLogin({ authentication, user, password, authentication_type: type }: TokenPoolsConfig): void {
-  const isApplication =
-    authentication === undefined || (typeof authentication === 'object' && !('type' in authentication));
-  if (isApplication && user === undefined && password === undefined && type === undefined) return;
-  throw new ConfigurationError('The config of createTokenPools() must not contain a login; pools.for() gets it.', {
-    hint: "'authentication' is the application that calls on behalf of its users: { tenantId, clientId, clientSecret }.",
-  });
-}
-
-/** A named store stands for one principal (P9). */
-function requireUnnamed(store: EncryptedTokenStore | undefined): void {
-  if (store?.keyOf({ getToken: async () => null }) === undefined) return;
-  throw new ConfigurationError(
-    "'tokenStore' has a name, which stands for one principal; createTokenPools() has many.",
-    {
-      hint: 'Pass the store without a name; identities that need one do without the store.',
-    },
-  );
 }

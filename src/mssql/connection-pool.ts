@@ -7,6 +7,7 @@ import { namesPort, parseServerAddress } from '../connections/server-address.js'
 import { type ConnectionSource, isConnectionSource } from '../pool/connection-source.js';
 import { createTokenPool } from '../pool/create-token-pool.js';
 import { type PendingAcquire, type TarnFacade, tarnFacade } from '../pool/tarn-facade.js';
+import { TokenPool } from '../pool/token-pool.js';
 import { followCheckouts, withCheckoutStacks } from './checkout-stacks.js';
 import { toConnectionError } from './connection-error.js';
 import { numberConnection, publishClosed, publishCreated, publishDestroyed, traceConnect } from './mssql-channels.js';
@@ -70,6 +71,7 @@ export class ConnectionPool extends StockConnectionPool {
   #connections: TarnFacade | undefined;
   /** A pool with another owner that it works on. */
   readonly #shared: ConnectionSource | undefined;
+  #tokenPool: TokenPool | undefined;
   /** Whether `connect()` proves that a login works. */
   #provesLogin = true;
 
@@ -183,6 +185,14 @@ export class ConnectionPool extends StockConnectionPool {
     return this.#settle(() => this.#shut(options), callback) as this | Promise<void>;
   }
 
+  /**
+   * The `TokenPool` with the connections: `pool.tokenPool.health()`, `.stats`, `.evictAll()`, `.suspend()`, `.resume()` and
+   * `.replaceCredential()`. Undefined while the pool is not connected, and for a pool over `pools.current`.
+   */
+  get tokenPool(): TokenPool | undefined {
+    return this.#state === 'connected' ? this.#tokenPool : undefined;
+  }
+
   #open(): Promise<void> {
     if (this.#state === 'connected') return Promise.resolve();
     this.#opening ??= this.#openOnce().finally(() => {
@@ -240,12 +250,14 @@ export class ConnectionPool extends StockConnectionPool {
 
   #createConnections(): TarnFacade {
     const mapError = (error: unknown) => toConnectionError(mssql, error);
+    this.#tokenPool = this.#shared instanceof TokenPool ? this.#shared : undefined;
     if (this.#shared !== undefined) return this.#borrowing(tarnFacade(this.#shared, { mapError, shared: true }));
     const pool = createTokenPool({
       ...withoutTokenRefresh(this.config),
       beforeConnect: (connection) => this.#adopt(connection),
       tedious: requireTediousOfMssql(),
     });
+    this.#tokenPool = pool;
     return tarnFacade(pool, { mapError });
   }
 

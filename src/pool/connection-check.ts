@@ -91,3 +91,8 @@ export function selectOne({ Request }: TediousModule, connection: Connection): P
     connection.execSqlBatch(new Request('SELECT 1', (error) => resolve(!error)));
   });
 }
+
+/** A connection that is closed for such a reason may be replaced by one that is open already. */
+export function isPastLimits(reason: EvictionReason | undefined): boolean {
+  return reason === 'token-expiry' || reason === 'max-age' || reason === 'credential-replaced';
+}

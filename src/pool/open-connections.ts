@@ -7,9 +7,10 @@ import type { Session } from '../connections/session.js';
 import type { Settings } from '../connections/settings.js';
 import type { CachedToken } from '../tokens/cached-token.js';
 import type { ConnectionLimit } from './connection-limit.js';
-import { Generations } from './generations.js';
 import { createResourcePool, type ResourcePool } from './generic-pool.js';
 import { type Instant, renewalSlots, retryPauseMs } from './housekeeping.js';
+import type { LoginPacing } from './login-pacing.js';
+import { notNeeded, PacedLogins } from './paced-logins.js';
 import { PooledConnection, PooledConnections, type Purpose } from './pooled-connection.js';
 import type { Waiter } from './wait-queue.js';
 
@@ -20,6 +21,8 @@ export interface OpenConnectionsOptions {
   settings: Settings;
   tedious: () => Promise<TediousModule>;
   limit: ConnectionLimit;
+  /** Of many pools together. */
+  pacing: LoginPacing | undefined;
   /** Whether callers wait for a connection. */
   hasWaiters: () => boolean;
   /** A connection is ready, has been closed, or could not be opened. */
@@ -42,8 +45,6 @@ export class OpenConnections extends PooledConnections {
   logins = 0;
   failedLogins = 0;
   renewals = 0;
-  /** Dials in progress; others wait for a permit. */
-  opening = 0;
   renewing = 0;
   /** Until the pool is resumed, nothing is opened and no caller is rejected. */
   isSuspended = false;
@@ -58,7 +59,7 @@ export class OpenConnections extends PooledConnections {
   readonly #toDial: PooledConnection[] = [];
   /** Successors that are open and wait for the connection that they replace. */
   #standingBy = 0;
-  readonly #generations = new Generations();
+  readonly #pacedLogins: PacedLogins;
   #isClosed = false;
   readonly #onEnd: (this: Connection) => void;
   readonly #onUnusable: (this: Connection, reason: EvictionReason) => void;
@@ -81,6 +82,7 @@ export class OpenConnections extends PooledConnections {
       beforeConnect,
       onTokenRefused: (token) => this.#evictSessionsOf(token),
     });
+    this.#pacedLogins = new PacedLogins(this.dialer, settings.pool.maxOpening, options.pacing);
     this.#physical = createResourcePool(() => this.#dial(), max + overlap);
     const self = this;
     // One function for all connections: a closure for each would be most of a connection's memory here.
@@ -93,6 +95,11 @@ export class OpenConnections extends PooledConnections {
     this.#onReset = function (roundTrip) {
       publish('connection:reset', () => ({ pool, connection: self.of(this)?.live.id ?? 0, roundTrip }));
     };
+  }
+
+  /** Logins in progress; other dials wait for their turn or for a permit. */
+  get opening(): number {
+    return this.#pacedLogins.running;
   }
 
   /** Connections that count against `max`. */
@@ -164,17 +171,13 @@ export class OpenConnections extends PooledConnections {
     try {
       if (!pooled.hasPermit) await this.#options.limit.take();
       pooled.hasPermit = true;
-      this.opening += 1;
-      await this.#generations.dial(
-        (signal) => this.dialer.open({ signal }),
-        (session) => {
-          pooled.session = session;
-        },
-      );
+      const isNeeded = (): boolean => pooled.caller?.settled !== true || this.#options.hasWaiters();
+      await this.#pacedLogins.run(isNeeded, (session) => {
+        pooled.session = session;
+      });
     } catch (error) {
       pooled.failure = error as Error;
     }
-    if (pooled.hasPermit) this.opening -= 1;
     return pooled;
   }
 
@@ -214,7 +217,7 @@ export class OpenConnections extends PooledConnections {
     const { caller, successorOf } = pooled;
     this.move(pooled, 'closed');
     this.#gone(pooled);
-    if (this.#isClosed) return;
+    if (this.#isClosed || error === notNeeded) return;
     this.failedLogins += 1;
     this.#lastFailure = error;
     if (caller === undefined) this.#backOff();
@@ -383,7 +386,7 @@ export class OpenConnections extends PooledConnections {
 
   #beginGeneration(mark: (session: Session) => void): void {
     this.forgetFailures();
-    this.#generations.next(mark);
+    this.#pacedLogins.beginAgain(mark);
     // A connection that has just logged in may not have been checked yet.
     for (const { session } of this) if (session !== undefined) mark(session);
   }

@@ -1,3 +1,4 @@
+import type { Connection } from 'tedious';
 import { publish } from '../channels.js';
 import type { Authentication } from '../connections/config.js';
 import type { Settings } from '../connections/settings.js';
@@ -5,8 +6,10 @@ import { createCredential } from '../credentials/create-credential.js';
 import { redact } from '../credentials/entra/redact.js';
 import { ConfigurationError } from '../errors.js';
 import { sharedTokenCache } from '../tokens/shared-token-cache.js';
+import type { TokenPoolStats } from './connection-source.js';
+import { healthOf, type PoolHealth } from './health.js';
 import type { OpenConnections } from './open-connections.js';
-import { poolClosed } from './wait-queue.js';
+import { poolClosed, type Waiter } from './wait-queue.js';
 
 const LONGEST_REASON = 200;
 
@@ -23,8 +26,7 @@ export interface OperatedParts {
   readonly settings: Settings;
   readonly connections: OpenConnections;
   isClosed(): boolean;
-  /** Callers waiting. */
-  waiting(): number;
+  firstWaiter(): Waiter | undefined;
   /** Serves callers and looks after connections again. */
   wake(): void;
 }
@@ -33,6 +35,9 @@ export interface OperatedParts {
 export abstract class OperatedPool {
   /** Names the pool in events: server, database, number. */
   abstract readonly name: string;
+  abstract readonly stats: TokenPoolStats;
+  abstract acquire(): Promise<Connection>;
+  abstract release(connection: Connection): void;
   #parts: OperatedParts | undefined;
 
   /** @internal */
@@ -43,6 +48,46 @@ export abstract class OperatedPool {
   get #operated(): OperatedParts {
     if (this.#parts === undefined) throw new Error('operate() comes first.');
     return this.#parts;
+  }
+
+  /**
+   * Resolves when `min` connections are open, at least one: use it at startup to check that the login works.
+   *
+   * @throws the error of a failed login
+   */
+  async ready(): Promise<void> {
+    // Open connections are acquired too, so that an idle one is not counted twice.
+    const { min, borrowed } = this.stats;
+    const wanted = Math.max(1, min - borrowed);
+    const acquired = await Promise.allSettled(Array.from({ length: wanted }, () => this.acquire()));
+    for (const result of acquired) if (result.status === 'fulfilled') this.release(result.value);
+    for (const result of acquired) if (result.status === 'rejected') throw result.reason;
+  }
+
+  /**
+   * How the pool is, from what it knows already: nothing is asked of the server or the identity provider. A pool that has not
+   * been used yet is `ok`.
+   *
+   * @example
+   * app.get('/ready', (_, response) => {
+   *   const health = pool.health();
+   *   response.status(health.status === 'down' ? 503 : 200).json(health);
+   * });
+   */
+  health(): PoolHealth {
+    const { settings, connections, isClosed, firstWaiter } = this.#operated;
+    const { source } = settings;
+    const token = source?.tokens.status(source.scope);
+    const { stats } = this;
+    return healthOf({
+      stats,
+      isClosed: isClosed(),
+      connectFailure: connections.lastFailure,
+      tokenFailure: token?.failure,
+      hasToken: token && token.current !== undefined,
+      longestWaitMs: performance.now() - (firstWaiter()?.startedAt ?? performance.now()),
+      leaking: stats.borrowers.filter(({ borrowedMs }) => borrowedMs >= settings.pool.leakDetectionMillis).length,
+    });
   }
 
   /**
@@ -82,10 +127,10 @@ export abstract class OperatedPool {
 
   /** Lets checkouts continue, in the order in which the callers came. */
   resume(): void {
-    const { connections, isClosed, waiting, wake } = this.#operated;
+    const { connections, isClosed, wake } = this.#operated;
     if (isClosed() || !connections.isSuspended) return;
     connections.isSuspended = false;
-    publish('pool:resumed', () => ({ pool: this.name, waiting: waiting() }));
+    publish('pool:resumed', () => ({ pool: this.name, waiting: this.stats.pending }));
     connections.forgetFailures();
     wake();
   }

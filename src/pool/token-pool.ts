@@ -1,5 +1,5 @@
 import type { Connection } from 'tedious';
-import { channelOf, type EvictionReason, publish } from '../channels.js';
+import { channelOf, publish } from '../channels.js';
 import type { TediousModule } from '../connections/dial.js';
 import type { OutlookSource } from '../connections/expiry-policy.js';
 import { isReady } from '../connections/session.js';
@@ -9,12 +9,13 @@ import { type AcquireTimeoutError, NotBorrowedError } from '../errors.js';
 import { sleep } from '../time.js';
 import { acquireTimedOut, tokenExpired, unavailableUntil } from './acquire-errors.js';
 import type { CheckoutStack } from './checkout-stack.js';
-import { ConnectionCheck } from './connection-check.js';
+import { ConnectionCheck, isPastLimits } from './connection-check.js';
 import { type ConnectionLimit, noFurtherLimit } from './connection-limit.js';
 import type { AcquireOptions, ConnectionSource, TokenPoolStats } from './connection-source.js';
 import { HandOvers } from './hand-overs.js';
 import { HOLDS_PROCESS_MS, plan } from './housekeeping.js';
 import { LeakDetection } from './leak-detection.js';
+import type { LoginPacing } from './login-pacing.js';
 import { OpenConnections } from './open-connections.js';
 import { OperatedPool } from './operated-pool.js';
 import type { PooledConnection } from './pooled-connection.js';
@@ -60,8 +61,12 @@ export class TokenPool extends OperatedPool {
   #closing: Promise<void> | undefined;
   #onAllReturned: (() => void) | undefined;
 
-  /** @param limit a limit beyond the pool's own settings */
-  constructor(settings: Settings, tedious: () => Promise<TediousModule>, limit: ConnectionLimit = noFurtherLimit) {
+  /** @param beyond limits beyond the pool's own settings */
+  constructor(
+    settings: Settings,
+    tedious: () => Promise<TediousModule>,
+    beyond: { limit?: ConnectionLimit | undefined; pacing?: LoginPacing | undefined } = {},
+  ) {
     super();
     pools += 1;
     const { configuration, source, pool } = settings;
@@ -80,7 +85,8 @@ export class TokenPool extends OperatedPool {
       pool: this.name,
       settings,
       tedious,
-      limit,
+      limit: beyond.limit ?? noFurtherLimit,
+      pacing: beyond.pacing,
       hasWaiters: () => this.#waiters.length > 0,
       onChange: () => this.#changed(),
       reject: (waiter, error) => this.#waiters.reject(waiter, error),
@@ -89,7 +95,7 @@ export class TokenPool extends OperatedPool {
       settings,
       connections: this.#connections,
       isClosed: () => this.#isClosed,
-      waiting: () => this.#waiters.length,
+      firstWaiter: () => this.#waiters.first,
       wake: () => this.#changed(),
     });
     publish('pool:opened', () => ({
@@ -382,19 +388,6 @@ export class TokenPool extends OperatedPool {
     return closed;
   }
 
-  /**
-   * Resolves when `min` connections are open, at least one: use it at startup to check that the login works.
-   *
-   * @throws the error of a failed login
-   */
-  async ready(): Promise<void> {
-    // Open connections are acquired too, so that an idle one is not counted twice.
-    const wanted = Math.max(1, this.#settings.pool.min - this.#connections.count.borrowed);
-    const acquired = await Promise.allSettled(Array.from({ length: wanted }, () => this.acquire()));
-    for (const result of acquired) if (result.status === 'fulfilled') this.release(result.value);
-    for (const result of acquired) if (result.status === 'rejected') throw result.reason;
-  }
-
   get stats(): TokenPoolStats {
     const { pool, source } = this.#settings;
     const { size, count, opening, logins, failedLogins, renewals, evictions } = this.#connections;
@@ -454,8 +447,4 @@ export class TokenPool extends OperatedPool {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
-}
-
-function isPastLimits(reason: EvictionReason | undefined): boolean {
-  return reason === 'token-expiry' || reason === 'max-age' || reason === 'credential-replaced';
 }

@@ -29,6 +29,11 @@ test.concurrent.each([
   expect(stdout).toMatch(/ 0 refused/);
 });
 
+test('examples/health-probes.mjs answers readiness probes', async () => {
+  const { stdout } = await run(process.execPath, [join(examples, 'health-probes.mjs')]);
+  expect(stdout).toMatch(/healthy: 200 200 up\nwithout a login: 503 503 down\nrecovered: 200 200 up\n.* 1 refused/);
+});
+
 test('examples/sign-in-in-key-ring.mjs keeps the sign-in in the key ring, or explains why it cannot', async () => {
   const { stdout } = await run(process.execPath, [join(examples, 'sign-in-in-key-ring.mjs')]);
   if (stdout.startsWith('skipped'))

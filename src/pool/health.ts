@@ -1,0 +1,97 @@
+import { redact } from '../credentials/entra/redact.js';
+import type { TokenPoolStats } from './connection-source.js';
+
+/** A caller that waits for longer than this waits noticeably, ms. */
+const NOTICEABLE_WAIT_MS = 1_000;
+
+/** - `ok`: works
+ *  - `degraded`: serves callers, but something is wrong
+ *  - `down`: callers cannot be served
+ */
+export type HealthStatus = 'ok' | 'degraded' | 'down';
+
+export interface HealthReason {
+  code:
+    | 'closed'
+    | 'suspended'
+    | 'cannot-connect'
+    | 'no-token'
+    | 'token-refresh-fails'
+    | 'callers-wait'
+    | 'connections-leak';
+  /** One sentence, without secrets. */
+  message: string;
+}
+
+/** Ready to be the answer of a readiness probe. */
+export interface PoolHealth {
+  status: HealthStatus;
+  /** Why it is not `ok`, the worst first. */
+  reasons: readonly HealthReason[];
+}
+
+/** What health is judged by; nothing is asked of the server. */
+export interface Vitals {
+  stats: Pick<TokenPoolStats, 'size' | 'borrowed' | 'max' | 'pending' | 'isSuspended' | 'borrowers'>;
+  isClosed: boolean;
+  /** Why the latest attempt to open a connection failed, if it did. */
+  connectFailure: Error | undefined;
+  /** Why the latest token request failed, if it did. */
+  tokenFailure: Error | undefined;
+  /** There is a token for logins; undefined for a pool without tokens. */
+  hasToken: boolean | undefined;
+  /** Since when the first caller has been waiting, ms. */
+  longestWaitMs: number;
+  /** Connections borrowed for longer than `leakDetectionMillis`. */
+  leaking: number;
+}
+
+export function healthOf(vitals: Vitals): PoolHealth {
+  const { stats, isClosed, connectFailure, tokenFailure, hasToken, longestWaitMs, leaking } = vitals;
+  if (isClosed) return { status: 'down', reasons: [{ code: 'closed', message: 'The pool is closed.' }] };
+  const reasons: HealthReason[] = [];
+  const add = (code: HealthReason['code'], message: string): void => {
+    reasons.push({ code, message });
+  };
+  const isEmpty = stats.size === 0;
+  if (connectFailure !== undefined) add('cannot-connect', `No connection can be opened: ${inWords(connectFailure)}`);
+  if (tokenFailure !== undefined) {
+    if (hasToken === false) add('no-token', `No token is available: ${inWords(tokenFailure)}`);
+    else add('token-refresh-fails', `The token cannot be refreshed: ${inWords(tokenFailure)}`);
+  }
+  if (stats.isSuspended) add('suspended', 'The pool is suspended: callers wait.');
+  if (longestWaitMs >= NOTICEABLE_WAIT_MS) {
+    const seconds = (longestWaitMs / 1_000).toFixed(1);
+    add(
+      'callers-wait',
+      `${stats.pending} waiting for a connection, the first for ${seconds} s; ${stats.borrowed} of ${stats.max} are borrowed.`,
+    );
+  }
+  if (leaking > 0) add('connections-leak', `${leaking} borrowed for longer than pool.leakDetectionMillis.`);
+  const isDown = isEmpty && (connectFailure !== undefined || (tokenFailure !== undefined && hasToken === false));
+  return { status: isDown ? 'down' : reasons.length > 0 ? 'degraded' : 'ok', reasons };
+}
+
+/** Our errors are free of secrets; a probe's answer is seen by more people than a log. */
+function inWords(error: Error): string {
+  const { code } = error as { code?: unknown };
+  return redact(`${typeof code === 'string' ? `${code}: ` : ''}${error.message}`).slice(0, 300);
+}
+
+/** Of many pools together: `down` where none can serve its callers. */
+export function healthOfAll(all: readonly PoolHealth[]): PoolHealth {
+  const ill = all.filter(({ status }) => status !== 'ok');
+  if (ill.length === 0) return { status: 'ok', reasons: [] };
+  const counts = new Map<HealthReason['code'], { count: number; message: string }>();
+  for (const { reasons } of ill) {
+    for (const { code, message } of reasons) {
+      const { count } = counts.get(code) ?? { count: 0 };
+      counts.set(code, { count: count + 1, message });
+    }
+  }
+  const reasons = [...counts].map(([code, { count, message }]) => ({
+    code,
+    message: `${count} of ${all.length} pools, for instance: ${message}`,
+  }));
+  return { status: all.every(({ status }) => status === 'down') ? 'down' : 'degraded', reasons };
+}

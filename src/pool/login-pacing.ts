@@ -1,0 +1,28 @@
+/**
+ * Lets at most so many logins run at once, in turn (`maxOpening`): a cold start with hundreds of callers then does not run into
+ * the server's limit of concurrent logins.
+ */
+export class LoginPacing {
+  readonly #max: number;
+  #running = 0;
+  readonly #waiting: (() => void)[] = [];
+
+  /** @param max 0 for no limit */
+  constructor(max: number) {
+    this.#max = max === 0 ? Number.POSITIVE_INFINITY : max;
+  }
+
+  /** Rejects with what `login` rejects with. */
+  async run<T>(login: () => Promise<T>): Promise<T> {
+    // The next one in turn takes over the permit of the one that ends.
+    if (this.#running >= this.#max) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    else this.#running += 1;
+    try {
+      return await login();
+    } finally {
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#running -= 1;
+      else next();
+    }
+  }
+}

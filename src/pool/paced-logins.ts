@@ -1,0 +1,46 @@
+import type { Dialer } from '../connections/dialer.js';
+import type { Session } from '../connections/session.js';
+import { Generations } from './generations.js';
+import { LoginPacing } from './login-pacing.js';
+
+/** What a dial ends with that no one needs any more when its turn comes. */
+export const notNeeded = new Error('No caller needs this connection any more.');
+
+/** The logins of one pool: each in its turn, and begun again when the pool has to begin again. */
+export class PacedLogins {
+  /** Logins in progress. */
+  running = 0;
+  readonly #dialer: Dialer;
+  readonly #own: LoginPacing;
+  readonly #shared: LoginPacing;
+  readonly #generations = new Generations();
+
+  /** @param shared the pacing of many pools together */
+  constructor(dialer: Dialer, maxOpening: number, shared = new LoginPacing(0)) {
+    this.#dialer = dialer;
+    this.#own = new LoginPacing(maxOpening);
+    this.#shared = shared;
+  }
+
+  /**
+   * @param opened gets the session, as {@link Generations.dial}
+   * @throws `notNeeded` where `isNeeded` is false when it is its turn; what the dial failed with
+   */
+  run(isNeeded: () => boolean, opened: (session: Session) => void): Promise<void> {
+    const logIn = async (): Promise<void> => {
+      if (!isNeeded()) throw notNeeded;
+      this.running += 1;
+      try {
+        await this.#generations.dial((signal) => this.#dialer.open({ signal }), opened);
+      } finally {
+        this.running -= 1;
+      }
+    };
+    return this.#own.run(() => this.#shared.run(logIn));
+  }
+
+  /** Those in progress begin again; `mark` is called for a session that has been opened at this moment. */
+  beginAgain(mark: (session: Session) => void): void {
+    this.#generations.next(mark);
+  }
+}

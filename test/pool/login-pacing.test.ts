@@ -1,0 +1,104 @@
+import { expect, test } from 'vitest';
+import { ConfigurationError } from '../../src/errors.js';
+import { createTokenPools } from '../../src/index.js';
+import { drivenWorld, LOGIN_FAILED, outcome, pass, releaseAll, SECOND, settled } from '../support/driven-world.js';
+
+const world = drivenWorld();
+const { aPool } = world;
+
+/** Most logins that were in progress at once. */
+function mostAtOnce(dials: readonly number[], loginMs: number): number {
+  return Math.max(...dials.map((at) => dials.filter((other) => other <= at && at < other + loginMs).length));
+}
+
+test('at most pool.maxOpening logins run at once, and every caller is served in its turn', async () => {
+  const pool = aPool({ max: 20, maxOpening: 3 });
+  world.server.loginMs = 100;
+  const calls = Array.from({ length: 20 }, () => outcome(pool.acquire()));
+  await pass(50);
+  expect(pool.stats).toMatchObject({ opening: 3, pending: 20 });
+  await pass(10 * SECOND);
+  expect(mostAtOnce(world.server.dials, 100)).toBe(3);
+  expect(world.server.dials).toHaveLength(20);
+  releaseAll(pool, calls.map(settled));
+});
+
+test('off, all logins run at once', async () => {
+  const pool = aPool({ max: 20 });
+  world.server.loginMs = 100;
+  const calls = Array.from({ length: 20 }, () => outcome(pool.acquire()));
+  await pass(100);
+  expect(mostAtOnce(world.server.dials, 100)).toBe(20);
+  releaseAll(pool, calls.map(settled));
+});
+
+test('a login that fails makes way for the next', async () => {
+  const pool = aPool({ max: 5, maxOpening: 1 });
+  world.server.refusals = [LOGIN_FAILED, LOGIN_FAILED];
+  const calls = Array.from({ length: 4 }, () => outcome(pool.acquire()));
+  await pass(SECOND);
+  expect(calls.filter(({ error }) => error !== undefined)).toHaveLength(2);
+  releaseAll(pool, calls.filter(({ error }) => error === undefined).map(settled));
+});
+
+test('no login is made for callers who have left before its turn', async () => {
+  const pool = aPool({ max: 10, maxOpening: 1, acquireTimeoutMillis: SECOND });
+  world.server.loginMs = 900;
+  const calls = Array.from({ length: 10 }, () => outcome(pool.acquire()));
+  await pass(20 * SECOND);
+  expect(calls.filter(({ error }) => error !== undefined)).toHaveLength(9);
+  // One more was in progress when they left.
+  expect(world.server.dials.length).toBeLessThanOrEqual(2);
+  expect(pool.stats).toMatchObject({ failedLogins: 0, pending: 0, opening: 0 });
+  releaseAll(pool, calls.filter(({ error }) => error === undefined).map(settled));
+});
+
+test('closing a pool ends what waits for its turn', async () => {
+  const pool = aPool({ max: 10, maxOpening: 1 });
+  world.server.loginMs = 5 * SECOND;
+  const calls = Array.from({ length: 10 }, () => outcome(pool.acquire()));
+  await pass(SECOND);
+  const closed = outcome(pool.close());
+  await pass(SECOND);
+  settled(closed);
+  expect(calls.every(({ error }) => error !== undefined)).toBe(true);
+  expect(world.server.connections.size).toBe(0);
+});
+
+test('pools of many identities: maxOpening holds for all of them together', async () => {
+  const pools = createTokenPools({ server: 'host', tedious: world.server.tedious, maxOpening: 2, pool: { max: 3 } });
+  world.server.loginMs = 100;
+  let serial = 0;
+  const identities = Array.from({ length: 6 }, (_, i) => ({
+    key: `user ${i}`,
+    authentication: async () => {
+      serial += 1;
+      return { token: `token-${serial}`, expiresOnTimestamp: Date.now() + 3_600_000 };
+    },
+  }));
+  const calls = identities.map((identity) => outcome(pools.for(identity as never).use(() => {})));
+  await pass(10 * SECOND);
+  calls.map(settled);
+  expect(world.server.dials).toHaveLength(6);
+  expect(mostAtOnce(world.server.dials, 100)).toBe(2);
+  expect(pools.health()).toEqual({ status: 'ok', reasons: [] });
+  pools.suspend();
+  const held = outcome(pools.for(identities[0] as never).use(() => {}));
+  await pass(SECOND);
+  expect(held.at).toBeUndefined();
+  expect(pools.health().status).toBe('degraded');
+  pools.resume();
+  pools.evictAll({ reason: 'test' });
+  await pass(SECOND);
+  settled(held);
+  const closed = outcome(pools.close());
+  await pass(SECOND);
+  settled(closed);
+  expect(pools.health().status).toBe('down');
+});
+
+test.each(['3', -1, 1.5, Number.NaN])('pool.maxOpening: %j is refused by name, and so is maxOpening', (wrong) => {
+  expect(() => aPool({ maxOpening: wrong as number })).toThrow(ConfigurationError);
+  expect(() => aPool({ maxOpening: wrong as number })).toThrow('pool.maxOpening');
+  expect(() => createTokenPools({ server: 'host', maxOpening: wrong as number })).toThrow("'maxOpening'");
+});
