@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { parseArgs } from 'node:util';
 import { describeViolation, simulate } from './run.js';
 
@@ -11,8 +12,15 @@ const { values } = parseArgs({
     calm: { type: 'boolean', default: false },
     'calm-seeds': { type: 'string' },
     'keep-going': { type: 'boolean', default: false },
+    soak: { type: 'boolean', default: false },
   },
 });
+
+if (values.soak) {
+  // Thousands of queries of many people, after which each answer is compared with its caller.
+  const args = ['vitest', 'run', '--config', 'vitest.soak.config.ts', 'never-another-identity'];
+  process.exit(spawnSync('npx', args, { stdio: 'inherit' }).status ?? 1);
+}
 
 const hours = Number(values.hours);
 const from = Number(values.seed ?? values.from);
