@@ -49,6 +49,7 @@ const KEYS: Record<string, (value: unknown) => boolean> = {
   'pool.destroyTimeoutMillis': isTime,
   'pool.overlap': isCount,
   'pool.maxRenewals': isCount,
+  'pool.maxOpening': isCount,
   'pool.maxAgeMillis': isTimeOrNone,
   'pool.leakDetectionMillis': isTimeOrNone,
   'pool.resetSession': (value) => value === 'never' || value === 'always',
