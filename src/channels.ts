@@ -28,7 +28,13 @@ export interface ChannelPayloads {
   /** The shared token store works again. */
   'token:store-recovered': Record<string, never>;
   /** A pool was created. `stats` returns its current figures. */
-  'pool:opened': { pool: string; server: string; database: string | undefined; stats: () => PoolStats };
+  'pool:opened': {
+    pool: string;
+    server: string;
+    port?: number | undefined;
+    database: string | undefined;
+    stats: () => PoolStats;
+  };
   /** `evictAll` was called: that many connections are closed, the borrowed ones of them when they are returned. */
   'pool:evicted': { pool: string; reason: string | undefined; connections: number; borrowed: number };
   /** Callers wait from now on, until the pool is resumed. */

@@ -101,6 +101,7 @@ export class TokenPool extends OperatedPool {
     publish('pool:opened', () => ({
       pool: this.name,
       server: configuration.server,
+      port: configuration.options?.port,
       database: configuration.options?.database,
       stats: () => this.stats,
     }));

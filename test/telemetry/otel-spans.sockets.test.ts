@@ -39,6 +39,7 @@ test('records a login and its token request as children of the span that request
   expect(login?.attributes).toMatchObject({
     'db.system.name': 'microsoft.sql_server',
     'server.address': 'localhost',
+    'server.port': expect.any(Number),
     'db.namespace': 'app',
   });
   const [seconds, nanos] = login?.duration ?? [0, 0];

@@ -36,8 +36,12 @@ export function recordSpans(tracer: Tracer): () => void {
   });
 
   return listen({
-    'pool:opened': ({ pool, server, database }) => {
-      servers.set(pool, { 'server.address': server, ...(database === undefined ? {} : { 'db.namespace': database }) });
+    'pool:opened': ({ pool, server, port, database }) => {
+      servers.set(pool, {
+        'server.address': server,
+        ...(port === undefined ? {} : { 'server.port': port }),
+        ...(database === undefined ? {} : { 'db.namespace': database }),
+      });
     },
     'pool:closed': ({ pool }) => servers.delete(pool),
     'connection:opened': ({ pool, durationMs, tokenId }) =>
