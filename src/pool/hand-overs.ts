@@ -1,3 +1,4 @@
+import type { ConnectionCheck } from './connection-check.js';
 import type { PooledConnection } from './pooled-connection.js';
 
 /** Several times cheaper than queueMicrotask. */
@@ -5,9 +6,9 @@ const soon = Promise.resolve();
 
 /** Connections that have been handed over to waiting callers that have not run yet. */
 export class HandOvers {
-  /** The clocks, epoch ms and monotonic ms, as {@link readClocks} has left them. */
-  wall = 0;
-  monotonic = 0;
+  /** The clocks at the first of these hand-overs: epoch ms and monotonic ms. */
+  #wall = 0;
+  #monotonic = 0;
   readonly #inTransit: PooledConnection[] = [];
   readonly #arrive = (): void => {
     for (const pooled of this.#inTransit) pooled.inTransit = false;
@@ -15,13 +16,15 @@ export class HandOvers {
   };
 
   /**
-   * Reads the clocks once for all hand-overs until the first of their callers runs: none of these callers can use its
-   * connection earlier.
+   * Whether a connection may be handed over now. The clocks are read once for all hand-overs until the first of their
+   * callers runs: none of these callers can use its connection earlier.
    */
-  readClocks(): void {
-    if (this.#inTransit.length > 0) return;
-    this.wall = Date.now();
-    this.monotonic = performance.now();
+  isFit(pooled: PooledConnection, check: ConnectionCheck): boolean {
+    if (this.#inTransit.length === 0) {
+      this.#wall = Date.now();
+      this.#monotonic = performance.now();
+    }
+    return check.isFit(pooled, this.#wall, this.#monotonic);
   }
 
   /** Until the waiting caller runs, a return can only be a second return by the previous borrower. */
@@ -32,6 +35,6 @@ export class HandOvers {
 
   /** Monotonic ms, from when the waiting time of a caller counts. */
   get now(): number {
-    return this.#inTransit.length > 0 ? this.monotonic : performance.now();
+    return this.#inTransit.length > 0 ? this.#monotonic : performance.now();
   }
 }

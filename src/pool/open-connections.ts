@@ -394,9 +394,7 @@ export class OpenConnections extends PooledConnections {
   /** Closes the connection that has been idle for longest; false if none is idle. */
   closeIdle(): boolean {
     let longest: PooledConnection | undefined;
-    for (const pooled of this.ready) {
-      if (longest === undefined || pooled.lastUsedAt < longest.lastUsedAt) longest = pooled;
-    }
+    for (const each of this.ready) if (each.lastUsedAt < (longest?.lastUsedAt ?? NEVER)) longest = each;
     if (longest !== undefined) this.close(longest, 'unneeded');
     return longest !== undefined;
   }

@@ -1,7 +1,7 @@
 import type { Connection } from 'tedious';
 import { channelOf, publish } from '../channels.js';
 import type { TediousModule } from '../connections/dial.js';
-import type { OutlookSource } from '../connections/expiry-policy.js';
+import { isPastLimits, type OutlookSource } from '../connections/expiry-policy.js';
 import { isReady } from '../connections/session.js';
 import type { Settings } from '../connections/settings.js';
 import { outlookOf } from '../connections/token-outlook.js';
@@ -156,18 +156,13 @@ export class TokenPool extends OperatedPool {
     for (let waiter = this.#waiters.first; waiter !== undefined; waiter = this.#waiters.first) {
       const pooled = this.#connections.ready.pop() ?? this.#connections.takeStandby();
       if (pooled === undefined) break;
-      if (this.#isFitForWaiter(pooled)) this.#handOver(pooled, waiter);
+      if (this.#handOvers.isFit(pooled, this.#check)) this.#handOver(pooled, waiter);
       else void this.#examine(pooled, waiter);
     }
     for (const waiter of this.#waiters) {
       if (waiter.checking || waiter.dial?.state === 'connecting') continue;
       if (!this.#dialFor(waiter)) return;
     }
-  }
-
-  #isFitForWaiter(pooled: PooledConnection): boolean {
-    this.#handOvers.readClocks();
-    return this.#check.isFit(pooled, this.#handOvers.wall, this.#handOvers.monotonic);
   }
 
   #handOver(pooled: PooledConnection, waiter: Waiter): void {
@@ -257,7 +252,7 @@ export class TokenPool extends OperatedPool {
     else {
       this.#connections.move(pooled, 'idle');
       const next = pooled.dueOnReturn || this.#connections.isSuspended ? undefined : this.#waiters.first;
-      if (next !== undefined && this.#isFitForWaiter(pooled)) {
+      if (next !== undefined && this.#handOvers.isFit(pooled, this.#check)) {
         this.#handOver(pooled, next);
         return;
       }
@@ -431,18 +426,14 @@ export class TokenPool extends OperatedPool {
     clearTimeout(this.#timer);
     this.#waiters.rejectAll(poolClosed);
     const drained = this.#connections.shutDown(poolClosed());
-    await Promise.race([this.#allReturned(), sleep(timeoutMs, { ref: false })]);
-    this.#connections.closeAll('borrowed');
-    await Promise.race([drained, sleep(this.#settings.pool.destroyTimeoutMillis, { ref: false })]);
-    publish('pool:closed', () => ({ pool: this.name }));
-  }
-
-  /** Resolves when no connection is borrowed any more. */
-  #allReturned(): Promise<void> {
-    return new Promise((resolve) => {
+    const returned = new Promise<void>((resolve) => {
       this.#onAllReturned = resolve;
       if (this.#connections.count.borrowed === 0) resolve();
     });
+    await Promise.race([returned, sleep(timeoutMs, { ref: false })]);
+    this.#connections.closeAll('borrowed');
+    await Promise.race([drained, sleep(this.#settings.pool.destroyTimeoutMillis, { ref: false })]);
+    publish('pool:closed', () => ({ pool: this.name }));
   }
 
   [Symbol.asyncDispose](): Promise<void> {
