@@ -88,6 +88,13 @@ function application(value: Values, authority: AuthorityOptions): Credential {
   }
   const clientId = value('AppId');
   const tenantId = value('TenantId');
+  for (const [key, id] of Object.entries({ AppId: clientId, TenantId: tenantId })) {
+    // Both are printed. What is no id may be more than one setting, a secret among them, between which a semicolon is missing.
+    if (id === undefined || /^[\w.-]*$/.test(id)) continue;
+    throw new ConfigurationError(`Connection string: '${key}' is not an id.`, {
+      hint: "Settings are separated by semicolons: 'AppId=...;TenantId=...'.",
+    });
+  }
   const certificateSecret = value('KeyVaultCertificateSecretIdentifier');
   if (certificateSecret !== undefined) {
     const vaultIdentityClientId = value('KeyVaultUserAssignedManagedIdentityId');

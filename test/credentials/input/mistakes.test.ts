@@ -96,3 +96,12 @@ test('a deep copy of a credential, which has no getToken any more, is refused wi
   expect(refusal({ credential })).toMatch(/getToken.*deep copy/);
   expect(refusal({ type: 'token-credential', options: { credential } })).toMatch(/getToken.*deep copy/);
 });
+
+test.each(['AppId=a Passwort {hunter2}', 'AppId=a AppKey=hunter2', 'AppId=a;TenantId=t,AppKey=hunter2'])(
+  '%s: an id with more than an id in it is refused without being repeated',
+  (text) => {
+    expect(() => createCredential(`RunAs=App;${text}`)).toThrow(
+      /^Connection string: '(AppId|TenantId)' is not an id\.$/,
+    );
+  },
+);
