@@ -291,11 +291,6 @@ export function evictionReason(
   return now >= retireAt || now >= agedAt ? 'max-age' : 'token-expiry';
 }
 
-/** Whether a connection is closed because of its limits, so that a successor may take its position. */
-export function isPastLimits(reason: EvictionReason | undefined): boolean {
-  return reason === 'token-expiry' || reason === 'max-age' || reason === 'credential-replaced';
-}
-
 /**
  * Why the session must not be used again after this ERROR token (MS-TDS 2.2.7.10): set it as `unusable`. Undefined for an
  * ordinary error of a query.

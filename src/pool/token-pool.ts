@@ -1,7 +1,7 @@
 import type { Connection } from 'tedious';
 import { channelOf, publish } from '../channels.js';
 import type { TediousModule } from '../connections/dial.js';
-import { isPastLimits, type OutlookSource } from '../connections/expiry-policy.js';
+import type { OutlookSource } from '../connections/expiry-policy.js';
 import { isReady } from '../connections/session.js';
 import type { Settings } from '../connections/settings.js';
 import { outlookOf } from '../connections/token-outlook.js';
