@@ -31,7 +31,7 @@ test('a server that names an unknown scope at each login causes 16 requests in 1
   await expect(tokens.get('https://one-more/.default')).rejects.toMatchObject({
     code: 'ERR_TOKEN_UNAVAILABLE',
     message: 'Tokens for too many different scopes were requested for one identity.',
-    hint: expect.stringContaining('Set the scope'),
+    hint: expect.stringContaining('set the scope'),
   });
   expect(tokens.current('https://one-more/.default')).toBeUndefined();
   await clock.pass(600_001);
