@@ -113,8 +113,7 @@ export class OpenConnections extends PooledConnections {
 
   /** No successor can be opened in addition to the existing connections. */
   get isFull(): boolean {
-    const { overlap, max } = this.#options.settings.pool;
-    return overlap === 0 && this.size >= max;
+    return this.#options.settings.pool.overlap === 0 && this.size >= this.#options.settings.pool.max;
   }
 
   /** How many more connections may be opened, including those that would stand by. */
@@ -125,10 +124,9 @@ export class OpenConnections extends PooledConnections {
   /** The state that housekeeping plans from. */
   instant(): Instant {
     const monotonic = performance.now();
-    const { size, renewing, free } = this;
     const pausedUntil = this.isSuspended ? NEVER : Math.max(this.#retryAt, monotonic + this.dialer.pauseMs);
-    const counts = { size, opening: this.dials.size, renewing, standingBy: this.#standingBy, free };
-    return { wall: Date.now(), monotonic, ...counts, failing: this.#failures > 0, pausedUntil };
+    const counts = { size: this.size, opening: this.dials.size, renewing: this.renewing, standingBy: this.#standingBy };
+    return { wall: Date.now(), monotonic, ...counts, free: this.free, failing: this.#failures > 0, pausedUntil };
   }
 
   /** Nothing can be done for a caller until a connection is returned. */
