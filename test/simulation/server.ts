@@ -202,6 +202,8 @@ export class SimConnection extends EventEmitter {
       unref() {},
       destroy: (error) => {
         if (this.socket !== undefined) this.socket.destroyed = true;
+        // Node.js closes the descriptor at once and reports it later.
+        this.client.physical.delete(this);
         if (error !== undefined) this.#fail(error);
       },
     };
