@@ -1,7 +1,7 @@
 import { ConfigurationError } from '../errors.js';
 import type { TokenPoolConfig } from './config.js';
 
-/** What a value must be, and whether it is. Undefined and null are as good as nothing. */
+/** What a value must be, and a check for it. Undefined and null count as not set. */
 type Kind = readonly [mustBe: string, isIt: (value: unknown) => boolean];
 
 const TEXT: Kind = ['text', (value) => typeof value === 'string'];

@@ -7,8 +7,8 @@ interface Dispatching {
 type DispatchEvent = (this: Dispatching, name: string, ...args: unknown[]) => void;
 
 /**
- * Makes an error of a socket on a closed connection mean nothing. When a server hangs up during a request, tedious 18 to 20
- * may hear of it twice: from the socket, which closes the connection, and from reading the answer, which then emits
+ * Ignores socket errors of a closed connection. When a server hangs up during a request, tedious 18 to 20 may report it
+ * twice: from the socket, which closes the connection, and from reading the answer, which then emits
  * "No event 'socketError' in state 'Final'". node-mssql passes that on as an 'error' of its pool, and where the
  * application does not listen to that, the process ends.
  *

@@ -2,7 +2,7 @@ import type { Connection } from 'tedious';
 import { ConfigurationError } from '../errors.js';
 
 /**
- * What a request may carry a reset (MS-TDS 2.2.3.1.2, RESETCONNECTION): a batch, a remote procedure call, or a request to
+ * Requests that may carry a reset (MS-TDS 2.2.3.1.2, RESETCONNECTION): a batch, a remote procedure call, or a request to
  * the transaction manager. All of the types of MS-TDS 2.2.3.1.1 that are used here.
  */
 const BATCH = 0x01;
@@ -73,7 +73,7 @@ interface Resettable {
   config?: { options?: { connectionIsolationLevel?: number | null } };
 }
 
-/** What a return leaves to do: nothing, a flag on the next request, a request of its own, or there is no way back. */
+/** What a return requires: nothing, a flag on the next request, a separate request, or closing the connection. */
 export type ResetNeed = 'none' | 'flag' | 'request' | 'impossible';
 
 /**

@@ -388,7 +388,7 @@ export class TokenPools implements AsyncDisposable {
     for (const { pool } of this.#entries.values()) pool.resume();
   }
 
-  /** How the pools are together: `down` where none of them can serve its callers. Nothing is asked of the server. */
+  /** The health of all pools together: `down` if none of them can serve callers. Sends no query. */
   health(): PoolHealth {
     return this.#closed === undefined
       ? healthOfAll([...this.#entries.values()].map(({ pool }) => pool.health()))

@@ -35,7 +35,7 @@ export function acquireTimedOut(
   });
 }
 
-/** The error of a caller that would wait in vain: the next attempt comes after the caller's timeout. */
+/** The error of a caller whose timeout ends before the next attempt starts. */
 export function unavailableUntil(pauseMs: number, lastFailure: Error | undefined): AcquireTimeoutError {
   const seconds = (pauseMs / 1_000).toFixed(1);
   return new AcquireTimeoutError(

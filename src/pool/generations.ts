@@ -6,9 +6,8 @@ class Overtaken extends Error {}
 
 /**
  * Generations of a pool's connections: a new one begins when all connections must be replaced. A dial belongs to the
- * generation in which it logs in. One that is in progress when the next generation begins starts again, so that what it
- * had asked the identity provider or the server for, with the credential of that time, is not used (HikariCP #1836 is
- * that race).
+ * generation in which it logs in. One that is in progress when the next generation begins starts over, so that nothing
+ * obtained with the old credential is used (the race of HikariCP #1836).
  */
 export class Generations {
   #generation = 0;

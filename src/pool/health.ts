@@ -1,7 +1,7 @@
 import { redact } from '../credentials/entra/redact.js';
 import type { TokenPoolStats } from './connection-source.js';
 
-/** A caller that waits for longer than this waits noticeably, ms. */
+/** Waits longer than this are reported, ms. */
 const NOTICEABLE_WAIT_MS = 1_000;
 
 /** - `ok`: works
@@ -40,7 +40,7 @@ export interface Vitals {
   tokenFailure: Error | undefined;
   /** There is a token for logins; undefined for a pool without tokens. */
   hasToken: boolean | undefined;
-  /** Since when the first caller has been waiting, ms. */
+  /** How long the first caller has been waiting, ms. */
   longestWaitMs: number;
   /** Connections borrowed for longer than `leakDetectionMillis`. */
   leaking: number;
@@ -78,7 +78,7 @@ function inWords(error: Error): string {
   return redact(`${typeof code === 'string' ? `${code}: ` : ''}${error.message}`).slice(0, 300);
 }
 
-/** Of many pools together: `down` where none can serve its callers. */
+/** The health of many pools together: `down` if none of them can serve callers. */
 export function healthOfAll(all: readonly PoolHealth[]): PoolHealth {
   const ill = all.filter(({ status }) => status !== 'ok');
   if (ill.length === 0) return { status: 'ok', reasons: [] };

@@ -1,6 +1,6 @@
 /**
- * Lets at most so many logins run at once, in turn (`maxOpening`): a cold start with hundreds of callers then does not run into
- * the server's limit of concurrent logins.
+ * Limits concurrent logins (`maxOpening`), first come, first served. A cold start with hundreds of callers then stays below
+ * the server's own limit.
  */
 export class LoginPacing {
   readonly #max: number;

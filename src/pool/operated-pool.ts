@@ -65,7 +65,7 @@ export abstract class OperatedPool {
   }
 
   /**
-   * How the pool is, from what it knows already: nothing is asked of the server or the identity provider. A pool that has not
+   * The health of the pool, from state that it already has: no query is sent and no token requested. A pool that has not
    * been used yet is `ok`.
    *
    * @example
@@ -92,7 +92,7 @@ export abstract class OperatedPool {
 
   /**
    * Closes every connection that exists now: idle ones at once, borrowed ones when they are returned. A dial in progress
-   * starts again. None of them is handed out any more, whenever this happens.
+   * starts again. None of them is handed out again.
    *
    * @param options `reason`: for the event, at most 200 characters
    * @throws ConfigurationError where `reason` is not text

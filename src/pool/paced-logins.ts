@@ -3,10 +3,10 @@ import type { Session } from '../connections/session.js';
 import { Generations } from './generations.js';
 import { LoginPacing } from './login-pacing.js';
 
-/** What a dial ends with that no one needs any more when its turn comes. */
+/** The error of a dial that is no longer needed when its turn comes. */
 export const notNeeded = new Error('No caller needs this connection any more.');
 
-/** The logins of one pool: each in its turn, and begun again when the pool has to begin again. */
+/** The logins of one pool: each waits for its turn, and starts over when a new generation begins. */
 export class PacedLogins {
   /** Logins in progress. */
   running = 0;
@@ -24,7 +24,7 @@ export class PacedLogins {
 
   /**
    * @param opened gets the session, as {@link Generations.dial}
-   * @throws `notNeeded` where `isNeeded` is false when it is its turn; what the dial failed with
+   * @throws `notNeeded` if `isNeeded` returns false when its turn comes; the error of a failed dial
    */
   run(isNeeded: () => boolean, opened: (session: Session) => void): Promise<void> {
     const logIn = async (): Promise<void> => {
@@ -39,7 +39,7 @@ export class PacedLogins {
     return this.#own.run(() => this.#shared.run(logIn));
   }
 
-  /** Those in progress begin again; `mark` is called for a session that has been opened at this moment. */
+  /** Restarts the logins in progress; `mark` is called for a session that has just been opened. */
   beginAgain(mark: (session: Session) => void): void {
     this.#generations.next(mark);
   }

@@ -34,13 +34,13 @@ export interface TarnFacade {
 }
 
 export interface TarnFacadeOptions {
-  /** Turns our error into the one users of the library in front expect. */
+  /** Maps a pool error to the one that users of the calling library expect. */
   mapError?: ((error: unknown) => unknown) | undefined;
   /** The pool has another owner: `destroy` leaves it open. */
   shared?: boolean | undefined;
 }
 
-/** A pool of ours that looks like a tarn pool: libraries that expect tarn get ours without noticing. */
+/** A token pool with the interface of a tarn pool, for libraries that expect tarn. */
 export function tarnFacade(
   pool: ConnectionSource,
   { mapError = (error) => error, shared = false }: TarnFacadeOptions = {},
