@@ -54,7 +54,9 @@ export class ConnectionCheck {
     const verdict = await this.#assess(pooled, waiter);
     if (verdict !== 'fit' || !this.testsAlways || waiter.settled || !isReady(connection)) return verdict;
     // A test that outlasts its caller has failed: nothing may hold a connection forever.
+    pooled.isTested = true;
     const passed = await Promise.race([this.#test(connection), waiter.done]);
+    pooled.isTested = false;
     if (passed !== true) return 'broken';
     // The test may have taken the connection into its eviction margin (P2).
     return this.#assess(pooled, waiter);

@@ -54,7 +54,7 @@ export interface SourceStats {
   opening: number;
   /** Connections that can be handed out now. */
   available: number;
-  /** Connections borrowed by callers. */
+  /** Connections borrowed by callers, or under test for one (`validateConnection: true`, `pool.validate`). */
   borrowed: number;
   /** Callers waiting. */
   pending: number;

@@ -53,6 +53,8 @@ export class PooledConnection {
   successor: PooledConnection | undefined;
   /** Idle, but not to be handed out now: it is being checked, stands by, or waits for its successor. */
   reserved = false;
+  /** `validateConnection: true` or `pool.validate` asks whether it works, for a caller. */
+  isTested = false;
   /** It became due for renewal while it was borrowed. */
   dueOnReturn = false;
   /** It was due when it was returned, but no successor could be opened, or its successor went to another connection. */
@@ -136,6 +138,13 @@ export class PooledConnections implements Iterable<PooledConnection> {
     this.#add(to, 1);
     if (to === 'closed') this.#all.delete(pooled);
     if (auditing) this.#audit();
+  }
+
+  /** Borrowed, or under test for a caller and therefore not available either, as in mssql. */
+  get inUse(): number {
+    let tested = 0;
+    for (const { isTested } of this.#all) if (isTested) tested += 1;
+    return this.count.borrowed + tested;
   }
 
   get isEmpty(): boolean {

@@ -386,11 +386,11 @@ export class TokenPool extends OperatedPool {
 
   get stats(): TokenPoolStats {
     const { pool, source } = this.#settings;
-    const { size, count, opening, logins, failedLogins, renewals, evictions } = this.#connections;
+    const { size, inUse: borrowed, opening, logins, failedLogins, renewals, evictions } = this.#connections;
     return {
       size,
-      available: size - count.borrowed,
-      borrowed: count.borrowed,
+      available: size - borrowed,
+      borrowed,
       pending: this.#waiters.length,
       opening,
       min: pool.min,

@@ -24,6 +24,33 @@ test('validateConnection: true asks the server at each checkout, also of a new c
   expect(pool.stats).toMatchObject({ size: 1, logins: 1, evictions: {} });
 });
 
+test('a connection under test counts as borrowed, not as available, as in mssql', async () => {
+  const undecided = undecidedTest();
+  const pool = aPool({ max: 1, validate: undecided.validate });
+  await opened(pool, 1);
+  const acquired = outcome(pool.acquire());
+  await pass(0);
+  expect(pool.stats).toMatchObject({ size: 1, available: 0, borrowed: 1, pending: 1 });
+  undecided.answer(true);
+  await pass(0);
+  expect(pool.stats).toMatchObject({ size: 1, available: 0, borrowed: 1, pending: 0 });
+  pool.release(settled(acquired));
+  expect(pool.stats).toMatchObject({ size: 1, available: 1, borrowed: 0 });
+});
+
+test('a connection that is closed during its test does not count as borrowed either', async () => {
+  const undecided = undecidedTest();
+  const pool = aPool({ max: 1, validate: undecided.validate });
+  await opened(pool, 1);
+  outcome(pool.acquire());
+  await pass(0);
+  const closed = outcome(pool.close());
+  await pass(0);
+  expect(pool.stats).toMatchObject({ size: 0, available: 0, borrowed: 0 });
+  await pass(SECOND);
+  expect(closed.error).toBeUndefined();
+});
+
 test('a connection on which the server does not answer well is closed, and the caller gets another', async () => {
   const pool = aPool({ max: 1 }, { validateConnection: true });
   await opened(pool, 1);
@@ -97,7 +124,7 @@ test('a test that outlasts the caller has failed: its connection is closed, not 
   const acquired = outcome(pool.acquire());
   await pass(5 * SECOND - 1);
   expect(acquired.at).toBeUndefined();
-  expect(pool.stats).toMatchObject({ size: 1, borrowed: 0 });
+  expect(pool.stats).toMatchObject({ size: 1, available: 0, borrowed: 1, pending: 1 });
   await pass(1);
   expect(acquired.error).toBeInstanceOf(AcquireTimeoutError);
   expect(old?.closed).toBe(true);
