@@ -1,5 +1,6 @@
 import { ConfigurationError } from '../../errors.js';
 import type { Secret } from '../credential.js';
+import { withoutTrailingNewline } from './current-secret.js';
 
 /** @throws ConfigurationError naming `clientId` */
 export function requireClientId(value: unknown, option = 'clientId'): string {
@@ -19,7 +20,11 @@ export function requireText(value: unknown, option: string, hint?: string): stri
 /** @throws ConfigurationError naming the option */
 export function requireSecret(value: unknown, option: string): Secret {
   if (typeof value === 'function') return value as Secret;
-  return requireText(value, option, `Set '${option}' to a string, or to a function that returns the current one.`);
+  const hint = `Set '${option}' to a string, or to a function that returns the current one.`;
+  const text = requireText(value, option, hint);
+  // An empty file, or one of line breaks.
+  if (withoutTrailingNewline(text) === '') throw new ConfigurationError(`'${option}' is missing.`, { hint });
+  return text;
 }
 
 /** @throws ConfigurationError naming the option */

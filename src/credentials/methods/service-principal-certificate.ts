@@ -2,7 +2,7 @@ import { ConfigurationError } from '../../errors.js';
 import { checkCertificate, LARGEST_CERTIFICATE_FILE, readCertificate } from '../certificate/certificate.js';
 import type { Credential, Secret } from '../credential.js';
 import { errorCode, redactedCause } from '../entra/redact.js';
-import { currentSecret } from '../input/current-secret.js';
+import { currentSecret, withoutTrailingNewline } from '../input/current-secret.js';
 import { readStart } from '../input/read-file.js';
 import { optionalText, requireSecret } from '../input/require-option.js';
 import { APPLICATION_OPTIONS, type ApplicationOptions, applicationCredential, type Prover } from './application.js';
@@ -48,7 +48,8 @@ export function proveByCertificate(options: CertificateOptions): Prover {
   if (certificatePassword !== undefined) requireSecret(certificatePassword, 'certificatePassword');
   // A wrong value is reported now, not at the first login, provided that its password is known already.
   if (certificate !== undefined && typeof certificatePassword !== 'function') {
-    checkCertificate(certificate, certificatePassword, 'certificate');
+    const password = certificatePassword === undefined ? undefined : withoutTrailingNewline(certificatePassword);
+    checkCertificate(certificate, password, 'certificate');
   }
   const fingerprintable = typeof certificate === 'object' ? Buffer.from(certificate).toString('base64') : certificate;
 
