@@ -9,15 +9,15 @@ import {
 } from 'node:crypto';
 import { isIP } from 'node:net';
 
-/** A certificate with its private key, both PEM, and the two names under which others refer to it. */
+/** A certificate with its private key, both PEM, and its two thumbprints. */
 export interface Certificate {
   /** The certificate, PEM. */
   cert: string;
   /** Its private key, PKCS #8 PEM, unencrypted. */
   key: string;
-  /** SHA-1 thumbprint, upper-case hex without colons: what Azure portals and Service Fabric show. */
+  /** SHA-1 thumbprint, upper-case hex without colons: the form shown by Azure portals and Service Fabric. */
   thumbprint: string;
-  /** SHA-256 thumbprint, upper-case hex without colons: what MSAL wants as `thumbprintSha256`. */
+  /** SHA-256 thumbprint, upper-case hex without colons: MSAL's `thumbprintSha256`. */
   thumbprintSha256: string;
 }
 
@@ -25,15 +25,15 @@ export interface Certificate {
 export interface CertificateOptions {
   /** Subject common name, e.g. `localhost`. */
   commonName: string;
-  /** More DNS names and IP addresses. `localhost`, `127.0.0.1` and `::1` are always included. */
+  /** Further DNS names and IP addresses. `localhost`, `127.0.0.1` and `::1` are always included. */
   altNames?: readonly string[] | undefined;
-  /** Validity in days from `notBefore`; default 30. `notAfter` wins. */
+  /** Validity in days from `notBefore`; default 30. `notAfter` takes precedence. */
   days?: number | undefined;
-  /** Start of validity; default one hour ago, so that a clock a little behind still accepts it. */
+  /** Start of validity; default one hour ago, so that peers whose clock is slightly behind accept it. */
   notBefore?: Date | undefined;
   /** End of validity; a time in the past makes an expired certificate. */
   notAfter?: Date | undefined;
-  /** Who signs, from {@link makeCertificateAuthority}. Default: itself. */
+  /** The signing authority, from {@link makeCertificateAuthority}. Default: self-signed. */
   issuer?: Pick<Certificate, 'cert' | 'key'> | undefined;
   /** `ec` (P-256, the default: quick to make) or `rsa` (2048 bits: what Entra asks of client certificates). */
   keyType?: 'ec' | 'rsa' | undefined;
@@ -57,7 +57,7 @@ export function makeCertificate(options: CertificateOptions): Certificate {
 }
 
 /**
- * Makes a certificate authority that can be the `issuer` of {@link makeCertificate}; give its `cert` as `ca` to clients.
+ * Makes a certificate authority for the `issuer` of {@link makeCertificate}; pass its `cert` as `ca` to clients.
  *
  * @example
  * const ca = makeCertificateAuthority({ commonName: 'Test CA' });
@@ -70,10 +70,10 @@ export function makeCertificateAuthority(options: Partial<Omit<CertificateOption
 }
 
 const shared = new Map<string, { certificate: Certificate; madeAt: number }>();
-/** A long-lived process gets a new one well before the 30 days of the last one are over. */
+/** A long-lived process gets a new certificate well before the 30 days of the last one are over. */
 const SHARED_FOR_MS = 7 * 86_400_000;
 
-/** A self-signed certificate that all servers of this process share; generated when it is first needed. */
+/** A self-signed certificate shared by all servers of this process, generated on first use. */
 export function sharedCertificate(host: string): Certificate {
   const last = shared.get(host);
   if (last !== undefined && Math.abs(Date.now() - last.madeAt) < SHARED_FOR_MS) return last.certificate;
@@ -131,7 +131,7 @@ function signatureAlgorithm(key: KeyObject): Buffer {
   throw new TypeError(`issuer.key is ${key.asymmetricKeyType ?? 'unknown'}; use an RSA or EC key`);
 }
 
-/** The issuer's name must be byte for byte the subject of its certificate, whichever program made that; so it is cut out, not rebuilt. */
+/** The issuer name must equal the subject of its certificate byte for byte, so it is copied rather than rebuilt. */
 function subjectOf(certificate: X509Certificate): Buffer {
   const tbs = elements(elements(certificate.raw)[0] ?? Buffer.alloc(0));
   // version, serial, algorithm, issuer, validity, subject; version is absent in v1 certificates.
@@ -193,7 +193,7 @@ function alternativeNames(names: readonly string[]): Buffer {
 
 function addressBytes(address: string): Buffer {
   if (isIP(address) === 4) return Buffer.from(address.split('.').map(Number));
-  // URL writes every IPv6 form, also ::ffff:1.2.3.4, as hexadecimal groups.
+  // URL normalizes every IPv6 form, including ::ffff:1.2.3.4, to hexadecimal groups.
   const [head = '', tail] = new URL(`http://[${address}]`).hostname.slice(1, -1).split('::');
   const groups = (text: string) => (text === '' ? [] : text.split(':').map((group) => Number.parseInt(group, 16)));
   const left = groups(head);
@@ -232,7 +232,7 @@ function boolean(value: boolean): Buffer {
   return tagged(0x01, Buffer.from([value ? 0xff : 0]));
 }
 
-/** A non-negative integer: no needless leading zero bytes, and one where the first bit would read as a sign. */
+/** A non-negative integer, without redundant leading zero bytes but with one if the first bit would be read as a sign. */
 function integer(bytes: Buffer): Buffer {
   const first = bytes.findIndex((byte) => byte !== 0);
   const digits = first === -1 ? Buffer.from([0]) : bytes.subarray(first);
@@ -243,7 +243,7 @@ function bitString(bytes: Buffer): Buffer {
   return tagged(0x03, Buffer.concat([Buffer.from([0]), bytes]));
 }
 
-/** A named bit list in one byte: DER drops the zero bits at its end and says how many it dropped. */
+/** A named bit list in one byte: DER omits trailing zero bits and stores their number. */
 function bitFlags(flags: number): Buffer {
   const unused = Math.log2(flags & -flags);
   return tagged(0x03, Buffer.from([unused, flags]));

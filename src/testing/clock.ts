@@ -1,4 +1,4 @@
-/** A clock for both emulators, so that a test reaches the end of a token without waiting for it. */
+/** A clock for both emulators, so that a test can let tokens expire without waiting. */
 export interface TestClock {
   /** The time, epoch ms; pass it as `now` to both emulators. */
   readonly now: () => number;
@@ -6,13 +6,13 @@ export interface TestClock {
   advance(ms: number): void;
   /** Sets the clock, epoch ms or a date. */
   set(time: number | Date): void;
-  /** Returns to the time of the machine. */
+  /** Returns to the machine's time. */
   reset(): void;
 }
 
 /**
- * Creates a clock that runs with the machine's and can be moved. It only affects the time of the emulators; timers of
- * your application are unaffected.
+ * Creates a clock that follows the machine's and can be moved. It only affects the emulators, not the timers of your
+ * application.
  *
  * @throws RangeError for a time that is not a finite number.
  * @example

@@ -7,23 +7,23 @@ import { readBody } from './entra/http-listener.js';
 import type { LoginFault } from './server/login-faults.js';
 import type { TdsServer } from './server/tds-server.js';
 
-/** What a fault control acts on, and where it listens. */
+/** The targets of a fault control, and where it listens. */
 export interface FaultControlOptions {
   entra?: EntraEmulator | undefined;
   /** The SQL emulator or gateway. */
   server?: TdsServer | undefined;
-  /** Port on 127.0.0.1. Default: any free one. */
+  /** Port on 127.0.0.1. Default: any free port. */
   port?: number | undefined;
 }
 
-/** A running fault control; made by {@link startFaultControl}. */
+/** A running fault control, created by {@link startFaultControl}. */
 export interface FaultControl extends AsyncDisposable {
-  /** Where it is reached, e.g. `http://127.0.0.1:49152/_faults`. */
+  /** Its URL, e.g. `http://127.0.0.1:49152/_faults`. */
   readonly url: string;
   close(): Promise<void>;
 }
 
-/** What a POST to `/_faults` holds; the fields are those of `entra.fail()` and `server.failLogins()`. */
+/** The body of a POST to `/_faults`; it takes the fields of `entra.fail()` and `server.failLogins()`. */
 type Command =
   | ({ target: 'entra' } & Fault)
   | { target: 'entra'; tokenLifetimeSeconds: number }
@@ -31,10 +31,10 @@ type Command =
   | { target: 'sql'; action: 'drop-connections' | 'pause' | 'resume' };
 
 /**
- * Lets a test in another language control the faults of emulators and gateway: POST a fault to `/_faults` to set it, DELETE
- * it to end them all. It listens on the loopback only and takes JSON only, so that no web page can drive it.
+ * Lets tests in other languages control the faults of emulators and gateway: POST to `/_faults` sets a fault, DELETE ends
+ * all of them. It listens only on the loopback and accepts only JSON, so that no web page can use it.
  *
- * @throws the error of `listen` where the port is taken.
+ * @throws the error of `listen` if the port is taken.
  * @example
  * await using faults = await startFaultControl({ entra, server, port: 8081 });
  * // curl -H 'content-type: application/json' -d '{"target":"entra","status":429,"retryAfter":7}' localhost:8081/_faults
@@ -124,12 +124,12 @@ function carryOut(command: Command, entra: EntraEmulator | undefined, server: Td
   }
 }
 
-/** `when` is a function, which JSON cannot hold. */
+/** `when` is a function, which JSON cannot represent. */
 function withoutFunctions({ when: _, ...fault }: Fault): Fault {
   return fault;
 }
 
-/** A page that a browser loaded from elsewhere, under a name that leads here, has another Host. */
+/** DNS rebinding: a web page under a name that resolves to this address sends that name as Host. */
 function isLoopback(host: string | undefined): boolean {
   return /^(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?$/i.test(host ?? '');
 }

@@ -5,7 +5,7 @@ import type { ServerCredential } from '../server/options.js';
 import type { SqlEmulatorOptions } from '../sql/sql-emulator.js';
 import { expect, firstLine, rejection, repeat, type Site, whoAmI, withConnection } from './site.js';
 
-/** One requirement of a token pool, with the conditions under which it is examined. */
+/** One requirement of a token pool, with the conditions under which it is checked. */
 export interface Check {
   id: string;
   /** The requirement, as a sentence about the pool. */

@@ -1,5 +1,5 @@
 /**
- * `mssql-token-pool/testing/conformance`: what a token pool must do, as a suite for any pool. It brings its own identity
+ * `mssql-token-pool/testing/conformance`: a suite that checks what any token pool must do. It brings its own identity
  * provider and SQL Server, so it needs no network, and takes about a minute.
  *
  * ```js
@@ -36,22 +36,22 @@ export interface ConformanceResult {
   seen: string | undefined;
 }
 
-/** Which requirements to examine, and for how long. */
+/** Which requirements to check, and for how long. */
 export interface ConformanceOptions {
-  /** Names of the requirements to examine. Default: all. */
+  /** Names of the requirements to check. Default: all. */
   only?: readonly string[] | undefined;
-  /** Longest time for one requirement, ms. Default 40,000. */
+  /** Time limit for one requirement, ms. Default 40,000. */
   timeoutMs?: number | undefined;
 }
 
-/** The requirements that {@link conformance} examines, in order. */
+/** The requirements that {@link conformance} checks, in order. */
 export const requirements: readonly { id: string; title: string }[] = CHECKS.map(({ id, title }) => ({ id, title }));
 
 /**
- * Examines a pool, one requirement after the other. Resolves with one result for each; a pool that hangs or throws fails the
- * requirement and does not end the suite.
+ * Checks a pool against each requirement in turn and resolves with one result per requirement. A pool that hangs or throws
+ * fails that requirement; the suite continues.
  *
- * @throws RangeError for a name in `only` that is no requirement
+ * @throws RangeError if `only` contains an unknown requirement
  */
 export async function conformance(open: OpenPool, options: ConformanceOptions = {}): Promise<ConformanceResult[]> {
   const { only, timeoutMs = 40_000 } = options;

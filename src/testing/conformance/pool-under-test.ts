@@ -20,9 +20,9 @@ export interface PoolSetup {
     port: number;
     options: { encrypt: boolean | 'strict'; cryptoCredentialsDetails: { ca: string } };
   };
-  /** Where tokens come from: a fresh token, and one request to the identity provider, at every call. */
+  /** Supplies the tokens. Every call makes one request to the identity provider and returns a fresh token. */
   credential: ServerCredential;
-  /** Most connections the pool may use; one more is allowed while a connection is replaced. */
+  /** Maximum number of connections; one more is allowed while a connection is replaced. */
   max: number;
   /** Longest wait for a connection, ms. */
   acquireTimeoutMillis: number;

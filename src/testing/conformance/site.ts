@@ -5,7 +5,7 @@ import type { ServerCredential } from '../server/options.js';
 import { type SqlEmulator, type SqlEmulatorOptions, startSqlEmulator } from '../sql/sql-emulator.js';
 import type { OpenPool, PoolSetup, PoolUnderTest } from './pool-under-test.js';
 
-/** A promise does not hold; the message says what was seen. */
+/** A requirement is not met; the message says what happened instead. */
 export class NotConformant extends Error {
   override readonly name = 'NotConformant';
 }
@@ -21,7 +21,7 @@ export interface PoolChoice {
   acquireTimeoutMillis?: number | undefined;
 }
 
-/** An identity provider and a SQL Server of one check, and the pools that it has opened. */
+/** The identity provider and SQL Server of one check, and the pools it has opened. */
 export class Site {
   readonly #open: OpenPool;
   readonly #pools: PoolUnderTest[] = [];
@@ -49,7 +49,7 @@ export class Site {
   }
 
   async stop(): Promise<void> {
-    // A pool that cannot close must not keep the suite from going on.
+    // A pool that cannot close must not stop the suite.
     await Promise.race([Promise.allSettled(this.#pools.map(async (pool) => pool.close())), sleep(5_000)]);
     await Promise.allSettled([this.server.close(), this.entra.close()]);
   }
@@ -84,7 +84,7 @@ export async function repeat(
   return { attempts, failures };
 }
 
-/** The error of a promise that has to reject. */
+/** The error of a promise that must reject. */
 export async function rejection(promise: Promise<unknown>, expected: string): Promise<Error> {
   const error = await promise.then(
     () => undefined,

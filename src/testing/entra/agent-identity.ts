@@ -15,7 +15,7 @@ const EXCHANGE_AUDIENCES = [
   'api://AzureADTokenExchangeChina',
 ];
 
-/** Claims of the token that `fmi_path` asks for; undefined where the parameter is missing. */
+/** Claims of the token requested with `fmi_path`; undefined if the parameter is missing. */
 export function exchangeClaims(blueprint: AppRegistration, request: TokenRequest): { sub: string } | undefined {
   const agentId = request.form.get('fmi_path');
   if (agentId === null) return undefined;
@@ -26,7 +26,7 @@ export function exchangeClaims(blueprint: AppRegistration, request: TokenRequest
   return { sub: subject };
 }
 
-/** Refuses a client assertion that is not the exchange token of the agent's own blueprint, made for this agent. */
+/** Refuses a client assertion unless it is an exchange token that the agent's own blueprint obtained for this agent. */
 export function checkBlueprintAssertion(agent: AppRegistration, assertion: string, request: TokenRequest): void {
   const { sub } = exchangeToken(assertion, request);
   if (sub !== subjectOf(agent, request.tenantId)) throw refuse(700213, String(sub));
@@ -57,7 +57,7 @@ export function exchangeToken(token: string, request: TokenRequest): TokenClaims
   }
 }
 
-/** The form of a federated managed identity's subject: tenant, blueprint, then the path that was asked for. */
+/** The format of a federated managed identity's subject: tenant, blueprint, then the requested path. */
 function subjectOf(agent: AppRegistration, tenantId: string): string {
   return `/eid1/c/pub/t/${tenantId}/a/${agent.blueprintClientId ?? ''}/${agent.clientId}`;
 }

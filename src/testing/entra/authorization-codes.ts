@@ -7,11 +7,11 @@ export interface Authorization {
   readonly signIn: SignIn;
   readonly redirectUri: string;
   readonly nonce: string | undefined;
-  /** RFC 7636; undefined where the application sent none. */
+  /** RFC 7636; undefined if the application sent none. */
   readonly challenge: { value: string; method: 'S256' | 'plain' } | undefined;
 }
 
-/** Entra's codes live about ten minutes. */
+/** Entra's codes expire after about ten minutes. */
 const LIFETIME_MS = 600_000;
 
 /** Authorization codes (RFC 6749 section 4.1), each good for one redemption. */

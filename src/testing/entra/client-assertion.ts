@@ -7,10 +7,10 @@ import { required, type TokenRequest } from './token-request.js';
 
 const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
 const FEDERATION_AUDIENCE = 'api://AzureADTokenExchange';
-/** Clocks of clients may be off by this much, as in Entra. */
+/** Client clocks may be off by this much, as in Entra. */
 const CLOCK_SKEW_SECONDS = 300;
 
-/** RFC 7523 section 3: the application signs with a certificate, or brings the token of an issuer it federates with. */
+/** RFC 7523 section 3: the application signs with a certificate, or presents a token from an issuer it federates with. */
 export function checkClientAssertion(app: AppRegistration, assertion: string, request: TokenRequest): void {
   if (required(request, 'client_assertion_type') !== ASSERTION_TYPE) throw refuse(50027, 'Unknown assertion type.');
   const token = decodeToken(assertion);
@@ -40,7 +40,7 @@ function checkCertificateAssertion(
   if (now < new Date(certificate.validFrom) || now > new Date(certificate.validTo)) throw refuse(1000502);
 }
 
-/** The registered certificate that the header names by thumbprint, or the one it brings along if its subject is trusted. */
+/** The registered certificate named by thumbprint in the header, or the one in `x5c` if its subject is trusted. */
 function signingCertificate(app: AppRegistration, header: Record<string, unknown>): X509Certificate {
   const sha1 = header.x5t;
   const sha256 = header['x5t#S256'];
@@ -106,7 +106,7 @@ function audiencesOf(request: TokenRequest): string[] {
   return [base, `${base}v2.0`, `${base}oauth2/token`, `${base}oauth2/v2.0/token`];
 }
 
-/** `x5t` is the thumbprint as bytes; Node gives it as hexadecimal with colons. */
+/** `x5t` is the raw thumbprint; Node returns it as hexadecimal with colons. */
 function base64url(fingerprint: string): string {
   return Buffer.from(fingerprint.replaceAll(':', ''), 'hex').toString('base64url');
 }

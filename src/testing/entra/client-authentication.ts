@@ -4,13 +4,13 @@ import { refuse } from './refusal.js';
 import type { ClientAuthentication } from './token-issuer.js';
 import { basicCredentials, callingApp, type TokenRequest } from './token-request.js';
 
-/** The application that asks, and how it proved who it is. */
+/** The requesting application and how it authenticated. */
 export interface Caller {
   app: AppRegistration;
   authentication: ClientAuthentication;
 }
 
-/** The application that asks; one that is a public client need not prove who it is, but if it tries it must succeed. */
+/** The requesting application. A public client need not authenticate, but an attempt to do so must succeed. */
 export function caller(request: TokenRequest): Caller {
   const { form, authorization } = request;
   const tries = form.has('client_secret') || form.has('client_assertion') || authorization !== undefined;
@@ -20,7 +20,7 @@ export function caller(request: TokenRequest): Caller {
   return { app, authentication: 'none' };
 }
 
-/** The application that asks, having proved who it is. */
+/** The requesting application, which must authenticate. */
 export function authenticatedCaller(request: TokenRequest): Caller {
   const app = callingApp(request);
   const assertion = request.form.get('client_assertion');

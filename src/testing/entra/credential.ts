@@ -2,52 +2,52 @@ import http from 'node:http';
 import https from 'node:https';
 import { decodeToken } from './json-web-token.js';
 
-/** A token in the form of `@azure/core-auth`. */
+/** A token in the shape of `@azure/core-auth`. */
 export interface EntraAccessToken {
   token: string;
-  /** End of the token, epoch ms, exactly as in its `exp` claim. */
+  /** Expiry, epoch ms, exactly as in the token's `exp` claim. */
   expiresOnTimestamp: number;
-  /** When the emulator wants it refreshed (`refreshInSeconds`), epoch ms. */
+  /** When to refresh it (`refreshInSeconds`), epoch ms. */
   refreshAfterTimestamp?: number;
   tokenType: 'Bearer';
 }
 
-/** The part of an `AbortSignal` that is used. */
+/** The part of `AbortSignal` used here. */
 export interface EntraAbortSignal {
   readonly aborted: boolean;
   addEventListener(type: 'abort', listener: () => void): void;
   removeEventListener(type: 'abort', listener: () => void): void;
 }
 
-/** The options of `@azure/core-auth` that have an effect here. */
+/** The `@azure/core-auth` options that have an effect here. */
 export interface EntraTokenOptions {
-  /** An `AbortSignal`, or anything like one. */
+  /** An `AbortSignal`, or an object of the same shape. */
   abortSignal?: EntraAbortSignal | undefined;
   /** The answer to a claims challenge, as JSON. */
   claims?: string | undefined;
   /** A tenant other than the principal's own. */
   tenantId?: string | undefined;
-  /** Ask for a long-lived token that can be revoked. */
+  /** Request a long-lived token that can be revoked. */
   enableCae?: boolean | undefined;
 }
 
-/** A ready-made `TokenCredential` that asks the emulator over HTTP on every call and caches nothing. */
+/** A ready-made `TokenCredential` that calls the emulator over HTTP every time and caches nothing. */
 export interface EntraCredential {
-  /** Throws {@link EntraError} where the emulator refuses or does not answer. */
+  /** Throws {@link EntraError} if the emulator refuses the request or does not answer. */
   getToken(scopes: string | string[], options?: EntraTokenOptions): Promise<EntraAccessToken>;
 }
 
 /**
- * The emulator's answer without a token, with the fields of an error of `@azure/identity` or MSAL.
+ * The emulator refused a token request. Has the fields of an `@azure/identity` or MSAL error.
  *
  * @example
  * await expect(entra.credential(app).getToken(scope)).rejects.toMatchObject({ status: 401, aadsts: 7000215 });
  */
 export class EntraError extends Error {
   override name = 'EntraError';
-  /** HTTP status; undefined where there was no answer. */
+  /** HTTP status; undefined if there was no answer. */
   readonly status: number | undefined;
-  /** Same as `status`, under the name `@azure/identity` uses. */
+  /** Same as `status`, under the name that `@azure/identity` uses. */
   readonly statusCode: number | undefined;
   /** OAuth `error`, e.g. `invalid_client`. */
   readonly errorCode: string | undefined;
@@ -109,7 +109,7 @@ export function credentialFor(
   };
 }
 
-/** `exp` of the token; for a token that is no JWT (a fault with a body) what the answer says. */
+/** `exp` of the token; if the token is not a JWT (a fault with a body), the expiry given in the answer. */
 function expiry(token: string, started: number, expiresIn: number): number {
   const exp = decodeToken(token)?.claims.exp;
   return typeof exp === 'number' ? Math.round(exp * 1000) : started + expiresIn * 1000;
@@ -127,7 +127,7 @@ function exchange(
   signal: EntraAbortSignal | undefined,
 ): Promise<RawAnswer> {
   const { request } = url.startsWith('https:') ? https : http;
-  // One connection per request: a kept-alive one that the emulator resets would fail the next, innocent request.
+  // One connection per request: if the emulator reset a kept-alive one, the next, unrelated request would fail.
   const options = { method: form === undefined ? 'GET' : 'POST', agent: false, headers, ...(ca ? { ca } : {}) };
   return new Promise<RawAnswer>((resolve, reject) => {
     if (signal?.aborted) throw aborted();

@@ -3,17 +3,17 @@ import type { UserAccount } from './directory.js';
 import { refuse } from './refusal.js';
 import type { RequestedAccess } from './requested-access.js';
 
-/** A pending sign-in by device code; the test plays the person. */
+/** A pending device code sign-in; the test plays the part of the user. */
 export interface DeviceSignIn {
-  /** What the person types in, e.g. `BKMPTRHWX`. */
+  /** The code that the user types in, e.g. `BKMPTRHWX`. */
   readonly userCode: string;
   readonly clientId: string;
-  /** Resource it is for, e.g. `https://database.windows.net`. */
+  /** Requested resource, e.g. `https://database.windows.net`. */
   readonly resource: string;
   readonly state: 'pending' | 'approved' | 'declined' | 'expired' | 'redeemed';
-  /** How often the application has asked so far. */
+  /** How often the application has polled so far. */
   readonly polls: number;
-  /** Signs in as this person (default: the default person); the next poll gets the tokens. */
+  /** Signs in as this user (default: the default user); the next poll gets the tokens. */
   approve(user?: UserAccount): void;
   decline(): void;
   /** Lets the code expire. */
@@ -23,7 +23,7 @@ export interface DeviceSignIn {
 export interface DeviceCodeSettings {
   /** How long to wait between polls, seconds. */
   intervalSeconds: number;
-  /** Life of a code, seconds. */
+  /** Lifetime of a code, seconds. */
   expiresInSeconds: number;
 }
 
@@ -41,13 +41,13 @@ interface Pending {
   user: UserAccount | undefined;
 }
 
-/** No vowels and no digits: no words, and no characters that look alike. */
+/** No vowels or digits, so that no words appear and no characters look alike. */
 const CODE_LETTERS = 'BCDFGHJKLMNPQRSTVWXZ';
 
 /** RFC 8628 section 3.5: after slow_down the client waits 5 s more. */
 const SLOW_DOWN_SECONDS = 5;
 
-/** A poll earlier than this share of the interval is too early; less strict than the rule, because clocks and networks vary. */
+/** A poll is too early before this fraction of the interval; more lenient than the RFC, because clocks and networks vary. */
 const TOO_EARLY = 0.5;
 
 /** Sign-ins on another device (RFC 8628). */
@@ -79,7 +79,7 @@ export class DeviceCodes {
     return pending;
   }
 
-  /** Who signed in; until then the refusal with which the client knows what to do. */
+  /** The user who signed in; until then, throws the refusal that the client acts on. */
   redeem(deviceCode: string, clientId: string, now: number): Pending & { user: UserAccount } {
     const pending = this.#pending.get(deviceCode);
     if (pending === undefined || pending.clientId !== clientId) throw refuse(70018);

@@ -2,7 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import type { JsonWebKeySet } from './json-web-token.js';
 import { refuse } from './refusal.js';
 
-/** An application that may ask for tokens. */
+/** An application that can request tokens. */
 export interface AppRegistration {
   readonly kind: 'app';
   readonly clientId: string;
@@ -11,21 +11,21 @@ export interface AppRegistration {
   /** Object id of its service principal: `oid` and `sub` of its tokens. */
   readonly objectId: string;
   readonly displayName: string;
-  /** Undefined for an application without a secret. */
+  /** Undefined if the application has no secret. */
   readonly clientSecret: string | undefined;
-  /** When the secret ends. Default: never. */
+  /** When the secret expires. Default: never. */
   readonly secretExpiresOn: Date | undefined;
-  /** Whether flows with a person work without a secret ("Allow public client flows"). Default true. */
+  /** Whether user flows work without a secret ("Allow public client flows"). Default true. */
   readonly publicClient: boolean;
-  /** Where a sign-in may end, besides `http://localhost` and `http://127.0.0.1` with any port. */
+  /** Redirect URIs, in addition to `http://localhost` and `http://127.0.0.1` with any port. */
   readonly redirectUris: readonly string[];
   /** Certificates it may sign its assertions with, PEM. */
   readonly certificates: readonly string[];
-  /** Certificates it may sign with although they are not listed: sent along as `x5c`, with this name, from this issuer. */
+  /** Unregistered certificates are accepted as well if sent as `x5c`, with this name, from this issuer. */
   readonly trustedSubjects: readonly TrustedSubject[];
-  /** Foreign issuers whose tokens prove this application. */
+  /** External issuers whose tokens authenticate this application. */
   readonly federatedCredentials: readonly FederatedCredential[];
-  /** For an agent identity (Microsoft Entra Agent ID): client id of its blueprint, whose exchange token is its proof. */
+  /** For an agent identity (Microsoft Entra Agent ID): client id of its blueprint, whose exchange token authenticates it. */
   readonly blueprintClientId: string | undefined;
 }
 
@@ -37,19 +37,19 @@ export interface TrustedSubject {
   authority: string;
 }
 
-/** A federated identity credential; subject, issuer and audience are compared exactly. */
+/** A federated identity credential; subject, issuer and audience must match exactly. */
 export interface FederatedCredential {
-  /** `sub` of the foreign token, e.g. `system:serviceaccount:shop:api`. */
+  /** `sub` of the external token, e.g. `system:serviceaccount:shop:api`. */
   subject: string;
-  /** `iss` of the foreign token. Default: the emulator in the part of a Kubernetes cluster (`issueFederatedToken`). */
+  /** `iss` of the external token. Default: the emulator itself, which acts as a Kubernetes cluster (`issueFederatedToken`). */
   issuer?: string | undefined;
   /** Default `api://AzureADTokenExchange`. */
   audience?: string | undefined;
-  /** Keys of a foreign issuer. */
+  /** Keys of an external issuer. */
   jwks?: JsonWebKeySet | undefined;
 }
 
-/** A person. */
+/** A user account. */
 export interface UserAccount {
   readonly kind: 'user';
   /** User principal name, e.g. `ada@contoso.example`. */
@@ -58,7 +58,7 @@ export interface UserAccount {
   readonly tenantId: string;
   readonly objectId: string;
   readonly displayName: string;
-  /** Asked for a second factor wherever one can be given; a password alone ends in AADSTS50076. */
+  /** Requires a second factor in every flow that supports one; a password alone is refused with AADSTS50076. */
   readonly mfaRequired: boolean;
   /** Refused with AADSTS50057. */
   readonly disabled: boolean;
@@ -76,17 +76,17 @@ export interface ManagedIdentity {
   readonly tenantId: string;
 }
 
-/** The kinds of principals that a token can be about. */
+/** The kinds of principals that a token can identify. */
 export type EntraPrincipal = AppRegistration | UserAccount | ManagedIdentity;
 
-/** The settings of an application; missing ones are generated. */
+/** Settings of an application; missing ones are generated. */
 export type AppOptions = Partial<Omit<AppRegistration, 'kind'>>;
-/** The settings of a managed identity; missing ones are generated. */
+/** Settings of a managed identity; missing ones are generated. */
 export type ManagedIdentityOptions = Partial<Omit<ManagedIdentity, 'kind'>>;
-/** The settings of a person; missing ones are generated. */
+/** Settings of a user; missing ones are generated. */
 export type UserOptions = Partial<Omit<UserAccount, 'kind'>>;
 
-/** Azure CLI's client id: a public client that exists in every tenant, used here for people who name no application. */
+/** Azure CLI's client id: a public client that exists in every tenant. The default application for users. */
 export const AZURE_CLI_CLIENT_ID = '04b07795-8ddb-461a-bbee-02f9e1bf7b46';
 
 const RESOURCE_GROUP = '/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/emulator';
@@ -111,16 +111,16 @@ const MICROSOFT_RESOURCES = [
   'https://management.core.windows.net',
   'https://storage.azure.com',
   'https://redis.azure.com',
-  // Tokens that are exchanged for others: federated and agent identities.
+  // The audience of exchange tokens: federated and agent identities.
   'api://AzureADTokenExchange',
   'api://AzureADTokenExchangeUSGov',
   'api://AzureADTokenExchangeChina',
 ];
 
-/** Entra's directory: tenants, applications, people and resources. */
+/** Entra's directory: tenants, applications, users and resources. */
 export class Directory {
   readonly homeTenantId: string;
-  /** The identity of the machine itself; undefined where it has none. */
+  /** The system-assigned identity of the machine; undefined if it has none. */
   systemAssignedIdentity: ManagedIdentity | undefined;
   readonly #tenants = new Set<string>();
   readonly #apps = new Map<string, AppRegistration>();
@@ -145,7 +145,7 @@ export class Directory {
     return [...this.#tenants];
   }
 
-  /** The tenant a request names; people's tenant aliases mean the home tenant. */
+  /** The tenant named by a request; the aliases (`common`, `organizations`, ...) stand for the home tenant. */
   tenant(name: string): string {
     if (TENANT_ALIASES.has(name.toLowerCase())) return this.homeTenantId;
     if (!this.#tenants.has(name.toLowerCase())) throw refuse(90002, name);
@@ -175,7 +175,7 @@ export class Directory {
     return app;
   }
 
-  /** Changes an application in place: a rotated secret, a certificate more. */
+  /** Changes an application in place, e.g. rotates its secret or adds a certificate. */
   updateApp(clientId: string, changes: AppOptions): AppRegistration {
     const current = this.#apps.get(clientId.toLowerCase());
     if (current === undefined) throw new TypeError(`There is no application ${clientId}; addApp() makes one`);
@@ -239,7 +239,7 @@ export class Directory {
     return identity;
   }
 
-  /** Ids are compared without regard to case, as Azure does. */
+  /** Ids are compared case-insensitively, as in Azure. */
   managedIdentity(idKind: 'clientId' | 'objectId' | 'resourceId', id: string): ManagedIdentity | undefined {
     const wanted = id.toLowerCase();
     return [...this.#managedIdentities.values()].find((identity) => identity[idKind].toLowerCase() === wanted);
@@ -255,7 +255,7 @@ export class Directory {
     if (!this.#resources.has(name)) throw refuse(500011, resource, tenant);
   }
 
-  /** A principal given as an object, a client id or a user name. */
+  /** Resolves a principal given as an object, a client id or a user name. */
   principal(given: EntraPrincipal | string): EntraPrincipal {
     if (typeof given !== 'string') return given;
     const found = this.app(given) ?? this.user(given) ?? this.managedIdentity('clientId', given);
@@ -265,7 +265,7 @@ export class Directory {
   }
 }
 
-/** 40 characters, as the portal makes them; none of them needs escaping anywhere. */
+/** 40 characters, like the portal's secrets; none of them ever needs escaping. */
 export function randomSecret(): string {
   return randomBytes(30).toString('base64url');
 }

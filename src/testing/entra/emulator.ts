@@ -22,49 +22,49 @@ import { type SignInResult, signInWithoutBrowser } from './sign-in/browser.js';
 import type { TokenIssuer } from './token-issuer.js';
 import { type TokenClaims, type TokenRefusal, type VerifyOptions, verifyAccessToken } from './verification.js';
 
-/** What MSAL needs in `auth` (see `entra.authority`) to use the emulator instead of Microsoft's service. */
+/** MSAL `auth` options (see `entra.authority`) that select the emulator instead of Microsoft's service. */
 export interface EntraAuthority {
   authority: string;
   knownAuthorities: string[];
   authorityMetadata: string;
 }
 
-/** What a token of `entra.issueToken` is like. */
+/** Settings of a token from `entra.issueToken`. */
 export interface IssueTokenOptions {
-  /** Who it is about: an application or user, a client id or a user name. Default: the default application. */
+  /** Subject: an application or user, a client id or a user name. Default: the default application. */
   principal?: EntraPrincipal | string | undefined;
   /** Default `https://database.windows.net`. */
   audience?: string | undefined;
-  /** Life in seconds; negative for a token that has already expired. Default: that of the emulator. */
+  /** Lifetime in seconds; negative for a token that has already expired. Default: the emulator's setting. */
   expiresInSeconds?: number | undefined;
   /** Claims to add or replace. */
   claims?: Readonly<Record<string, unknown>> | undefined;
 }
 
-/** What a token of `entra.issueFederatedToken` is like. */
+/** Settings of a token from `entra.issueFederatedToken`. */
 export interface FederatedTokenOptions {
   /** `sub`, e.g. `system:serviceaccount:shop:api`. */
   subject: string;
   /** Default `api://AzureADTokenExchange`. */
   audience?: string | undefined;
-  /** Life in seconds; negative for a token that has already expired. Default 3600. */
+  /** Lifetime in seconds; negative for a token that has already expired. Default 3600. */
   expiresInSeconds?: number | undefined;
   /** Claims to add or replace, e.g. another `iss`. */
   claims?: Readonly<Record<string, unknown>> | undefined;
 }
 
-/** The capability of clients that can handle a claims challenge. */
+/** The client capability that declares support for claims challenges. */
 const CAE_CLAIMS = JSON.stringify({ access_token: { xms_cc: { values: ['cp1'] } } });
 
-/** A running emulator; made by `startEntraEmulator`. */
+/** A running emulator, created by `startEntraEmulator`. */
 export class EntraEmulator implements AsyncDisposable {
   /** Its address, e.g. `http://127.0.0.1:49152`. */
   readonly url: string;
   /** The certificate authority to trust, PEM; undefined over http. */
   readonly ca: string | undefined;
-  /** Every request for a token so far, oldest first. Discovery, sign-in pages and IMDS probes are not in it. */
+  /** Every token request so far, oldest first. Excludes discovery, sign-in pages and IMDS probes. */
   readonly requests: readonly EntraRequest[];
-  /** The default person. */
+  /** The default user. */
   readonly user: UserAccount;
   readonly #directory: Directory;
   readonly #issuer: TokenIssuer;
@@ -134,8 +134,8 @@ export class EntraEmulator implements AsyncDisposable {
   }
 
   /**
-   * For MSAL's `auth` options. The authority's own host does not exist, so that nothing can reach Microsoft by mistake;
-   * the metadata leads to the emulator. MSAL refuses an authority over plain http, but takes such metadata.
+   * For MSAL's `auth` options. The authority's host does not exist, so no request can reach Microsoft by mistake; the
+   * metadata points to the emulator. MSAL refuses an authority over plain http, but accepts such metadata.
    *
    * @example
    * new ConfidentialClientApplication({
@@ -153,8 +153,8 @@ export class EntraEmulator implements AsyncDisposable {
   }
 
   /**
-   * A ready-made credential for an application (its secret), a user (the password, through Azure CLI's client id) or a
-   * managed identity (IMDS). It asks the emulator on every call.
+   * A ready-made credential for an application (with its secret), a user (with the password and Azure CLI's client id) or
+   * a managed identity (through IMDS). Every call makes a request to the emulator.
    *
    * @throws TypeError for an unknown client id or user name.
    * @example
@@ -176,7 +176,7 @@ export class EntraEmulator implements AsyncDisposable {
   }
 
   /**
-   * A signed token without a request.
+   * Issues a signed token without a request.
    *
    * @example
    * const expired = entra.issueToken({ expiresInSeconds: -60 });
@@ -193,8 +193,8 @@ export class EntraEmulator implements AsyncDisposable {
   }
 
   /**
-   * The token of a workload elsewhere, as Kubernetes or GitHub issue them, with the emulator in their part: what a
-   * federated credential takes as its assertion. The application needs a `federatedCredentials` entry with the subject.
+   * Issues a workload token as Kubernetes or GitHub would: the assertion of a federated credential. The application needs
+   * a `federatedCredentials` entry with the same subject.
    *
    * @example
    * const app = entra.addApp({ federatedCredentials: [{ subject: 'system:serviceaccount:shop:api' }] });
@@ -206,7 +206,7 @@ export class EntraEmulator implements AsyncDisposable {
   }
 
   /**
-   * Checks a token as a resource server would; gives the claims, or the first flaw.
+   * Checks a token as a resource server would. Returns the claims, or the first error.
    *
    * @example
    * const result = entra.verify(token, { audience: 'https://database.windows.net' });
@@ -228,7 +228,7 @@ export class EntraEmulator implements AsyncDisposable {
   }
 
   /**
-   * Makes one token invalid at once: `verify` answers `revoked`, so the SQL emulator refuses it.
+   * Revokes one token at once: `verify` returns `revoked`, so the SQL emulator refuses it.
    *
    * @throws TypeError for a token that is not the emulator's.
    * @example
@@ -241,8 +241,8 @@ export class EntraEmulator implements AsyncDisposable {
   }
 
   /**
-   * Ends all sessions of a person, as an administrator or a new password does: refresh tokens are refused with
-   * AADSTS50173, and so are access tokens of continuous access evaluation (`cp1`). Ordinary ones live on until they expire.
+   * Ends all sessions of a user, as an administrator or a password change does: refresh tokens are refused with
+   * AADSTS50173, and CAE access tokens (`cp1`) are revoked. Ordinary access tokens stay valid until they expire.
    */
   revokeSessions(user: UserAccount): void {
     this.#refreshTokens.revokeAllOf(user);
@@ -250,7 +250,7 @@ export class EntraEmulator implements AsyncDisposable {
   }
 
   /**
-   * Sign-ins by device code, oldest first.
+   * Device code sign-ins, oldest first.
    *
    * @example
    * entra.deviceSignIns.at(-1)?.approve(ada);
@@ -260,12 +260,12 @@ export class EntraEmulator implements AsyncDisposable {
   }
 
   /**
-   * Signs a person in where an application opens a browser, over HTTP and without one: sends the form of the sign-in
-   * page and follows it to the application's own page.
+   * Signs a user in without a browser: submits the sign-in form over HTTP and follows the redirects back to the
+   * application. Pass it where the application would open a browser.
    *
    * @example
    * await client.acquireTokenInteractive({ scopes, openBrowser: (url) => entra.signIn(url, ada) });
-   * await entra.signIn(url, 'cancel'); // the person changes their mind
+   * await entra.signIn(url, 'cancel'); // the user cancels
    */
   async signIn(authorizeUrl: string, user: UserAccount | 'cancel' = this.user): Promise<SignInResult> {
     const fields: Record<string, string> =
@@ -276,7 +276,7 @@ export class EntraEmulator implements AsyncDisposable {
   }
 
   /**
-   * Makes answers go wrong from now on. Requests that already wait are not touched.
+   * Makes matching requests fail from now on. Requests that are already waiting are not affected.
    *
    * @example
    * entra.fail({ status: 429, retryAfter: 7, count: 1 });
@@ -287,21 +287,20 @@ export class EntraEmulator implements AsyncDisposable {
   }
 
   /**
-   * For use between two tests: ends all faults and empties `requests`. Applications, users, keys and the life of tokens
-   * stay as they are.
+   * For use between tests: ends all faults and empties `requests`. Applications, users, keys and token lifetimes are kept.
    */
   reset(): void {
     this.heal();
     this.#service.requests.length = 0;
   }
 
-  /** Ends all faults. A request that already hangs goes on hanging: its client has to give up. */
+  /** Ends all faults. A request that already hangs stays open until its client gives up. */
   heal(): void {
     this.#service.faults.clear();
   }
 
   /**
-   * Life of the tokens issued from now on, seconds, and `refresh_in` of the answers.
+   * Sets the lifetime of new tokens, and the `refresh_in` of the answers, in seconds.
    *
    * @throws RangeError for a number that is not greater than 0.
    * @example
@@ -311,7 +310,7 @@ export class EntraEmulator implements AsyncDisposable {
     this.#issuer.setTokenLifetime(seconds, refreshInSeconds);
   }
 
-  /** Signs with a new key from now on; tokens signed before stay valid. */
+  /** Signs with a new key from now on; existing tokens stay valid. */
   async rotateSigningKey(): Promise<void> {
     await this.#issuer.rotateKey();
   }
@@ -330,7 +329,7 @@ export class EntraEmulator implements AsyncDisposable {
   /**
    * Changes an application, e.g. rotates its secret.
    *
-   * @throws TypeError where no application has that client id.
+   * @throws TypeError for an unknown client id.
    * @example
    * entra.updateApp(entra.clientId, { clientSecret: 'another' }); // the old one: AADSTS7000215
    */
@@ -338,13 +337,13 @@ export class EntraEmulator implements AsyncDisposable {
     return this.#directory.updateApp(clientId, changes);
   }
 
-  /** Takes an application out of the directory: its requests are refused with AADSTS700016. */
+  /** Removes an application from the directory; its requests are refused with AADSTS700016. */
   removeApp(clientId: string): void {
     this.#directory.removeApp(clientId);
   }
 
   /**
-   * Registers a person; missing settings are generated.
+   * Registers a user; missing settings are generated.
    *
    * @example
    * const ada = entra.addUser({ userName: 'ada@contoso.example' });
@@ -355,7 +354,7 @@ export class EntraEmulator implements AsyncDisposable {
   }
 
   /**
-   * Changes a person, e.g. `{ mfaRequired: true }` or `{ disabled: true }`.
+   * Changes a user, e.g. `{ mfaRequired: true }` or `{ disabled: true }`.
    *
    * @throws TypeError for an unknown user name.
    */
@@ -363,19 +362,19 @@ export class EntraEmulator implements AsyncDisposable {
     return this.#directory.updateUser(userName, changes);
   }
 
-  /** Adds another tenant; its applications and users are those of the home tenant. */
+  /** Adds another tenant with the same applications and users as the home tenant. */
   addTenant(tenantId: string = randomUUID()): string {
     this.#directory.addTenant(tenantId);
     return tenantId;
   }
 
-  /** Makes a resource (audience) known besides Microsoft's own and the applications'; others get AADSTS500011. */
+  /** Registers a resource (audience) besides Microsoft's and the applications' own; unknown ones get AADSTS500011. */
   addResource(uri: string): void {
     this.#directory.addResource(uri);
   }
 
   /**
-   * The managed identity endpoints: their addresses and the environment variables that lead to them.
+   * The managed identity endpoints: their addresses and the environment variables that point to them.
    *
    * @example
    * spawn(process.execPath, ['app.js'], { env: entra.managedIdentity.appService.env });
@@ -384,18 +383,18 @@ export class EntraEmulator implements AsyncDisposable {
     return this.#platform.endpoints;
   }
 
-  /** The identity a request gets that names none; undefined after `removeSystemAssignedIdentity`. */
+  /** The identity used when a request names none; undefined after `removeSystemAssignedIdentity`. */
   get systemAssignedIdentity(): ManagedIdentity | undefined {
     return this.#directory.systemAssignedIdentity;
   }
 
-  /** Leaves only user-assigned identities: requests that name none find no identity. */
+  /** Removes the system-assigned identity; requests that do not name an identity then fail. */
   removeSystemAssignedIdentity(): void {
     this.#directory.systemAssignedIdentity = undefined;
   }
 
   /**
-   * Assigns another managed identity, which requests choose by client, object or resource id.
+   * Assigns another managed identity, which requests select by client, object or resource id.
    *
    * @example
    * const identity = entra.addManagedIdentity();
@@ -405,7 +404,7 @@ export class EntraEmulator implements AsyncDisposable {
     return this.#directory.addManagedIdentity(options);
   }
 
-  /** Stops; requests without an answer see their connection close. */
+  /** Stops the emulator and closes the connections of unanswered requests. */
   async close(): Promise<void> {
     await this.#close();
   }

@@ -3,7 +3,7 @@ import type { AadstsNumber } from './refusal.js';
 import type { EntraEndpoint, EntraRequest } from './request.js';
 
 /**
- * How answers go wrong. With `delayMs` alone the answer is right, only late.
+ * How requests fail. With `delayMs` alone, the answer is correct but late.
  *
  * @example
  * entra.fail({ status: 503 });                                  // an outage, until heal()
@@ -13,11 +13,11 @@ import type { EntraEndpoint, EntraRequest } from './request.js';
 export interface Fault {
   /** HTTP status of the answer, e.g. 429 or 503. */
   status?: number | undefined;
-  /** Refuse with this AADSTS number, in Entra's own words and with its status, e.g. 53003 (conditional access). */
+  /** Refuse with this AADSTS number, Entra's message and its status, e.g. 53003 (conditional access). */
   aadsts?: AadstsNumber | undefined;
-  /** `Retry-After` header: seconds, a Date (sent as HTTP-date) or text sent as it is. */
+  /** `Retry-After` header: seconds, a Date (sent as HTTP-date) or text sent verbatim. */
   retryAfter?: number | Date | string | undefined;
-  /** Text is sent as HTML, an object as JSON. Default: an error as Entra words it. Status 503 if none is given. */
+  /** Text is sent as HTML, an object as JSON. Default: Entra's own error. The status defaults to 503. */
   body?: string | Readonly<Record<string, unknown>> | undefined;
   /** More response headers. */
   headers?: Readonly<Record<string, string>> | undefined;
@@ -27,17 +27,17 @@ export interface Fault {
   reset?: boolean | undefined;
   /** Wait this long before the answer or reset, ms. */
   delayMs?: number | undefined;
-  /** How many requests go wrong. Default: all until `heal()`. */
+  /** How many requests fail. Default: all until `heal()`. */
   count?: number | undefined;
   /**
-   * Which requests go wrong. Default: everything that asks for a token. With `when`, discovery (`endpoint: 'discovery'`),
-   * keys and sign-in pages can be hit as well.
+   * Which requests fail. Default: every token request. `when` is also called for discovery (`endpoint: 'discovery'`),
+   * keys and sign-in pages.
    */
   when?: ((request: EntraRequest) => boolean) | undefined;
 }
 
 /**
- * A fault that was set.
+ * An active fault.
  *
  * @example
  * const outage = entra.fail({ reset: true });
@@ -45,13 +45,13 @@ export interface Fault {
  * outage.heal();
  */
 export interface ActiveFault {
-  /** How many requests it has hit. */
+  /** How many requests it has affected. */
   readonly hits: number;
   /** Ends this fault only. */
   heal(): void;
 }
 
-/** What a fault does to one request; undefined: answer as usual. */
+/** What a fault does to one request; undefined means answer normally. */
 export type Misfortune =
   | { kind: 'hang' }
   | { kind: 'reset' }
@@ -63,7 +63,7 @@ export type Misfortune =
       body: Fault['body'];
     };
 
-/** The faults in force, oldest first; the first that matches a request decides. */
+/** The active faults, oldest first; the first that matches a request applies. */
 export class Faults {
   #active: { fault: Fault; hits: number }[] = [];
 
@@ -85,7 +85,7 @@ export class Faults {
     this.#active = [];
   }
 
-  /** Waits out the delay of the fault that hits this request, then returns what happens to it. */
+  /** Waits for the delay of the fault that applies to this request, then returns its outcome. */
   async strike(request: EntraRequest): Promise<Misfortune | undefined> {
     const entry = this.#active.find(({ fault, hits }) => hits < (fault.count ?? Infinity) && matches(fault, request));
     if (entry === undefined) return undefined;
@@ -117,7 +117,7 @@ function assertFault(fault: Fault): void {
   }
 }
 
-/** Longest timer of Node. */
+/** The longest timer Node supports. */
 const MAX_DELAY_MS = 2 ** 31 - 1;
 
 const TOKEN_ENDPOINTS = new Set<EntraEndpoint>(['token', 'managed-identity', 'imds-probe', 'devicecode']);

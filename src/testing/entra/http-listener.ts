@@ -12,7 +12,7 @@ export interface ListenOptions {
 
 export interface HttpListener {
   readonly port: number;
-  /** Stops at once; a request without an answer sees its connection close. */
+  /** Stops at once and closes the connections of unanswered requests. */
   close(): Promise<void>;
 }
 
@@ -33,10 +33,10 @@ export async function listen(options: ListenOptions): Promise<HttpListener> {
   };
 }
 
-/** No token request comes near this: the longest hold an assertion and a user's token. */
+/** Far larger than any token request; the largest contain an assertion and a user token. */
 const MAX_BODY_BYTES = 128 * 1024;
 
-/** A request whose body is longer than any token request. */
+/** The request body is larger than any token request. */
 export class BodyTooLargeError extends Error {
   override name = 'BodyTooLargeError';
 }

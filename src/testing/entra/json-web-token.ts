@@ -16,13 +16,13 @@ export interface PublicJsonWebKey {
   kty: string;
   kid: string;
   use: 'sig';
-  /** Thumbprint that token headers name; the same as `kid` here. */
+  /** Thumbprint named by token headers; here equal to `kid`. */
   x5t: string;
   n: string;
   e: string;
 }
 
-/** The answer of `jwks_uri`. */
+/** The response of `jwks_uri`. */
 export interface JsonWebKeySet {
   keys: readonly PublicJsonWebKey[];
 }
@@ -41,20 +41,20 @@ export interface DecodedToken {
 
 export type SignatureAlgorithm = 'RS256' | 'PS256';
 
-/** A signing key that may still be being generated. */
+/** A signing key that may still be under generation. */
 export interface SigningKeySource {
   /** Resolves when {@link get} no longer has to wait. */
   readonly ready: Promise<unknown>;
-  /** The key; if it is not ready, generates it synchronously. */
+  /** Returns the key, generating it synchronously if it is not ready. */
   get(): SigningKey;
 }
 
 let shared: SigningKeySource | undefined;
 
 /**
- * One key for all emulators of a process, generated beside everything else a start does, which takes a tenth of the time.
- * Tokens of different emulators differ by their issuer anyway. It is never a key that was published with the package:
- * anybody could sign tokens with it.
+ * One key for all emulators of a process, generated in parallel with the rest of the startup, which takes a tenth of the
+ * time. Tokens of different emulators still differ by issuer. The key is never shipped with the package, because anyone
+ * could then sign tokens with it.
  */
 export function sharedSigningKey(): SigningKeySource {
   shared ??= keyInTheMaking();
@@ -84,18 +84,18 @@ async function makeSigningKey(): Promise<SigningKey> {
   return signingKeyOf(privateKey);
 }
 
-/** A key of its own, for a rotation. */
+/** Generates a separate key, for a rotation. */
 export async function newSigningKey(): Promise<SigningKeySource> {
   return readySigningKey(await makeSigningKey());
 }
 
-/** @throws TypeError where it is no RSA private key */
+/** @throws TypeError if it is not an RSA private key */
 export function readSigningKey(pem: string): SigningKeySource {
   let key: KeyObject | undefined;
   try {
     key = createPrivateKey(pem);
   } catch {
-    // Reported below; the parser's own message may quote the key.
+    // Reported below, because the parser's message may quote the key.
   }
   if (key?.asymmetricKeyType !== 'rsa') throw new TypeError('signingKey must be an RSA private key in PEM form');
   return readySigningKey(signingKeyOf(key));
@@ -103,7 +103,7 @@ export function readSigningKey(pem: string): SigningKeySource {
 
 function signingKeyOf(privateKey: KeyObject): SigningKey {
   const { n = '', e = '' } = createPublicKey(privateKey).export({ format: 'jwk' });
-  // Any stable name serves; Entra's are 27 characters too.
+  // Any stable name works; Entra's are 27 characters as well.
   return { privateKey, jwk: { kty: 'RSA', use: 'sig', kid: n.slice(0, 27), x5t: n.slice(0, 27), n, e } };
 }
 
@@ -113,7 +113,7 @@ export function signToken(claims: object, key: SigningKey): string {
   return `${signed}.${sign('sha256', Buffer.from(signed), key.privateKey).toString('base64url')}`;
 }
 
-/** Undefined where the text is no JWT at all. */
+/** Undefined if the text is not a JWT. */
 export function decodeToken(token: string): DecodedToken | undefined {
   const parts = token.split('.');
   if (parts.length !== 3) return undefined;
@@ -131,7 +131,7 @@ export function isSignedBy(token: string, key: KeyObject, algorithm: SignatureAl
   return verify('sha256', Buffer.from(token.slice(0, end)), { key, ...padding }, signature);
 }
 
-/** The key of the set that the token names, if its RS256 signature is by it. */
+/** Whether the RS256 signature matches the key that the token names. */
 export function isSignedByOneOf(token: string, header: Record<string, unknown>, keys: JsonWebKeySet): boolean {
   const jwk = keys.keys.find((key) => key.kid === header.kid);
   if (jwk === undefined || header.alg !== 'RS256') return false;

@@ -3,21 +3,21 @@ import type { UserAccount } from './directory.js';
 import { refuse } from './refusal.js';
 import type { RequestedAccess } from './requested-access.js';
 
-/** A person's signed-in state with one application, as a refresh token carries it on. */
+/** A user's sign-in to one application, as represented by a refresh token. */
 export interface SignIn {
   readonly user: UserAccount;
   readonly clientId: string;
   readonly tenantId: string;
-  /** What was asked for when the person signed in. */
+  /** What the application requested at sign-in. */
   readonly access: RequestedAccess;
-  /** How the person proved who they are: `pwd`, `mfa`. */
+  /** How the user authenticated: `pwd`, `mfa`. */
   readonly amr: readonly string[];
 }
 
 export interface RefreshTokenSettings {
-  /** Life without use, seconds. Entra: 90 days. */
+  /** Lifetime without use, seconds. Entra: 90 days. */
   lifetimeSeconds: number;
-  /** Refuse a refresh token that was used before, as Entra does for single-page apps; otherwise old ones stay good. */
+  /** Refuse a refresh token that was used before, as Entra does for single-page apps; otherwise old ones stay valid. */
   oneTime: boolean;
 }
 
@@ -28,7 +28,7 @@ interface Issued {
   revoked: boolean;
 }
 
-/** The refresh tokens handed out: every use gives a new one. */
+/** The issued refresh tokens. Each use issues a new one. */
 export class RefreshTokens {
   readonly #settings: RefreshTokenSettings;
   readonly #issued = new Map<string, Issued>();
@@ -38,13 +38,13 @@ export class RefreshTokens {
   }
 
   issue(signIn: SignIn, now: number): string {
-    // Real ones are opaque too and begin with a version.
+    // Real ones are opaque as well and start with a version.
     const token = `1.${randomBytes(64).toString('base64url')}`;
     this.#issued.set(token, { signIn, issuedAt: now, used: false, revoked: false });
     return token;
   }
 
-  /** The sign-in of a refresh token that is still good for this application. */
+  /** The sign-in behind a refresh token that is valid for this application. */
   redeem(token: string, clientId: string, now: number): SignIn {
     const issued = this.#issued.get(token);
     if (issued === undefined || issued.signIn.clientId !== clientId) throw refuse(70000, 'refresh_token');

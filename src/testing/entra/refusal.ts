@@ -1,10 +1,10 @@
-/** An answer of Entra that is an error, thrown inside the emulator and sent as JSON by it. */
+/** An error answer of Entra: thrown inside the emulator, sent as JSON. */
 export class Refusal extends Error {
   override name = 'Refusal';
   readonly status: number;
   /** OAuth `error` (RFC 6749 section 5.2). */
   readonly error: string;
-  /** AADSTS number. */
+  /** AADSTS error number. */
   readonly aadsts: number;
   /** `suberror`, `claims` and the like. */
   readonly more: Readonly<Record<string, unknown>>;
@@ -42,17 +42,17 @@ export class Refusal extends Error {
 interface KnownRefusal {
   status: number;
   error: string;
-  /** `what` is the thing refused (an application, a scope, a user), `where` the tenant or context. */
+  /** `what` is the refused application, scope or user; `where` is the tenant or context. */
   message: (what: string, where: string) => string;
   more?: Record<string, unknown>;
 }
 
-/** What a client has to hand on to the sign-in page so that the person is asked for what is missing. */
+/** The claims that a client must pass to the sign-in page, so that it prompts for what is missing. */
 const CONDITIONAL_ACCESS_CLAIMS = JSON.stringify({
   access_token: { capolids: { essential: true, values: ['7e5d3a1c-5f0e-4a52-9c60-6b1a3e1d4c11'] } },
 });
 
-/** Every refusal the emulator knows by its AADSTS number, with the status and `error` Entra sends along. */
+/** Every refusal that the emulator supports, by AADSTS number, with Entra's status and `error`. */
 const REFUSALS = {
   // The request itself.
   900144: {
@@ -173,7 +173,7 @@ const REFUSALS = {
     error: 'invalid_client',
     message: (subject) => `No matching federated identity record found for presented assertion subject '${subject}'.`,
   },
-  // People.
+  // Users.
   50034: {
     status: 400,
     error: 'invalid_grant',
@@ -227,7 +227,7 @@ const REFUSALS = {
     error: 'unsupported_response_type',
     message: (type) => `response_type '${type}' is not enabled for the application.`,
   },
-  // Codes, refresh tokens and assertions of people.
+  // Authorization codes, refresh tokens and user assertions.
   50011: {
     status: 400,
     error: 'invalid_request',
@@ -308,10 +308,10 @@ const REFUSALS = {
   },
 } satisfies Record<number, KnownRefusal>;
 
-/** AADSTS numbers that `entra.fail({ aadsts })` knows. */
+/** AADSTS numbers that `entra.fail({ aadsts })` accepts. */
 export type AadstsNumber = keyof typeof REFUSALS;
 
-/** The refusal with this number; see each one's wording for what `what` and `where` are. */
+/** Creates the refusal with this number. The table above shows what `what` and `where` stand for. */
 export function refuse(aadsts: AadstsNumber, what = '', where = ''): Refusal {
   const known: KnownRefusal = REFUSALS[aadsts];
   return new Refusal(known.status, known.error, aadsts, known.message(what, where), known.more);

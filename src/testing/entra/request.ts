@@ -1,4 +1,4 @@
-/** Which part of the emulator was asked. */
+/** The part of the emulator that a request addresses. */
 export type EntraEndpoint =
   | 'token'
   | 'managed-identity'
@@ -11,22 +11,22 @@ export type EntraEndpoint =
   | 'unknown';
 
 /**
- * One request to the emulator, free of secrets.
+ * One request to the emulator, without secrets.
  *
  * @example
  * expect(entra.requests.filter(({ grantType }) => grantType === 'refresh_token')).toHaveLength(1);
  */
 export interface EntraRequest {
-  /** When it came in, epoch ms. */
+  /** When it arrived, epoch ms. */
   readonly time: number;
   readonly endpoint: EntraEndpoint;
-  /** OAuth `grant_type`; for a managed identity the kind of endpoint, e.g. `imds`. Empty where there is none. */
+  /** OAuth `grant_type`; for a managed identity the kind of endpoint, e.g. `imds`. Empty if there is none. */
   readonly grantType: string;
-  /** Tenant as named in the address; empty for managed identity. */
+  /** Tenant as given in the URL; empty for managed identity. */
   readonly tenantId: string;
-  /** Client id; empty where none was named. */
+  /** Client id; empty if none was given. */
   readonly clientId: string;
-  /** Scopes asked for, or the resource. */
+  /** Requested scopes, or the resource. */
   readonly scope: string;
   /** User name, in the password grant. */
   readonly userName: string | undefined;
@@ -34,13 +34,13 @@ export interface EntraRequest {
   readonly claims: string | undefined;
   /** `client-request-id` of the caller. */
   readonly correlationId: string;
-  /** HTTP status of the answer; undefined as long as there is none, and for ever after a hang or reset. */
+  /** HTTP status of the answer; undefined until the request is answered. A request that hangs or is reset never gets one. */
   readonly status: number | undefined;
   /** AADSTS number of a refusal. */
   readonly aadsts: number | undefined;
-  /** When the answer went out, epoch ms. */
+  /** When the answer was sent, epoch ms. */
   readonly answeredAt: number | undefined;
 }
 
-/** The same while the answer is being made. */
+/** The mutable record that the emulator fills in while it answers. */
 export type RecordedRequest = { -readonly [Key in keyof EntraRequest]: EntraRequest[Key] };

@@ -1,7 +1,7 @@
 import type { Directory } from './directory.js';
 import { refuse } from './refusal.js';
 
-/** What is asked for: one resource, and permissions on it. */
+/** What a request asks for: one resource, and permissions on it. */
 export interface RequestedAccess {
   resource: string;
   /** `['.default']`, or permissions by name. */
@@ -10,10 +10,10 @@ export interface RequestedAccess {
   identityScopes: string[];
 }
 
-/** The parts of a request that say it. */
+/** The parts of a request that specify the access. */
 export interface AccessRequest {
   readonly form: URLSearchParams;
-  /** 1 names a `resource`, 2 a `scope`. */
+  /** Version 1 takes a `resource`, version 2 a `scope`. */
   readonly version: 1 | 2;
   readonly tenantId: string;
   readonly directory: Directory;
@@ -22,7 +22,7 @@ export interface AccessRequest {
 const IDENTITY_SCOPES = new Set(['openid', 'profile', 'email', 'offline_access']);
 const GRAPH = 'https://graph.microsoft.com';
 
-/** True where the request says what it wants; a redemption may leave that to the sign-in it follows. */
+/** True if the request specifies the access. The redemption of a code may omit it and inherit that of the sign-in. */
 export function namesAccess({ form, version }: AccessRequest): boolean {
   return form.has(version === 1 ? 'resource' : 'scope');
 }

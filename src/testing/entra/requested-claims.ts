@@ -1,10 +1,10 @@
 import { refuse } from './refusal.js';
 
-/** What the `claims` parameter asks for, as far as it matters here (OpenID Connect Core section 5.5). */
+/** The supported parts of the `claims` parameter (OpenID Connect Core section 5.5). */
 export interface RequestedClaims {
-  /** Client capabilities: `cp1` says the application can handle a claims challenge (continuous access evaluation). */
+  /** Client capabilities: `cp1` means that the application handles claims challenges (continuous access evaluation). */
   capabilities: readonly string[];
-  /** True where more than that is asked for: the answer to a claims challenge must not be the token of before. */
+  /** True if it requests anything else: after a claims challenge, the previous token must not be issued again. */
   fresh: boolean;
 }
 

@@ -1,10 +1,10 @@
 import { type ManagedIdentityKind, managedIdentityKind } from './managed-identity/endpoints.js';
 import type { EntraEndpoint } from './request.js';
 
-/** The destination of a request, as far as its path shows it. */
+/** The destination of a request according to its path. */
 export interface Route {
   endpoint: EntraEndpoint;
-  /** As named in the path; empty where none is. */
+  /** As given in the path; empty if absent. */
   tenant: string;
   /** 2 for `/v2.0`. */
   version: 1 | 2;

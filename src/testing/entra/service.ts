@@ -19,7 +19,7 @@ import { devicePage } from './sign-in/device-page.js';
 import type { TokenIssuer } from './token-issuer.js';
 import { basicCredentials, type TokenRequest } from './token-request.js';
 
-/** The state from which requests are answered. */
+/** The state used to answer requests. */
 export interface ServiceParts {
   url: string;
   directory: Directory;
@@ -35,15 +35,15 @@ interface Call {
   method: string;
   route: Route;
   headers: http.IncomingHttpHeaders;
-  /** Body of a POST, otherwise the query. */
+  /** The body of a POST, otherwise the query. */
   form: URLSearchParams;
 }
 
-/** An emulator in a container may run for months. */
+/** Limits memory: an emulator in a container may run for months. */
 const REQUESTS_KEPT = 100_000;
 const RECORDED = new Set<EntraEndpoint>(['token', 'managed-identity']);
 
-/** The HTTP side: parses requests, applies faults, answers, and records. */
+/** The HTTP layer: parses, answers and records requests, and applies faults. */
 export class EntraService {
   readonly requests: RecordedRequest[] = [];
   readonly faults = new Faults();
@@ -55,10 +55,10 @@ export class EntraService {
 
   readonly onRequest = (request: http.IncomingMessage, response: http.ServerResponse): void => {
     this.#serve(request, response).catch((error: unknown) => {
-      // A fault of the emulator itself is answered, so that it does not leave the client to its timeout.
+      // A bug in the emulator is answered as well, so that the client does not have to wait for its timeout.
       if (response.headersSent) response.destroy();
       else if (error instanceof BodyTooLargeError) {
-        // What is left of the body is not read.
+        // The rest of the body is not read.
         response.once('finish', () => request.socket.destroy());
         send(response, {
           status: 413,
@@ -180,7 +180,7 @@ function describe({ route, headers, form }: Call, now: number): RecordedRequest 
   };
 }
 
-/** A fault names the refusal, or only a status: then it is what Entra says when it is overloaded or broken. */
+/** The refusal named by a fault; for a fault with only a status, Entra's answer when it is overloaded or broken. */
 function refusalOf(fault: Extract<Misfortune, { kind: 'answer' }>, record: EntraRequest): Refusal {
   const known = refuse(fault.aadsts ?? (fault.status === 429 ? 90055 : 90033), record.clientId, record.tenantId);
   return new Refusal(fault.status ?? known.status, known.error, known.aadsts, known.message, known.more);

@@ -14,50 +14,50 @@ import { TokenIssuer } from './token-issuer.js';
 
 /** Settings of {@link startEntraEmulator}. */
 export interface EntraEmulatorOptions {
-  /** Life of access tokens, seconds; a fraction is allowed. Default 3600, and 86,400 for managed identities. */
+  /** Lifetime of access tokens, seconds; may be fractional. Default 3600, and 86,400 for managed identities. */
   tokenLifetimeSeconds?: number | undefined;
   /** `refresh_in` of answers, seconds. Default: none, as for ordinary one-hour tokens. */
   refreshInSeconds?: number | undefined;
-  /** Answer with the same token again until it has expired, as a managed identity endpoint does. Default false. */
+  /** Answer with the same token until it expires, as a managed identity endpoint does. Default false. */
   sameToken?: boolean | undefined;
-  /** Form of the claims: 1 (`appid`, `upn`; what Azure SQL gets, the default) or 2 (`azp`, `preferred_username`). */
+  /** Version of the claims: 1 (`appid`, `upn`; what Azure SQL gets, the default) or 2 (`azp`, `preferred_username`). */
   tokenVersion?: 1 | 2 | undefined;
-  /** Serve https: `true` with an own certificate authority (`entra.ca`), or with a certificate of yours. */
+  /** Serve https: `true` with a generated certificate authority (`entra.ca`), or with your own certificate. */
   https?: boolean | { cert: string; key: string; ca?: string } | undefined;
   /** Address to listen on. Default `127.0.0.1`. */
   host?: string | undefined;
-  /** Port to listen on. Default: any free one. */
+  /** Port to listen on. Default: any free port. */
   port?: number | undefined;
-  /** Base URL by which clients reach it, where that is not the address it listens on, as in a container. */
+  /** Base URL for clients, if it differs from the listening address, as in a container. */
   url?: string | undefined;
   /** Tenant id. Default: a random one. */
   tenantId?: string | undefined;
-  /** The default application; what is not given is made up. */
+  /** The default application; missing settings are generated. */
   app?: AppOptions | undefined;
-  /** The default person; what is not given is made up. */
+  /** The default user; missing settings are generated. */
   user?: UserOptions | undefined;
-  /** `intervalSeconds` between polls, default 5; `expiresInSeconds` of a code, default 900. */
+  /** `intervalSeconds`: time between polls, default 5; `expiresInSeconds`: lifetime of a code, default 900. */
   deviceCode?: Partial<DeviceCodeSettings> | undefined;
-  /** `lifetimeSeconds` without use, default 90 days; `oneTime`: refuse one that was used before, default false. */
+  /** `lifetimeSeconds`: lifetime without use, default 90 days; `oneTime`: refuse a token used before, default false. */
   refreshTokens?: Partial<RefreshTokenSettings> | undefined;
-  /** Life of revocable tokens, given to applications with the capability `cp1`, seconds. Default 28 h. */
+  /** Lifetime of revocable tokens, issued to applications with the `cp1` capability, seconds. Default 28 h. */
   caeTokenLifetimeSeconds?: number | undefined;
   /**
-   * RSA private key that signs the tokens, PEM: an emulator that is started again with the same one needs no new trust.
-   * Default: one for all emulators of this process.
+   * RSA private key that signs the tokens, PEM. After a restart with the same key, servers still trust the emulator.
+   * Default: one generated key for all emulators of this process.
    */
   signingKey?: string | undefined;
-  /** Where the Azure Arc endpoint puts its key files. Default: a directory of the emulator among the temporary files. */
+  /** Directory for the key files of the Azure Arc endpoint. Default: a temporary directory. */
   arcKeyDirectory?: string | undefined;
   /** The clock, epoch ms. Default `Date.now`. */
   now?: (() => number) | undefined;
 }
 
 /**
- * Starts a local stand-in for Microsoft Entra ID: real HTTP, real signed tokens, any life you like, any fault you need.
- * It knows one tenant with one application and its secret; add more with `addApp` and `addUser`.
+ * Starts a local stand-in for Microsoft Entra ID: real HTTP, really signed tokens, any token lifetime, any fault. It has
+ * one tenant with one application and its secret; add more with `addApp` and `addUser`.
  *
- * @throws RangeError for a life that is not greater than 0; TypeError for a signing key that is none; the error of `listen` where the port is taken.
+ * @throws RangeError for a lifetime that is not greater than 0; TypeError for an invalid signing key; the error of `listen` if the port is taken.
  * @example
  * await using entra = await startEntraEmulator({ tokenLifetimeSeconds: 2 });
  * const pool = createTokenPool({ ...server.config(), authentication: { credential: entra.credential() } });
@@ -66,7 +66,7 @@ export async function startEntraEmulator(options: EntraEmulatorOptions = {}): Pr
   const host = options.host ?? '127.0.0.1';
   const urlHost = isIP(host) === 6 ? `[${host}]` : host;
   const tls = tlsFor(options.https, host);
-  // Service Fabric alone always speaks https.
+  // Only Service Fabric always uses https.
   const fabricTls = sharedCertificate(host);
   const key = options.signingKey === undefined ? sharedSigningKey() : readSigningKey(options.signingKey);
   const listeners: HttpListener[] = [];
@@ -129,9 +129,9 @@ export async function startEntraEmulator(options: EntraEmulatorOptions = {}): Pr
   }
 }
 
-/** Entra's: continuous access evaluation makes tokens last 20 to 28 hours. */
+/** As in Entra, where CAE tokens are valid for 20 to 28 hours. */
 const CAE_LIFETIME_SECONDS = 28 * 3600;
-/** Entra's: 90 days without use. */
+/** As in Entra: 90 days without use. */
 const REFRESH_TOKEN_LIFETIME_SECONDS = 90 * 86_400;
 
 function tlsFor(

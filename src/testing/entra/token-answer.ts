@@ -4,7 +4,7 @@ import type { TokenRequest } from './token-request.js';
 /** Body of a successful answer of the token endpoint. */
 export type TokenAnswer = Record<string, string | number>;
 
-/** Version 2 answers have numbers where version 1 has text, and version 1 names the resource. */
+/** Version 1 answers write numbers as strings and include the resource. */
 export function tokenAnswer(
   request: TokenRequest,
   issued: IssuedToken,
@@ -12,7 +12,7 @@ export function tokenAnswer(
 ): TokenAnswer {
   const { claims } = issued;
   const expiresIn = lifeLeft(claims.exp, request.issuer.now);
-  // Long-lived tokens come with the request to be renewed at half of their life.
+  // For long-lived tokens, the answer asks for a refresh after half their lifetime.
   const half = isRevocable(claims) ? Math.floor(expiresIn / 2) : undefined;
   const refreshIn = request.issuer.refreshInSeconds ?? half;
   if (request.version === 2) {
@@ -37,7 +37,7 @@ export function tokenAnswer(
   };
 }
 
-/** Seconds left: whole ones where the token ends on a whole second (3599 for a fresh hour, as Entra says), else exact. */
+/** Seconds left: rounded down if the token expires on a whole second (3599 for a fresh hour, as in Entra), else exact. */
 export function lifeLeft(exp: number, now: number): number {
   const left = exp - now / 1000;
   return Number.isInteger(exp) ? Math.max(0, Math.floor(left)) : Math.round(left * 1000) / 1000;

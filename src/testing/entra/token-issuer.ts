@@ -3,10 +3,10 @@ import { AZURE_CLI_CLIENT_ID, type EntraPrincipal, type UserAccount } from './di
 import { newSigningKey, type SigningKey, type SigningKeySource, signToken } from './json-web-token.js';
 import type { TokenClaims } from './verification.js';
 
-/** From this life on tokens are dated in whole seconds, as Entra dates them; shorter ones to the millisecond. */
+/** Tokens with at least this lifetime use whole seconds, as Entra's do; shorter ones are exact to the millisecond. */
 const WHOLE_SECONDS_FROM = 60;
 const HOUR_SECONDS = 3600;
-/** Tokens of managed identities live about a day. */
+/** Managed identity tokens are valid for about a day. */
 const DAY_SECONDS = 86_400;
 
 /** None for a public client. */
@@ -16,19 +16,19 @@ export interface TokenDetails {
   /** `aud` of the token. */
   audience: string;
   tenantId: string;
-  /** Client id of the application that asks, where the token is about a person. */
+  /** Client id of the requesting application, if the token identifies a user. */
   clientId?: string | undefined;
-  /** How that application proved who it is; `appidacr` of the token. */
+  /** How that application authenticated; `appidacr` of the token. */
   authentication?: ClientAuthentication | undefined;
-  /** Delegated permissions (`scp`); only in tokens about a person. */
+  /** Delegated permissions (`scp`); only in user tokens. */
   scopes?: readonly string[] | undefined;
-  /** How the person signed in. */
+  /** How the user signed in. */
   amr?: readonly string[] | undefined;
-  /** Client capabilities; with `cp1` the token can be revoked, and lives long. */
+  /** Client capabilities; with `cp1`, the token is long-lived and can be revoked. */
   capabilities?: readonly string[] | undefined;
-  /** A new token even where the last one would be given again. */
+  /** Issue a new token even if the issuer would repeat the last one. */
   fresh?: boolean | undefined;
-  /** Life in seconds, instead of the issuer's own setting. */
+  /** Lifetime in seconds; overrides the issuer's setting. */
   expiresInSeconds?: number | undefined;
   /** Claims to add or replace. */
   claims?: Readonly<Record<string, unknown>> | undefined;
@@ -44,7 +44,7 @@ export interface IssuerSettings {
   now: () => number;
   /** Undefined: an hour, and for managed identities a day. */
   tokenLifetimeSeconds: number | undefined;
-  /** Life of tokens that can be revoked (continuous access evaluation). */
+  /** Lifetime of tokens that can be revoked (continuous access evaluation). */
   caeTokenLifetimeSeconds: number;
   refreshInSeconds: number | undefined;
   sameToken: boolean;
@@ -52,7 +52,7 @@ export interface IssuerSettings {
   key: SigningKeySource;
 }
 
-/** Signs access tokens; knows how long they live and whether the same one is given again. */
+/** Signs access tokens; decides on their lifetime and whether to repeat the last one. */
 export class TokenIssuer {
   readonly #settings: IssuerSettings;
   readonly #keys: SigningKeySource[];
@@ -83,7 +83,7 @@ export class TokenIssuer {
     return this.#issued;
   }
 
-  /** Resolves once signing does not have to wait for the key. */
+  /** Resolves once the signing key is ready. */
   get ready(): Promise<unknown> {
     return (this.#keys[0] as SigningKeySource).ready;
   }
@@ -104,7 +104,7 @@ export class TokenIssuer {
     this.#handedOut.clear();
   }
 
-  /** Signs with a new key from now on; tokens of the old one stay valid, as in a real roll-over. */
+  /** Signs with a new key from now on; tokens signed with the old one stay valid, as in a real rollover. */
   async rotateKey(): Promise<void> {
     this.#keys.unshift(await newSigningKey());
   }
@@ -113,19 +113,19 @@ export class TokenIssuer {
     return `${this.#settings.url}/${tenantId}/${version === 2 ? 'v2.0' : ''}`;
   }
 
-  /** `iss` of the tokens that stand for a workload elsewhere, e.g. in Kubernetes. */
+  /** `iss` of external workload tokens, e.g. from Kubernetes. */
   get federatedIssuer(): string {
     return `${this.#settings.url}/federated`;
   }
 
-  /** A token of that other place, signed with the same key. */
+  /** An external workload token, signed with the same key. */
   signFederated(claims: Readonly<Record<string, unknown>>, expiresInSeconds: number): string {
     const seconds = this.now / 1000;
     const times = { iat: Math.floor(seconds), nbf: Math.floor(seconds), exp: seconds + expiresInSeconds };
     return signToken({ iss: this.federatedIssuer, ...times, ...claims }, this.#signingKey);
   }
 
-  /** A token for an answer: the same again where that is how the issuer is set, otherwise a new one. */
+  /** A token for an answer: the last one if the issuer is set to repeat it, otherwise a new one. */
   issue(principal: EntraPrincipal, details: TokenDetails): IssuedToken {
     if (!this.#settings.sameToken) return this.sign(principal, details);
     const { fresh, ...rest } = details;
@@ -165,12 +165,12 @@ export class TokenIssuer {
     return signToken(claims, this.#signingKey);
   }
 
-  /** Makes one token invalid at once. */
+  /** Revokes one token. */
   revokeToken(claims: Pick<TokenClaims, 'uti'>): void {
     this.#revoked.add(claims.uti);
   }
 
-  /** Makes the revocable tokens about somebody invalid; ordinary ones go on until they expire, as in Entra. */
+  /** Revokes a user's revocable tokens; ordinary ones stay valid until they expire, as in Entra. */
   revokeTokensOf(objectId: string): void {
     for (const claims of this.#revocable) if (claims.oid === objectId) this.#revoked.add(claims.uti);
   }

@@ -5,14 +5,14 @@ import type { RefreshTokens } from './refresh-tokens.js';
 import { refuse } from './refusal.js';
 import type { TokenIssuer } from './token-issuer.js';
 
-/** One request to the token endpoint, as a grant sees it. */
+/** A request to the token endpoint, as passed to a grant. */
 export interface TokenRequest {
   readonly form: URLSearchParams;
   /** `Authorization` header. */
   readonly authorization: string | undefined;
   /** The tenant, as an id. */
   readonly tenantId: string;
-  /** 1: `/oauth2/token`, which names a `resource`; 2: `/oauth2/v2.0/token`, which names a `scope`. */
+  /** 1: `/oauth2/token`, which takes a `resource`; 2: `/oauth2/v2.0/token`, which takes a `scope`. */
   readonly version: 1 | 2;
   readonly directory: Directory;
   readonly issuer: TokenIssuer;
@@ -21,14 +21,14 @@ export interface TokenRequest {
   readonly authorizationCodes: AuthorizationCodes;
 }
 
-/** A parameter that must be there; throws AADSTS900144. */
+/** A required parameter; throws AADSTS900144 if it is missing. */
 export function required(request: Pick<TokenRequest, 'form'>, name: string): string {
   const value = request.form.get(name);
   if (value === null || value === '') throw refuse(900144, name);
   return value;
 }
 
-/** The application that asks, by `client_id` or HTTP Basic; unknown ones are refused with AADSTS700016. */
+/** The requesting application, by `client_id` or HTTP Basic; unknown ones are refused with AADSTS700016. */
 export function callingApp(request: TokenRequest): AppRegistration {
   const clientId = basicCredentials(request.authorization)?.clientId ?? required(request, 'client_id');
   const app = request.directory.app(clientId);

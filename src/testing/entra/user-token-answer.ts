@@ -6,7 +6,7 @@ import { requestedClaims } from './requested-claims.js';
 import { type TokenAnswer, tokenAnswer } from './token-answer.js';
 import type { TokenRequest } from './token-request.js';
 
-/** Checks the person's account once more, then gives tokens about them: access, refresh and id token as asked for. */
+/** Checks the user account again, then issues the requested tokens: access, refresh and id token. */
 export function userTokenAnswer(request: TokenRequest, caller: Caller, signIn: SignIn, nonce?: string): TokenAnswer {
   const { issuer, directory } = request;
   const { resource, scopes, identityScopes } = namesAccess(request) ? requestedAccess(request) : signIn.access;
@@ -23,7 +23,7 @@ export function userTokenAnswer(request: TokenRequest, caller: Caller, signIn: S
     amr: signIn.amr,
     ...requestedClaims(request.form),
   });
-  // MSAL finds a cached token by the scopes it asked for, so `.default` is repeated besides what it stands for.
+  // MSAL looks up cached tokens by requested scope, so `.default` is returned along with the scopes it stands for.
   const scope = [...new Set([...granted, ...scopes])].map((name) => `${resource}/${name}`).join(' ');
   const wants = (name: string) => request.version === 1 || identityScopes.includes(name);
   return {

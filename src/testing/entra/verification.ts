@@ -1,6 +1,6 @@
 import { decodeToken, isSignedByOneOf, type JsonWebKeySet } from './json-web-token.js';
 
-/** Claims of an access token; those every token of the emulator has are named. */
+/** Claims of an access token. The properties listed here are in every token of the emulator. */
 export interface TokenClaims {
   /** Resource the token is for, e.g. `https://database.windows.net`. */
   aud: string;
@@ -10,12 +10,12 @@ export interface TokenClaims {
   /** Object id of the principal. */
   oid: string;
   sub: string;
-  /** Client id of the application that asked (version 1 tokens; `azp` in version 2). */
+  /** Client id of the requesting application (version 1 tokens; `azp` in version 2). */
   appid?: string;
   azp?: string;
   /** User name; absent in tokens of applications. */
   upn?: string;
-  /** Seconds since 1970; a fraction is allowed (RFC 7519 NumericDate). */
+  /** Seconds since 1970, possibly fractional (RFC 7519 NumericDate). */
   iat: number;
   nbf: number;
   exp: number;
@@ -30,13 +30,13 @@ export interface TokenClaims {
 /** Why a token is not accepted. */
 export type TokenFlaw = 'malformed' | 'signature' | 'issuer' | 'audience' | 'not-yet-valid' | 'expired' | 'revoked';
 
-/** A token that is not accepted; `claims` where they could be read, so that a server can log whose token it was. */
+/** A rejected token. Has `claims` if they could be read, so that a server can log whose token it was. */
 export interface TokenRefusal {
   error: TokenFlaw;
   claims?: TokenClaims;
 }
 
-/** What a resource server insists on. */
+/** What a resource server requires of a token. */
 export interface VerifyOptions {
   /** Accepted audiences, compared without a trailing slash. Default: any. */
   audience?: string | readonly string[] | undefined;
@@ -44,7 +44,7 @@ export interface VerifyOptions {
   now?: number | undefined;
 }
 
-/** Whom a resource server trusts. */
+/** The issuers that a resource server trusts. */
 export interface IssuerTrust {
   /** Signing keys, as `jwks_uri` lists them. */
   jwks: JsonWebKeySet;
@@ -54,7 +54,7 @@ export interface IssuerTrust {
 
 /**
  * Checks an access token as a resource server does: signature, issuer, audience, then times. It needs no emulator, only
- * what any issuer publishes. Gives the claims, or the first flaw.
+ * the keys that every issuer publishes. Returns the claims, or the first error.
  *
  * @example
  * const result = verifyAccessToken(token, { jwks, issuers: [issuer], audience: 'https://database.windows.net' });
@@ -84,7 +84,7 @@ function isAudience(actual: unknown, accepted: string | readonly string[] | unde
   return typeof actual === 'string' && names.some((name) => withoutSlash(name) === withoutSlash(actual));
 }
 
-/** `https://database.windows.net` and `https://database.windows.net/` are one resource, and both are seen in `aud`. */
+/** `https://database.windows.net` and `https://database.windows.net/` are one resource; both occur in `aud`. */
 function withoutSlash(uri: string): string {
   return uri.replace(/\/$/, '');
 }

@@ -1,27 +1,27 @@
 import { type Duplex, Writable } from 'node:stream';
 import { type Packet, PacketSplitter, PacketStatus, ProtocolError } from '../tds/packet.js';
 
-/** Decides over a request before it goes upstream. */
+/** Inspects requests before they go upstream. */
 export interface Gate {
-  /** Resolves when requests may pass; undefined if they may now. */
+  /** Resolves when requests may pass; undefined if they may pass now. */
   open(): Promise<void> | undefined;
   /**
-   * An answer to give instead of sending the request upstream (whole packets, and whether the session is over with it),
-   * or undefined to let it pass.
+   * An answer to send instead of passing the request upstream (whole packets, and whether it ends the session), or
+   * undefined to pass it on.
    */
   refuse(type: number, status: number): { answer: Buffer; ends: boolean } | undefined;
 }
 
-/** Listens to what is passed on. */
+/** Observes the forwarded bytes. */
 export interface Tap {
   request(chunk: Buffer): void;
   answer(chunk: Buffer): void;
 }
 
 /**
- * Passes packets between a client and a server, untouched, until both have ended. Each side is read only as fast as the
- * other takes it; a side that ends is ended on the other, which may still answer. Rejects with a
- * {@link ProtocolError} where the client sends what is no TDS; it can still be sent an error.
+ * Forwards packets unchanged between a client and a server until both have ended. Each side is read only as fast as the
+ * other can write. When one side ends, the other is half-closed and may still answer. Rejects with a
+ * {@link ProtocolError} if the client sends something other than TDS; the client can still be sent an error.
  */
 export async function relay(client: Duplex, upstream: Duplex, gate: Gate, tap?: Tap): Promise<void> {
   const bothClosed = Promise.all([closed(client), closed(upstream)]);
@@ -37,21 +37,21 @@ export async function relay(client: Duplex, upstream: Duplex, gate: Gate, tap?: 
   } catch (error) {
     upstream.unpipe(client);
     upstream.destroy();
-    // Anything else is a connection that broke, which ends both.
+    // Anything else is a broken connection, which ends both sides.
     if (error instanceof ProtocolError) throw error;
     client.destroy();
   }
   await bothClosed;
 }
 
-/** What a client sends, on its way upstream. A request that may pass at once does so without a turn of the event loop. */
+/** The client-to-server direction. A request that may pass is forwarded without a turn of the event loop. */
 function requestsTo(upstream: Duplex, client: Duplex, gate: Gate, tap: Tap | undefined): Writable {
   const packets: Packet[] = [];
   const splitter = new PacketSplitter((packet) => packets.push(packet));
   let starts = true;
   let refused = false;
 
-  /** Passes the packets there are, then calls back; never does once the session is over, so that no more is read. */
+  /** Forwards the available packets, then calls back. Never calls back once the session is over, so reading stops. */
   const pass = (done: (error?: Error) => void): void => {
     upstream.cork();
     for (let packet = packets[0]; packet !== undefined; packet = packets[0]) {
@@ -102,7 +102,7 @@ function failureOf(stream: Writable): Promise<never> {
   return new Promise((_, reject) => stream.once('error', reject));
 }
 
-/** How long a client may take to read the last words and close, ms. */
+/** How long a client may take to read the final answer and close, ms. */
 const LINGER_MS = 1000;
 
 function endSoon(stream: Duplex): void {

@@ -8,20 +8,20 @@ import { openUpstreamSession } from './upstream-session.js';
 
 export interface SqlGatewayOptions extends TdsServerOptions {
   /**
-   * The SQL Server behind the gateway. A principal proven by a token logs in there with a SQL login of `upstream`; a
-   * client with a SQL login of its own is passed on with its name and password, which the server checks. `users` lists the
+   * The SQL Server behind the gateway. A principal with a valid token is logged in with a SQL login from `upstream`. A
+   * client with its own SQL login is passed on with its name and password, which the server checks. `users` lists the
    * SQL logins to pass on; `{}` refuses them all.
    */
   upstream: UpstreamConfig;
-  /** Called when the server upstream could not be reached or did not answer a login. */
+  /** Called when the upstream server cannot be reached or does not answer a login. */
   onUpstreamError?: ((error: Error) => void) | undefined;
 }
 
 /**
- * Starts a gateway in front of a real SQL Server that knows no Entra: it checks the token, logs in there with a SQL login
- * and passes everything else on. docs/testing-gateway.md has the details.
+ * Starts a gateway in front of a real SQL Server without Entra support. The gateway checks the token, logs in upstream
+ * with a SQL login and forwards everything else. See docs/testing-gateway.md.
  *
- * @throws TypeError for an unknown value of an option; the error of `listen` where the port is taken.
+ * @throws TypeError for an invalid option value; the error of `listen` if the port is taken.
  * @example
  * await using gateway = await startSqlGateway({ entra, upstream: { server: 'localhost', user: 'sa', password } });
  * const pool = await new sql.ConnectionPool(gateway.config()).connect();
@@ -36,9 +36,9 @@ export async function startSqlGateway(options: SqlGatewayOptions): Promise<SqlGa
   return gateway;
 }
 
-/** A running gateway; made by {@link startSqlGateway}. */
+/** A running gateway, created by {@link startSqlGateway}. */
 export class SqlGateway extends TdsServer {
-  /** Logins that failed because the server upstream could not be reached or did not answer (the last 100,000). */
+  /** Logins that failed because the upstream server could not be reached or did not answer (the last 100,000). */
   readonly upstreamErrors: { time: number; message: string }[] = [];
   readonly #options: SqlGatewayOptions;
   #recorder: TrafficRecorder | undefined;
@@ -50,11 +50,11 @@ export class SqlGateway extends TdsServer {
   }
 
   /**
-   * Writes what the server upstream answers into a file from now on, for sessions that begin from now on: logins, queries
-   * and their results, errors. `startSqlEmulator({ replay: file })` answers from it. Passwords and tokens are never part of
-   * it; values of rows, parameters and literals are replaced unless `keep` names their column.
+   * Records the answers of the upstream server to a file, for sessions opened from now on: logins, queries with their
+   * results, errors. `startSqlEmulator({ replay: file })` replays them. Passwords and tokens are never recorded; values of
+   * rows, parameters and literals are replaced unless `keep` names their column.
    *
-   * @throws the error of `fs` where the file cannot be written.
+   * @throws the error of `fs` if the file cannot be written.
    * @example
    * using recording = gateway.recordTraffic('test/fixtures/orders.jsonl', { keep: ['id', 'status'] });
    * await runTheApplication();

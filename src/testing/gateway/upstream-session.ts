@@ -9,21 +9,21 @@ import { SessionTap, type TrafficRecorder } from '../traffic/recorder.js';
 import { type Gate, relay } from './relay.js';
 import { logInUpstream, type UpstreamConfig, type UpstreamLogin, type UpstreamProof } from './upstream.js';
 
-/** What the sessions of one gateway share. */
+/** State shared by the sessions of one gateway. */
 export interface GatewayContext {
   readonly upstream: UpstreamConfig;
   nextSpid(): number;
-  /** Resolves when the gateway goes on; undefined if it is not paused. */
+  /** Resolves when the gateway resumes; undefined if it is not paused. */
   running(): Promise<void> | undefined;
   recordUpstreamError(error: Error): void;
-  /** Writes down what the server answers. */
+  /** Records the server's answers. */
   readonly recorder: TrafficRecorder | undefined;
 }
 
-/** Packet size until the login agrees on another. */
+/** Packet size until the login negotiates another. */
 const INITIAL_PACKET_SIZE = 4096;
 
-/** Logs in upstream for the client and passes on everything that follows. */
+/** Logs in upstream for the client and forwards everything that follows. */
 export async function openUpstreamSession(client: LoggedInClient, gateway: GatewayContext): Promise<OpenSession> {
   const { upstream } = gateway;
   const { response, spid, packetSize, stream } = await logIn(client, gateway);
@@ -69,9 +69,9 @@ async function logIn(
 }
 
 /**
- * The login for the server upstream. A client with a password goes there under its own name and password, so that it gets
- * what the server gives that login and nothing by its name alone; the logins of the gateway are for principals proven by
- * a token. Undefined if there is none for the principal.
+ * The login for the upstream server. A client with a password logs in with its own name and password, so that it gets
+ * the rights of that login and nothing by name alone. The gateway's logins are only for principals with a valid token.
+ * Undefined if there is none for the principal.
  */
 function proofFor({ who, login }: LoggedInClient, upstream: UpstreamConfig): UpstreamProof | undefined {
   if (login.proof.kind === 'sql') return { user: login.proof.userName, password: login.proof.password };

@@ -14,25 +14,25 @@ export interface UpstreamConfig {
   server: string;
   /** Default 1433. */
   port?: number | undefined;
-  /** SQL login for every principal proven by a token that `logins` does not name. Default: such principals are refused. */
+  /** SQL login for every principal with a valid token that `logins` does not list. Default: such principals are refused. */
   user?: string | undefined;
   password?: string | undefined;
-  /** Database for clients that name none. Default: that of the login. */
+  /** Database for clients that request none. Default: the login's default database. */
   database?: string | undefined;
   /** Time to connect and log in, ms. Default 15,000. */
   connectionTimeout?: number | undefined;
   options?:
     | {
-        /** Default true. `false` is for servers without TLS: the password then goes in clear. */
+        /** Default true. `false` is for servers without TLS; the password is then sent in clear text. */
         encrypt?: boolean | 'strict' | undefined;
-        /** Default false: the certificate has to be one that Node.js or `ca` trusts. */
+        /** Default false: the certificate must be trusted by Node.js or `ca`. */
         trustServerCertificate?: boolean | undefined;
         cryptoCredentialsDetails?: { ca?: string | Buffer | undefined } | undefined;
       }
     | undefined;
   /**
-   * SQL logins of certain principals, by client id, user name (`upn`) or object id of the token; letter case does not
-   * count. They are for tokens only: a SQL login of such a name is passed on under its own name and password.
+   * SQL logins of individual principals, by client id, user name (`upn`) or object id of the token, case-insensitive. They
+   * apply to tokens only: a client with a SQL login of the same name is passed on with its own name and password.
    */
   logins?: Readonly<Record<string, UpstreamProof>> | undefined;
 }
@@ -43,9 +43,9 @@ export interface UpstreamProof {
   password: string;
 }
 
-/** A session upstream, logged in. */
+/** A logged-in upstream session. */
 export interface UpstreamLogin {
-  /** What was asked of the server next goes here. */
+  /** Requests to the server are written here. */
   stream: Duplex;
   response: LoginResponse;
   spid: number;
@@ -55,14 +55,14 @@ export interface UpstreamLogin {
 const LOGIN_RESPONSE_LIMIT = 256 * 1024;
 const DEFAULT_TIMEOUT_MS = 15_000;
 const DEFAULT_PORT = 1433;
-/** Packet size before one is negotiated. */
+/** Packet size before negotiation. */
 const INITIAL_PACKET_SIZE = 4096;
-/** Servers that send on to one another are cut off here. */
+/** Limits redirects between servers that route to each other. */
 const MAX_REDIRECTS = 3;
 
 /**
- * Logs in upstream for a client. Resolves to the server's answer, whether it accepts or refuses; rejects where there is
- * none, where the server will not encrypt, or as soon as `signal` reports that the client has left.
+ * Logs in upstream for a client. Resolves to the server's answer, whether it accepts or refuses the login. Rejects if
+ * there is no answer, if the server does not encrypt, or as soon as `signal` reports that the client has left.
  */
 export async function logInUpstream(
   upstream: UpstreamConfig,

@@ -8,10 +8,10 @@ import { acceptStrictTls, acceptTlsInTds, TLS_HANDSHAKE } from '../tds/tls.js';
 import type { EncryptionMode } from './options.js';
 import { type ServerContext, VERSION } from './server-context.js';
 
-/** Packet size until the login agrees on another. */
+/** Packet size until the login negotiates another. */
 export const INITIAL_PACKET_SIZE = 4096;
 
-/** Everything up to LOGIN7: TDS 8's TLS, or PRELOGIN and the TLS it agrees on. Says if it is TDS 8. */
+/** Everything before LOGIN7: the TLS of TDS 8, or PRELOGIN and the TLS it negotiates. Returns whether it is TDS 8. */
 export async function acceptEncryption(
   socket: Socket,
   messages: MessageStream,
@@ -44,7 +44,7 @@ export async function acceptEncryption(
 async function secure(socket: Socket, messages: MessageStream, secured: TLSSocket): Promise<void> {
   socket.on('close', () => secured.destroy());
   secured.on('error', () => {});
-  // A client that leaves now makes no error, and 'close' only comes when we hang up too.
+  // A client that leaves now causes no error, and 'close' fires only after both sides have ended.
   const left = new AbortController();
   for (const event of ['end', 'close']) {
     for (const stream of [socket, secured]) stream.once(event, () => left.abort());
@@ -58,7 +58,7 @@ async function secure(socket: Socket, messages: MessageStream, secured: TLSSocke
   messages.useSecure(secured);
 }
 
-/** What the server says about encryption to a client that said `asked`. */
+/** The server's PRELOGIN answer about encryption to a client that sent `asked`. */
 function answerTo(asked: number, mode: EncryptionMode): number {
   switch (mode) {
     case 'off':
@@ -73,7 +73,7 @@ function answerTo(asked: number, mode: EncryptionMode): number {
   }
 }
 
-/** Waits for data and leaves it where it is. */
+/** Waits for data without consuming it. */
 async function firstBytes(socket: Socket): Promise<Buffer> {
   for (;;) {
     const head = socket.read() as Buffer | null;

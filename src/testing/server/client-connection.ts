@@ -14,7 +14,7 @@ import type { ServerContext } from './server-context.js';
 import type { LoggedInClient, OpenSession, ProvenPrincipal } from './session-host.js';
 
 const TDS_8 = 0x08000000;
-/** LOGIN7 is below 128 KiB ([MS-TDS] 2.2.6.4), a token below 64 KiB; no login needs more than this. */
+/** LOGIN7 is smaller than 128 KiB ([MS-TDS] 2.2.6.4), a token smaller than 64 KiB; no login needs more than this. */
 const LOGIN_MESSAGE_LIMIT = 256 * 1024;
 const DEFAULT_MESSAGE_LIMIT = 64 * 1024 * 1024;
 const DEFAULT_LOGIN_TIMEOUT_MS = 15_000;
@@ -46,7 +46,7 @@ export class ClientConnection {
     cut(this.#socket);
   }
 
-  /** Serves the client until it leaves. Never rejects: whatever is wrong with this client ends here. */
+  /** Serves the client until it leaves. Never rejects: errors of this client are handled here. */
   async serve(): Promise<void> {
     this.#socket.setNoDelay(true);
     this.#socket.on('error', () => {});
@@ -56,7 +56,7 @@ export class ClientConnection {
       await this.#messages.end();
     } catch (error) {
       if (!(error instanceof ConnectionClosedError)) await this.#giveUp(error as Error);
-      // A client that has only closed its own side still gets what was written.
+      // A client that has only half-closed still gets what was written.
       else if (this.#session !== undefined) await this.#messages.end();
     } finally {
       this.#socket.destroy();
@@ -96,7 +96,7 @@ export class ClientConnection {
       if (!(error instanceof SqlServerError)) throw error;
       const { number, state, class: severity, message } = error;
       record.error = { number, state, class: severity, message };
-      // SQL Server reports a database that cannot be opened with two errors.
+      // SQL Server sends two errors for a database that cannot be opened.
       this.#refuse(error, ...(number === 4060 ? [sqlLoginRefused(record.principal ?? '')] : []));
     } finally {
       this.#server.decidedLogin(record);
@@ -173,7 +173,7 @@ export class ClientConnection {
     return enforceExpiry === 'query' ? tokenExpiredInSession() : undefined;
   }
 
-  /** Closes on a client that does not speak TDS as it should; one that is logged in gets an error first. */
+  /** Closes the connection of a client that violates TDS; a logged-in client gets an error first. */
   async #giveUp(error: Error): Promise<void> {
     this.#server.recordProtocolError(error, this.#socket.remoteAddress ?? '');
     if (this.#session === undefined) return;

@@ -18,8 +18,8 @@ import type { ServerContext } from './server-context.js';
 import type { ProvenPrincipal } from './session-host.js';
 
 /**
- * Identifies the client, requesting a token where LOGIN7 announces one, and lets faults happen. Throws the
- * {@link SqlServerError} to send to the client; fills in what it learns on `record`.
+ * Identifies the client, requests the token that LOGIN7 announces, and applies faults. Throws the {@link SqlServerError}
+ * to send to the client; records its findings in `record`.
  */
 export async function identify(
   login: Login7,
@@ -44,12 +44,12 @@ async function delayLogin({ options, running }: ServerContext): Promise<void> {
   await running();
 }
 
-/** Closes without an answer, not even an alert of TLS: what a client sees of a server that has gone. */
+/** Closes without an answer, not even a TLS alert, as a crashed server would. */
 export function dropOnFault(stage: LoginStage, { faults }: ServerContext): void {
   if (faults.take(stage) !== undefined) throw new ConnectionClosedError('dropped by failLogins');
 }
 
-/** The token of the login; undefined for one with a password. */
+/** The token of the login; undefined for a password login. */
 async function tokenOf(
   { proof }: Login7,
   { authority, audience }: ServerContext,

@@ -5,19 +5,19 @@ import { INITIAL_PACKET_SIZE } from './accept-encryption.js';
 import { VERSION } from './server-context.js';
 import type { LoggedInClient } from './session-host.js';
 
-/** Packet sizes SQL Server agrees to. */
+/** Packet sizes that SQL Server accepts. */
 const [SMALLEST_PACKET, LARGEST_PACKET] = [512, 32_767];
 
-/** A part of a login response that is sent in place of the usual one. */
+/** A part of a login response that replaces the usual one. */
 export interface LoginPart {
   message?: SqlServerError;
-  /** Text for database, language and packet size; otherwise bytes in hexadecimal. */
+  /** Text for database, language and packet size; bytes in hexadecimal for the others. */
   environment?: { environment: number; value: string; before: string };
   server?: string;
   version?: string;
 }
 
-/** Accepts a login as SQL Server does, perhaps sending the client on to another server, and settles packet size and spid. */
+/** Accepts a login as SQL Server does, with an optional redirect to another server, and sets packet size and spid. */
 export function sendLoginResponse(
   client: LoggedInClient,
   session: {

@@ -2,8 +2,8 @@ import type { TokenFlaw } from '../entra/verification.js';
 import { SqlServerError } from '../tds/server-error.js';
 
 /**
- * What Azure SQL answers to a login it refuses: numbers, states and texts as they were published by people who saw them on
- * the wire. Where no state was published it is 1, which is all that SQL Server reveals to clients.
+ * Azure SQL's answers to refused logins, with numbers, states and texts from published reports. The state is 1 where none
+ * is published; SQL Server reveals no more than that to clients.
  */
 
 /** Azure SQL does not name the principal of a token. */
@@ -27,7 +27,7 @@ export function tokenRefused(flaw: TokenFlaw): SqlServerError {
   }
 }
 
-/** The token is good, but its principal has no user in the database. */
+/** The token is valid, but its principal has no user in the database. */
 export function noDatabaseUser(): SqlServerError {
   return refused(1, `Login failed for user '${TOKEN_USER}'.`);
 }
@@ -36,7 +36,7 @@ export function sqlLoginRefused(userName: string): SqlServerError {
   return refused(1, `Login failed for user '${userName}'.`);
 }
 
-/** A token sent to a server that trusts no issuer, such as a plain container. */
+/** A token was sent to a server that trusts no issuer, such as a plain container. */
 export function entraNotConfigured(): SqlServerError {
   return refused(1, "Login failed for user ''.");
 }
@@ -49,7 +49,7 @@ export function cannotOpenDatabase(database: string): SqlServerError {
   });
 }
 
-/** The gateway cannot reach its server: what Azure SQL says while a database moves. */
+/** The gateway cannot reach its server: the error Azure SQL sends while a database is moved. */
 export function upstreamUnavailable(database: string, server: string): SqlServerError {
   return new SqlServerError({
     number: 40_613,
@@ -58,7 +58,7 @@ export function upstreamUnavailable(database: string, server: string): SqlServer
   });
 }
 
-/** The session's token ended while the session lives on. */
+/** The session's token has expired, but the session is still open. */
 export function tokenExpiredInSession(): SqlServerError {
   return new SqlServerError({ number: 37_396, class: 16, state: 1 });
 }

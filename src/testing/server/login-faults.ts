@@ -1,28 +1,28 @@
 import { type SqlErrorInfo, SqlServerError } from '../tds/server-error.js';
 
-/** How the next logins go wrong. */
+/** How the next logins fail. */
 export interface LoginFault extends Partial<SqlErrorInfo> {
   /**
-   * Close the connection without a word instead of sending an error: before LOGIN7 is read, after it, or after the token
-   * of the FEDAUTH message. `true` is `after-login7`.
+   * Close the connection instead of sending an error: before LOGIN7 is read, after it, or after the FEDAUTH token message.
+   * `true` is `after-login7`.
    */
   drop?: boolean | 'before-login7' | 'after-login7' | 'after-fedauth' | undefined;
-  /** How many logins. Default: every one until the fault is lifted. */
+  /** How many logins fail. Default: all until the fault is removed. */
   count?: number | undefined;
 }
 
-/** A fault that is in force until it has been used up or is lifted. */
+/** A fault that is active until its count is used up or it is removed. */
 export interface ActiveLoginFault {
-  /** Logins it has hit so far. */
+  /** Number of logins affected so far. */
   readonly hits: number;
-  /** Ends it. */
+  /** Removes the fault. */
   lift(): void;
 }
 
-/** What befalls one login at one stage of it. */
+/** The effect of a fault on one stage of a login. */
 export type LoginStage = 'before-login7' | 'after-login7' | 'after-fedauth' | 'verdict';
 
-/** The faults in force, oldest first. */
+/** The active faults, oldest first. */
 export class LoginFaults {
   #active: { fault: LoginFault; stage: LoginStage; left: number; hits: number }[] = [];
 
@@ -47,7 +47,7 @@ export class LoginFaults {
     this.#active = [];
   }
 
-  /** The error to send, `drop`, or undefined if this stage goes well. */
+  /** The error to send, `drop`, or undefined if no fault applies to this stage. */
   take(stage: LoginStage): SqlServerError | 'drop' | undefined {
     const entry = this.#active[0];
     if (entry === undefined || entry.stage !== stage) return undefined;

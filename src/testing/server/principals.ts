@@ -2,19 +2,20 @@ import type { TokenClaims } from '../entra/verification.js';
 import type { ProvenPrincipal } from './session-host.js';
 
 /**
- * Principals and the tables that users key by their names. A table that grants something (`logins`) is for principals
- * proven by a token only, and by names that the issuer vouches for; one that refuses (`principals`) reads names as widely
- * as SQL Server and Entra do. Both hold own keys only: a user may be called `constructor`.
+ * Principals, and the option tables keyed by their names. A table that grants access (`logins`) applies only to
+ * principals with a valid token, and only to names that the issuer vouches for. A table that refuses access
+ * (`principals`) matches names as loosely as SQL Server and Entra do. Both look up own keys only: a user may be called
+ * `constructor`.
  */
 
 /** The principal of a token whose claims have been verified. */
 export function principalOfToken(claims: TokenClaims): ProvenPrincipal {
   const { upn, oid, scp, appid, azp, preferred_username: chosenName } = claims;
-  // A token about a user also names the application that got it; it must not pass for that application.
+  // A user token also names the application that obtained it, but must not be taken for that application.
   const isUser = upn !== undefined || scp !== undefined;
   const vouchedFor = (isUser ? [upn, oid] : [appid ?? azp, oid]).filter((name) => typeof name === 'string');
   return {
-    // Users change `preferred_username` themselves, so it is for display only.
+    // Users can change `preferred_username`, so it is for display only.
     principal: String((isUser ? (upn ?? chosenName) : (appid ?? azp)) ?? oid),
     names: vouchedFor,
     tokenExpiry: Math.round(claims.exp * 1000),
@@ -22,24 +23,24 @@ export function principalOfToken(claims: TokenClaims): ProvenPrincipal {
   };
 }
 
-/** The principal of a SQL login, which has no name that a token could have. */
+/** The principal of a SQL login, which never matches the name of a token. */
 export function principalOfSqlLogin(userName: string): ProvenPrincipal {
   return { principal: userName, names: [], tokenExpiry: undefined, byToken: false };
 }
 
-/** What a table grants to a principal proven by a token: Entra ignores the case of letters in user names and ids. */
+/** What a table grants to a principal with a valid token. Entra ignores case in user names and ids. */
 export function grantedTo<T>({ names }: ProvenPrincipal, table: Readonly<Record<string, T>> = {}): T | undefined {
   const wanted = names.map(withoutCase);
   return Object.entries(table).find(([name]) => wanted.includes(withoutCase(name)))?.[1];
 }
 
-/** What a table holds against a principal. */
+/** The entry of a table that refuses a principal. */
 export function heldAgainst<T>(who: ProvenPrincipal, table: Readonly<Record<string, T>> = {}): T | undefined {
   const found = [...who.names, who.principal].map(asCollationComparesIt);
   return Object.entries(table).find(([name]) => found.includes(asCollationComparesIt(name)))?.[1];
 }
 
-/** @throws TypeError where two keys of a table name one principal. */
+/** @throws TypeError if two keys of a table name the same principal. */
 export function requireDistinct(option: string, table: Readonly<Record<string, unknown>> = {}): void {
   const seen = new Set<string>();
   for (const name of Object.keys(table)) {
@@ -49,7 +50,7 @@ export function requireDistinct(option: string, table: Readonly<Record<string, u
   }
 }
 
-/** ASCII letters only: under Unicode rules the Kelvin sign would be a k, and another user's name the same as this one. */
+/** ASCII letters only: Unicode folds the Kelvin sign to k, which would make two different user names equal. */
 function withoutCase(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
 }

@@ -3,12 +3,12 @@ import type { LoginFaults } from './login-faults.js';
 import type { LoginRecord, TdsServerOptions, TokenAuthority } from './options.js';
 import type { SessionHost } from './session-host.js';
 
-/** What the connections of one server share. */
+/** State shared by the connections of one server. */
 export interface ServerContext {
   readonly options: Readonly<TdsServerOptions>;
-  /** Where accepted clients get their session. */
+  /** Opens the sessions of accepted clients. */
   readonly host: SessionHost;
-  /** SQL logins that are checked here; undefined where the server upstream checks them. */
+  /** SQL logins to check here; undefined if the upstream server checks them. */
   readonly users: Readonly<Record<string, string>> | undefined;
   readonly authority: TokenAuthority | undefined;
   readonly audience: readonly string[];
@@ -17,7 +17,7 @@ export interface ServerContext {
   readonly serverName: string;
   readonly faults: LoginFaults;
   now(): number;
-  /** Resolves when the server goes on; undefined if it is not paused. */
+  /** Resolves when the server resumes; undefined if it is not paused. */
   running(): Promise<void> | undefined;
   nextSpid(): number;
   recordLogin(record: LoginRecord): void;

@@ -3,34 +3,34 @@ import type { MessageStream } from '../tds/message-stream.js';
 import type { Response } from '../tds/response.js';
 import type { SqlServerError } from '../tds/server-error.js';
 
-/** A principal whose password or token has been checked, or whose SQL login the server upstream is to check. */
+/** A principal whose password or token has been checked, or whose SQL login the upstream server will check. */
 export interface ProvenPrincipal {
-  /** Client id or user name of the token, or the SQL login: for display, never to grant anything by. */
+  /** Client id or user name of the token, or the SQL login. For display only; never grant access by it. */
   principal: string;
-  /** Names the issuer of the token vouches for: client id or user name, and object id. Empty for a SQL login. */
+  /** Names that the token issuer vouches for: client id or user name, and object id. Empty for a SQL login. */
   names: readonly string[];
   /** Epoch ms; undefined for a SQL login. */
   tokenExpiry: number | undefined;
   byToken: boolean;
 }
 
-/** A client that has proved its identity, as a {@link SessionHost} sees it. */
+/** An authenticated client, as passed to a {@link SessionHost}. */
 export interface LoggedInClient {
   readonly login: Login7;
   readonly who: ProvenPrincipal;
   readonly messages: MessageStream;
   readonly tdsVersion: number;
-  /** A response to this client, in the packet size and with the session id of {@link agree}. */
+  /** A response to this client, with the packet size and session id of {@link agree}. */
   newResponse(): Response;
-  /** Settles packet size and session id for everything that is sent from now on. */
+  /** Sets packet size and session id for everything sent from now on. */
   agree(session: { packetSize: number; spid: number }): void;
-  /** The error for a request of a session whose token has expired, where the server is set to notice. */
+  /** The error for a request whose session token has expired, if the server is set to check that. */
   expiryRefusal(type: number, status: number): SqlServerError | undefined;
-  /** Sends an error as the whole answer to a request. */
+  /** Sends an error as the complete answer to a request. */
   refuse(error: SqlServerError): void;
-  /** The same as packets, unsent. */
+  /** Returns the same answer as packets, without sending it. */
   refusal(error: SqlServerError): Buffer;
-  /** Calls back once the connection is closed. */
+  /** Calls back when the connection is closed. */
   onClose(listener: () => void): void;
 }
 
@@ -41,13 +41,13 @@ export interface OpenSession {
   serve(): Promise<void>;
 }
 
-/** Where sessions live: the emulator answers them itself, the gateway passes them on to another server. */
+/** Hosts the sessions: the emulator answers them itself, the gateway forwards them to another server. */
 export interface SessionHost {
-  /** Sends the login response and opens a session; throws the `SqlServerError` for a login that is refused after all. */
+  /** Sends the login response and opens a session; throws the `SqlServerError` if the login is still refused. */
   openSession(client: LoggedInClient): Promise<OpenSession>;
 }
 
-/** 18456 closes the connection; after 37396 the session stays, but can run nothing more. */
+/** 18456 closes the connection; after 37396 the session stays open but cannot run queries. */
 export function closesConnection(refusal: SqlServerError): boolean {
   return refusal.number === 18_456;
 }

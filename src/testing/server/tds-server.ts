@@ -10,7 +10,7 @@ import { serverTls } from '../tds/tls.js';
 import type { ServerContext } from './server-context.js';
 import type { LoggedInClient, OpenSession } from './session-host.js';
 
-/** What `server.config()` gives: an mssql config. */
+/** The mssql config returned by `server.config()`. */
 export interface TdsServerConfig {
   server: string;
   port: number;
@@ -21,23 +21,23 @@ export interface TdsServerConfig {
 }
 
 const DEFAULT_AUDIENCE = 'https://database.windows.net';
-/** What arrives in clear is kept up to this size: enough to find a token in it. */
+/** Unencrypted bytes are kept up to this size, which is enough to find a token in them. */
 const CLEAR_LIMIT = 1024 * 1024;
 const FIRST_SPID = 51;
 const EVENT_LIMIT = 100_000;
-/** Node fires a longer timer at once. */
+/** Node fires longer timers immediately. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
-/** What the SQL emulator and the SQL gateway share: a listening TDS server that checks logins and can be made to fail. */
+/** Base of the SQL emulator and the SQL gateway: a TDS server that checks logins and can be made to fail. */
 export abstract class TdsServer implements AsyncDisposable {
   /** Every LOGIN7 so far, oldest first (the last 100,000). */
   readonly logins: LoginRecord[] = [];
-  /** Connections that were closed because their client did not speak TDS as it should. */
+  /** Connections closed because their client violated TDS. */
   readonly protocolErrors: { time: number; clientAddress: string; message: string }[] = [];
   readonly #options: TdsServerOptions;
   readonly #server: Server;
   readonly #open = new Set<ClientConnection>();
-  /** Sockets whose client has not hung up. */
+  /** Sockets whose client has not disconnected. */
   readonly #present = new Set<Socket>();
   readonly #faults = new LoginFaults();
   readonly #users: Readonly<Record<string, string>> | undefined;
@@ -49,7 +49,7 @@ export abstract class TdsServer implements AsyncDisposable {
   #lastSpid = FIRST_SPID - 1;
   #pause: { over: Promise<void>; end: () => void } | undefined;
 
-  /** `users`: SQL logins to check; undefined where the server upstream checks them. */
+  /** `users`: SQL logins to check; undefined if the upstream server checks them. */
   protected constructor(options: TdsServerOptions, users: Readonly<Record<string, string>> | undefined) {
     requireOneOf('encrypt', options.encrypt, ['on', 'required', 'strict', 'off', 'not-supported']);
     requireOneOf('enforceExpiry', options.enforceExpiry, ['login', 'reset', 'query']);
@@ -62,7 +62,7 @@ export abstract class TdsServer implements AsyncDisposable {
       this.#open.add(connection);
       this.#present.add(socket);
       for (const event of ['end', 'close']) socket.once(event, () => this.#present.delete(socket));
-      // A client that closes one connection before it opens the next has two here until both events have been handled.
+      // A client that closes one connection and opens the next counts as two until both events have been handled.
       setImmediate(() => {
         this.#most = Math.max(this.#most, this.#present.size);
       });
@@ -84,24 +84,24 @@ export abstract class TdsServer implements AsyncDisposable {
     return (this.#server.address() as AddressInfo).port;
   }
 
-  /** Certificate the server shows, PEM; `config()` already trusts it. */
+  /** The server's certificate, PEM; `config()` already trusts it. */
   get ca(): string {
     return this.#certificate.cert;
   }
 
-  /** Connections open now, and the most that were ever open at the same time. */
+  /** The number of open connections, and the maximum open at the same time. */
   get connections(): { open: number; most: number } {
     return { open: this.#open.size, most: this.#most };
   }
 
-  /** Every byte received unencrypted so far (up to 1 MiB), to prove that no token was among them. */
+  /** All unencrypted bytes received so far (up to 1 MiB), to prove that they contain no token. */
   get receivedInClear(): Buffer {
     return Buffer.concat(this.#clear);
   }
 
   /**
-   * An mssql config that reaches this server: with a credential of the Entra emulator where there is one, else with a SQL
-   * login. `overrides` win; `options` are merged.
+   * An mssql config for this server, with a credential of the Entra emulator if there is one, else with a SQL login.
+   * `overrides` take precedence; `options` are merged.
    */
   config(): TdsServerConfig;
   config<T extends object>(overrides: T): Omit<TdsServerConfig, keyof T> & T;
@@ -112,7 +112,7 @@ export abstract class TdsServer implements AsyncDisposable {
     return { server: 'localhost', port: this.port, ...login, ...overrides, options };
   }
 
-  /** A SQL login that works. */
+  /** A valid SQL login. */
   get sqlLogin(): { user: string; password: string } {
     const [[name, secret] = ['', '']] = Object.entries(this.#users ?? {});
     return { user: name, password: secret };
@@ -123,12 +123,12 @@ export abstract class TdsServer implements AsyncDisposable {
     return this.#faults.add(fault);
   }
 
-  /** Lifts every fault of {@link failLogins}. */
+  /** Removes all faults set by {@link failLogins}. */
   heal(): void {
     this.#faults.clear();
   }
 
-  /** Cuts every open connection, as a failover or a lost network does. Gives their number. */
+  /** Cuts every open connection, as a failover or a network outage does. Returns their number. */
   dropConnections(): number {
     const dropped = [...this.#open];
     for (const connection of dropped) connection.drop();
@@ -158,8 +158,8 @@ export abstract class TdsServer implements AsyncDisposable {
   }
 
   /**
-   * For use between two tests: ends faults and pause, cuts the connections that are open, and empties what was recorded.
-   * Port, certificate and options stay.
+   * For use between tests: removes faults, resumes if paused, cuts open connections and clears the recorded events. Port,
+   * certificate and options are kept.
    */
   reset(): void {
     this.heal();
@@ -172,7 +172,7 @@ export abstract class TdsServer implements AsyncDisposable {
     this.#most = 0;
   }
 
-  /** Stops listening, gives connections `drainMs` to end by themselves (default 0), then cuts them. */
+  /** Stops listening, waits up to `drainMs` (default 0) for clients to disconnect, then cuts the rest. */
   async close({ drainMs = 0 }: { drainMs?: number } = {}): Promise<void> {
     this.resume();
     if (!this.#server.listening) return;
@@ -236,7 +236,7 @@ function requireOneOf(option: string, value: unknown, allowed: readonly string[]
   throw new TypeError(`${option} is ${String(value)}; it must be one of ${allowed.join(', ')}`);
 }
 
-/** Remembers an event, and no more of them than {@link EVENT_LIMIT}: a gateway may run for months. */
+/** Records an event, keeping the last {@link EVENT_LIMIT}: a gateway may run for months. */
 export function keep<T>(list: T[], event: T): void {
   if (list.length >= EVENT_LIMIT) list.shift();
   list.push(event);

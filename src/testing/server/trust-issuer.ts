@@ -1,16 +1,16 @@
 import { type IssuerTrust, verifyAccessToken } from '../entra/verification.js';
 import type { TokenAuthority } from './options.js';
 
-/** Between two looks at the issuer's keys, ms: a flood of forged tokens is no flood of requests. */
+/** Minimum time between two requests for the issuer's keys, ms, so that forged tokens cannot cause a flood of them. */
 const REFRESH_INTERVAL_MS = 10_000;
 
 /**
- * Trusts the tokens of an issuer elsewhere: an Entra emulator in another process, or Microsoft's own service. Its keys are
- * read once, and again when a token comes whose signature fits none of them, so that the login after a key change works.
+ * Trusts the tokens of an external issuer: an Entra emulator in another process, or Microsoft's own service. Its keys are
+ * fetched once, and again when no key matches a token's signature, so that logins keep working after a key rotation.
  *
  * @param url Base URL with the tenant, e.g. `http://localhost:8080/<tenant id>` or
  *   `https://login.microsoftonline.com/<tenant id>`.
- * @throws Error where the issuer cannot be reached or does not answer as one.
+ * @throws Error if the issuer cannot be reached or its answer is invalid.
  * @example
  * const server = await startSqlEmulator({ entra: await trustIssuer('http://entra:8080/my-tenant') });
  */
@@ -27,7 +27,7 @@ export async function trustIssuer(url: string): Promise<TokenAuthority> {
       (fresh) => {
         trust = fresh;
       },
-      // The keys we have stay good; the next unknown signature asks again.
+      // The known keys stay valid; the next unknown signature causes another request.
       () => {},
     );
   };
@@ -44,7 +44,7 @@ export async function trustIssuer(url: string): Promise<TokenAuthority> {
 
 async function readTrust(base: URL): Promise<IssuerTrust> {
   const [jwks, ...issuers] = await Promise.all([
-    // Not by its `jwks_uri`: an issuer in a container says there how the host reaches it.
+    // Ignores `jwks_uri`: for an issuer in a container, it holds the address seen from the host.
     readJson(`${base.href}/discovery/v2.0/keys`),
     issuerIn(`${base.href}/.well-known/openid-configuration`),
     issuerIn(`${base.href}/v2.0/.well-known/openid-configuration`),

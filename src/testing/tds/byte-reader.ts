@@ -1,6 +1,6 @@
 import { ProtocolError } from './packet.js';
 
-/** Reads little-endian fields off a buffer. Reading past its end is the peer's fault: {@link ProtocolError}. */
+/** Reads little-endian fields from a buffer. Reading past the end throws a {@link ProtocolError}: the peer sent too little. */
 export class ByteReader {
   readonly #buffer: Buffer;
   #at: number;
@@ -58,12 +58,12 @@ export class ByteReader {
     return this.bytes(characters * 2).toString('utf16le');
   }
 
-  /** Text with a one-byte count of characters before it. */
+  /** Text preceded by a one-byte character count. */
   shortText(): string {
     return this.ucs2(this.uint8());
   }
 
-  /** Text with a two-byte count of characters before it. */
+  /** Text preceded by a two-byte character count. */
   longText(): string {
     return this.ucs2(this.uint16());
   }

@@ -11,7 +11,7 @@ export class ByteWriter {
     return this.#length;
   }
 
-  /** What was written so far; valid until the next write. */
+  /** The bytes written so far; valid until the next write. */
   view(): Buffer {
     return this.#buffer.subarray(0, this.#length);
   }
@@ -22,7 +22,7 @@ export class ByteWriter {
     this.#length -= count;
   }
 
-  /** Takes `count` bytes out at `at`. */
+  /** Removes `count` bytes at `at`. */
   remove(at: number, count: number): void {
     this.#buffer.copyWithin(at, at + count, this.#length);
     this.#length -= count;
@@ -118,24 +118,24 @@ export class ByteWriter {
     return this;
   }
 
-  /** Text with a one-byte count of characters before it; cut at 255. */
+  /** Text preceded by a one-byte character count; truncated at 255. */
   shortText(text: string): this {
     const cut = text.slice(0, 0xff);
     return this.uint8(cut.length).ucs2(cut);
   }
 
-  /** Text with a two-byte count of characters before it; cut at 65,535. */
+  /** Text preceded by a two-byte character count; truncated at 65,535. */
   longText(text: string): this {
     const cut = text.slice(0, 0xffff);
     return this.uint16(cut.length).ucs2(cut);
   }
 
-  /** Reserves a 16-bit length that {@link patchUint16} fills in; returns where. */
+  /** Reserves a 16-bit length that {@link patchUint16} fills in; returns its position. */
   reserveUint16(): number {
     return this.#grow(2);
   }
 
-  /** Writes at `at` how many bytes followed it. */
+  /** Writes the number of bytes after `at` to `at`. */
   patchUint16(at: number): void {
     this.#buffer.writeUInt16LE(this.#length - at - 2, at);
   }
@@ -148,7 +148,7 @@ export class ByteWriter {
     this.#buffer.writeUInt32LE(this.#length - at - 4, at);
   }
 
-  /** Call it in a statement of its own: `this.#buffer.write(x, this.#grow(n))` writes to the buffer there was before. */
+  /** Must be its own statement: `this.#buffer.write(x, this.#grow(n))` would write to the old buffer. */
   #grow(count: number): number {
     const from = this.#length;
     const needed = from + count;

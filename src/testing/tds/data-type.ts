@@ -1,4 +1,4 @@
-/** The SQL Server data types, as the emulator sees them. */
+/** The SQL Server data types in the emulator. */
 export type TypeName =
   | 'bit'
   | 'tinyint'
@@ -35,20 +35,20 @@ export type TypeName =
 /** A type with its size. */
 export interface SqlType {
   readonly name: TypeName;
-  /** Characters of (n)char and (n)varchar, bytes of binary types; `Infinity` is MAX. */
+  /** In characters for (n)char and (n)varchar, in bytes for binary types; `Infinity` is MAX. */
   readonly length?: number;
   readonly precision?: number;
-  /** Digits after the point: of decimals, and of the seconds of times. */
+  /** Digits after the decimal point, of decimals and of fractional seconds. */
   readonly scale?: number;
 }
 
-/** A day and a time of day, exact to 100 ns. */
+/** A date and a time of day, exact to 100 ns. */
 export interface Moment {
   /** Days since 0001-01-01. */
   readonly days: number;
-  /** 100 ns since midnight; in UTC where there is an offset. */
+  /** 100 ns units since midnight; in UTC if there is an offset. */
   readonly ticks: number;
-  /** Minutes east of UTC, of a `datetimeoffset`. */
+  /** Minutes east of UTC, for a `datetimeoffset`. */
   readonly offset?: number;
 }
 
@@ -60,8 +60,8 @@ export interface TableValue {
 }
 
 /**
- * A value inside the emulator. Decimals and money are their unscaled digits (`money` has four), so nothing is lost on
- * the way in and out; character types are strings, binary types buffers, dates and times {@link Moment}s.
+ * A value inside the emulator. Decimals and money are unscaled integers (`money` has four decimal places), so no precision
+ * is lost. Character types are strings, binary types buffers, dates and times {@link Moment}s.
  */
 export type Scalar = null | boolean | number | bigint | string | Buffer | Moment | TableValue | SqlValue;
 
@@ -73,7 +73,7 @@ export interface SqlValue {
 export const MAX = Number.POSITIVE_INFINITY;
 
 export const INT: SqlType = { name: 'int' };
-/** Type of a bare NULL: int, unless what it meets has another. Compared by identity. */
+/** Type of a bare NULL: int, unless the other operand has a type. Compared by identity. */
 export const UNTYPED: SqlType = { name: 'int' };
 export const BIGINT: SqlType = { name: 'bigint' };
 export const BIT: SqlType = { name: 'bit' };
@@ -84,14 +84,14 @@ export function nvarchar(length: number): SqlType {
   return { name: 'nvarchar', length: length > 4000 ? MAX : Math.max(1, length) };
 }
 
-/** The moment a JavaScript date stands for, in UTC. */
+/** Converts a JavaScript date to a moment in UTC. */
 export function momentOf(date: Date): Moment {
   const ms = date.getTime();
   const day = Math.floor(ms / 86_400_000);
   return { days: day + DAYS_TO_1970, ticks: (ms - day * 86_400_000) * 10_000, offset: 0 };
 }
 
-/** The JavaScript date of a moment; what is finer than a millisecond is cut. */
+/** Converts a moment to a JavaScript date, truncated to milliseconds. */
 export function dateOf(moment: Moment): Date {
   return new Date((moment.days - DAYS_TO_1970) * 86_400_000 + Math.floor(moment.ticks / 10_000));
 }
@@ -108,10 +108,10 @@ export function decimalText(unscaled: bigint, scale: number): string {
   return scale === 0 ? sign + digits : `${sign}${digits.slice(0, -scale)}.${digits.slice(-scale)}`;
 }
 
-/** More than any type holds; a BigInt takes time quadratic in its digits. */
+/** More digits than any type holds; parsing a BigInt takes time quadratic in its digits. */
 const LONGEST_DECIMAL = 400;
 
-/** Digits of a decimal number in text, or undefined if it is none. */
+/** The digits of a decimal number in text, or undefined if the text is not a number. */
 export function parseDecimal(text: string): { unscaled: bigint; precision: number; scale: number } | undefined {
   const given = text.trim();
   const match = given.length > LONGEST_DECIMAL ? null : /^([+-]?)(\d*)(?:\.(\d*))?$/.exec(given);
@@ -124,7 +124,7 @@ export function parseDecimal(text: string): { unscaled: bigint; precision: numbe
   return { unscaled, precision: Math.max(1, significant, fraction.length), scale: fraction.length };
 }
 
-/** Changes the number of digits after the point, rounding half away from zero. */
+/** Changes the number of decimal places, rounding half away from zero. */
 export function rescale(unscaled: bigint, from: number, to: number): bigint {
   if (to >= from) return unscaled * 10n ** BigInt(to - from);
   const divisor = 10n ** BigInt(from - to);
@@ -156,7 +156,7 @@ const NAMES = new Set<string>([
   ...['varchar', 'nchar', 'nvarchar', 'binary', 'varbinary', 'text', 'ntext', 'image', 'xml', 'sql_variant'],
 ]);
 
-/** The type of a T-SQL type name and its arguments (`['10', '2']`, `['max']`), or undefined if there is none. */
+/** The type for a T-SQL type name and its arguments (`['10', '2']`, `['max']`), or undefined if unknown. */
 export function typeNamed(rawName: string, args: readonly string[] = []): SqlType | undefined {
   const lower = rawName.toLowerCase();
   const name = ALIASES.get(lower) ?? lower;

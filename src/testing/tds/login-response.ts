@@ -3,16 +3,16 @@ import { ByteWriter } from './byte-writer.js';
 import { ProtocolError } from './packet.js';
 import { SqlServerError } from './server-error.js';
 
-/** What a server answers to LOGIN7, token by token ([MS-TDS] 2.2.7), so that it can be passed on. */
+/** A server's answer to LOGIN7, token by token ([MS-TDS] 2.2.7), so that it can be forwarded. */
 export interface LoginResponse {
   accepted: boolean;
-  /** First error, if there was one. */
+  /** The first error, if any. */
   error: SqlServerError | undefined;
-  /** Database the session is in. */
+  /** The session's current database. */
   database: string;
   /** Negotiated packet size, bytes. */
   packetSize: number | undefined;
-  /** Where the server sends the client instead. */
+  /** The server to which the client is redirected. */
   redirect: { server: string; port: number } | undefined;
   tokens: { id: number; bytes: Buffer }[];
 }
@@ -30,7 +30,7 @@ const Env = { Database: 1, PacketSize: 4, Routing: 20 } as const;
 const FEATURE_FEDAUTH = 0x02;
 const FEATURES_END = 0xff;
 
-/** `beforeTds72`: DONE has a row count of four bytes instead of eight. */
+/** `beforeTds72`: the row count in DONE has four bytes instead of eight. */
 export function readLoginResponse(body: Buffer, beforeTds72: boolean): LoginResponse {
   const response: LoginResponse = {
     accepted: false,
@@ -93,8 +93,8 @@ function readRouting(reader: ByteReader): { server: string; port: number } {
 }
 
 /**
- * The response for a client that logged in another way than we did upstream: with the FEDAUTH acknowledgement it waits
- * for, and in its own version of TDS.
+ * The response for a client that logged in differently from the upstream login: with the FEDAUTH acknowledgement it
+ * expects, and in its own version of TDS.
  */
 export function adaptLoginResponse(
   { tokens }: LoginResponse,

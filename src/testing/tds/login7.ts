@@ -2,16 +2,16 @@ import { ByteReader } from './byte-reader.js';
 import { ByteWriter } from './byte-writer.js';
 import { ProtocolError } from './packet.js';
 
-/** How a LOGIN7 wants to prove who it is. */
+/** The authentication method of a LOGIN7. */
 export type LoginProof =
   | { kind: 'sql'; userName: string; password: string }
   /** The token is in LOGIN7 itself (`azure-active-directory-access-token`). */
   | { kind: 'security-token'; token: string }
-  /** The server answers with FEDAUTHINFO, the client then sends the token (every other Entra way). */
+  /** The server answers with FEDAUTHINFO, then the client sends the token (every other Entra method). */
   | { kind: 'adal' }
   | { kind: 'integrated' };
 
-/** The fields of LOGIN7 ([MS-TDS] 2.2.6.4) that anyone here asks for. */
+/** The fields of LOGIN7 ([MS-TDS] 2.2.6.4) used here. */
 export interface Login7 {
   tdsVersion: number;
   packetSize: number;
@@ -25,9 +25,9 @@ export interface Login7 {
   utf8: boolean;
   fedAuthEcho: boolean;
   proof: LoginProof;
-  /** What the client announces of itself: versions, option flags, process id, time zone and language. */
+  /** The client's own data: versions, option flags, process id, time zone and language. */
   client: { programVersion: number; processId: number; flags: readonly number[]; timeZone: number; lcid: number };
-  /** Feature extensions by their number, as sent. */
+  /** Feature extensions by number, as sent. */
   features: ReadonlyMap<number, Buffer>;
 }
 
@@ -36,8 +36,8 @@ const TDS_8 = 0x08000000;
 const EXTENSION_FOLLOWS = 0x10;
 const Feature = { FedAuth: 0x02, Utf8Support: 0x0a, Terminator: 0xff } as const;
 /**
- * Extensions that a gateway does not pass on: it answers FEDAUTH itself; routing (enhanced routing, DNS caching) would lead
- * the client past it. Every other one reaches the server upstream as the client sent it.
+ * Extensions that a gateway does not forward: it answers FEDAUTH itself, and routing (enhanced routing, DNS caching) would
+ * make the client bypass it. All others reach the upstream server as the client sent them.
  */
 export const FEATURES_KEPT_BACK: ReadonlySet<number> = new Set([0x02, 0x0b, 0x0f]);
 const FedAuthLibrary = { SecurityToken: 1, Adal: 2 } as const;
@@ -97,8 +97,8 @@ export function readLogin7(body: Buffer): Login7 {
 }
 
 /**
- * A LOGIN7 with a SQL login, in the name of a client: its version of TDS, names, database, packet size, option flags and
- * feature extensions are the client's own, but for {@link FEATURES_KEPT_BACK}.
+ * A LOGIN7 with a SQL login, on behalf of a client. TDS version, names, database, packet size, option flags and feature
+ * extensions are the client's own, except {@link FEATURES_KEPT_BACK}.
  */
 export function writeLogin7(login: Login7, userName: string, password: string): Buffer {
   const FIXED = 94;
@@ -106,13 +106,13 @@ export function writeLogin7(login: Login7, userName: string, password: string): 
   const { programVersion, processId, flags, timeZone, lcid } = login.client;
   const [flags1 = 0, flags2 = 0, typeFlags = 0, flags3 = 0] = flags;
   const extended = hasExtensions(login.tdsVersion);
-  // TDS 8 is 7.4 inside another TLS; what the server upstream speaks was decided by its own encryption.
+  // TDS 8 is 7.4 inside TLS; the version spoken upstream depends on the encryption used there.
   writer
     .uint32(0)
     .uint32(extended ? TDS_7_4 : login.tdsVersion)
     .uint32(login.packetSize);
   writer.uint32(programVersion).uint32(processId).uint32(0);
-  // Without integrated security and without a change of the password, which concern the login at the gateway.
+  // Without integrated security and password change, which concern the login at the gateway.
   writer
     .uint8(flags1)
     .uint8(flags2 & 0x7f)
@@ -160,12 +160,12 @@ export function writeLogin7(login: Login7, userName: string, password: string): 
   return whole;
 }
 
-/** TDS 7.4 and 8 have feature extensions, and with them tokens. */
+/** TDS 7.4 and 8 have feature extensions, and therefore tokens. */
 export function hasExtensions(tdsVersion: number): boolean {
   return tdsVersion === TDS_7_4 || tdsVersion === TDS_8;
 }
 
-/** TDS 7.1 and before have shorter tokens in every answer. */
+/** TDS 7.1 and earlier have shorter tokens in every answer. */
 export function isBeforeTds72(tdsVersion: number): boolean {
   return tdsVersion >>> 24 < 0x72 && tdsVersion !== TDS_8;
 }

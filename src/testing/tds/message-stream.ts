@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type Message, MessageAssembler, type Packet, PacketSplitter, PacketType, ProtocolError } from './packet.js';
 
-/** The peer has gone. */
+/** The peer has closed the connection. */
 export class ConnectionClosedError extends Error {
   override name = 'ConnectionClosedError';
 }
@@ -11,10 +11,10 @@ export class ConnectionClosedError extends Error {
 /** How long a client may take to close its side after the server has closed its own, ms. */
 const LINGER_MS = 1000;
 
-/** A client has one request under way, and perhaps an attention; one that sends more without waiting is refused. */
+/** A client has one pending request and possibly an attention; a client that sends more without waiting is disconnected. */
 const MAX_WAITING_MESSAGES = 8;
 
-/** Messages of one client, over its socket and later over TLS on it. */
+/** The messages of one peer, first over the plain socket, then over TLS. */
 export class MessageStream {
   readonly #splitter = new PacketSplitter((packet) => this.#onPacket(packet));
   readonly #onClear: (chunk: Buffer) => void;
@@ -47,14 +47,14 @@ export class MessageStream {
     this.#attach(this.#stream);
   }
 
-  /** Goes on over a secured stream. */
+  /** Continues over a secured stream. */
   useSecure(stream: Duplex): void {
     this.#secure = true;
     this.#stream = stream;
     this.#attach(stream);
   }
 
-  /** Takes no more data; what has arrived of a message not yet whole is put back for the next reader. */
+  /** Stops reading. The bytes of an incomplete message are unshifted for the next reader. */
   detach(): void {
     this.#stream.off('data', this.#onData);
     this.#stream.pause();
@@ -62,12 +62,12 @@ export class MessageStream {
     if (rest.length > 0) this.#stream.unshift(rest);
   }
 
-  /** Raises or lowers the size a message may have. */
+  /** Changes the maximum size of a message. */
   limit(bytes: number): void {
     this.#assembler = this.#newAssembler(bytes);
   }
 
-  /** The next message; rejects when there will be none. */
+  /** The next message; rejects if the stream ends first. */
   read(): Promise<Message> {
     const message = this.#waiting.shift();
     if (message !== undefined) return Promise.resolve(message);
@@ -77,7 +77,7 @@ export class MessageStream {
     });
   }
 
-  /** The next message, which has to be of that type. */
+  /** The next message, which must have this type. */
   async readOf(type: number): Promise<Message> {
     const message = await this.read();
     if (message.type !== type)
@@ -90,7 +90,7 @@ export class MessageStream {
     if (!this.#stream.destroyed && this.#stream.writable) this.#stream.write(bytes);
   };
 
-  /** Resolves when the client has taken what was written; undefined if it has. */
+  /** Resolves when the written data has drained; undefined if there is none left. */
   drained(): Promise<void> | undefined {
     if (!this.#stream.writableNeedDrain || this.#stream.destroyed) return undefined;
     return new Promise((resolve) => {
@@ -104,18 +104,18 @@ export class MessageStream {
     });
   }
 
-  /** True once there is no use in working for the peer: it has closed its side, or it has stopped speaking TDS. */
+  /** True once the peer has closed its side or violated TDS, so that further work for it is pointless. */
   get gone(): boolean {
     return this.#failure !== undefined;
   }
 
-  /** Calls back once the peer is {@link gone}; returns a function that takes the listener away again. */
+  /** Calls back once the peer is {@link gone}; returns a function that removes the listener. */
   onceGone(listener: () => void): () => void {
     this.#goneListeners.add(listener);
     return () => this.#goneListeners.delete(listener);
   }
 
-  /** What `work` resolves to; rejects as soon as the peer is {@link gone}, which leaves no use for it. */
+  /** Resolves like `work`, but rejects as soon as the peer is {@link gone}. */
   async whilePresent<T>(work: Promise<T>): Promise<T> {
     if (this.#failure !== undefined) throw this.#failure;
     let remove = (): void => {};
@@ -129,7 +129,7 @@ export class MessageStream {
     }
   }
 
-  /** Ends the stream after what was written. Resolves when the client has closed it too, or after a second. */
+  /** Ends the stream after flushing it. Resolves when the client has closed it as well, or after a second. */
   async end(): Promise<void> {
     if (this.#stream.destroyed) return;
     const patience = AbortSignal.timeout(LINGER_MS);

@@ -25,12 +25,12 @@ export const PacketStatus = {
 
 export const HEADER_LENGTH = 8;
 
-/** The peer sent something that is not TDS; its connection is closed, nothing else happens. */
+/** The peer sent something that is not TDS. Only its own connection is closed. */
 export class ProtocolError extends Error {
   override name = 'ProtocolError';
 }
 
-/** One packet. `bytes` is the whole of it, header included. */
+/** One packet. `bytes` is the complete packet, including the header. */
 export interface Packet {
   type: number;
   status: number;
@@ -38,8 +38,8 @@ export interface Packet {
 }
 
 /**
- * Cuts a byte stream into packets. Bytes of a packet that has not fully arrived are kept as they came and joined once, so
- * a packet that trickles in costs no more than one that comes whole.
+ * Splits a byte stream into packets. The chunks of an incomplete packet are joined only once, so a packet that trickles in
+ * costs no more than one that arrives at once.
  */
 export class PacketSplitter {
   readonly #onPacket: (packet: Packet) => void;
@@ -51,7 +51,7 @@ export class PacketSplitter {
     this.#onPacket = onPacket;
   }
 
-  /** Takes the next bytes; throws `ProtocolError` at a header that cannot be one. */
+  /** Takes the next bytes; throws `ProtocolError` for an invalid header. */
   push(chunk: Buffer): void {
     let data = chunk;
     if (this.#pendingLength > 0) {
@@ -78,12 +78,12 @@ export class PacketSplitter {
     this.#pendingLength = rest;
   }
 
-  /** True between two packets. */
+  /** True if no packet is incomplete. */
   get idle(): boolean {
     return this.#pendingLength === 0;
   }
 
-  /** The bytes that belong to a packet still to come, and forgets them. */
+  /** Removes and returns the bytes of the incomplete packet. */
   takeRest(): Buffer {
     const rest = Buffer.concat(this.#pending, this.#pendingLength);
     this.#pending = [];
@@ -92,12 +92,12 @@ export class PacketSplitter {
   }
 }
 
-/** A message put together from its packets. */
+/** A message assembled from its packets. */
 export interface Message {
   type: number;
-  /** Status bits of its first packet, where the reset flags are, with the ignore flag of its last. */
+  /** Status bits of the first packet, which has the reset flags, and the ignore flag of the last. */
   status: number;
-  /** Session id, which servers put into every header. */
+  /** Session id, which servers put in every header. */
   spid: number;
   body: Buffer;
 }
@@ -143,7 +143,7 @@ export class MessageAssembler {
   }
 }
 
-/** Frames a whole message body as packets of at most `packetSize` bytes, in one buffer that goes out with one write. */
+/** Splits a message body into packets of at most `packetSize` bytes, in one buffer for a single write. */
 export function frameMessage(type: number, body: Buffer, packetSize: number, status = 0, spid = 0): Buffer {
   const bodySize = packetSize - HEADER_LENGTH;
   const packets = Math.max(1, Math.ceil(body.length / bodySize));
@@ -167,7 +167,7 @@ export function frameMessage(type: number, body: Buffer, packetSize: number, sta
   return framed;
 }
 
-/** Writes one packet header for `bodyLength` bytes that follow it. */
+/** Writes the header of a packet with `bodyLength` bytes of body. */
 export function writePacketHeader(
   target: Buffer,
   at: number,

@@ -2,7 +2,7 @@ import { ByteReader } from './byte-reader.js';
 import { ByteWriter } from './byte-writer.js';
 import { ProtocolError } from './packet.js';
 
-/** What either side says about encryption in PRELOGIN ([MS-TDS] 2.2.6.5). */
+/** The encryption option of PRELOGIN, from either side ([MS-TDS] 2.2.6.5). */
 export const Encryption = { Off: 0, On: 1, NotSupported: 2, Required: 3 } as const;
 
 const Option = {
@@ -21,7 +21,7 @@ export interface PreLogin {
   encryption: number;
   /** The client can log in with a token. */
   fedAuthRequired: boolean;
-  /** 32 random bytes of the client, if it sent some. */
+  /** The client's 32 random bytes, if it sent any. */
   nonce: Buffer | undefined;
 }
 
@@ -43,7 +43,7 @@ export function readPreLogin(body: Buffer): PreLogin {
   };
 }
 
-/** The server's answer. MARS is off: neither tedious nor we speak it. */
+/** The server's answer. MARS is off: neither tedious nor this server supports it. */
 export function writePreLoginResponse(answer: {
   version: readonly [number, number, number];
   encryption: number;

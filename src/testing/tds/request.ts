@@ -3,16 +3,16 @@ import type { Scalar, SqlType, SqlValue } from './data-type.js';
 import { ProtocolError } from './packet.js';
 import { readTypedValue, readWireColumn } from './wire-type.js';
 
-/** The requests a logged-in client can make. */
+/** The requests that a logged-in client can send. */
 
 export interface RpcParameter extends SqlValue {
-  /** With its `@`; empty for a parameter by position. */
+  /** Includes the `@`; empty for a positional parameter. */
   name: string;
   output: boolean;
 }
 
 export interface RpcRequest {
-  /** Lower-case name of a system procedure called by number, else the name as sent. */
+  /** Lower-case name of a system procedure that was called by number, else the name as sent. */
   procedure: string;
   parameters: RpcParameter[];
 }
@@ -47,7 +47,7 @@ export function readSqlBatch(body: Buffer): string {
   return reader.bytes(reader.remaining).toString('utf16le');
 }
 
-/** A procedure call ([MS-TDS] 2.2.6.6). One call a message: clients that send several are answered on the first only. */
+/** A procedure call ([MS-TDS] 2.2.6.6). One call per message: if a client sends several, only the first is answered. */
 export function readRpc(body: Buffer): RpcRequest {
   const reader = new ByteReader(body);
   skipHeaders(reader);

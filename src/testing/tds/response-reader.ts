@@ -5,7 +5,7 @@ import { DoneStatus, EnvChange } from './response.js';
 import { SqlServerError } from './server-error.js';
 import { readTypedValue, readWireColumn, type WireColumn } from './wire-type.js';
 
-/** A token of a response ([MS-TDS] 2.2.7), as far as it says something about the answer; others are skipped. */
+/** A token of a response ([MS-TDS] 2.2.7). Tokens without information about the answer are skipped. */
 export type ResponseToken =
   | { kind: 'columns'; columns: { name: string; type: SqlType }[] }
   | { kind: 'row'; values: Scalar[] }
@@ -44,7 +44,7 @@ const TEXT_CHANGES: ReadonlySet<number> = new Set([EnvChange.Database, EnvChange
 /**
  * The tokens of one response message, for TDS 7.2 and later.
  *
- * @throws ProtocolError at a token of a feature that is not read here: data classification, COMPUTE BY, JSON, vectors.
+ * @throws ProtocolError for a token of an unsupported feature: data classification, COMPUTE BY, JSON, vectors.
  */
 export function* readResponse(body: Buffer): Generator<ResponseToken> {
   const reader = new ByteReader(body);

@@ -20,7 +20,7 @@ const Token = {
   DoneInProc: 0xff,
 } as const;
 
-/** Bits of a DONE token's status. */
+/** Status bits of a DONE token. */
 export const DoneStatus = {
   More: 0x01,
   Error: 0x02,
@@ -30,7 +30,7 @@ export const DoneStatus = {
   ServerError: 0x100,
 } as const;
 
-/** Which of the three DONE tokens: of a batch, of a procedure, of a statement in a procedure. */
+/** The three DONE tokens: for a batch, a procedure, and a statement in a procedure. */
 export type DoneKind = 'done' | 'doneProc' | 'doneInProc';
 
 const DONE_TOKENS = { done: Token.Done, doneProc: Token.DoneProc, doneInProc: Token.DoneInProc } as const;
@@ -53,26 +53,26 @@ export interface Column {
   type: SqlType;
 }
 
-/** Flags of a result column: nullable, and of unknown updatability, as for any expression. */
+/** Flags of a result column: nullable, with unknown updatability, as for any expression. */
 const COLUMN_FLAGS = 0x0009;
 const CURRENT_COMMAND_SELECT = 0xc1;
-/** Full packets are handed to the socket once this much has come together, so rows cost few writes. */
+/** Full packets are buffered up to this size, so that rows need few writes. */
 const FLUSH_BYTES = 32 * 1024;
 
 /**
- * Writes the tokens of one response message and cuts them into packets. What fits into one write goes out as one; a long
- * result goes out as it is produced.
+ * Writes the tokens of one response message and splits them into packets. A short response goes out in one write; a long
+ * result is sent as it is produced.
  */
 export class Response {
   readonly #send: (bytes: Buffer) => void;
   readonly #bodySize: number;
   readonly #spid: number;
-  /** Line numbers and row counts have half the size then. */
+  /** In older versions, line numbers and row counts have half the size. */
   readonly #beforeTds72: boolean;
   readonly #tokens = new ByteWriter(1024);
   #packetId = 0;
 
-  /** `send` gets whole packets; their headers name the session. */
+  /** `send` gets complete packets; their headers contain the session id. */
   constructor(packetSize: number, send: (bytes: Buffer) => void, { spid = 0, beforeTds72 = false } = {}) {
     this.#spid = spid;
     this.#beforeTds72 = beforeTds72;
@@ -88,7 +88,7 @@ export class Response {
     this.#tokens.patchUint16(at);
   }
 
-  /** FEDAUTHINFO: where to get a token, and for what. */
+  /** FEDAUTHINFO: where to get a token, and for which resource. */
   fedAuthInfo(stsUrl: string, spn: string): void {
     const HEAD = 4 + 2 * 9;
     const sts = Buffer.from(stsUrl, 'utf16le');
@@ -105,7 +105,7 @@ export class Response {
     this.#tokens.patchUint32(at);
   }
 
-  /** FEATUREEXTACK of what the client asked for and we have. */
+  /** FEATUREEXTACK for the requested features that this server supports. */
   featureAck(features: { fedAuth: boolean; utf8: boolean }): void {
     this.#tokens.uint8(Token.FeatureExtAck);
     if (features.fedAuth) this.#tokens.uint8(0x02).uint32(0);
@@ -113,14 +113,14 @@ export class Response {
     this.#tokens.uint8(0xff);
   }
 
-  /** An environment change whose values are text. */
+  /** An environment change with text values. */
   envChangeText(kind: number, newValue: string, oldValue: string): void {
     const at = this.#begin(Token.EnvChange);
     this.#tokens.uint8(kind).shortText(newValue).shortText(oldValue);
     this.#tokens.patchUint16(at);
   }
 
-  /** An environment change whose values are bytes. */
+  /** An environment change with binary values. */
   envChangeBytes(kind: number, newValue: Buffer, oldValue: Buffer): void {
     const at = this.#begin(Token.EnvChange);
     this.#tokens.uint8(kind).uint8(newValue.length).bytes(newValue).uint8(oldValue.length).bytes(oldValue);
@@ -131,7 +131,7 @@ export class Response {
     this.envChangeBytes(EnvChange.Collation, COLLATION, Buffer.alloc(0));
   }
 
-  /** Sends the client to another server. */
+  /** Redirects the client to another server. */
   routing(server: string, port: number): void {
     const at = this.#begin(Token.EnvChange);
     this.#tokens.uint8(EnvChange.Routing);
@@ -142,7 +142,7 @@ export class Response {
     this.#tokens.patchUint16(at);
   }
 
-  /** An ERROR token; an INFO token for a class of 10 or less. */
+  /** An ERROR token, or an INFO token if the class is 10 or less. */
   message(error: SqlServerError, serverName: string): void {
     const at = this.#begin(error.class > 10 ? Token.Error : Token.Info);
     this.#tokens.int32(error.number).uint8(error.state).uint8(error.class);
@@ -192,7 +192,7 @@ export class Response {
     else this.#tokens.uint64(BigInt(rows ?? 0));
   }
 
-  /** Ends the message and sends what is left of it. */
+  /** Ends the message and sends the rest of it. */
   end(): void {
     const body = this.#tokens.view();
     this.#send(this.#frame(body, true));
@@ -204,7 +204,7 @@ export class Response {
 
   #sendFullPackets(): void {
     const body = this.#tokens.view();
-    // The last packet must carry the end of the message, so a byte is always kept back.
+    // The last packet must carry the end-of-message flag, so at least one byte is always held back.
     const full = Math.floor((body.length - 1) / this.#bodySize) * this.#bodySize;
     if (full === 0) return;
     const framed = this.#frame(body.subarray(0, full), false);

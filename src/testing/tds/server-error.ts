@@ -1,12 +1,12 @@
-/** What an ERROR or INFO token carries ([MS-TDS] 2.2.7.10). */
+/** The contents of an ERROR or INFO token ([MS-TDS] 2.2.7.10). */
 export interface SqlErrorInfo {
   /** Error number: 18456, 1205, 50000 ... */
   number: number;
   /** Default 1. */
   state?: number | undefined;
-  /** Severity. 10 and less is information, 20 and more ends the session. Default 16. */
+  /** Severity. Up to 10 is information; 20 and above ends the session. Default 16. */
   class?: number | undefined;
-  /** Default: SQL Server's own text, as far as the emulator knows it. */
+  /** Default: SQL Server's own text, if the emulator has it. */
   message?: string | undefined;
   procName?: string | undefined;
   /** Default 1. */
@@ -32,7 +32,7 @@ export class SqlServerError extends Error {
   }
 }
 
-/** Texts for errors that tests like to raise by number alone. */
+/** Texts of errors that tests commonly raise by number alone. */
 const MESSAGES = new Map<number, string>([
   [
     1205,

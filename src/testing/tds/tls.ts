@@ -4,11 +4,11 @@ import { type ConnectionOptions, connect, createSecureContext, type SecureContex
 import { frameMessage, HEADER_LENGTH, PacketSplitter, PacketType } from './packet.js';
 
 /**
- * TLS in TDS 7: the handshake travels inside PRELOGIN packets, everything after it straight on the socket ([MS-TDS]
- * 3.2.5.2). TLS 1.3 sends handshake messages after the handshake is over, which this cannot carry, so 1.2 it is.
+ * TLS in TDS 7: the handshake is wrapped in PRELOGIN packets, everything after it goes directly over the socket ([MS-TDS]
+ * 3.2.5.2). TLS 1.3 sends messages after the handshake that cannot be wrapped, so the version is limited to 1.2.
  */
 
-/** What a server needs to accept TLS, made once. */
+/** The TLS contexts of a server, created once. */
 export interface ServerTls {
   /** Inside TDS 7. */
   inTds: SecureContext;
@@ -24,12 +24,12 @@ export function serverTls(certificate: { cert: string; key: string }): ServerTls
   };
 }
 
-/** Secures an accepted socket whose client is about to send its handshake in PRELOGIN packets. */
+/** Starts TLS on an accepted socket whose client sends the handshake in PRELOGIN packets. */
 export function acceptTlsInTds(socket: Socket, { inTds }: ServerTls): TLSSocket {
   return new TLSSocket(new HandshakeFraming(socket), { isServer: true, secureContext: inTds });
 }
 
-/** Secures a connected socket the client's way. */
+/** Starts TLS on a connected socket, as the client. */
 export function connectTlsInTds(socket: Socket, options: ConnectionOptions): TLSSocket {
   const framing = new HandshakeFraming(socket);
   const secured = connect({ ...options, socket: framing, maxVersion: 'TLSv1.2' });
@@ -42,12 +42,12 @@ export function acceptStrictTls(socket: Socket, { strict }: ServerTls): TLSSocke
   return new TLSSocket(socket, { isServer: true, secureContext: strict, ALPNProtocols: ['tds/8.0'] });
 }
 
-/** First byte of a TLS record that carries a handshake. */
+/** First byte of a TLS handshake record. */
 export const TLS_HANDSHAKE = 0x16;
 
 /**
- * Wraps what is written into PRELOGIN packets and unwraps what is read, until the peer sends a bare TLS record: from then
- * on both ways are bare. A client sends the first bare record, so the client side calls unframe() when its handshake is over.
+ * Wraps written data in PRELOGIN packets and unwraps read data until the peer sends a bare TLS record; from then on both
+ * directions are bare. The client sends the first bare record, so it calls unframe() when its handshake is complete.
  */
 class HandshakeFraming extends Duplex {
   readonly #socket: Socket;

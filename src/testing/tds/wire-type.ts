@@ -12,8 +12,8 @@ import {
 import { ProtocolError } from './packet.js';
 
 /**
- * Data types on the wire ([MS-TDS] 2.2.5.4 and 2.2.5.5): TYPE_INFO, then the value. Reading accepts every type that a
- * client may send as a parameter, writing uses the nullable form of each.
+ * Data types on the wire ([MS-TDS] 2.2.5.4 and 2.2.5.5): TYPE_INFO, then the value. The reader accepts every type that a
+ * client may send as a parameter; the writer uses the nullable form of each.
  */
 
 /** SQL_Latin1_General_CP1_CI_AS: code page 1252. */
@@ -63,7 +63,7 @@ const MAX_LENGTH = 0xffff;
 const PLP_NULL = 0xffffffffffffffffn;
 const PLP_UNKNOWN_LENGTH = 0xfffffffffffffffen;
 
-/** Types without a length of their own, and the type each stands for. */
+/** Fixed-length types, and the type each stands for. */
 const FIXED = new Map<number, { name: TypeName; bytes: number }>([
   [Id.TinyInt, { name: 'tinyint', bytes: 1 }],
   [Id.Bit, { name: 'bit', bytes: 1 }],
@@ -78,7 +78,7 @@ const FIXED = new Map<number, { name: TypeName; bytes: number }>([
   [Id.Money, { name: 'money', bytes: 8 }],
 ]);
 
-/** Types with a one-byte length that says which of the family it is. */
+/** Type families whose one-byte length selects the member. */
 const FAMILIES = new Map<number, ReadonlyMap<number, TypeName>>([
   [
     Id.IntN,
@@ -122,7 +122,7 @@ export function readTypedValue(reader: ByteReader): SqlValue {
   return { type, value: readValue(reader, type, form) };
 }
 
-/** How the value of a type is preceded on the wire. */
+/** The length prefix of a type's values on the wire. */
 type Form = { kind: 'fixed'; bytes: number } | { kind: 'byte' | 'short' | 'long' | 'chunks' | 'variant' | 'null' };
 
 function readTypeInfo(reader: ByteReader, id: number): { type: SqlType; form: Form } {
@@ -272,14 +272,14 @@ function readVariant(reader: ByteReader, length: number): SqlValue {
   return { type, value: decode(type, reader.bytes(end - propertiesEnd)) };
 }
 
-/** A column of a bulk load or of a result, and how its values are read. */
+/** A column of a bulk load or of a result, and how to read its values. */
 export interface WireColumn {
   name: string;
   type: SqlType;
   read(reader: ByteReader): Scalar;
 }
 
-/** One column of COLMETADATA ([MS-TDS] 2.2.7.4): of a result, or as clients write it at the start of a bulk load. */
+/** One column of COLMETADATA ([MS-TDS] 2.2.7.4): of a result, or as sent by clients at the start of a bulk load. */
 export function readWireColumn(reader: ByteReader): WireColumn {
   reader.uint32();
   reader.uint16();
@@ -295,7 +295,7 @@ export function readWireColumn(reader: ByteReader): WireColumn {
   };
 }
 
-/** UDT_INFO of a column ([MS-TDS] 2.2.5.5.2), which has more to say than that of a parameter. */
+/** UDT_INFO of a column ([MS-TDS] 2.2.5.5.2), which has more fields than that of a parameter. */
 function readUdtColumn(reader: ByteReader): { type: SqlType; form: Form } {
   reader.uint16();
   for (let names = 0; names < 3; names += 1) reader.shortText();
@@ -303,7 +303,7 @@ function readUdtColumn(reader: ByteReader): { type: SqlType; form: Form } {
   return { type: { name: 'varbinary', length: MAX }, form: { kind: 'chunks' } };
 }
 
-/** Values of text, ntext and image follow a text pointer and a timestamp in rows; a pointer of no length is NULL. */
+/** In rows, text, ntext and image values follow a text pointer and a timestamp; an empty pointer means NULL. */
 function readWithTextPointer(reader: ByteReader, type: SqlType, form: Form): Scalar {
   const length = reader.uint8();
   if (length === 0) return null;
@@ -328,7 +328,7 @@ function readTableValue(reader: ByteReader): SqlValue {
     columns.push(readTypeInfo(reader, reader.uint8()));
     reader.shortText();
   }
-  // Optional metadata (order, uniqueness) would follow here; no client we know sends any.
+  // Optional metadata (order, uniqueness) would follow here; no known client sends any.
   if (reader.uint8() !== TVP_END)
     throw new ProtocolError('a table-valued parameter with optional metadata is not supported');
   const rows: Scalar[][] = [];
@@ -505,7 +505,7 @@ export function writeTypeInfo(writer: ByteWriter, type: SqlType): void {
     case 'binary':
       writeSize(writer, type.name === 'varbinary' ? Id.VarBinary : Id.Binary, type.length ?? 1, 1);
       return;
-    // The text types are answered as their MAX successors, which every client reads alike.
+    // The text types are sent as their MAX successors, which every client reads the same way.
     case 'text':
       writeSize(writer, Id.VarChar, MAX, 1).bytes(COLLATION);
       return;
@@ -530,7 +530,7 @@ function writeSize(writer: ByteWriter, id: number, length: number, unit: number)
   return writer.uint8(id).uint16(length === MAX ? MAX_LENGTH : length * unit);
 }
 
-/** A function that writes values of one type; made once per column, called per row. */
+/** A function that writes values of one type; created once per column, called per row. */
 export function valueWriter(type: SqlType): (writer: ByteWriter, value: Scalar) => void {
   switch (type.name) {
     case 'bit':
@@ -656,7 +656,7 @@ function asBytes(value: Scalar): Buffer {
   return value as Buffer;
 }
 
-/** The characters that code page 1252 has and Latin-1 has not. */
+/** The characters of code page 1252 that are not in Latin-1. */
 const CP1252_EXTRAS = new Map<string, number>(
   Array.from({ length: 32 }, (_, i) => [CP1252.decode(Buffer.from([0x80 + i])), 0x80 + i] as const),
 );
@@ -714,7 +714,7 @@ const VARIANT_IDS = new Map<TypeName, number>([...FIXED].map(([id, { name }]) =>
 function writeVariant(writer: ByteWriter, { type, value }: SqlValue): void {
   const at = writer.reserveUint32();
   const fixed = VARIANT_IDS.get(type.name);
-  // The plain writers put a length before the value, which a sql_variant does without.
+  // The plain writers write a length before the value, which a sql_variant does not have.
   const body = (lengthBytes: number, properties: Buffer, id: number): void => {
     writer.uint8(id).uint8(properties.length).bytes(properties);
     const scratch = writer.length;

@@ -6,7 +6,7 @@ import { requestedClaims } from '../requested-claims.js';
 import { type TokenAnswer, tokenAnswer } from '../token-answer.js';
 import type { TokenRequest } from '../token-request.js';
 
-/** RFC 6749 section 4.4: an application asks for itself. */
+/** RFC 6749 section 4.4: an application requests a token for itself. */
 export function clientCredentials(request: TokenRequest): TokenAnswer {
   const { app, authentication } = authenticatedCaller(request);
   const { resource, scopes } = requestedAccess(request);

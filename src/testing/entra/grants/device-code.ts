@@ -5,7 +5,7 @@ import type { TokenAnswer } from '../token-answer.js';
 import { callingApp, required, type TokenRequest } from '../token-request.js';
 import { userTokenAnswer } from '../user-token-answer.js';
 
-/** RFC 8628 section 3.1: the code to show to the person. */
+/** RFC 8628 section 3.1: the code to show to the user. */
 export function startDeviceCode(request: TokenRequest): TokenAnswer {
   const { clientId } = callingApp(request);
   const { version, tenantId, issuer } = request;
@@ -24,7 +24,7 @@ export function startDeviceCode(request: TokenRequest): TokenAnswer {
   };
 }
 
-/** RFC 8628 section 3.4: the holder of the device code asks whether the person is done. */
+/** RFC 8628 section 3.4: the client polls until the user has signed in. */
 export function deviceCode(request: TokenRequest): TokenAnswer {
   const who = caller(request);
   const code = required(request, request.form.has('device_code') ? 'device_code' : 'code');

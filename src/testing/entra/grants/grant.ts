@@ -15,7 +15,7 @@ const GRANTS = new Map<string, (request: TokenRequest) => TokenAnswer>([
   ['refresh_token', refreshToken],
   ['password', password],
   ['urn:ietf:params:oauth:grant-type:device_code', deviceCode],
-  // The name from before RFC 8628, still sent by MSAL.
+  // The name used before RFC 8628; MSAL still sends it.
   ['device_code', deviceCode],
   ['urn:ietf:params:oauth:grant-type:jwt-bearer', onBehalfOf],
   ['user_fic', userFederatedIdentity],

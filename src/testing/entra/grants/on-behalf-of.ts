@@ -7,7 +7,7 @@ import { required, type TokenRequest } from '../token-request.js';
 import { userTokenAnswer } from '../user-token-answer.js';
 import { type TokenFlaw, verifyAccessToken } from '../verification.js';
 
-/** An API that was called with a person's token asks, with that token, for one to call on with. */
+/** An API exchanges the user token it was called with for a token to a downstream API. */
 export function onBehalfOf(request: TokenRequest): TokenAnswer {
   const who = authenticatedCaller(request);
   const { clientId } = who.app;

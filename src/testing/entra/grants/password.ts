@@ -6,7 +6,7 @@ import type { TokenAnswer } from '../token-answer.js';
 import { required, type TokenRequest } from '../token-request.js';
 import { userTokenAnswer } from '../user-token-answer.js';
 
-/** RFC 6749 section 4.3; cannot do more than a password, so it ends where a second factor is required. */
+/** RFC 6749 section 4.3; supports a password only, so it is refused if a second factor is required. */
 export function password(request: TokenRequest): TokenAnswer {
   const who = caller(request);
   const user = userWithPassword(request.directory, required(request, 'username'), required(request, 'password'));
@@ -19,7 +19,7 @@ export function password(request: TokenRequest): TokenAnswer {
   });
 }
 
-/** The person with this name, if the password is right. */
+/** The user with this name, if the password is correct. */
 export function userWithPassword(directory: Directory, userName: string, password: string): UserAccount {
   const user = directory.user(userName);
   if (user === undefined) throw refuse(50034, userName, directory.homeTenantId);

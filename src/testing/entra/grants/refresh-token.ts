@@ -3,7 +3,7 @@ import type { TokenAnswer } from '../token-answer.js';
 import { required, type TokenRequest } from '../token-request.js';
 import { userTokenAnswer } from '../user-token-answer.js';
 
-/** RFC 6749 section 6: the sign-in continues, with a new refresh token each time. */
+/** RFC 6749 section 6: extends the sign-in and issues a new refresh token each time. */
 export function refreshToken(request: TokenRequest): TokenAnswer {
   const who = caller(request);
   const token = required(request, 'refresh_token');

@@ -7,7 +7,7 @@ import { answering, chosenIdentity, type IdentityRequest, oauthError, tokenFor }
 
 /**
  * Azure Arc: servers outside Azure. The agent answers 401 with the path of a file that only privileged users can read;
- * a client that shows its content gets the token. Each file is good for one request.
+ * a client that sends the file's content gets the token. Each file is valid for one request.
  */
 export class AzureArc {
   readonly #keyDirectory: string;
@@ -37,7 +37,7 @@ export class AzureArc {
         status: 200,
         body: {
           access_token: token.accessToken,
-          // Clients check these against what they asked for: older agents ignore the choice.
+          // Clients compare these with the identity they selected, because older agents ignore the selection.
           client_id: identity.clientId,
           object_id: identity.objectId,
           msi_res_id: identity.resourceId,
@@ -51,7 +51,7 @@ export class AzureArc {
     });
   }
 
-  /** Removes the files of challenges without an answer. */
+  /** Removes the files of unanswered challenges. */
   close(): void {
     for (const file of this.#openChallenges.values()) rmSync(file, { force: true });
     this.#openChallenges.clear();

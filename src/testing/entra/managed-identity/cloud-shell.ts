@@ -2,7 +2,7 @@ import type { UserAccount } from '../directory.js';
 import type { HttpAnswer } from '../http-listener.js';
 import { answering, type IdentityRequest, oauthError, tokenFor } from './identity-request.js';
 
-/** Azure Cloud Shell: the token is about the signed-in person, and there is no identity to choose. */
+/** Azure Cloud Shell: the token identifies the signed-in user, and no identity can be selected. */
 export function cloudShell(request: IdentityRequest, person: UserAccount): HttpAnswer {
   const { method, headers, parameters } = request;
   const refused = (message: string) => ({ status: 400, body: { error: { code: 'invalid_request', message } } });

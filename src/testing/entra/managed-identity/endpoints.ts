@@ -22,20 +22,20 @@ export type ManagedIdentityKind =
 /** One managed identity endpoint. */
 export interface ManagedIdentityEndpoint {
   readonly url: string;
-  /** The environment variables by which the platform announces it; a process should have those of one endpoint only. */
+  /** The environment variables that the platform sets for it; set those of only one endpoint per process. */
   readonly env: Readonly<Record<string, string>>;
 }
 
 /** All managed identity endpoints of an emulator, each with its own protocol. */
 export interface ManagedIdentityEndpoints {
-  /** Virtual machines and AKS nodes; `AZURE_POD_IDENTITY_AUTHORITY_HOST` leads there instead of to 169.254.169.254. */
+  /** Virtual machines and AKS nodes; `AZURE_POD_IDENTITY_AUTHORITY_HOST` points here instead of to 169.254.169.254. */
   readonly imds: ManagedIdentityEndpoint;
   /** App Service, Functions, Container Apps. */
   readonly appService: ManagedIdentityEndpoint;
   /** Azure Arc. MSAL reads key files only in `/var/opt/azcmagent/tokens`: see the option `arcKeyDirectory`. */
   readonly azureArc: ManagedIdentityEndpoint;
   readonly cloudShell: ManagedIdentityEndpoint;
-  /** Service Fabric; always https. `certificate` is that of the server, PEM. */
+  /** Service Fabric; always https. `certificate` is the server's, PEM. */
   readonly serviceFabric: ManagedIdentityEndpoint & { readonly certificate: string };
   readonly machineLearning: ManagedIdentityEndpoint;
 }
@@ -55,7 +55,7 @@ export function managedIdentityKind(path: string): ManagedIdentityKind | undefin
   return kinds.find((kind) => PATHS[kind] === path || `${PATHS[kind]}/` === path);
 }
 
-/** Answers for all kinds, and lists the environment variables that lead to each. */
+/** Answers requests of all kinds, and lists the environment variables that point to each. */
 export class ManagedIdentityPlatform {
   readonly endpoints: ManagedIdentityEndpoints;
   readonly #secret = randomSecret();
@@ -66,7 +66,7 @@ export class ManagedIdentityPlatform {
     url: string;
     fabric: { url: string; certificate: string; thumbprint: string };
     systemClientId: string;
-    /** Who sits in front of Cloud Shell. */
+    /** The user of the Cloud Shell. */
     person: UserAccount;
     arcKeyDirectory: string | undefined;
   }) {

@@ -13,24 +13,24 @@ export interface IdentityRequest {
   readonly parameters: URLSearchParams;
   readonly directory: Directory;
   readonly issuer: TokenIssuer;
-  /** What the platform put into the environment for the application to show: `IDENTITY_HEADER` or `MSI_SECRET`. */
+  /** The secret that the application sends from its environment: `IDENTITY_HEADER` or `MSI_SECRET`. */
   readonly secret: string;
 }
 
-/** How an endpoint words its errors. */
+/** The error format of an endpoint. */
 export type IdentityErrorBody = (error: string, description: string) => object;
 
 /** IMDS, Arc and Cloud Shell. */
 export const oauthError: IdentityErrorBody = (error, description) => ({ error, error_description: description });
 
-/** Parameter names by which an endpoint lets the caller choose an identity. */
+/** Names of the parameters that select an identity. */
 export interface IdentitySelectors {
   clientId?: readonly string[];
   objectId?: readonly string[];
   resourceId?: readonly string[];
 }
 
-/** The identity the caller chose, the system-assigned one if it chose none; undefined if there is no such identity. */
+/** The selected identity, by default the system-assigned one; undefined if it does not exist. */
 export function chosenIdentity(request: IdentityRequest, selectors: IdentitySelectors): ManagedIdentity | undefined {
   const { parameters, directory } = request;
   const kinds = ['clientId', 'objectId', 'resourceId'] as const;
@@ -43,7 +43,7 @@ export function chosenIdentity(request: IdentityRequest, selectors: IdentitySele
   return directory.systemAssignedIdentity;
 }
 
-/** What all token answers have in common, in the two spellings of numbers that the endpoints use. */
+/** The fields common to all token answers; some endpoints write numbers as strings. */
 export interface IdentityToken {
   accessToken: string;
   expiresIn: number;
@@ -74,7 +74,7 @@ export function tokenFor(
   };
 }
 
-/** Answers with what `handle` gives; a resource that does not exist becomes the endpoint's own kind of error. */
+/** Answers with the result of `handle`; an unknown resource becomes the endpoint's own error. */
 export function answering(errorBody: IdentityErrorBody, handle: () => HttpAnswer): HttpAnswer {
   try {
     return handle();

@@ -1,7 +1,7 @@
 import type { HttpAnswer } from '../http-listener.js';
 import { answering, chosenIdentity, type IdentityRequest, oauthError, tokenFor } from './identity-request.js';
 
-/** True for a request that only asks whether the service is there: it leaves out the header that every real one has. */
+/** True for a probe, which omits the header that every token request has. */
 export function isImdsProbe(request: Pick<IdentityRequest, 'headers'>): boolean {
   return request.headers.metadata === undefined;
 }
@@ -11,7 +11,7 @@ export function imds(request: IdentityRequest): HttpAnswer {
   const { method, headers, parameters } = request;
   const refused = (description: string) => ({ status: 400, body: oauthError('invalid_request', description) });
   if (method !== 'GET') return { status: 405, body: oauthError('invalid_request', 'Method not allowed') };
-  // The header, and no trace of a proxy: a web page or a forwarded request must not be able to ask.
+  // Requires the header and no sign of a proxy, so that web pages and forwarded requests cannot get a token.
   if (headers.metadata?.toString().toLowerCase() !== 'true' || headers['x-forwarded-for'] !== undefined) {
     return refused('Required metadata header not specified');
   }

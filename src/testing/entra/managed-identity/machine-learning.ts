@@ -1,7 +1,7 @@
 import type { HttpAnswer } from '../http-listener.js';
 import { answering, chosenIdentity, type IdentityRequest, tokenFor } from './identity-request.js';
 
-/** Azure Machine Learning compute, `api-version=2017-09-01`; the identity is always named, as `clientid`. */
+/** Azure Machine Learning compute, `api-version=2017-09-01`; the identity is always given, as `clientid`. */
 export function machineLearning(request: IdentityRequest): HttpAnswer {
   const { headers, parameters, secret } = request;
   const refused = (status: number, message: string) => ({ status, body: learningError('invalid_request', message) });

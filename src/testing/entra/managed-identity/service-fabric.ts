@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { HttpAnswer } from '../http-listener.js';
 import { answering, chosenIdentity, type IdentityRequest, tokenFor } from './identity-request.js';
 
-/** Service Fabric, `api-version=2019-07-01-preview`; served over https with a certificate known by its thumbprint. */
+/** Service Fabric, `api-version=2019-07-01-preview`; served over https; clients pin the certificate by thumbprint. */
 export function serviceFabric(request: IdentityRequest): HttpAnswer {
   const { headers, parameters, secret } = request;
   const refused = (status: number, code: string, message: string) => ({ status, body: fabricError(code, message) });
@@ -17,7 +17,7 @@ export function serviceFabric(request: IdentityRequest): HttpAnswer {
   if (resource === null) {
     return refused(400, 'ArgumentNullOrEmpty', "The parameter 'resource' must not be null or empty string.");
   }
-  // The cluster decides which identity an application has; a choice in the request is not looked at.
+  // The cluster decides which identity an application has; a selection in the request is ignored.
   const identity = chosenIdentity(request, {});
   if (identity === undefined) return refused(404, 'ManagedIdentityNotFound', 'Managed identity is not found.');
   return answering(fabricError, () => {

@@ -6,14 +6,14 @@ import { requestedAccess } from '../requested-access.js';
 import { callingApp, required, type TokenRequest } from '../token-request.js';
 import { credentialFields, hidden, html, page, problem } from './page.js';
 
-/** What the person does on the page; everything else in the form is the application's request, carried along. */
+/** The fields that the user fills in; all others carry the application's request through the form. */
 const FIELDS_OF_THE_PERSON = new Set(['username', 'password', 'decision']);
 
 type AuthorizationRequest = TokenRequest & { readonly method: string };
 
 /**
- * The authorization endpoint (RFC 6749 section 4.1.1) with its sign-in page. As long as it is not certain that the
- * address to return to belongs to the application, errors are shown here; after that they are sent back.
+ * The authorization endpoint (RFC 6749 section 4.1.1) with its sign-in page. Errors are shown on the page until the
+ * redirect URI is known to belong to the application; later ones are sent to that URI.
  */
 export function authorize(request: AuthorizationRequest): HttpAnswer {
   let app: AppRegistration;
@@ -56,7 +56,7 @@ function answer(request: AuthorizationRequest, app: AppRegistration): HttpAnswer
   }
 }
 
-/** Exactly a registered address, or the loopback with any port (RFC 8252 section 7.3). */
+/** An exact match with a registered URI, or the loopback address with any port (RFC 8252 section 7.3). */
 function checkRedirectUri(app: AppRegistration, uri: string): void {
   if (app.redirectUris.includes(uri)) return;
   const url = URL.canParse(uri) ? new URL(uri) : undefined;
@@ -91,7 +91,7 @@ function errorPage(refusal: Refusal): HttpAnswer {
   return page('Sign-in is not possible', content, { status: 400 });
 }
 
-/** `query` puts the answer into the address, `form_post` into a form that sends itself. */
+/** `query` puts the answer into the URL, `form_post` into a form that submits itself. */
 function sendBack(request: AuthorizationRequest, result: Record<string, string>): HttpAnswer {
   const { form } = request;
   const target = form.get('redirect_uri') ?? '';

@@ -1,14 +1,14 @@
 import http from 'node:http';
 import https from 'node:https';
 
-/** Where a sign-in ended: the last page, as a browser would show it. */
+/** The last page of a sign-in, as a browser would show it. */
 export interface SignInResult {
   url: string;
   status: number;
   body: string;
 }
 
-/** Sends the sign-in form as a person would, and follows it to the page of the application. */
+/** Submits the sign-in form as a user would, and follows the redirects to the application's page. */
 export async function signInWithoutBrowser(
   authorizeUrl: string,
   fields: Record<string, string>,
@@ -23,7 +23,7 @@ export async function signInWithoutBrowser(
   return back === undefined ? answer : send('POST', back.action, back.form, ca);
 }
 
-/** The form by which `response_mode=form_post` returns to the application; undefined for any other page. */
+/** The form that `response_mode=form_post` submits to the application; undefined for any other page. */
 function formPost(body: string): { action: string; form: URLSearchParams } | undefined {
   const action = /<form method="post" action="([^"]*)">/.exec(body)?.[1];
   if (action === undefined) return undefined;

@@ -4,7 +4,7 @@ import { Refusal } from '../refusal.js';
 import type { TokenRequest } from '../token-request.js';
 import { credentialFields, html, page, problem } from './page.js';
 
-/** The page on which a person enters the code that another device shows (RFC 8628 section 3.3). */
+/** The page on which a user enters the code shown on another device (RFC 8628 section 3.3). */
 export function devicePage(
   request: Pick<TokenRequest, 'form' | 'directory' | 'deviceCodes'>,
   method: string,

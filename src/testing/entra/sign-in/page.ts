@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { HttpAnswer } from '../http-listener.js';
 
-/** A piece of HTML in which every value put in was escaped. */
+/** A piece of HTML in which every interpolated value is escaped. */
 export class Html {
   readonly #text: string;
 
@@ -14,7 +14,7 @@ export class Html {
   }
 }
 
-/** Template tag: values are escaped, unless they are {@link Html} themselves; lists are joined, undefined is nothing. */
+/** Template tag: escapes values unless they are {@link Html}, joins lists and omits undefined. */
 export function html(parts: TemplateStringsArray, ...values: (string | Html | Html[] | undefined)[]): Html {
   const text = parts.reduce((done, part, i) => `${done}${part}${i < values.length ? escaped(values[i]) : ''}`, '');
   return new Html(text);
@@ -42,7 +42,7 @@ const STYLE = `
   footer { margin-top: 2rem; font-size: .875rem; color: #5f6368; }
 `;
 
-/** A whole page. Nothing is loaded from anywhere, and only `script` runs. */
+/** A complete page. It loads no external resources, and only `script` runs. */
 export function page(title: string, content: Html, options: { status?: number; script?: string } = {}): HttpAnswer {
   const nonce = randomBytes(16).toString('base64');
   const script =
@@ -74,17 +74,17 @@ ${script}
   };
 }
 
-/** Hidden inputs that carry parameters through a form. */
+/** Hidden inputs that pass parameters through a form. */
 export function hidden(parameters: Iterable<[string, string]>): Html[] {
   return [...parameters].map(([name, value]) => html`<input type="hidden" name="${name}" value="${value}">\n`);
 }
 
-/** What went wrong, announced to screen readers too. */
+/** The error message, also announced to screen readers. */
 export function problem(text: string | undefined): Html | undefined {
   return text === undefined ? undefined : html`<p class="problem" role="alert">${text}</p>`;
 }
 
-/** User name and password; the first of them that is empty has the focus, unless a field before them has it. */
+/** User name and password fields; the first empty one gets the focus, unless an earlier field has it. */
 export function credentialFields(userName: string, options: { focus: boolean } = { focus: true }): Html {
   const focus = (wanted: boolean) => (options.focus && wanted ? html` autofocus` : undefined);
   return html`<label for="username">User name</label>
