@@ -1,6 +1,6 @@
 import type { Scalar, SqlType, SqlValue } from '../tds/data-type.js';
 
-/** An expression whose type is known; `get` computes its value of the moment. */
+/** An expression whose type is known; `get` computes its current value. */
 export interface Bound {
   type: SqlType;
   get: () => Scalar;
@@ -10,15 +10,15 @@ export interface Bound {
 export interface Scope {
   variable(name: string): Bound | undefined;
   column(name: string): Bound | undefined;
-  /** Rows that COUNT(*) has counted. */
+  /** The result of COUNT(*). */
   count(): number;
-  /** `@@SPID` and its like, by upper-case name. */
+  /** `@@SPID` and other globals, by upper-case name. */
   global(name: string): Bound | undefined;
-  /** `DB_NAME()`, `SUSER_SNAME()` and their like, by upper-case name. */
+  /** `DB_NAME()`, `SUSER_SNAME()` and similar functions, by upper-case name. */
   fact(name: string): string | undefined;
   /** `SERVERPROPERTY(name)`. */
   property(name: string): string | null;
-  /** `OBJECT_ID(name)`, of what exists here: temporary tables and the system views. */
+  /** `OBJECT_ID(name)`, for temporary tables and the system views. */
   objectId(name: string): number | null;
   /** `DB_ID(name)`. */
   databaseId(name: string | null): number | null;
@@ -30,6 +30,6 @@ export interface Scope {
   databaseProperty(database: string, name: string): string | null;
   contextInfo(): Buffer | null;
   transactionDepth(): number;
-  /** The clock of the server, epoch ms. */
+  /** The server's clock, epoch ms. */
   now(): number;
 }

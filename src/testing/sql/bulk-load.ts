@@ -4,11 +4,11 @@ import { SqlServerError } from '../tds/server-error.js';
 import { toJs } from './conversion.js';
 import type { SqlSession } from './session.js';
 
-/** A bulk load (`INSERT BULK`), whole. */
+/** A complete bulk load (`INSERT BULK`). */
 export interface BulkLoad {
   /** The table as the client named it, e.g. `dbo.orders` or `#staging`. */
   table: string;
-  /** Columns in the order of the values, types as T-SQL writes them. */
+  /** Columns in the order of the values, with T-SQL types. */
   columns: { name: string; type: string }[];
   /** Rows by position, as JavaScript values. */
   rows: unknown[][];
@@ -20,7 +20,7 @@ export interface BulkLoad {
  */
 export type BulkLoadHandler = (load: BulkLoad, session: SqlSession) => unknown;
 
-/** The longest name of a table that is read: server, database, schema and table, each of 128 characters in brackets. */
+/** The longest supported table name: server, database, schema and table, each of 128 characters in brackets. */
 const LONGEST_NAME = 600;
 
 /** The table of an INSERT BULK statement; undefined for any other statement. */
@@ -32,7 +32,7 @@ export function bulkLoadTable(sql: string): string | undefined {
   return (end === -1 ? rest : rest.slice(0, end)).replaceAll(/[[\]"]/g, '');
 }
 
-/** Hands the rows to the handler; the number of rows. */
+/** Passes the rows to the handler and returns their number. */
 export async function takeBulkLoad(
   table: string,
   { columns, rows }: BulkRows,

@@ -18,10 +18,10 @@ import {
 } from '../tds/data-type.js';
 import { SqlServerError } from '../tds/server-error.js';
 
-/** Longer text is no number that SQL Server has a type for, nor a time; and a BigInt takes time quadratic in its digits. */
+/** Longer text cannot be a SQL Server number or time, and parsing a BigInt takes time quadratic in its digits. */
 const LONGEST_NUMBER = 400;
 
-/** CAST between types, with SQL Server's errors where a value does not fit. */
+/** CAST between types, with SQL Server's error for a value that does not fit. */
 export function convert(value: Scalar, from: SqlType, to: SqlType): Scalar {
   if (value === null) return null;
   if (from.name === 'sql_variant') {
@@ -90,13 +90,13 @@ export function isBytes(type: SqlType): boolean {
   return BYTES.has(type.name);
 }
 
-/** Digits after the point of an exact number. */
+/** Decimal places of an exact number. */
 export function scaleOf(type: SqlType): number {
   if (type.name === 'money' || type.name === 'smallmoney') return 4;
   return type.precision === undefined ? 0 : (type.scale ?? 0);
 }
 
-/** A value as unscaled digits with `scale` of them after the point. */
+/** A value as an unscaled integer with `scale` decimal places. */
 export function toDecimal(value: Scalar, from: SqlType, scale: number, to: SqlType): bigint {
   switch (typeof value) {
     case 'boolean':
@@ -123,7 +123,7 @@ function toInteger(value: Scalar, from: SqlType, to: SqlType): bigint {
   if (typeof value === 'number') return BigInt(Math.trunc(value));
   if (typeof value === 'bigint') {
     const scale = scaleOf(from);
-    // Money rounds on its way to an integer, decimals are cut.
+    // Money is rounded to an integer; decimals are truncated.
     return from.precision === undefined ? rescale(value, scale, 0) : value / 10n ** BigInt(scale);
   }
   if (typeof value === 'string') {
@@ -143,7 +143,7 @@ const RANGES: Partial<Record<TypeName, readonly [bigint, bigint]>> = {
   bigint: [-9_223_372_036_854_775_808n, 9_223_372_036_854_775_807n],
 };
 
-/** The integer itself, or error 8115 where it does not fit the type. */
+/** The integer itself, or error 8115 if it does not fit the type. */
 export function inRange(value: bigint, type: SqlType): bigint {
   const range = RANGES[type.name];
   if (range !== undefined && (value < range[0] || value > range[1])) throw overflow(undefined, type);
@@ -321,7 +321,7 @@ function clash(from: SqlType, to: SqlType): SqlServerError {
   });
 }
 
-/** Which of two types an operation on both happens in. */
+/** The type in which an operation on two types is evaluated. */
 export function commonType(left: SqlType, right: SqlType): SqlType {
   if (left === UNTYPED) return right;
   if (right === UNTYPED) return left;
@@ -367,7 +367,7 @@ function mergeDecimals(left: ReturnType<typeof asDecimal>, right: ReturnType<typ
   return { name: left.name, precision: Math.min(38, whole + scale), scale };
 }
 
-/** -1, 0 or 1, both values being of `type`. */
+/** Compares two values of `type`: -1, 0 or 1. */
 export function compare(left: Scalar, right: Scalar, type: SqlType): number {
   if (MOMENTS.has(type.name)) {
     const [a, b] = [left as Moment, right as Moment];
@@ -383,7 +383,7 @@ export function compare(left: Scalar, right: Scalar, type: SqlType): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-/** What a JavaScript value is in SQL Server, as mssql and tedious users expect it. */
+/** The SQL Server type of a JavaScript value, as users of mssql and tedious expect it. */
 export function typeOfJs(value: unknown): SqlType | undefined {
   switch (typeof value) {
     case 'boolean':
@@ -403,7 +403,7 @@ export function typeOfJs(value: unknown): SqlType | undefined {
   }
 }
 
-/** A JavaScript value as a value of `type`. */
+/** Converts a JavaScript value to a value of `type`. */
 export function fromJs(value: unknown, type: SqlType): Scalar {
   if (value === null || value === undefined) return null;
   const own = typeOfJs(value);
@@ -415,7 +415,7 @@ export function fromJs(value: unknown, type: SqlType): Scalar {
   return convert(scalar, own, type);
 }
 
-/** A value for JavaScript: numbers where they are safe, `Date`s, strings, buffers; `bigint` stays one. */
+/** Converts a value to JavaScript: numbers where they are safe, `Date`s, strings, buffers; a `bigint` stays one. */
 export function toJs(value: Scalar, type: SqlType): unknown {
   if (value === null) return null;
   if (type.name === 'sql_variant') return toJs((value as SqlValue).value, (value as SqlValue).type);
@@ -425,7 +425,7 @@ export function toJs(value: Scalar, type: SqlType): unknown {
   return value;
 }
 
-/** A table-valued parameter, its column types as T-SQL writes them. */
+/** A table-valued parameter, with T-SQL column types. */
 function tableToJs({ typeName, columns, rows }: TableValue): {
   typeName: string;
   columns: string[];

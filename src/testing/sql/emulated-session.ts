@@ -9,19 +9,19 @@ import { type QueryHooks, RequestRunner } from './request-runner.js';
 import type { ServerFacts } from './server-facts.js';
 import { SessionState, type TransactionHandler } from './session.js';
 
-/** What the sessions of one emulator share. */
+/** State shared by the sessions of one emulator. */
 export interface EmulatorContext {
   readonly facts: ServerFacts;
   readonly hooks: QueryHooks;
   readonly onTransaction: TransactionHandler | undefined;
-  /** Sessions whose connection is open. */
+  /** Sessions with an open connection. */
   readonly sessions: Set<SessionState>;
   nextSpid(): number;
-  /** Resolves when the server goes on; undefined if it is not paused. */
+  /** Resolves when the server resumes; undefined if it is not paused. */
   running(): Promise<void> | undefined;
 }
 
-/** Accepts a login into a session of the emulator's own. */
+/** Accepts a login and opens a session hosted by the emulator. */
 export function openEmulatedSession(client: LoggedInClient, emulator: EmulatorContext): OpenSession {
   if (isBeforeTds72(client.tdsVersion)) throw tooOld(client.tdsVersion);
   const { appName, hostName, library } = client.login;
@@ -78,9 +78,9 @@ async function answerRequests(client: LoggedInClient, session: SessionState, emu
 }
 
 /**
- * What the recorded server sent at a login for that database, and the database that the session was in then.
+ * The recorded server's answer to a login for that database, and the session's database afterwards.
  *
- * @throws SqlServerError the error that it refused the login with
+ * @throws SqlServerError the error with which it refused the login
  */
 function recordedLogin(
   recording: Recording | undefined,

@@ -2,28 +2,28 @@ import { isDeepStrictEqual } from 'node:util';
 import type { QueryHandler, QueryResult } from './query-handler.js';
 import type { SqlSession } from './session.js';
 
-/** Which queries an expectation is for: their text (white space and letter case do not count), a pattern, or a function. */
+/** Which queries an expectation matches: their text (ignoring white space and case), a pattern, or a function. */
 export type QueryMatcher = string | RegExp | ((sql: string, parameters: Record<string, unknown>) => boolean);
 
-/** Which queries an expectation answers, and how many. */
+/** Further conditions of an expectation, and how many queries it answers. */
 export interface ExpectationOptions {
-  /** Parameters that the query has to have, by name without `@`; others do not matter. */
+  /** Parameters that the query must have, by name without `@`; others are ignored. */
   parameters?: Readonly<Record<string, unknown>> | undefined;
   /** How many queries it answers, and how many `server.verify()` requires. Default: any number, and at least one. */
   times?: number | undefined;
 }
 
-/** An answer that a test has prepared with `server.expect()`. */
+/** An expectation created by `server.expect()`. */
 export interface Expectation {
-  /** How many queries it has answered. */
+  /** Number of queries answered so far. */
   readonly calls: number;
-  /** Parameters of each of them, oldest first. */
+  /** The parameters of each answered query, oldest first. */
   readonly parameters: readonly Readonly<Record<string, unknown>>[];
-  /** Takes it away. */
+  /** Removes the expectation. */
   remove(): void;
 }
 
-/** What an expectation answers with: rows, an answer as `onQuery` gives it, an error to throw, or a handler. */
+/** The answer of an expectation: rows, an `onQuery` answer, an error to throw, or a handler. */
 export type ExpectedAnswer = Exclude<QueryResult, undefined> | Error | QueryHandler;
 
 interface Entry {
@@ -33,7 +33,7 @@ interface Entry {
   parameters: Record<string, unknown>[];
 }
 
-/** The expectations of a server, the latest first. */
+/** The expectations of a server, newest first. */
 export class Expectations {
   #entries: Entry[] = [];
 
@@ -68,7 +68,7 @@ export class Expectations {
     return this.#entries.length === 0;
   }
 
-  /** The answer to a query, or undefined if none is expected for it. */
+  /** The answer to a query, or undefined if no expectation matches. */
   async answer(sql: string, parameters: Record<string, unknown>, session: SqlSession): Promise<QueryResult> {
     const text = plain(sql);
     const entry = this.#entries.find((each) => isLeft(each) && matches(each, sql, text, parameters));
@@ -78,7 +78,7 @@ export class Expectations {
     return typeof entry.answer === 'function' ? await entry.answer(sql, parameters, session) : entry.answer;
   }
 
-  /** What was expected and has not come, in words; empty if everything has. */
+  /** Descriptions of the unmet expectations; empty if all are met. */
   get unmet(): string[] {
     return [...this.#entries].reverse().flatMap(({ matcher, options, parameters }) => {
       const { times } = options;

@@ -17,7 +17,7 @@ import { callFunction, concatenate } from './functions.js';
 import { undeclared } from './parser.js';
 import type { Condition, Expression } from './syntax.js';
 
-/** Finds out the type of an expression and how to compute it. Throws SQL Server's error for what has no meaning. */
+/** Determines the type of an expression and how to compute it. Throws SQL Server's error for an invalid expression. */
 export function bind(expression: Expression, scope: Scope): Bound {
   switch (expression.kind) {
     case 'literal': {
@@ -118,7 +118,7 @@ export function bindCondition(condition: Condition, scope: Scope): () => boolean
   }
 }
 
-/** LIKE with `%` and `_`, in time linear in text times pattern at worst. */
+/** LIKE with `%` and `_`, in O(text × pattern) at worst. */
 function isLike(text: string, pattern: string): boolean {
   let [at, from] = [0, 0];
   let [afterPercent, resumeAt] = [-1, 0];
@@ -258,7 +258,7 @@ function ofBigInts(operator: '+' | '-' | '*' | '/' | '%', x: bigint, y: bigint):
   }
 }
 
-/** Precision and scale as in Transact-SQL's table for decimals; money stays money. */
+/** Precision and scale according to Transact-SQL's table for decimals; money stays money. */
 function decimalArithmetic(operator: '+' | '-' | '*' | '/' | '%', left: Bound, right: Bound, common: SqlType): Bound {
   const [a, b] = [asDecimal(numeric(left.type)), asDecimal(numeric(right.type))];
   const money = common.precision === undefined;
@@ -290,7 +290,7 @@ function decimalArithmetic(operator: '+' | '-' | '*' | '/' | '%', left: Bound, r
   };
 }
 
-/** Text in an operation with a decimal is read as one. */
+/** Text in an operation with a decimal is parsed as a decimal. */
 function numeric(type: SqlType): SqlType {
   return isText(type) ? { name: 'numeric', precision: 38, scale: 6 } : type;
 }

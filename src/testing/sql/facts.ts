@@ -5,7 +5,7 @@ import type { SessionState } from './session.js';
 import { optionBits } from './session-settings.js';
 import { databaseNames, SYSTEM_VIEWS } from './system-views.js';
 
-/** `@@SPID` and its like. */
+/** `@@SPID` and other globals. */
 export const GLOBALS: Readonly<Record<string, (session: SessionState, facts: ServerFacts) => Bound>> = {
   '@@SPID': ({ spid }) => ({ type: { name: 'smallint' }, get: () => spid }),
   '@@VERSION': (_, { version }) => ({ type: nvarchar(300), get: () => version }),
@@ -24,7 +24,7 @@ export const GLOBALS: Readonly<Record<string, (session: SessionState, facts: Ser
   '@@MAX_PRECISION': () => ({ type: { name: 'tinyint' }, get: () => 38 }),
 };
 
-/** `DB_NAME()` and its like; their arguments are not looked at. */
+/** `DB_NAME()` and similar functions; their arguments are ignored. */
 export const FACTS: Readonly<Record<string, (session: SessionState, facts: ServerFacts) => string>> = {
   DB_NAME: ({ database }) => database,
   SUSER_SNAME: ({ actsAs }) => actsAs,
@@ -40,7 +40,7 @@ export const FACTS: Readonly<Record<string, (session: SessionState, facts: Serve
   HOST_NAME: ({ hostName }) => hostName,
 };
 
-/** `SERVERPROPERTY(name)`; null for a name it does not know, as SQL Server has it. */
+/** `SERVERPROPERTY(name)`; null for an unknown name, as in SQL Server. */
 export function property(name: string, { serverName, versionNumber }: ServerFacts): string | null {
   switch (name.toLowerCase()) {
     case 'productversion':
@@ -71,7 +71,7 @@ export function property(name: string, { serverName, versionNumber }: ServerFact
   }
 }
 
-/** `OBJECT_ID(name)`: of temporary tables and system views; nothing else exists. */
+/** `OBJECT_ID(name)` for temporary tables and system views; nothing else exists. */
 export function objectId(name: string, session: SessionState): number | null {
   const parts = name.replaceAll(/[[\]"]/g, '').split('.');
   const last = parts.at(-1) ?? '';
@@ -80,13 +80,13 @@ export function objectId(name: string, session: SessionState): number | null {
   return view === -1 ? null : -385 - view;
 }
 
-/** `DB_ID(name)`; null where there is no such database. */
+/** `DB_ID(name)`; null if there is no such database. */
 export function databaseId(name: string, session: SessionState, facts: ServerFacts): number | null {
   const index = databaseNames(session, facts).findIndex((each) => each.toLowerCase() === name.toLowerCase());
   return index === -1 ? null : index + 1;
 }
 
-/** `SESSIONPROPERTY(name)`; null for an option that is no property of the session. */
+/** `SESSIONPROPERTY(name)`; null for an option that is not a session property. */
 export function sessionProperty(name: string, session: SessionState): number | null {
   const properties = ['ANSI_NULLS', 'ANSI_PADDING', 'ANSI_WARNINGS', 'ARITHABORT', 'CONCAT_NULL_YIELDS_NULL'];
   const option = name.trim().toUpperCase();

@@ -23,7 +23,7 @@ export function isFunction(name: string): boolean {
   return Object.hasOwn(FUNCTIONS, name) || Object.hasOwn(FACTS, name);
 }
 
-/** A call as a bound expression. The name has to be one that {@link isFunction} knows. */
+/** Binds a function call. {@link isFunction} must be true for the name. */
 export function callFunction(name: string, args: readonly Bound[], scope: Scope): Bound {
   const fact = scope.fact(name);
   if (fact !== undefined) return { type: nvarchar(128), get: () => fact };
@@ -31,7 +31,7 @@ export function callFunction(name: string, args: readonly Bound[], scope: Scope)
   return build(new Call(name, args, scope));
 }
 
-/** The arguments of a call, in the forms functions want them. */
+/** The arguments of a call, in the forms that functions need. */
 class Call {
   readonly args: readonly Bound[];
   readonly scope: Scope;
@@ -68,7 +68,7 @@ class Call {
     return isText(type) ? type : { name: 'varchar', length: 8000 };
   }
 
-  /** A function of the first argument's text; null stays null. */
+  /** A function of the first argument as text; null stays null. */
   ofText(type: SqlType, change: (value: string) => Scalar): Bound {
     const value = this.text(0);
     return {
@@ -158,7 +158,7 @@ const FUNCTIONS: Readonly<Record<string, (call: Call) => Bound>> = {
       get: () => {
         const [sought, within] = [what(), text()];
         if (sought === null || within === null) return null;
-        // The collation ignores case; nothing is found of an empty text.
+        // The collation ignores case; an empty text is never found.
         return sought === '' ? 0 : within.toLowerCase().indexOf(sought.toLowerCase(), Math.max(0, start() - 1)) + 1;
       },
     };
@@ -172,7 +172,7 @@ const FUNCTIONS: Readonly<Record<string, (call: Call) => Bound>> = {
   },
   REPLICATE: (call) => {
     const times = call.count(1);
-    // As in SQL Server the result ends at 8000 bytes unless the input is of a MAX type.
+    // As in SQL Server, the result is truncated at 8000 bytes unless the input has a MAX type.
     const { textType } = call;
     const limit = textType.length === MAX ? MAX : textType.name.startsWith('n') ? 4000 : 8000;
     return call.ofText({ ...textType, length: limit }, (value) => replicate(value, times(), limit));
@@ -234,7 +234,7 @@ const FUNCTIONS: Readonly<Record<string, (call: Call) => Bound>> = {
   },
 };
 
-// Not by regular expressions: ` +$` takes time quadratic in the blanks before another character.
+// No regular expression: ` +$` takes time quadratic in the number of blanks before another character.
 function withoutTrailingBlanks(value: string): string {
   let end = value.length;
   while (end > 0 && value.charAt(end - 1) === ' ') end -= 1;
@@ -247,7 +247,7 @@ function withoutLeadingBlanks(value: string): string {
   return value.slice(start);
 }
 
-/** Joins texts; `nullWins` as `+` has it, without it as CONCAT does. */
+/** Concatenates texts: with `nullWins` like `+`, without it like CONCAT. */
 export function concatenate(parts: readonly Bound[], nullWins: boolean): Bound {
   const national = parts.some((part) => part.type.name.startsWith('n'));
   const lengths = parts.map((part) => (isText(part.type) ? (part.type.length ?? MAX) : 40));
@@ -283,7 +283,7 @@ function replicate(value: string, times: number, limit: number): string {
   return value.repeat(count);
 }
 
-/** Characters that a JavaScript string can have. */
+/** Maximum length of a JavaScript string. */
 const LARGEST_TEXT = 0x1fff_ffe8;
 
 function storageBytes(value: Scalar, type: SqlType): number | null {

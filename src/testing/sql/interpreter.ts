@@ -11,17 +11,17 @@ import type { SessionState, TransactionEvent, Variables } from './session.js';
 import type { Expression, SelectStatement, Series, Statement } from './syntax.js';
 import { SYSTEM_VIEWS, type SystemView } from './system-views.js';
 
-/** Where the results of running statements go. */
+/** Receives the results of running statements. */
 export interface Output {
-  /** Starts a result set; the function takes its rows. */
+  /** Starts a result set and returns a function that takes its rows. */
   resultSet(columns: readonly Column[]): (row: readonly Scalar[]) => void;
-  /** Ends a statement, with the number of its rows where it has one. */
+  /** Ends a statement, with its row count if it has one. */
   statementDone(rows?: number): void;
-  /** An error, or information where the class is 10 or less. */
+  /** An error, or information if the class is 10 or less. */
   message(error: SqlServerError): void;
   transaction(event: TransactionEvent): void;
   databaseChanged(from: string, to: string): void;
-  /** Lets other work happen, and waits until the client has taken what was written. */
+  /** Yields to the event loop, and waits until the written data has drained. */
   turn(): Promise<void>;
   readonly cancelled: boolean;
   /** Resolves after `ms`, or at once when the client cancels. */
@@ -35,13 +35,13 @@ export interface Batch {
   facts: ServerFacts;
 }
 
-/** Rows between two looks at the client: has it cancelled, does it keep up? */
+/** Number of rows between two checks for cancellation and back-pressure. */
 export const ROWS_PER_TURN = 1000;
 
 const parsed = new Map<string, Statement[]>();
 const PARSED_LIMIT = 500;
 
-/** The statements of a batch. Parsing is remembered, as pools send the same text again and again. */
+/** The statements of a batch. Parsed batches are cached, because pools send the same text repeatedly. */
 export function parse(sql: string): Statement[] {
   let statements = parsed.get(sql);
   if (statements === undefined) {
@@ -52,7 +52,7 @@ export function parse(sql: string): Statement[] {
   return statements;
 }
 
-/** Runs statements one after the other. Resolves to false where an error ended the batch before its end. */
+/** Runs statements one after the other. Resolves to false if an error ended the batch early. */
 export async function run(statements: readonly Statement[], batch: Batch): Promise<boolean> {
   for (const statement of statements) {
     if (batch.output.cancelled) return false;
@@ -84,7 +84,7 @@ function withLine(error: SqlServerError, lineNumber: number): SqlServerError {
   return new SqlServerError({ number, state, class: severity, message, procName, lineNumber });
 }
 
-/** Errors that end only their own statement; all others end the batch. */
+/** Errors that end only the statement; all others end the batch. */
 const STATEMENT_ERRORS = new Set([8134, 8115, 3902, 3903, 628]);
 
 function endsBatch(statement: Statement, error: SqlServerError, session: SessionState): boolean {
@@ -243,7 +243,7 @@ async function select(statement: SelectStatement, batch: Batch): Promise<void> {
 
   const getters = items.map(({ bound }) => bound.get);
   const compute = (): Scalar[] => getters.map((get) => get());
-  // The first row is computed before the result set starts, so that an error in it comes instead of one.
+  // The first row is computed before the result set starts, so that an error in it replaces the result set.
   let write: ((row: readonly Scalar[]) => void) | undefined;
   const start = (): ((row: readonly Scalar[]) => void) =>
     output.resultSet(items.map(({ item, bound }) => ({ name: columnName(item), type: bound.type })));
@@ -271,7 +271,7 @@ async function select(statement: SelectStatement, batch: Batch): Promise<void> {
   output.statementDone(written);
 }
 
-/** Visits the rows that fulfil the condition, until `visit` gives false; other work gets its turn in between. */
+/** Visits the rows that meet the condition until `visit` returns false; yields to the event loop in between. */
 async function visitRows(
   source: Source | undefined,
   where: (() => boolean | null) | undefined,
@@ -319,7 +319,7 @@ function columnName(item: SelectStatement['items'][number]): string {
   return item.expression.kind === 'column' ? item.expression.name : '';
 }
 
-/** What FROM reads: its columns, and an iteration that moves them along. */
+/** The source of FROM: its columns, and an iteration that advances them. */
 interface Source {
   columns: readonly string[];
   column(name: string): Bound | undefined;
@@ -385,7 +385,7 @@ function assign(name: string, value: Bound, { variables }: Batch): void {
 
 function setOption(option: string, value: string, { session }: Batch): void {
   if (option === 'TRANSACTION ISOLATION LEVEL') session.isolationLevel = value;
-  // Followed are XACT_ABORT, NOCOUNT and ROWCOUNT; the others are kept, and undone by a reset.
+  // XACT_ABORT, NOCOUNT and ROWCOUNT take effect. The others are only stored; a reset undoes them.
   else
     for (const name of option.split(','))
       session.setOption(name, /^(on|off)$/i.test(value) ? value.toUpperCase() : value);
@@ -421,7 +421,7 @@ function delayMs({ type, get }: Bound): number {
   return ((Number(hours) * 60 + Number(minutes)) * 60 + Number(seconds)) * 1000 + Number(fraction.padEnd(3, '0'));
 }
 
-/** RAISERROR: of a text it is error 50000, of a number that error. */
+/** RAISERROR: a text raises error 50000, a number raises that error. */
 function raised(
   { message, severity, state, args, line }: Extract<Statement, { kind: 'raiserror' }>,
   evaluate: (expression: Expression) => Bound,
@@ -439,7 +439,7 @@ function raised(
     const argument = get();
     return argument === null ? '(null)' : toText(argument, type);
   });
-  // SQL Server cuts messages there too.
+  // SQL Server truncates messages at the same length.
   const text = (value === null ? '' : toText(value, what.type)).slice(0, 2047);
   const filled = text.replace(/%%|%[-+0 #]{0,5}\d{0,10}(?:\.\d{1,10})?(?:I64)?[diosuxX]/g, (mark) =>
     mark === '%%' ? '%' : (values.shift() ?? mark),
@@ -447,7 +447,7 @@ function raised(
   return new SqlServerError({ number: 50_000, message: filled, ...common });
 }
 
-/** THROW. Unlike SQL Server's, ours takes any number, so that a test can raise 1205 or 40613 from T-SQL. */
+/** THROW. Unlike in SQL Server, any number is valid, so that a test can raise 1205 or 40613 from T-SQL. */
 function thrown(
   { number, message, state, line }: Extract<Statement, { kind: 'throw' }>,
   evaluate: (expression: Expression) => Bound,

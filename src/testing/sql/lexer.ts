@@ -15,21 +15,21 @@ export type TokenKind =
 
 export interface Token {
   kind: TokenKind;
-  /** Words in upper case, names without their quotes, strings without theirs; otherwise as written. */
+  /** Words in upper case; names and strings without quotes; otherwise as written. */
   text: string;
-  /** A word in the case it was written in. */
+  /** A word in its original case. */
   source?: string;
-  /** A string literal with `N` before it. */
+  /** A string literal prefixed with `N`. */
   national?: boolean;
-  /** Where it starts in the source. */
+  /** Start position in the source. */
   at: number;
   line: number;
 }
 
-/** A batch with more tokens is not for the emulator: reading it would keep other connections waiting. */
+/** Larger batches are not parsed: parsing them would keep other connections waiting. */
 const MOST_TOKENS = 20_000;
 
-/** None of these looks at a character twice. */
+/** None of these reads a character twice. */
 const SPACE = /\s+|--[^\n]*/y;
 const GLOBAL = /@@[\p{L}_$#][\p{L}\p{N}_$#@]*/uy;
 const VARIABLE = /@[\p{L}\p{N}_$#@]+/uy;
@@ -40,8 +40,8 @@ const DIGITS = /\d+/y;
 const SYMBOL = /<>|!=|<=|>=|[-+*/%(),.;=<>&|^~:]/y;
 
 /**
- * Cuts T-SQL into tokens; the last is always `end`. Throws SQL Server's 102, 105 or 113 for what is none, and 8631 for a
- * batch of too many.
+ * Splits T-SQL into tokens; the last is always `end`. Throws SQL Server's 102, 105 or 113 for invalid text, and 8631 for
+ * a batch with too many tokens.
  */
 export function tokenize(sql: string): Token[] {
   const tokens: Token[] = [];
@@ -95,7 +95,7 @@ function comment(sql: string, at: number, lineNumber: number): string {
   throw new SqlServerError({ number: 113, class: 15, message: "Missing end comment mark '*/'.", lineNumber });
 }
 
-/** Up to the closing mark; two of them are one inside. */
+/** Reads up to the closing mark; a doubled mark is an escape. */
 function quoted(sql: string, at: number, opening: number, mark: string, lineNumber: number): string {
   for (let end = sql.indexOf(mark, opening + 1); end !== -1; end = sql.indexOf(mark, end + 2)) {
     if (sql.charAt(end + 1) !== mark) return sql.slice(at, end + 1);

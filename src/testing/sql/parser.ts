@@ -7,8 +7,8 @@ import type { Condition, Expression, SelectItem, SelectStatement, Series, Statem
 import { SYSTEM_VIEWS } from './system-views.js';
 
 /**
- * Parses a batch. Throws what SQL Server would say of a batch it cannot run: 102 (syntax), 208 (no such table), 2812 (no
- * such procedure). docs/testing-sql-emulator.md lists what is understood.
+ * Parses a batch. Throws the error that SQL Server would report for an invalid batch: 102 (syntax), 208 (no such table),
+ * 2812 (no such procedure). docs/testing-sql-emulator.md lists the supported SQL.
  */
 export function parseBatch(sql: string): Statement[] {
   return new Parser(tokenize(sql)).batch();
@@ -47,7 +47,7 @@ const RESERVED = new Set([
 
 const DEEPEST_NESTING = 100;
 const LONGEST_CHAIN = 1000;
-/** 38 digits, a point and some zeros in front. */
+/** 38 digits, a decimal point and some leading zeros. */
 const LONGEST_NUMBER = 100;
 
 interface NamedColumn {
@@ -56,14 +56,14 @@ interface NamedColumn {
   line: number;
 }
 
-/** A statement without its line. */
+/** A statement without its line number. */
 type Unplaced<K extends Statement['kind']> = Omit<Extract<Statement, { kind: K }>, 'line'>;
 
 class Parser {
   readonly #tokens: readonly Token[];
   #at = 0;
   #depth = 0;
-  /** Columns named so far in the SELECT that is being read; which there are is known after its FROM. */
+  /** Columns referenced so far in the current SELECT; they can be resolved only after FROM. */
   #columns: NamedColumn[] | undefined;
 
   constructor(tokens: readonly Token[]) {
@@ -98,7 +98,7 @@ class Parser {
     return this.#nested(() => this.#anyStatement());
   }
 
-  /** Keeps what is nested within what the stack of this process can take. */
+  /** Limits the nesting depth to what the process's stack can hold. */
   #nested<T>(read: () => T): T {
     this.#depth += 1;
     if (this.#depth > DEEPEST_NESTING) throw nestedTooDeeply(this.#peek().line);
@@ -227,7 +227,7 @@ class Parser {
     return undefined;
   }
 
-  /** `GENERATE_SERIES(...)` or a system view; any other table does not exist here. */
+  /** `GENERATE_SERIES(...)` or a system view; no other table exists. */
   #from(): { from: Series | View; alias: string | undefined } {
     const token = this.#next();
     if (token.kind !== 'word' && token.kind !== 'quoted') throw this.#syntaxError(token);
@@ -258,7 +258,7 @@ class Parser {
     this.#expectSymbol(')');
   }
 
-  /** `EXECUTE AS USER | LOGIN = 'name'` and sp_set_session_context; there is no other procedure. */
+  /** `EXECUTE AS USER | LOGIN = 'name'` and sp_set_session_context; no other procedure exists. */
   #execute(token: Token): Unplaced<'executeAs'> | Unplaced<'setSessionContext'> {
     if (this.#acceptWord('AS')) {
       if (!this.#acceptWord('USER')) this.#expectWord('LOGIN');
@@ -285,7 +285,7 @@ class Parser {
     return { kind: 'setSessionContext', key, value, readOnly: given.get('@read_only') };
   }
 
-  /** `CREATE TABLE #name (...)`: that it exists is all the emulator knows of it. */
+  /** `CREATE TABLE #name (...)`: the emulator records only that the table exists. */
   #createTable(token: Token): Unplaced<'createTemporary'> {
     if (!this.#acceptWord('TABLE')) throw this.#syntaxError(token);
     const name = this.#asWritten(this.#next());
@@ -411,7 +411,7 @@ class Parser {
     });
   }
 
-  /** A chain of operators is as deep a tree as it is long. */
+  /** The tree of a chain of operators is as deep as the chain is long. */
   #checkLength(length: number): void {
     if (length > LONGEST_CHAIN) throw nestedTooDeeply(this.#peek().line);
   }
@@ -429,7 +429,7 @@ class Parser {
     if (this.#acceptWord('NOT')) return { kind: 'not', operand: this.#nested(() => this.#predicate()) };
     const [start, depth] = [this.#at, this.#depth];
     if (this.#accept('(')) {
-      // Either a condition in parentheses or an expression that starts with one.
+      // Either a condition in parentheses or an expression that starts with a parenthesis.
       try {
         const inner = this.#condition();
         this.#expectSymbol(')');
@@ -551,7 +551,7 @@ class Parser {
     return this.#column(token);
   }
 
-  /** A column of the SELECT that is being read; outside one there is none. */
+  /** A column of the current SELECT; invalid outside a SELECT. */
   #column(token: Token, qualifier?: string): Expression {
     const column = { name: this.#asWritten(token), qualifier, line: token.line };
     if (this.#columns === undefined) throw noSuchColumn(column.name, qualifier, token.line);
@@ -571,7 +571,7 @@ class Parser {
       const type = this.#type();
       this.#expectSymbol(',');
       const operand = this.#expression();
-      // The style of a conversion is read and not followed.
+      // The style of a conversion is parsed but ignored.
       if (this.#accept(',')) this.#expression();
       this.#expectSymbol(')');
       return { kind: 'cast', operand, type, orNull: name === 'TRY_CONVERT' };
@@ -615,7 +615,7 @@ class Parser {
     }
     const type = typeNamed(name, args);
     if (type === undefined) {
-      // A user-defined type can only be that of a table-valued parameter.
+      // A user-defined type can only belong to a table-valued parameter.
       if (args.length === 0) return { name: 'table' };
       throw this.#syntaxError(token);
     }
@@ -645,7 +645,7 @@ class Parser {
     return this.#asWritten(token);
   }
 
-  /** What SQL Server says of a statement that it understands and we do not: the object in it does not exist. */
+  /** The error for valid T-SQL that the emulator does not support: its object does not exist. */
   #notOurs(token: Token): SqlServerError {
     switch (token.text) {
       case 'INSERT':

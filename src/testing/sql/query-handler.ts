@@ -6,9 +6,9 @@ import { type Batch, ROWS_PER_TURN } from './interpreter.js';
 import type { SqlSession, Variables } from './session.js';
 
 /**
- * Answers SQL that the emulator itself does not understand. `parameters` are by name without `@`, as JavaScript values. A
- * stored procedure call comes as `EXEC name`. Return `undefined` for SQL you do not know either (the client then gets
- * SQL Server's own error), an array of rows, or a {@link QueryAnswer}; throw an object with a `number` for a SQL error.
+ * Answers SQL that the emulator does not support. `parameters` holds JavaScript values by name without `@`. A stored
+ * procedure call is passed as `EXEC name`. Return an array of rows, a {@link QueryAnswer}, or `undefined` for unknown SQL
+ * (the client then gets SQL Server's own error). Throw an object with a `number` for a SQL error.
  */
 export type QueryHandler = (
   sql: string,
@@ -16,13 +16,13 @@ export type QueryHandler = (
   session: SqlSession,
 ) => QueryResult | Promise<QueryResult>;
 
-/** What a query handler returns: rows, an answer in full, or `undefined` for a query that it does not know. */
+/** What a query handler returns: rows, a complete answer, or `undefined` for an unknown query. */
 export type QueryResult = undefined | readonly QueryRow[] | QueryAnswer;
 
-/** A row by column name, or by position where {@link QueryAnswer.columns} are given. */
+/** A row by column name, or by position if {@link QueryAnswer.columns} is given. */
 export type QueryRow = Readonly<Record<string, unknown>> | readonly unknown[];
 
-/** An answer to a query in full: columns, rows, output parameters. */
+/** A complete answer to a query: columns, rows, output parameters. */
 export interface QueryAnswer {
   /** Names, or names with T-SQL types (`decimal(10,2)`). Default: from the first row. */
   columns?: readonly (string | { name: string; type?: string | undefined })[] | undefined;
@@ -44,7 +44,7 @@ export function parametersOf(variables: Variables): Record<string, unknown> {
   );
 }
 
-/** Asks the handler; undefined if it has no answer. Otherwise the answer is written and its return status given. */
+/** Calls the handler and writes its answer. Returns the return status, or undefined if the handler has no answer. */
 export async function askHandler(handler: QueryHandler, sql: string, batch: Batch): Promise<number | undefined> {
   try {
     const result = await handler(sql, parametersOf(batch.variables), batch.session);
@@ -58,7 +58,7 @@ export async function askHandler(handler: QueryHandler, sql: string, batch: Batc
   }
 }
 
-/** Whatever the handler threw, as an error of SQL Server; one without a number is 50000. */
+/** Converts a thrown value to a SQL Server error; without a number it becomes 50000. */
 export function asSqlError(error: unknown): SqlServerError {
   if (error instanceof SqlServerError) return error;
   const info = (
@@ -99,7 +99,7 @@ async function writeAnswer(answer: QueryAnswer, { output, session }: Batch): Pro
   output.statementDone(count);
 }
 
-/** Columns without a type take that of their value in the first row; text columns take text of any length. */
+/** Columns without a type get the type of their value in the first row; text columns take text of any length. */
 function typedColumns(columns: readonly { name: string; type: SqlType | undefined }[], first: QueryRow): Column[] {
   return columns.map(({ name, type }, i) => {
     if (type !== undefined) return { name, type };

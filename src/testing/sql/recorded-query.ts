@@ -1,4 +1,4 @@
-/** One query that a session has sent. A stored procedure call is `EXEC name`. */
+/** One query of a session. A stored procedure call is `EXEC name`. */
 export interface RecordedQuery {
   /** When it arrived, epoch ms. */
   readonly time: number;
@@ -8,8 +8,8 @@ export interface RecordedQuery {
   readonly spid: number;
   readonly principal: string;
   readonly database: string;
-  /** What answered it: an expectation, a recording (`replay`), the emulator's own SQL, or `onQuery`; undefined if nothing has. */
+  /** What answered it: an expectation, a recording (`replay`), the emulator's own SQL, or `onQuery`; undefined if nothing did. */
   readonly answeredBy: 'expectation' | 'recording' | 'emulator' | 'onQuery' | undefined;
-  /** Number of the SQL error it ended with. */
+  /** Number of the SQL error, if it failed. */
   readonly error: number | undefined;
 }

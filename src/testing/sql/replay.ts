@@ -5,13 +5,13 @@ import { fromTextValue, parseTypeText } from '../traffic/value-text.js';
 import { type Batch, parse, ROWS_PER_TURN } from './interpreter.js';
 import type { Statement } from './syntax.js';
 
-/** Statements that change the session: the emulator runs them itself, so that what follows sees their effect. */
+/** Statements that change the session. The emulator runs them itself, so that later statements see their effect. */
 const STATEFUL: ReadonlySet<Statement['kind']> = new Set<Statement['kind']>([
   ...(['setOption', 'setContextInfo', 'setSessionContext', 'executeAs', 'revert', 'use'] as const),
   ...(['createTemporary', 'dropTemporary', 'begin', 'commit', 'rollback', 'save'] as const),
 ]);
 
-/** Answers a statement as the recorded server did; undefined where the recording has no answer. @returns the return status */
+/** Answers a statement as the recorded server did. @returns the return status; undefined if the recording has no answer */
 export async function replay(recording: Recording, sql: string, batch: Batch): Promise<number | undefined> {
   if (isStateful(sql)) return undefined;
   const recorded = recording.statement(sql);
@@ -80,7 +80,7 @@ function setOutputs({ outputs = {} }: RecordedStatement, { variables }: Batch): 
   }
 }
 
-/** A recorded message as the error that it was. */
+/** Converts a recorded message to the original error. */
 export function errorOf({
   number,
   state,

@@ -26,7 +26,7 @@ import { type SessionState, type Variables, variablesOf } from './session.js';
 import { ISOLATION_LEVELS } from './session-settings.js';
 import type { Statement } from './syntax.js';
 
-/** What a test has put in the way of queries. */
+/** The query sources that a test has configured. */
 export interface QueryHooks {
   readonly onQuery: QueryHandler | undefined;
   readonly onBulkLoad: BulkLoadHandler | undefined;
@@ -37,7 +37,7 @@ export interface QueryHooks {
 
 type QueryRecord = { -readonly [Key in keyof RecordedQuery]: RecordedQuery[Key] };
 
-/** Asks a handler, and notes whether it was the one that answered. */
+/** Calls a handler and records whether it answered. */
 async function ask(
   by: 'expectation' | 'onQuery',
   handler: QueryHandler,
@@ -55,7 +55,7 @@ export class RequestRunner {
   readonly #session: SessionState;
   readonly #facts: ServerFacts;
   readonly #hooks: QueryHooks;
-  /** Of the INSERT BULK statement whose rows are to follow. */
+  /** The INSERT BULK statement whose rows follow. */
   #bulkLoadTable: string | undefined;
   readonly #messages: MessageStream;
   readonly #newResponse: () => Response;
@@ -99,7 +99,7 @@ export class RequestRunner {
     } finally {
       this.#messages.onAttention = undefined;
     }
-    // The answer to the cancelled request and the word that it was cancelled are two messages: tedious waits for both.
+    // The rest of the cancelled response and the attention acknowledgement are two messages; tedious waits for both.
     if (output.attention) this.#acknowledgeAttention(this.#newResponse());
     return !output.fatal;
   }
@@ -147,8 +147,8 @@ export class RequestRunner {
   }
 
   /**
-   * Runs a query: an expectation answers it, else the recording, else the emulator itself, else `onQuery` what the emulator
-   * does not understand. Gives the return status.
+   * Runs a query. It is answered by an expectation, else by the recording, else by the emulator itself, else by `onQuery`.
+   * Returns the return status.
    */
   async #runQuery(
     sql: string,
@@ -176,7 +176,7 @@ export class RequestRunner {
     }
   }
 
-  /** The message with the rows, after the statement that announced them. */
+  /** Handles the message with the rows, which follows the INSERT BULK statement. */
   async #runBulkLoad(body: Buffer, output: ResponseOutput): Promise<void> {
     const table = this.#bulkLoadTable;
     this.#bulkLoadTable = undefined;
@@ -353,7 +353,7 @@ function handleOf(parameter: RpcParameter | undefined): number {
   return Number(convert(parameter.value, parameter.type, INT));
 }
 
-/** Variables of a statement whose parameters are declared in text and sent by name. */
+/** The variables of a statement whose parameters are declared as text and sent by name. */
 function declared(declarations: string, parameters: readonly RpcParameter[]): Variables {
   return bindParameters(parseParameterList(declarations), parameters);
 }

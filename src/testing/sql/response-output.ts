@@ -16,7 +16,7 @@ export interface OutputValue {
 
 const NOTHING = Buffer.alloc(0);
 
-/** Turns what statements produce into tokens. */
+/** Encodes the output of statements as tokens. */
 export class ResponseOutput implements Output {
   readonly #response: Response;
   readonly #messages: MessageStream;
@@ -110,7 +110,7 @@ export class ResponseOutput implements Output {
     });
   }
 
-  /** Ends a batch: its last DONE says that nothing more comes. */
+  /** Ends a batch: its last DONE does not have the "more" flag. */
   end(): void {
     if (this.#unfinished === undefined) this.statementDone();
     this.#flushDone(0);

@@ -3,16 +3,16 @@ export const VERSION_NUMBER = '16.0.1000.6';
 
 /** What the server reports about itself. */
 export interface ServerFacts {
-  /** The clock of the server, epoch ms. */
+  /** The server's clock, epoch ms. */
   now(): number;
   serverName: string;
   /** `@@VERSION`. */
   version: string;
   /** `SERVERPROPERTY('ProductVersion')`. */
   versionNumber: string;
-  /** True while databases take no changes (`Updateability`). */
+  /** True while databases are read-only (`Updateability`). */
   readOnly(): boolean;
-  /** Null where any database exists. */
+  /** Null if every database name exists. */
   databases: readonly string[] | null;
 }
 

@@ -1,7 +1,7 @@
-/** What SET changes in a session, by name of the option in capitals. */
+/** The session's SET options, by option name in capitals. */
 export type SetOption = string;
 
-/** The SET options of a new session, and of one that was reset, after a login with fODBC (MS-TDS 2.2.6.4). */
+/** The SET options of a new or reset session after a login with fODBC (MS-TDS 2.2.6.4). */
 export const SET_OPTION_DEFAULTS: ReadonlyMap<SetOption, string> = new Map([
   ['ANSI_DEFAULTS', 'OFF'],
   ['ANSI_NULLS', 'ON'],
@@ -27,7 +27,7 @@ export const SET_OPTION_DEFAULTS: ReadonlyMap<SetOption, string> = new Map([
   ['XACT_ABORT', 'OFF'],
 ]);
 
-/** The same after a login without it. tedious logs in like that, and sets most of them itself then. */
+/** The same after a login without fODBC. tedious logs in this way and then sets most options itself. */
 export const SET_OPTION_DEFAULTS_WITHOUT_ODBC: typeof SET_OPTION_DEFAULTS = new Map([
   ...SET_OPTION_DEFAULTS,
   ['ANSI_NULLS', 'OFF'],

@@ -3,28 +3,28 @@ import { SqlServerError } from '../tds/server-error.js';
 import { toJs } from './conversion.js';
 import { SET_OPTION_DEFAULTS, SET_OPTION_DEFAULTS_WITHOUT_ODBC } from './session-settings.js';
 
-/** The state of a session, as `onQuery` and `server.sessions` see it. */
+/** The state of a session, as exposed to `onQuery` and `server.sessions`. */
 export interface SqlSession {
   /** `@@SPID`. */
   readonly spid: number;
-  /** Who logged in: client id or user name of the token, or the SQL login. */
+  /** The logged-in principal: client id or user name of the token, or the SQL login. */
   readonly principal: string;
   readonly database: string;
   readonly appName: string;
   readonly hostName: string;
   /** `@@TRANCOUNT`. */
   readonly transactionDepth: number;
-  /** Isolation level set with SET TRANSACTION or by the transaction's own request. It survives a reset. */
+  /** Isolation level set with SET TRANSACTION or by a transaction request. It survives a reset. */
   readonly isolationLevel: string;
   /** Value of each SET option by its name in capitals, e.g. `LOCK_TIMEOUT` is `-1`, `NOCOUNT` is `OFF`. */
   readonly setOptions: ReadonlyMap<string, string>;
-  /** What sp_set_session_context has set, by key, as JavaScript values. */
+  /** The values set with sp_set_session_context, by key, as JavaScript values. */
   readonly context: Readonly<Record<string, unknown>>;
-  /** Names of the temporary tables that exist, with their `#`. */
+  /** Names of the existing temporary tables, including the `#`. */
   readonly temporaryTables: readonly string[];
   /** How often the connection was reset (RESETCONNECTION, or sp_reset_connection). */
   readonly resets: number;
-  /** End of the token the session logged in with, epoch ms; undefined for a SQL login. */
+  /** Expiry of the session's token, epoch ms; undefined for a SQL login. */
   readonly tokenExpiry: number | undefined;
 }
 
@@ -38,22 +38,22 @@ export interface PreparedStatement {
   parameters: { name: string; type: SqlType }[];
 }
 
-/** What happens to a transaction; an ENVCHANGE reports it to the client. */
+/** A transaction event; an ENVCHANGE reports it to the client. */
 export type TransactionEvent = 'begin' | 'commit' | 'rollback';
 
 /**
- * Called for each event of a session's transactions, when it happens: one begins, is committed or rolled back (a dropped
- * connection rolls back too), and for savepoints (`save`, and `rollback` with their name). For an `onQuery` that keeps data.
+ * Called for each transaction event of a session: begin, commit and rollback (including that of a dropped connection), and
+ * for savepoints (`save`, and `rollback` with the name). Intended for an `onQuery` that keeps data.
  */
 export type TransactionHandler = (
   event: { kind: TransactionEvent | 'save' /** Of the savepoint; else empty. */; name: string },
   session: SqlSession,
 ) => void;
 
-/** The state of one session: what outlives a request, and what a reset undoes. */
+/** The state of one session that outlives a request and that a reset undoes. */
 export class SessionState implements SqlSession {
   readonly spid: number;
-  /** Who logged in. */
+  /** The logged-in principal. */
   readonly principal: string;
   readonly appName: string;
   readonly hostName: string;
@@ -71,7 +71,7 @@ export class SessionState implements SqlSession {
   #lastObjectId = -1_000_000_000;
   /** `CONTEXT_INFO()`. */
   contextInfo: Buffer | null = null;
-  /** Who EXECUTE AS has made of the session, latest last. */
+  /** The stack of EXECUTE AS principals, latest last. */
   readonly #impersonated: string[] = [];
   /** When the session began, epoch ms. */
   readonly loginTime = Date.now();
@@ -170,7 +170,7 @@ export class SessionState implements SqlSession {
     throw new SqlServerError({ number: 3701, class: 11, state: 5, message });
   }
 
-  /** Who the session acts as: the principal, or the last one of EXECUTE AS. */
+  /** The effective principal: the one logged in, or the latest of EXECUTE AS. */
   get actsAs(): string {
     return this.#impersonated.at(-1) ?? this.principal;
   }
@@ -179,12 +179,12 @@ export class SessionState implements SqlSession {
     this.#impersonated.push(name);
   }
 
-  /** REVERT; without effect outside EXECUTE AS, as in SQL Server. */
+  /** REVERT; has no effect outside EXECUTE AS, as in SQL Server. */
   revert(): void {
     this.#impersonated.pop();
   }
 
-  /** Name of the transaction on the wire. */
+  /** Transaction descriptor on the wire. */
   get transactionDescriptor(): Buffer {
     const descriptor = Buffer.alloc(8);
     descriptor.writeUInt32LE(Number(this.#lastTransaction), 0);
@@ -247,7 +247,7 @@ export class SessionState implements SqlSession {
     this.#report('save', name.toLowerCase());
   }
 
-  /** The connection is gone: an open transaction is rolled back. */
+  /** Rolls back an open transaction after the connection has closed. */
   end(): void {
     if (this.transactionDepth > 0) this.rollback();
   }
@@ -280,10 +280,10 @@ export class SessionState implements SqlSession {
   }
 
   /**
-   * sp_reset_connection: everything but the login and the isolation level is forgotten; an open transaction is the caller's
-   * to roll back or keep.
+   * sp_reset_connection: resets everything except the login and the isolation level. The caller decides whether to roll
+   * back an open transaction.
    *
-   * @throws SqlServerError 18059, which ends the session, while EXECUTE AS is in force: SQL Server cannot go back from it.
+   * @throws SqlServerError 18059, which ends the session, while EXECUTE AS is in effect, because SQL Server cannot revert it.
    */
   reset(): void {
     if (this.#impersonated.length > 0) throw resetWhileImpersonating();

@@ -19,25 +19,24 @@ import { VERSION_NUMBER } from './server-facts.js';
 import type { SqlSession, TransactionHandler } from './session.js';
 
 export interface SqlEmulatorOptions extends TdsServerOptions {
-  /** Answers SQL that the emulator does not understand. */
+  /** Answers SQL that the emulator does not support. */
   onQuery?: QueryHandler | undefined;
   /**
-   * A file that {@link SqlGateway.recordTraffic} has written. Logins, and queries that it contains, are answered from it;
-   * statements that change the session (`USE`, `SET`, transactions) and everything else as without it.
+   * A file written by {@link SqlGateway.recordTraffic}. Logins and queries that it contains are answered from it; statements
+   * that change the session (`USE`, `SET`, transactions) and everything else are handled as usual.
    */
   replay?: string | undefined;
   /** Takes the rows of bulk loads. Default: only loads into temporary tables succeed, and their rows are dropped. */
   onBulkLoad?: BulkLoadHandler | undefined;
-  /** Called for every event of a transaction, for an `onQuery` that keeps data. */
+  /** Called for every transaction event, for an `onQuery` that keeps data. */
   onTransaction?: TransactionHandler | undefined;
 }
 
 /**
- * Starts a server that speaks TDS and checks tokens as Azure SQL does, inside this process. docs/testing-sql-emulator.md
- * lists the SQL it answers. With `upstream` it is {@link startSqlGateway}.
+ * Starts a server in this process that speaks TDS and checks tokens as Azure SQL does. docs/testing-sql-emulator.md lists
+ * the SQL it answers. With `upstream`, it calls {@link startSqlGateway}.
  *
- * @throws TypeError for options that exclude each other, or an unknown value of one; the error of `listen` where the port
- *   is taken.
+ * @throws TypeError for conflicting options or an invalid option value; the error of `listen` if the port is taken.
  * @example
  * await using entra = await startEntraEmulator({ tokenLifetimeSeconds: 2 });
  * await using server = await startSqlEmulator({ entra });
@@ -54,7 +53,7 @@ export async function startSqlEmulator(
   return emulator;
 }
 
-/** A running SQL emulator; made by {@link startSqlEmulator}. */
+/** A running SQL emulator, created by {@link startSqlEmulator}. */
 export class SqlEmulator extends TdsServer {
   /** Every query of a session so far, oldest first (the last 100,000). */
   readonly queries: RecordedQuery[] = [];
@@ -93,9 +92,9 @@ export class SqlEmulator extends TdsServer {
   }
 
   /**
-   * Answers a query from now on, before the emulator's own SQL and `onQuery`; of several that match, the latest counts.
+   * Answers matching queries from now on, ahead of the emulator's own SQL and `onQuery`. If several match, the latest applies.
    *
-   * @throws RangeError for `times` that is no whole number.
+   * @throws RangeError if `times` is not a whole number.
    * @example
    * const order = server.expect('SELECT * FROM orders WHERE id = @id', [{ id: 7, total: 12.5 }], { parameters: { id: 7 } });
    * server.expect(/^INSERT INTO orders/i, { rowsAffected: 1 }, { times: 1 });
@@ -111,7 +110,7 @@ export class SqlEmulator extends TdsServer {
   /**
    * Checks that every expectation was met.
    *
-   * @throws Error that lists those that were not.
+   * @throws Error that lists the unmet ones.
    */
   verify(): void {
     const { unmet } = this.#expectations;
@@ -128,14 +127,14 @@ export class SqlEmulator extends TdsServer {
   }
 
   /**
-   * Makes databases read-only, as the old primary is after a failover: `DATABASEPROPERTYEX(..., 'Updateability')` and
-   * `sys.databases` report it; refusing changes with error 3906 is up to `onQuery`.
+   * Makes the databases read-only, as on the old primary after a failover. `DATABASEPROPERTYEX(..., 'Updateability')` and
+   * `sys.databases` report it; `onQuery` has to refuse changes with error 3906.
    */
   setReadOnly(readOnly: boolean): void {
     this.#readOnly = readOnly;
   }
 
-  /** The sessions that are open, oldest first, with the state that a reset undoes. */
+  /** The open sessions, oldest first, with the state that a reset undoes. */
   get sessions(): readonly SqlSession[] {
     return [...this.#context.sessions];
   }

@@ -1,6 +1,6 @@
 import type { SqlType } from '../tds/data-type.js';
 
-/** What the parser makes of T-SQL, and the interpreter runs. */
+/** The syntax tree: the output of the parser and input of the interpreter. */
 
 export type Expression =
   | { kind: 'literal'; type: SqlType; value: null | number | bigint | string | Buffer }
@@ -24,7 +24,7 @@ export type Condition =
   | { kind: 'not'; operand: Condition };
 
 export interface SelectItem {
-  /** A name for the column, or the variable that takes the value. */
+  /** The column alias, or the variable that is assigned. */
   alias?: string | undefined;
   assign?: string | undefined;
   /** `*` */

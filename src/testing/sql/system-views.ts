@@ -15,7 +15,7 @@ const TINYINT: SqlType = { name: 'tinyint' };
 const DATETIME: SqlType = { name: 'datetime' };
 const SYSTEM_DATABASES = ['master', 'tempdb', 'model', 'msdb'];
 
-/** The databases there are: the system's own, those of the options, and the one the session is in. */
+/** All databases: the system databases, those of the options, and the session's current one. */
 export function databaseNames(session: SessionState, { databases }: ServerFacts): string[] {
   const names = new Map(
     [...SYSTEM_DATABASES, ...(databases ?? []), session.database].map((name) => [name.toLowerCase(), name]),
@@ -23,7 +23,7 @@ export function databaseNames(session: SessionState, { databases }: ServerFacts)
   return [...names.values()];
 }
 
-/** The system views, by name in lower case. One's own session is all a user without VIEW SERVER STATE sees. */
+/** The system views, by lower-case name. Without VIEW SERVER STATE, a user sees only their own session. */
 export const SYSTEM_VIEWS: ReadonlyMap<string, SystemView> = new Map([
   [
     'sys.databases',

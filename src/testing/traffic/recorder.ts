@@ -16,11 +16,11 @@ import { redactMessage, redactValue } from './redact-value.js';
 import { withoutLiterals } from './statement-key.js';
 import { toTextValue } from './value-text.js';
 
-/** Which traffic of a gateway is recorded, and what of it is kept. */
+/** What to keep of a gateway's recorded traffic. */
 export interface RecordOptions {
   /**
-   * Columns and output parameters whose values are stored as they are. Default: none; every value is replaced by one of the
-   * same type and length, and what the server's messages quote is left out. `true` stores all values and messages.
+   * Columns and output parameters whose values are stored unchanged. Default: none; every value is replaced by one of the
+   * same type and length, and quoted values are removed from the server's messages. `true` stores all values and messages.
    */
   keep?: true | readonly string[] | ((column: { name: string; type: string }) => boolean) | undefined;
 }
@@ -30,16 +30,16 @@ export interface TrafficRecording extends Disposable {
   readonly file: string;
   /** Logins and queries stored so far. */
   readonly entries: number;
-  /** Answers that could not be stored, with the reason: a feature that is not read here, or longer than 16 MiB. */
+  /** Answers that could not be stored, with the reason: an unsupported feature, or a size above 16 MiB. */
   readonly skipped: readonly { query: string; reason: string }[];
-  /** Ends the recording; the file is complete. */
+  /** Ends the recording and completes the file. */
   stop(): void;
 }
 
-/** Longest request or answer that is stored. */
+/** Maximum size of a stored request or answer. */
 const MESSAGE_LIMIT = 16 * 1024 * 1024;
 
-/** Writes what a server answers into a file, as it comes. */
+/** Writes a server's answers to a file as they arrive. */
 export class TrafficRecorder implements TrafficRecording {
   readonly file: string;
   readonly skipped: { query: string; reason: string }[] = [];
@@ -48,7 +48,7 @@ export class TrafficRecorder implements TrafficRecording {
   #entries = 0;
   #stopped = false;
 
-  /** @throws the error of `fs` where the file cannot be written. */
+  /** @throws the error of `fs` if the file cannot be written. */
   constructor(file: string, { keep = [] }: RecordOptions = {}) {
     this.file = file;
     this.#keepsMessages = keep === true;
@@ -104,7 +104,7 @@ export class TrafficRecorder implements TrafficRecording {
       appendFileSync(this.file, `${JSON.stringify(entry())}\n`);
       this.#entries += 1;
     } catch (error) {
-      // The recording must not disturb the traffic: a full disk or a token that is not read here is noted.
+      // A recording must not disturb the traffic: a full disk or an unsupported token is only noted.
       this.skipped.push({ query, reason: (error as Error).message });
     }
   }
@@ -166,22 +166,22 @@ export class TrafficRecorder implements TrafficRecording {
   }
 }
 
-/** What is asked of the server, or undefined for what the emulator does by itself. */
+/** A request to record. */
 interface Asked {
   sql: string;
   parameters: string[];
-  /** Where the answer brings the handle of a statement that was prepared. */
+  /** The output parameter that holds the handle of a prepared statement. */
   prepares?: string | undefined;
 }
 
-/** Follows one session: pairs each request with its answer. It only listens. */
+/** Observes one session and pairs each request with its answer. */
 export class SessionTap {
   readonly #recorder: TrafficRecorder;
   readonly #requests = new PacketSplitter((packet) => this.#assembleRequest.push(packet));
   readonly #answers = new PacketSplitter((packet) => this.#assembleAnswer.push(packet));
   readonly #assembleRequest = new MessageAssembler(MESSAGE_LIMIT, (message) => this.#onRequest(message));
   readonly #assembleAnswer = new MessageAssembler(MESSAGE_LIMIT, ({ body }) => this.#onAnswer(body));
-  /** Statements by handle. */
+  /** Prepared statements by handle. */
   readonly #prepared = new Map<number, string>();
   #asked: Asked | undefined;
   #off = false;
@@ -205,7 +205,7 @@ export class SessionTap {
     try {
       take();
     } catch (error) {
-      // After this the two sides can no longer be paired.
+      // From here on, requests and answers can no longer be paired.
       this.#off = true;
       this.#recorder.skip(this.#asked?.sql ?? 'the rest of a session', (error as Error).message);
     }

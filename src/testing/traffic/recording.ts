@@ -3,8 +3,8 @@ import { statementKey } from './statement-key.js';
 import type { TextValue } from './value-text.js';
 
 /**
- * A recording is a text file of JSON lines: a {@link RecordingHeader}, then a login or a query a line, in the order in
- * which they were answered. docs/testing-gateway.md documents it.
+ * A recording is a file of JSON lines: a {@link RecordingHeader}, then one login or query per line, in the order in which
+ * they were answered. The format is documented in docs/testing-gateway.md.
  */
 export interface RecordingHeader {
   format: 'mssql-token-pool/traffic';
@@ -13,9 +13,9 @@ export interface RecordingHeader {
 
 /** How the server answered a login that asked for `database`. */
 export interface RecordedLogin {
-  /** The database that the client asked for; empty for the login's own. */
+  /** The requested database; empty for the login's default. */
   login: string;
-  /** What the server sent, in its order. */
+  /** What the server sent, in order. */
   answer: AnswerPart[];
 }
 
@@ -26,7 +26,7 @@ export interface RecordedStatement {
   /** Names of its parameters, without `@`. */
   parameters: string[];
   answer: AnswerPart[];
-  /** Return status of a procedure, where it is not 0. */
+  /** Return status of a procedure, if not 0. */
   returnStatus?: number | undefined;
   /** Output parameters, by name without `@`. */
   outputs?: Record<string, { type: string; value: TextValue }> | undefined;
@@ -35,9 +35,9 @@ export interface RecordedStatement {
 /** One part of an answer. */
 export type AnswerPart =
   | { columns: { name: string; type: string }[]; rows: TextValue[][] }
-  /** End of a statement; null where the server sent no count. */
+  /** End of a statement; null if the server sent no row count. */
   | { rowsAffected: number | null }
-  /** An error, or information where `class` is 10 or less. */
+  /** An error, or information if `class` is 10 or less. */
   | { message: RecordedMessage }
   /** ENVCHANGE: 1 database, 2 language, 4 packet size, as text; others as hexadecimal bytes. */
   | { environment: number; value: string; before: string }
@@ -59,7 +59,7 @@ const FORMAT = 'mssql-token-pool/traffic';
 
 export const HEADER: RecordingHeader = { format: FORMAT, version: 1 };
 
-/** A recording, to be looked up. */
+/** A loaded recording, for lookups. */
 export class Recording {
   readonly #logins = new Map<string, RecordedLogin>();
   readonly #statements = new Map<string, { entries: RecordedStatement[]; next: number }>();
@@ -67,13 +67,13 @@ export class Recording {
   /**
    * Reads a file that `recordTraffic()` has written.
    *
-   * @throws TypeError naming the file and line for a file of another format; the error of `fs` where it cannot be read.
+   * @throws TypeError with file and line for an invalid file; the error of `fs` if it cannot be read.
    */
   static read(file: string): Recording {
     return Recording.parse(readFileSync(file, 'utf8'), file);
   }
 
-  /** The same for text; `file` is its name in errors. */
+  /** The same for text; `file` is the name used in errors. */
   static parse(text: string, file: string): Recording {
     const recording = new Recording();
     const lines = text.split('\n');
@@ -100,12 +100,12 @@ export class Recording {
     else known.entries.push(entry);
   }
 
-  /** How the server answered the latest login for a database. */
+  /** The server's answer to the last recorded login for a database. */
   login(database: string): RecordedLogin | undefined {
     return this.#logins.get(database.toLowerCase());
   }
 
-  /** The next answer to a statement: each in its turn, and the last one from then on. */
+  /** The next answer to a statement. Answers are replayed in order; the last one repeats. */
   statement(sql: string): RecordedStatement | undefined {
     const known = this.#statements.get(statementKey(sql));
     if (known === undefined) return undefined;
@@ -114,7 +114,7 @@ export class Recording {
     return entry;
   }
 
-  /** Starts again with the first answer to each statement. */
+  /** Restarts with the first answer to each statement. */
   rewind(): void {
     for (const known of this.#statements.values()) known.next = 0;
   }

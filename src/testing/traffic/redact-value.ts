@@ -3,7 +3,7 @@ import type { Moment, Scalar, SqlType, SqlValue } from '../tds/data-type.js';
 /** 2000-01-01, midnight. */
 const SOME_DAY: Moment = { days: 730_119, ticks: 0 };
 
-/** A value of the same type and length that says nothing; NULL stays NULL. */
+/** A meaningless value of the same type and length; NULL stays NULL. */
 export function redactValue(value: Scalar, type: SqlType): Scalar {
   if (value === null) return null;
   if (typeof value === 'boolean') return false;
@@ -18,12 +18,13 @@ export function redactValue(value: Scalar, type: SqlType): Scalar {
   return { type: inner.type, value: redactValue(inner.value, inner.type) };
 }
 
-/** From here on messages are those of the database's own code (THROW, RAISERROR); PRINT has the number 0. */
+/** Error numbers from here on come from user code (THROW, RAISERROR); PRINT has the number 0. */
 const FIRST_OF_USERS = 50_000;
 
 /**
- * A server's message without what it quotes: SQL Server repeats values in quotes ("Conversion failed when converting the
- * varchar value 'secret'") and in parentheses ("The duplicate key value is (secret)"). Of a message of the database's own code nothing is left.
+ * Removes quoted values from a server's message: SQL Server repeats values in quotes ("Conversion failed when converting
+ * the varchar value 'secret'") and in parentheses ("The duplicate key value is (secret)"). Messages from user code are
+ * removed entirely.
  */
 export function redactMessage(number: number, text: string): string {
   if (number === 0 || number >= FIRST_OF_USERS) return '...';

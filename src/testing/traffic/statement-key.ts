@@ -1,12 +1,12 @@
 /**
- * What two executions of one statement have in common: letter case, white space, comments and the values of literals do not
- * count. `SELECT 1 WHERE n = N'Ada' -- x` becomes `select ? where n = ?`.
+ * Normalizes a statement so that its executions compare equal: ignores case, white space, comments and the values of
+ * literals. `SELECT 1 WHERE n = N'Ada' -- x` becomes `select ? where n = ?`.
  */
 export function statementKey(sql: string): string {
   return normalized(sql, (text) => text.toLowerCase()).replace(/;$/, '');
 }
 
-/** The statement without the values of its literals, in its own letter case: it can be stored. */
+/** The statement without the values of its literals, in its original case, for storage. */
 export function withoutLiterals(sql: string): string {
   return normalized(sql, (text) => text);
 }
@@ -35,7 +35,7 @@ function normalized(sql: string, word: (text: string) => string): string {
       at = endOfQuoted(sql, at, char === '[' ? ']' : '"');
       put(word(sql.slice(from, at)));
     } else if (isDigit(char) || (char === '.' && next !== undefined && isDigit(next))) {
-      // Hexadecimal and exponents too: whatever letters and points follow the digit.
+      // Includes hexadecimal and exponents: any letters and points after the digit.
       while (at < sql.length && (isWord(sql[at] as string) || sql[at] === '.')) at += 1;
       put('?');
     } else if (isWord(char)) {
@@ -49,7 +49,7 @@ function normalized(sql: string, word: (text: string) => string): string {
   return out.trim();
 }
 
-/** Comments nest in T-SQL. One without an end takes the rest. */
+/** Comments nest in T-SQL. An unterminated comment extends to the end. */
 function endOfComment(sql: string, from: number): number {
   let depth = 0;
   for (let at = from; at < sql.length; at += 1) {
@@ -62,7 +62,7 @@ function endOfComment(sql: string, from: number): number {
   return sql.length;
 }
 
-/** The end of a quoted part whose closing quote is doubled inside. One without an end takes the rest. */
+/** The end of a quoted part, in which a doubled quote is an escape. An unterminated one extends to the end. */
 function endOfQuoted(sql: string, from: number, quote: string): number {
   for (let at = from + 1; at < sql.length; at += 1) {
     if (sql[at] !== quote) continue;

@@ -13,14 +13,14 @@ import {
   typeText,
 } from '../tds/data-type.js';
 
-/** A value in a recording: exact, and readable in a diff. */
+/** A value in a recording, exact and readable in a diff. */
 export type TextValue = null | boolean | number | string | { type: string; value: TextValue };
 
 const TICKS_OF_SECOND = 10_000_000;
 
 /**
- * Numbers and text as they are; decimals, money and bigint as decimal text; dates and times in ISO 8601 with all their
- * digits; binary as base64; a `sql_variant` with its type.
+ * Numbers and text unchanged; decimals, money and bigint as decimal text; dates and times in ISO 8601 with full precision;
+ * binary as base64; a `sql_variant` with its type.
  */
 export function toTextValue(value: Scalar, type: SqlType): TextValue {
   if (value === null || typeof value === 'boolean' || typeof value === 'string') return value;
@@ -35,7 +35,7 @@ export function toTextValue(value: Scalar, type: SqlType): TextValue {
   throw new TypeError(`a value of type ${type.name} cannot be recorded`);
 }
 
-/** @throws TypeError for a value that its type cannot have. */
+/** @throws TypeError for a value that is invalid for its type. */
 export function fromTextValue(value: unknown, type: SqlType): Scalar {
   if (value === null) return null;
   switch (type.name) {
@@ -81,7 +81,7 @@ export function fromTextValue(value: unknown, type: SqlType): Scalar {
   }
 }
 
-/** The type that {@link typeText} has written; undefined for anything else. */
+/** Parses the output of {@link typeText}; undefined for anything else. */
 export function parseTypeText(text: string): SqlType | undefined {
   const match = /^(\w{1,40})(?:\(([\w,]{1,20})\))?$/.exec(text);
   return match === null ? undefined : typeNamed(match[1] as string, match[2]?.split(',') ?? []);
@@ -99,7 +99,7 @@ function momentText(moment: Moment, type: SqlType): string {
   const two = (part: number): string => String(part).padStart(2, '0');
   const time = `${two(Math.floor(seconds / 3600))}:${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}.${fraction}`;
   if (type.name === 'time') return time;
-  // The moment is in UTC; the offset, in minutes, says where it was local.
+  // The moment is in UTC; the offset in minutes gives the local time.
   return type.name === 'datetimeoffset' ? `${date}T${time}Z${signed(moment.offset ?? 0)}` : `${date}T${time}`;
 }
 
