@@ -7,6 +7,7 @@
 import type { Connection, ConnectionConfiguration } from 'tedious';
 import type { PoolConfig, TokenPoolConfig } from '../connections/config.js';
 import { type Settings, settingsFrom } from '../connections/settings.js';
+import { ConfigurationError } from '../errors.js';
 import { requireFrom } from '../installed.js';
 import { require } from '../require.js';
 import { readConfig, requireTedious, type Tedious } from './pool-for.js';
@@ -30,6 +31,8 @@ export interface SequelizePoolConfig
   evict?: number | undefined;
   /** Times a connection is used before it is closed. */
   maxUses?: number | undefined;
+  /** Further check at checkout; false or an exception closes the connection. Sequelize does not wait for a promise. */
+  validate?: PoolConfig['validate'];
 }
 
 /** The settings of Sequelize's pool. */
@@ -122,19 +125,87 @@ function prepare(
   input: SequelizeConfig | string,
   loadTedious: () => Tedious,
 ): { settings: Settings; watched: WatchedTedious; pool: SequelizePool } {
-  const { pool = {}, ...config } = readConfig(input as TokenPoolConfig | string) as SequelizeConfig;
-  const { max, min, maxAgeMillis, resetSession, idleTimeoutMillis, acquireTimeoutMillis, ...own } = pool;
-  const settings = settingsFrom({ ...config, pool: { max, min, maxAgeMillis, resetSession } });
+  const { pool: given, ...config } = readConfig(input as TokenPoolConfig | string) as SequelizeConfig;
+  const { shared, own } = poolSettings(given ?? {});
+  const settings = settingsFrom({ ...config, pool: shared });
   const tedious = (settings.tedious ?? loadTedious()) as Tedious;
   const watched = tediousModule(tedious, settings);
-  const given = { max, min, idle: idleTimeoutMillis, acquire: acquireTimeoutMillis, ...own };
+  const { validate } = settings.pool;
   return {
     settings,
     watched,
-    pool: { ...definedOnly(given), validate: (connection) => watched.mayServe(connection as Connection) },
+    pool: {
+      ...own,
+      validate: (connection) =>
+        watched.mayServe(connection as Connection) &&
+        (validate === undefined || passes(validate, connection as Connection)),
+    },
   };
 }
 
-function definedOnly(settings: object): Omit<SequelizePool, 'validate'> {
-  return Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined));
+/** Sequelize's names for settings that mssql has as well. */
+const NAMES = { idle: 'idleTimeoutMillis', acquire: 'acquireTimeoutMillis' } as const;
+/** Settings that are checked as those of any pool, and that Sequelize's pool has too. */
+const SHARED = ['max', 'min', 'idleTimeoutMillis', 'acquireTimeoutMillis', 'maxAgeMillis', 'resetSession', 'validate'];
+const OF_SEQUELIZE = ['idle', 'acquire', 'evict', 'maxUses'];
+
+/**
+ * The settings that our policy reads, and those that Sequelize's pool gets.
+ *
+ * @throws ConfigurationError for a setting that this pool does not have, and for one of the wrong kind
+ */
+function poolSettings(given: SequelizePoolConfig): { shared: PoolConfig; own: Omit<SequelizePool, 'validate'> } {
+  if (typeof given !== 'object' || Array.isArray(given)) throw new ConfigurationError("'pool' must be an object.");
+  const settings = definedOnly(given);
+  if (given.validate?.constructor.name === 'AsyncFunction') {
+    throw new ConfigurationError('pool.validate must return true or false.', {
+      hint: "Sequelize's pool does not wait for a promise.",
+    });
+  }
+  for (const key of Object.keys(settings)) {
+    if (SHARED.includes(key) || OF_SEQUELIZE.includes(key)) continue;
+    throw new ConfigurationError(`pool.${key} is not a setting of Sequelize's pool.`, {
+      hint: `Known are ${[...SHARED, ...OF_SEQUELIZE].join(', ')}.`,
+    });
+  }
+  for (const key of OF_SEQUELIZE) {
+    const value = settings[key];
+    if (value === undefined || (typeof value === 'number' && value >= 0)) continue;
+    throw new ConfigurationError(`pool.${key} must be a number, 0 or more.`, {
+      hint: 'Text from the environment must be converted: Number(text).',
+    });
+  }
+  for (const [name, ours] of Object.entries(NAMES)) {
+    if (settings[name] === undefined || settings[ours] === undefined) continue;
+    throw new ConfigurationError(`pool.${name} and pool.${ours} are the same setting: give one of them.`);
+  }
+  const { idle, acquire, evict, maxUses, ...shared } = settings;
+  const { max, min, idleTimeoutMillis = idle, acquireTimeoutMillis = acquire } = shared;
+  return {
+    shared,
+    own: definedOnly({ max, min, idle: idleTimeoutMillis, acquire: acquireTimeoutMillis, evict, maxUses }),
+  };
+}
+
+let warned = false;
+
+/**
+ * Whether the application's own check passes. Never throws: Sequelize's pool calls it where nothing could catch the
+ * exception.
+ */
+function passes(validate: NonNullable<PoolConfig['validate']>, connection: Connection): boolean {
+  try {
+    const answer: unknown = validate(connection);
+    if (!(answer instanceof Promise)) return Boolean(answer);
+    answer.catch(() => undefined);
+    if (!warned) process.emitWarning("pool.validate has no effect: Sequelize's pool does not wait for its promise.");
+    warned = true;
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function definedOnly(settings: object): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined && value !== null));
 }

@@ -5,6 +5,7 @@
  */
 import { checkConfig, definedOnly } from '../connections/check-config.js';
 import type { PoolConfig, TokenPoolConfig } from '../connections/config.js';
+import { ConfigurationError } from '../errors.js';
 import { sql } from '../mssql/drop-in.js';
 import { type ConnectionSource, isConnectionSource } from '../pool/connection-source.js';
 import { readConfig } from './pool-for.js';
@@ -17,6 +18,9 @@ export interface TypeOrmOptions {
   type: 'mssql';
   host: string;
   database?: string;
+  connectionTimeout?: number;
+  requestTimeout?: number;
+  stream?: boolean;
   /** The drop-in for mssql: TypeORM takes its `ConnectionPool` from there. */
   driver: typeof sql;
   /** The config, which TypeORM passes to `ConnectionPool` unchanged. */
@@ -46,32 +50,72 @@ export type TypeOrmConfig = Omit<TokenPoolConfig, 'pool'> & {
  */
 export function dataSourceOptions(input: TypeOrmConfig | ConnectionSource | string): TypeOrmOptions {
   if (isConnectionSource(input)) return { type: 'mssql', host: '', driver: driverOn(input), extra: { server: '' } };
-  const { pool, ...config }: TypeOrmConfig = readConfig(input as TokenPoolConfig | string);
+  const { pool, connectionTimeout, requestTimeout, stream, ...config }: TypeOrmConfig = readConfig(
+    input as TokenPoolConfig | string,
+  );
   const { errorHandler: _, ...settings } = pool ?? {};
   // Reports mistakes now, not at the first query.
-  checkConfig({ ...config, pool: settings });
+  const ofTypeOrm = { connectionTimeout, requestTimeout, stream };
+  checkConfig({ ...config, ...ofTypeOrm, pool: settings });
   const { server, database, options } = config;
   return {
     type: 'mssql',
     host: server,
     ...(database !== undefined && { database }),
     // Not in `extra`, which would override settings of the application.
+    ...(definedOnly(ofTypeOrm) as Pick<TypeOrmOptions, keyof typeof ofTypeOrm>),
     ...(pool !== undefined && { pool: definedOnly(pool) as NonNullable<TypeOrmOptions['pool']> }),
-    driver: sql,
+    driver: driverFor(),
     // TypeORM writes into `options`.
-    extra: { ...config, ...(options !== undefined && { options: { ...options } }) },
+    extra: { ...config, ...(options !== undefined && { options: { ...options } }), [OURS]: true } as TokenPoolConfig,
   };
+}
+
+/** In the `extra` of {@link dataSourceOptions} and its copies; an `extra` of the application's own does not have it. */
+const OURS: unique symbol = Symbol('extra of dataSourceOptions');
+
+/** The config that TypeORM passes to its `ConnectionPool`, put together from all its settings. */
+type Given = Partial<TokenPoolConfig> & { [OURS]?: true };
+
+function driverFor(): typeof sql {
+  return driverWith(
+    class extends sql.ConnectionPool {
+      constructor(given: Given) {
+        if (given[OURS] === undefined) {
+          throw new ConfigurationError(
+            "TypeORM's 'extra' replaces that of dataSourceOptions(), which holds the login.",
+            {
+              hint: 'Pass its settings to dataSourceOptions(), or write extra: { ...options.extra, ... }.',
+            },
+          );
+        }
+        const { [OURS]: _, ...config } = given;
+        super(config as TokenPoolConfig);
+      }
+    },
+  );
 }
 
 /** TypeORM would create its pool from a config, and there is none here. */
 function driverOn(pool: ConnectionSource): typeof sql {
-  class SharedPool extends sql.ConnectionPool {
-    constructor() {
-      super(pool);
-    }
-  }
+  return driverWith(
+    class extends sql.ConnectionPool {
+      constructor({ pool: settings }: Given) {
+        const [name] = Object.keys(settings ?? {}).filter((key) => key !== 'errorHandler');
+        if (name !== undefined) {
+          throw new ConfigurationError(`TypeORM's own 'pool.${name}' has no effect on a pool that is shared.`, {
+            hint: 'Set it where that pool is created.',
+          });
+        }
+        super(pool);
+      }
+    },
+  );
+}
+
+function driverWith(ConnectionPool: object): typeof sql {
   return Object.defineProperties({} as typeof sql, {
     ...Object.getOwnPropertyDescriptors(sql),
-    ConnectionPool: { value: SharedPool, enumerable: true },
+    ConnectionPool: { value: ConnectionPool, enumerable: true },
   });
 }

@@ -1,12 +1,13 @@
 import knex from 'knex';
 import { Sequelize } from 'sequelize';
+import * as tedious from 'tedious';
 import { DataSource } from 'typeorm';
 import { expect, test } from 'vitest';
 import type { TokenPoolConfig } from '../../src/connections/config.js';
 import { createTokenPool, withTokenRefresh } from '../../src/index.js';
 import { knexConfig } from '../../src/orm/knex.js';
 import { adapterConfig } from '../../src/orm/prisma.js';
-import { sequelizeOptions } from '../../src/orm/sequelize.js';
+import { sequelize7Options, sequelizeOptions } from '../../src/orm/sequelize.js';
 import { dataSourceOptions } from '../../src/orm/typeorm.js';
 import { type Site, site } from '../support/pool.js';
 
@@ -27,6 +28,72 @@ test("Sequelize's own pool settings beside ours keep the expiry check", async ()
     await sequelize.close();
   }
   expect(s.server.logins.length).toBeGreaterThan(1);
+});
+
+test.each([
+  ['sequelizeOptions', sequelizeOptions],
+  ['sequelize7Options', sequelize7Options],
+])("%s refuses pool settings that Sequelize's pool does not have, by name", async (_, optionsOf) => {
+  await using s = await site();
+  const withPool = (pool: object) => () => optionsOf(configOf(s, { pool } as never) as never);
+  for (const key of ['overlap', 'maxRenewals', 'createTimeoutMillis', 'leakDetectionMillis', 'acquireTimeout', 'Max']) {
+    expect(withPool({ [key]: 5 })).toThrow(`pool.${key} is not a setting`);
+  }
+  for (const key of [
+    'max',
+    'min',
+    'idle',
+    'acquire',
+    'evict',
+    'maxUses',
+    'idleTimeoutMillis',
+    'acquireTimeoutMillis',
+  ]) {
+    for (const value of ['7', Number.NaN, -1, {}, true])
+      expect(withPool({ [key]: value })).toThrow(`pool.${key} must be`);
+    expect(withPool({ [key]: null })).not.toThrow();
+    expect(withPool({ [key]: 7 })).not.toThrow();
+  }
+  expect(withPool({ idle: 0, evict: 0 })).not.toThrow();
+  expect(withPool({ idle: 5, idleTimeoutMillis: 7 })).toThrow('pool.idle and pool.idleTimeoutMillis are the same');
+  expect(withPool({ validate: async () => true })).toThrow('pool.validate must return true or false');
+  expect(withPool(5 as never)).toThrow("'pool' must be an object");
+});
+
+test("the application's own pool.validate is asked, and the expiry check stays", async () => {
+  await using s = await site();
+  const answers = [true, false];
+  const validate = () => answers.shift() ?? true;
+  const options = sequelizeOptions(configOf(s, { pool: { max: 1, validate } } as never) as never);
+  const sequelize = new Sequelize({ ...options, logging: false, databaseVersion: '16.0.0' } as never);
+  try {
+    for (let query = 0; query < 4; query += 1) await sequelize.query('SELECT 1 AS one');
+    expect(answers).toEqual([]);
+    expect(s.server.logins.length).toBe(2);
+    expect(options.pool.validate(new tedious.Connection({ server: 'localhost' }))).toBe(false);
+  } finally {
+    await sequelize.close();
+  }
+});
+
+test("an exception of the application's own pool.validate closes the connection and reaches nobody else", async () => {
+  await using s = await site();
+  const answers: (() => unknown)[] = [
+    () => {
+      throw new Error('out of order');
+    },
+    () => Promise.reject(new Error('not waited for')),
+  ];
+  const validate = () => (answers.shift() ?? (() => true))();
+  const options = sequelizeOptions(configOf(s, { pool: { max: 1, validate } } as never) as never);
+  const sequelize = new Sequelize({ ...options, logging: false, databaseVersion: '16.0.0' } as never);
+  try {
+    for (let query = 0; query < 3; query += 1) await sequelize.query('SELECT 1 AS one');
+    expect(answers).toEqual([]);
+    expect(s.server.logins.length).toBe(2);
+  } finally {
+    await sequelize.close();
+  }
 });
 
 test("knex's own pool settings and config function are refused by name", async () => {
@@ -88,6 +155,42 @@ test("TypeORM's own pool settings beside ours are used", async () => {
   } finally {
     await dataSource.destroy();
   }
+});
+
+test("TypeORM's own extra beside ours is refused by name, unless it contains ours", async () => {
+  await using s = await site();
+  const own = dataSourceOptions(configOf(s));
+  const refused = new DataSource({ ...own, extra: { requestTimeout: 5_000 } } as never);
+  await expect(refused.initialize()).rejects.toThrow(/TypeORM's 'extra' replaces that of dataSourceOptions/);
+  expect(s.server.logins).toEqual([]);
+  const dataSource = new DataSource({ ...own, extra: { ...own.extra, requestTimeout: 5_000 } } as never);
+  await dataSource.initialize();
+  const { master } = dataSource.driver as unknown as { master: { config: TokenPoolConfig } };
+  expect(master.config.requestTimeout).toBe(5_000);
+  expect(s.server.logins.every(({ accepted }) => accepted)).toBe(true);
+  await dataSource.destroy();
+});
+
+test("TypeORM's own timeouts beside ours are used", async () => {
+  await using s = await site();
+  const own = dataSourceOptions(configOf(s, { requestTimeout: 7_000, connectionTimeout: 8_000 }) as never);
+  const dataSource = new DataSource({ ...own, requestTimeout: 5_000 } as never);
+  await dataSource.initialize();
+  const { master } = dataSource.driver as unknown as { master: { config: TokenPoolConfig } };
+  expect(master.config).toMatchObject({ requestTimeout: 5_000, connectionTimeout: 8_000 });
+  await dataSource.destroy();
+});
+
+test("TypeORM's own pool settings beside a shared pool are refused by name", async () => {
+  await using s = await site();
+  await using pool = createTokenPool(configOf(s));
+  const own = dataSourceOptions(pool);
+  const refused = new DataSource({ ...own, pool: { max: 2 } } as never);
+  await expect(refused.initialize()).rejects.toThrow(/TypeORM's own 'pool.max' has no effect/);
+  const dataSource = new DataSource({ ...own, pool: { errorHandler: () => undefined } } as never);
+  await dataSource.initialize();
+  expect(await dataSource.query('SELECT 1 AS one')).toEqual([{ one: 1 }]);
+  await dataSource.destroy();
 });
 
 test.each([
