@@ -51,7 +51,14 @@ const CONSUMED = [
 /** Keys that mssql does not know. */
 const NOT_OF_MSSQL = ['scope', 'strictExpiry', 'tokenStore', 'tedious'] as const;
 /** Pool settings that tarn refuses. */
-const CONSUMED_OF_POOL = ['overlap', 'maxRenewals', 'maxAgeMillis', 'resetSession'] as const;
+const CONSUMED_OF_POOL = [
+  'overlap',
+  'maxRenewals',
+  'maxOpening',
+  'maxAgeMillis',
+  'leakDetectionMillis',
+  'resetSession',
+] as const;
 
 /** Options of tedious that this function sets. */
 const CHANGED_OPTIONS = ['encrypt', 'debug', 'maxRetriesOnTransientErrors', 'connectTimeout', 'connector'] as const;

@@ -34,7 +34,7 @@ describe('withTokenRefresh: config in, config out', () => {
       strictExpiry: true,
       tokenStore: encryptedTokenStore(new MemoryStore(), { keys: Buffer.alloc(32) }).named('x'),
       clientId: 'x',
-      pool: { max: 3, min: 1, overlap: 2, maxRenewals: 1, maxAgeMillis: 5 },
+      pool: { max: 3, min: 1, overlap: 2, maxRenewals: 1, maxAgeMillis: 5, maxOpening: 2, leakDetectionMillis: 9 },
       stream: true,
     });
     expect(Object.keys(refreshing).sort()).toEqual([
