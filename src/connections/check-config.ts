@@ -6,6 +6,7 @@ import type { PoolConfig, TokenPoolConfig } from './config.js';
 import { numberHint, requireKinds } from './config-kinds.js';
 import { configFromConnectionString } from './connection-string-config.js';
 import type { TediousModule } from './dial.js';
+import { withInherited } from './inherited-settings.js';
 import { isPlaceholder } from './placeholder-credential.js';
 import { isInstanceName, parseServerAddress } from './server-address.js';
 
@@ -70,7 +71,7 @@ export interface CheckOptions {
  * @throws ConfigurationError that names the setting and how to fix it; values are never quoted
  */
 export function checkConfig(input: TokenPoolConfig | string, options: CheckOptions = {}): CheckedConfig {
-  const config = typeof input === 'string' ? configFromConnectionString(input) : input;
+  const config = typeof input === 'string' ? configFromConnectionString(input) : withInherited(input);
   if (config === null || typeof config !== 'object' || Array.isArray(config)) {
     throw new ConfigurationError('The config must be an mssql config object or a connection string.');
   }

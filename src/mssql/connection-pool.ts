@@ -3,6 +3,7 @@ import type { Connection } from 'tedious';
 import { refusePool } from '../connections/check-config.js';
 import type { TokenPoolConfig } from '../connections/config.js';
 import { configFromConnectionString } from '../connections/connection-string-config.js';
+import { withInherited } from '../connections/inherited-settings.js';
 import { namesPort, parseServerAddress } from '../connections/server-address.js';
 import { type ConnectionSource, isConnectionSource } from '../pool/connection-source.js';
 import { createTokenPool } from '../pool/create-token-pool.js';
@@ -354,7 +355,7 @@ function read(config: ConnectionPoolConfig | string): { readable: TokenPoolConfi
   try {
     // Before mssql copies it: a copy of a pool cannot be recognized.
     if (typeof config === 'object' && config !== null) refusePool(config);
-    if (typeof config !== 'string') return { readable: config as TokenPoolConfig };
+    if (typeof config !== 'string') return { readable: withInherited(config as TokenPoolConfig) };
     return { readable: configFromConnectionString(config) };
   } catch (failure) {
     return { readable: { server: '' }, failure: failure as Error };

@@ -1,6 +1,7 @@
 import type { Connection, ConnectionAuthentication, ConnectionConfiguration, ConnectionOptions } from 'tedious';
 import type { TokenPoolConfig } from '../connections/config.js';
 import { configFromConnectionString } from '../connections/connection-string-config.js';
+import { withInherited } from '../connections/inherited-settings.js';
 import { LoginWatch } from '../connections/login-watch.js';
 import { placeholderCredential } from '../connections/placeholder-credential.js';
 import { namesPort } from '../connections/server-address.js';
@@ -99,7 +100,8 @@ const userHooks = new WeakMap<object, unknown>();
 export function withTokenRefresh<C extends TokenPoolConfig>(config: C): RefreshingConfig<C>;
 export function withTokenRefresh(connectionString: string): RefreshingConfig<FromConnectionString>;
 export function withTokenRefresh(input: TokenPoolConfig | string): object {
-  const original = typeof input === 'string' ? configFromConnectionString(input) : withoutTokenRefresh(input);
+  const original =
+    typeof input === 'string' ? configFromConnectionString(input) : withoutTokenRefresh(withInherited(input));
   const settings = settingsFrom(original);
   const { source } = settings;
   assertSupportedMssql();

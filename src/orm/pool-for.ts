@@ -1,6 +1,7 @@
 import { refusePool } from '../connections/check-config.js';
 import type { TokenPoolConfig } from '../connections/config.js';
 import { configFromConnectionString } from '../connections/connection-string-config.js';
+import { withInherited } from '../connections/inherited-settings.js';
 import { settingsFrom } from '../connections/settings.js';
 import { type ConnectionSource, isConnectionSource } from '../pool/connection-source.js';
 import { createTokenPool } from '../pool/create-token-pool.js';
@@ -56,5 +57,5 @@ export function requireTedious(subpath: string): Tedious {
 export function readConfig(input: TokenPoolConfig | string): TokenPoolConfig {
   // Before anything copies it: a copy of a pool cannot be recognized.
   if (typeof input === 'object' && input !== null) refusePool(input);
-  return typeof input === 'string' ? configFromConnectionString(input) : input;
+  return typeof input === 'string' ? configFromConnectionString(input) : withInherited(input);
 }
