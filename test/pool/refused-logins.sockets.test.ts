@@ -123,7 +123,8 @@ test('a login that fails after its caller has left does not reject the next call
   const first = await pool.acquire();
   s.server.failLogins({ drop: true, count: 1 });
   const second = pool.acquire();
-  // Serves the second caller before the login that was begun for it has failed.
+  await new Promise(setImmediate); // The login for the second caller has begun; one that is not needed any more would not.
+  // Serves the second caller before that login has failed.
   pool.release(first);
   const served = await second;
   await expect.poll(() => pool.stats.failedLogins).toBe(1);
