@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 
 const FILE = 'docs/compatibility.md';
@@ -14,6 +15,7 @@ export function writeTable(groups, results) {
   const before = text.slice(0, text.indexOf(START) + START.length);
   const after = text.slice(text.indexOf(END));
   writeFileSync(FILE, `${before}\n\n${sections.join('\n')}\n${after}`);
+  execFileSync('node_modules/.bin/biome', ['format', '--write', FILE]);
 }
 
 function line(row, { versions = '', summary = '', error }) {
