@@ -1,7 +1,11 @@
+import type { Connection } from 'tedious';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { identityOf, portableIdentityOf } from '../../src/credentials/identity.js';
-import { type CredentialInput, createCredential, type TokenCredential } from '../../src/index.js';
+import { type CredentialInput, createCredential, createTokenPools, type TokenCredential } from '../../src/index.js';
+import type { UserAccount } from '../../src/testing/index.js';
 import { clearEnvironment } from '../support/clear-environment.js';
+import { site } from '../support/pool.js';
+import { query } from '../support/query.js';
 
 const tenantId = '72f988bf-86f1-41af-91ab-2d7cd011db47';
 const clientId = '11111111-2222-4333-8444-555555555555';
@@ -30,6 +34,23 @@ describe('credential objects of the caller', () => {
     expect(identity({ method: 'chain', credentials: [alice] })).not.toBe(
       identity({ method: 'chain', credentials: [bob] }),
     );
+  });
+
+  test('pools of two objects that share one function log in as their own users, also under pools.for()', async () => {
+    await using s = await site();
+    async function tokenOfUser(this: { user: UserAccount }) {
+      return { token: s.entra.issueToken({ principal: this.user }), expiresOnTimestamp: Date.now() + 3_600_000 };
+    }
+    const users = ['ada@contoso.example', 'bob@contoso.example'].map((userName) => s.entra.addUser({ userName }));
+    const credentials = users.map((user) => ({ user, getToken: tokenOfUser }) as unknown as TokenCredential);
+    const asked = (connection: Connection) => query(connection, 'SELECT SUSER_SNAME()');
+    const seen: unknown[] = [];
+    for (const authentication of credentials) seen.push(await s.pool({ authentication }).use(asked));
+    const { server, port, options } = s.server.config();
+    await using pools = createTokenPools({ server, port, options } as never);
+    for (const authentication of credentials) seen.push(await pools.for({ authentication }).use(asked));
+    const names = users.map(({ userName }) => [[userName]]);
+    expect(seen).toEqual([...names, ...names]);
   });
 
   test('one object is one identity, however it is passed', () => {

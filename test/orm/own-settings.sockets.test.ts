@@ -76,7 +76,7 @@ test("the application's own pool.validate is asked, and the expiry check stays",
   }
 });
 
-test("an exception of the application's own pool.validate closes the connection and reaches nobody else", async () => {
+test("an exception of the application's own pool.validate closes the connection and goes no further", async () => {
   await using s = await site();
   const answers: (() => unknown)[] = [
     () => {

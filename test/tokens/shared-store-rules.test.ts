@@ -284,6 +284,32 @@ test('clocks are not compared with a store that does not report the remaining li
 });
 
 test.each([
+  Number.NaN,
+  Number.POSITIVE_INFINITY,
+  Number.NEGATIVE_INFINITY,
+  -1,
+  0,
+  1e300,
+  '3600000',
+  'soon',
+  null,
+  {},
+  [],
+  true,
+])('a store that reports %s as the remaining life of an entry fails no request', async (ttlMs) => {
+  const store = new MemoryStore();
+  await aProcess(store)('stored');
+  const get = store.get.bind(store);
+  vi.spyOn(store, 'get').mockImplementation(async (name) => {
+    const kept = await get(name);
+    return kept && { value: kept.value, ttlMs: ttlMs as number };
+  });
+  const { token, expiresOn } = await aProcess(store)('asked for');
+  expect(['stored', 'asked for']).toContain(token);
+  expect(Math.abs(expiresOn - Date.now() - HOUR)).toBeLessThan(MINUTE);
+});
+
+test.each([
   [30_000, undefined],
   [30_001, -30],
   [-30_001, 30],
