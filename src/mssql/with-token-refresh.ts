@@ -110,14 +110,17 @@ export function withTokenRefresh(input: TokenPoolConfig | string): object {
   const pool = original.pool ?? {};
   const { encrypt, connectTimeout = 0, connector } = settings.configuration.options ?? {};
 
+  const askedByHook = new WeakSet<Connection>();
   const hooks = {
     beforeConnect(connection: Connection) {
       logins.adopt(connection).begin(connectTimeout);
+      describeByPolicy(connection, () => askedByHook.has(connection) || logins.mayServeNow(connection));
       beforeConnect?.(connection);
     },
     pool: {
       ...without(pool, CONSUMED_OF_POOL),
       async validate(connection: Connection) {
+        askedByHook.add(connection);
         if (!(await logins.mayServe(connection))) return false;
         return pool.validate ? pool.validate(connection) : passesStockChecks(connection, validateConnection);
       },
@@ -152,6 +155,21 @@ export function withTokenRefresh(input: TokenPoolConfig | string): object {
   };
   originals.set(credential.getToken, original);
   return config;
+}
+
+/**
+ * mssql's own check, which runs when the application has set a `pool` of its own and our hook is lost, refuses a connection
+ * with `hasError`.
+ */
+function describeByPolicy(connection: Connection, mayServe: () => boolean): void {
+  let hasError = (connection as { hasError?: boolean }).hasError === true;
+  Object.defineProperty(connection, 'hasError', {
+    get: () => hasError || !mayServe(),
+    set: (value: boolean) => {
+      hasError = value;
+    },
+    configurable: true,
+  });
 }
 
 function serverForMssql({ server }: TokenPoolConfig, read: ConnectionConfiguration): Partial<TokenPoolConfig> {

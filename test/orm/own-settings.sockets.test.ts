@@ -1,4 +1,5 @@
 import knex from 'knex';
+import stock from 'mssql';
 import { Sequelize } from 'sequelize';
 import * as tedious from 'tedious';
 import { DataSource } from 'typeorm';
@@ -28,6 +29,31 @@ test("Sequelize's own pool settings beside ours keep the expiry check", async ()
     await sequelize.close();
   }
   expect(s.server.logins.length).toBeGreaterThan(1);
+});
+
+test.each([
+  ['withTokenRefresh', withTokenRefresh],
+  ['adapterConfig', adapterConfig],
+])('pool settings in place of those of %s keep the expiry check', async (_, configFor) => {
+  await using s = await site({ entra: { tokenLifetimeSeconds: 2 } });
+  const config = (configFor as (input: TokenPoolConfig) => object)(configOf(s, { validateConnection: false }));
+  const pool = await new stock.ConnectionPool({ ...config, pool: { max: 1 } } as never).connect();
+  // mssql's probe, and the first connection of the pool.
+  await pool.query('SELECT 1 AS one');
+  const first = s.server.logins.length;
+  try {
+    await expect
+      .poll(
+        async () => {
+          await pool.query('SELECT 1 AS one');
+          return s.server.logins.length;
+        },
+        { timeout: 10_000 },
+      )
+      .toBeGreaterThan(first);
+  } finally {
+    await pool.close();
+  }
 });
 
 test.each([
