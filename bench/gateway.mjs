@@ -1,10 +1,10 @@
-// What the gateway costs: `SELECT 1` round trips and a stream of 100,000 rows, straight to a server and through the gateway
-// to the same server, alternating, as ratios of the medians. A bare TCP relay, which knows neither TDS nor TLS, runs along:
-// it is what any third process between the two costs on this machine. Build first: npm run build && node bench/gateway.mjs
+// The cost of the gateway: `SELECT 1` round trips and a stream of 100,000 rows, directly to a server and through the gateway
+// to the same server, alternating, as ratios of the medians. A bare TCP relay, without TDS or TLS, is measured as well; it shows
+// the cost of any process in between on this machine. Build first: npm run build && node bench/gateway.mjs
 //
 //   node bench/gateway.mjs [--rounds 7] [--server HOST --port P --user U --password W --sql 'SELECT ... 100,000 rows']
 //
-// Without --server the server is the SQL emulator. Server, relay and gateway each run in a process of their own.
+// Without --server, the server is the SQL emulator. Server, relay and gateway each run in a separate process.
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { connect as connectTcp, createServer } from 'node:net';
@@ -19,7 +19,7 @@ const ROWS = "SELECT value, N'some text of row' AS text, CAST(value AS bigint) A
 if (process.argv[2] === '--child') await serve();
 else await measure();
 
-/** In a child process: the server that the parent's message names. */
+/** In a child process: starts the server named by the parent's message. */
 async function serve() {
   process.on('disconnect', () => process.exit());
   const [options] = await once(process, 'message');

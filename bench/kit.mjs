@@ -1,8 +1,8 @@
-// What the test kit costs to start and to log in to. Build first: npm run build && node bench/kit.mjs [--logins 300]
+// The cost of starting the test kit and of logging in to it. Build first: npm run build && node bench/kit.mjs [--logins 300]
 //
 // Start: import of mssql-token-pool/testing, then the first and the second emulator of each kind, each in a fresh process
-// (median of 7). Logins: full logins of tedious, 8 at a time, at an emulator in a process of its own, with the processor time
-// that each side spends on one of them.
+// (median of 7). Logins: full tedious logins, 8 at a time, to an emulator in a separate process, with the CPU time of each side
+// per login.
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';

@@ -1,6 +1,6 @@
 /**
  * Where the time of a query goes: `SELECT 1` through our pool over TLS, 32 callers on 10 connections, under V8's sampling
- * profiler. Prints the share of everything that takes part, and writes a flame graph
+ * profiler. Prints the share of each component, and writes a flame graph
  * (docs/images/query-flame-graph.svg) and the profile itself (reports/queries.cpuprofile, for Chrome's DevTools or
  * speedscope). `--quick` is a smoke run that writes nothing.
  */
@@ -16,7 +16,7 @@ import { startSite } from './lib/site.mjs';
 const CALLERS = 32;
 const CONNECTIONS = 10;
 const QUICK = process.argv.includes('--quick');
-/** Enough for the code to be compiled, before anything is measured. */
+/** Enough for the code to be compiled before the measurement. */
 const WARM_UP = QUICK ? 500 : 10_000;
 const QUERIES = QUICK ? 1_000 : 20_000;
 
@@ -73,7 +73,7 @@ function select(connection, n) {
   });
 }
 
-/** Time on each owner's own lines, as a share of the time in which the process was not idle, largest first. @param {any} profile */
+/** Self time of each owner's code, as a share of the non-idle time, largest first. @param {any} profile */
 function sharesOf({ nodes, samples, timeDeltas }) {
   const frames = new Map(nodes.map((node) => [node.id, node.callFrame]));
   /** @type {Map<string, number>} */

@@ -1,6 +1,6 @@
 /**
- * `npm run bench`: measures everything beside its alternatives, prints a table, writes results.json and results.svg.
- * `--quick` is a smoke run that writes nothing; names of figures (`checkout queries`) run only those.
+ * `npm run bench`: compares this library with its alternatives, prints a table, writes results.json and results.svg.
+ * `--quick` is a smoke test that writes nothing; names of figures (`checkout queries`) run only those.
  */
 import { fork } from 'node:child_process';
 import { writeFileSync } from 'node:fs';

@@ -1,5 +1,5 @@
-// A job that holds one transaction longer than several tokens live. Its connection is borrowed all that time and is never
-// taken away (P8); SQL Server does not cut a session when its token runs out. When it is returned it is replaced.
+// A job that holds one transaction while several tokens expire. Its borrowed connection is never closed for expiry (P8), and
+// SQL Server does not end a session when its token expires. The connection is replaced when it is returned.
 import { setTimeout as sleep } from 'node:timers/promises';
 import sql from 'mssql-token-pool/mssql';
 import { withEmulators } from './with-emulators.mjs';

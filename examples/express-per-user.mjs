@@ -1,4 +1,4 @@
-// A web API that queries SQL Server as the user who calls it: Express and Kysely on one pool per user.
+// A web API that queries SQL Server as the calling user: Express and Kysely on one pool per user.
 import express from 'express';
 import { Kysely, MssqlDialect, sql } from 'kysely';
 import { createTokenPools } from 'mssql-token-pool';
@@ -10,12 +10,12 @@ const emulators = await withEmulators();
 
 // ---- the app ----
 const pools = createTokenPools({ ...emulators.config, pool: { max: 5 }, maxConnections: 20 });
-// One Kysely for all users; each query runs on a connection of the user who is being served.
+// One Kysely instance for all users; each query runs on a connection of the current user.
 const db = new Kysely({ dialect: new MssqlDialect(dialectConfig(pools.current)) });
 
 const app = express();
 
-// Validate the token before this, with express-oauth2-jwt-bearer or the like.
+// Validate the token first, e.g. with express-oauth2-jwt-bearer.
 app.use((request, response, next) => {
   const [, userAssertion] = /^Bearer (\S+)$/.exec(request.headers.authorization ?? '') ?? [];
   if (userAssertion === undefined) response.sendStatus(401);

@@ -1,4 +1,4 @@
-// A web API that queries SQL Server as the user who calls it: Fastify and knex on one pool per user.
+// A web API that queries SQL Server as the calling user: Fastify and knex on one pool per user.
 import Fastify from 'fastify';
 import knex from 'knex';
 import { createTokenPools } from 'mssql-token-pool';
@@ -10,12 +10,12 @@ const emulators = await withEmulators();
 
 // ---- the app ----
 const pools = createTokenPools({ ...emulators.config, pool: { max: 5 }, maxConnections: 20 });
-// One knex for all users; each query runs on a connection of the user who is being served.
+// One knex instance for all users; each query runs on a connection of the current user.
 const db = knex(knexConfig(pools.current));
 
 const fastify = Fastify();
 
-// Validate the token before this, with @fastify/jwt or the like.
+// Validate the token first, e.g. with @fastify/jwt.
 fastify.addHook('onRequest', (request, reply, done) => {
   const [, userAssertion] = /^Bearer (\S+)$/.exec(request.headers.authorization ?? '') ?? [];
   if (userAssertion === undefined) reply.code(401).send();

@@ -41,7 +41,7 @@ const server = await new Promise((resolve) => {
 });
 const address = await fastify.listen({ port: 0, host: '127.0.0.1' });
 const urls = [`http://127.0.0.1:${server.address().port}/ready`, `${address}/ready`];
-// What Nest injects.
+// Stands in for what Nest injects.
 const service = {
   check: (key) => ({
     up: (data) => ({ [key]: { ...data, status: 'up' } }),

@@ -1,4 +1,4 @@
-// Three users of an AI client, each with a token of their own, on one MCP server.
+// Three users of an AI client, each with their own token, on one MCP server.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
@@ -12,11 +12,11 @@ const { entra, config } = emulators;
 const audience = `api://${entra.clientId}`;
 const discovery = await fetch(`${entra.url}/${entra.tenantId}/v2.0/.well-known/openid-configuration`);
 const { issuer, jwks_uri: jwksUri } = await discovery.json();
-// Entra signs tokens of version 1 and 2 with the same keys; each version has an issuer of its own.
+// Entra signs version 1 and 2 tokens with the same keys; each version has its own issuer.
 const issuers = [issuer, issuer.replace(/v2\.0$/, '')];
 const mcp = await startMcpServer({ sql: config, issuer: issuers, jwksUri, audience, timeoutMs: 500 });
 
-/** One call of the tool, as an AI client makes it. */
+/** Calls the tool once, as an AI client does. */
 async function query(token, sql) {
   const client = new Client({ name: 'example', version: '1.0.0' });
   await client.connect(

@@ -1,4 +1,4 @@
-// A person signs in once: the sign-in outlives the process in an encrypted file.
+// The user signs in once; the sign-in survives restarts in an encrypted file.
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
 import { mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -7,8 +7,8 @@ import { createCredential } from 'mssql-token-pool';
 import { withEmulators } from './with-emulators.mjs';
 
 /**
- * A cache plug-in of MSAL's form: it reads before, and writes after what has changed. Key and file together are this
- * user's sign-in: keep the key in the system's key ring.
+ * An MSAL cache plugin: it reads the file before each access and writes it after changes. Key and file together are the
+ * user's sign-in, so keep the key in the system's key ring.
  */
 function encryptedFile(file, key) {
   return {
@@ -24,7 +24,7 @@ function encryptedFile(file, key) {
       const nonce = randomBytes(12);
       const cipher = createCipheriv('aes-256-gcm', key, nonce);
       const sealed = Buffer.concat([cipher.update(tokenCache.serialize(), 'utf8'), cipher.final()]);
-      // In one step, so that a process that is killed leaves a whole file.
+      // Written atomically, so that a killed process leaves a complete file.
       const next = `${file}.${process.pid}`;
       await writeFile(next, Buffer.concat([nonce, cipher.getAuthTag(), sealed]), { mode: 0o600 });
       await rename(next, file);

@@ -1,5 +1,5 @@
-// A function whose process is frozen between calls for longer than its token and connections live. The pool is created once,
-// outside the handler; the first checkout after a freeze notices that time has passed.
+// A function whose process is frozen between calls for longer than its token is valid. The pool is created once, outside the
+// handler; the first checkout after a freeze detects that time has passed.
 import sql from 'mssql-token-pool/mssql';
 import { withEmulators } from './with-emulators.mjs';
 

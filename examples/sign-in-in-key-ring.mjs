@@ -1,5 +1,5 @@
-// A person signs in once: the sign-in outlives the process, protected by the operating system (DPAPI, Keychain, libsecret).
-// npm install @azure/msal-node-extensions first: it is native code, so not a dependency of this library.
+// The user signs in once; the operating system stores the sign-in across restarts (DPAPI, Keychain, libsecret).
+// Run `npm install @azure/msal-node-extensions` first. It is native code, so this library does not depend on it.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -17,14 +17,14 @@ async function keyRing() {
     dataProtectionScope: DataProtectionScope.CurrentUser,
     serviceName: 'mssql-token-pool example',
     accountName: 'sign-in',
-    // Better no sign-in kept than one that any program can read.
+    // Not storing the sign-in is better than storing it where any program can read it.
     usePlaintextFileOnLinux: false,
   });
   return { persistence, plugin: () => new PersistenceCachePlugin(persistence) };
 }
 
 const protectedStore = await keyRing().catch((error) => {
-  // Not installed, its native part not built, or a machine without a key ring (a container, a server without a desktop).
+  // Not installed, native part not built, or no key ring on this machine (a container, a server without a desktop).
   console.log(`skipped: @azure/msal-node-extensions cannot be used here (${error.message.split('\n')[0]})`);
 });
 

@@ -1,5 +1,5 @@
-// A worker thread that copies large results to files, row by row: memory stays flat, because the server sends rows only as fast
-// as the file takes them. A copy may take longer than its token lives: its connection is replaced when it is returned.
+// A worker thread that copies large results to files, row by row. Memory stays flat, because the server sends rows only as fast
+// as the file is written. A token may expire during a copy; the connection is replaced when it is returned.
 import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
@@ -15,7 +15,7 @@ import { withEmulators } from './with-emulators.mjs';
 if (isMainThread) await main();
 else await work(workerData);
 
-/** One copy after the other on a pool of its own, until it is stopped. */
+/** Makes one copy after another on its own pool until it is stopped. */
 async function work({ config, folder }) {
   let stopped = false;
   parentPort.once('message', () => {
@@ -33,7 +33,7 @@ async function work({ config, folder }) {
 async function copyOrders(pool, file) {
   const request = pool.request();
   const rows = request.toReadableStream();
-  request.query('SELECT id FROM orders'); // what goes wrong arrives at the stream
+  request.query('SELECT id FROM orders'); // errors are emitted on the stream
   const lines = new Transform({
     writableObjectMode: true,
     transform: (row, _encoding, done) => done(null, `${JSON.stringify(row)}\n`),
@@ -41,7 +41,7 @@ async function copyOrders(pool, file) {
   await pipeline(rows, lines, createWriteStream(file));
 }
 
-/** The application around it: counts what was copied, and stops the worker in good order. */
+/** The application around it: counts the copied rows and stops the worker cleanly. */
 async function main() {
   const ROWS = 20_000;
   const onQuery = () => ({ columns: [{ name: 'id', type: 'int' }], rows: numbers(ROWS) });

@@ -1,4 +1,4 @@
-// An HTTP API on one pool. Every request borrows a connection; tokens come and go unnoticed.
+// An HTTP API on one pool. Every request borrows a connection; token renewals go unnoticed.
 import { createServer } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import sql from 'mssql-token-pool/mssql';

@@ -1,6 +1,6 @@
 import { startEntraEmulator, startSqlEmulator } from 'mssql-token-pool/testing';
 
-/** A config that reaches both emulators, and a way to stop them. In your code this is your server and your credential. */
+/** A config for both emulators, and a function that stops them. In your code, use your own server and credential. */
 export async function withEmulators({ tokenLifetimeSeconds = 5, onQuery } = {}) {
   const entra = await startEntraEmulator({ tokenLifetimeSeconds });
   const server = await startSqlEmulator({ entra, enforceExpiry: 'login', onQuery });

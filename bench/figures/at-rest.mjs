@@ -1,7 +1,7 @@
 /**
- * What idle pools cost: 1,000 pools with one connection each, and one pool of 5,000, on connections
- * without sockets; beside mssql, and in memory beside generic-pool alone, on which ours is built. Time is virtual, so that
- * ten minutes at rest take as long as the work done in them.
+ * The cost of idle pools: 1,000 pools with one connection each, and one pool of 5,000, on connections without sockets.
+ * Compared with mssql, and for memory also with generic-pool alone, on which our pool is built. Time is virtual, so ten idle
+ * minutes take only as long as the work done in them.
  */
 import { runFresh } from '../lib/child.mjs';
 import { figureProgram } from '../lib/figure-program.mjs';
@@ -9,7 +9,7 @@ import { figure, interleaveMany, median, OURS } from '../lib/rounds.mjs';
 
 const MSSQL = 'mssql + tarn';
 const GENERIC_POOL = 'generic-pool alone';
-/** What Node.js and the clock cost by themselves, ms. */
+/** The cost of Node.js and the clock by themselves, ms. */
 const NOTHING_MS = 2;
 
 /** @param {{ quick: boolean }} options */
@@ -80,7 +80,7 @@ async function measure({ quick }) {
   ];
 }
 
-/** By itself it does nothing in the background. @param {Record<string, number[]>} results */
+/** generic-pool alone does no background work. @param {Record<string, number[]>} results */
 function withoutGenericPool({ [GENERIC_POOL]: _, ...others }) {
   return others;
 }

@@ -1,6 +1,6 @@
 /**
- * Checking out a warm connection and returning it, without a query, on connections without sockets: what a pool itself costs.
- * One caller finds a free connection each time; 32 callers share a pool of 10, so that most of them wait in its queue.
+ * The cost of the pool itself: checking out a warm connection and returning it, without a query, on connections without
+ * sockets. One caller always finds an idle connection; 32 callers share a pool of 10, so most of them wait in its queue.
  */
 import { check } from '../lib/check.mjs';
 import { figureProgram } from '../lib/figure-program.mjs';
@@ -61,7 +61,7 @@ async function call(pool, times) {
     check(stubFactory.isGood(connection), 'a connection that is not logged in was handed out');
     check(!connection.isBorrowed, 'a connection was handed out twice');
     connection.isBorrowed = true;
-    // As a query would, it lets the others run.
+    // Yields to the other callers, as a query would.
     await null;
     connection.isBorrowed = false;
     pool.release(connection);

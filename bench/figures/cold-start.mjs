@@ -1,7 +1,7 @@
 /**
- * A process that has just started: 100 callers at once want one row each from a pool of 50, and neither a token nor a
- * connection is there yet. Each client is a process of its own; the time runs from the first line of its code, loading
- * the libraries included, to the last row.
+ * A cold process: 100 concurrent callers each want one row from a pool of 50 that has neither a token nor a connection. Each
+ * client is a separate process; the time is measured from its first line of code, including loading the libraries, to the
+ * last row.
  */
 import { spawn } from 'node:child_process';
 import { text } from 'node:stream/consumers';

@@ -1,7 +1,7 @@
 /**
- * ConnectionCycle of HikariCP's benchmark: 32 callers check a connection out and return it without pause, on as many
- * connections (unconstrained) and on half as many (2:1 oversubscribed). Each library runs in a process of its own; what
- * counts is how long one cycle takes, the wait for a connection included.
+ * ConnectionCycle from HikariCP's benchmark: 32 callers check out and return a connection without pause, on as many
+ * connections (unconstrained) and on half as many (2:1 oversubscribed). Each library runs in its own process. The figure is
+ * the duration of one cycle, including the wait for a connection.
  */
 import { runFresh } from '../lib/child.mjs';
 import { figureProgram } from '../lib/figure-program.mjs';

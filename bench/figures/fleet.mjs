@@ -1,7 +1,7 @@
 /**
- * 1,000 processes that start together and run for a day on tokens of one hour, each asking for its token every second, as
- * processes under load do. Real token caches in virtual time, one for each process; the identity provider answers after
- * 100 to 300 ms. Without jitter means: refreshed five minutes before the end, as MSAL does it.
+ * 1,000 processes start together and run for a day on one-hour tokens. Each looks up its token every second, as processes
+ * under load do. The token caches are real and run in virtual time, one per process; the identity provider answers after 100
+ * to 300 ms. "Without jitter" means that tokens are refreshed five minutes before expiry, as in MSAL.
  */
 import { runFresh } from '../lib/child.mjs';
 import { figureProgram } from '../lib/figure-program.mjs';

@@ -1,6 +1,6 @@
 /**
- * What this package adds to a process that would use mssql anyway, in time and in memory, each in fresh processes; and
- * whether MSAL, the largest part, stays out until somebody wants a token.
+ * The time and memory that this package adds to a process that uses mssql anyway, measured in fresh processes; and whether
+ * MSAL, the largest part, is not loaded until a token is requested.
  */
 import { check } from '../lib/check.mjs';
 import { runFresh } from '../lib/child.mjs';
@@ -9,7 +9,7 @@ import { figure, interleaveMany, median, OURS } from '../lib/rounds.mjs';
 
 const MSSQL = 'mssql itself';
 const AFTER = 'ours after mssql';
-/** What may be added to mssql's own time. */
+/** The limit on the time added to mssql's own. */
 const MOST_MS = 15;
 
 /** @param {{ quick: boolean }} options */

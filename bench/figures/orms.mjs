@@ -1,7 +1,7 @@
 /**
- * What it costs that Sequelize and Prisma keep their own pools and look at a connection's token when it is borrowed: the
- * first query after a token was renewed waits for a login, where our pool has the next connection open by then; and the
- * look itself, beside the same ORM without it.
+ * The cost of Sequelize's and Prisma's own pools, which check a connection's token at checkout. The first query after a token
+ * renewal waits for a login, whereas our pool has opened the next connection by then. Also the cost of the check itself,
+ * compared with the same ORM without it.
  */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -18,7 +18,7 @@ import { figure, interleave, OURS } from '../lib/rounds.mjs';
 import { startSite } from '../lib/site.mjs';
 
 const TOKEN_LIFE_S = 3;
-/** As lib/rollover-site.mjs has it. */
+/** As in lib/rollover-site.mjs. */
 const LOGIN_MS = 100;
 const MAX = 4;
 const OUR_POOL = `${OURS} behind mssql`;
@@ -45,7 +45,7 @@ function sequelizeClient(options) {
   };
 }
 
-/** The adapter without the client that is generated: the pool is in it. @param {any} config @returns {Promise<Client>} */
+/** The adapter without the generated client, because the pool is in the adapter. @param {any} config @returns {Promise<Client>} */
 async function prismaClient(config) {
   const adapter = await new PrismaMssql(config).connect();
   return {
@@ -68,7 +68,7 @@ async function firstQuery(rounds) {
     const { access_token, expires_in } = await answer.json();
     return { token: access_token, expiresOnTimestamp: Date.now() + expires_in * 1_000 };
   });
-  // A new object each time: mssql writes its defaults into the config it is given.
+  // A new object each time, because mssql writes its defaults into the config.
   const login = () => ({ ...config, authentication: credential, pool: { max: MAX } });
   const clients = {
     [OUR_POOL]: await mssqlClient(login()),
@@ -81,7 +81,7 @@ async function firstQuery(rounds) {
     const startedAt = performance.now();
     check((await clients[name].select(7)) === 7, `${name}: a wrong answer`);
     const took = performance.now() - startedAt;
-    // Every client rests for the life of a token between two of its queries.
+    // Between two queries, every client is idle for the lifetime of a token.
     rested = sleep(TOKEN_LIFE_S * 1_000);
     return took;
   };

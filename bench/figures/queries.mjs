@@ -1,6 +1,6 @@
 /**
- * `SELECT 1` over TLS against the SQL emulator in a process of its own, each way of asking on a pool of 10 that is warm.
- * Our pool appears three times, in the place of the pool it replaces: behind mssql, behind Kysely, and by itself.
+ * `SELECT 1` over TLS against the SQL emulator in a separate process, on warm pools of 10. Our pool is measured in three
+ * settings, in place of the pool it replaces: behind mssql, behind Kysely, and standalone.
  */
 import { Kysely, sql as kyselySql, MssqlDialect } from 'kysely';
 import { createTokenPool } from 'mssql-token-pool';
@@ -32,7 +32,7 @@ const BARE = 'tedious, no pool';
 function clients({ config, token }) {
   const credential = { getToken: async () => ({ token, expiresOnTimestamp: Date.now() + 8e7 }) };
   const login = { type: 'token-credential', options: { credential } };
-  // A new object each time: mssql writes its defaults into the config it is given.
+  // A new object each time, because mssql writes its defaults into the config.
   const withLogin = () => ({ ...config, authentication: login, pool: { max: MAX } });
   const tediousConfig = {
     server: config.server,

@@ -1,7 +1,7 @@
 /**
- * What callers notice of a rollover: 500 queries a second on a pool of 50, each login made to cost 100 ms, a new token every
- * 8 s. The server refuses a token that has run out in the middle of a session too (37396), as Azure SQL does when it
- * validates again, so a pool that keeps a connection too long has failing queries.
+ * The effect of a rollover on callers: 500 queries per second on a pool of 50, logins slowed down to 100 ms, a new token every
+ * 8 s. The server also refuses an expired token within a session (37396), as Azure SQL does when it revalidates, so queries
+ * fail in a pool that keeps a connection too long.
  */
 import { check } from '../lib/check.mjs';
 import { runFresh } from '../lib/child.mjs';
@@ -13,8 +13,8 @@ const STATIC = 'mssql, one static token';
 const REBUILT = 'mssql, rebuilt every 3/4 life';
 const KNEX = 'knex, expirationChecker';
 /**
- * The next token is asked for after a quarter of a life; connections on the old one have until three quarters of it. In that
- * time all of them can log in again one after the other: of a pool that is full one connection is replaced at a time.
+ * The next token is requested after a quarter of a lifetime; connections on the old one remain usable until three quarters.
+ * That is enough time for all of them to log in again one by one: a full pool replaces one connection at a time.
  */
 const FULL = { size: 50, queriesPerSecond: 500, lifeSeconds: 32, refreshInSeconds: 8, seconds: 44 };
 const QUICK = { size: 10, queriesPerSecond: 100, lifeSeconds: 8, refreshInSeconds: 2, seconds: 10 };
@@ -41,7 +41,7 @@ async function measure({ quick }) {
     [KNEX]: run('knexChecked'),
   };
   const measured = await interleaveMany(contestants, { rounds: quick ? 1 : 2, warmUp: 0 });
-  // Whose queries fail at once, by the thousand, does not wait.
+  // A client whose queries fail at once, by the thousand, does not wait.
   const getThrough = [MSSQL, STATIC, REBUILT, KNEX].filter(
     (way) => median(measured.failed[way]) < about.queriesPerSecond,
   );

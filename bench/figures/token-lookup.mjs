@@ -1,6 +1,6 @@
 /**
- * Asking for a token that is there and good for a day. The pool itself asks with `current`, which is synchronous; `getToken`
- * is the form every Azure SDK knows. A bare memo is the least that code can do: is it there, is it still good.
+ * Looking up a cached token that is valid for a day. The pool itself uses `current`, which is synchronous; `getToken` is the
+ * interface of every Azure SDK. A bare memo is the minimum: is there a token, and is it still valid?
  */
 import { ClientSecretCredential, getBearerTokenProvider } from '@azure/identity';
 import { ConfidentialClientApplication } from '@azure/msal-node';

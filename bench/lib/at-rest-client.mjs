@@ -1,4 +1,4 @@
-/** One process of figures/at-rest.mjs: opens its pools, lets them rest for ten virtual minutes, prints what that cost. */
+/** One process of figures/at-rest.mjs: opens its pools, leaves them idle for ten virtual minutes, prints the cost. */
 import { createRequire } from 'node:module';
 import { DrivenClock } from '../../build/test/support/driven-clock.js';
 import { check } from './check.mjs';
@@ -12,7 +12,7 @@ clock.install({ immediates: false });
 const { longToken, stubTedious } = await import('./stub-tedious.mjs');
 const open = await { ours, mssql, genericPool }[way]();
 
-// The first one loads what is loaded once, and stays.
+// The first pool triggers one-time loading and stays open.
 const first = open({ max: 1, min: 1 });
 await warm(first, 1);
 await clock.pass(1_000);
@@ -32,7 +32,7 @@ check(first.open() === 1, 'the first pool lost its connection');
 for (const pool of all) check(pool.open() === connections, `${pool.open()} connections open, not ${connections}`);
 process.stdout.write(JSON.stringify({ kib, timers, workMs }), () => process.exit());
 
-/** Every connection is used once. */
+/** Uses every connection once. */
 async function warm(pool, count) {
   const acquired = Promise.all(Array.from({ length: count }, () => pool.acquire()));
   await clock.settle();
@@ -59,7 +59,7 @@ async function ours() {
   };
 }
 
-/** What ours is built on, by itself: a pool with this inside cannot take less. */
+/** generic-pool alone: a pool built on it cannot use less. */
 async function genericPool() {
   const [{ genericPool: library }, { stubFactory }] = await Promise.all([
     import('./peers.mjs'),
@@ -71,7 +71,7 @@ async function genericPool() {
   };
 }
 
-/** Stock mssql, to which the stub is tedious. */
+/** Stock mssql, with the stub in place of tedious. */
 async function mssql() {
   const require = createRequire(import.meta.url);
   const tedious = createRequire(require.resolve('mssql')).resolve('tedious');

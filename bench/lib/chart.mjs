@@ -9,8 +9,8 @@ const TITLE = 26;
 const GAP = 14;
 
 /**
- * The figures as a picture for a README: one block for each, one bar for each contestant, in terms of ours, because absolute
- * numbers say more about a machine than about a library. It follows the reader's light or dark mode.
+ * The figures as an image for the README: one block per figure, one bar per contestant, relative to ours, because absolute
+ * numbers say more about a machine than about a library. Follows the reader's light or dark mode.
  *
  * @param {import('./rounds.mjs').Figure[]} figures
  */
@@ -56,7 +56,7 @@ function bar(figure, name, value, most, y) {
   ].join('');
 }
 
-/** Counts are what they are on every machine; everything else is shown in terms of ours. */
+/** Counts are the same on every machine; everything else is shown relative to ours. */
 const COUNTED = new Set(['requests', 'logins', 'timers', 'failures']);
 
 /** @param {import('./rounds.mjs').Figure} figure @param {string} name @param {number} value */

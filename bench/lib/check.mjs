@@ -1,5 +1,5 @@
 /**
- * Stays on in every measured run: an answer that is wrong ends the run without a figure.
+ * Active in every measured run: a wrong answer ends the run without a figure.
  *
  * @param {unknown} good
  * @param {string} what

@@ -4,10 +4,10 @@ import { fileURLToPath } from 'node:url';
 import { check } from './check.mjs';
 
 /**
- * Runs a program of this directory in a fresh process and gives what it prints, read as JSON.
+ * Runs a program of this directory in a fresh process and returns its output, parsed as JSON.
  *
  * @param {string} program file name
- * @param {object} about goes along as its argument
+ * @param {object} about passed as its argument
  * @param {string[]} [flags] of Node.js
  */
 export async function runFresh(program, about, flags = []) {

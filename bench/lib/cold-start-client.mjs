@@ -1,4 +1,4 @@
-/** One process of figures/cold-start.mjs: opens a pool in the way that its arguments name, prints the ms until all rows are there. */
+/** One process of figures/cold-start.mjs: opens the kind of pool given in its arguments, prints the ms until all rows have arrived. */
 import { leadMicrosoftLoginTo } from './microsoft-login.mjs';
 
 const { way, client, config, entra, callers, max } = JSON.parse(process.argv[2]);

@@ -1,4 +1,4 @@
-/** One process of figures/connection-cycle.mjs: one library, callers that check out and return without pause; prints percentiles, µs. */
+/** One process of figures/connection-cycle.mjs: one library whose callers check out and return without pause; prints percentiles, µs. */
 import { check } from './check.mjs';
 import { quantile } from './rounds.mjs';
 import { stubFactory } from './stub-tedious.mjs';

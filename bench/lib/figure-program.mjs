@@ -1,6 +1,6 @@
 /**
- * A file under figures/ is a program of its own, so that it can be run and profiled alone: `node bench/figures/checkout.mjs`.
- * Started by run.mjs, it sends what it found there instead.
+ * Makes each file under figures/ a program that can be run and profiled alone: `node bench/figures/checkout.mjs`. If run.mjs
+ * started it, it sends its results there instead of printing them.
  *
  * @param {(options: { quick: boolean }) => Promise<import('./rounds.mjs').Figure[]>} measure
  */

@@ -3,9 +3,9 @@ import { BARE, ownerOf } from './profile-owners.mjs';
 const WIDTH = 1200;
 const ROW = 15;
 const TOP = 46;
-/** What is narrower than this cannot be seen, px. */
+/** Narrower boxes are not visible, px. */
 const NARROWEST = 0.6;
-/** A letter of the labels, px. */
+/** Width of a letter in the labels, px. */
 const LETTER = 6.2;
 
 const COLOURS = {
@@ -20,8 +20,8 @@ const COLOURS = {
 const OTHER = '#c8ccd1';
 
 /**
- * A profile of V8 as a picture: a box for each function, as wide as the time in it and in what it called, below the one that
- * called it, in the colour of whose code it is. Idle time is left out. Hovering over a box shows its name and its share.
+ * A V8 profile as an image. Each function is a box below its caller; its width is the time in the function and its callees, its
+ * color the owner of the code. Idle time is omitted. Hovering over a box shows its name and share.
  *
  * @param {any} profile
  */
@@ -60,7 +60,7 @@ ${boxes.join('\n')}
 }
 
 /**
- * The calls of a profile with the same function called from the same place put together.
+ * Merges the calls of a profile by function and caller.
  *
  * @typedef {{ name: string, owner: string, time: number, children: Map<string, Frame> }} Frame
  *

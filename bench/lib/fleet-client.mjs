@@ -1,4 +1,4 @@
-/** One simulation of figures/fleet.mjs; prints the requests the identity provider got. */
+/** One simulation of figures/fleet.mjs; prints the number of requests to the identity provider. */
 import { DrivenClock } from '../../build/test/support/driven-clock.js';
 import { check } from './check.mjs';
 
@@ -6,7 +6,7 @@ const { way, processes, hours } = JSON.parse(process.argv[2]);
 const SCOPE = 'https://database.windows.net/.default';
 const KEY = 'k'.repeat(43);
 const LIFE_MS = 3_600_000;
-/** The first seconds of the fleet: no process has a token, so every process requests one, whatever its cache. */
+/** The first seconds of the fleet: no process has a token, so every process requests one, with any cache. */
 const START_S = 60;
 
 const clock = new DrivenClock(Date.UTC(2026, 0, 1));
@@ -41,7 +41,7 @@ function issue() {
   return new Promise((resolve) => setTimeout(resolve, 100 + 200 * Math.random(), { token, expiresOnTimestamp }));
 }
 
-/** A process of the fleet: gives the end of the token it would log in with, or 0. */
+/** A process of the fleet: returns the expiry of the token it would log in with, or 0. */
 function ours() {
   const cache = new TokenCache({ getToken: issue });
   return () => cache.current(SCOPE)?.expiresOn ?? 0;
@@ -53,7 +53,7 @@ function shared() {
   return () => cache.current(SCOPE)?.expiresOn ?? 0;
 }
 
-/** What the whole fleet shares, one to three milliseconds away. */
+/** The store shared by the fleet, with a latency of one to three milliseconds. */
 function memoryStore() {
   const values = new Map();
   const leases = new Map();

@@ -16,10 +16,10 @@ async function ours() {
   return { milliseconds: await milliseconds(() => import('mssql-token-pool/mssql')) };
 }
 
-/** Ours in a process that has mssql already. */
+/** Ours in a process that has already loaded mssql. */
 async function after() {
   await import('mssql');
-  // What mssql leaves to be done in later turns is its own.
+  // Work that mssql defers to later turns counts as its own.
   await sleep(100);
   return { milliseconds: await milliseconds(() => import('mssql-token-pool/mssql')) };
 }
@@ -34,7 +34,7 @@ async function memory() {
   return { base: between - before, added: resident() - between };
 }
 
-/** Whether MSAL is loaded before a token is asked for, and after. */
+/** Whether MSAL is loaded before and after a token is requested. */
 async function msal() {
   const isLoaded = msalWatch();
   const { createCredential, createTokenPool } = await import('mssql-token-pool');
@@ -42,7 +42,7 @@ async function msal() {
   const credential = createCredential(login);
   const pool = createTokenPool({ server: 'localhost', authentication: credential });
   const before = isLoaded();
-  // Nothing listens there; what counts is that the token was requested.
+  // Nothing listens there; it only matters that the token was requested.
   await credential.getToken('https://database.windows.net/.default').catch(() => {});
   const later = isLoaded();
   await pool.close();

@@ -4,8 +4,8 @@ import { syncBuiltinESMExports } from 'node:module';
 import { urlToHttpOptions } from 'node:url';
 
 /**
- * Makes every https request and every fetch of this process go to the emulator, plain: tedious's own credentials and
- * @azure/identity know no login server but Microsoft's. The same detour for all who are compared.
+ * Redirects every https request and every fetch of this process to the emulator over plain http, because tedious's own
+ * credentials and @azure/identity always use Microsoft's login server. All contestants take the same detour.
  *
  * @param {{ url: string }} entra
  */

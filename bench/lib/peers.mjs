@@ -2,7 +2,7 @@ import { createRequire } from 'node:module';
 
 const require = createRequire(import.meta.url);
 
-/** The very copies that the packages in comparison bring with them. */
+/** The same copies that the compared packages depend on. */
 export const mssql = require('mssql');
 export const tarn = createRequire(require.resolve('mssql'))('tarn');
 export const tedious = createRequire(require.resolve('mssql'))('tedious');

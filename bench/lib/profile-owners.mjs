@@ -1,7 +1,7 @@
-/** What a frame of a profile belongs to if its file is unknown. */
+/** The owner of a frame whose file is unknown. */
 export const BARE = /** @type {const} */ ({ idle: 'idle', root: 'all' });
 
-/** Files by what they belong to, the first that fits. @type {readonly [RegExp, string][]} */
+/** Owners by file; the first match applies. @type {readonly [RegExp, string][]} */
 const FILES = [
   [/^node:.*(tls|net|stream|js_stream)/, 'Node.js: TLS, sockets, streams'],
   [/^node:/, 'Node.js: events, timers, the rest'],
@@ -18,7 +18,7 @@ const NATIVE = [
   [/^write/, 'writing to the socket, with encryption'],
 ];
 
-/** Whose line of code a frame is. @param {{ url: string, functionName: string }} frame */
+/** The owner of a frame's code. @param {{ url: string, functionName: string }} frame */
 export function ownerOf({ url, functionName }) {
   const [table, text, other] =
     url === '' ? [NATIVE, functionName, 'V8 and native code'] : [FILES, url, 'the benchmark'];

@@ -1,6 +1,6 @@
 /**
- * One client of figures/rollover.mjs under a steady load while its tokens run out; prints what its callers noticed. A query
- * starts every few milliseconds, whether or not the ones before it are through.
+ * One client of figures/rollover.mjs under steady load while its tokens expire; prints the effect on its callers. A query
+ * starts every few milliseconds, even if earlier ones have not finished.
  */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -10,7 +10,7 @@ import { mssql, tedious } from './peers.mjs';
 import { quantile } from './rounds.mjs';
 
 const { way, size, queriesPerSecond, holdMs, seconds, lifeSeconds, refreshInSeconds } = JSON.parse(process.argv[2]);
-/** Until the code is warm nothing is measured, ms. */
+/** Warm-up without measurement, ms. */
 const WARM_UP_MS = 4_000;
 const pause = (/** @type {number} */ ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -22,11 +22,11 @@ const child = fork(
 const [{ config, token }] = await once(child, 'message');
 const client = await { ours, mssqlValidated, mssqlStatic, mssqlRebuilt, knexChecked }[way]();
 
-// All connections are there, on one token, before anything is measured.
+// All connections are open, on one token, before the measurement starts.
 const warm = await Promise.all(Array.from({ length: size }, () => client.acquire()));
 for (const connection of warm) client.release(connection);
 
-/** Waits for a connection, ms: while another connection is being opened, and at all other times. */
+/** Waits for a connection, ms: while another connection is being opened, and otherwise. */
 const opening = [];
 const steady = [];
 let failed = 0;
@@ -59,7 +59,7 @@ const report = {
   loginsInASecond: mostInASecond(times),
   p99: quantile(all, 0.99),
   longest: all.reduce((most, wait) => Math.max(most, wait), 0),
-  // If nothing was opened, no caller could notice.
+  // If no connection was opened, callers had nothing to wait for.
   ratio: opening.length === 0 ? 1 : quantile(opening, 0.99) / quantile(steady, 0.99),
 };
 process.stdout.write(JSON.stringify(report), () => process.exit());
@@ -101,7 +101,7 @@ function mostInASecond(times) {
   }, 0);
 }
 
-/** What each client uses: the same token until the issuer wants another one to be asked for. */
+/** The credential of each client: the same token until the issuer's refresh time. */
 function provider() {
   let held;
   return {
@@ -113,7 +113,7 @@ function provider() {
       held = {
         token: access_token,
         expiresOnTimestamp: now + expires_in * 1_000,
-        // Our pool asks up to a tenth earlier, so that a fleet does not ask in step.
+        // Our pool refreshes up to a tenth earlier, so that a fleet does not refresh in step.
         refreshAfterTimestamp: now + refresh_in * 900,
       };
       return held;
@@ -144,7 +144,7 @@ async function mssqlValidated() {
   };
 }
 
-/** A pool of mssql on one token, as its README shows it. */
+/** An mssql pool on one token, as in its README. */
 async function poolOn(held) {
   const authentication = { type: 'azure-active-directory-access-token', options: { token: held.token } };
   const pool = new mssql.ConnectionPool({
@@ -167,7 +167,7 @@ async function mssqlStatic() {
   };
 }
 
-/** By hand, every three quarters of a life, as well as that can be done: once at a time, and the old pool goes last. */
+/** Rebuilt by hand every three quarters of a lifetime, as well as possible: one rebuild at a time, and the old pool closes last. */
 async function mssqlRebuilt() {
   const credential = provider();
   const poolOf = new Map();

@@ -1,4 +1,4 @@
-/** Emulators whose tokens are short and whose logins are slow, in a process of their own. */
+/** Emulators with short-lived tokens and slow logins, in a separate process. */
 import { startEntraEmulator, startSqlEmulator } from 'mssql-token-pool/testing';
 
 const [lifeSeconds, refreshInSeconds, enforceExpiry] = process.argv.slice(2);

@@ -1,20 +1,20 @@
 /**
- * @typedef {object} Figure One row of the table, as bench/results.json keeps it.
+ * @typedef {object} Figure One row of the table, as stored in bench/results.json.
  * @property {string} name
  * @property {string} unit
  * @property {'lower' | 'higher'} better
  * @property {number} ours
  * @property {Record<string, number>} peers
- * @property {number} ratio Ours in terms of `against`: the median of the ratios of each round, not the ratio of medians.
- * @property {string} against Name of the peer that `ratio` refers to; the best one unless the aim names another.
- * @property {Record<string, number>} ratios Ours in terms of each peer.
+ * @property {number} ratio Ours relative to `against`: the median of the ratios of each round, not the ratio of medians.
+ * @property {string} against Name of the peer that `ratio` refers to; the best one unless the target names another.
+ * @property {Record<string, number>} ratios Ours relative to each peer.
  * @property {string} aim
  * @property {boolean} reached
- * @property {number} spread Half the distance between the quartiles of ours, as a share of the median.
+ * @property {number} spread Half the interquartile range of ours, as a fraction of the median.
  * @property {number} rounds
  */
 
-/** The name under which our own result goes. */
+/** The name of our own result. */
 export const OURS = 'mssql-token-pool';
 
 /** @param {number[]} values */
@@ -32,12 +32,12 @@ export function quantile(values, at) {
 }
 
 /**
- * Runs every contestant once in each round, each round starting with another one, so that whatever else the machine does
- * meets all of them alike.
+ * Runs every contestant once per round, each round starting with a different one, so that other load on the machine affects
+ * all of them equally.
  *
  * @param {Record<string, () => number | Promise<number>>} contestants
  * @param {{ rounds: number, warmUp?: number }} options
- * @returns {Promise<Record<string, number[]>>} results by name, one for each round
+ * @returns {Promise<Record<string, number[]>>} results by name, one per round
  */
 export async function interleave(contestants, options) {
   const { value } = await interleaveMany(
@@ -52,7 +52,7 @@ export async function interleave(contestants, options) {
  *
  * @param {Record<string, () => Promise<Record<string, number>>>} contestants
  * @param {{ rounds: number, warmUp?: number }} options
- * @returns {Promise<Record<string, Record<string, number[]>>>} by what was measured, then by name
+ * @returns {Promise<Record<string, Record<string, number[]>>>} by measurement, then by name
  */
 export async function interleaveMany(contestants, { rounds, warmUp = 1 }) {
   const names = Object.keys(contestants);

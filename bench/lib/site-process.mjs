@@ -1,11 +1,11 @@
-/** The emulators in a process of their own, so that the clients that are measured have theirs to themselves. */
+/** The emulators, in a separate process from the measured clients. */
 import { startEntraEmulator, startSqlEmulator } from 'mssql-token-pool/testing';
 
 const entra = await startEntraEmulator({ tokenLifetimeSeconds: 86_400 });
 const server = await startSqlEmulator({ entra });
 
 const answers = {
-  /** A new application, so that all requests counted are those of one client. */
+  /** Adds an application per client, so that its requests can be counted. */
   addApp: () => {
     const { clientId, clientSecret } = entra.addApp();
     return { clientId, clientSecret };

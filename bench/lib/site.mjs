@@ -9,7 +9,7 @@ import { once } from 'node:events';
  * @typedef {object} Site
  * @property {{ server: string, port: number, options: object }} config of mssql, without a login
  * @property {{ url: string, tenantId: string }} entra
- * @property {string} token good for a day
+ * @property {string} token valid for a day
  * @property {() => Promise<{ clientId: string, clientSecret: string }>} addApp
  * @property {(client: { clientId: string, appName: string }) => Promise<{ tokenRequests: number, logins: number, refused: number }>} counts
  * @property {() => void} close

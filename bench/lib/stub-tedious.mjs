@@ -5,8 +5,8 @@ const FINAL = { name: 'Final' };
 const SCOPE = 'https://database.windows.net/.default';
 
 /**
- * As much of tedious's connection as pools look at, without a socket: what is measured is the pool alone. It asks its
- * credential for a token as tedious does, and knows whether it is borrowed.
+ * The part of tedious's connection that pools use, without a socket, so that only the pool is measured. It gets a token from
+ * its credential as tedious does, and records whether it is borrowed.
  */
 export class StubConnection extends EventEmitter {
   STATE = { LOGGED_IN };
@@ -51,10 +51,10 @@ export class StubConnection extends EventEmitter {
 /** For the config key `tedious`. */
 export const stubTedious = /** @type {any} */ ({ Connection: StubConnection, Request: class {} });
 
-/** A token that outlives every run. */
+/** A token that is valid longer than any run. */
 export const longToken = { getToken: async () => ({ token: 'a.long.life', expiresOnTimestamp: Date.now() + 864e5 }) };
 
-/** What every pool that is compared with ours uses: create, check as mssql's 'socket' mode does, destroy. */
+/** The factory of every compared pool: create, validate as mssql's 'socket' mode does, destroy. */
 export const stubFactory = {
   /** @returns {Promise<StubConnection>} */
   create: () =>

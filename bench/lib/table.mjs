@@ -1,5 +1,5 @@
 /**
- * The figures as text: ours first, then the peers, each with what it is in terms of ours.
+ * The figures as text: ours first, then each peer with its value relative to ours.
  *
  * @param {import('./rounds.mjs').Figure[]} figures
  */
@@ -29,7 +29,7 @@ export function times(ratio) {
   return Number.isFinite(ratio) ? `${number(ratio)} x` : '-';
 }
 
-/** Three digits are more than a benchmark is worth. @param {number} value */
+/** Rounds to the precision that a benchmark supports. @param {number} value */
 export function number(value) {
   if (value === 0) return '0';
   const digits = Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : Math.abs(value) >= 1 ? 2 : 3;

@@ -3,8 +3,8 @@ import { OURS } from './rounds.mjs';
 import { longToken, StubConnection, stubFactory, stubTedious } from './stub-tedious.mjs';
 
 /**
- * One pool of each library on connections without sockets, with the same limits and time-outs, checked at each checkout
- * where the library can. A library is loaded when its pool is opened, so that a process can have one of them alone.
+ * One pool of each library on connections without sockets, with the same limits and timeouts, validated at each checkout if
+ * the library supports it. A library is loaded when its pool is opened, so that a process can load just one of them.
  *
  * @typedef {object} Pool
  * @property {() => Promise<StubConnection>} acquire
@@ -50,7 +50,7 @@ export const WARM_POOLS = {
   },
 
   async [TARN](max) {
-    // mssql's own check and settings (lib/base/connection-pool.js), asked about stub connections.
+    // mssql's own check and settings (lib/base/connection-pool.js), applied to stub connections.
     const parent = new (require('mssql').ConnectionPool)({ server: 'localhost', validateConnection: 'socket' });
     const { Pool } = createRequire(require.resolve('mssql'))('tarn');
     const validate = parent._poolValidate.bind(parent);
@@ -103,7 +103,7 @@ export const WARM_POOLS = {
   },
 };
 
-/** What pg-pool needs of a client of pg. */
+/** The part of a pg client that pg-pool needs. */
 class StubPgClient extends StubConnection {
   _queryable = true;
   _ending = false;
@@ -123,7 +123,7 @@ class StubPgClient extends StubConnection {
   unref() {}
 }
 
-/** Opens all connections of a pool, and uses each once. @param {Pool} pool @param {number} max */
+/** Opens all connections of a pool and uses each once. @param {Pool} pool @param {number} max */
 export async function fill(pool, max) {
   const all = await Promise.all(Array.from({ length: max }, () => pool.acquire()));
   for (const connection of all) await pool.release(connection);

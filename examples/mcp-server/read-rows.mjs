@@ -3,16 +3,16 @@ import { Request } from 'tedious';
 /**
  * Runs one batch inside a transaction that is rolled back, and resolves with at most `maxRows` rows.
  *
- * The rollback undoes mistakes, not attacks: a batch may contain COMMIT. Only the grants of the database make it read-only.
+ * The rollback undoes mistakes, not attacks: a batch may contain COMMIT. Only database permissions make it read-only.
  *
- * @throws what the server answers; ETIMEOUT after `timeoutMs`
+ * @throws the server's error; ETIMEOUT after `timeoutMs`
  */
 export async function readRows(connection, sql, { maxRows, timeoutMs }) {
   await call((done) => connection.beginTransaction(done));
   try {
     return await batch(connection, sql, maxRows, timeoutMs);
   } finally {
-    // A batch that was cut off, or that ended the transaction by itself, leaves nothing to roll back.
+    // If the batch was interrupted or ended the transaction itself, there is nothing to roll back.
     if (connection.inTransaction) await call((done) => connection.rollbackTransaction(done)).catch(() => {});
   }
 }

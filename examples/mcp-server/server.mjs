@@ -1,5 +1,5 @@
-// An MCP server whose `query` tool reads SQL Server as the user who is signed in to the AI client: the database's own
-// permissions decide what each user may see, and no user ever gets a connection of another.
+// An MCP server whose `query` tool reads SQL Server as the user signed in to the AI client. Database permissions decide what
+// each user can see, and no user ever gets another user's connection.
 
 import { InvalidTokenError } from '@modelcontextprotocol/sdk/server/auth/errors.js';
 import { requireBearerAuth } from '@modelcontextprotocol/sdk/server/auth/middleware/bearerAuth.js';
@@ -12,16 +12,16 @@ import { z } from 'zod';
 import { readRows } from './read-rows.mjs';
 
 /**
- * @param options `sql`: config of the pools, whose `authentication` is the application that acts on behalf of its users;
- *   `issuer`, `jwksUri`, `audience`: whose tokens are accepted, and for what; `maxRows` and `timeoutMs` of one query
+ * @param options `sql`: pool config, whose `authentication` is the application that acts on behalf of its users; `issuer`,
+ *   `jwksUri`, `audience`: the accepted tokens; `maxRows` and `timeoutMs`: limits of one query
  */
 export async function startMcpServer({ sql, issuer, jwksUri, audience, maxRows = 100, timeoutMs = 5_000, port = 0 }) {
   const pools = createTokenPools({
     ...sql,
-    // A readable secondary where there is one. What a user may do is decided by the database: grant SELECT and nothing else.
+    // Uses a readable secondary if there is one. The database decides what a user may do: grant only SELECT.
     options: { ...sql.options, readOnlyIntent: true },
     requestTimeout: timeoutMs,
-    // No user can take more than two connections, nor wait for one for long.
+    // No user can hold more than two connections or wait long for one.
     pool: { max: 2, acquireTimeoutMillis: 5_000 },
     maxConnections: 50,
   });
@@ -42,7 +42,7 @@ export async function startMcpServer({ sql, issuer, jwksUri, audience, maxRows =
             .use((connection) => readRows(connection, text, { maxRows, timeoutMs }));
           return { content: [{ type: 'text', text: JSON.stringify(result) }] };
         } catch (error) {
-          // The errors of this package hold no secret; SQL Server's own text is for the user who ran the query.
+          // This package's errors contain no secrets; SQL Server's own text is meant for the user who ran the query.
           const { message, number, hint } = error;
           return { isError: true, content: [{ type: 'text', text: JSON.stringify({ message, number, hint }) }] };
         }
@@ -62,7 +62,7 @@ export async function startMcpServer({ sql, issuer, jwksUri, audience, maxRows =
   };
 
   const app = createMcpExpressApp();
-  // Stateless: every request brings its token, so nothing of one user is kept for the next request.
+  // Stateless: every request carries its token, so no user data is kept between requests.
   app.post('/mcp', requireBearerAuth({ verifier }), async (request, response) => {
     const server = serverFor(request.auth.token);
     const transport = new StreamableHTTPServerTransport({ sessionIdGenerator: undefined });

@@ -1,4 +1,4 @@
-// NestJS, both ways: @nestjs/typeorm on our drop-in, and a plain provider with an mssql pool. Closed with the application.
+// NestJS in two ways: @nestjs/typeorm on the drop-in, and a plain provider with an mssql pool. Both close with the application.
 import 'reflect-metadata';
 import { Controller, Get, Inject, Module, type OnModuleDestroy } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';

@@ -1,6 +1,6 @@
 import sql from 'mssql-token-pool/mssql';
 
-// One pool for the process. In development Next.js loads this file anew after each edit, so the pool is kept on globalThis.
+// One pool for the process. In development, Next.js reloads this file after each edit, so the pool is kept on globalThis.
 const kept = globalThis as typeof globalThis & { pool?: Promise<sql.ConnectionPool> };
 
 export function pool(): Promise<sql.ConnectionPool> {

@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { withEmulators } from '../with-emulators.mjs';
 
-/** Answers the one query of these examples. A real server needs nothing of this. */
+/** Answers the one query of these examples. A real server does not need this. */
 const onQuery = (sql) => (/orders/.test(sql) ? [{ id: 1, item: 'coffee' }] : undefined);
 
 /**
- * Opens an ORM with `open(config)`, and has it read orders while three tokens run out.
- * `open` gives a function that reads the orders and one that closes the ORM.
+ * Opens an ORM with `open(config)` and reads orders through it while three tokens expire. `open` returns a function that
+ * reads the orders and one that closes the ORM.
  */
 export async function crossingExpiries(open) {
   const { config, report, stop } = await withEmulators({ tokenLifetimeSeconds: 2, onQuery });

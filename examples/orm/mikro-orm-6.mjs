@@ -1,4 +1,4 @@
-// MikroORM 6 of this repository, which has 7 as well. In your app: `import ... from '@mikro-orm/knex'` and '@mikro-orm/mssql'.
+// Uses MikroORM 6; this repository also has 7. In your app: `import ... from '@mikro-orm/knex'` and '@mikro-orm/mssql'.
 import { createRequire } from 'node:module';
 
 const require = createRequire(new URL('../../test/orm/packages/mikro-orm-6/package.json', import.meta.url));

@@ -1,4 +1,4 @@
-// MikroORM 6; for 7 it is `MssqlDialect` of 'kysely' in the place of `MsSqlKnexDialect`.
+// MikroORM 6. For 7, use `MssqlDialect` from 'kysely' instead of `MsSqlKnexDialect`.
 import { driverOptions } from 'mssql-token-pool/mikro-orm';
 import { crossingExpiries } from './crossing-expiries.mjs';
 import { EntitySchema, MikroORM, MsSqlKnexDialect } from './mikro-orm-6.mjs';

@@ -1,4 +1,4 @@
-// The handler across the expiry of a token, without the Functions host, Azure or Docker.
+// Tests the handler across a token expiry, without the Functions host, Azure or Docker.
 const assert = require('node:assert/strict');
 const { after, before, test } = require('node:test');
 const { setTimeout: sleep } = require('node:timers/promises');

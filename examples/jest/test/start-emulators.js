@@ -1,4 +1,4 @@
-// One pair of emulators for the whole run. Jest's workers inherit the environment, and the config with it.
+// One pair of emulators for the whole run. Jest's workers inherit the environment, which contains the config.
 const { startEntraEmulator, startSqlEmulator } = require('mssql-token-pool/testing');
 
 module.exports = async function startEmulators() {

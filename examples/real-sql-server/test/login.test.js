@@ -1,4 +1,4 @@
-// Runs in CI and in the dev container alike: all that it needs is in the environment.
+// Runs both in CI and in the dev container: everything it needs is in the environment.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import sql from 'mssql-token-pool/mssql';

@@ -1,4 +1,4 @@
-// One pair of emulators for the whole run. Test files, in processes of their own, get the config with `inject('config')`.
+// One pair of emulators for the whole run. Test files run in their own processes and get the config with `inject('config')`.
 import { startEntraEmulator, startSqlEmulator } from 'mssql-token-pool/testing';
 
 export default async function setup(project) {

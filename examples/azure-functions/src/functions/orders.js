@@ -1,9 +1,9 @@
-// GET /api/orders?customer=7, in the programming model v4. The application setting SQL_CONNECTION_STRING has no secret:
+// GET /api/orders?customer=7, in the v4 programming model. The application setting SQL_CONNECTION_STRING contains no secret:
 // Server=tcp:example.database.windows.net;Database=shop;Authentication=Active Directory Managed Identity;Encrypt=True
 const { app } = require('@azure/functions');
 const sql = require('mssql-token-pool/mssql');
 
-// One pool for the process: all invocations share it, and a failed start is tried again by the next one.
+// One pool for the process, shared by all invocations. If it fails to start, the next invocation tries again.
 let connecting;
 function pool() {
   connecting ??= new sql.ConnectionPool(process.env.SQL_CONNECTION_STRING).connect().catch((error) => {
