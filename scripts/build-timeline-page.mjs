@@ -1,4 +1,4 @@
-// Bundles the page of the timeline report (report/) into dist, with the licences of what is inside.
+// Bundles the page of the timeline report (report/) into dist, with the licenses of its dependencies.
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { build } from 'esbuild';
 

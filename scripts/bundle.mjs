@@ -1,10 +1,9 @@
-// Builds dist: the sources as CommonJS, once, and an ES module beside each entry point that exports the same objects by name.
-// So an application that uses both module systems has one implementation: one token cache, one set of error classes.
+// Builds dist: the sources as CommonJS, and next to each entry point an ES module that exports the same objects by name. An
+// application that uses both module systems therefore has one implementation: one token cache, one set of error classes.
 //
-// CommonJS is the implementation because it is what every loader here can run without flags (Jest above all), because it
-// loads synchronously, as `require('mssql')` does, and because what it stands on (mssql, tedious, generic-pool) is
-// CommonJS. What several entry points use goes into dist/shared: loading a hundred files took most of the time that
-// importing the package took.
+// The implementation is CommonJS because every loader (above all Jest) runs it without flags, because it loads synchronously,
+// as `require('mssql')` does, and because its dependencies (mssql, tedious, generic-pool) are CommonJS. Code used by several
+// entry points goes into dist/shared, because loading a hundred files took most of the import time.
 import { appendFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { build } from 'rolldown';
 
@@ -13,7 +12,7 @@ const entryPoints = Object.values(exports).flatMap((entry) => entry.default?.def
 const name = (file) => file.replace('./dist/', '').replace(/\.js$/, '');
 const names = [...entryPoints, ...Object.values(bin)].map(name);
 
-/** What every pool needs is one file, not one for each set of entry points that share something. */
+/** The code that every pool needs is one file, instead of one file per set of entry points that share code. */
 const NEEDED_BY_EVERY_POOL =
   /\/src\/(credentials|connections|tokens|pool|identities)\/|\/src\/([^/]+|mssql\/(with-token-refresh|stock|stock-checks))\.ts$/;
 const NEEDED_BY_FEW =
@@ -33,7 +32,7 @@ const { output } = await build({
   input: Object.fromEntries(names.map((each) => [each, `src/${each}.ts`])),
   platform: 'node',
   plugins: [ownRequire],
-  // Other packages stay where they are.
+  // Other packages are not bundled.
   external: /^[^./]/,
   transform: { target: 'node20' },
   output: {
@@ -46,9 +45,9 @@ const { output } = await build({
     dynamicImportInCjs: false,
     entryFileNames: '[name].js',
     chunkFileNames: 'shared/[name]-[hash].js',
-    // mssql's classes and ours have names in common, and a name is part of what is printed.
+    // mssql's classes and ours share names, and names appear in printed output.
     keepNames: true,
-    // They are in the types and in the repository.
+    // Docstrings are in the types and in the repository.
     comments: { jsdoc: false },
     codeSplitting: {
       groups: [{ name: 'core', test: (id) => NEEDED_BY_EVERY_POOL.test(id) && !NEEDED_BY_FEW.test(id) }],
@@ -56,7 +55,7 @@ const { output } = await build({
   },
 });
 
-// The name is how src/installed.ts knows that it runs from here and not from a user's bundle.
+// By this name, src/installed.ts detects that it runs from here and not from a user's bundle.
 writeFileSync('dist/package.json', `${JSON.stringify({ name: 'mssql-token-pool', type: 'commonjs' })}\n`);
 const entries = new Map(output.filter((chunk) => chunk.isEntry).map((chunk) => [chunk.name, chunk.exports]));
 for (const each of entryPoints.map(name)) {
@@ -66,7 +65,7 @@ for (const each of entryPoints.map(name)) {
   else writeFileSync(`dist/${each}.mjs`, `export { ${exported.join(', ')} } from '${file}';\n`);
 }
 
-/** mssql's module is one object: `require` returns it, `import` has it as the default and name by name. */
+/** mssql's module is one object: `require` returns it, `import` has it as the default export and its members as named ones. */
 function writeDropIn(entry, file, exported) {
   appendFileSync(`dist/${entry}.js`, 'module.exports = exports.default;\n');
   writeFileSync(

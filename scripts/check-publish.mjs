@@ -1,4 +1,4 @@
-// Runs before `npm publish`: what only the owner can decide must be decided by then.
+// Runs before `npm publish`: checks that the owner has made the decisions that only they can make.
 import { readFileSync } from 'node:fs';
 
 const { repository } = JSON.parse(readFileSync('package.json', 'utf8'));

@@ -1,6 +1,6 @@
-// Writes the behaviours of the ORMs into docs/compatibility.md, from the reports of test runs.
+// Writes the behavior of the ORMs to docs/compatibility.md, from the reports of test runs.
 //
-//   ORM_REPORTS=reports/orm npx vitest run test/orm     on each pair of Node.js and tedious; reports add up
+//   ORM_REPORTS=reports/orm npx vitest run test/orm     for each pair of Node.js and tedious; reports accumulate
 //   node scripts/compatibility-table.mjs [folder]
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 

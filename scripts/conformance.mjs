@@ -1,11 +1,11 @@
 #!/usr/bin/env node
 /**
- * Examines pools against the requirements of `mssql-token-pool/testing/conformance` and writes docs/conformance.md,
- * and its table in short into README.md:
+ * Checks pools against the requirements of `mssql-token-pool/testing/conformance`, writes docs/conformance.md, and puts a
+ * short form of its table into README.md:
  *
  *   npm run conformance
  *
- * With `--server` it examines this package against a real server instead; see conformance/real-server.mjs:
+ * With `--server`, it checks this package against a real server instead; see conformance/real-server.mjs:
  *
  *   npm run conformance -- --server my-server.database.windows.net --database my-database --yes
  */

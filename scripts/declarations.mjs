@@ -1,5 +1,5 @@
-// Completes the types of dist, which `tsc -p tsconfig.build.json` wrote for CommonJS: the ES module beside each entry point
-// has declarations of its own, so that every module resolution finds types that describe the file it loads.
+// Completes the types in dist, which `tsc -p tsconfig.build.json` wrote for CommonJS: the ES module next to each entry point gets
+// its own declarations, so that every module resolution finds types that describe the file it loads.
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 
 const { exports } = JSON.parse(readFileSync('package.json', 'utf8'));

@@ -1,4 +1,4 @@
-// The software bill of materials (SPDX) of what a user gets: the packed package, installed into an empty project.
+// The software bill of materials (SPDX) of what a user installs: the packed package in an empty project.
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,4 @@
-// What an install brings: the package packed and unpacked, and each entry point with everything it loads at once.
+// The install size: the package packed and unpacked, and each entry point with everything it loads immediately.
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';

@@ -2,9 +2,9 @@
 //
 //   npm run test:container [-- vitest arguments]               starts docker-compose.yml, runs, stops it
 //   npm run test:container -- --server HOST [--port 1433] --user U --password P [--restart COMMAND] [vitest arguments]
-//                                                              runs against a server that is there already
+//                                                              runs against an existing server
 //
-// What is not named here goes to vitest, and so does everything after a second `--`: file names, -t NAME, --bail 1.
+// All other arguments, and everything after a second `--`, go to vitest: file names, -t NAME, --bail 1.
 import { spawnSync } from 'node:child_process';
 import { parseArgs } from 'node:util';
 
@@ -31,7 +31,7 @@ const { values } = parseArgs({ args: own, options: OPTIONS });
 
 process.exitCode = values.server === undefined ? inContainers() : against({ ...values, port: Number(values.port) });
 
-/** Our own options with their values, and the rest in its order. */
+/** Our own options with their values, and the other arguments in order. */
 function divide(args) {
   const own = [];
   const forVitest = [];

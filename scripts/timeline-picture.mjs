@@ -1,5 +1,5 @@
-// The picture of the timeline in README.md and docs/telemetry.md, from the demo itself: node scripts/timeline-picture.mjs
-// (after `npm run build`). Narrow, so that its text can still be read where a phone shrinks it.
+// Takes the picture of the timeline for README.md and docs/telemetry.md from the demo: node scripts/timeline-picture.mjs (after
+// `npm run build`). It is narrow, so that its text stays readable on a phone.
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -26,7 +26,7 @@ for (const colorScheme of ['light', 'dark']) {
   const page = await browser.newPage({ viewport, deviceScaleFactor: 2, colorScheme, offline: true });
   await page.goto(pathToFileURL(report).href);
   await page.locator('svg rect').first().waitFor();
-  // What is there to be clicked, and headings as small as a picture in a text wants them.
+  // Hides interactive elements and shrinks the headings to suit an inline picture.
   await page.addStyleTag({ content: 'details { display: none } h1 { font-size: 1rem } main { padding: 8px }' });
   const path = new URL(`timeline-${colorScheme}.png`, images).pathname;
   const png = withPalette(await pixelsOf(page, await page.screenshot({ fullPage: true })));
@@ -53,7 +53,7 @@ async function pixelsOf(page, screenshot) {
   return { width, height, rgba: Buffer.from(rgba, 'base64') };
 }
 
-/** PNG of the 256 most frequent colours, a fifth of the browser's size; the rest are greys of letters' edges. */
+/** A PNG with the 256 most frequent colors, a fifth of the browser's size; the others are antialiasing grays. */
 function withPalette({ width, height, rgba }) {
   const colours = new Map();
   for (let i = 0; i < rgba.length; i += 4) {

@@ -1,7 +1,7 @@
-// Runs the test suites of node-mssql and knex twice, with stock and with this package, and compares the results
-// test by test. Their code is not part of this repository: give the path of a checkout whose dependencies are installed
-// (mocha and what the tests require). The server is the SQL emulator with SQLite tables, so tests that need a real SQL Server
-// fail both ways; what stock passes must pass here as well.
+// Runs the test suites of node-mssql and knex twice, with the stock package and with this one, and compares the results test by
+// test. Their code is not part of this repository: pass the path of a checkout with installed dependencies (mocha and those of
+// the tests). The server is the SQL emulator with SQLite tables, so tests that need a real SQL Server fail in both runs. Every
+// test that passes with the stock package must pass here as well.
 //
 //   npm run build
 //   node scripts/upstream-suites.mjs node-mssql ../node-mssql
@@ -23,7 +23,7 @@ const root = resolve(checkout);
 const mocha = join(createRequire(join(root, 'package.json')).resolve('mocha/package.json'), '../bin/mocha.js');
 const folder = mkdtempSync(join(tmpdir(), 'upstream-suites-'));
 
-/** Runs the suite in a process of its own. Gives the state of each test by its full title. */
+/** Runs the suite in a separate process. Returns the state of each test by its full title. */
 async function run(who) {
   const server = await suite.start();
   const report = join(folder, `${who}.json`);

@@ -68,14 +68,14 @@ error numbers, states and classes, times, and versions.
 const START = '<!-- conformance -->';
 const END = '<!-- /conformance -->';
 
-/** The README with the table of docs/conformance.md in short: one column for this package, marks for words. */
+/** The README with a short form of the table in docs/conformance.md: one column for this package, marks instead of words. */
 export function readmeWithTable(readme, page) {
   const lines = page.split('\n').filter((line) => line.startsWith('| '));
   const [head, , ...rows] = lines.map((line) => line.slice(2, -2).split(/ *\| /));
-  // The drop-in, beside the raw pool; where the two differ, the README shows both.
+  // The drop-in and the raw pool share a column unless they differ.
   const isSame = rows.every((row) => row[1] === row[2]);
   const shown = (row) => row.filter((_, column) => !(isSame && column === 2)).map((cell) => cell.trim());
-  // How a library gets its tokens matters where there are two of it; the page has it for all.
+  // The token method is shown only for libraries that appear twice; the page shows it for all.
   const short = (name) => (name.startsWith('mssql') ? name : name.replace(/,.*/, ''));
   const mark = (cell) => ({ yes: '✓', '**no**': '–' })[cell] ?? cell;
   const table = aligned([shown(head).map(short), ...rows.map((row) => shown(row).map(mark))]);
@@ -84,7 +84,7 @@ export function readmeWithTable(readme, page) {
   return `${before}\n\n${table}\n\n${after}`;
 }
 
-/** A Markdown table as the formatter aligns it: the first column to the left, the others centered. */
+/** A Markdown table, aligned like the formatter's: the first column left, the others centered. */
 function aligned([head, ...rows]) {
   const widths = head.map((_, column) => Math.max(...[head, ...rows].map((row) => row[column].length)));
   const centered = (cell, width) => cell.padStart(cell.length + Math.floor((width - cell.length) / 2)).padEnd(width);

@@ -1,5 +1,5 @@
 /**
- * The pools that docs/conformance.md compares, each as its own documentation would have a user set it up with tokens.
+ * The pools that docs/conformance.md compares, each configured for tokens as its own documentation recommends.
  */
 import { createRequire } from 'node:module';
 import knex from 'knex';
@@ -14,7 +14,7 @@ const tarn = fromMssql('tarn');
 const tedious = fromMssql('tedious');
 const sequelizePool = createRequire(require.resolve('sequelize'))('sequelize-pool');
 
-/** A connected tedious connection that asks `credential` for a token during its login. */
+/** A connected tedious connection that gets a token from `credential` during its login. */
 function connect({ config, credential, acquireTimeoutMillis }) {
   const { server, port, options } = config;
   const connection = new tedious.Connection({
@@ -30,7 +30,7 @@ function connect({ config, credential, acquireTimeoutMillis }) {
 
 const isOpen = (connection) => !connection.closed;
 
-/** The drop-in and stock mssql differ in nothing but where `ConnectionPool` comes from. */
+/** The drop-in and stock mssql differ only in the module that exports `ConnectionPool`. */
 function mssqlPool({ ConnectionPool }, { config, max, acquireTimeoutMillis }, login) {
   const pool = new ConnectionPool({
     ...config,
@@ -58,7 +58,7 @@ function mssqlPool({ ConnectionPool }, { config, max, acquireTimeoutMillis }, lo
 
 const withCredential = ({ credential }) => ({ authentication: { type: 'token-credential', options: { credential } } });
 
-/** Name, and how to open it. */
+/** Pools by name, with a function that opens each. */
 export const POOLS = {
   'mssql-token-pool': ({ config, credential, max, acquireTimeoutMillis }) => {
     const pool = createTokenPool({ ...config, authentication: credential, pool: { max, acquireTimeoutMillis } });
@@ -125,7 +125,7 @@ export const POOLS = {
       client: 'mssql',
       log: { warn: quiet, error: quiet, debug: quiet, deprecate: quiet },
       acquireConnectionTimeout: acquireTimeoutMillis,
-      // knex asks again for the settings once the checker says that they have expired.
+      // knex requests the settings again when the checker reports that they have expired.
       connection: async () => {
         const held = await credential.getToken('https://database.windows.net/.default');
         const life = held.expiresOnTimestamp - Date.now();

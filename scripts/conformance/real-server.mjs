@@ -12,7 +12,7 @@ const PLAN = `This run
   6. writes a report without secrets: no token, no server name, no login name.
 It reads and changes nothing else. Nothing is sent to anyone.`;
 
-/** Examines this package against a real server, with the caller's own credential. */
+/** Checks this package against a real server, with the caller's own credential. */
 export async function examineRealServer({ server, database, authentication, yes, output, ...flags }) {
   process.stdout.write(`${PLAN}\n`);
   if (database === undefined) fail('--database is missing: name the database to log in to.');
@@ -71,10 +71,10 @@ export async function examine(target, credential, onStep = () => {}) {
   return { date: new Date().toISOString(), node: process.version, steps };
 }
 
-/** What a broken identity provider gives. */
+/** A broken identity provider: its token is invalid. */
 const NO_TOKEN = { getToken: async () => ({ token: 'not.a.token', expiresOnTimestamp: Date.now() + 3_600_000 }) };
 
-/** Product and version, without what names the machine. */
+/** Product and version, without the machine name. */
 async function version(connection) {
   const text = String(await firstValue(connection, 'SELECT @@VERSION AS version'));
   return text.split('\n', 1)[0].trim().slice(0, 120);
@@ -122,7 +122,7 @@ async function warmCheckout(pool) {
   return Number(times.sort((a, b) => a - b)[100].toFixed(4));
 }
 
-/** Numbers and kinds of an error and its causes; never a message, which may name the server or the login. */
+/** Numbers and kinds of an error and its causes. Excludes messages, which may contain the server or login name. */
 function factsOf(error) {
   const { name, code, number, state, class: severity, cause } = error;
   const facts = { name, code, number, state, class: severity };

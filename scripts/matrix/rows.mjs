@@ -1,13 +1,13 @@
-// What the matrix tries. A row is an empty project: packages to install beside ours, files to copy or write, commands to run.
+// The rows of the matrix. A row is an empty project: packages to install with ours, files to copy or write, commands to run.
 //
 //   packages   as for npm install
-//   app        a file of apps/ that is run with node
+//   app        a file of apps/ to run with node
 //   files      further files: name -> content, a name of apps/, or a path of examples/
 //   commands   instead of `node app`; `node_modules/.bin` is on the path
-//   project    a folder of examples/ that is copied whole, its package.json included; `packages` pin or replace what that names
-//   node       major version of Node.js, where that is not the one that runs the matrix
-//   runtime    npm package of another runtime, whose program of the same name is then on the path
-//   expiries   false where the row opens no connection, or is about loading alone
+//   project    a folder of examples/ to copy, including its package.json; `packages` pins or replaces its dependencies
+//   node       major version of Node.js, if it differs from the one that runs the matrix
+//   runtime    npm package of another runtime; its program of the same name is then on the path
+//   expiries   false if the row opens no connection, or only tests loading
 //   quick      part of `npm run matrix -- --quick`
 //   note       for the table
 
@@ -128,7 +128,7 @@ const orms = [
     ],
     files: { 'visit.cjs': 'visit.cjs' },
     commands: ['npm run build', 'node visit.cjs "npm start" /orders /orders-by-hand'],
-    // NestJS 12 has ES modules only.
+    // NestJS 12 is ESM only.
     node: major === 12 ? 24 : undefined,
   })),
   {
@@ -334,7 +334,7 @@ const types = [
   packages: ['mssql@12', `typescript@${version}`, `@types/node@${node}`, '@types/mssql'],
   files: { 'types.ts': 'types.ts', 'otel.ts': 'otel.ts' },
   commands: resolutions.map((each) => {
-    // Declarations of others that do not compile by themselves: mssql's and Node's before 5.9, MSAL's under node16.
+    // Third-party declarations that do not compile on their own: mssql's and Node's before 5.9, MSAL's under node16.
     const skipLibCheck = Number(version) < 5.9 || each === 'node16' || each === 'nodenext';
     const options = Object.entries(compilerOptions(each, { skipLibCheck }));
     return `tsc ${options.map(([key, value]) => `--${key} ${value}`).join(' ')} types.ts otel.ts`;

@@ -1,11 +1,11 @@
-// Installs every combination of scripts/matrix/rows.mjs from the packed tarball into an empty folder and runs it against the
-// emulators while two tokens expire. Writes the first part of docs/compatibility.md.
+// Installs every row of scripts/matrix/rows.mjs with the packed tarball in an empty folder and runs it against the emulators while
+// two tokens expire. Writes the first part of docs/compatibility.md.
 //
 //   npm run matrix                      everything (about half an hour)
-//   npm run matrix -- --quick           one row of each kind; skipped with a warning where the registry is out of reach
-//   npm run matrix -- --only WORD       rows whose name contains a word; the other results stay (reports/matrix.json)
+//   npm run matrix -- --quick           one row of each kind; skipped with a warning if the registry is unreachable
+//   npm run matrix -- --only WORD       rows whose name contains WORD; the other results are kept (reports/matrix.json)
 //   npm run matrix -- --keep            leaves the projects in place
-//   npm run matrix -- --jobs N          so many rows at a time (2)
+//   npm run matrix -- --jobs N          number of concurrent rows (2)
 import { execFile, execFileSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -24,9 +24,9 @@ const { values: args } = parseArgs({
   },
 });
 const APPS = new URL('apps/', import.meta.url);
-// Long enough that a busy machine finishes a login inside the margin.
+// Long enough for a busy machine to finish a login within the margin.
 const LIFETIME_SECONDS = 3;
-/** What every row came to, last time it was tried. */
+/** The latest result of every row. */
 const REPORT = 'reports/matrix.json';
 const NPM = ['--no-audit', '--no-fund', '--prefer-offline', '--loglevel', 'error'];
 
@@ -53,13 +53,13 @@ if (!args.keep) rmSync(base, { recursive: true, force: true });
 if (chosen.length === 0) console.log('No such row.');
 process.exitCode = failed > 0 ? 1 : 0;
 
-/** Takes rows until none is left, or the registry is out of reach. */
+/** Runs rows until none is left or the registry is unreachable. */
 async function work(_, job) {
   while (waiting.length > 0 && !isOffline) {
     const row = waiting.shift();
     const startedAt = Date.now();
     let result = await run(row, job);
-    // On a machine so busy that a login takes longer than its token's margin, one is refused: a second try shows which it was.
+    // On a very busy machine, a login can take longer than its token's margin and be refused; a second attempt rules that out.
     if (result.error !== undefined && !result.offline) {
       console.log(`once more: ${row.name}\n${result.error.replace(/^/gm, '       ')}`);
       result = await run(row, job);
@@ -152,7 +152,7 @@ async function run(row, job) {
   }
 }
 
-/** The folder of another Node.js, or another runtime, from the npm package of that name. */
+/** The folder of another Node.js version or runtime, from the npm package of that name. */
 function programFolder(spec) {
   if (!programFolders.has(spec)) programFolders.set(spec, installProgram(spec));
   return programFolders.get(spec);
@@ -169,7 +169,7 @@ function prefixOf(spec) {
   return join(base, spec.replace('@', '-'));
 }
 
-/** The packages that a row is about, for the table. */
+/** The packages that a row tests, for the table. */
 function namesOf({ packages }, folder) {
   if (packages !== undefined) return packages.map(nameOf);
   const { dependencies, devDependencies } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));

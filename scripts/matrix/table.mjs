@@ -5,7 +5,7 @@ const FILE = 'docs/compatibility.md';
 const START = '<!-- matrix -->';
 const END = '<!-- /matrix -->';
 
-/** Puts the results into docs/compatibility.md, between two marks, in the order of the rows. */
+/** Writes the results to docs/compatibility.md, between two markers, in the order of the rows. */
 export function writeTable(groups, results) {
   const sections = groups.map(({ title, rows }) => {
     const lines = rows.filter(({ name }) => results.has(name)).map((row) => line(row, results.get(row.name)));

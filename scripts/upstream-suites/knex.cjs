@@ -1,4 +1,4 @@
-// Loaded before knex's own suite: its server, and, as `ours`, knexClient() around the mssql dialect wherever knex is given one.
+// Loaded before knex's own suite. Sets its server and, as `ours`, wraps every mssql dialect passed to knex in knexClient().
 const Module = require('node:module');
 const { readFileSync } = require('node:fs');
 const { join, sep } = require('node:path');
@@ -10,14 +10,14 @@ const server = JSON.parse(readFileSync(UPSTREAM_SERVER, 'utf8'));
 
 const resolve = Module._resolveFilename;
 Module._resolveFilename = function (request, parent, ...rest) {
-  // One knex for both: the checkout's.
+  // Both use the checkout's knex.
   if (request === 'knex' || request.startsWith('knex/')) {
     return resolve.call(this, join(UPSTREAM, request.slice('knex'.length)), parent, ...rest);
   }
   return resolve.call(this, request, parent, ...rest);
 };
 
-/** A client class that is made for the connection that knex is given, as knexConfig() makes one. */
+/** A client class created for the connection passed to knex, as knexConfig() does. */
 function inPlaceOf(Stock) {
   const { knexClient } = require(OURS);
   const { KnexTimeoutError } = require('knex/lib/util/timeout.js');
@@ -54,7 +54,7 @@ function resolved(request, parent) {
   }
 }
 
-// What the suite reads its servers from (KNEX_TEST).
+// The file from which the suite reads its servers (KNEX_TEST).
 const { options, ...login } = server;
 const mapBinding = (value) => (value?.type ? { value: value.value, type: value.type } : undefined);
 module.exports = { mssql: { ...login, encrypt: true, options: { ...options, mapBinding } } };

@@ -1,4 +1,4 @@
-// Loaded before node-mssql's own suite: its configuration, and, as `ours`, the drop-in where a test requires mssql.
+// Loaded before node-mssql's own suite. Sets its configuration and, as `ours`, returns the drop-in when a test requires mssql.
 const Module = require('node:module');
 const fs = require('node:fs');
 const { join, sep } = require('node:path');
@@ -10,7 +10,7 @@ const DROP_IN = join(__dirname, '../../dist/mssql/index.js');
 
 const resolve = Module._resolveFilename;
 Module._resolveFilename = function (request, parent, ...rest) {
-  // One mssql for both: the checkout's.
+  // Both use the checkout's mssql.
   if (request === 'mssql' || request.startsWith('mssql/')) {
     return resolve.call(this, join(UPSTREAM, request.slice('mssql'.length)), parent, ...rest);
   }
@@ -20,11 +20,11 @@ Module._resolveFilename = function (request, parent, ...rest) {
   return RUN_AS === 'ours' && isTest && ENTRIES.has(file) ? DROP_IN : file;
 };
 
-// The file that the suite reads its server from need not exist.
+// The file from which the suite reads its server need not exist.
 const read = fs.readFileSync;
 fs.readFileSync = (path, ...rest) => read(path === CONFIG ? UPSTREAM_SERVER : path, ...rest);
 Module._extensions['.json'] = (module, filename) => {
   module.exports = JSON.parse(fs.readFileSync(filename, 'utf8'));
-  // A checkout has an old version in it; its releases are numbered when they are published.
+  // A checkout contains an old version number; releases are numbered when they are published.
   if (filename === join(UPSTREAM, 'package.json')) module.exports.version = '12.0.0';
 };

@@ -5,7 +5,7 @@ import { pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
 import { startSqlEmulator } from '../../dist/testing/index.mjs';
 
-/** The SQL emulator with tables of SQLite. `prepares` answers what creates the suite's own objects. */
+/** The SQL emulator with SQLite tables. `prepares` answers the statements that create the suite's objects. */
 async function startServer({ prepares = () => false, database }) {
   const folder = mkdtempSync(join(tmpdir(), 'tables-'));
   const outfile = join(folder, 'tables.mjs');
@@ -54,7 +54,7 @@ export const SUITES = {
       'test/unit/client/pool-config.js',
       'test/unit/client/connection-pool.js',
       'test/unit/query/builder.js',
-      // The other specs of test/integration2 load SQLite's native driver, whatever DB says.
+      // The other specs of test/integration2 load SQLite's native driver, regardless of DB.
       'test/integration2/dialects/mssql.spec.js',
       'test/integration2/{query,schema,transaction}/**/*.spec.js',
     ],

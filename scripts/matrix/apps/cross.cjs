@@ -1,4 +1,4 @@
-// Queries while two tokens expire, three callers at a time, then closes.
+// Runs queries with three concurrent callers while two tokens expire, then closes.
 const { setTimeout: sleep } = require('node:timers/promises');
 
 exports.config = process.env.MATRIX_CONFIG === undefined ? undefined : JSON.parse(process.env.MATRIX_CONFIG);

@@ -1,4 +1,4 @@
-// A clock that a test drives: timers of the pool follow it, sockets do not.
+// A fake clock: the pool's timers follow it, sockets do not.
 const sql = require('mssql-token-pool/mssql');
 const { config } = require('./cross.cjs');
 

@@ -1,4 +1,4 @@
-// What a user of an mssql that is too old reads, on both ways in.
+// The error for an mssql version that is too old, through both entry points.
 import { createRequire } from 'node:module';
 import { withTokenRefresh } from 'mssql-token-pool';
 import { config } from './cross.cjs';

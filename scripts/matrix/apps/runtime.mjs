@@ -1,4 +1,4 @@
-// What a runtime must have beside sockets: AsyncLocalStorage, AbortSignal, diagnostics_channel, and TLS on the server's side.
+// What a runtime needs besides sockets: AsyncLocalStorage, AbortSignal, diagnostics_channel, and server-side TLS.
 import assert from 'node:assert/strict';
 import { subscribe } from 'node:diagnostics_channel';
 import { AbortedError, createTokenPool, createTokenPools, ServerUnavailableError } from 'mssql-token-pool';

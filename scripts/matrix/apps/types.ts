@@ -1,4 +1,4 @@
-// Every subpath that needs nothing but mssql; the ORMs' own are checked beside their packages.
+// Every subpath that needs only mssql; the ORMs' subpaths are checked with their packages.
 import {
   createCredential,
   createTokenPool,

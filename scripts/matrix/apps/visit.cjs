@@ -1,4 +1,4 @@
-// usage: node visit.cjs <command> <path>...: starts a web server on $PORT, reads the paths while two tokens expire, stops it.
+// Usage: node visit.cjs <command> <path>... starts a web server on $PORT, requests the paths while two tokens expire, and stops it.
 const { spawn } = require('node:child_process');
 const { once } = require('node:events');
 const { setTimeout: sleep } = require('node:timers/promises');
