@@ -1,4 +1,5 @@
 import type { Connection } from 'tedious';
+import { ConfigurationError } from '../errors.js';
 import type { TarnFacade } from '../pool/tarn-facade.js';
 import { boundTo } from './bound-to.js';
 import { type PoolInput, poolFor, type Tedious } from './pool-for.js';
@@ -45,7 +46,15 @@ function poolClass(open: () => TarnFacade, wrap: Wrap) {
     readonly #wrappers = new WeakMap<Connection, object>();
     readonly #connections = new WeakMap<object, Connection>();
 
-    constructor(driver: Wrapping) {
+    /** @throws ConfigurationError for `tarn.options` of the application */
+    constructor(driver: Wrapping & Record<string, unknown>) {
+      const { create: _, destroy: __, validate: ___, ...options } = driver;
+      const own = Object.keys(options).find((key) => options[key] !== 0 && options[key] !== undefined);
+      if (own !== undefined) {
+        throw new ConfigurationError(`Kysely's own 'tarn.options.${own}' has no effect.`, {
+          hint: 'Set pool: { max, min, idleTimeoutMillis, ... } in the config of dialectConfig().',
+        });
+      }
       this.#driver = driver;
     }
 

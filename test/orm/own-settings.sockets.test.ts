@@ -1,4 +1,5 @@
 import knex from 'knex';
+import { Kysely, MssqlDialect, sql } from 'kysely';
 import stock from 'mssql';
 import { Sequelize } from 'sequelize';
 import * as tedious from 'tedious';
@@ -7,6 +8,7 @@ import { expect, test } from 'vitest';
 import type { TokenPoolConfig } from '../../src/connections/config.js';
 import { createTokenPool, withTokenRefresh } from '../../src/index.js';
 import { knexConfig } from '../../src/orm/knex.js';
+import { dialectConfig } from '../../src/orm/kysely.js';
 import { adapterConfig } from '../../src/orm/prisma.js';
 import { sequelize7Options, sequelizeOptions } from '../../src/orm/sequelize.js';
 import { dataSourceOptions } from '../../src/orm/typeorm.js';
@@ -120,6 +122,18 @@ test("an exception of the application's own pool.validate closes the connection 
   } finally {
     await sequelize.close();
   }
+});
+
+test("Kysely's own pool settings beside ours are refused by name", async () => {
+  await using s = await site();
+  const own = dialectConfig(configOf(s));
+  const withOptions = (options: object) => async () => {
+    const dialect = new MssqlDialect({ ...own, tarn: { ...own.tarn, options } } as never);
+    const db = new Kysely<never>({ dialect });
+    await sql`SELECT 1 AS one`.execute(db).finally(() => db.destroy());
+  };
+  await expect(withOptions({ min: 0, max: 25 })()).rejects.toThrow(/Kysely's own 'tarn.options.max' has no effect/);
+  await expect(withOptions(own.tarn.options)()).resolves.toBeUndefined();
 });
 
 test("knex's own pool settings and config function are refused by name", async () => {
