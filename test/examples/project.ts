@@ -101,9 +101,12 @@ export function start(
 }
 
 /** A vitest of its own must not take itself for a worker of ours. */
+/** What vitest has set; and what `npx -c` has, which an `npx` inside it would take for its own. */
 function withoutVitest(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(
-    Object.entries(env).filter(([name]) => !/^(VITEST|NODE_ENV|NODE_OPTIONS|TEST$)/.test(name)),
+    Object.entries(env).filter(
+      ([name]) => !/^(VITEST|NODE_ENV|NODE_OPTIONS|TEST$|npm_config_(call|package)$)/.test(name),
+    ),
   );
 }
 

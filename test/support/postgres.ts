@@ -53,6 +53,8 @@ export class PostgresServer implements AsyncDisposable {
   /** Runs one statement as `admin`. */
   async admin(sql: string): Promise<void> {
     const client = new pg.Client({ host: '127.0.0.1', port: this.port, user: 'admin', database: 'postgres' });
+    // A server that is starting or stopping may cut the connection at any time; connect() and query() report it.
+    client.on('error', () => {});
     await client.connect();
     await client.query(sql);
     await client.end();

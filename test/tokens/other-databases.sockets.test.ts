@@ -70,6 +70,8 @@ describe.skipIf(!hasPostgres)('PostgreSQL', () => {
       idleTimeoutMillis: 10,
     });
     pool.on('error', () => {});
+    // pg-pool listens only while a client is idle: not to one that it is closing when the server stops.
+    pool.on('connect', (client) => client.on('error', () => {}));
     cleanUp.push(() => pool.end());
     return { entra, pool, inTurn };
   }
