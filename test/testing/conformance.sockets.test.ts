@@ -64,12 +64,12 @@ test.concurrent.each(requirements)('this package: $title', async ({ id }) => {
   expect(await conformance(ours as OpenPool, { only: [id] })).toMatchObject([{ id, passed: true, seen: undefined }]);
 });
 
-test('names what a pool on a static token does wrong', async () => {
+test('reports the failures of a pool with a static token', async () => {
   const [expired] = await conformance(naive as OpenPool, { only: ['no-expired-session'] });
   expect(expired).toMatchObject({ id: 'no-expired-session', passed: false, seen: expect.stringContaining('failed') });
 });
 
-test('finds nothing wrong with one token for a burst of callers', async () => {
+test('accepts a pool that makes one token request for a burst of callers', async () => {
   const one: OpenPool<Connection> = async (setup) => {
     const pool = await naive(setup);
     // One connection, so one query at a time.
@@ -87,7 +87,7 @@ test('finds nothing wrong with one token for a burst of callers', async () => {
   ]);
 });
 
-test('a pool that hangs or throws fails the requirement and the suite goes on', async () => {
+test('a pool that hangs or throws fails the requirement, and the suite continues', async () => {
   const hangs: OpenPool = () => new Promise(() => {});
   const throws: OpenPool = () => {
     throw new Error('no pool today');
@@ -101,7 +101,7 @@ test('a pool that hangs or throws fails the requirement and the suite goes on', 
   ]);
 });
 
-test('an unknown requirement is named, with those that exist', async () => {
+test('the error for an unknown requirement lists the existing ones', async () => {
   await expect(conformance(naive as OpenPool, { only: ['single-fight'] })).rejects.toThrow(
     /no requirement is named 'single-fight'.*single-flight/,
   );
@@ -116,7 +116,7 @@ test('the run against a real server does nothing without --yes', async () => {
   expect(stdout).toContain('Nothing has been done. Add --yes to go on.');
 });
 
-test('the run against a real server leaves nothing behind and reports no secret', async () => {
+test('the run against a real server leaves nothing behind, and its report contains no secret', async () => {
   const statements: string[] = [];
   const entra = await startEntraEmulator({ sameToken: true });
   const server = await startSqlEmulator({

@@ -37,7 +37,7 @@ describe('over HTTP', () => {
     await expect.poll(() => connection.closed).toBe(true);
   });
 
-  test('tokens get another life', async () => {
+  test('the token lifetime changes', async () => {
     const { entra, post } = await site();
     await post({ target: 'entra', tokenLifetimeSeconds: 5 });
     const { expiresOnTimestamp } = await entra.credential().getToken('https://database.windows.net/.default');
@@ -58,13 +58,13 @@ describe('over HTTP', () => {
 });
 
 describe('a web page cannot set faults', () => {
-  test('by a form, which is no JSON', async () => {
+  test('with a form, which is not JSON', async () => {
     const { entra, post } = await site();
     expect((await post({ target: 'entra', status: 503 }, { 'content-type': 'text/plain' })).status).toBe(415);
     await entra.credential().getToken('https://database.windows.net/.default');
   });
 
-  test('under a name of its own that leads to the loopback', async () => {
+  test('under its own host name that resolves to the loopback', async () => {
     const { url } = await site();
     const status = await new Promise((resolve, reject) => {
       const sent = httpRequest(url, { method: 'DELETE', headers: { Host: 'attacker.example' } }, (response) => {

@@ -30,12 +30,12 @@ for (const keyType of ['ec', 'rsa'] as const) {
   });
 }
 
-test('a self-signed certificate is accepted by a client that is given exactly it', async () => {
+test('a self-signed certificate is accepted by a client that trusts exactly this certificate', async () => {
   const server = makeCertificate({ commonName: 'localhost' });
   expect(await handshake(server, { ca: server.cert })).toBe('hello');
 });
 
-test('a client that does not trust the authority refuses', async () => {
+test('a client that does not trust the authority refuses the certificate', async () => {
   const server = makeCertificate({ commonName: 'localhost', issuer: ca });
   await expect(handshake(server, {})).rejects.toMatchObject({ code: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE' });
 });
@@ -52,7 +52,7 @@ test('an expired certificate is refused', async () => {
   await expect(handshake(server, { ca: ca.cert })).rejects.toMatchObject({ code: 'CERT_HAS_EXPIRED' });
 });
 
-test('dates, names and thumbprints are those asked for', () => {
+test('dates, names and thumbprints are as requested', () => {
   const options = { notBefore: new Date('2049-12-31T00:00:00Z'), notAfter: new Date('2050-01-02T03:04:05Z') };
   const made = makeCertificate({
     commonName: 'Ünïcode',
@@ -73,14 +73,14 @@ test('dates, names and thumbprints are those asked for', () => {
   expect(read.ca).toBe(false);
 });
 
-test('key usage is a named bit list without trailing zeros, as DER demands', () => {
+test('key usage is a named bit list without trailing zeros, as DER requires', () => {
   const hex = (made: { cert: string }) => new X509Certificate(made.cert).raw.toString('hex');
   // OID 2.5.29.15, critical, then the bits: digitalSignature and keyEncipherment; keyCertSign and cRLSign.
   expect(hex(makeCertificate({ commonName: 'leaf' }))).toContain('0603551d0f0101ff0404030205a0');
   expect(hex(ca)).toContain('0603551d0f0101ff040403020106');
 });
 
-test('an intermediate authority carries the chain', () => {
+test('an intermediate authority includes its chain', () => {
   const intermediate = makeCertificateAuthority({ commonName: 'Intermediate', issuer: ca, keyType: 'rsa' });
   const leaf = makeCertificate({ commonName: 'leaf', issuer: intermediate });
   const read = new X509Certificate(intermediate.cert);

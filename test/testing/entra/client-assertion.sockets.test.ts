@@ -30,7 +30,7 @@ const sha256 = ({ key, thumbprintSha256 }: Certificate) => ({
   clientCertificate: { privateKey: key, thumbprintSha256 },
 });
 
-test('a registered certificate is accepted, named by SHA-256 (PS256) or by SHA-1 (RS256)', async () => {
+test('a registered certificate is accepted by its SHA-256 (PS256) or SHA-1 (RS256) thumbprint', async () => {
   await using entra = await startEntraEmulator();
   const { clientId } = entra.addApp({ certificates: [stranger.cert, certificate.cert] });
   expect(await tokenWith(entra, clientId, sha256(certificate))).toMatchObject({ appid: clientId, appidacr: '2' });
@@ -49,7 +49,7 @@ test('a certificate of another application is refused with AADSTS700027', async 
   });
 });
 
-test('the right thumbprint with the wrong key is refused', async () => {
+test('a correct thumbprint with the wrong key is refused', async () => {
   await using entra = await startEntraEmulator();
   const { clientId } = entra.addApp({ certificates: [certificate.cert] });
   const forged = sha256({ ...certificate, key: stranger.key });
@@ -64,7 +64,7 @@ test('an expired certificate is refused with AADSTS1000502', async () => {
   await expect(tokenWith(entra, clientId, sha256(expired))).rejects.toMatchObject({ errorNo: 1000502 });
 });
 
-test('an unregistered certificate is accepted by subject name and issuer if it is sent along', async () => {
+test('an unregistered certificate is accepted by subject name and issuer if it is sent as x5c', async () => {
   await using entra = await startEntraEmulator();
   const { clientId } = entra.addApp({
     trustedSubjects: [{ commonName: 'api.contoso.example', authority: ca.cert }],
@@ -79,7 +79,7 @@ test('an unregistered certificate is accepted by subject name and issuer if it i
   await expect(tokenWith(entra, clientId, withChain(renamed))).rejects.toMatchObject({ errorNo: 700027 });
 });
 
-test('each flaw of an assertion has its number', async () => {
+test('each fault of an assertion has its AADSTS number', async () => {
   await using entra = await startEntraEmulator();
   const { clientId } = entra.addApp({ certificates: [certificate.cert] });
   const now = Math.floor(Date.now() / 1000);
@@ -118,7 +118,7 @@ test('each flaw of an assertion has its number', async () => {
 
 const SUBJECT = 'system:serviceaccount:shop:api';
 
-test('a federated token is accepted for the subject, issuer and audience registered', async () => {
+test('a federated token is accepted for the registered subject, issuer and audience', async () => {
   await using entra = await startEntraEmulator();
   const { clientId } = entra.addApp({ clientSecret: undefined, federatedCredentials: [{ subject: SUBJECT }] });
   const brought = (token: string) => tokenWith(entra, clientId, { clientAssertion: token });
@@ -135,7 +135,7 @@ test('a federated token is accepted for the subject, issuer and audience registe
   await expect(brought('rubbish')).rejects.toMatchObject({ errorNo: 50027 });
 });
 
-test('a foreign issuer is verified by its own keys', async () => {
+test('a token of an external issuer is verified with its own keys', async () => {
   await using github = await startEntraEmulator();
   await using entra = await startEntraEmulator();
   await github.rotateSigningKey();

@@ -144,7 +144,7 @@ test('the refusal of an incomplete request names the missing part', async () => 
   expect(await post({ ...app, grant_type: 'magic' })).toMatchObject({ error: 'unsupported_grant_type' });
 });
 
-test('the secret may come as HTTP Basic, and version 1 answers with text and the resource', async () => {
+test('the secret can be sent as HTTP Basic, and version 1 answers with strings and the resource', async () => {
   await using entra = await startEntraEmulator({ app: { clientSecret: 'needs %+ escaping: é' } });
   const basic = `${encodeURIComponent(entra.clientId)}:${encodeURIComponent(entra.clientSecret)}`;
   const response = await fetch(`${entra.url}/${entra.tenantId}/oauth2/token`, {
@@ -160,7 +160,7 @@ test('the secret may come as HTTP Basic, and version 1 answers with text and the
   expect(entra.requests[0]).toMatchObject({ clientId: entra.clientId, status: 200 });
 });
 
-test('over https only clients that trust its certificate authority get through', async () => {
+test('over https, only clients that trust its certificate authority can connect', async () => {
   await using entra = await startEntraEmulator({ https: true });
   expect(entra.url).toMatch(/^https:\/\/127\.0\.0\.1:\d+$/);
   const { token } = await entra.credential().getToken('https://database.windows.net/.default');
@@ -168,7 +168,7 @@ test('over https only clients that trust its certificate authority get through',
   await expect(fetch(`${entra.url}/${entra.tenantId}/discovery/v2.0/keys`)).rejects.toThrow();
 });
 
-test('over https MSAL finds its way by discovery, if the process trusts the certificate authority', async () => {
+test('over https, MSAL uses discovery if the process trusts the certificate authority', async () => {
   await using entra = await startEntraEmulator({ https: true });
   const directory = await mkdtemp(join(tmpdir(), 'entra-ca-'));
   try {
@@ -184,7 +184,7 @@ test('over https MSAL finds its way by discovery, if the process trusts the cert
   }
 });
 
-test('the credential is a TokenCredential, prints no secret and survives cloning', async () => {
+test('the credential is a TokenCredential, prints no secret and can be cloned', async () => {
   await using entra = await startEntraEmulator();
   const credential: TokenCredential = entra.credential();
   expect(inspect(credential, { depth: 9 }) + JSON.stringify(credential)).not.toContain(entra.clientSecret);
@@ -194,7 +194,7 @@ test('the credential is a TokenCredential, prints no secret and survives cloning
   await credential.getToken(SCOPES);
 });
 
-test('what is recorded holds no secret and no token', async () => {
+test('recorded requests contain no secret or token', async () => {
   await using entra = await startEntraEmulator();
   const { token } = await entra.credential().getToken(SCOPES);
   await entra.credential(entra.user).getToken(SCOPES);
@@ -202,7 +202,7 @@ test('what is recorded holds no secret and no token', async () => {
   for (const secret of [entra.clientSecret, entra.user.password, token]) expect(printed).not.toContain(secret);
 });
 
-test('a port that is taken fails the start', async () => {
+test('start fails if the port is taken', async () => {
   await using entra = await startEntraEmulator();
   const port = Number(new URL(entra.url).port);
   await expect(startEntraEmulator({ port })).rejects.toMatchObject({ code: 'EADDRINUSE' });

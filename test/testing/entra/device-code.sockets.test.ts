@@ -10,7 +10,7 @@ function signIn(entra: EntraEmulator, onCode: DeviceCodeRequest['deviceCodeCallb
   return publicClient(entra).acquireTokenByDeviceCode({ scopes: SCOPES, deviceCodeCallback: onCode });
 }
 
-test('MSAL waits while the sign-in is pending and gets the tokens of the person who approves', async () => {
+test('MSAL waits while the sign-in is pending and gets the tokens of the user who approves', async () => {
   await using entra = await startEntraEmulator(fast);
   const ada = entra.addUser({ userName: 'ada@contoso.example' });
   const result = signIn(entra, ({ userCode, verificationUri, message }) => {
@@ -33,19 +33,19 @@ test('a second factor is part of the sign-in on the other device', async () => {
   expect(claimsOf(entra, result)).toMatchObject({ upn: entra.user.userName, amr: ['pwd', 'mfa'] });
 });
 
-test('a person who declines ends it', async () => {
+test('the sign-in ends if the user declines', async () => {
   await using entra = await startEntraEmulator(fast);
   const result = signIn(entra, () => entra.deviceSignIns[0]?.decline());
   await expect(result).rejects.toThrow(/authorization_declined/);
 });
 
-test('a code that runs out ends it', async () => {
+test('the sign-in ends if the code expires', async () => {
   await using entra = await startEntraEmulator(fast);
   await expect(signIn(entra, () => entra.deviceSignIns[0]?.expire())).rejects.toThrow(/expired_token/);
   expect(() => entra.deviceSignIns[0]?.approve()).toThrow(/is expired already/);
 });
 
-test('the protocol: pending, too fast, expired by the clock, used once', async () => {
+test('protocol: pending, slow_down, expired by the clock, single use', async () => {
   let now = Date.now();
   await using entra = await startEntraEmulator({ now: () => now });
   const client = { client_id: entra.clientId };
@@ -80,7 +80,7 @@ test('the protocol: pending, too fast, expired by the clock, used once', async (
   expect(await poll(second.body.device_code)).toBe('expired_token');
 });
 
-test('the page takes the code and the password, and shows what is wrong', async () => {
+test('the page accepts the code and the password, and shows errors', async () => {
   await using entra = await startEntraEmulator(fast);
   const { userName: username, password } = entra.user;
   const client = { client_id: entra.clientId, scope: 'https://database.windows.net/.default' };
@@ -106,7 +106,7 @@ test('the page takes the code and the password, and shows what is wrong', async 
   expect(entra.deviceSignIns[1]?.state).toBe('declined');
 });
 
-test('a fault may hit only the polls', async () => {
+test('a fault can affect only the polls', async () => {
   await using entra = await startEntraEmulator(fast);
   entra.fail({
     status: 503,

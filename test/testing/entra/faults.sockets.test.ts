@@ -16,7 +16,7 @@ test('an outage lasts until it is healed', async () => {
   expect(entra.requests.map((request) => request.status)).toEqual([503, 503, 200]);
 });
 
-test('a count ends by itself, and one fault can be healed without the others', async () => {
+test('a counted fault ends by itself, and one fault can be healed without the others', async () => {
   await using entra = await startEntraEmulator();
   entra.fail({ status: 500, count: 1 });
   const throttled = entra.fail({ status: 429 });
@@ -26,7 +26,7 @@ test('a count ends by itself, and one fault can be healed without the others', a
   await ask(entra);
 });
 
-test('Retry-After is seconds, a date or any text', async () => {
+test('Retry-After can be seconds, a date or any text', async () => {
   await using entra = await startEntraEmulator();
   const header = async (retryAfter: number | Date | string) => {
     entra.fail({ status: 429, retryAfter, count: 1 });
@@ -41,7 +41,7 @@ test('Retry-After is seconds, a date or any text', async () => {
   await expect(ask(entra)).rejects.toMatchObject({ retryAfterMs: 7000 });
 });
 
-test('a body replaces the JSON of the service', async () => {
+test("a body replaces the service's JSON", async () => {
   await using entra = await startEntraEmulator();
   entra.fail({ status: 502, body: '<h1>Bad gateway</h1>', count: 1 });
   await expect(ask(entra)).rejects.toMatchObject({
@@ -70,21 +70,21 @@ test('a hang lasts until the client gives up, and does not stop close()', async 
   expect(entra.requests.map((request) => request.status)).toEqual([undefined, undefined]);
 });
 
-test('a reset connection has no answer', async () => {
+test('a reset closes the connection without an answer', async () => {
   await using entra = await startEntraEmulator();
   entra.fail({ reset: true, count: 1 });
   await expect(ask(entra)).rejects.toMatchObject({ cause: { code: 'ECONNRESET' } });
   await ask(entra);
 });
 
-test('under TLS the connection ends just as abruptly', async () => {
+test('under TLS, the connection also ends without an answer', async () => {
   await using entra = await startEntraEmulator({ https: true });
   entra.fail({ reset: true, count: 1 });
   await expect(ask(entra)).rejects.toMatchObject({ cause: { code: 'ECONNRESET' } });
   await ask(entra);
 });
 
-test('a delay alone makes a right answer late', async () => {
+test('a delay alone makes a correct answer late', async () => {
   await using entra = await startEntraEmulator();
   entra.fail({ delayMs: 50 });
   const before = performance.now();
@@ -93,7 +93,7 @@ test('a delay alone makes a right answer late', async () => {
   expect(entra.verify(token).error).toBeUndefined();
 });
 
-test('`when` picks the requests, discovery included', async () => {
+test('`when` selects the requests, including discovery', async () => {
   await using entra = await startEntraEmulator();
   const other = entra.addApp();
   entra.fail({ status: 503, when: (request) => request.clientId === other.clientId });
@@ -105,7 +105,7 @@ test('`when` picks the requests, discovery included', async () => {
   expect((await fetch(discovery)).status).toBe(500);
 });
 
-test('a fault that would do nothing, or cannot be done, is refused at once', async () => {
+test('a fault without effect, or with an impossible value, is rejected at once', async () => {
   await using entra = await startEntraEmulator();
   expect(() => entra.fail({ count: 1 })).toThrow(/needs one of status, aadsts, body, hang, reset or delayMs/);
   expect(() => entra.fail({ status: 42 })).toThrow(/status is 42/);
@@ -113,7 +113,7 @@ test('a fault that would do nothing, or cannot be done, is refused at once', asy
   expect(() => entra.fail({ delayMs: -1 })).toThrow(/delayMs is -1/);
 });
 
-test('a refusal can be named by its AADSTS number', async () => {
+test('a refusal can be selected by its AADSTS number', async () => {
   await using entra = await startEntraEmulator();
   entra.fail({ aadsts: 53003, count: 1 });
   await expect(ask(entra)).rejects.toMatchObject({ status: 400, aadsts: 53003, errorCode: 'invalid_grant' });

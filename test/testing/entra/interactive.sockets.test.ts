@@ -34,7 +34,7 @@ async function submit(entra: EntraEmulator, url: string, fields: Record<string, 
   };
 }
 
-test('MSAL signs in through its own loopback page, and renews silently afterwards', async () => {
+test('MSAL signs in through its own loopback page and then renews silently', async () => {
   await using entra = await startEntraEmulator();
   const ada = entra.addUser({ userName: 'ada@contoso.example', mfaRequired: true });
   const app = publicClient(entra);
@@ -55,7 +55,7 @@ test('MSAL signs in through its own loopback page, and renews silently afterward
   expect(entra.requests.map((request) => request.grantType)).toEqual(['authorization_code', 'refresh_token']);
 });
 
-test('a person who cancels: MSAL gets access_denied', async () => {
+test('if the user cancels, MSAL gets access_denied', async () => {
   await using entra = await startEntraEmulator();
   const attempt = publicClient(entra).acquireTokenInteractive({
     scopes: SCOPES,
@@ -66,7 +66,7 @@ test('a person who cancels: MSAL gets access_denied', async () => {
   await expect(attempt).rejects.toMatchObject({ errorCode: 'access_denied' });
 });
 
-test('the code is returned with the state, and is good once, for this verifier and address', async () => {
+test('the code is returned with the state and is valid once, for this verifier and redirect URI', async () => {
   await using entra = await startEntraEmulator();
   const url = await authorizeUrl(entra);
   const newCode = async () => {
@@ -102,7 +102,7 @@ test('the code is returned with the state, and is good once, for this verifier a
   expect(claimsOf(entra, confidential)).toMatchObject({ appidacr: '1' });
 });
 
-test('a code is good for ten minutes', async () => {
+test('a code is valid for ten minutes', async () => {
   let now = Date.now();
   await using entra = await startEntraEmulator({ now: () => now });
   const { back } = await submit(entra, await authorizeUrl(entra));
@@ -112,7 +112,7 @@ test('a code is good for ten minutes', async () => {
   expect(answer.aadsts).toBe(70008);
 });
 
-test('form_post sends the person back by a form that submits itself, and by a button without scripts', async () => {
+test('form_post returns the user with a form that submits itself, or with a button if scripts are off', async () => {
   await using entra = await startEntraEmulator();
   const { status, body } = await submit(entra, await authorizeUrl(entra, { responseMode: 'form_post' }));
   expect(status).toBe(200);
@@ -122,7 +122,7 @@ test('form_post sends the person back by a form that submits itself, and by a bu
   expect(body).toMatch(/<button type="submit">Continue<\/button>/);
 });
 
-test('the page names the application, keeps what was typed in and shows what is wrong', async () => {
+test('the page shows the application and the error, and keeps the input', async () => {
   await using entra = await startEntraEmulator({ app: { displayName: 'Shop <3' } });
   const url = await authorizeUrl(entra);
   const first = await fetch(url);
@@ -138,7 +138,7 @@ test('the page names the application, keeps what was typed in and shows what is 
   expect((await submit(entra, url, { username: 'stranger' })).body).toContain('AADSTS50034');
 });
 
-test('errors that cannot be sent back safely are shown, the others return to the application', async () => {
+test('errors that cannot be returned safely are shown on the page; others are returned to the application', async () => {
   await using entra = await startEntraEmulator();
   const url = await authorizeUrl(entra);
   const changed = async (changes: Record<string, string>) => {

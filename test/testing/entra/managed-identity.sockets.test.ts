@@ -69,7 +69,7 @@ describe('with MSAL', { timeout: 120_000 }, () => {
   const systemId = () => entra.systemAssignedIdentity?.clientId;
   const systemThenUser = () => [systemId(), user.clientId, user.clientId, user.clientId];
 
-  test.concurrent('IMDS gives a token of about a day for the machine, or for an identity chosen by any id', async () => {
+  test.concurrent('IMDS issues a token of about a day for the machine, or for an identity selected by any id', async () => {
     const unknown = { userAssignedClientId: 'b5f3f7b4-58c4-4c0b-8a5c-0c7f1c2d3e4f' };
     const outcomes = await withMsal(entra.managedIdentity.imds.env, [...everyWay(), unknown]);
     const [system, refused] = [outcomes[0] as Outcome, outcomes.pop() as Outcome];
@@ -85,7 +85,7 @@ describe('with MSAL', { timeout: 120_000 }, () => {
     expect(clientIds(outcomes)).toEqual(systemThenUser());
   });
 
-  test.concurrent('Cloud Shell gives a token of the person', async () => {
+  test.concurrent('Cloud Shell issues a token for the user', async () => {
     const [outcome = {}] = await withMsal(entra.managedIdentity.cloudShell.env);
     expect(claimsOf(outcome)).toMatchObject({ upn: entra.user.userName });
   });
@@ -131,7 +131,7 @@ async function ask(
 const IMDS_QUERY = { 'api-version': '2018-02-01', resource: RESOURCE };
 const METADATA = { headers: { Metadata: 'true' } };
 
-test('IMDS answers with text where the token endpoint has numbers', async () => {
+test('IMDS writes numbers as strings, unlike the token endpoint', async () => {
   await using entra = await startEntraEmulator();
   const { status, body } = await ask(entra.managedIdentity.imds.url, IMDS_QUERY, METADATA);
   expect(status).toBe(200);
@@ -145,7 +145,7 @@ test('IMDS answers with text where the token endpoint has numbers', async () => 
   expect(entra.requests[0]).toMatchObject({ endpoint: 'managed-identity', grantType: 'imds', scope: RESOURCE });
 });
 
-test('IMDS refuses with 400 what could come from a browser or a proxy, or is incomplete', async () => {
+test('IMDS refuses with 400 a request that is incomplete or could come from a browser or proxy', async () => {
   await using entra = await startEntraEmulator();
   const { url } = entra.managedIdentity.imds;
   const refusal = async (query: Record<string, string>, headers: Record<string, string>) => {
@@ -163,7 +163,7 @@ test('IMDS refuses with 400 what could come from a browser or a proxy, or is inc
   expect((await refusal(IMDS_QUERY, { Metadata: 'true' }))[2]).toBe('Identity not found');
 });
 
-test('a probe is no token request, but an outage hits it too', async () => {
+test('a probe is not a token request, but an outage affects it', async () => {
   await using entra = await startEntraEmulator();
   expect((await ask(entra.managedIdentity.imds.url, {})).status).toBe(400);
   expect(entra.requests).toEqual([]);
@@ -171,7 +171,7 @@ test('a probe is no token request, but an outage hits it too', async () => {
   expect((await ask(entra.managedIdentity.imds.url, {})).status).toBe(404);
 });
 
-test('faults of one kind of endpoint leave the others alone', async () => {
+test('faults of one kind of endpoint do not affect the others', async () => {
   await using entra = await startEntraEmulator();
   entra.fail({ status: 410, retryAfter: 3, when: (request) => request.grantType === 'imds' });
   const imds = await ask(entra.managedIdentity.imds.url, IMDS_QUERY, METADATA);
@@ -179,7 +179,7 @@ test('faults of one kind of endpoint leave the others alone', async () => {
   await entra.credential().getToken(`${RESOURCE}/.default`);
 });
 
-test('a managed identity obeys the life and the same-token mode that are set', async () => {
+test('a managed identity respects the token lifetime and the sameToken setting', async () => {
   await using entra = await startEntraEmulator({ tokenLifetimeSeconds: 2, sameToken: true });
   const identity = entra.addManagedIdentity();
   const first = await entra.credential(identity).getToken(`${RESOURCE}/.default`);
@@ -189,7 +189,7 @@ test('a managed identity obeys the life and the same-token mode that are set', a
   expect(entra.verify(first.token)).toMatchObject({ appid: identity.clientId, xms_mirid: identity.resourceId });
 });
 
-test('App Service wants its header and version', async () => {
+test('App Service requires its header and version', async () => {
   await using entra = await startEntraEmulator();
   const { url, env } = entra.managedIdentity.appService;
   const headers = { 'X-IDENTITY-HEADER': env.IDENTITY_HEADER ?? '' };
@@ -205,7 +205,7 @@ test('App Service wants its header and version', async () => {
   expect(Object.keys(body).sort()).toEqual(['access_token', 'client_id', 'expires_on', 'resource', 'token_type']);
 });
 
-test('Azure Arc gives a token to a client that can read the key file, once per file', async () => {
+test('Azure Arc issues a token to a client that can read the key file, once per file', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'entra-arc-'));
   const entra = await startEntraEmulator({ arcKeyDirectory: directory });
   try {
@@ -229,7 +229,7 @@ test('Azure Arc gives a token to a client that can read the key file, once per f
   }
 });
 
-test('Cloud Shell takes only a POST with the metadata header', async () => {
+test('Cloud Shell accepts only a POST with the metadata header', async () => {
   await using entra = await startEntraEmulator();
   const { url } = entra.managedIdentity.cloudShell;
   const body = new URLSearchParams({ resource: RESOURCE });
@@ -241,7 +241,7 @@ test('Cloud Shell takes only a POST with the metadata header', async () => {
   });
 });
 
-test('Service Fabric is known by the thumbprint of its certificate and wants its secret', async () => {
+test("Service Fabric is identified by its certificate's thumbprint and requires its secret", async () => {
   await using entra = await startEntraEmulator();
   const { url, env, certificate } = entra.managedIdentity.serviceFabric;
   const query = new URLSearchParams({ 'api-version': '2019-07-01-preview', resource: RESOURCE });
@@ -262,7 +262,7 @@ test('Service Fabric is known by the thumbprint of its certificate and wants its
   expect((await get({ Secret: 'guess' })).body.error?.code).toBe('ManagedIdentityNotFound');
 });
 
-test('Azure Machine Learning wants its secret', async () => {
+test('Azure Machine Learning requires its secret', async () => {
   await using entra = await startEntraEmulator();
   const { url, env } = entra.managedIdentity.machineLearning;
   const query = { 'api-version': '2017-09-01', resource: RESOURCE, clientid: env.DEFAULT_IDENTITY_CLIENT_ID ?? '' };

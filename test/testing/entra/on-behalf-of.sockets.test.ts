@@ -5,7 +5,7 @@ import { claimsOf, confidentialClient, postToken, SCOPES } from './clients/msal.
 const exchange = (entra: EntraEmulator, oboAssertion: string) =>
   confidentialClient(entra).acquireTokenOnBehalfOf({ scopes: SCOPES, oboAssertion });
 
-test('MSAL exchanges the token a person called the API with', async () => {
+test('MSAL exchanges the token with which a user called the API', async () => {
   await using entra = await startEntraEmulator();
   const ada = entra.addUser({ userName: 'ada@contoso.example' });
   for (const audience of [`api://${entra.clientId}`, entra.clientId]) {
@@ -14,7 +14,7 @@ test('MSAL exchanges the token a person called the API with', async () => {
   }
 });
 
-test('each flaw of the assertion has its number', async () => {
+test('each fault of the assertion has its AADSTS number', async () => {
   await using entra = await startEntraEmulator();
   await using other = await startEntraEmulator();
   const issue = (options: Parameters<typeof entra.issueToken>[0] = {}, from = entra) =>
@@ -28,7 +28,7 @@ test('each flaw of the assertion has its number', async () => {
   await expect(exchange(entra, issue({ principal: entra.clientId }))).rejects.toEqual(refused(7000114));
 });
 
-test('a person who needs a second factor is asked for it (50076) unless the assertion shows one', async () => {
+test('a second factor is required (50076) unless the assertion has one', async () => {
   await using entra = await startEntraEmulator({ user: { mfaRequired: true } });
   const audience = entra.clientId;
   const weak = entra.issueToken({ principal: entra.user, audience });
@@ -41,7 +41,7 @@ test('a person who needs a second factor is asked for it (50076) unless the asse
   expect(claimsOf(entra, await exchange(entra, strong))).toMatchObject({ amr: ['pwd', 'mfa'] });
 });
 
-test('the API has to prove who it is and say what it wants', async () => {
+test('the API must authenticate and specify the requested scope', async () => {
   await using entra = await startEntraEmulator();
   const form = {
     grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer',

@@ -25,7 +25,7 @@ test('an unknown user is 50034, a wrong password 50126, a disabled account 50057
   expect(() => entra.updateUser('stranger', {})).toThrow(TypeError);
 });
 
-test('where a second factor is required a password is not enough: 50076', async () => {
+test('a password alone is refused if a second factor is required: 50076', async () => {
   await using entra = await startEntraEmulator({ user: { mfaRequired: true } });
   await expect(signIn(entra, entra.user.userName, entra.user.password)).rejects.toMatchObject({
     name: 'InteractionRequiredAuthError',
@@ -34,7 +34,7 @@ test('where a second factor is required a password is not enough: 50076', async 
   });
 });
 
-test('conditional access (53003) and missing consent (65001) can be put in the way', async () => {
+test('conditional access (53003) and missing consent (65001) can be simulated', async () => {
   await using entra = await startEntraEmulator();
   for (const aadsts of [53003, 65001] as const) {
     entra.fail({ aadsts, count: 1 });
@@ -46,7 +46,7 @@ test('conditional access (53003) and missing consent (65001) can be put in the w
   }
 });
 
-test('an application that is no public client has to show its secret', async () => {
+test('an application that is not a public client must send its secret', async () => {
   await using entra = await startEntraEmulator();
   const app = entra.addApp({ publicClient: false });
   const { userName: username, password } = entra.user;

@@ -135,7 +135,7 @@ describe.each<[string, Comparison, () => Promise<unknown>, readonly string[]]>([
     byUser.token,
   ],
   [
-    'the tokens of a person',
+    'the tokens of a user',
     TOKEN_V2,
     () => post('oauth2/v2.0/token', { ...asUser(), scope: `${SCOPE} openid offline_access` }),
     [],
@@ -158,7 +158,7 @@ describe.each<[string, Comparison, () => Promise<unknown>, readonly string[]]>([
   ],
   ['a device code', DEVICE, () => post('oauth2/v2.0/devicecode', { scope: SCOPE }), []],
 ])('%s', (_, published, ask, notInThisAnswer) => {
-  test('has every published field, of its kind, and no other', async () => {
+  test('has exactly the published fields, with their types', async () => {
     const answer = (await ask()) as Record<string, unknown>;
     const expected = Object.entries(published).filter(
       ([name, kind]) => typeof kind === 'string' && !notInThisAnswer.includes(name),

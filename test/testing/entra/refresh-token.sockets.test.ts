@@ -29,7 +29,7 @@ async function rawRefreshToken(entra: EntraEmulator): Promise<string> {
 const redeem = (entra: EntraEmulator, refresh_token: string, more = {}) =>
   postToken(entra, { grant_type: 'refresh_token', client_id: entra.clientId, refresh_token, ...more });
 
-test('MSAL renews silently, for other resources too', async () => {
+test('MSAL renews silently, also for other resources', async () => {
   await using entra = await startEntraEmulator();
   const { renew } = await signedIn(entra);
   const first = await renew();
@@ -46,7 +46,7 @@ test('MSAL renews silently, for other resources too', async () => {
   ]);
 });
 
-test('every use gives a new refresh token; the old one stays good, unless they are for one use', async () => {
+test('every use issues a new refresh token; the old one stays valid unless oneTime is set', async () => {
   await using entra = await startEntraEmulator();
   await using strict = await startEntraEmulator({ refreshTokens: { oneTime: true } });
   const offline = { scope: `${SCOPES.join()} offline_access` };
@@ -62,13 +62,13 @@ test('every use gives a new refresh token; the old one stays good, unless they a
   }
 });
 
-test('without a scope it renews what the person signed in for', async () => {
+test('without a scope, it renews the scope of the sign-in', async () => {
   await using entra = await startEntraEmulator();
   const { body } = await redeem(entra, await rawRefreshToken(entra));
   expect(entra.verify(String(body.access_token), { audience: 'https://database.windows.net' }).error).toBeUndefined();
 });
 
-test('it dies of revoked sessions (50173) and disabled accounts (50057): MSAL asks for interaction', async () => {
+test('revoked sessions (50173) and disabled accounts (50057) invalidate it, and MSAL requires interaction', async () => {
   await using entra = await startEntraEmulator();
   const { renew } = await signedIn(entra);
   entra.revokeSessions(entra.user);
@@ -79,7 +79,7 @@ test('it dies of revoked sessions (50173) and disabled accounts (50057): MSAL as
   await expect(again.renew()).rejects.toMatchObject({ errorCode: 'invalid_grant', errorNo: 50057 });
 });
 
-test('it dies after 90 days without use (700082)', async () => {
+test('it expires after 90 days without use (700082)', async () => {
   let now = Date.now();
   await using entra = await startEntraEmulator({ now: () => now });
   const token = await rawRefreshToken(entra);
@@ -93,7 +93,7 @@ test('it dies after 90 days without use (700082)', async () => {
   });
 });
 
-test('a policy that comes later asks for a second factor (50076), with the claims to hand on', async () => {
+test('a later policy requires a second factor (50076) and returns the claims to pass on', async () => {
   await using entra = await startEntraEmulator();
   const { renew } = await signedIn(entra);
   entra.updateUser(entra.user.userName, { mfaRequired: true });
@@ -105,7 +105,7 @@ test('a policy that comes later asks for a second factor (50076), with the claim
   });
 });
 
-test('made up, or of another application, it is refused (70000)', async () => {
+test('an invalid one, or one of another application, is refused (70000)', async () => {
   await using entra = await startEntraEmulator();
   expect((await redeem(entra, 'made up')).aadsts).toBe(70000);
   const stolen = await rawRefreshToken(entra);

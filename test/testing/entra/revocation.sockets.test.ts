@@ -9,7 +9,7 @@ function msalWithCapability(entra: EntraEmulator) {
   return new ConfidentialClientApplication({ auth });
 }
 
-test('an application that can handle a claims challenge gets a token of 28 hours, to be renewed at half', async () => {
+test('an application that supports claims challenges gets a 28-hour token with a refresh time at half its lifetime', async () => {
   await using entra = await startEntraEmulator();
   const result = await msalWithCapability(entra).acquireTokenByClientCredential({ scopes: SCOPES });
   const claims = claimsOf(entra, result);
@@ -21,7 +21,7 @@ test('an application that can handle a claims challenge gets a token of 28 hours
   expect(other.exp - other.iat).toBe(120);
 });
 
-test('the answer to a claims challenge is a new token even where the same one is given again', async () => {
+test('a claims challenge gets a new token even with sameToken', async () => {
   await using entra = await startEntraEmulator({ sameToken: true });
   const credential = entra.credential();
   const first = await credential.getToken(SCOPES);
@@ -32,19 +32,19 @@ test('the answer to a claims challenge is a new token even where the same one is
   expect((await credential.getToken(SCOPES)).token).toBe(challenged.token);
 });
 
-test('the ready-made credential asks for such a token with enableCae', async () => {
+test('the ready-made credential requests such a token with enableCae', async () => {
   await using entra = await startEntraEmulator();
   const { expiresOnTimestamp, refreshAfterTimestamp } = await entra.credential().getToken(SCOPES, { enableCae: true });
   expect(expiresOnTimestamp - Date.now()).toBeGreaterThan(27.9 * 3_600_000);
   expect(refreshAfterTimestamp).toBeLessThan(Date.now() + 14.1 * 3_600_000);
 });
 
-test('claims that are no JSON are refused', async () => {
+test('claims that are not JSON are refused', async () => {
   await using entra = await startEntraEmulator();
   await expect(entra.credential().getToken(SCOPES, { claims: '{' })).rejects.toMatchObject({ aadsts: 90014 });
 });
 
-test('revoking the sessions of a person ends revocable tokens at once and ordinary ones not', async () => {
+test("revoking a user's sessions revokes their revocable tokens, but not ordinary ones", async () => {
   await using entra = await startEntraEmulator();
   const { userName: username, password } = entra.user;
   const form = { grant_type: 'password', client_id: entra.clientId, username, password, scope: SCOPES.join() };
@@ -58,7 +58,7 @@ test('revoking the sessions of a person ends revocable tokens at once and ordina
   expect(entra.verify(later).error).toBeUndefined();
 });
 
-test('a single token can be revoked, and is not given again', async () => {
+test('a single token can be revoked and is not issued again', async () => {
   await using entra = await startEntraEmulator({ sameToken: true });
   const { token } = await entra.credential().getToken(SCOPES);
   entra.revokeToken(token);

@@ -20,7 +20,7 @@ describe.skipIf(!existsSync(executablePath))('in a real browser', () => {
   });
   afterAll(() => browser?.close());
 
-  test('a person signs in by keyboard, after a wrong password, and lands on the page of the application', async () => {
+  test("a user signs in by keyboard, after a wrong password, and ends on the application's page", async () => {
     await using entra = await startEntraEmulator();
     const page = await browser.newPage();
     const result = await publicClient(entra).acquireTokenInteractive({
@@ -41,7 +41,7 @@ describe.skipIf(!existsSync(executablePath))('in a real browser', () => {
     expect(claimsOf(entra, result)).toMatchObject({ upn: entra.user.userName });
   });
 
-  test('a person types in the code of another device', async () => {
+  test('a user enters the code of another device', async () => {
     await using entra = await startEntraEmulator({ deviceCode: { intervalSeconds: 0.05 } });
     const page = await browser.newPage();
     const result = publicClient(entra).acquireTokenByDeviceCode({ scopes: SCOPES, deviceCodeCallback: () => {} });

@@ -10,7 +10,7 @@ import {
 const SCOPE = 'https://database.windows.net/.default';
 const AUDIENCE = 'https://database.windows.net';
 
-test('the openid-configuration leads to keys that verify the signature', async () => {
+test('the openid-configuration points to keys that verify the signature', async () => {
   await using entra = await startEntraEmulator();
   for (const path of ['v2.0/', '']) {
     const discovery = await fetch(`${entra.url}/${entra.tenantId}/${path}.well-known/openid-configuration`);
@@ -29,13 +29,13 @@ test('the openid-configuration leads to keys that verify the signature', async (
   expect(entra.requests).toEqual([]);
 });
 
-test('a verifier needs only issuer and keys', async () => {
+test('a verifier needs only the issuer and keys', async () => {
   await using entra = await startEntraEmulator();
   const trust = { jwks: entra.jwks, issuers: [entra.issuer], audience: AUDIENCE };
   expect(verifyAccessToken(entra.issueToken(), trust)).toMatchObject({ appid: entra.clientId });
 });
 
-test('the first flaw of a token is named', async () => {
+test('verify reports the first error of a token', async () => {
   await using entra = await startEntraEmulator();
   await using other = await startEntraEmulator();
   const good = entra.issueToken();
@@ -59,7 +59,7 @@ test('the first flaw of a token is named', async () => {
   });
 });
 
-test('a short life is exact to the millisecond, in the token and in the answer', async () => {
+test('a short lifetime is exact to the millisecond, in the token and in the answer', async () => {
   await using entra = await startEntraEmulator({ tokenLifetimeSeconds: 1.5, now: () => 1_700_000_000_250 });
   const { token, expiresOnTimestamp } = await entra.credential().getToken(SCOPE);
   expect(expiresOnTimestamp).toBe(1_700_000_001_750);
@@ -74,7 +74,7 @@ test('a short life is exact to the millisecond, in the token and in the answer',
   expect(await response.json()).toMatchObject({ expires_in: 1.5 });
 });
 
-test('a long life is whole seconds, as Entra gives it', async () => {
+test('a long lifetime is in whole seconds, as in Entra', async () => {
   await using entra = await startEntraEmulator({ refreshInSeconds: 1800, now: () => 1_700_000_000_250 });
   const before = Date.now();
   const { token, expiresOnTimestamp, refreshAfterTimestamp = 0 } = await entra.credential().getToken(SCOPE);
@@ -86,7 +86,7 @@ test('a long life is whole seconds, as Entra gives it', async () => {
   expect(entra.verify(entra.issueToken())).toMatchObject({ exp: 1_700_007_200 });
 });
 
-test('every answer is a new token, unless the emulator is to repeat itself until expiry', async () => {
+test('every answer has a new token, unless sameToken is set', async () => {
   let now = 1_700_000_000_000;
   await using fresh = await startEntraEmulator();
   await using cached = await startEntraEmulator({ sameToken: true, now: () => now });
@@ -102,7 +102,7 @@ test('every answer is a new token, unless the emulator is to repeat itself until
   expect(await ask(cached)).not.toBe(first);
 });
 
-test('after a key roll-over old and new tokens are valid', async () => {
+test('old and new tokens are valid after a key rollover', async () => {
   await using entra = await startEntraEmulator();
   const old = entra.issueToken();
   await entra.rotateSigningKey();
@@ -111,7 +111,7 @@ test('after a key roll-over old and new tokens are valid', async () => {
   expect(entra.verify(entra.issueToken()).error).toBeUndefined();
 });
 
-test('tokens about people and other applications carry their names', async () => {
+test('tokens of users and other applications contain their names', async () => {
   await using entra = await startEntraEmulator();
   const ada = entra.addUser({ userName: 'ada@contoso.example', displayName: 'Ada' });
   const app = entra.addApp();
@@ -131,14 +131,14 @@ test('version 2 claims on request', async () => {
   expect(claims.appid).toBeUndefined();
 });
 
-test('a life that is not above zero is refused at once', async () => {
+test('a lifetime that is not above zero is rejected at once', async () => {
   await expect(startEntraEmulator({ tokenLifetimeSeconds: 0 })).rejects.toThrow(RangeError);
   await using entra = await startEntraEmulator();
   expect(() => entra.setTokenLifetime(Number.NaN)).toThrow(/tokenLifetimeSeconds is NaN/);
   expect(() => entra.setTokenLifetime(60, -1)).toThrow(/refreshInSeconds is -1/);
 });
 
-test('started again with the same signing key, it goes on where it was', async () => {
+test('after a restart with the same signing key, earlier tokens stay valid', async () => {
   const { key: signingKey } = makeCertificate({ commonName: 'issuer', keyType: 'rsa' });
   const first = await startEntraEmulator({ signingKey });
   const { tenantId } = first;
@@ -149,7 +149,7 @@ test('started again with the same signing key, it goes on where it was', async (
   expect(second.verify(token).error).toBeUndefined();
 });
 
-test('a signing key that is none is refused, and not quoted', async () => {
+test('an invalid signing key is rejected and not quoted', async () => {
   const { key } = makeCertificate({ commonName: 'issuer', keyType: 'ec' });
   for (const signingKey of ['no key', key]) {
     const error = await startEntraEmulator({ signingKey }).catch((e) => e);

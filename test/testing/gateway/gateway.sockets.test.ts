@@ -44,7 +44,7 @@ async function serverBehind(options: SqlEmulatorOptions = {}): Promise<SqlEmulat
 }
 
 describe('a gateway', () => {
-  test('lets a token in and logs in upstream with a SQL login, encrypted', async () => {
+  test('accepts a token and logs in upstream with a SQL login over TLS', async () => {
     const behind = await serverBehind();
     const { gateway, entra } = await gatewayTo(behind);
     const pool = await mssqlPool(gateway.config({ database: 'orders' }));
@@ -54,7 +54,7 @@ describe('a gateway', () => {
     expect(behind.logins[0]).toMatchObject({ principal: 'app', encrypted: true, appName: 'node-mssql' });
   });
 
-  test('takes the token in LOGIN7 as well, and TDS 8 on either side', async () => {
+  test('also accepts a token in LOGIN7, and TDS 8 on both sides', async () => {
     const behind = await serverBehind({ encrypt: 'strict' });
     const { gateway, entra } = await gatewayTo(
       behind,
@@ -67,7 +67,7 @@ describe('a gateway', () => {
     expect([gateway.logins[0]?.strict, behind.logins[0]?.strict]).toEqual([true, true]);
   });
 
-  test('gives principals logins of their own', async () => {
+  test('maps principals to their own logins', async () => {
     const behind = await serverBehind();
     const entra = closing(await startEntraEmulator());
     const reporter = entra.addApp();
@@ -86,7 +86,7 @@ describe('a gateway', () => {
     expect(names).toEqual([['app'], ['reports']]);
   });
 
-  test('passes SQL logins on as they are', async () => {
+  test('passes SQL logins on unchanged', async () => {
     const behind = await serverBehind();
     const { gateway } = await gatewayTo(behind);
     const { connection } = await tediousConnect(gateway.config({ user: 'reports', password: USERS.reports }));
@@ -95,7 +95,7 @@ describe('a gateway', () => {
     expect(errors).toMatchObject([{ number: 18456, message: "Login failed for user 'reports'." }]);
   });
 
-  test('refuses an expired token without a word to the server upstream', async () => {
+  test('refuses an expired token without contacting the upstream server', async () => {
     const behind = await serverBehind();
     const { gateway, entra } = await gatewayTo(behind);
     const options = { token: entra.issueToken({ expiresInSeconds: -1 }) };
@@ -106,14 +106,14 @@ describe('a gateway', () => {
     expect(behind.connections.most).toBe(0);
   });
 
-  test('passes on the answer of the server upstream to a login', async () => {
+  test("passes on the upstream server's answer to a login", async () => {
     const behind = await serverBehind({ databases: ['master'] });
     const { gateway } = await gatewayTo(behind);
     const { errors } = await refusedLogin(gateway.config({ database: 'nowhere' }));
     expect(errors.map(({ number }) => number)).toEqual([4060, 18456]);
   });
 
-  test('answers 40613 while the server upstream is down, and works again once it is up', async () => {
+  test('answers 40613 while the upstream server is down, and recovers when it is up', async () => {
     const certificate = makeCertificate({ commonName: 'localhost' });
     const behind = await startSqlEmulator({ users: USERS, certificate });
     const { gateway } = await gatewayTo(behind);
@@ -141,7 +141,7 @@ describe('a gateway', () => {
     },
   );
 
-  test('trusts no certificate but those of its options', async () => {
+  test('trusts only the certificates in its options', async () => {
     const behind = await serverBehind();
     const { gateway } = await gatewayTo(behind, {}, { options: {} });
     await refusedLogin(gateway.config());
@@ -149,13 +149,13 @@ describe('a gateway', () => {
     expect(behind.logins).toEqual([]);
   });
 
-  test('cannot have an onQuery too', async () => {
+  test('rejects onQuery', async () => {
     const upstream = { server: 'localhost' };
     await expect(startSqlEmulator({ upstream, onQuery: () => [] } as never)).rejects.toThrow('onQuery is never called');
   });
 });
 
-describe('what goes through a gateway', () => {
+describe('a gateway forwards', () => {
   test('transactions, cancelled requests, resets and errors', async () => {
     const behind = await serverBehind();
     const { gateway } = await gatewayTo(behind);
@@ -174,7 +174,7 @@ describe('what goes through a gateway', () => {
     expect(await rejection(execute(connection, "THROW 50001, 'x', 2"))).toMatchObject({ number: 50001, state: 2 });
   });
 
-  test('100,000 rows, and values of several packets both ways', async () => {
+  test('100,000 rows, and values of several packets in both directions', async () => {
     const behind = await serverBehind();
     const { gateway } = await gatewayTo(behind);
     const { connection } = await tediousConnect(gateway.config());
@@ -186,7 +186,7 @@ describe('what goes through a gateway', () => {
     expect(recordset[0].t === text).toBe(true);
   });
 
-  test('no more than the client takes', async () => {
+  test('no faster than the client reads', async () => {
     let produced = 0;
     const endless = function* () {
       for (; produced < 500_000; produced += 1) yield ['x'.repeat(1000)];
@@ -218,7 +218,7 @@ describe('what goes through a gateway', () => {
     expect(produced).toBeLessThan(50_000);
   });
 
-  test('an end on either side', async () => {
+  test('the end of either side', async () => {
     const behind = await serverBehind();
     const { gateway } = await gatewayTo(behind);
     const first = await tediousConnect(gateway.config());
@@ -232,7 +232,7 @@ describe('what goes through a gateway', () => {
   });
 });
 
-describe('a gateway enforces expiry in the middle of a session', () => {
+describe('a gateway enforces expiry within a session', () => {
   async function withClock(enforceExpiry: 'reset' | 'query') {
     let ahead = 0;
     const behind = await serverBehind();
@@ -251,7 +251,7 @@ describe('a gateway enforces expiry in the middle of a session', () => {
     await expect.poll(() => behind.connections.open).toBe(0);
   });
 
-  test('at a query: 37396, and the query does not reach the server', async () => {
+  test('at a query: 37396, and the query does not reach the upstream server', async () => {
     const { connection, behind } = await withClock('query');
     expect(await rejection(execute(connection, 'BEGIN TRAN'))).toMatchObject({ number: 37396 });
     expect(await rejection(execute(connection, 'SELECT 1'))).toMatchObject({ number: 37396 });
@@ -259,7 +259,7 @@ describe('a gateway enforces expiry in the middle of a session', () => {
   });
 });
 
-describe('a gateway has every fault of the emulator', () => {
+describe('a gateway supports every fault of the emulator', () => {
   test('failing logins, dropped connections, killed sessions, pauses', async () => {
     const behind = await serverBehind();
     const { gateway } = await gatewayTo(behind);

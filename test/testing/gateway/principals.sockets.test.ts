@@ -69,14 +69,14 @@ test.each([
   expect(behind.logins.map(({ principal, accepted }) => [principal, accepted])).toEqual([[user, false]]);
 });
 
-test('does not map a SQL login that users accepts either: it goes upstream under its own name', async () => {
+test('does not map a SQL login listed in users: it logs in upstream with its own name', async () => {
   const users = { reports: USERS.reports };
   const { gateway } = await site({ logins: { reports: ADMIN } }, { users });
   const { connection } = await tediousConnect(gateway.config({ user: 'reports', password: USERS.reports }));
   expect(await execute(connection, 'SELECT SUSER_SNAME()')).toEqual([['reports']]);
 });
 
-test('refuses every SQL login where users is empty', async () => {
+test('refuses every SQL login if users is empty', async () => {
   const { behind, gateway } = await site({ ...ADMIN }, { users: {} });
   const { errors } = await refusedLogin(gateway.config({ user: 'admin', password: USERS.admin }));
   expect(errors).toMatchObject([{ number: 18456 }]);
@@ -84,7 +84,7 @@ test('refuses every SQL login where users is empty', async () => {
 });
 
 test.each(['__proto__', 'constructor', 'toString', 'valueOf'])(
-  'gives a token whose user is called %s the login for everybody else',
+  'gives a user named %s the default login',
   async (upn) => {
     const started = await site({ user: 'app', password: USERS.app, logins: { 'ada@contoso.example': ADMIN } });
     const token = started.entra.issueToken({ principal: started.entra.user, claims: { upn } });
@@ -92,7 +92,7 @@ test.each(['__proto__', 'constructor', 'toString', 'valueOf'])(
   },
 );
 
-test('maps a user name whatever its letter case, so that it does not get the login for everybody else', async () => {
+test('maps user names case-insensitively, so that a listed user never gets the default login', async () => {
   const logins = { 'Ada@contoso.example': { user: 'reports', password: USERS.reports } };
   const started = await site({ ...ADMIN, logins });
   const token = started.entra.issueToken({ principal: started.entra.user, claims: { upn: 'ada@CONTOSO.example' } });
@@ -108,7 +108,7 @@ test.each([
   expect(await loginUpstream(started, token)).toBe('app');
 });
 
-test('does not take a user for the application that got the token, nor by a name users choose for themselves', async () => {
+test('does not treat a user as the application that obtained the token, and ignores names that users can choose', async () => {
   const started = await site((entra) => ({
     user: 'app',
     password: USERS.app,
@@ -119,7 +119,7 @@ test('does not take a user for the application that got the token, nor by a name
   expect(await loginUpstream(started, entra.issueToken({ principal: entra.user, claims }))).toBe('app');
 });
 
-test('maps by object id as well', async () => {
+test('also maps by object id', async () => {
   const started = await site((entra) => ({ logins: { [entra.user.objectId.toUpperCase()]: ADMIN } }));
   expect(await loginUpstream(started, started.entra.issueToken({ principal: started.entra.user }))).toBe('admin');
 });
@@ -134,19 +134,19 @@ test('refuses a principal for which no upstream login is configured, and reports
   expect(behind.connections.most).toBe(0);
 });
 
-test('refuses two entries for one principal', async () => {
+test('rejects two entries for one principal', async () => {
   const logins = { 'ada@contoso.example': ADMIN, 'ADA@contoso.example': { user: 'reports', password: '' } };
   await expect(startSqlGateway({ upstream: { server: 'localhost', logins } })).rejects.toThrow(/letter case/);
 });
 
-test.each(['SA', 'sa ', '\uFF53\uFF41'])('refuses the SQL login %j where principals refuses sa', async (user) => {
+test.each(['SA', 'sa ', '\uFF53\uFF41'])('refuses the SQL login %j if principals refuses sa', async (user) => {
   const { behind, gateway } = await site({}, { principals: { sa: 'no-database-user' } });
   const { errors } = await refusedLogin(gateway.config({ user, password: 'x' }));
   expect(errors).toMatchObject([{ number: 18456 }]);
   expect(behind.logins).toEqual([]);
 });
 
-test.each(['__proto__', 'constructor'])('principals does not refuse a user for being called %s', async (upn) => {
+test.each(['__proto__', 'constructor'])('does not refuse a user because the name is %s', async (upn) => {
   const started = await site({ user: 'app', password: USERS.app }, { principals: {} });
   const token = started.entra.issueToken({ principal: started.entra.user, claims: { upn } });
   expect(await loginUpstream(started, token)).toBe('app');

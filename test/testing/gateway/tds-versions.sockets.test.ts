@@ -22,8 +22,8 @@ const target = (server: { port: number; ca: string }) => ({
   password: USERS.app,
 });
 
-describe.skipIf(!hasFreeTds)('a client of another TDS version', () => {
-  test.each(['7.2', '7.3', '7.4'])('TDS %s gets through the gateway', async (version) => {
+describe.skipIf(!hasFreeTds)('a client with another TDS version', () => {
+  test.each(['7.2', '7.3', '7.4'])('TDS %s works through the gateway', async (version) => {
     const { behind, gateway } = await site();
     const output = await freeTds(target(gateway), 'SELECT 41 + 1 AS answer, @@SPID AS spid', version);
     expect(output).toMatch(/answer\s+spid\s+42/);
@@ -70,7 +70,7 @@ describe('the login that the gateway sends upstream', () => {
     features,
   };
 
-  test('has the names, the process, the read-only intent and the features of the client', () => {
+  test("has the client's names, process id, read-only intent and features", () => {
     const sent = readLogin7(writeLogin7(login, 'app', 'secret'));
     expect(sent).toMatchObject({
       ...{ hostName: 'laptop', appName: 'shop', library: 'Core .Net SqlClient', database: 'orders', packetSize: 8192 },
@@ -82,7 +82,7 @@ describe('the login that the gateway sends upstream', () => {
     expect([...FEATURES_KEPT_BACK]).toEqual([0x02, 0x0b, 0x0f]);
   });
 
-  test('has neither integrated security nor a new password', () => {
+  test('has neither integrated security nor a password change', () => {
     const sent = readLogin7(writeLogin7(login, 'app', 'secret'));
     expect((sent.client.flags[1] as number) & 0x80).toBe(0);
     expect((sent.client.flags[3] as number) & 0x01).toBe(0);

@@ -25,11 +25,11 @@ function packet(body: Buffer, type = 4): Buffer {
 
 const PRELOGIN_ANSWER = packet(Buffer.from('000010000601001600010200170001ff10000000000002' + '00', 'hex'));
 
-describe('a server upstream that', () => {
+describe('an upstream server that', () => {
   test.each<[string, (socket: Socket) => void, RegExp]>([
     ['hangs up', (socket) => socket.destroy(), /closed|ECONNRESET/],
     ['never answers', () => {}, /no answer within 300 ms/],
-    ['is no SQL Server', (socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'), /./],
+    ['is not a SQL Server', (socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'), /./],
     ['answers PRELOGIN with nonsense', (socket) => socket.write(packet(Buffer.from([0, 255, 255, 0, 6]))), /./],
     [
       'answers the login with nonsense',
@@ -50,7 +50,7 @@ describe('a server upstream that', () => {
     await expect.poll(() => gateway.connections.open).toBe(0);
   });
 
-  test('says anything at all to a login', async () => {
+  test('sends random bytes as its login answer', async () => {
     let answer = Buffer.alloc(0);
     const port = await behind((socket) => {
       socket.once('data', () => {
@@ -75,7 +75,7 @@ describe('a server upstream that', () => {
   });
 });
 
-test('a server upstream that does not read holds the client back', async () => {
+test('an upstream server that does not read makes the client wait', async () => {
   const accepted = Buffer.from('ad0e00017400000402610062001000000000', 'hex');
   const loginAck = Buffer.concat([accepted.subarray(0, 17), Buffer.from('fd000000000000000000000000', 'hex')]);
   loginAck.writeUInt16LE(14, 1);
@@ -122,7 +122,7 @@ async function rawLogin(gateway: SqlGateway): Promise<Socket> {
   return socket;
 }
 
-test('a logged-in client that stops speaking TDS gets an error, and its session upstream ends', async () => {
+test('a logged-in client that violates TDS gets an error, and its upstream session ends', async () => {
   const working = closing(await startSqlEmulator({ users: { [LOGIN.user]: LOGIN.password } }));
   const gateway = await gatewayTo(working.port, { trustServerCertificate: true });
   const { connection, errors } = await tediousConnect(gateway.config({ ...LOGIN, options: { encrypt: false } }));
@@ -134,7 +134,7 @@ test('a logged-in client that stops speaking TDS gets an error, and its session 
   expect(errors.every(({ number }) => number === 4002)).toBe(true);
 });
 
-test('1,000 half-open connections open none upstream', async () => {
+test('1,000 half-open connections open no upstream connection', async () => {
   const working = closing(await startSqlEmulator({ users: { [LOGIN.user]: LOGIN.password } }));
   const gateway = await gatewayTo(working.port, { trustServerCertificate: true });
   const half = await Promise.all(

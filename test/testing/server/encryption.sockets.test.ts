@@ -13,7 +13,7 @@ async function tokenInClear(encrypt: 'off' | 'not-supported') {
 }
 
 describe('encryption', () => {
-  test.each(['on', 'required'] as const)('%s: nothing of a login can be read on the wire', async (encrypt) => {
+  test.each(['on', 'required'] as const)('%s: no part of a login is readable on the wire', async (encrypt) => {
     const entra = closing(await startEntraEmulator());
     const server = closing(await startSqlEmulator({ entra, encrypt }));
     const token = entra.issueToken();
@@ -24,41 +24,41 @@ describe('encryption', () => {
     expect(server.receivedInClear.includes(Buffer.from(token.slice(0, 50), 'utf16le'))).toBe(false);
   });
 
-  test.each(['off', 'not-supported'] as const)('%s: a client that goes on is caught', async (encrypt) => {
+  test.each(['off', 'not-supported'] as const)('%s: a client that continues is detected', async (encrypt) => {
     const { server, token } = await tokenInClear(encrypt);
     expect(server.logins[0]).toMatchObject({ encrypted: false, accepted: true });
     expect(server.receivedInClear.includes(Buffer.from(token, 'utf16le'))).toBe(true);
   });
 
-  test('on: a client without encryption is served without', async () => {
+  test('on: a client without encryption is accepted', async () => {
     const server = closing(await startSqlEmulator());
     const { connection } = await tediousConnect(server.config({ options: { encrypt: false } }));
     expect(await execute(connection, 'SELECT 1')).toEqual([[1]]);
     expect(server.logins[0]?.encrypted).toBe(false);
   });
 
-  test('required: a client without encryption is turned away', async () => {
+  test('required: a client without encryption is refused', async () => {
     const server = closing(await startSqlEmulator({ encrypt: 'required' }));
     const { error } = await refusedLogin(server.config({ options: { encrypt: false } }));
     expect(error).toMatchObject({ code: 'EENCRYPT' });
     expect(server.logins).toEqual([]);
   });
 
-  test('on: TDS 8 as well', async () => {
+  test('on: TDS 8 is accepted as well', async () => {
     const server = closing(await startSqlEmulator());
     const { connection } = await tediousConnect(server.config({ options: { encrypt: 'strict' } }));
     expect(await execute(connection, 'SELECT 1')).toEqual([[1]]);
     expect(server.logins[0]).toMatchObject({ strict: true });
   });
 
-  test('strict: TDS 7 is turned away', async () => {
+  test('strict: TDS 7 is refused', async () => {
     const server = closing(await startSqlEmulator({ encrypt: 'strict' }));
     const { error } = await refusedLogin(server.config({ options: { encrypt: true } }));
     expect(error).toMatchObject({ code: 'ESOCKET' });
     expect(server.protocolErrors).toMatchObject([{ message: 'only TDS 8 is allowed' }]);
   });
 
-  test('the certificate is one that only config() trusts', async () => {
+  test('only config() trusts the certificate', async () => {
     const server = closing(await startSqlEmulator());
     await tediousConnect(server.config());
     const { error } = await refusedLogin(server.config({ options: { cryptoCredentialsDetails: {} } }));

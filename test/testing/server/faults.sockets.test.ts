@@ -6,7 +6,7 @@ import { startEntraEmulator, startSqlEmulator } from '../../../src/testing/index
 import { closing, execute, refusedLogin, rejection, tediousConnect } from '../sql-clients.js';
 
 describe('failLogins', () => {
-  test('with an error of SQL Server, as often as it says', async () => {
+  test('sends a SQL Server error the given number of times', async () => {
     const server = closing(await startSqlEmulator());
     const fault = server.failLogins({ number: 40613, state: 2, class: 17, message: 'not now', count: 2 });
     for (let i = 0; i < 2; i += 1) {
@@ -18,7 +18,7 @@ describe('failLogins', () => {
     expect(server.logins.map(({ accepted }) => accepted)).toEqual([false, false, true]);
   });
 
-  test('until it is lifted', async () => {
+  test('lasts until it is lifted', async () => {
     const server = closing(await startSqlEmulator());
     const fault = server.failLogins({ number: 18456 });
     await refusedLogin(server.config());
@@ -28,19 +28,22 @@ describe('failLogins', () => {
     expect(fault.hits).toBe(2);
   });
 
-  test.each(['before-login7', 'after-login7', 'after-fedauth', true] as const)('by dropping: %s', async (drop) => {
-    const entra = closing(await startEntraEmulator());
-    const server = closing(await startSqlEmulator({ entra }));
-    server.failLogins({ drop, count: 1 });
-    const { error, errors } = await refusedLogin(server.config());
-    expect(errors).toEqual([]);
-    expect(error).toMatchObject({ code: 'ESOCKET' });
-    expect(server.logins.map((login) => login.error)).toEqual(drop === 'before-login7' ? [] : ['dropped']);
-    expect(entra.tokensIssued).toBe(drop === 'after-fedauth' ? 1 : 0);
-    await tediousConnect(server.config());
-  });
+  test.each(['before-login7', 'after-login7', 'after-fedauth', true] as const)(
+    'drops the connection: %s',
+    async (drop) => {
+      const entra = closing(await startEntraEmulator());
+      const server = closing(await startSqlEmulator({ entra }));
+      server.failLogins({ drop, count: 1 });
+      const { error, errors } = await refusedLogin(server.config());
+      expect(errors).toEqual([]);
+      expect(error).toMatchObject({ code: 'ESOCKET' });
+      expect(server.logins.map((login) => login.error)).toEqual(drop === 'before-login7' ? [] : ['dropped']);
+      expect(entra.tokensIssued).toBe(drop === 'after-fedauth' ? 1 : 0);
+      await tediousConnect(server.config());
+    },
+  );
 
-  test('needs a number or drop', async () => {
+  test('requires number or drop', async () => {
     const server = closing(await startSqlEmulator());
     expect(() => server.failLogins({ count: 1 })).toThrow('failLogins needs `number`');
   });
@@ -61,7 +64,7 @@ describe('connections', () => {
     expect(server.connections.open).toBe(0);
   });
 
-  test('are cut while the server hangs up on a client that has left', async () => {
+  test('are cut while the server is closing the connection of a disconnected client', async () => {
     const server = closing(await startSqlEmulator());
     const { connection } = await tediousConnect(server.config());
     const accepted = serverSides.at(-1) as Socket;
@@ -84,7 +87,7 @@ describe('connections', () => {
     expect((await waiting).code).toMatch(/ESOCKET|ECLOSE|ECONNRESET/);
   });
 
-  test('are killed one by one', async () => {
+  test('are killed individually', async () => {
     const server = closing(await startSqlEmulator());
     const [a, b] = await Promise.all([tediousConnect(server.config()), tediousConnect(server.config())]);
     const [[spid] = []] = await execute(a.connection, 'SELECT @@SPID');
@@ -95,7 +98,7 @@ describe('connections', () => {
     expect(await execute(b.connection, 'SELECT 1')).toEqual([[1]]);
   });
 
-  test('hang while the server is paused, and go on when it resumes', async () => {
+  test('hang while the server is paused, and continue when it resumes', async () => {
     const server = closing(await startSqlEmulator());
     const { connection } = await tediousConnect(server.config());
     server.pause();
@@ -113,14 +116,14 @@ describe('connections', () => {
     await login;
   });
 
-  test('take their time to log in', async () => {
+  test('log in slowly with loginDelayMs', async () => {
     const server = closing(await startSqlEmulator({ loginDelayMs: 150 }));
     const started = performance.now();
     await tediousConnect(server.config());
     expect(performance.now() - started).toBeGreaterThanOrEqual(149);
   });
 
-  test('do not keep a closed server waiting', async () => {
+  test('do not delay close()', async () => {
     const server = await startSqlEmulator();
     const { connection } = await tediousConnect(server.config());
     const ended = once(connection, 'end');

@@ -31,7 +31,7 @@ test.each<[string, SqlEmulatorOptions]>([
   expect(server.logins).toMatchObject([{ accepted: false, error: 'dropped', closed: expect.any(Number) }]);
 });
 
-test('notices at once a client that hangs up while the server is paused', async () => {
+test('detects at once that a client hangs up while the server is paused', async () => {
   const server = closing(await startSqlEmulator());
   const { connection } = tediousConnection(server.config() as never);
   // Paused as soon as the login is recorded, which is before it is decided.
@@ -47,7 +47,7 @@ test('notices at once a client that hangs up while the server is paused', async 
   await expect.poll(() => server.connections.open, { interval: 5, timeout: 5000 }).toBe(0);
 });
 
-test('the gateway hangs up on a silent server when its client leaves, and does not report the server', async () => {
+test('the gateway disconnects from a silent server when its client leaves, and reports no upstream error', async () => {
   const { port, sockets } = closing(await tcpServer((socket) => void socket.resume()));
   const gateway = closing(
     await startSqlGateway({ upstream: { server: '127.0.0.1', port, user: 'sa', password: 'x' } }),

@@ -3,7 +3,7 @@ import { startEntraEmulator, startSqlEmulator, verifyAccessToken } from '../../.
 import { closing, execute, mssqlPool, tediousConnect } from '../sql-clients.js';
 
 describe('a login', () => {
-  test('with a SQL login', async () => {
+  test('succeeds with a SQL login', async () => {
     const server = closing(await startSqlEmulator());
     const pool = await mssqlPool(server.config());
     const { recordset } = await pool.query`SELECT SUSER_SNAME() AS name, DB_NAME() AS db`;
@@ -21,7 +21,7 @@ describe('a login', () => {
     });
   });
 
-  test('with a token that the client gets when the server asks for one', async () => {
+  test('succeeds with a token requested by the server', async () => {
     const entra = closing(await startEntraEmulator());
     const server = closing(await startSqlEmulator({ entra }));
     const pool = await mssqlPool(server.config({ database: 'orders' }));
@@ -32,7 +32,7 @@ describe('a login', () => {
     expect(tokenExpiry).toBeGreaterThan(time + 3_590_000);
   });
 
-  test('with a token in LOGIN7', async () => {
+  test('succeeds with a token in LOGIN7', async () => {
     const entra = closing(await startEntraEmulator());
     const server = closing(await startSqlEmulator({ entra }));
     const token = entra.issueToken();
@@ -42,7 +42,7 @@ describe('a login', () => {
     expect(server.logins[0]).toMatchObject({ authentication: 'security-token', accepted: true, encrypted: true });
   });
 
-  test('in TDS 8, encrypted from the first byte', async () => {
+  test('succeeds in TDS 8, encrypted from the first byte', async () => {
     const entra = closing(await startEntraEmulator());
     const server = closing(await startSqlEmulator({ entra, encrypt: 'strict' }));
     const pool = await mssqlPool(server.config());
@@ -51,7 +51,7 @@ describe('a login', () => {
     expect(server.receivedInClear).toHaveLength(0);
   });
 
-  test('trusts any issuer whose keys it is given', async () => {
+  test('trusts any issuer whose keys are configured', async () => {
     const entra = closing(await startEntraEmulator());
     const server = closing(await startSqlEmulator({ entra: { jwks: entra.jwks, issuers: [entra.issuer] } }));
     const options = { token: entra.issueToken() };
@@ -60,7 +60,7 @@ describe('a login', () => {
     expect(await execute(connection, 'SELECT SUSER_SNAME()')).toEqual([[entra.clientId]]);
   });
 
-  test('trusts a check of your own', async () => {
+  test('accepts a custom token check', async () => {
     const entra = closing(await startEntraEmulator());
     const seen: string[] = [];
     const verify = (token: string, options: { now: number }) => {
@@ -74,7 +74,7 @@ describe('a login', () => {
     expect(seen).toEqual([token]);
   });
 
-  test('goes on at the server it is redirected to', async () => {
+  test('continues at the server to which it is redirected', async () => {
     const entra = closing(await startEntraEmulator());
     const target = closing(await startSqlEmulator({ entra, serverName: 'replica' }));
     const front = closing(await startSqlEmulator({ entra, redirectTo: { server: 'localhost', port: target.port } }));
@@ -85,7 +85,7 @@ describe('a login', () => {
     expect([front.logins.length, target.logins.length]).toEqual([1, 1]);
   });
 
-  test('counts the connections that are open, and the most there were', async () => {
+  test('counts the open connections and their maximum', async () => {
     const server = closing(await startSqlEmulator());
     const clients = await Promise.all([1, 2, 3].map(() => tediousConnect(server.config())));
     expect(server.connections).toEqual({ open: 3, most: 3 });

@@ -41,12 +41,12 @@ async function stillServes(server: SqlEmulator): Promise<void> {
   connection.close();
 }
 
-describe('malformed input closes that connection and nothing else', () => {
+describe('malformed input closes only that connection', () => {
   test.each([
     ['HTTP', Buffer.from('GET / HTTP/1.1\r\nHost: x\r\n\r\n')],
     ['a packet shorter than its header', packet(0x12, Buffer.alloc(0), { length: 3 })],
-    ['a PRELOGIN of nothing', packet(0x12, Buffer.alloc(0))],
-    ['a PRELOGIN without an end', packet(0x12, Buffer.from([0, 0, 6, 0, 6, 1, 2, 3, 4, 5, 6]))],
+    ['an empty PRELOGIN', packet(0x12, Buffer.alloc(0))],
+    ['a PRELOGIN without a terminator', packet(0x12, Buffer.from([0, 0, 6, 0, 6, 1, 2, 3, 4, 5, 6]))],
     ['a PRELOGIN that points outside itself', packet(0x12, Buffer.from([0, 0xff, 0xff, 0, 6, 0xff]))],
     ['a LOGIN7 before PRELOGIN', packet(0x10, Buffer.alloc(100))],
     [
@@ -55,7 +55,7 @@ describe('malformed input closes that connection and nothing else', () => {
     ],
     ['a LOGIN7 too short', Buffer.concat([PRELOGIN, packet(0x10, Buffer.from([4, 0, 0, 0]))])],
     ['a LOGIN7 that lies about its length', Buffer.concat([PRELOGIN, packet(0x10, Buffer.alloc(94, 0xff))])],
-    ['TLS that is none', Buffer.from([0x16, 3, 1, 0, 5, 1, 2, 3, 4, 5])],
+    ['invalid TLS', Buffer.from([0x16, 3, 1, 0, 5, 1, 2, 3, 4, 5])],
     [
       'a PRELOGIN without end',
       Buffer.concat(Array.from({ length: 20 }, () => packet(0x12, Buffer.alloc(32_000), { status: 0 }))),
@@ -69,7 +69,7 @@ describe('malformed input closes that connection and nothing else', () => {
     await stillServes(server);
   });
 
-  test('a connection that never logs in is closed in time, however slowly it talks', async () => {
+  test('a connection that never logs in is closed in time, no matter how slowly it sends', async () => {
     const server = closing(await startSqlEmulator({ loginTimeoutMs: 300 }));
     const silent = await open(server);
     const slow = await open(server);
@@ -79,7 +79,7 @@ describe('malformed input closes that connection and nothing else', () => {
     await stillServes(server);
   });
 
-  test('1,000 half-open connections do not hinder a login', async () => {
+  test('1,000 half-open connections do not delay a login', async () => {
     const server = closing(await startSqlEmulator());
     const half = await Promise.all(Array.from({ length: 1000 }, () => open(server)));
     for (const socket of half) socket.write(PRELOGIN.subarray(0, 5));
@@ -105,7 +105,7 @@ describe('malformed input closes that connection and nothing else', () => {
     }
   });
 
-  test('whatever bytes come, before a login', async () => {
+  test('random bytes before a login', async () => {
     const server = closing(await startSqlEmulator());
     await fc.assert(
       fc.asyncProperty(fc.array(fc.uint8Array({ maxLength: 300 }), { maxLength: 5 }), async (chunks) => {
@@ -120,7 +120,7 @@ describe('malformed input closes that connection and nothing else', () => {
     await stillServes(server);
   });
 
-  test('whatever is in PRELOGIN and LOGIN7', async () => {
+  test('random contents of PRELOGIN and LOGIN7', async () => {
     const server = closing(await startSqlEmulator());
     const message = fc.tuple(
       fc.constantFrom(0x12, 0x10, 0x08, 0x01, 0x03, 0x06, 0x0e),
@@ -145,7 +145,7 @@ describe('malformed input closes that connection and nothing else', () => {
   });
 });
 
-describe('malformed requests of a client that is logged in', () => {
+describe('malformed requests of a logged-in client', () => {
   /** A logged-in connection on which any bytes can be sent. */
   async function loggedIn(server: SqlEmulator): Promise<Socket> {
     const { user, password } = server.sqlLogin;
@@ -177,7 +177,7 @@ describe('malformed requests of a client that is logged in', () => {
     await stillServes(server);
   });
 
-  test('a message longer than allowed', async () => {
+  test('a message above the size limit', async () => {
     const server = closing(await startSqlEmulator({ maxMessageBytes: 100_000 }));
     const socket = await loggedIn(server);
     for (let i = 0; i < 10 && !socket.destroyed; i += 1) socket.write(packet(1, Buffer.alloc(30_000), { status: 0 }));
@@ -185,19 +185,22 @@ describe('malformed requests of a client that is logged in', () => {
     expect(server.protocolErrors[0]?.message).toBe('a message is longer than 100000 bytes');
   });
 
-  test.each(['one by one', 'all at once'])('a client that does not wait for answers, its requests %s', async (how) => {
-    const server = closing(await startSqlEmulator());
-    const socket = await loggedIn(server);
-    socket.resume();
-    const text = Buffer.concat([Buffer.from([4, 0, 0, 0]), Buffer.from("WAITFOR DELAY '00:01:00'", 'utf16le')]);
-    const requests = Array.from({ length: 20 }, () => packet(1, text));
-    // At once they are refused before the first of them has begun to wait.
-    for (const bytes of how === 'all at once' ? [Buffer.concat(requests)] : requests) socket.write(bytes);
-    await closed(socket);
-    expect(server.protocolErrors[0]?.message).toBe('the client does not wait for answers');
-  });
+  test.each(['one by one', 'all at once'])(
+    'a client that does not wait for answers and sends its requests %s',
+    async (how) => {
+      const server = closing(await startSqlEmulator());
+      const socket = await loggedIn(server);
+      socket.resume();
+      const text = Buffer.concat([Buffer.from([4, 0, 0, 0]), Buffer.from("WAITFOR DELAY '00:01:00'", 'utf16le')]);
+      const requests = Array.from({ length: 20 }, () => packet(1, text));
+      // At once they are refused before the first of them has begun to wait.
+      for (const bytes of how === 'all at once' ? [Buffer.concat(requests)] : requests) socket.write(bytes);
+      await closed(socket);
+      expect(server.protocolErrors[0]?.message).toBe('the client does not wait for answers');
+    },
+  );
 
-  test('whatever is in a request', async () => {
+  test('random contents of a request', async () => {
     const server = closing(await startSqlEmulator());
     const request = fc.tuple(fc.constantFrom(1, 3, 6, 7, 0x0e), fc.uint8Array({ maxLength: 120 }), fc.boolean());
     await fc.assert(

@@ -54,7 +54,7 @@ async function heapAfter(server: TdsServer, bad: number, lost: number): Promise<
   return heapUsed + arrayBuffers;
 }
 
-test('of clients that are gone nothing is kept, by the emulator and by the gateway', async () => {
+test('the emulator and the gateway keep no memory of disconnected clients', async () => {
   const server = closing(await startSqlEmulator());
   const { user = '', password = '' } = server.config() as { user?: string; password?: string };
   const upstream = {

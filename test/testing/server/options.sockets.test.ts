@@ -11,7 +11,7 @@ test.each<[option: string, value: unknown]>([
   await expect(startSqlEmulator(options)).rejects.toThrow(`${option} is ${value}; it must be one of `);
 });
 
-test('a drain longer than a timer can be does not cut at once', async () => {
+test('a drain time beyond the timer limit does not cut connections at once', async () => {
   const server = await startSqlEmulator();
   const client = connect(server.port, '127.0.0.1');
   let cut = false;

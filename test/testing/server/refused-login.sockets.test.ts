@@ -9,7 +9,7 @@ function withToken(token: string) {
   return { authentication: { type: 'azure-active-directory-access-token', options: { token } } };
 }
 
-describe('a login is refused as Azure SQL refuses it', () => {
+describe('a login is refused as in Azure SQL', () => {
   test('expired token: 18456 state 233', async () => {
     const entra = closing(await startEntraEmulator());
     const server = closing(await startSqlEmulator({ entra }));
@@ -30,7 +30,7 @@ describe('a login is refused as Azure SQL refuses it', () => {
     expect(errors).toMatchObject([{ number: 18456, state: 233 }]);
   });
 
-  test('token for something else: 18456 state 235', async () => {
+  test('token for another resource: 18456 state 235', async () => {
     const entra = closing(await startEntraEmulator());
     const server = closing(await startSqlEmulator({ entra }));
     const { errors } = await refusedLogin(
@@ -39,7 +39,7 @@ describe('a login is refused as Azure SQL refuses it', () => {
     expect(errors).toMatchObject([{ number: 18456, state: 235, class: 14, message: NOT_CONFIGURED }]);
   });
 
-  test('token of another issuer, and one whose signature is not right: 18456 state 235', async () => {
+  test('token of another issuer or with an invalid signature: 18456 state 235', async () => {
     const entra = closing(await startEntraEmulator());
     const stranger = closing(await startEntraEmulator());
     const server = closing(await startSqlEmulator({ entra }));
@@ -51,21 +51,21 @@ describe('a login is refused as Azure SQL refuses it', () => {
     }
   });
 
-  test('something that is no token: 18456 state 132', async () => {
+  test('not a token: 18456 state 132', async () => {
     const entra = closing(await startEntraEmulator());
     const server = closing(await startSqlEmulator({ entra }));
     const { errors } = await refusedLogin(server.config(withToken('not a token')));
     expect(errors).toMatchObject([{ number: 18456, state: 132, message: BARE }]);
   });
 
-  test('a good token whose principal has no user in the database: bare 18456', async () => {
+  test('valid token whose principal has no user in the database: bare 18456', async () => {
     const entra = closing(await startEntraEmulator());
     const server = closing(await startSqlEmulator({ entra, principals: { [entra.clientId]: 'no-database-user' } }));
     const { errors } = await refusedLogin(server.config());
     expect(errors).toMatchObject([{ number: 18456, state: 1, class: 14, message: BARE }]);
   });
 
-  test('a principal with an error of its own: 40615', async () => {
+  test('principal with a configured error: 40615', async () => {
     const entra = closing(await startEntraEmulator());
     const message =
       "Cannot open server 'emulator' requested by the login. Client with IP address '10.0.0.1' is not allowed.";
@@ -90,7 +90,7 @@ describe('a login is refused as Azure SQL refuses it', () => {
     await tediousConnect(server.config({ user: 'app', password: 'right' }));
   });
 
-  test('a user name that only looks like one of JavaScript', async () => {
+  test('a user name that is a property name of JavaScript objects', async () => {
     const server = closing(await startSqlEmulator());
     const { errors } = await refusedLogin(server.config({ user: 'constructor', password: '' }));
     expect(errors).toMatchObject([{ number: 18456 }]);

@@ -19,8 +19,8 @@ async function serverWithClock(enforceExpiry: 'login' | 'reset' | 'query') {
   };
 }
 
-describe('a session whose token runs out', () => {
-  test('goes on where expiry is enforced at login only', async () => {
+describe('a session whose token expires', () => {
+  test('continues if expiry is enforced only at login', async () => {
     const { connection, expireTokens } = await serverWithClock('login');
     expireTokens();
     expect(await execute(connection, 'SELECT 1')).toEqual([[1]]);
@@ -28,7 +28,7 @@ describe('a session whose token runs out', () => {
     expect(await execute(connection, 'SELECT 2')).toEqual([[2]]);
   });
 
-  test('ends at a reset where it is enforced there', async () => {
+  test('ends at a reset if expiry is enforced there', async () => {
     const { connection, errors, expireTokens } = await serverWithClock('reset');
     await reset(connection);
     expireTokens();
@@ -39,7 +39,7 @@ describe('a session whose token runs out', () => {
     await expect.poll(() => connection.closed).toBe(true);
   });
 
-  test('can do nothing any more where it is enforced at the next query: 37396', async () => {
+  test('cannot run queries if expiry is enforced at the next query: 37396', async () => {
     const { connection, expireTokens } = await serverWithClock('query');
     expireTokens();
     for (const statement of ['SELECT 1', 'SELECT 2']) {
@@ -52,7 +52,7 @@ describe('a session whose token runs out', () => {
     expect(connection.closed).toBe(false);
   });
 
-  test('a SQL login never runs out', async () => {
+  test('never expires with a SQL login', async () => {
     let ahead = 0;
     const server = closing(await startSqlEmulator({ enforceExpiry: 'query', now: () => Date.now() + ahead }));
     const { connection } = await tediousConnect(server.config());

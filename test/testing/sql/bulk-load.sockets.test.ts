@@ -14,7 +14,7 @@ function ordersTable(name: string): sql.Table {
 }
 
 describe('a bulk load', () => {
-  test('hands its rows to the handler', async () => {
+  test('passes its rows to the handler', async () => {
     const loads: BulkLoad[] = [];
     const server = closing(await startSqlEmulator({ onBulkLoad: (load) => loads.push(load) }));
     const pool = await mssqlPool(server.config());
@@ -46,7 +46,7 @@ describe('a bulk load', () => {
     });
   });
 
-  test('into a table that the handler does not know is error 208', async () => {
+  test('fails with 208 for a table that the handler does not know', async () => {
     const server = closing(await startSqlEmulator({ onBulkLoad: ({ table }) => table === 'known' }));
     const pool = await mssqlPool(server.config());
     const table = ordersTable('other');
@@ -66,7 +66,7 @@ describe('a bulk load', () => {
     expect(await rejection(pool.request().bulk(table))).toMatchObject({ number: 2627 });
   });
 
-  test('goes into a temporary table without a handler, and nowhere else', async () => {
+  test('without a handler, works only for temporary tables', async () => {
     const server = closing(await startSqlEmulator());
     const pool = await mssqlPool(server.config());
     await pool.request().batch('CREATE TABLE #staging (id int)');

@@ -4,7 +4,7 @@ import { startSqlEmulator } from '../../../src/testing/index.js';
 import { closing, execute, mssqlPool, rejection, tediousConnect } from '../sql-clients.js';
 
 describe('a cancelled request', () => {
-  test('ends at once, and the connection goes on', async () => {
+  test('ends at once, and the connection stays usable', async () => {
     const server = closing(await startSqlEmulator());
     const { connection } = await tediousConnect(server.config());
     const started = Date.now();
@@ -15,14 +15,14 @@ describe('a cancelled request', () => {
     expect(await execute(connection, 'SELECT 1')).toEqual([[1]]);
   });
 
-  test('by its own timeout', async () => {
+  test('ends by its own timeout', async () => {
     const server = closing(await startSqlEmulator());
     const pool = await mssqlPool(server.config({ requestTimeout: 50 }));
     expect(await rejection(pool.query("WAITFOR DELAY '00:01:00'"))).toMatchObject({ code: 'ETIMEOUT' });
     expect((await pool.query`SELECT 1 AS one`).recordset).toEqual([{ one: 1 }]);
   });
 
-  test('in the middle of its rows', async () => {
+  test('ends in the middle of its rows', async () => {
     const server = closing(await startSqlEmulator());
     const { connection } = await tediousConnect(server.config());
     let rows = 0;
@@ -38,7 +38,7 @@ describe('a cancelled request', () => {
     expect(await execute(connection, 'SELECT 1')).toEqual([[1]]);
   });
 
-  test('that is over already leaves the connection in order', async () => {
+  test('leaves the connection usable if it had already finished', async () => {
     const server = closing(await startSqlEmulator());
     const { connection } = await tediousConnect(server.config());
     for (let i = 0; i < 50; i += 1) {
@@ -49,7 +49,7 @@ describe('a cancelled request', () => {
     expect(await execute(connection, 'SELECT 2')).toEqual([[2]]);
   });
 
-  test('of a client that has gone is not worked on', async () => {
+  test('stops when its client has disconnected', async () => {
     const server = closing(await startSqlEmulator());
     const { connection } = await tediousConnect(server.config());
     const waiting = rejection(execute(connection, "WAITFOR DELAY '00:01:00'"));
@@ -59,7 +59,7 @@ describe('a cancelled request', () => {
     await expect.poll(() => server.connections.open).toBe(0);
   });
 
-  test('WAITFOR waits as long as it says', async () => {
+  test('WAITFOR waits for the given time', async () => {
     const server = closing(await startSqlEmulator());
     const { connection } = await tediousConnect(server.config());
     const started = performance.now();

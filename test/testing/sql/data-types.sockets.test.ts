@@ -49,7 +49,7 @@ const ECHOES: readonly [Parameter['type'], unknown, object?, unknown?][] = [
   [TYPES.Image, bytes],
 ];
 
-describe('a parameter is returned as it was sent', () => {
+describe('a parameter is returned unchanged', () => {
   test.each(
     ECHOES.map(([type, value, options, back]) => ({ name: type.name, type, value, options, back: back ?? value })),
   )('$name', async ({ type, value, options, back }) => {
@@ -106,7 +106,7 @@ describe('a parameter is returned as it was sent', () => {
   });
 });
 
-describe('a result has the type its expression has in SQL Server', () => {
+describe('a result has the same type as in SQL Server', () => {
   test.each([
     ['1', 'int', 1],
     ['3000000000', 'numeric', 3_000_000_000],

@@ -44,13 +44,13 @@ describe('errors', () => {
     expect(await execute(connection, 'SELECT 1')).toEqual([[1]]);
   });
 
-  test('name the line they come from', async () => {
+  test('report their line number', async () => {
     const { connection } = await connect();
     const error = await rejection(execute(connection, "SELECT 1\n\nTHROW 50000, 'here', 1", { batch: true }));
     expect(error).toMatchObject({ lineNumber: 3 });
   });
 
-  test('of class 10 and less are information', async () => {
+  test('of class 10 and below are information', async () => {
     const { connection } = await connect();
     const said: unknown[] = [];
     connection.on('infoMessage', ({ number, message }) => said.push([number, message]));
@@ -67,7 +67,7 @@ describe('errors', () => {
     await expect.poll(() => connection.closed).toBe(true);
   });
 
-  test('of RAISERROR let the batch go on, those of THROW do not', async () => {
+  test('of RAISERROR continue the batch, those of THROW end it', async () => {
     const { connection } = await connect();
     const { rows, error } = await rowsAndError(
       connection,
@@ -77,7 +77,7 @@ describe('errors', () => {
     expect(error).toMatchObject({ errors: [{ message: 'one' }, { message: 'two' }] });
   });
 
-  test('are remembered in @@ERROR for one statement', async () => {
+  test('are available in @@ERROR for one statement', async () => {
     const { connection } = await connect();
     const { rows } = await rowsAndError(connection, "RAISERROR('x', 16, 1); SELECT @@ERROR; SELECT @@ERROR");
     expect(rows).toEqual([50000, 0]);

@@ -4,7 +4,7 @@ import { createTestClock, startEntraEmulator, startSqlEmulator } from '../../../
 import { closing, execute, mssqlPool, refusedLogin, rejection, tediousConnect } from '../sql-clients.js';
 
 describe('an expected query', () => {
-  test('is answered, whatever its white space and letter case', async () => {
+  test('is matched regardless of white space and case', async () => {
     const server = closing(await startSqlEmulator());
     const orders = server.expect('SELECT * FROM orders WHERE id = @id', [{ id: 7, total: 12.5 }]);
     const pool = await mssqlPool(server.config());
@@ -15,7 +15,7 @@ describe('an expected query', () => {
     server.verify();
   });
 
-  test("comes before the emulator's own SQL and before onQuery", async () => {
+  test("takes precedence over the emulator's own SQL and onQuery", async () => {
     const server = closing(await startSqlEmulator({ onQuery: () => [{ from: 'onQuery' }] }));
     server.expect('SELECT 1', [{ n: 2 }]);
     server.expect('SELECT x FROM t', [{ from: 'expectation' }]);
@@ -25,7 +25,7 @@ describe('an expected query', () => {
     expect(await execute(connection, 'SELECT y FROM t')).toEqual([['onQuery']]);
   });
 
-  test('may depend on parameters, patterns or a function; the latest that matches counts', async () => {
+  test('can depend on parameters, a pattern or a function; the latest match applies', async () => {
     const server = closing(await startSqlEmulator());
     server.expect(/FROM users/i, [{ name: 'anybody' }]);
     server.expect(/FROM users/i, [{ name: 'ada' }], { parameters: { id: 1 } });
@@ -40,7 +40,7 @@ describe('an expected query', () => {
     expect((await pool.request().input('to', 'eve').execute('rename')).recordset).toEqual([{ name: 'eve' }]);
   });
 
-  test('may fail, a number of times', async () => {
+  test('can fail a given number of times', async () => {
     const server = closing(await startSqlEmulator());
     server.expect('UPDATE stock SET n = 1', { rowsAffected: 3 });
     server.expect('UPDATE stock SET n = 1', Object.assign(new Error('deadlocked'), { number: 1205 }), { times: 1 });
@@ -53,7 +53,7 @@ describe('an expected query', () => {
     server.verify();
   });
 
-  test('that did not come is named by verify()', async () => {
+  test('is reported by verify() if it did not arrive', async () => {
     const server = closing(await startSqlEmulator());
     server.expect('SELECT a FROM b', []);
     server.expect(/INSERT/, { rowsAffected: 1 }, { times: 2 });
@@ -66,7 +66,7 @@ describe('an expected query', () => {
     expect(() => server.expect('x', [], { times: 1.5 })).toThrow(RangeError);
   });
 
-  test('with output parameters and a return status', async () => {
+  test('returns output parameters and a return status', async () => {
     const server = closing(await startSqlEmulator());
     server.expect('EXEC close_day', { outputs: { closed: 3 }, returnStatus: 5 });
     const pool = await mssqlPool(server.config());
@@ -75,7 +75,7 @@ describe('an expected query', () => {
   });
 });
 
-test('queries are recorded, with what answered them', async () => {
+test('queries are recorded with their source of answer', async () => {
   const server = closing(await startSqlEmulator({ onQuery: (text) => (text.includes('orders') ? [] : undefined) }));
   server.expect('SELECT stub', []);
   const { connection } = await tediousConnect(server.config() as never);
@@ -94,7 +94,7 @@ test('queries are recorded, with what answered them', async () => {
   expect(server.queries[0]).toMatchObject({ principal: 'sa', database: 'master', spid: expect.any(Number) });
 });
 
-test('reset() between tests leaves nothing of the last one', async () => {
+test('reset() removes all state of the previous test', async () => {
   const entra = closing(await startEntraEmulator());
   const server = closing(await startSqlEmulator({ entra }));
   server.expect('SELECT 1', [{ n: 2 }]);
@@ -114,7 +114,7 @@ test('reset() between tests leaves nothing of the last one', async () => {
   expect(server.connections.open).toBe(0);
 });
 
-test('one clock moves both emulators past the end of a token', async () => {
+test('one clock moves both emulators past the expiry of a token', async () => {
   const clock = createTestClock();
   const entra = closing(await startEntraEmulator({ now: clock.now }));
   const server = closing(await startSqlEmulator({ entra, now: clock.now, enforceExpiry: 'query' }));

@@ -23,7 +23,7 @@ describe('large results', () => {
     expect({ rows: next - 1, wrong }).toEqual({ rows: 100_000, wrong: 0 });
   });
 
-  test('a client that does not read holds back its own rows only', async () => {
+  test('a client that does not read delays only its own rows', async () => {
     let produced = 0;
     const endless = function* () {
       for (; produced < 500_000; produced += 1) yield ['x'.repeat(1000)];
@@ -53,7 +53,7 @@ describe('large results', () => {
     expect(produced).toBeLessThan(50_000);
   });
 
-  test('values of several megabytes go both ways', async () => {
+  test('values of several megabytes work in both directions', async () => {
     const server = closing(await startSqlEmulator());
     const pool = await mssqlPool(server.config());
     const text = 'Zürich '.repeat(500_000);
@@ -62,7 +62,7 @@ describe('large results', () => {
     expect(recordset[0].length).toBe(String(text.trimEnd().length));
   });
 
-  test('any packet size a client asks for', async () => {
+  test('every packet size that a client requests works', async () => {
     const server = closing(await startSqlEmulator());
     for (const packetSize of [512, 32_767]) {
       const { connection } = await tediousConnect(server.config({ options: { packetSize } }));

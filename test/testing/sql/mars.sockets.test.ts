@@ -16,7 +16,7 @@ function optionOf(packet: Buffer, wanted: number): number | undefined {
   return undefined;
 }
 
-test('MARS is refused as a server without it does, by the emulator and by the gateway', async () => {
+test('the emulator and the gateway decline MARS, as a server without MARS does', async () => {
   const server = closing(await startSqlEmulator());
   const upstream = { server: 'localhost', port: server.port, user: 'sa', password: 'never sent' };
   const gateway = closing(await startSqlEmulator({ upstream }));

@@ -9,7 +9,7 @@ async function poolWith(onQuery: QueryHandler): Promise<sql.ConnectionPool> {
 }
 
 describe('onQuery', () => {
-  test('answers what the emulator does not understand, and only that', async () => {
+  test('answers only what the emulator does not support', async () => {
     const asked: unknown[] = [];
     const pool = await poolWith((statement, parameters, session) => {
       asked.push([statement, parameters, session.principal]);
@@ -23,7 +23,7 @@ describe('onQuery', () => {
     expect(asked).toEqual([['SELECT * FROM items WHERE id = @id', { id: 7 }, 'sa']]);
   });
 
-  test('gives columns with types, and rows as arrays', async () => {
+  test('returns typed columns and rows as arrays', async () => {
     const pool = await poolWith(() => ({
       columns: [{ name: 'total', type: 'decimal(10,2)' }, { name: 'big', type: 'bigint' }, 'note'],
       rows: [
@@ -39,7 +39,7 @@ describe('onQuery', () => {
     expect(recordset.columns.total).toMatchObject({ precision: 10, scale: 2 });
   });
 
-  test('gives a count of rows', async () => {
+  test('returns a row count', async () => {
     const pool = await poolWith(async () => ({ rowsAffected: 3 }));
     expect((await pool.query`DELETE FROM t`).rowsAffected).toEqual([3]);
   });
@@ -68,7 +68,7 @@ describe('onQuery', () => {
     expect(await rejection(pool.request().execute('dbo.unknown'))).toMatchObject({ number: 2812 });
   });
 
-  test('fails with any error of SQL Server', async () => {
+  test('fails with any SQL Server error', async () => {
     const pool = await poolWith(() => {
       throw { number: 2627, class: 14, state: 1, message: 'Violation of PRIMARY KEY constraint.', procName: 'dbo.p' };
     });
@@ -81,7 +81,7 @@ describe('onQuery', () => {
     });
   });
 
-  test('fails with 50000 where it throws something else, and the session goes on', async () => {
+  test('fails with 50000 if it throws anything else, and the session stays usable', async () => {
     const pool = await poolWith(() => {
       throw new Error('a bug in the handler');
     });
@@ -89,7 +89,7 @@ describe('onQuery', () => {
     expect((await pool.query`SELECT 1 AS one`).recordset).toEqual([{ one: 1 }]);
   });
 
-  test('that gives a value no type can hold gets an error', async () => {
+  test('fails if it returns a value that no type can hold', async () => {
     const pool = await poolWith(() => [{ a: { nested: true } }]);
     expect((await rejection(pool.query`EXEC x`)).message).toContain('cannot be a value');
   });

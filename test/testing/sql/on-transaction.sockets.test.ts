@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { startSqlEmulator } from '../../../src/testing/index.js';
 import { closing, mssqlPool } from '../sql-clients.js';
 
-test('onTransaction is called for transactions and savepoints, by SQL or by request, and for those a lost connection rolls back', async () => {
+test('onTransaction is called for transactions and savepoints, from SQL and from requests, and for rollbacks by a lost connection', async () => {
   const events: string[] = [];
   const server = closing(
     await startSqlEmulator({ onTransaction: ({ kind, name }) => events.push(name === '' ? kind : `${kind} ${name}`) }),

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { startSqlEmulator } from '../../../src/testing/index.js';
 import { closing, execute, mssqlPool, rejection, reset, tediousConnect } from '../sql-clients.js';
 
-test('a prepared statement runs again and again with other values', async () => {
+test('a prepared statement runs repeatedly with different values', async () => {
   const server = closing(await startSqlEmulator());
   const pool = await mssqlPool(server.config());
   const statement = new sql.PreparedStatement(pool);
@@ -17,7 +17,7 @@ test('a prepared statement runs again and again with other values', async () => 
   await statement.unprepare();
 });
 
-test('a prepared statement is gone after a reset: 8179', async () => {
+test('a reset removes prepared statements: 8179', async () => {
   const server = closing(await startSqlEmulator());
   const { connection } = await tediousConnect(server.config());
   const request = new Request('SELECT @n', () => {});
@@ -35,7 +35,7 @@ test('a prepared statement is gone after a reset: 8179', async () => {
   expect(error).toMatchObject({ number: 8179 });
 });
 
-test('sp_prepexec prepares and runs at once', async () => {
+test('sp_prepexec prepares and executes in one call', async () => {
   const server = closing(await startSqlEmulator());
   const { connection } = await tediousConnect(server.config());
   const outputs: [string, unknown][] = [];
@@ -54,14 +54,14 @@ test('sp_prepexec prepares and runs at once', async () => {
   expect(outputs).toEqual([['handle', 1]]);
 });
 
-test('a parameter that is declared and not sent is an error: 8178', async () => {
+test('a declared parameter that is not sent is an error: 8178', async () => {
   const server = closing(await startSqlEmulator());
   const pool = await mssqlPool(server.config());
   const request = pool.request().input('stmt', sql.NVarChar, 'SELECT @a').input('params', sql.NVarChar, '@a int');
   expect(await rejection(request.execute('sp_executesql'))).toMatchObject({ number: 8178 });
 });
 
-test('a statement that does not parse is not prepared, and the session goes on', async () => {
+test('a statement with a syntax error is not prepared, and the session stays usable', async () => {
   const server = closing(await startSqlEmulator());
   const { connection } = await tediousConnect(server.config());
   expect(await rejection(execute(connection, 'SELECT @a', { parameters: [] }))).toMatchObject({ number: 137 });

@@ -63,7 +63,7 @@ describe('a reset', () => {
     expect(await rejection(execute(connection, 'DROP TABLE #t', { batch: true }))).toMatchObject({ number: 3701 });
   });
 
-  test('ends the session while EXECUTE AS is in force', async () => {
+  test('ends the session while EXECUTE AS is in effect', async () => {
     const { connection } = await connected();
     await execute(connection, "EXECUTE AS USER = 'report_reader'", { batch: true });
     expect(await execute(connection, 'SELECT SUSER_SNAME(), ORIGINAL_LOGIN()')).toEqual([['report_reader', 'sa']]);
@@ -72,14 +72,14 @@ describe('a reset', () => {
     await ended;
   });
 
-  test('works once EXECUTE AS was reverted', async () => {
+  test('works after EXECUTE AS is reverted', async () => {
     const { connection } = await connected();
     await execute(connection, "EXECUTE AS LOGIN = 'reader'; REVERT; REVERT", { batch: true });
     await reset(connection);
     expect(await execute(connection, 'SELECT SUSER_SNAME()')).toEqual([['sa']]);
   });
 
-  test('of a session with an expired token ends it, where expiry is enforced at the reset', async () => {
+  test('ends a session with an expired token if expiry is enforced at reset', async () => {
     let now = Date.now();
     const entra = closing(await startEntraEmulator({ now: () => now }));
     const server = closing(await startSqlEmulator({ entra, enforceExpiry: 'reset', now: () => now }));
@@ -94,7 +94,7 @@ describe('a reset', () => {
   });
 });
 
-test('the session context keeps a read-only key until the session is reset', async () => {
+test('a read-only key stays in the session context until the session is reset', async () => {
   const { server, connection } = await connected();
   const set = (value: string) =>
     execute(connection, `EXEC sys.sp_set_session_context @key = N'user_id', @value = ${value}, @read_only = 1`, {
@@ -108,7 +108,7 @@ test('the session context keeps a read-only key until the session is reset', asy
   expect(server.sessions[0]?.context).toEqual({ user_id: 'eve' });
 });
 
-test('ROWCOUNT limits rows and NOCOUNT leaves their number out', async () => {
+test('ROWCOUNT limits the rows, and NOCOUNT omits the row count', async () => {
   const { connection } = await connected();
   await execute(connection, 'SET ROWCOUNT 2', { batch: true });
   expect(await execute(connection, 'SELECT value FROM GENERATE_SERIES(1, 5)')).toEqual([[1], [2]]);
@@ -116,7 +116,7 @@ test('ROWCOUNT limits rows and NOCOUNT leaves their number out', async () => {
   expect(await execute(connection, 'SELECT value FROM GENERATE_SERIES(1, 3)')).toHaveLength(3);
 });
 
-describe('what applications ask when they start', () => {
+describe('startup queries of applications', () => {
   test.each([
     ["SELECT OBJECT_ID(N'dbo.users', N'U')", [[null]]],
     ["SELECT CHARINDEX('b', 'ABC'), CHARINDEX('', 'x'), CHARINDEX('c', 'abcabc', 4)", [[2, 0, 6]]],
@@ -136,7 +136,7 @@ describe('what applications ask when they start', () => {
     expect(await execute(connection, sql)).toEqual(rows);
   });
 
-  test('a database that became read-only reports it', async () => {
+  test('a read-only database reports that it is read-only', async () => {
     const { server, connection } = await connected();
     server.setReadOnly(true);
     expect(await execute(connection, "SELECT DATABASEPROPERTYEX('app', 'Updateability')")).toEqual([['READ_ONLY']]);

@@ -56,7 +56,7 @@ describe('the SQL it answers', () => {
     expect(await execute(connection, statement, { batch: true })).toEqual(rows);
   });
 
-  test('the time is now', async () => {
+  test('the current time is returned', async () => {
     const server = closing(await startSqlEmulator());
     const { connection } = await tediousConnect(server.config());
     const before = Date.now();
@@ -78,8 +78,8 @@ describe('the SQL it answers', () => {
   });
 });
 
-describe('several result sets', () => {
-  test('come one after the other, with their row counts', async () => {
+describe('multiple result sets', () => {
+  test('arrive in order with their row counts', async () => {
     const server = closing(await startSqlEmulator());
     const pool = await mssqlPool(server.config());
     const { recordsets, rowsAffected } = await pool.query('SELECT 1 AS a; SELECT value FROM GENERATE_SERIES(1, 3)');
@@ -88,7 +88,7 @@ describe('several result sets', () => {
   });
 });
 
-test('sessions have numbers of their own', async () => {
+test('each session has its own @@SPID', async () => {
   const server = closing(await startSqlEmulator());
   const spids = [];
   for (let i = 0; i < 2; i += 1) {

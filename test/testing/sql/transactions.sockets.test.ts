@@ -46,7 +46,7 @@ describe('a transaction', () => {
     expect(levels).toEqual([name]);
   });
 
-  test('has savepoints, by which part of it is rolled back', async () => {
+  test('rolls back to a savepoint', async () => {
     const server = closing(await startSqlEmulator());
     const { connection } = await tediousConnect(server.config());
     const step = (run: (done: (error?: Error | null) => void) => void) =>
@@ -61,7 +61,7 @@ describe('a transaction', () => {
     expect(await execute(connection, 'SELECT @@TRANCOUNT')).toEqual([[0]]);
   });
 
-  test('in T-SQL, nested', async () => {
+  test('nests in T-SQL', async () => {
     const server = closing(await startSqlEmulator());
     const { connection } = await tediousConnect(server.config());
     const depths = await execute(
@@ -73,7 +73,7 @@ describe('a transaction', () => {
     expect(depths).toEqual([[2], [1], [1], [0]]);
   });
 
-  test('cannot be ended when there is none: 3902, 3903', async () => {
+  test('cannot end without having begun: 3902, 3903', async () => {
     const server = closing(await startSqlEmulator());
     const { connection } = await tediousConnect(server.config());
     expect(await rejection(execute(connection, 'COMMIT'))).toMatchObject({ number: 3902 });
@@ -81,7 +81,7 @@ describe('a transaction', () => {
     expect(await execute(connection, 'IF @@TRANCOUNT > 0 ROLLBACK ELSE SELECT 1 AS none')).toEqual([[1]]);
   });
 
-  test('is rolled back by an error under XACT_ABORT', async () => {
+  test('is rolled back by an error with XACT_ABORT', async () => {
     const server = closing(await startSqlEmulator());
     const { connection } = await tediousConnect(server.config());
     const failing = execute(connection, "SET XACT_ABORT ON; BEGIN TRAN; THROW 50001, 'no', 1", { batch: true });

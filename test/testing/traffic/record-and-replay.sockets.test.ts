@@ -115,7 +115,7 @@ async function runApplication(server: TdsServer): Promise<unknown[]> {
 }
 
 describe('with all values kept', () => {
-  test('an application gets the same from the recording as from the server', async () => {
+  test('an application gets the same answers from the recording as from the server', async () => {
     const recording = gateway.recordTraffic(file, { keep: true });
     const fromServer = await runApplication(gateway);
     recording.stop();
@@ -132,7 +132,7 @@ describe('with all values kept', () => {
     ]);
   });
 
-  test('answers that change from one execution to the next come in their order, and again after reset()', async () => {
+  test('changing answers to one statement are replayed in order, and again after reset()', async () => {
     using recording = gateway.recordTraffic(file, { keep: true });
     await runApplication(gateway);
     recording.stop();
@@ -153,7 +153,7 @@ describe('with all values kept', () => {
 });
 
 describe('by default', () => {
-  test('no value, token or password is in the file; types, names and numbers are', async () => {
+  test('the file contains types, names and numbers, but no value, token or password', async () => {
     const recording = gateway.recordTraffic(file);
     await runApplication(gateway);
     await expect(connected(gateway, 'nowhere')).rejects.toMatchObject({ code: 'ELOGIN' });
@@ -203,7 +203,7 @@ describe('by default', () => {
   });
 });
 
-test('a login is replayed as the server answered it: version, language, messages, refusals', async () => {
+test('a login is replayed as recorded: version, language, messages, refusals', async () => {
   writeFileSync(
     file,
     lines(
@@ -235,9 +235,9 @@ test.each<[string, string, RegExp]>([
   ['an empty file', '', /is not a recording: its first line/],
   ['another format', '{"format":"har"}\n', /is not a recording/],
   ['a later version', lines({ format: 'mssql-token-pool/traffic', version: 2 }), /is not a recording/],
-  ['a line that is cut', `${lines({ format: 'mssql-token-pool/traffic', version: 1 })}{"query":"SEL`, /line 2/],
+  ['a truncated line', `${lines({ format: 'mssql-token-pool/traffic', version: 1 })}{"query":"SEL`, /line 2/],
   [
-    'an answer of another shape',
+    'an answer of the wrong shape',
     lines({ format: 'mssql-token-pool/traffic', version: 1 }, { query: 'x', parameters: [], answer: [7] }),
     /line 2/,
   ],
@@ -246,7 +246,7 @@ test.each<[string, string, RegExp]>([
   await expect(startSqlEmulator({ replay: file })).rejects.toThrow(message);
 });
 
-test('a row that does not fit its columns fails its query with the reason', async () => {
+test('a row that does not match its columns fails the query with the reason', async () => {
   const columns = [{ name: 'n', type: 'int' }];
   const answers = [[['seven']], [[7, 8]], [[{}]]].map((rows, i) => ({
     query: `SELECT ${'n'.repeat(i + 1)}`,
@@ -265,7 +265,7 @@ test('a row that does not fit its columns fails its query with the reason', asyn
   await pool.close();
 });
 
-test('stops with dispose, with reset() and with the next recording; sessions go on', async () => {
+test('a recording ends with dispose, reset() or the next recording; sessions continue', async () => {
   const other = join(folder, 'other.jsonl');
   const first = gateway.recordTraffic(file);
   const pool = await connected(gateway);
@@ -282,7 +282,7 @@ test('stops with dispose, with reset() and with the next recording; sessions go 
   expect(() => gateway.recordTraffic(join(folder, 'missing', 'file'))).toThrow(/ENOENT/);
 });
 
-test('a cancelled query is not recorded, and the queries after it are', async () => {
+test('a cancelled query is not recorded, but later queries are', async () => {
   using recording = gateway.recordTraffic(file, { keep: true });
   const pool = await connected(gateway);
   const request = pool.request();

@@ -17,7 +17,7 @@ describe('a statement', () => {
     expect(statementKey(sql)).toBe(key);
   });
 
-  test('keeps nothing of a literal, whatever is in it', () => {
+  test('keeps no part of a literal', () => {
     const secret = fc.string({ minLength: 1 }).map((text) => `secret${text}`);
     const literal = secret.map((text) => `'${text.replaceAll("'", "''")}'`);
     fc.assert(
@@ -30,7 +30,7 @@ describe('a statement', () => {
     );
   });
 
-  test('of 1 MiB is read in one pass', () => {
+  test('of 1 MiB is processed in linear time', () => {
     for (const piece of ["'", '/*', '--', '[', '1', 'N', ' ', '"']) {
       expect(statementKey(piece.repeat(1024 * 1024)).length).toBeLessThanOrEqual(2 * 1024 * 1024);
     }
@@ -59,7 +59,7 @@ const VALUES: [SqlType, fc.Arbitrary<Scalar>][] = [
 ];
 
 describe.each(VALUES)('a value of %o', (type, values) => {
-  test('survives the file unchanged', () => {
+  test('is unchanged after writing and reading', () => {
     fc.assert(
       fc.property(values, (value) => {
         const read = JSON.parse(JSON.stringify(toTextValue(value, type)));
@@ -69,7 +69,7 @@ describe.each(VALUES)('a value of %o', (type, values) => {
     );
   });
 
-  test('is redacted to a value that says only its type and length', () => {
+  test('is redacted to a value that reveals only its type and length', () => {
     const seen = new Map<number, unknown>();
     fc.assert(
       fc.property(values, (value) => {
@@ -81,7 +81,7 @@ describe.each(VALUES)('a value of %o', (type, values) => {
     );
   });
 
-  test('of another kind is refused', () => {
+  test('of the wrong type is rejected', () => {
     fc.assert(
       fc.property(fc.jsonValue(), (json) => {
         try {
@@ -96,7 +96,7 @@ describe.each(VALUES)('a value of %o', (type, values) => {
 
 const VARIANT: SqlType = { name: 'sql_variant' };
 
-test('no type text makes the reader fail', () => {
+test('no type text makes the reader throw', () => {
   fc.assert(fc.property(fc.string(), (text) => void parseTypeText(text)));
   expect(parseTypeText('decimal(10,2)')).toEqual({ name: 'decimal', precision: 10, scale: 2 });
   expect(parseTypeText('nvarchar(max)')).toEqual({ name: 'nvarchar', length: Number.POSITIVE_INFINITY });
