@@ -10,7 +10,9 @@ const NOTICEABLE_WAIT_MS = 1_000;
  */
 export type HealthStatus = 'ok' | 'degraded' | 'down';
 
+/** Why the health of a pool is not `ok`. */
 export interface HealthReason {
+  /** Stable name of the reason, for a `switch`. */
   code:
     | 'closed'
     | 'suspended'
