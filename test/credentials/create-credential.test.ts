@@ -18,7 +18,7 @@ function refusal(make: () => unknown): ConfigurationError {
   throw new Error('nothing was refused');
 }
 
-describe('wrong input is refused with the option and how to fix it', () => {
+describe('invalid input is rejected with the option and how to fix it', () => {
   test.each<[string, unknown, RegExp]>([
     ['missing tenant', { clientId, clientSecret }, /'tenantId' is missing.*Directory/],
     ['missing client', { tenantId, clientSecret }, /'clientId' is missing.*Application/],
@@ -58,18 +58,18 @@ describe('wrong input is refused with the option and how to fix it', () => {
   });
 });
 
-test('the same options are the same identity, another secret is another', () => {
+test('equal options are the same identity; another secret is a different one', () => {
   const make = (secret: string) => sharedTokenCache(createCredential({ tenantId, clientId, clientSecret: secret }));
   expect(make('one-secret')).toBe(make('one-secret'));
   expect(make('one-secret')).not.toBe(make('two-secret'));
 });
 
-test('survives being cloned with its config', () => {
+test('works after its config is cloned', () => {
   const credential = createCredential({ tenantId, clientId, clientSecret });
   expect(sharedTokenCache({ ...credential })).toBe(sharedTokenCache(credential));
 });
 
-test("takes anybody's TokenCredential, bare or as `credential`, as one identity", async () => {
+test('accepts any TokenCredential, directly or as `credential`, as one identity', async () => {
   const own: TokenCredential = {
     async getToken() {
       return { token: 'opaque', expiresOnTimestamp: Date.now() + 3_600_000 };
@@ -81,7 +81,7 @@ test("takes anybody's TokenCredential, bare or as `credential`, as one identity"
   expect((await tokens.getToken()).token).toBe('opaque');
 });
 
-test('the tenant may stand in the authority', () => {
+test('the tenant can be part of the authority', () => {
   const authority = `https://login.microsoftonline.us/${tenantId}/`;
   expect(createCredential({ clientId, clientSecret, authority }).principal.tenantId).toBe(tenantId);
 });

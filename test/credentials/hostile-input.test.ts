@@ -82,12 +82,12 @@ describe('a PFX file does not block the event loop', () => {
     expect(() => checkCertificate(withMac(pfx, 4_000, 2_048), 'open-sesame', 'certificate')).toThrow(/neither PEM/);
   });
 
-  test('with millions of iterations: refused', async () => {
+  test('with millions of iterations is rejected', async () => {
     const file = withMac(pfx, 32, 0x7f_ff_ff_ff);
     await expect(readCertificate(file, 'open-sesame', 'certificate')).rejects.toThrow(/neither PEM/);
   });
 
-  test('with as many iterations as are allowed: timers go on meanwhile', async () => {
+  test('with the maximum number of iterations: timers keep running', async () => {
     const file = withMac(pfx, 32, 300_000);
     let turns = 0;
     const timer = setInterval(() => {
@@ -100,7 +100,7 @@ describe('a PFX file does not block the event loop', () => {
     expect(() => checkCertificate(file, 'open-sesame', 'certificate')).not.toThrow();
   });
 
-  test('with elements inside elements, or very many of them', () => {
+  test('with deeply nested elements, or very many of them', () => {
     let nested: Buffer = Buffer.alloc(0);
     for (let depth = 0; depth < 20_000; depth += 1) nested = sequence(nested);
     for (const file of [nested, sequence(Buffer.alloc(120_000, Buffer.from([0x05, 0x00])))]) {

@@ -17,7 +17,7 @@ afterEach(() => vi.unstubAllEnvs());
 
 const identity = (input: CredentialInput) => identityOf(createCredential(input));
 
-describe('credential objects of the caller', () => {
+describe("the caller's credential objects", () => {
   async function getToken(this: { user: string }) {
     return { token: `token of ${this.user}`, expiresOnTimestamp: Date.now() + 3_600_000 };
   }
@@ -53,7 +53,7 @@ describe('credential objects of the caller', () => {
     expect(seen).toEqual([...names, ...names]);
   });
 
-  test('one object is one identity, however it is passed', () => {
+  test('one object is one identity, in any form', () => {
     expect(identity(alice)).toBe(identityOf(alice));
     expect(identity({ credential: alice })).toBe(identity(alice));
   });
@@ -121,7 +121,7 @@ describe('the environment is part of the identity', () => {
     expect(new Set([before, there, elsewhere].map(portableIdentityOf)).size).toBe(1);
   });
 
-  test('developer tools: where they keep their sign-in', () => {
+  test('developer tools: the location of their sign-in', () => {
     const before = identity({ method: 'azure-cli' });
     vi.stubEnv('AZURE_CONFIG_DIR', '/elsewhere');
     expect(identity({ method: 'azure-cli' })).not.toBe(before);
@@ -134,7 +134,7 @@ describe('the environment is part of the identity', () => {
     expect(identity(input)).toBe(before);
   });
 
-  test('a chain uses the environment of its creation, whatever changes before its first request', async () => {
+  test('a chain uses the environment at its creation, even if it changes before the first request', async () => {
     vi.stubEnv('AZURE_TENANT_ID', tenantId);
     vi.stubEnv('AZURE_CLIENT_ID', clientId);
     vi.stubEnv('AZURE_CLIENT_SECRET', 'first-secret');

@@ -44,7 +44,7 @@ function fromFile(content: string): string {
   return readFileSync(path, 'utf8');
 }
 
-describe.each(LINE_BREAKS)('a line break at the end of a secret does no harm: %s', (_, end) => {
+describe.each(LINE_BREAKS)('a line break at the end of a secret is ignored: %s', (_, end) => {
   test.each<[string, (text: string) => object]>([
     ['clientSecret', (text) => ({ clientSecret: text })],
     ['a function as clientSecret', (text) => ({ clientSecret: () => text })],
@@ -79,7 +79,7 @@ describe.each(LINE_BREAKS)('a line break at the end of a secret does no harm: %s
     expect(await tokenOf({ ...app, certificate: fromFile(`${key}\n${cert}${end}`) })).toMatch(/^eyJ/);
   });
 
-  test('variables of the environment', async () => {
+  test('environment variables', async () => {
     clearEnvironment();
     vi.stubEnv('AZURE_AUTHORITY_HOST', app.authority);
     vi.stubEnv('AZURE_TENANT_ID', app.tenantId);
@@ -92,7 +92,7 @@ describe.each(LINE_BREAKS)('a line break at the end of a secret does no harm: %s
     expect(await tokenOf({ method: 'environment' })).toMatch(/^eyJ/);
   });
 
-  test("a person's password, an access token, and a token from a function", async () => {
+  test("a user's password, an access token, and a token from a function", async () => {
     const password = fromFile(`a-password${end}`);
     const token = await tokenOf({ ...app, username: 'ann@contoso.com', password });
     expect(token).toMatch(/^eyJ/);
@@ -109,9 +109,12 @@ describe.each(LINE_BREAKS)('a line break at the end of a secret does no harm: %s
   });
 });
 
-test.each(['clientSecret', 'certificatePassword', 'password'])('%s of an empty file is missing', (option) => {
-  const rest = option === 'password' ? { username: 'ann' } : option === 'clientSecret' ? {} : { certificate: pfx };
-  expect(() => createCredential({ ...app, ...rest, [option]: fromFile('\r\n') } as never)).toThrow(
-    `'${option}' is missing.`,
-  );
-});
+test.each(['clientSecret', 'certificatePassword', 'password'])(
+  '%s from an empty file is reported as missing',
+  (option) => {
+    const rest = option === 'password' ? { username: 'ann' } : option === 'clientSecret' ? {} : { certificate: pfx };
+    expect(() => createCredential({ ...app, ...rest, [option]: fromFile('\r\n') } as never)).toThrow(
+      `'${option}' is missing.`,
+    );
+  },
+);

@@ -23,7 +23,7 @@ const event = fc.oneof(
   },
 ) as fc.Arbitrary<{ kind: string; ms?: number; mood?: string }>;
 
-test('whatever happens: one request at a time, no token inside its margin, everybody settles', async () => {
+test('in any sequence of events: one request at a time, no token inside its margin, every caller settles', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(event, { minLength: 5, maxLength: 40 }), async (events) => {
       const provider = new FakeProvider();
@@ -72,7 +72,7 @@ test('whatever happens: one request at a time, no token inside its margin, every
   );
 });
 
-test('a provider that only fails is never asked twice within 5 s, however much is wanted', async () => {
+test('a provider that always fails is never called twice within 5 s, regardless of demand', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(fc.integer({ min: 1, max: 4_000 }), { minLength: 20, maxLength: 60 }), async (pauses) => {
       const provider = new FakeProvider();

@@ -21,7 +21,7 @@ function claimsAskedFor(): (string | undefined)[] {
   return provider.requests.map(({ options }) => options.claims);
 }
 
-test('met again, it is answered by the token there is; a new one is not', async () => {
+test('a repeated challenge is answered with the cached token; a new one is not', async () => {
   const first = await tokens.get(undefined, { claims: ONE });
   expect(await tokens.get(undefined, { claims: ONE })).toBe(first);
   expect(claimsAskedFor()).toEqual([ONE]);
@@ -50,7 +50,7 @@ test.each([
   }
 });
 
-test('shares its request with callers that bring the same one, or none', async () => {
+test('shares its request with callers that have the same challenge, or none', async () => {
   provider.delayMs = 1_000;
   const waiting = Promise.all([
     tokens.get(undefined, { claims: ONE }),
@@ -62,7 +62,7 @@ test('shares its request with callers that bring the same one, or none', async (
   expect(claimsAskedFor()).toEqual([ONE]);
 });
 
-test('stays for the requests of those who wait for a token without it', async () => {
+test('is kept for the requests of callers that wait without a challenge', async () => {
   await tokens.get(undefined, { claims: ONE });
   await clock.pass(HOUR);
   await tokens.get();

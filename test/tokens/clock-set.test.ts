@@ -50,7 +50,7 @@ test.each([[-HOUR], [-24 * HOUR], [-MINUTE]])(
 );
 
 test.each([-HOUR, -5 * MINUTE, 5 * MINUTE, HOUR, 24 * HOUR])(
-  'a wall clock set by %d ms leads to no more than two requests a minute',
+  'a wall clock set by %d ms causes at most two requests per minute',
   async (ms) => {
     await tokens.get();
     await pass(10 * MINUTE);
@@ -62,7 +62,7 @@ test.each([-HOUR, -5 * MINUTE, 5 * MINUTE, HOUR, 24 * HOUR])(
   },
 );
 
-test('the token that follows a clock set back by an hour replaces the old one, though its expiry is an earlier date', async () => {
+test('after the clock is set back by an hour, the next token replaces the old one although its expiry date is earlier', async () => {
   const old = await tokens.get();
   await clock.pass(30 * MINUTE);
   setClock(-HOUR);
@@ -75,14 +75,14 @@ test('the token that follows a clock set back by an hour replaces the old one, t
   expect(next?.remainingMs()).toBe(HOUR);
 });
 
-test('a machine that was suspended sees its token as old as it is', async () => {
+test('after a suspend, the token has its real age', async () => {
   const token = await tokens.get();
   setClock(59 * MINUTE);
   expect(token.remainingMs()).toBe(MINUTE);
   expect(tokens.peek()).toBeUndefined();
 });
 
-test('a clock that was wrong for a moment costs nothing', async () => {
+test('a momentarily wrong clock causes no request', async () => {
   const token = await tokens.get();
   setClock(HOUR);
   expect(tokens.peek()).toBeUndefined();
@@ -90,7 +90,7 @@ test('a clock that was wrong for a moment costs nothing', async () => {
   expect(tokens.peek()).toBe(token);
 });
 
-test('a token given again after the clock was set back keeps the life it had', async () => {
+test('a token that is returned again after the clock is set back keeps its remaining lifetime', async () => {
   const issued = provider.issue();
   provider.sticky = issued;
   const token = await tokens.get();
@@ -104,7 +104,7 @@ test('a token given again after the clock was set back keeps the life it had', a
   expect(tokens.current()).toBeUndefined();
 });
 
-test('a slow clock does not prolong a token beyond the life that its claims state', async () => {
+test('a slow clock does not prolong a token beyond the lifetime in its claims', async () => {
   const now = Date.now() / 1000;
   // This machine is two hours behind the issuer.
   const claims = { iat: now + 7_200, exp: now + 7_200 + 3_600 };
@@ -123,7 +123,7 @@ test.each([
   expect((await cache.get()).remainingMs()).toBe(HOUR);
 });
 
-test('both clocks can be passed in, so that a caller reads them once', () => {
+test('both clock readings can be passed in, so that a caller reads each clock once', () => {
   const token = new CachedToken({ token: 't', expiresOnTimestamp: Date.now() + HOUR });
   const [wall, monotonic] = [Date.now(), performance.now()];
   expect(token.now(wall + 5, monotonic)).toBe(wall + 5);
@@ -133,7 +133,7 @@ test('both clocks can be passed in, so that a caller reads them once', () => {
   expect(token.isUsable(wall, monotonic + 59 * MINUTE)).toBe(false);
 });
 
-test('a shared token is compared by the time that is left, not by its date', async () => {
+test('a shared token is compared by remaining time, not by date', async () => {
   const store = new MemoryStore();
   const shared = () => encryptedTokenStore(store, { keys: Buffer.alloc(32, 1) }).named('orders-api');
   tokens = new TokenCache(provider, { tokenStore: shared() });

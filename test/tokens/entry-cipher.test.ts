@@ -4,18 +4,18 @@ import { EntryCipher } from '../../src/tokens/entry-cipher.js';
 
 const KEY = randomBytes(32);
 
-test('a release reads what an earlier one has written: names and entries stay as they are', () => {
+test('a release reads the names and entries of earlier releases', () => {
   const cipher = new EntryCipher(Buffer.alloc(32, 7));
   expect(cipher.nameOf('orders')).toBe('5ukBCC9oKAF-JAuBNiadXY4gUA_u4JLN2UPuq9umE_4');
   expect(cipher.open('ATXy05tQBmohHnsSAIxgiYqFI9warB57u3aNfJOb8iVvaA==', 'orders')).toBe('käse');
 });
 
-test('decrypts any text unchanged, an empty one too', () => {
+test('decrypts any text unchanged, including empty text', () => {
   const cipher = new EntryCipher(KEY);
   for (const text of ['', 'käse', 'x'.repeat(5_000)]) expect(cipher.open(cipher.seal(text, 's'), 's')).toBe(text);
 });
 
-test('what is too short, or of another version, is said to be no entry', () => {
+test('text that is too short or of another version is rejected as an entry', () => {
   const cipher = new EntryCipher(KEY);
   const whole = Buffer.from(cipher.seal('', 's'), 'base64');
   expect(whole).toHaveLength(1 + 12 + 16);
@@ -25,7 +25,7 @@ test('what is too short, or of another version, is said to be no entry', () => {
   }
 });
 
-test('a key from a file may end in a line break', () => {
+test('a key from a file can end with a line break', () => {
   const sealed = new EntryCipher(KEY).seal('text', 's');
   for (const form of ['base64', 'base64url', 'hex'] as const) {
     expect(new EntryCipher(` ${KEY.toString(form)}\n`).open(sealed, 's')).toBe('text');

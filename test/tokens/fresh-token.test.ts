@@ -12,7 +12,7 @@ async function until(time: number): Promise<void> {
   await clock.pass(time - Date.now());
 }
 
-describe('a token cache from its cold start on', () => {
+describe('a token cache after a cold start', () => {
   test('makes one request for a hundred callers', async () => {
     const provider = new FakeProvider();
     provider.delayMs = 500;
@@ -25,14 +25,14 @@ describe('a token cache from its cold start on', () => {
     expect(provider.requests[0]?.scope).toBe('https://database.windows.net/.default');
   });
 
-  test('gives the very same object without a promise while the token is fresh', async () => {
+  test('returns the same object without a promise while the token is fresh', async () => {
     const tokens = new TokenCache(new FakeProvider());
     const held = await tokens.get();
     expect(tokens.current()).toBe(held);
     expect(tokens.current()).toBe(tokens.current());
   });
 
-  test('starts the first request when somebody only looks', async () => {
+  test('current() starts the first request', async () => {
     const provider = new FakeProvider();
     const tokens = new TokenCache(provider);
     expect(tokens.current()).toBeUndefined();
@@ -40,7 +40,7 @@ describe('a token cache from its cold start on', () => {
     expect(tokens.current()?.reveal()).toBe('token-1');
   });
 
-  test('keeps each scope apart', async () => {
+  test('keeps scopes separate', async () => {
     const provider = new FakeProvider();
     const tokens = new TokenCache(provider);
     const sql = await tokens.getToken();
@@ -69,8 +69,8 @@ describe('a token cache from its cold start on', () => {
   });
 });
 
-describe('the refresh in the background', () => {
-  test('is due within the last 10 minutes of an hour, less up to 10 %, without a waiting caller', async () => {
+describe('the background refresh', () => {
+  test('is due within the last 10 minutes of an hour, less up to 10 %, and no caller waits', async () => {
     const provider = new FakeProvider();
     const tokens = new TokenCache(provider);
     const held = await tokens.get();
@@ -91,14 +91,14 @@ describe('the refresh in the background', () => {
     expect(provider.requests).toHaveLength(2);
   });
 
-  test('is due half-way through a token that lives less than 20 minutes', async () => {
+  test('is due halfway through a token with a lifetime under 20 minutes', async () => {
     const tokens = new TokenCache(new FakeProvider(10_000));
     const held = await tokens.get();
     expect(held.refreshOn - held.obtainedAt).toBeLessThanOrEqual(5_000);
     expect(held.refreshOn - held.obtainedAt).toBeGreaterThanOrEqual(4_500);
   });
 
-  test('follows the time that the issuer names', async () => {
+  test("follows the issuer's refresh time", async () => {
     const provider = new FakeProvider(24 * HOUR);
     provider.refreshInMs = 12 * HOUR;
     const held = await new TokenCache(provider).get();
@@ -106,13 +106,13 @@ describe('the refresh in the background', () => {
     expect(held.refreshOn - held.obtainedAt).toBeGreaterThanOrEqual(10.8 * HOUR);
   });
 
-  test('is spread: two caches do not refresh at the same instant', async () => {
+  test('has jitter: two caches do not refresh at the same instant', async () => {
     const times = new Set<number>();
     for (let i = 0; i < 20; i += 1) times.add((await new TokenCache(new FakeProvider()).get()).refreshOn);
     expect(times.size).toBeGreaterThan(15);
   });
 
-  test('does not spin when the issuer says that every token is due at once', async () => {
+  test('does not spin when the issuer marks every token as due at once', async () => {
     const provider = new FakeProvider();
     provider.refreshInMs = 0;
     const tokens = new TokenCache(provider);
@@ -124,15 +124,15 @@ describe('the refresh in the background', () => {
     expect(provider.requests.length).toBeLessThanOrEqual(13);
   });
 
-  test('leaves no timer behind once the answer is there', async () => {
+  test('leaves no timer behind after the answer', async () => {
     const tokens = new TokenCache(new FakeProvider());
     await tokens.get(undefined, { timeoutMs: 5_000 });
     expect(clock.pending.size).toBe(0);
   });
 });
 
-describe('a provider that gives the same token again', () => {
-  test('does not shrink the margins, and is not asked at every look', async () => {
+describe('a provider that returns the same token again', () => {
+  test('does not shrink the margins, and is not called at every lookup', async () => {
     const provider = new FakeProvider();
     const same = provider.issue(HOUR);
     provider.sticky = same;
@@ -149,7 +149,7 @@ describe('a provider that gives the same token again', () => {
     expect(tokens.current()?.loginBefore).toBe(first.loginBefore);
   });
 
-  test('fails those who wait once the token is too close to its end, and recovers when it ends', async () => {
+  test('rejects waiting callers once the token is too close to its expiry, and recovers when it expires', async () => {
     const provider = new FakeProvider();
     provider.sticky = provider.issue(HOUR);
     const tokens = new TokenCache(provider);
@@ -163,7 +163,7 @@ describe('a provider that gives the same token again', () => {
     expect((await tokens.get()).reveal()).toBe('token-2');
   });
 
-  test('never replaces a token by one that ends earlier', async () => {
+  test('never replaces a token with one that expires earlier', async () => {
     const provider = new FakeProvider();
     const tokens = new TokenCache(provider);
     const first = await tokens.get();

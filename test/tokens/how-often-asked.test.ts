@@ -35,20 +35,20 @@ function heard(channel: string): unknown[] {
   return events;
 }
 
-test('each 5 s where every token is new but due at once', async () => {
+test('every 5 s if every token is new but due at once', async () => {
   provider.refreshInMs = 0;
   await tokens.get();
   expect(await requestsWithin(MINUTE)).toBe(11);
 });
 
-test('each tenth of its life where that is less', async () => {
+test("every tenth of the token's lifetime if that is less", async () => {
   provider.lifeMs = 10_000;
   provider.refreshInMs = 0;
   await tokens.get();
   expect(await requestsWithin(10_000)).toBe(9);
 });
 
-test('after an eighth of what is left where the answer ends earlier than the token there is', async () => {
+test('after an eighth of the remaining time if the answer expires earlier than the cached token', async () => {
   const held = await tokens.get();
   await clock.pass(50 * MINUTE);
   provider.lifeMs = 5 * MINUTE;
@@ -58,7 +58,7 @@ test('after an eighth of what is left where the answer ends earlier than the tok
   expect(tokens.current()).toBe(held);
 });
 
-test('at once where a refused token is reported twice, at most every 5 s', async () => {
+test('at once if a refused token is reported twice, at most every 5 s', async () => {
   const first = await tokens.get();
   expect([tokens.invalidate(first), tokens.invalidate(first)]).toEqual([true, false]);
   const second = await tokens.get();
@@ -68,7 +68,7 @@ test('at once where a refused token is reported twice, at most every 5 s', async
   expect(tokens.invalidate(second)).toBe(true);
 });
 
-test('a token may be thrown away again once the back-off is over', async () => {
+test('a token can be discarded again after the back-off', async () => {
   const held = await tokens.get();
   await clock.pass(held.refreshOn - Date.now());
   provider.next = [new TokenUnavailableError('HTTP 503')];
@@ -107,7 +107,7 @@ test('publishes the outcome: the duration, the same token again, discarded, fail
   ]);
 });
 
-test('when only a token near its expiry is available, the error says when it expires and what must change', async () => {
+test('if only a token near its expiry is available, the error says when it expires and what to change', async () => {
   provider.sticky = provider.issue();
   const held = await tokens.get();
   await clock.pass(held.loginBefore - Date.now());

@@ -14,7 +14,7 @@ test('is rejected with an error that says that the request continues', async () 
   expect(await outcome).toMatchObject({ message: 'No token within 250 ms.', hint: expect.stringContaining('goes on') });
 });
 
-test('gets the failure of the request when that comes first', async () => {
+test('gets the error of the request if that comes first', async () => {
   const provider = new FakeProvider();
   provider.delayMs = 100;
   provider.sticky = new TokenUnavailableError('HTTP 503');

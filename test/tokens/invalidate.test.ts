@@ -5,7 +5,7 @@ import { FakeProvider } from './fake-provider.js';
 
 const clock = clockPerTest();
 
-test('a refused token is thrown away and the next caller gets a new one', async () => {
+test('a refused token is discarded, and the next caller gets a new one', async () => {
   const tokens = new TokenCache(new FakeProvider());
   const refused = await tokens.get();
   expect(tokens.invalidate(refused)).toBe(true);
@@ -23,7 +23,7 @@ test('accepts a string or an access token, and finds its scope', async () => {
   expect(tokens.invalidate(sql.token)).toBe(true);
 });
 
-test('where a scope is named, a token is thrown away only there, though it serves another one too', async () => {
+test('with a scope, discards the token only for that scope, even if it serves another one', async () => {
   const provider = new FakeProvider();
   provider.sticky = provider.issue();
   const tokens = new TokenCache(provider);
@@ -36,7 +36,7 @@ test('where a scope is named, a token is thrown away only there, though it serve
   expect(tokens.current(sql)?.reveal()).toBe(token);
 });
 
-test('a token that was replaced meanwhile costs nothing', async () => {
+test('a token that has already been replaced causes no request', async () => {
   const tokens = new TokenCache(new FakeProvider());
   const old = await tokens.get();
   tokens.invalidate(old);
@@ -46,7 +46,7 @@ test('a token that was replaced meanwhile costs nothing', async () => {
   expect(tokens.current()).toBe(current);
 });
 
-test('a server that refuses every token causes one request each 5 s', async () => {
+test('a server that refuses every token causes one request every 5 s', async () => {
   const provider = new FakeProvider();
   const tokens = new TokenCache(provider);
   for (let ms = 0; ms < 60_000; ms += 50) {
@@ -57,7 +57,7 @@ test('a server that refuses every token causes one request each 5 s', async () =
   expect(provider.mostInFlight).toBe(1);
 });
 
-test('a provider that insists on the refused token does not make a loop', async () => {
+test('a provider that keeps returning the refused token does not cause a loop', async () => {
   const provider = new FakeProvider();
   provider.sticky = provider.issue();
   const tokens = new TokenCache(provider);
@@ -72,7 +72,7 @@ test('a provider that insists on the refused token does not make a loop', async 
   expect(provider.requests).toHaveLength(2);
 });
 
-test('another token replaces the refused one even if it ends earlier', async () => {
+test('another token replaces the refused one even if it expires earlier', async () => {
   const provider = new FakeProvider();
   const tokens = new TokenCache(provider);
   const refused = await tokens.get();
@@ -85,7 +85,7 @@ test('another token replaces the refused one even if it ends earlier', async () 
   expect((await tokens.get()).reveal()).toBe('token-2');
 });
 
-test('during back-off a refused token is kept, since nothing would be left, and replaced when it can be', async () => {
+test('during back-off, a refused token is kept, because it is the only one, and replaced when possible', async () => {
   const provider = new FakeProvider();
   const tokens = new TokenCache(provider);
   const held = await tokens.get();
@@ -101,7 +101,7 @@ test('during back-off a refused token is kept, since nothing would be left, and 
   expect(tokens.current()?.reveal()).toBe('token-2');
 });
 
-test('a claims challenge gets a token of its own at once, and the claims stay', async () => {
+test('a claims challenge gets a new token at once, and the claims are kept', async () => {
   const provider = new FakeProvider();
   const tokens = new TokenCache(provider);
   await tokens.get();

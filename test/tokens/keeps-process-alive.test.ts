@@ -35,12 +35,12 @@ function giveUp(afterMs: number): void {
   tokens.get(undefined, { timeoutMs: afterMs }).catch(() => {});
 }
 
-test('a request in the background does not keep the process alive', () => {
+test('a background request does not keep the process alive', () => {
   tokens.current();
   expect(processStaysAlive()).toBe(false);
 });
 
-test('one that somebody waits for does, until the last of them has given up', async () => {
+test('a request keeps the process alive while callers wait for it', async () => {
   tokens.current();
   giveUp(100);
   giveUp(200);

@@ -24,7 +24,7 @@ async function logIn(times: number, then: (token: string | undefined) => void = 
   }
 }
 
-test('a server that names an unknown scope at each login causes 16 requests in 10 minutes, not one a login', async () => {
+test('a server that names an unknown scope at each login causes 16 requests in 10 minutes, not one per login', async () => {
   provider.sticky = new TokenUnavailableError('AADSTS500011');
   await logIn(1_000);
   expect(provider.requests).toHaveLength(16);
@@ -39,17 +39,17 @@ test('a server that names an unknown scope at each login causes 16 requests in 1
   expect(provider.requests).toHaveLength(32);
 });
 
-test('a server that names another valid scope at each login is given 64 tokens', async () => {
+test('a server that names another valid scope at each login gets 64 tokens', async () => {
   await logIn(1_000);
   expect(provider.requests).toHaveLength(64);
 });
 
-test('refusing each token gives it no more', async () => {
+test('a server that also refuses each token gets no more than 64', async () => {
   await logIn(1_000, (token) => token !== undefined && tokens.invalidate(token));
   expect(provider.requests.length).toBeLessThanOrEqual(64);
 });
 
-test('the scope of the pool is served all the while', async () => {
+test('the scope of the pool is served throughout', async () => {
   await tokens.get();
   await logIn(1_000);
   await clock.pass(HOUR);
@@ -59,13 +59,13 @@ test('the scope of the pool is served all the while', async () => {
   expect((await tokens.get()).reveal()).toBeDefined();
 });
 
-test('scopes whose tokens have expired make way for others', async () => {
+test('scopes whose tokens have expired are replaced by others', async () => {
   await logIn(100);
   await clock.pass(HOUR);
   expect((await tokens.get('https://later/.default')).reveal()).toBe('token-65');
 });
 
-test('requests of 16 scopes at once are let through, the 17th is not', async () => {
+test('16 concurrent scopes are allowed, the 17th is refused', async () => {
   provider.sticky = 'hang';
   for (let i = 0; i < 16; i += 1) void tokens.get(`https://scope-${i}/.default`).catch(() => {});
   await expect(tokens.get('https://scope-16/.default')).rejects.toBeInstanceOf(TokenUnavailableError);

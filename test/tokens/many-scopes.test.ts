@@ -10,7 +10,7 @@ function scopesAsked(provider: FakeProvider): string[] {
   return provider.requests.map((request) => request.scope);
 }
 
-test('without a scope, uses that of the cache, or else that of Azure SQL', async () => {
+test("without a scope, uses the cache's scope or Azure SQL's", async () => {
   const provider = new FakeProvider();
   await new TokenCache(provider).getToken();
   await new TokenCache(provider, { scope: VAULT }).getToken();
@@ -18,7 +18,7 @@ test('without a scope, uses that of the cache, or else that of Azure SQL', async
   expect(scopesAsked(provider)).toEqual([SQL, VAULT, VAULT]);
 });
 
-test('several scopes in one call are one request and one token, apart from those of each', async () => {
+test('several scopes in one call are one request and one token, separate from the tokens of each scope', async () => {
   const provider = new FakeProvider();
   const tokens = new TokenCache(provider);
   const read = 'https://graph.microsoft.com/User.Read';
@@ -30,7 +30,7 @@ test('several scopes in one call are one request and one token, apart from those
   expect(scopesAsked(provider)).toEqual([`${read} ${mail}`, read]);
 });
 
-test('tokens of another tenant, or with continuous access evaluation, are tokens of their own', async () => {
+test('tokens of another tenant, or with continuous access evaluation, are cached separately', async () => {
   const provider = new FakeProvider();
   const tokens = new TokenCache(provider);
   const ways = [undefined, { tenantId: 'fabrikam' }, { enableCae: true }, { tenantId: 'fabrikam', enableCae: true }];
@@ -47,7 +47,7 @@ test('tokens of another tenant, or with continuous access evaluation, are tokens
   ]);
 });
 
-test('a token got beside the cache is taken over for the scope it is for', async () => {
+test('a token obtained outside the cache is used for its scope', async () => {
   const provider = new FakeProvider();
   const tokens = new TokenCache(provider, { scope: VAULT });
   const offered = (name: string) => new CachedToken({ ...provider.issue(), token: name });
@@ -58,7 +58,7 @@ test('a token got beside the cache is taken over for the scope it is for', async
   expect(provider.requests).toEqual([]);
 });
 
-test('an access token says when it ends and when the issuer wants it refreshed', async () => {
+test("an access token has its expiry and the issuer's refresh time", async () => {
   const provider = new FakeProvider();
   const tokens = new TokenCache(provider);
   const token = await tokens.getToken();

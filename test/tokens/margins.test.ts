@@ -23,7 +23,7 @@ test('a short token: no login in the last tenth, no checkout in the last quarter
   expect(held(100_000)).toMatchObject({ loginBefore: 90_000, evictAt: 75_000 });
 });
 
-test('a token that was over when it came has no margins that reach beyond its end', () => {
+test('the margins of a token that has already expired do not extend beyond its expiry', () => {
   expect(held(-MINUTE)).toMatchObject({ loginBefore: -MINUTE, evictAt: -MINUTE });
 });
 

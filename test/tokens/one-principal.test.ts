@@ -83,7 +83,7 @@ test.each([
   expect(next?.id).not.toBe(own.id);
 });
 
-test('goes on when the credential returns to the first principal', async () => {
+test('continues when the credential returns to the first principal', async () => {
   const { provider, tokens } = cacheOf({ tid: 't', oid: 'a' });
   await tokens.get(SCOPE);
   for (const oid of ['b', 'a']) {
@@ -94,7 +94,7 @@ test('goes on when the credential returns to the first principal', async () => {
   expect(tokens.current(SCOPE)?.principal).toContain('oid a');
 });
 
-test('does not use a token that the server has refused, although no other is its own', async () => {
+test('does not use a token that the server has refused, even if it has no other', async () => {
   const { provider, cache, tokens } = cacheOf({ tid: 't', oid: 'a' });
   const own = await tokens.get(SCOPE);
   provider.claims = { tid: 't', oid: 'b' };
@@ -106,7 +106,7 @@ test('does not use a token that the server has refused, although no other is its
   await expect(tokens.get(SCOPE)).rejects.toMatchObject({ code: 'ERR_PRINCIPAL_CHANGED' });
 });
 
-test('a new pool with the same credential has the principal of its own first token', async () => {
+test('a new pool with the same credential is bound to the principal of its own first token', async () => {
   const { provider, cache, tokens } = cacheOf({ tid: 't', oid: 'a' });
   await tokens.get(SCOPE);
   provider.claims = { tid: 't', oid: 'b' };
@@ -115,7 +115,7 @@ test('a new pool with the same credential has the principal of its own first tok
   expect((await new OnePrincipal(cache).get(SCOPE)).principal).toContain('oid b');
 });
 
-test('names a principal only by text that is fit to print', async () => {
+test('prints only safe text to identify a principal', async () => {
   const { provider, tokens } = cacheOf({ tid: 't', oid: 'a' });
   await tokens.get(SCOPE);
   for (const oid of ['line\nbreak', '\u001b[31m', 'x'.repeat(100_000)]) {

@@ -97,7 +97,7 @@ describe.skipIf(!hasPostgres)('PostgreSQL', () => {
     expect(entra.requests).toBeGreaterThanOrEqual(3);
   }, 30_000);
 
-  test('a failing identity provider is the error of the query, and is left alone during back-off', async () => {
+  test("the query fails with the identity provider's error, and back-off applies", async () => {
     using clock = new DrivenClock(Date.now()).install({ timers: false });
     const { entra, pool } = await database(HOUR);
     clock.freeze(HOUR);
@@ -109,7 +109,7 @@ describe.skipIf(!hasPostgres)('PostgreSQL', () => {
   });
 });
 
-test.each([undefined, '', 5])('passwordFor(%j) is refused', (scope) => {
+test.each([undefined, '', 5])('passwordFor(%j) is rejected', (scope) => {
   const tokens = new TokenCache({ getToken: async () => null });
   expect(() => tokens.passwordFor(scope as never)).toThrow('passwordFor() needs a scope');
 });
@@ -173,7 +173,7 @@ describe.skipIf(!hasRedis)('Redis', () => {
     expect(entra.requests).toBe(before);
   }, 40_000);
 
-  test('a token without a principal needs a user name', async () => {
+  test('a token without a principal requires a user name', async () => {
     const opaque = new TokenCache({ getToken: async () => ({ token: 't', expiresOnTimestamp: Date.now() + 60_000 }) });
     const listener = { onNext: () => {}, onError: () => {} };
     await expect(redisCredentials(opaque).subscribe(listener)).rejects.toMatchObject({

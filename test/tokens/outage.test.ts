@@ -36,7 +36,7 @@ async function look(tokens: TokenCache, forMs: number): Promise<void> {
   }
 }
 
-describe('while a valid token is held and the provider is in trouble', () => {
+describe('while a valid token is cached and the provider fails', () => {
   test.each([
     ['fails', down],
     ['hangs', 'hang' as const],
@@ -52,7 +52,7 @@ describe('while a valid token is held and the provider is in trouble', () => {
     expect(provider.requests.length).toBeLessThanOrEqual(6);
   });
 
-  test('asks again after 5 s, then 10, 20, 40, 60 and 60 s, each up to 10 % later', async () => {
+  test('retries after 5 s, then 10, 20, 40, 60 and 60 s, each up to 10 % later', async () => {
     const { provider, tokens } = await warm();
     provider.sticky = down;
     await look(tokens, 230_000);
@@ -78,7 +78,7 @@ describe('while a valid token is held and the provider is in trouble', () => {
     expect(provider.requests.length).toBe(asked + 2);
   });
 
-  test('takes a late answer over after its request was given up', async () => {
+  test('uses a late answer to an abandoned request', async () => {
     const { provider, tokens } = await warm();
     provider.delayMs = 12_000;
     tokens.current();
@@ -91,7 +91,7 @@ describe('while a valid token is held and the provider is in trouble', () => {
 });
 
 describe('without a valid token', () => {
-  test('all who wait get the one error with its cause', async () => {
+  test('all waiting callers get the same error with its cause', async () => {
     const provider = new FakeProvider();
     provider.next = [Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' })];
     const tokens = new TokenCache(provider);
@@ -104,7 +104,7 @@ describe('without a valid token', () => {
     expect(provider.requests).toHaveLength(1);
   });
 
-  test('callers within the back-off fail at once, with the time that remains', async () => {
+  test('callers during back-off fail at once, with the remaining time', async () => {
     const provider = new FakeProvider();
     provider.sticky = down;
     const tokens = new TokenCache(provider);
@@ -121,7 +121,7 @@ describe('without a valid token', () => {
     expect((await tokens.get()).reveal()).toBe('token-1');
   });
 
-  test('Retry-After is obeyed where it is longer than the back-off', async () => {
+  test('Retry-After applies if it is longer than the back-off', async () => {
     const provider = new FakeProvider();
     provider.next = [new TokenThrottledError('slow down', { status: 429, retryAfterMs: 30_000 })];
     const tokens = new TokenCache(provider);
@@ -133,7 +133,7 @@ describe('without a valid token', () => {
     expect(provider.requests).toHaveLength(2);
   });
 
-  test('a permanent refusal is spaced like any other failure', async () => {
+  test('a permanent refusal is backed off like any other failure', async () => {
     const provider = new FakeProvider();
     provider.sticky = new CredentialRejectedError('wrong secret', { aadsts: 7000215 });
     const tokens = new TokenCache(provider);
@@ -168,7 +168,7 @@ describe('without a valid token', () => {
   });
 });
 
-describe('one caller who leaves', () => {
+describe('a caller that gives up', () => {
   test('on its own timeout does not end the request for the others', async () => {
     const provider = new FakeProvider();
     provider.delayMs = 2_000;
@@ -182,7 +182,7 @@ describe('one caller who leaves', () => {
     expect(provider.requests[0]?.options.abortSignal?.aborted).toBe(false);
   });
 
-  test('by an AbortSignal gets its reason as cause', async () => {
+  test("through an AbortSignal gets the signal's reason as cause", async () => {
     const provider = new FakeProvider();
     provider.delayMs = 2_000;
     const tokens = new TokenCache(provider);
@@ -198,7 +198,7 @@ describe('one caller who leaves', () => {
     await expect(tokens.get(undefined, { abortSignal: abort.signal })).rejects.toBeInstanceOf(AbortedError);
   });
 
-  test('may wait longer than a Node timer can', async () => {
+  test('can wait longer than the limit of a Node timer', async () => {
     const provider = new FakeProvider();
     provider.delayMs = 100;
     const tokens = new TokenCache(provider);
@@ -208,7 +208,7 @@ describe('one caller who leaves', () => {
   });
 });
 
-describe('answers that are no tokens', () => {
+describe('answers that are not tokens', () => {
   test.each([
     ['null', null, 'ERR_CREDENTIAL_UNAVAILABLE'],
     ['an empty token', { token: '', expiresOnTimestamp: 4e12 }, 'ERR_TOKEN_UNAVAILABLE'],
@@ -224,7 +224,7 @@ describe('answers that are no tokens', () => {
     expect(error.hint).toBeTruthy();
   });
 
-  test('a credential that throws before it returns a promise is a typed error too', async () => {
+  test('a credential that throws before it returns a promise also causes a typed error', async () => {
     const credential = {
       getToken(): never {
         throw new TypeError('boom');

@@ -54,7 +54,7 @@ describe.skipIf(!hasRedis).each(Object.entries(CLIENTS))('with the client of %s'
     return new TokenCache(provider, { tokenStore: tokenStore.named('orders-api') });
   }
 
-  test('two processes share one token, and its end', async () => {
+  test('two processes share one token and its expiry', async () => {
     const { port } = await redis();
     const provider = new FakeProvider();
     const processes = await Promise.all([aProcess(port, provider), aProcess(port, provider)]);
@@ -78,7 +78,7 @@ describe.skipIf(!hasRedis).each(Object.entries(CLIENTS))('with the client of %s'
     expect(provider.requests).toHaveLength(2);
   });
 
-  test('a wrong password costs a word, not a login', async () => {
+  test('a wrong password causes a warning, not a failed login', async () => {
     const { port } = await redis('--requirepass', 'right');
     const tokens = await aProcess(port, new FakeProvider(), { password: 'Hunter2wrong', timeoutMs: 200 });
     expect((await tokens.get()).reveal()).toBe('token-1');
@@ -86,7 +86,7 @@ describe.skipIf(!hasRedis).each(Object.entries(CLIENTS))('with the client of %s'
     expect(warnings[0]).not.toContain('Hunter2');
   });
 
-  test('a Redis that stops, and recovers', async () => {
+  test('a Redis server stops and recovers', async () => {
     const server = await redis();
     const provider = new FakeProvider();
     const tokens = await aProcess(server.port, provider, { timeoutMs: 300 });
@@ -107,7 +107,7 @@ describe.skipIf(!hasRedis).each(Object.entries(CLIENTS))('with the client of %s'
     );
   });
 
-  test('a network that swallows everything costs the timeout', async () => {
+  test('an unresponsive network costs only the timeout', async () => {
     const { port } = await redis();
     await using network = new Network(port);
     network.silent = true;
@@ -116,7 +116,7 @@ describe.skipIf(!hasRedis).each(Object.entries(CLIENTS))('with the client of %s'
     expect(warnings[0]).toMatch(/does not answer in time/);
   });
 
-  test('nothing that went to Redis, or is kept there, can be read', async () => {
+  test('nothing that is sent to Redis or stored there is readable', async () => {
     const server = await redis();
     await using network = new Network(server.port);
     const provider = new FakeProvider();
@@ -156,11 +156,11 @@ describe.skipIf(!hasRedis).each(Object.entries(CLIENTS))('with the client of %s'
   });
 });
 
-test('something that is no client is refused', () => {
+test('a value that is not a client is rejected', () => {
   expect(() => redisTokenStore({} as never, options)).toThrow(/client/);
 });
 
-test('reports by name what is missing or not text', () => {
+test('names the option that is missing or not text', () => {
   const client = { eval: async () => null };
   expect(() => redisTokenStore(client, undefined as never)).toThrow('A key of the token store must be 32 bytes');
   expect(() => redisTokenStore(client, { keys: Buffer.alloc(32), prefix: 7 as never })).toThrow("'prefix' must be");

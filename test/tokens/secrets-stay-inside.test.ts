@@ -22,7 +22,7 @@ function printed(...things: unknown[]): string {
     .join('\n');
 }
 
-test('a token is in no event, inspection or JSON', async () => {
+test('a token appears in no event, inspection or JSON', async () => {
   for (const name of channels) subscribe(name, listener);
   const tokens = new TokenCache({
     async getToken() {
@@ -35,7 +35,7 @@ test('a token is in no event, inspection or JSON', async () => {
   expect(printed(tokens, held, heard)).not.toContain(SECRET.slice(0, 20));
 });
 
-test('a failing credential that quotes its secrets gets them taken out', async () => {
+test('secrets are removed from the error of a failing credential', async () => {
   for (const name of channels) subscribe(name, listener);
   const tokens = new TokenCache({
     async getToken(): Promise<never> {

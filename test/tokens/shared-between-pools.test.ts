@@ -22,14 +22,14 @@ function credential(): TokenCredential & { asked: number } {
   return self;
 }
 
-test('one credential has one cache, and one request', async () => {
+test('one credential has one cache and makes one request', async () => {
   const one = credential();
   expect(sharedTokenCache(one)).toBe(sharedTokenCache(one));
   await Promise.all([sharedTokenCache(one).get(), sharedTokenCache(one).get()]);
   expect(one.asked).toBe(1);
 });
 
-test('a copy of a credential object has a cache of its own: its function may read other fields of the copy', () => {
+test('a copy of a credential object has its own cache, because its function may read other fields of the copy', () => {
   const one = credential();
   expect(sharedTokenCache({ ...one })).not.toBe(sharedTokenCache(one));
 });
@@ -39,11 +39,11 @@ test('a copy of one of our credentials shares its cache', () => {
   expect(sharedTokenCache({ ...one })).toBe(sharedTokenCache(one));
 });
 
-test('two credentials have two', () => {
+test('two credentials have two caches', () => {
   expect(sharedTokenCache(credential())).not.toBe(sharedTokenCache(credential()));
 });
 
-test.each([{}, undefined, null])('something without getToken (%j) is refused at once, with a hint', (nothing) => {
+test.each([{}, undefined, null])('a value without getToken (%j) is rejected at once, with a hint', (nothing) => {
   for (const make of [sharedTokenCache, (credential: TokenCredential) => new TokenCache(credential)]) {
     expect(() => make(nothing as unknown as TokenCredential)).toThrow(/getToken/);
   }
@@ -52,7 +52,7 @@ test.each([{}, undefined, null])('something without getToken (%j) is refused at 
   );
 });
 
-test('uses the store of the first pool that brings one, whatever created the cache', async () => {
+test('uses the store of the first pool that has one, regardless of what created the cache', async () => {
   const one = credential();
   const [first, second] = [new MemoryStore(), new MemoryStore()];
   const named = (store: MemoryStore) => encryptedTokenStore(store, { keys: randomBytes(32) }).named('orders-api');
@@ -65,13 +65,13 @@ test('uses the store of the first pool that brings one, whatever created the cac
   expect(second.calls).toBe(0);
 });
 
-test('a later pool may not bring a store that does not encrypt', () => {
+test('a later pool cannot add a store that does not encrypt', () => {
   const one = credential();
   sharedTokenCache(one);
   expect(() => sharedTokenCache(one, { tokenStore: new MemoryStore() as never })).toThrow(/encryptedTokenStore/);
 });
 
-test('the first options win', async () => {
+test('the first options take precedence', async () => {
   const asked: unknown[] = [];
   const one: TokenCredential = {
     async getToken(scope) {

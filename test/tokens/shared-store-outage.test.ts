@@ -45,7 +45,7 @@ test.each([
   ['throw', 'unreachable', 0],
   ['hang', 'slow', 500],
 ] as const)(
-  'a store whose calls %s costs at most its timeout, is reported once, and is used again when it works',
+  'a store whose calls %s costs at most its timeout, is reported once, and is used again when it recovers',
   async (fault, reason, costMs) => {
     const store = new MemoryStore();
     store.fault = fault;
@@ -73,7 +73,7 @@ test.each([
   },
 );
 
-test('a store that accepts no values is reported once, and logins do not notice', async () => {
+test('a store that accepts no values is reported once and does not affect logins', async () => {
   const store = new MemoryStore();
   vi.spyOn(store, 'set').mockRejectedValue(new Error('OOM command not allowed'));
   const tokens = aProcess(store);
@@ -83,7 +83,7 @@ test('a store that accepts no values is reported once, and logins do not notice'
   expect(store.leases.size).toBe(0);
 });
 
-test('a provider that is slow after a slow store still has its own ten seconds', async () => {
+test('after a slow store, a slow provider still has its full ten seconds', async () => {
   const store = new MemoryStore();
   store.fault = 'hang';
   const provider = new FakeProvider();
@@ -118,7 +118,7 @@ test.each([
   ['fast', 2 * 60_000],
   ['slow', -2 * 60_000],
 ])(
-  'the clock of the process that got the token is %s: the token is used no longer than it lives, which is reported once',
+  'if the clock of the process that got the token is %s, the token is not used beyond its lifetime, and this is reported once',
   async (_, aheadMs) => {
     const store = new MemoryStore();
     const truth = Date.now();
@@ -138,7 +138,7 @@ test.each([
   },
 );
 
-test('where clocks are so far apart that a shared token seems to have ended, a process gets its own', async () => {
+test('a process whose clock makes a shared token look expired gets its own', async () => {
   const store = new MemoryStore();
   await aProcess(store).get();
   await clock.pass(0);

@@ -59,7 +59,7 @@ function aProcess(store: MemoryStore, options: Partial<TokenEncryptionOptions> =
   };
 }
 
-test.each([0, -1, Number.NaN, 2 ** 31])('a time of %s ms is refused, by its name', (ms) => {
+test.each([0, -1, Number.NaN, 2 ** 31])("a time of %s ms is rejected with the option's name", (ms) => {
   for (const name of ['leaseMs', 'timeoutMs']) {
     expect(() => encryptedTokenStore(new MemoryStore(), { keys: KEY, [name]: ms })).toThrow(
       expect.objectContaining({ code: 'ERR_CONFIGURATION', message: `'${name}' must be a number of ms above 0.` }),
@@ -68,21 +68,24 @@ test.each([0, -1, Number.NaN, 2 ** 31])('a time of %s ms is refused, by its name
   expect(() => encryptedTokenStore(new MemoryStore(), { keys: KEY, leaseMs: 1, timeoutMs: 2 ** 31 - 1 })).not.toThrow();
 });
 
-test.each([undefined, null, {}, { obtain() {} }, { keyOf() {} }])('%j is no store for a cache', (tokenStore) => {
-  const make = () => new TokenCache(new FakeProvider()).shareThrough(tokenStore as never);
-  expect(make).toThrow(
-    expect.objectContaining({
-      message: "'tokenStore' must be made by redisTokenStore() or encryptedTokenStore().",
-      hint: expect.stringContaining('encryptedTokenStore(yourStore, { keys })'),
-    }),
-  );
-});
+test.each([undefined, null, {}, { obtain() {} }, { keyOf() {} }])(
+  '%j is rejected as a store for a cache',
+  (tokenStore) => {
+    const make = () => new TokenCache(new FakeProvider()).shareThrough(tokenStore as never);
+    expect(make).toThrow(
+      expect.objectContaining({
+        message: "'tokenStore' must be made by redisTokenStore() or encryptedTokenStore().",
+        hint: expect.stringContaining('encryptedTokenStore(yourStore, { keys })'),
+      }),
+    );
+  },
+);
 
-test.each([undefined, null])('%s is no store to encrypt for', (store) => {
+test.each([undefined, null])('%s is rejected as a store to encrypt', (store) => {
   expect(() => encryptedTokenStore(store as never, { keys: KEY })).toThrow("'get' is missing");
 });
 
-test('an identity is named by a text', () => {
+test("an identity's name must be text", () => {
   for (const name of ['', 5, undefined]) {
     expect(() => encryptedTokenStore(new MemoryStore(), { keys: KEY }).named(name as string)).toThrow(/not empty/);
   }
@@ -139,7 +142,7 @@ test('uses a token that arrives between the read and the lease, and releases the
   expect(store.leases.size).toBe(0);
 });
 
-test('a store that gives no lease is done without', async () => {
+test('a store that grants no lease is bypassed', async () => {
   const store = new MemoryStore();
   vi.spyOn(store, 'lease').mockRejectedValue(new Error('READONLY'));
   const set = vi.spyOn(store, 'set');
@@ -147,7 +150,7 @@ test('a store that gives no lease is done without', async () => {
   expect(set).not.toHaveBeenCalled();
 });
 
-test('somebody waits for the lease of another process in growing pauses with jitter, until the token is there', async () => {
+test("waits for another process's lease with growing pauses and jitter, until the token is available", async () => {
   const store = new MemoryStore();
   const get = vi.spyOn(store, 'get');
   void aProcess(store)('theirs', {}, 2_000);
@@ -163,7 +166,7 @@ test('somebody waits for the lease of another process in growing pauses with jit
   expect(await mine).toMatchObject({ token: 'theirs', asked: 0 });
 });
 
-test('a wait for the lease of another process ends when its request is given up', async () => {
+test("a wait for another process's lease ends when its request is abandoned", async () => {
   const store = new MemoryStore();
   void aProcess(store)('theirs', {}, 4_000);
   await clock.pass(0);
@@ -201,7 +204,7 @@ test.each(['works', 'reject'] as const)(
   },
 );
 
-test('a store that fails after it gave a lease does not stop the request', async () => {
+test('a store that fails after granting a lease does not stop the request', async () => {
   const store = new MemoryStore();
   const get = vi.spyOn(store, 'get');
   vi.spyOn(store, 'lease').mockImplementation(async () => {
@@ -211,14 +214,14 @@ test('a store that fails after it gave a lease does not stop the request', async
   expect(await aProcess(store)('own')).toMatchObject({ token: 'own', asked: 1 });
 });
 
-test.each([0, -MINUTE])('a token that has ended already (%d ms left) is not handed on', async (lifeMs) => {
+test.each([0, -MINUTE])('an expired token (%d ms left) is not shared', async (lifeMs) => {
   const store = new MemoryStore();
   const set = vi.spyOn(store, 'set');
   await aProcess(store)(answer('ended', lifeMs));
   expect(set).not.toHaveBeenCalled();
 });
 
-test('of tokens under several keys the latest counts', async () => {
+test('of tokens under several keys, the latest is used', async () => {
   const [one, other] = [randomBytes(32), randomBytes(32)];
   const store = new MemoryStore();
   await aProcess(store, { keys: one })(answer('earlier', HOUR));
@@ -231,7 +234,7 @@ test('of tokens under several keys the latest counts', async () => {
   }
 });
 
-test('a token that a claims challenge asked for has an entry of its own', async () => {
+test('a token requested by a claims challenge has its own entry', async () => {
   const store = new MemoryStore();
   expect((await aProcess(store)('plain')).token).toBe('plain');
   expect((await aProcess(store)('one', { claims: '{"nbf":1}' })).token).toBe('one');
@@ -239,7 +242,7 @@ test('a token that a claims challenge asked for has an entry of its own', async 
   expect((await aProcess(store)('none', { claims: '{"nbf":1}' })).token).toBe('one');
 });
 
-test('what is in the store is of use only if it is later than what there is, or that was refused', async () => {
+test('a token from the store is used only if it is later than the cached or refused one', async () => {
   const store = new MemoryStore();
   await aProcess(store)('stored');
   const shorter = held('shorter', HOUR / 2);
@@ -323,7 +326,7 @@ test.each([
   expect(warnings.map(([text]) => text)).toEqual(apart === undefined ? [] : [said]);
 });
 
-test('a warning has a code of its own, and says what happened', async () => {
+test('a warning has its own code and says what happened', async () => {
   const store = new MemoryStore();
   store.fault = 'hang';
   const got = aProcess(store, { timeoutMs: 77 })('own');
@@ -337,7 +340,7 @@ test('a warning has a code of its own, and says what happened', async () => {
   ]);
 });
 
-test('a recovery is an event like others, and a store that is well leaves no timer', async () => {
+test('a recovery is published as an event, and a working store leaves no timer', async () => {
   const events: unknown[] = [];
   const onRecovered = (message: unknown) => events.push(message);
   subscribe('mssql-token-pool:token:store-recovered', onRecovered);

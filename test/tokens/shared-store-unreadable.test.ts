@@ -22,7 +22,7 @@ async function takes(store: MemoryStore, provider: FakeProvider, keys: Buffer[],
   return held.reveal();
 }
 
-test('nothing in the store can be read: no token, name, identity or scope', async () => {
+test('the store contains no readable token, name, identity or scope', async () => {
   const store = new MemoryStore();
   await takes(store, new FakeProvider(), [oldKey]);
   const [[name, { value }] = ['', { value: '' }]] = [...store.values];
@@ -31,7 +31,7 @@ test('nothing in the store can be read: no token, name, identity or scope', asyn
   }
 });
 
-test('two entries of one token have nothing in common', async () => {
+test('two entries of one token share no bytes', async () => {
   const [one, other] = [new MemoryStore(), new MemoryStore()];
   const provider = new FakeProvider();
   provider.sticky = provider.issue();
@@ -42,7 +42,7 @@ test('two entries of one token have nothing in common', async () => {
   expect(a?.subarray(1, 40).equals(b?.subarray(1, 40) as Buffer)).toBe(false);
 });
 
-test('another key reads nothing, and does not get in the way', async () => {
+test('a process with another key reads nothing and does not interfere', async () => {
   const store = new MemoryStore();
   const provider = new FakeProvider();
   expect(await takes(store, provider, [oldKey])).toBe('token-1');
@@ -74,7 +74,7 @@ test('P9: an entry moved to the name of another identity is not served', async (
   expect(provider.requests).toHaveLength(1);
 });
 
-test('an entry changed in any byte or cut at any length is not served; the right one replaces it', async () => {
+test('an entry with any byte changed, or truncated at any length, is not served; the correct one replaces it', async () => {
   const store = new MemoryStore();
   const provider = new FakeProvider();
   await takes(store, provider, [oldKey]);
@@ -104,7 +104,7 @@ test.each([
   expect(() => encryptedTokenStore(new MemoryStore(), { keys: keys as Buffer })).toThrow(/key/);
 });
 
-test('a key may be bytes, base64, base64url or hex: all the same', async () => {
+test('a key can be bytes, base64, base64url or hex', async () => {
   const store = new MemoryStore();
   const provider = new FakeProvider();
   for (const key of [oldKey, ...(['base64', 'base64url', 'hex'] as const).map((form) => oldKey.toString(form))]) {
@@ -114,7 +114,7 @@ test('a key may be bytes, base64, base64url or hex: all the same', async () => {
   }
 });
 
-test('a store without encryption is refused', () => {
+test('a store without encryption is rejected', () => {
   const tokenStore = new MemoryStore() as never;
   expect(() => new TokenCache(new FakeProvider(), { tokenStore })).toThrow(
     /redisTokenStore\(\) or encryptedTokenStore/,
@@ -122,7 +122,7 @@ test('a store without encryption is refused', () => {
   expect(() => encryptedTokenStore({} as never, { keys: oldKey })).toThrow(/'get' is missing/);
 });
 
-test('a config with a store shows no key when it is printed', () => {
+test('a config with a store does not print the key', () => {
   const tokenStore = encryptedTokenStore(new MemoryStore(), { keys: oldKey });
   const text = inspect({ tokenStore }, { depth: 10, showHidden: true }) + JSON.stringify({ tokenStore });
   expect(text).not.toContain(oldKey.toString('hex').slice(0, 12));

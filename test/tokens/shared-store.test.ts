@@ -30,7 +30,7 @@ async function live(processes: TokenCache[], ms: number, stepMs = 1_000): Promis
   }
 }
 
-test('fifty processes that start at once ask once', async () => {
+test('fifty processes that start together make one request', async () => {
   const { provider, processes } = fleet(50);
   provider.delayMs = 800;
   const taken = Promise.all(processes.map((tokens) => tokens.get()));
@@ -54,7 +54,7 @@ test('a fleet renews its token once, and no caller waits for it', async () => {
   expect(new Set(processes.map((tokens) => tokens.current()?.id)).size).toBe(1);
 });
 
-test('a process that joins late has the margins of the others, not those of a young token', async () => {
+test('a process that joins late has the same margins as the others, not those of a new token', async () => {
   const { store, provider, processes } = fleet(1);
   const held = await processes[0]?.get();
   await clock.pass(30 * 60_000);
@@ -64,7 +64,7 @@ test('a process that joins late has the margins of the others, not those of a yo
   expect(provider.requests).toHaveLength(1);
 });
 
-test('a process that dies while it asks holds the others up for its lease, no longer, and costs one request', async () => {
+test('a process that dies during its request delays the others by at most its lease and costs one request', async () => {
   const { store, provider, processes } = fleet(20);
   provider.next = ['hang'];
   processes[0]?.get().catch(() => {});
@@ -104,7 +104,7 @@ test('a lease that arrives too late is released', async () => {
   expect(store.leases.size).toBe(0);
 });
 
-test('when the provider fails, the next process tries at once', async () => {
+test('if the provider fails, the next process tries at once', async () => {
   const { provider, processes } = fleet(2);
   provider.next = [new TokenUnavailableError('HTTP 503')];
   await expect(processes[0]?.get()).rejects.toMatchObject({ code: 'ERR_TOKEN_UNAVAILABLE' });
@@ -112,7 +112,7 @@ test('when the provider fails, the next process tries at once', async () => {
   expect((await processes[0]?.get().catch(() => undefined))?.reveal()).toBeUndefined();
 });
 
-test('a token that the server refused is not taken from the store again', async () => {
+test('a token that the server refused is not read from the store again', async () => {
   const { provider, processes } = fleet(2);
   const [one, other] = processes as [TokenCache, TokenCache];
   const refused = await one.get();
@@ -124,7 +124,7 @@ test('a token that the server refused is not taken from the store again', async 
   expect(provider.requests).toHaveLength(2);
 });
 
-test('an answer that comes after its lease does not replace a later token', async () => {
+test('an answer that arrives after its lease does not replace a later token', async () => {
   const { store, provider, processes } = fleet(2);
   provider.delayMs = 9_000;
   provider.next = [provider.issue(HOUR / 2)];
@@ -138,7 +138,7 @@ test('an answer that comes after its lease does not replace a later token', asyn
   expect((await aProcess(store, provider).get()).reveal()).toBe('token-2');
 });
 
-test('scopes, tenants and claims have entries of their own', async () => {
+test('scopes, tenants and claims have separate entries', async () => {
   const { store, provider, processes } = fleet(2);
   for (const tokens of processes) {
     await tokens.getToken('https://a/.default');
@@ -150,7 +150,7 @@ test('scopes, tenants and claims have entries of their own', async () => {
   expect(store.values.size).toBe(4);
 });
 
-test('own credentials need no name: the same options share, another secret or tenant does not', async () => {
+test('our own credentials need no name: equal options share a token, another secret or tenant does not', async () => {
   const store = encryptedTokenStore(new MemoryStore(), { keys: KEY });
   const clientId = '11111111-1111-4111-8111-111111111111';
   const keyOf = (tenantId: string, clientSecret: string) =>
@@ -162,7 +162,7 @@ test('own credentials need no name: the same options share, another secret or te
   expect(keyOf(a, 'secret one')).not.toContain('secret one');
 });
 
-test('a credential that is not the same everywhere must be named', () => {
+test('a credential that differs between processes must be named', () => {
   const tokenStore = encryptedTokenStore(new MemoryStore(), { keys: KEY });
   const clientId = '11111111-1111-4111-8111-111111111111';
   const rotating = createCredential({ tenantId: clientId, clientId, clientSecret: () => 'rotated' });

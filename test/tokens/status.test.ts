@@ -13,7 +13,7 @@ beforeEach(() => {
   tokens = new TokenCache(provider);
 });
 
-test('nothing is known before the first request, and looking starts none', async () => {
+test('before the first request, nothing is known, and reading the status starts no request', async () => {
   expect(tokens.status()).toEqual({ current: undefined, refresh: undefined, failure: undefined });
   expect(tokens.peek()).toBeUndefined();
   await clock.pass(1_000);
@@ -29,7 +29,7 @@ test('neither peek nor status refreshes a token that is due', async () => {
   expect(provider.requests).toHaveLength(1);
 });
 
-test('a refresh under way shows since when, and when it has ended', async () => {
+test('shows when a refresh started and when it ended', async () => {
   provider.delayMs = 1_000;
   const startedAt = performance.now();
   const got = tokens.get();
@@ -47,7 +47,7 @@ test('a refresh under way shows since when, and when it has ended', async () => 
   expect(tokens.status()).toEqual({ current: await got, refresh: undefined, failure: undefined });
 });
 
-test('a failed refresh shows its error behind a usable token, with the wait that is left, until one succeeds', async () => {
+test('shows a usable token with the error of the failed refresh and the remaining wait, until one succeeds', async () => {
   const token = await tokens.get();
   await clock.pass(token.refreshOn - Date.now());
   provider.next = [new TokenUnavailableError('HTTP 503', { status: 503, retryAfterMs: 30_000 })];

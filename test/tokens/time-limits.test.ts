@@ -45,12 +45,15 @@ test.each<[string, object, TokenCacheOptions, number]>([
   ]);
 });
 
-test.each([Number.POSITIVE_INFINITY, 2 ** 31])('a limit that no timer can hold (%d ms) is no limit', async (ms) => {
-  const tokens = new TokenCache(silent(), { requestTimeoutMs: ms });
-  expect(await rejectedAfter(() => tokens.get())).toBeUndefined();
-});
+test.each([Number.POSITIVE_INFINITY, 2 ** 31])(
+  'a limit beyond the timer maximum (%d ms) means no limit',
+  async (ms) => {
+    const tokens = new TokenCache(silent(), { requestTimeoutMs: ms });
+    expect(await rejectedAfter(() => tokens.get())).toBeUndefined();
+  },
+);
 
-test.each([0, -1, Number.NaN, 'soon' as unknown as number])('a limit of %s for a request is refused', (ms) => {
+test.each([0, -1, Number.NaN, 'soon' as unknown as number])('a request limit of %s is rejected', (ms) => {
   expect(() => new TokenCache(new FakeProvider(), { requestTimeoutMs: ms })).toThrow(
     expect.objectContaining({
       code: 'ERR_CONFIGURATION',
@@ -59,7 +62,7 @@ test.each([0, -1, Number.NaN, 'soon' as unknown as number])('a limit of %s for a
   );
 });
 
-test('a caller of an Azure SDK sets its own limit with requestOptions; 0 is none', async () => {
+test('a caller of an Azure SDK sets its own limit with requestOptions; 0 means no limit', async () => {
   const tokens = new TokenCache(silent());
   const limited = (requestOptions: object | undefined, timeoutMs?: number) =>
     rejectedAfter(() => tokens.getToken('https://vault.azure.net/.default', { requestOptions, timeoutMs }));
@@ -70,7 +73,7 @@ test('a caller of an Azure SDK sets its own limit with requestOptions; 0 is none
   }
 });
 
-test('what a shared store takes comes on top: two leases and three answers', async () => {
+test('the time of a shared store is added: two leases and three answers', async () => {
   const store = new MemoryStore();
   store.fault = 'hang';
   const tokenStore = encryptedTokenStore(store, { keys: randomBytes(32), leaseMs: 700, timeoutMs: 30 }).named('orders');

@@ -3,7 +3,7 @@ import { ConfigurationError, OnBehalfOfTokens } from '../../src/index.js';
 
 const application = { tenantId: 'contoso.onmicrosoft.com', clientId: 'web-api', clientSecret: 'secret' };
 
-test('each user has a cache, the same one for the same assertion', () => {
+test('each user has a cache, and the same assertion gets the same one', () => {
   const people = new OnBehalfOfTokens(application);
   expect(people.size).toBe(0);
   const ada = people.for('assertion of ada');
@@ -24,7 +24,7 @@ test('beyond maxUsers the least recently seen user is dropped', () => {
   expect(people.size).toBe(2);
 });
 
-test('a thousand people are remembered where nothing else is said', () => {
+test('a thousand users are cached by default', () => {
   const people = new OnBehalfOfTokens(application);
   const first = people.for('person 0');
   for (let i = 1; i < 1_000; i += 1) people.for(`person ${i}`);
@@ -34,12 +34,12 @@ test('a thousand people are remembered where nothing else is said', () => {
   expect(people.size).toBe(1_000);
 });
 
-test('options of a cache are those of each', () => {
+test("the options apply to each user's cache", () => {
   const people = new OnBehalfOfTokens(application, { requestTimeoutMs: -1 });
   expect(() => people.for('ada')).toThrow(ConfigurationError);
 });
 
-test.each([0, -1, Number.NaN])('maxUsers: %d is refused', (maxUsers) => {
+test.each([0, -1, Number.NaN])('maxUsers: %d is rejected', (maxUsers) => {
   expect(() => new OnBehalfOfTokens(application, { maxUsers })).toThrow(ConfigurationError);
   expect(() => new OnBehalfOfTokens(application, { maxUsers })).toThrow("'maxUsers' must be a number above 0.");
 });

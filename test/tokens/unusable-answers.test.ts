@@ -38,7 +38,7 @@ test.each([
   expect(error.hint).toContain(hint);
 });
 
-test.each(['Bearer', 'bearer', 'BEARER'])('a token of type %s is taken', async (tokenType) => {
+test.each(['Bearer', 'bearer', 'BEARER'])('a token of type %s is accepted', async (tokenType) => {
   const answer = { token: 't', expiresOnTimestamp: later, tokenType: tokenType as 'Bearer' };
   expect((await new TokenCache({ getToken: async () => answer }).get()).reveal()).toBe('t');
 });
@@ -71,7 +71,7 @@ test('publishes each request and its answer as events', async () => {
   }
 });
 
-test('reports an impossible time as its number', () => {
+test('reports an impossible time as a number', () => {
   expect(isoTime(NOW)).toBe('2026-01-01T00:00:00.000Z');
   expect(isoTime(9e15)).toBe('9000000000000000');
 });

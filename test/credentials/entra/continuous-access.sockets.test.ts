@@ -15,7 +15,7 @@ function application(changes: object = {}) {
   return createCredential({ tenantId, clientId, clientSecret, authority, ...changes });
 }
 
-test('tokens of 28 hours are asked for with enableCae, and handled like any other', async () => {
+test('28-hour tokens are requested with enableCae and handled like any other', async () => {
   const held = await new TokenCache(application({ enableCae: true })).get();
   expect(held.expiresOn - Date.now()).toBeGreaterThan(27 * HOUR);
   expect(held.evictAt).toBe(held.expiresOn - 300_000);
@@ -23,7 +23,7 @@ test('tokens of 28 hours are asked for with enableCae, and handled like any othe
   expect(entra.verify(held.reveal())).toMatchObject({ xms_cc: ['cp1'] });
 });
 
-test('a caller may ask for them one by one; the others keep theirs', async () => {
+test('a caller can request them individually; other callers keep theirs', async () => {
   const tokens = new TokenCache(application());
   const long = await tokens.getToken(undefined, { enableCae: true });
   const short = await tokens.getToken();

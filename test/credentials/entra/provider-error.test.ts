@@ -85,7 +85,7 @@ const THROWN: [string, unknown][] = [
   ],
 ];
 
-describe('anything that a credential throws becomes a typed error', () => {
+describe('any value that a credential throws becomes a typed error', () => {
   test.each(THROWN)('%s', (_, thrown) => {
     const error = asCredentialFailure(thrown);
     expect(error).toBeInstanceOf(TokenPoolError);
@@ -125,7 +125,7 @@ test.each([
   expect(retryAfterMs(header)).toBe(expected);
 });
 
-describe('a credential whose private parts were lost by copying is a mistake, not an outage', () => {
+describe('a copied credential that has lost its private fields is a mistake, not an outage', () => {
   class WithPrivateField {
     #token = 'token';
     async getToken() {

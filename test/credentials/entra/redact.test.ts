@@ -27,7 +27,7 @@ describe('a known secret is removed', () => {
     expect(clean).toContain('[hidden]');
   });
 
-  test('at any position of a long text, before the text is cut', () => {
+  test('at any position of a long text, before the text is truncated', () => {
     const secret = 'x1y2'.repeat(40);
     for (const length of [300, 390, 399, 400, 8_100, 8_192, 32_700, 32_760, 32_768, 40_000]) {
       const clean = redact(`${'.'.repeat(length)}${secret}${'.'.repeat(50_000)}`, [secret]);
@@ -35,7 +35,7 @@ describe('a known secret is removed', () => {
     }
   });
 
-  test('many times over, so that the text shrinks', () => {
+  test('repeatedly, so that the text shrinks', () => {
     const secret = 'x1y2'.repeat(300);
     expect(redact(secret.repeat(100), [secret])).not.toContain('x1y2x1y2');
   });
@@ -58,7 +58,7 @@ test.each([
   }
 });
 
-test('a cause keeps name and code, and nothing that a getter throws', () => {
+test('a cause keeps its name and code, and nothing that a getter throws', () => {
   const hostile = {
     get message(): string {
       throw new Error('no');

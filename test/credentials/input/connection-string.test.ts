@@ -17,20 +17,20 @@ test.each([
   expect(Object.fromEntries(parseConnectionString(text))).toEqual(expected);
 });
 
-test('a repeated key: the last one counts, or it is an error, as the caller wants', () => {
+test('for a repeated key, the last value is used, or it is an error, depending on the caller', () => {
   expect(parseConnectionString('a=1;A=2').get('a')).toBe('2');
   expect(() => parseConnectionString('a=1;A=2', { repeated: 'error' })).toThrow('the key at position 4 occurs twice');
 });
 
-test.each(['novalue', '=x', 'a="b', 'a="b"c', ';;=1'])('%s is refused', (text) => {
+test.each(['novalue', '=x', 'a="b', 'a="b"c', ';;=1'])('%s is rejected', (text) => {
   expect(() => parseConnectionString(text)).toThrow(ConfigurationError);
 });
 
-test('what is wrong is said without quoting a value', () => {
+test('errors do not quote values', () => {
   expect(() => parseConnectionString('Password="s3cret')).toThrow(/^(?!.*s3cret)/);
 });
 
-test('any value survives quoting', () => {
+test('any value can be quoted', () => {
   fc.assert(
     fc.property(fc.string(), (value) => {
       const quoted = `Password="${value.replaceAll('"', '""')}";Server=x`;

@@ -62,7 +62,7 @@ function azWorks(): void {
 }
 
 describe('AzureServiceTokenProvider', () => {
-  test('RunAs=App with a secret, whatever is in it and however it is quoted', async () => {
+  test('RunAs=App with a secret, with any contents and quoting', async () => {
     const { clientId, tenantId, clientSecret } = entra;
     expect(await whoIs(`RunAs=App;AppId=${clientId};TenantId=${tenantId};AppKey=${quoted(clientSecret)}`)).toBe(
       clientId,
@@ -97,7 +97,7 @@ describe('AzureServiceTokenProvider', () => {
     expect(vault.requests[0]?.url.href).toBe(`${secret}?api-version=7.4`);
   });
 
-  test('RunAs=App alone is the managed identity, with AppId a user-assigned one', async () => {
+  test('RunAs=App alone is the managed identity; with AppId, a user-assigned one', async () => {
     expect(await whoIs('RunAs=App')).toBe(entra.systemAssignedIdentity?.clientId);
     expect(await whoIs('RunAs=App;MsiRetryTimeout=30')).toBe(entra.systemAssignedIdentity?.clientId);
     const assigned = entra.addManagedIdentity();
@@ -109,7 +109,7 @@ describe('AzureServiceTokenProvider', () => {
     expect(await whoIs('RunAs=Developer; DeveloperTool=AzureCli')).toBe(entra.user.userName);
   });
 
-  test('nothing given: the variable, else the chain', async () => {
+  test('without input: the environment variable, else the chain', async () => {
     const { clientId, tenantId, clientSecret } = entra;
     vi.stubEnv(
       'AzureServicesAuthConnectionString',
@@ -200,7 +200,7 @@ describe('ADO.NET, Authentication=Active Directory', () => {
     expect(principal).toMatchObject({ method, id: 'ada@contoso.example' });
   });
 
-  test('Integrated means what mssql makes of it', async () => {
+  test('Integrated is handled as in mssql', async () => {
     const { clientId, tenantId, clientSecret } = entra;
     const text = `${server};Authentication=Active Directory Integrated`;
     expect(await whoIs(`${text};Token=${entra.issueToken()}`)).toBe(clientId);
@@ -225,7 +225,7 @@ describe('ADO.NET, Authentication=Active Directory', () => {
   });
 });
 
-test('the cloud of the server names the identity provider', () => {
+test("the server's cloud determines the identity provider", () => {
   vi.stubEnv('AZURE_AUTHORITY_HOST', undefined);
   const options = { tenantId: 'contoso.example', clientId: 'x', clientSecret: 'a-secret' };
   const wrong = { ...options, authority: 'https://login.microsoftonline.us/another' };
@@ -235,6 +235,6 @@ test('the cloud of the server names the identity provider', () => {
   );
 });
 
-test('the implicit grant is answered with why it does not fit', () => {
+test('the implicit grant is rejected with the reason', () => {
   expect(() => createCredential({ method: 'implicit' } as never)).toThrow(/not to a server/);
 });

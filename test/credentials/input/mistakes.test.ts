@@ -20,7 +20,7 @@ function refusal(input: unknown): string {
   throw new Error('it was accepted');
 }
 
-describe('a misspelt option is refused with the right name', () => {
+describe('a misspelled option is rejected with the correct name', () => {
   test.each([
     [{ tenantId, clientID: clientId, clientSecret: SECRET }, /Unknown option 'clientID'.*Did you mean 'clientId'/],
     [{ tenantId, client_id: clientId, clientSecret: SECRET }, /Did you mean 'clientId'/],
@@ -40,7 +40,7 @@ describe('a misspelt option is refused with the right name', () => {
   });
 });
 
-describe('an option that is set to nothing is reported', () => {
+describe('an option without a value is reported', () => {
   test.each([
     [{ type: 'azure-active-directory-msi-vm', options: { clientId: '' } }, /'clientId'.*is empty/],
     [{ type: 'azure-active-directory-default', options: { clientId: '' } }, /'clientId'.*is empty/],
@@ -58,7 +58,7 @@ describe('an option that is set to nothing is reported', () => {
   });
 });
 
-describe('an error quotes nothing that may be a secret', () => {
+describe('an error quotes nothing that could be a secret', () => {
   test.each([
     ['a URL', `mssql://app:${SECRET}@host/db`, /URL/],
     ['a key that is part of a password', `RunAs=App;AppKey=x;${SECRET}=y`, /position 19/],
@@ -78,7 +78,7 @@ describe('an error quotes nothing that may be a secret', () => {
     expect(refusal(input)).toMatch(message);
   });
 
-  test('a token in place of the path of its file', async () => {
+  test('a token instead of the path of its file', async () => {
     const credential = createCredential({ tenantId, clientId, method: 'workload-identity', tokenFilePath: SECRET });
     const error = await credential.getToken('https://database.windows.net/.default').catch((thrown) => thrown);
     expect(error.message).toContain("'tokenFilePath'");
@@ -86,7 +86,7 @@ describe('an error quotes nothing that may be a secret', () => {
   });
 });
 
-test('a deep copy of a credential, which has no getToken any more, is refused with the reason', () => {
+test('a deep copy of a credential, which has lost its getToken, is rejected with the reason', () => {
   class Custom {
     async getToken() {
       return { token: 'x', expiresOnTimestamp: 0 };
@@ -98,7 +98,7 @@ test('a deep copy of a credential, which has no getToken any more, is refused wi
 });
 
 test.each(['AppId=a Passwort {hunter2}', 'AppId=a AppKey=hunter2', 'AppId=a;TenantId=t,AppKey=hunter2'])(
-  '%s: an id with more than an id in it is refused without being repeated',
+  '%s: an id with extra text is rejected without being repeated',
   (text) => {
     expect(() => createCredential(`RunAs=App;${text}`)).toThrow(
       /^Connection string: '(AppId|TenantId)' is not an id\.$/,

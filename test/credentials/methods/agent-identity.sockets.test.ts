@@ -84,7 +84,7 @@ describe.each(proofs)('a blueprint with %s', (_, proof) => {
   });
 });
 
-test('shows the agent as the principal, and takes two requests a token, three for its user account', async () => {
+test('shows the agent as the principal, and needs two requests per token, three for its user account', async () => {
   const credential = createCredential(options());
   expect(credential.principal).toMatchObject({
     method: 'agent-identity',

@@ -43,7 +43,7 @@ function azWorks(): void {
 const chain = (options: Omit<ChainOptions, 'method'> = {}) => createCredential({ method: 'chain', ...options });
 
 describe('the default chain', () => {
-  test('takes the environment first', async () => {
+  test('tries the environment first', async () => {
     applicationInEnvironment();
     azWorks();
     const credential = chain();
@@ -60,7 +60,7 @@ describe('the default chain', () => {
     expect(credential.principal.method).toBe('managed-identity');
   });
 
-  test('then the tools, past one without a signed-in account', async () => {
+  test('then the tools, skipping one without a signed-in account', async () => {
     tools.install('az', 'echo "Please run \'az login\' to setup account." >&2; exit 1');
     const print = { token: entra.issueToken(), expiresOn: new Date(Date.now() + 3_600_000).toISOString() };
     tools.install('azd', `cat <<'END'\n${JSON.stringify(print)}\nEND`);
@@ -69,7 +69,7 @@ describe('the default chain', () => {
     expect(credential.principal.method).toBe('azure-developer-cli');
   });
 
-  test('remembers what worked', async () => {
+  test('remembers the method that worked', async () => {
     azWorks();
     const credential = chain();
     await credential.getToken(SCOPE);
@@ -78,7 +78,7 @@ describe('the default chain', () => {
     expect(credential.principal.method).toBe('azure-cli');
   });
 
-  test('never goes past a wrong secret to sign in as somebody else', async () => {
+  test('never skips a wrong secret to sign in as another principal', async () => {
     applicationInEnvironment('a-wrong-secret');
     azWorks();
     const error = await chain()
@@ -88,7 +88,7 @@ describe('the default chain', () => {
     expect(tools.runs('az')).toHaveLength(0);
   });
 
-  test('does not go past a bad moment of the network either', async () => {
+  test('does not skip a method because of a network error', async () => {
     applicationInEnvironment();
     azWorks();
     entra.fail({ status: 503 });
@@ -96,7 +96,7 @@ describe('the default chain', () => {
     expect(tools.runs('az')).toHaveLength(0);
   });
 
-  test('says of each method why it is not available, and shows no secret', async () => {
+  test('reports why each method is unavailable, without secrets', async () => {
     vi.stubEnv('AZURE_CLIENT_SECRET', 'half-configured');
     const error = await chain()
       .getToken(SCOPE)
@@ -109,7 +109,7 @@ describe('the default chain', () => {
     expect(printed(error, error.cause)).not.toContain('half-configured');
   });
 
-  test('runs once for callers at the same time', async () => {
+  test('runs once for concurrent callers', async () => {
     azWorks();
     const tokens = new TokenCache(chain());
     await Promise.all(Array.from({ length: 100 }, () => tokens.get()));
@@ -118,7 +118,7 @@ describe('the default chain', () => {
 });
 
 describe('order and members', () => {
-  test('are settable by name', async () => {
+  test('can be set by name', async () => {
     applicationInEnvironment();
     azWorks();
     const credential = chain({ members: ['azure-cli', 'environment'] });
@@ -126,7 +126,7 @@ describe('order and members', () => {
     expect(credential.principal.method).toBe('azure-cli');
   });
 
-  test('may be credentials of your own', async () => {
+  test('can be custom credentials', async () => {
     const none: TokenCredential = { getToken: async () => null };
     const own: TokenCredential = {
       getToken: async () => ({ token: 'mine', expiresOnTimestamp: Date.now() + 3_600_000 }),
@@ -147,7 +147,7 @@ describe('order and members', () => {
   });
 });
 
-test('an unanswered probe costs a second at most', async () => {
+test('an unanswered probe costs at most a second', async () => {
   // RFC 5737: an address that is never routed.
   vi.stubEnv('AZURE_POD_IDENTITY_AUTHORITY_HOST', 'http://192.0.2.1');
   const started = performance.now();

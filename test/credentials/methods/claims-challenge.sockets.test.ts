@@ -71,7 +71,7 @@ describe.each([
     },
   );
 
-  test('signs in with the claims of the caller where the caller has a challenge of its own', async () => {
+  test("signs in with the caller's claims if the caller has its own challenge", async () => {
     const person = credential();
     await person.getToken(SCOPE);
     const outage = demand(CLAIMS);

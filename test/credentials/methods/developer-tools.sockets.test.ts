@@ -55,20 +55,20 @@ describe.each(METHODS)('%s', (method) => {
     expect(tools.runs(command)).toHaveLength(1);
   });
 
-  test('may take as long as it takes', async () => {
+  test('runs without a limit if timeoutMs is Infinity', async () => {
     tools.install(command, `sleep 0.1; cat <<'END'\n${print(entra.issueToken(), inAnHour())}\nEND`);
     const credential = createCredential({ method, timeoutMs: Number.POSITIVE_INFINITY });
     expect((await credential.getToken(SCOPE))?.token).toBeTruthy();
   });
 
-  test('that is not installed is unavailable, and says where to get it', async () => {
+  test('that is not installed is unavailable, and the error says where to get it', async () => {
     await expect(createCredential({ method }).getToken(SCOPE)).rejects.toMatchObject({
       code: 'ERR_CREDENTIAL_UNAVAILABLE',
       hint: expect.stringContaining('https://learn.microsoft.com/'),
     });
   });
 
-  test('that hangs is given up', async () => {
+  test('that hangs is stopped', async () => {
     tools.install(command, 'sleep 60; echo never');
     const started = performance.now();
     const credential = createCredential({ method, timeoutMs: 200 });
@@ -76,7 +76,7 @@ describe.each(METHODS)('%s', (method) => {
     expect(performance.now() - started).toBeLessThan(20_000);
   });
 
-  test('that prints rubbish shows none of it', async () => {
+  test('that prints garbage causes an error that does not repeat it', async () => {
     tools.install(command, `echo 'half a token eyJhbGciOi' ; echo '{"accessTok'`);
     const error = await createCredential({ method })
       .getToken(SCOPE)
@@ -85,7 +85,7 @@ describe.each(METHODS)('%s', (method) => {
     expect(printed(error)).not.toContain('eyJhbGciOi');
   });
 
-  test('that fails is quoted without secrets', async () => {
+  test('that fails is quoted without its secrets', async () => {
     tools.install(command, `echo 'request failed: client_secret=Hunter2Hunter2' >&2; exit 3`);
     const error = await createCredential({ method })
       .getToken(SCOPE)
@@ -94,18 +94,18 @@ describe.each(METHODS)('%s', (method) => {
     expect(printed(error)).not.toContain('Hunter2');
   });
 
-  test.each(['tenant; rm -rf /', '$(id)', '--help', 'a b', "'"])('refuses %j as a tenant', (tenantId) => {
+  test.each(['tenant; rm -rf /', '$(id)', '--help', 'a b', "'"])('rejects %j as a tenant', (tenantId) => {
     expect(() => createCredential({ method, tenantId })).toThrow(/'tenantId' contains a character/);
   });
 
-  test('refuses a scope that is no scope', async () => {
+  test('rejects an invalid scope', async () => {
     const credential = createCredential({ method });
     await expect(credential.getToken('$(id)/.default')).rejects.toMatchObject({ code: 'ERR_CONFIGURATION' });
     expect(tools.runs(command)).toHaveLength(0);
   });
 });
 
-test('az is asked for the resource, tenant and subscription, without a shell', async () => {
+test('az gets the resource, tenant and subscription, without a shell', async () => {
   tools.install('az', `cat <<'END'\n${PRINTS['azure-cli']?.print('opaque', inAnHour())}\nEND`);
   const tenantId = 'contoso.example';
   await createCredential({ method: 'azure-cli', tenantId, subscription: 'Pay as you go' }).getToken(SCOPE);
@@ -117,13 +117,13 @@ test('az is asked for the resource, tenant and subscription, without a shell', a
   ]);
 });
 
-test('azd is asked for the scope', async () => {
+test('azd gets the scope', async () => {
   tools.install('azd', `cat <<'END'\n${PRINTS['azure-developer-cli']?.print('opaque', inAnHour())}\nEND`);
   await createCredential({ method: 'azure-developer-cli' }).getToken(SCOPE);
   expect(tools.runs('azd')).toEqual([['auth', 'token', '--output', 'json', '--no-prompt', '--scope', SCOPE]]);
 });
 
-test('pwsh is asked for the resource, and makes a secure string plain itself', async () => {
+test('pwsh gets the resource and converts a secure string to plain text', async () => {
   tools.install('pwsh', `cat <<'END'\n${PRINTS['azure-powershell']?.print('opaque', inAnHour())}\nEND`);
   await createCredential({ method: 'azure-powershell', tenantId: 'contoso.example' }).getToken(SCOPE);
   const [run = []] = tools.runs('pwsh');
@@ -134,7 +134,7 @@ test('pwsh is asked for the resource, and makes a secure string plain itself', a
   expect(script).toContain('SecureString');
 });
 
-test("an old az without 'expires_on' gives its local time", async () => {
+test("the local time of an old az without 'expires_on' is supported", async () => {
   const at = new Date(inAnHour() * 1000);
   const two = (n: number) => String(n).padStart(2, '0');
   const day = [at.getFullYear(), two(at.getMonth() + 1), two(at.getDate())].join('-');

@@ -29,7 +29,7 @@ function credential(onCode: (code: DeviceCode) => void = () => {}) {
 const approve = () => entra.deviceSignIns.at(-1)?.approve();
 const polls = () => entra.deviceSignIns.at(-1)?.polls ?? 0;
 
-test('signs the person in who types the code in', async () => {
+test('signs in the user who enters the code', async () => {
   const person = credential();
   const waiting = person.getToken(SCOPE);
   await expect.poll(polls).toBeGreaterThan(1);
@@ -68,7 +68,7 @@ test('renews silently until the sign-in is revoked; then reports it once without
   expect(codes).toHaveLength(2);
 });
 
-describe('while the person is at it', () => {
+describe('while the user signs in', () => {
   test('a 503, HTML and a dropped connection do not end it', async () => {
     const polling = (request: { endpoint: string }) => request.endpoint === 'token';
     const waiting = credential().getToken(SCOPE);
@@ -97,7 +97,7 @@ describe('while the person is at it', () => {
     await expect(person.getToken(SCOPE)).rejects.toMatchObject(said);
   });
 
-  test('a caller may cancel it at once', async () => {
+  test('a caller can cancel it at once', async () => {
     const abort = new AbortController();
     const waiting = credential(() => abort.abort()).getToken(SCOPE, { abortSignal: abort.signal });
     await expect(waiting).rejects.toMatchObject({ code: 'ERR_ABORTED' });
@@ -117,7 +117,7 @@ test('slow_down lengthens the wait', async () => {
   await expect(waiting).rejects.toMatchObject({ code: 'ERR_ABORTED' });
 });
 
-test('Retry-After of a poll lengthens the wait', async () => {
+test("Retry-After in a poll's answer lengthens the wait", async () => {
   const busy = entra.fail({ status: 503, retryAfter: 30, count: 1, when: (request) => request.endpoint === 'token' });
   const abort = new AbortController();
   const waiting = credential().getToken(SCOPE, { abortSignal: abort.signal });
@@ -128,7 +128,7 @@ test('Retry-After of a poll lengthens the wait', async () => {
   await expect(waiting).rejects.toMatchObject({ code: 'ERR_ABORTED' });
 });
 
-test('an answer without a refresh token says what to grant', async () => {
+test('the error for an answer without a refresh token says what to grant', async () => {
   const body = { access_token: 'x', token_type: 'Bearer', expires_in: 3600 };
   entra.fail({ status: 200, body, when: (request) => request.endpoint === 'token' });
   await expect(credential().getToken(SCOPE)).rejects.toMatchObject({
@@ -137,7 +137,7 @@ test('an answer without a refresh token says what to grant', async () => {
   });
 });
 
-test('claims go along with the request for a code', async () => {
+test('claims are sent with the request for a code', async () => {
   await using provider = await httpServer(() => ({ status: 400, body: { error: 'invalid_request' } }));
   const person = createCredential({ method: 'device-code', tenantId: 'contoso.example', authority: provider.url });
   const claims = '{"access_token":{"nbf":{"essential":true,"value":"1"}}}';

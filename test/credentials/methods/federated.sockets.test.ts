@@ -185,7 +185,7 @@ describe.each(Object.entries(WAYS))('%s', (_, way) => {
     way.check?.();
   });
 
-  test('a mismatch names issuer, subject and audience to enter', async () => {
+  test('the error for a mismatch names the issuer, subject and audience to register', async () => {
     const credential = createCredential(options(way.from(), 'another-subject'));
     const error = await credential.getToken(SCOPE).catch((thrown) => thrown);
     expect(error).toMatchObject({ code: 'ERR_CREDENTIAL_REJECTED', aadsts: 700213 });
@@ -275,7 +275,7 @@ test.each([
   expect(printed(error)).not.toContain('runner-request-token');
 });
 
-test('AWS refuses: the reason by its code, without the keys', async () => {
+test('a refusal by AWS is reported by its code, without the keys', async () => {
   const from = WAYS['AWS, keys in variables']?.from() as FederatedSource;
   answer = {
     status: 403,

@@ -23,7 +23,7 @@ afterAll(async () => {
   await entra.close();
 });
 
-test('an assertion callback is asked for each request', async () => {
+test('an assertion callback is called for each request', async () => {
   let asked = 0;
   const assertion = async () => {
     asked += 1;
@@ -38,7 +38,7 @@ test('an assertion callback is asked for each request', async () => {
   expect(credential.principal).toMatchObject({ method: 'client-assertion', id: clientId });
 });
 
-test('an assertion for another subject is refused with what to do, without quoting it', async () => {
+test('an assertion for another subject is refused with what to do, without being quoted', async () => {
   const assertion = entra.issueFederatedToken({ subject: 'system:serviceaccount:shop:other' });
   const credential = createCredential({ tenantId: entra.tenantId, clientId, authority: entra.url, assertion });
   const error = await credential.getToken(SCOPE).catch((e) => e);
@@ -46,7 +46,7 @@ test('an assertion for another subject is refused with what to do, without quoti
   expect(printed(error)).not.toContain(assertion);
 });
 
-test('a callback that fails is the cause', async () => {
+test('the error of a failing callback is the cause', async () => {
   const assertion = () => Promise.reject(new Error('vault is sealed'));
   const credential = createCredential({ tenantId: entra.tenantId, clientId, authority: entra.url, assertion });
   await expect(credential.getToken(SCOPE)).rejects.toMatchObject({
@@ -55,7 +55,7 @@ test('a callback that fails is the cause', async () => {
   });
 });
 
-test('workload identity takes everything from the environment, and reads the file again when it rotates', async () => {
+test('workload identity reads everything from the environment, and reads the file again after it rotates', async () => {
   vi.stubEnv('AZURE_TENANT_ID', entra.tenantId);
   vi.stubEnv('AZURE_CLIENT_ID', clientId);
   vi.stubEnv('AZURE_AUTHORITY_HOST', `${entra.url}/`);

@@ -45,7 +45,7 @@ async function failure(work: Promise<unknown>): Promise<Error & { code?: string;
   return (await work.catch((error: unknown) => error)) as Error & { code?: string; hint?: string };
 }
 
-describe('an identity provider that repeats what it was sent', () => {
+describe('an identity provider that echoes its input', () => {
   const forms: [string, (secret: string) => string][] = [
     ['as it is', (secret) => secret],
     ['form-encoded', (secret) => new URLSearchParams({ s: secret }).toString()],
@@ -128,7 +128,7 @@ describe('a managed identity', () => {
     expect(Math.abs(expiresOnTimestamp - Date.now() - seconds * 1000)).toBeLessThan(10_000);
   });
 
-  test('403 of the metadata endpoint: the chain goes on', async () => {
+  test('403 of the metadata endpoint: the chain continues', async () => {
     vi.stubEnv('AZURE_POD_IDENTITY_AUTHORITY_HOST', base);
     answer = () => ({ status: 403, body: { message: 'blocked by a policy' } });
     const chain = createCredential({ method: 'chain', members: ['managed-identity', 'environment'] });
@@ -137,7 +137,7 @@ describe('a managed identity', () => {
     expect(error.message).toMatch(/managed-identity: .*HTTP 403[\s\S]*environment: /);
   });
 
-  test('403 with a reason of Entra stays a refusal', async () => {
+  test('403 with a reason from Entra stays a refusal', async () => {
     vi.stubEnv('AZURE_POD_IDENTITY_AUTHORITY_HOST', base);
     answer = () => ({ status: 403, body: { error: 'denied', error_description: 'AADSTS700016: not found' } });
     const chain = createCredential({ method: 'chain', members: ['managed-identity', 'environment'] });

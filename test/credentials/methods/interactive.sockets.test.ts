@@ -21,7 +21,7 @@ function redirectOf(url: string): URL {
   return new URL(new URL(url).searchParams.get('redirect_uri') ?? '');
 }
 
-test('signs the person in with the browser, once for all who ask', async () => {
+test('signs the user in with the browser, once for all callers', async () => {
   const opened: string[] = [];
   let shown: Promise<SignInResult> | undefined;
   const person = credential((url) => {
@@ -64,7 +64,7 @@ test('"cancel" on the page is reported, without another prompt', async () => {
   expect(opened).toBe(1);
 });
 
-test('an answer with a wrong state, path or size changes nothing, on 127.0.0.1 and ::1', async () => {
+test('an answer with a wrong state, path or size is ignored, on 127.0.0.1 and ::1', async () => {
   const seen: (number | string)[] = [];
   const person = credential(async (url) => {
     const { port } = redirectOf(url);
@@ -80,7 +80,7 @@ test('an answer with a wrong state, path or size changes nothing, on 127.0.0.1 a
   expect(seen).toEqual([400, 400, 404, 'closed', 400, 400, 404, 'closed']);
 });
 
-test('what comes from outside is shown as text, never as HTML', async () => {
+test('external input is shown as text, never as HTML', async () => {
   const person = credential(async (url) => {
     const state = new URL(url).searchParams.get('state') ?? '';
     const form = new URLSearchParams({ state, error: 'server_error', error_description: '<script>alert(1)</script>' });
@@ -93,7 +93,7 @@ test('what comes from outside is shown as text, never as HTML', async () => {
   await expect(person.getToken(SCOPE)).rejects.toMatchObject({ code: 'ERR_TOKEN_UNAVAILABLE' });
 });
 
-test('the wait for a person ends after signInTimeoutMs', async () => {
+test('the wait for the user ends after signInTimeoutMs', async () => {
   const person = credential(() => {}, { signInTimeoutMs: 100 });
   await expect(person.getToken(SCOPE)).rejects.toMatchObject({
     code: 'ERR_INTERACTION_REQUIRED',
@@ -101,20 +101,20 @@ test('the wait for a person ends after signInTimeoutMs', async () => {
   });
 });
 
-test('a person may take as long as it takes', async () => {
+test('waits without a limit if signInTimeoutMs is Infinity', async () => {
   const person = credential((url) => void setTimeout(() => void entra.signIn(url, entra.user), 100), {
     signInTimeoutMs: Number.POSITIVE_INFINITY,
   });
   expect((await person.getToken(SCOPE))?.token).toBeTruthy();
 });
 
-test('a caller may cancel it', async () => {
+test('a caller can cancel it', async () => {
   const abort = new AbortController();
   const waiting = credential(() => abort.abort()).getToken(SCOPE, { abortSignal: abort.signal });
   await expect(waiting).rejects.toMatchObject({ code: 'ERR_ABORTED' });
 });
 
-test('on a machine without a browser the error names the alternative', async () => {
+test('on a machine without a browser, the error names the alternative', async () => {
   const person = credential(() => {
     throw new Error('spawn xdg-open ENOENT');
   });
@@ -124,7 +124,7 @@ test('on a machine without a browser the error names the alternative', async () 
   });
 });
 
-test('a fixed port that is taken is named', async () => {
+test('the error names a fixed port that is taken', async () => {
   const { port } = new URL(entra.url);
   const person = credential(() => {}, { port: Number(port) });
   await expect(person.getToken(SCOPE)).rejects.toThrow(/EADDRINUSE/);

@@ -89,7 +89,7 @@ describe('a machine that has just started and answers', () => {
     expect((outcome as TokenPoolError).retryAfterMs).toBeGreaterThanOrEqual(5_000);
   });
 
-  test('410 that ends after 70 s fails no caller that waits that long', async () => {
+  test('a 410 that lasts 70 s does not fail a caller that waits long enough', async () => {
     entra.fail({ status: 410, count: 4 });
     const tokens = cold();
     const callers = Promise.all(Array.from({ length: 100 }, () => tokens.get()));
@@ -97,14 +97,14 @@ describe('a machine that has just started and answers', () => {
     expect(outcome).toHaveLength(100);
   });
 
-  test('as long as retryTimeoutMs allows, a minute apart at most', async () => {
+  test('is retried as long as retryTimeoutMs allows, at most a minute apart', async () => {
     entra.fail({ status: 410 });
     const seconds = [5, 15, 35, 75, 135, 195];
     const { askedAt } = await follow(cold({ retryTimeoutMs: 200_000 }).get(), seconds);
     expect(askedAt).toEqual([0, ...seconds]);
   });
 
-  test("as long as AzureServiceTokenProvider's MsiRetryTimeout says; its 0 is the usual time", async () => {
+  test("is retried as long as AzureServiceTokenProvider's MsiRetryTimeout allows; 0 means the default", async () => {
     entra.fail({ status: 500 });
     const { askedAt } = await follow(new TokenCache(createCredential('RunAs=App;MsiRetryTimeout=6')).get(), [5]);
     expect(askedAt).toEqual([0, 5]);
@@ -121,7 +121,7 @@ test('is not retried after a refusal, or without an answer', async () => {
   await expect(cold().get()).rejects.toMatchObject({ code: 'ERR_TOKEN_UNAVAILABLE' });
 });
 
-test('a caller that waits for a retry is not among the five at once', async () => {
+test('a caller waiting for a retry does not count towards the five concurrent requests', async () => {
   entra.fail({ status: 404 });
   const many = Array.from({ length: 12 }, () => cold({ clientId: entra.addManagedIdentity().clientId }).get());
   const all = Promise.allSettled(many);
@@ -133,14 +133,14 @@ test('a caller that waits for a retry is not among the five at once', async () =
   expect((await all).every(({ status }) => status === 'rejected')).toBe(true);
 });
 
-test('after the first token asking again is left to the token cache', async () => {
+test('after the first token, retries are left to the token cache', async () => {
   const credential = createCredential({ method: 'managed-identity' });
   await credential.getToken(SCOPE);
   entra.fail({ status: 410 });
   await expect(credential.getToken(SCOPE)).rejects.toMatchObject({ status: 410 });
 });
 
-test('a caller may give up while it is not ready', async () => {
+test('a caller can give up while it is not ready', async () => {
   entra.fail({ status: 404 });
   const abort = new AbortController();
   const waiting = createCredential({ method: 'managed-identity' }).getToken(SCOPE, { abortSignal: abort.signal });
@@ -152,7 +152,7 @@ test('a caller may give up while it is not ready', async () => {
 });
 
 test.each([-1, Number.NaN, Number.POSITIVE_INFINITY, 'soon' as never])(
-  'retryTimeoutMs: %s is refused',
+  'retryTimeoutMs: %s is rejected',
   (retryTimeoutMs) => {
     expect(() => cold({ retryTimeoutMs })).toThrow(/'retryTimeoutMs' must be/);
   },

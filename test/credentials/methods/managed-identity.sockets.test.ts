@@ -61,14 +61,14 @@ const chosenBy = () =>
 
 describe('each platform speaks its own protocol', () => {
   test.each(['imds', 'appService', 'azureArc', 'serviceFabric', 'machineLearning'] as const)(
-    '%s gives the identity of the machine or app',
+    '%s returns the identity of the machine or app',
     async (platform) => {
       on(entra.managedIdentity[platform]);
       expect(await whoAmI({ arcKeyDirectory })).toBe(own.clientId);
     },
   );
 
-  test('cloudShell gives the person', async () => {
+  test('cloudShell returns the user', async () => {
     on(entra.managedIdentity.cloudShell);
     expect(await whoAmI()).toBe(entra.user.userName);
   });
@@ -106,14 +106,14 @@ describe('each platform speaks its own protocol', () => {
   });
 });
 
-test('a day-long token is renewed half-way', async () => {
+test('a day-long token is renewed halfway', async () => {
   on(entra.managedIdentity.imds);
   const held = await new TokenCache(createCredential({ method: 'managed-identity' })).get();
   expect(held.refreshOn - Date.now()).toBeLessThanOrEqual(12 * 3_600_000);
   expect(held.refreshOn - Date.now()).toBeGreaterThan(10 * 3_600_000);
 });
 
-test('a hundred cold callers are one request; twenty identities are at most five at once', async () => {
+test('a hundred cold callers make one request; twenty identities make at most five at once', async () => {
   on(entra.managedIdentity.imds);
   const before = entra.requests.length;
   const tokens = new TokenCache(createCredential({ method: 'managed-identity' }));
@@ -133,7 +133,7 @@ test('a hundred cold callers are one request; twenty identities are at most five
   expect(most).toBeLessThanOrEqual(5);
 });
 
-describe('trouble', () => {
+describe('failures', () => {
   test.each([
     [{ status: 404 }, 'ERR_TOKEN_UNAVAILABLE'],
     [{ status: 503, body: '<html>' }, 'ERR_TOKEN_UNAVAILABLE'],
@@ -175,7 +175,7 @@ describe('trouble', () => {
     expect(entra.requests.length).toBe(before);
   });
 
-  test('Azure Arc that names a file elsewhere does not get it', async () => {
+  test('an Azure Arc endpoint that names a file elsewhere does not get its content', async () => {
     on(entra.managedIdentity.azureArc);
     // The emulator keeps its files in a directory of its own, which is not Arc's.
     const error = await whoAmI().catch((e) => e);
@@ -194,7 +194,7 @@ describe('trouble', () => {
     expect(agent.requests).toHaveLength(1);
   });
 
-  test('Azure Arc cannot make us read a file of any size', async () => {
+  test('an Azure Arc endpoint cannot make us read a huge file', async () => {
     const key = join(arcKeyDirectory, 'large.key');
     writeFileSync(key, 'x'.repeat(4097));
     await using agent = await platformThatAnswers(401, {}, { 'www-authenticate': `Basic realm=${key}` });
@@ -204,7 +204,7 @@ describe('trouble', () => {
   });
 
   test.each(['clientId', 'objectId', 'resourceId'] as const)(
-    "Azure Arc that ignores the choice by %s and answers for the machine's own identity is refused",
+    "an Azure Arc answer for the machine's own identity is rejected if another was selected by %s",
     async (choice) => {
       const names = { client_id: own.clientId, object_id: own.objectId, msi_res_id: own.resourceId };
       const answer = { access_token: 'of-another', expires_in: 3600, ...names };
@@ -217,18 +217,18 @@ describe('trouble', () => {
     },
   );
 
-  test('an endpoint that is no URL is named by its variable', async () => {
+  test('the error for an invalid endpoint URL names the variable', async () => {
     on({ url: '', env: { IDENTITY_ENDPOINT: 'nonsense', IDENTITY_HEADER: 'x' } });
     await expect(whoAmI()).rejects.toThrow(/'IDENTITY_ENDPOINT' must be/);
   });
 
-  test('two choices are one too many', () => {
+  test('two selections are rejected', () => {
     const { clientId, objectId } = chosenBy();
     expect(() => createCredential({ method: 'managed-identity', clientId, objectId })).toThrow(/only one of/);
   });
 });
 
-describe('the end of a token is understood as', () => {
+describe('the expiry of a token is accepted as', () => {
   const inAnHour = Math.floor(Date.now() / 1000) * 1000 + 3_600_000;
   test.each<[string, object]>([
     ['seconds', { expires_on: inAnHour / 1000 }],

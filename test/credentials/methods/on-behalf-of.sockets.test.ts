@@ -34,7 +34,7 @@ function upn(token: string): unknown {
   return (entra.verify(token, { audience: 'https://database.windows.net' }) as { upn?: string }).upn;
 }
 
-test('gives the token of the person who called, proven by secret or certificate', async () => {
+test("returns the calling user's token, authenticated by secret or certificate", async () => {
   const { clientSecret, ...app } = application();
   for (const proof of [{ clientSecret }, { certificate: certificate.key + certificate.cert }]) {
     const credential = createCredential({ ...app, ...proof, userAssertion: callOf(ada) });
@@ -43,14 +43,14 @@ test('gives the token of the person who called, proven by secret or certificate'
   }
 });
 
-test('two users never share a token cache; two calls of one user do', () => {
+test('two users never share a token cache, but two calls of one user do', () => {
   const cacheOf = (userAssertion: string) => sharedTokenCache(createCredential({ ...application(), userAssertion }));
   const [call, another] = [callOf(ada), callOf(bob)];
   expect(cacheOf(call)).not.toBe(cacheOf(another));
   expect(cacheOf(call)).toBe(cacheOf(call));
 });
 
-test('keeps people apart, and asks once for each', async () => {
+test('keeps users separate and makes one request for each', async () => {
   const people = new OnBehalfOfTokens(application());
   const calls = [ada, bob].map((user) => ({ user, assertion: callOf(user) }));
   const before = entra.requests.length;
@@ -64,7 +64,7 @@ test('keeps people apart, and asks once for each', async () => {
   expect(people.size).toBe(2);
 });
 
-test("one person's 429 does not block another", async () => {
+test("one user's 429 does not block another", async () => {
   const people = new OnBehalfOfTokens(application());
   entra.fail({ status: 429, retryAfter: 60, count: 1 });
   await expect(people.for(callOf(ada)).getToken()).rejects.toMatchObject({ code: 'ERR_TOKEN_THROTTLED' });
@@ -81,7 +81,7 @@ test('drops the least recently used user', () => {
   expect(people.for('assertion-2')).not.toBe(others[0]);
 });
 
-test('an assertion that has ended, or is for somebody else, needs the person', async () => {
+test('an assertion that has expired, or is for another application, requires interaction', async () => {
   const ended = createCredential({ ...application(), userAssertion: callOf(ada, -60) });
   await expect(ended.getToken(SCOPE)).rejects.toMatchObject({ code: 'ERR_INTERACTION_REQUIRED', aadsts: 500133 });
   const elsewhere = entra.issueToken({ principal: ada, audience: 'https://graph.microsoft.com' });
@@ -92,7 +92,7 @@ test('an assertion that has ended, or is for somebody else, needs the person', a
   expect(printed(error)).not.toContain(elsewhere);
 });
 
-test('without a proof of the application is refused at once', () => {
+test('is rejected at once without a client secret, certificate or assertion', () => {
   const { clientSecret: _, ...app } = application();
   expect(() => createCredential({ ...app, userAssertion: 'x' })).toThrow(/Give one of 'clientSecret'/);
   expect(() => new OnBehalfOfTokens(app)).toThrow(/Give one of 'clientSecret'/);

@@ -10,7 +10,7 @@ interface ShopOptions {
 
 const create = () => ({ getToken: async () => null }) as never;
 
-test('an option that the interface has and the list lacks does not compile', () => {
+test('an option of the interface that is missing from the list does not compile', () => {
   const complete: OptionNames<ShopOptions> = { tenantId: true, apron: true };
   // @ts-expect-error apron is missing
   const incomplete: OptionNames<ShopOptions> = { tenantId: true };

@@ -9,7 +9,7 @@ function jwt(claims: object): string {
 }
 
 describe('a static token', () => {
-  test('says its end and whose it is by itself', async () => {
+  test('provides its own expiry and principal', async () => {
     const token = jwt({ iat: NOW, exp: NOW + 3600, appid: 'an-app', tid: 'a-tenant' });
     for (const input of [token, `Bearer ${token}`, { token }]) {
       const credential = createCredential(input);
@@ -27,13 +27,13 @@ describe('a static token', () => {
     expect(answer?.expiresOnTimestamp).toBe((NOW + 600) * 1000);
   });
 
-  test('never lives longer than its own exp', async () => {
+  test('is never used beyond its own exp', async () => {
     const token = jwt({ exp: NOW + 60 });
     const answer = await createCredential({ token, expiresOn: (NOW + 3600) * 1000 }).getToken('any');
     expect(answer?.expiresOnTimestamp).toBe((NOW + 60) * 1000);
   });
 
-  test('ends earlier on a machine whose clock is slow', async () => {
+  test('expires earlier on a machine whose clock is slow', async () => {
     const token = jwt({ iat: NOW + 120, exp: NOW + 3720 });
     const before = Date.now();
     const answer = await createCredential(token).getToken('any');
@@ -91,7 +91,7 @@ describe('a token function', () => {
     expect(received).toMatchObject({ scope: 'https://vault.azure.net/.default', abortSignal: expect.any(AbortSignal) });
   });
 
-  test('that gives nothing, or something opaque, fails with what to do', async () => {
+  test('that returns nothing, or an opaque value, fails with what to do', async () => {
     await expect(new TokenCache(createCredential(() => undefined as never)).get()).rejects.toMatchObject({
       code: 'ERR_TOKEN_UNAVAILABLE',
       hint: expect.stringContaining('must return'),

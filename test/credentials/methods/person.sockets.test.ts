@@ -34,7 +34,7 @@ describe('user name and password', () => {
     expect(credential.principal).toMatchObject({ method: 'password', id: username });
   });
 
-  test('signs in again by itself when the session was revoked', async () => {
+  test('signs in again by itself if the session is revoked', async () => {
     const user = entra.addUser();
     const credential = createCredential({ ...options(), username: user.userName, password: user.password });
     await upn(credential);
@@ -42,7 +42,7 @@ describe('user name and password', () => {
     expect(await upn(credential)).toBe(user.userName);
   });
 
-  test('a wrong password is refused, and shown nowhere', async () => {
+  test('a wrong password is refused and never shown', async () => {
     const { userName: username } = entra.user;
     const credential = createCredential({ ...options(), username, password: 'not-the-password' });
     const error = await credential.getToken(SCOPE).catch((e) => e);
@@ -50,7 +50,7 @@ describe('user name and password', () => {
     expect(printed(error, credential)).not.toContain('not-the-password');
   });
 
-  test('multi-factor authentication needs a person', async () => {
+  test('multi-factor authentication requires interaction', async () => {
     const user = entra.addUser({ mfaRequired: true });
     const credential = createCredential({ ...options(), username: user.userName, password: user.password });
     await expect(credential.getToken(SCOPE)).rejects.toMatchObject({ code: 'ERR_INTERACTION_REQUIRED', aadsts: 50076 });
@@ -69,7 +69,7 @@ describe('user name and password', () => {
 });
 
 describe('a refresh token', () => {
-  test('gives tokens, and its successors go on doing so although each works once', async () => {
+  test('returns tokens, as do its successors, although each works only once', async () => {
     const credential = createCredential({ ...options(), refreshToken: await refreshTokenOf(entra) });
     for (let i = 0; i < 4; i += 1) expect(await upn(credential)).toBe(entra.user.userName);
     const tokens = new TokenCache(credential);
@@ -77,7 +77,7 @@ describe('a refresh token', () => {
     expect(sql.id).not.toBe(graph.id);
   });
 
-  test('that is dead needs a person, and is shown nowhere', async () => {
+  test('that is invalid requires interaction and is never shown', async () => {
     const refreshToken = await refreshTokenOf(entra);
     entra.revokeSessions(entra.user);
     const credential = createCredential({ ...options(), refreshToken });
@@ -116,7 +116,7 @@ describe('a persistent cache', () => {
     expect(grants().slice(before)).toEqual(['refresh_token']);
   });
 
-  test("never gives another person's session", async () => {
+  test("never returns another user's session", async () => {
     const persistentCache = store();
     const [one, two] = [entra.addUser(), entra.addUser()];
     for (const { userName: username, password } of [one, two]) {
@@ -128,7 +128,7 @@ describe('a persistent cache', () => {
     await expect(upn(unknown)).rejects.toMatchObject({ aadsts: 50034 });
   });
 
-  test('of several people picks none by itself; a user name is known whatever its case', async () => {
+  test('with several users selects none by itself; user names are case-insensitive', async () => {
     const persistentCache = store();
     const [one, two] = [entra.addUser(), entra.addUser()];
     for (const { userName: username, password } of [one, two]) {

@@ -19,7 +19,7 @@ describe('on Windows', () => {
   });
 
   test.each(['a" & calc & "', '%PATH%', 'a!b', 'a^b', 'a|b', 'a<b', 'a>b', 'a\r\nb', 'a\\'])(
-    'an argument that cmd.exe would change is refused: %j',
+    'an argument that cmd.exe would change is rejected: %j',
     (argument) => {
       expect(() => commandLine({ ...az, args: [argument] }, 'win32')).toThrow(/Windows cannot pass on/);
     },

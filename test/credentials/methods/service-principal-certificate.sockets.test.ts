@@ -58,7 +58,7 @@ describe('a token comes from', () => {
     }
   });
 
-  test('a file, read again when it was renewed', async () => {
+  test('a file, read again after it is renewed', async () => {
     const path = join(folder, 'app.pem');
     writeFileSync(path, pem);
     const credential = createCredential(options({ certificatePath: path }));
@@ -81,7 +81,7 @@ describe('a token comes from', () => {
   });
 
   test.each(['rc2', 'rc2-128'])(
-    'a PFX file written with %s is refused, with the command that exports it again',
+    'a PFX file encrypted with %s is rejected with the command that exports it again',
     async (name) => {
       const certificate = fixture(`${name}.pfx`);
       for (const certificatePassword of ['open-sesame', async () => 'open-sesame']) {
@@ -103,7 +103,7 @@ describe('a token comes from', () => {
     expect(await appOf({ certificatePath: path })).toBe(clientId);
   });
 
-  test('a certificate trusted by subject and issuer, if the chain goes along', async () => {
+  test('a certificate trusted by subject and issuer, if the chain is sent', async () => {
     const authority = makeCertificateAuthority({ commonName: 'company' });
     const own = makeCertificate({ commonName: 'app.company', issuer: authority, keyType: 'rsa' });
     const trusting = entra.addApp({
@@ -116,7 +116,7 @@ describe('a token comes from', () => {
   });
 });
 
-describe('wrong input is refused with the option and how to fix it', () => {
+describe('invalid input is rejected with the option and how to fix it', () => {
   const ended = makeCertificate({ commonName: 'app', keyType: 'rsa', notBefore: new Date(0), notAfter: new Date(1) });
   const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ type: 'pkcs8', format: 'pem' });
   const encrypted = createPrivateKey(key).export({
@@ -165,7 +165,7 @@ describe('wrong input is refused with the option and how to fix it', () => {
     expect(printed(error)).not.toMatch(/PRIVATE KEY-----\n|open sesame/);
   });
 
-  test('a file that is not there is named when the token is asked for', async () => {
+  test('a token request names a missing file', async () => {
     const credential = createCredential(options({ certificatePath: join(folder, 'missing.pem') }));
     await expect(credential.getToken(SCOPE)).rejects.toMatchObject({
       code: 'ERR_CONFIGURATION',
@@ -174,7 +174,7 @@ describe('wrong input is refused with the option and how to fix it', () => {
   });
 });
 
-test('a PFX file cut off or damaged anywhere never does worse than a ConfigurationError', () => {
+test('a PFX file that is truncated or damaged anywhere causes at most a ConfigurationError', () => {
   const pfx = fixture('3des.pfx');
   for (let at = 0; at < pfx.length; at += 13) {
     const damaged = Buffer.from(pfx);

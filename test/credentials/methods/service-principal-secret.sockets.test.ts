@@ -44,13 +44,13 @@ test('a hundred cold callers make one request, and discovery makes none', async 
   expect(entra.requests.at(-1)).toMatchObject({ endpoint: 'token', grantType: 'client_credentials', status: 200 });
 });
 
-test('keeps nothing itself: each request gives a new token', async () => {
+test('caches nothing: each request returns a new token', async () => {
   const credential = createCredential(options());
   const [one, two] = [await credential.getToken(SCOPE), await credential.getToken(SCOPE)];
   expect(one?.token).not.toBe(two?.token);
 });
 
-test('uses the secret of the moment where it is a function', async () => {
+test('uses the current secret if it is a function', async () => {
   const app = entra.addApp({ clientSecret: 'first-secret' });
   let current = 'first-secret';
   const credential = createCredential(options({ clientId: app.clientId, clientSecret: async () => current }));
@@ -61,7 +61,7 @@ test('uses the secret of the moment where it is a function', async () => {
   await credential.getToken(SCOPE);
 });
 
-test('passes the times of the issuer on', async () => {
+test("passes on the issuer's times", async () => {
   entra.setTokenLifetime(86_400, 43_200);
   try {
     const answer = await createCredential(options()).getToken(SCOPE);
@@ -72,7 +72,7 @@ test('passes the times of the issuer on', async () => {
   }
 });
 
-describe('what the identity provider says reaches the caller', () => {
+describe("the identity provider's answer reaches the caller", () => {
   test.each([
     [{ clientSecret: 'wrong-secret-value' }, 'ERR_CREDENTIAL_REJECTED', 7000215, /value, not its id/],
     [{ clientId: '11111111-2222-4333-8444-555555555555' }, 'ERR_CREDENTIAL_REJECTED', 700016, /clientId and tenantId/],
@@ -122,7 +122,7 @@ describe('what the identity provider says reaches the caller', () => {
     expect(asked() - before).toBe(2);
   });
 
-  test('an unreachable provider is named, with the cause', async () => {
+  test('the error names an unreachable provider, with the cause', async () => {
     const credential = createCredential(options({ authority: 'http://127.0.0.1:1' }));
     await expect(credential.getToken(SCOPE)).rejects.toMatchObject({
       code: 'ERR_TOKEN_UNAVAILABLE',
@@ -131,7 +131,7 @@ describe('what the identity provider says reaches the caller', () => {
     });
   });
 
-  test('a request given up by its caller ends at once', async () => {
+  test('a request that its caller aborts ends at once', async () => {
     entra.fail({ hang: true });
     const abort = new AbortController();
     const waiting = createCredential(options())
@@ -143,7 +143,7 @@ describe('what the identity provider says reaches the caller', () => {
   });
 });
 
-test('over https the certificate of the provider must be trusted, and can be by an agent', async () => {
+test("over https, the provider's certificate must be trusted, e.g. with an agent", async () => {
   const { Agent } = await import('node:https');
   const secure = await startEntraEmulator({ https: true });
   try {
