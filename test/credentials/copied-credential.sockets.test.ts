@@ -12,7 +12,7 @@ const { cloneDeep, merge } = createRequire(import.meta.url)('lodash') as {
   merge<T>(target: object, ...sources: T[]): T;
 };
 
-/** How the credentials of @azure/identity are made: methods on the prototype, some state private. */
+/** Structured like the credentials of @azure/identity: methods on the prototype, some private state. */
 class ForeignCredential {
   static requests = 0;
   readonly tenantId = 'contoso';
@@ -54,7 +54,7 @@ const ownProperties: Copy = (value) =>
       ? value.map(ownProperties)
       : Object.fromEntries(Object.entries(value).map(([key, each]) => [key, ownProperties(each)]))) as never;
 
-/** Inherited properties become own ones: `for ... in` and a hand-written list of methods. */
+/** Copies inherited properties as own ones: `for ... in`, or a hand-written list of methods. */
 const withGetToken: Copy = (value) =>
   (typeof (value as { getToken?: unknown })?.getToken === 'function'
     ? { getToken: (value as { getToken: unknown }).getToken }
@@ -92,7 +92,7 @@ const clients: [string, (config: never) => Promise<unknown>][] = [
   ],
 ];
 
-/** The error itself and what it says was its cause. */
+/** The error itself and its cause. */
 function chainOf(error: unknown): { code?: unknown; message?: string; hint?: string }[] {
   if (!(error instanceof Error)) return [];
   const { cause, originalError, original } = error as { cause?: unknown; originalError?: unknown; original?: unknown };

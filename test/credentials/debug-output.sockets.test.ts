@@ -22,7 +22,7 @@ afterAll(async () => {
   await entra.close();
 });
 
-/** Everything a program prints with every debug switch on, and the tokens it got, which it leaves in a file. */
+/** Everything a program prints with all debug switches on, and the tokens it got, which it writes to a file. */
 async function run(options: object): Promise<{ printed: string; tokens: string[] }> {
   const file = join(folder, 'tokens.json');
   const program = `

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { vi } from 'vitest';
 
-/** A PATH with nothing in it but the programs that a test puts there. */
+/** A PATH that contains only the programs installed by a test. */
 export class FakeTools {
   readonly folder = mkdtempSync(join(tmpdir(), 'tools-'));
 
@@ -12,7 +12,7 @@ export class FakeTools {
     vi.stubEnv('PATH', [this.folder, '/usr/bin', '/bin'].join(delimiter));
   }
 
-  /** Installs a shell script; its arguments are noted, one per line. */
+  /** Installs a shell script that records its arguments, one per line. */
   install(command: string, script: string): void {
     const path = join(this.folder, command);
     const note = `for a in "$@"; do printf '%s\\n' "$a" >> '${path}.args'; done\nprintf -- '---\\n' >> '${path}.args'\n`;

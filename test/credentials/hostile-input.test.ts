@@ -12,7 +12,7 @@ import { cpuLimitMs } from '../support/cpu.js';
 
 const MIB = 1024 * 1024;
 
-/** Texts on which an expression that backtracks, or starts again at each position, takes quadratic time. */
+/** Texts on which an expression that backtracks or restarts at each position takes quadratic time. */
 const TEXTS: [string, string][] = [
   ['blanks', ' '.repeat(MIB)],
   ['line breaks', '\r\n'.repeat(MIB / 2)],
@@ -52,7 +52,7 @@ const READERS: [string, (text: string) => unknown][] = [
 /** The promise is 50 ms of processor time on the reference machine. Linear work on 1 MiB takes some ms, quadratic work 5 to 50 s. */
 const LIMIT_MS = 50;
 
-/** Processor time of one reading, ms; the fastest of up to three, because a collection of garbage may fall into one. */
+/** CPU time of one reading, ms; the fastest of up to three, because garbage collection may affect one. */
 function cpuMsToRead(read: (text: string) => unknown, text: string, enoughMs: number): number {
   let fastest = Number.POSITIVE_INFINITY;
   for (let attempt = 0; attempt < 3 && fastest > enoughMs; attempt += 1) {

@@ -1,6 +1,6 @@
 import { inspect } from 'node:util';
 
-/** Everything that anybody could print of some things, causes and stacks included. */
+/** Every way to print some values, including causes and stacks. */
 export function printed(...things: unknown[]): string {
   return things
     .flatMap((thing) => (thing instanceof Error ? withCauses(thing) : [thing]))

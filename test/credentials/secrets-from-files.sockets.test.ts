@@ -37,7 +37,7 @@ async function tokenOf(input: object): Promise<string> {
   return (await createCredential(input as never).getToken(SCOPE))?.token ?? '';
 }
 
-/** As a secret is read from a file that is mounted into a container. */
+/** A secret as read from a file mounted into a container. */
 function fromFile(content: string): string {
   const path = join(folder, 'secret');
   writeFileSync(path, content);

@@ -8,7 +8,7 @@ import { startEntraEmulator, startSqlEmulator } from '../../src/testing/index.js
 
 const run = promisify(execFile);
 
-/** One connection for all callers, on the first token for ever: the pool of a first attempt. */
+/** A naive pool: one connection for all callers, always on the first token. */
 const naive: OpenPool<Connection> = async (setup) => {
   const { token } = await setup.credential.getToken('https://database.windows.net/.default');
   let open: Promise<Connection> | undefined;
@@ -50,7 +50,7 @@ function firstValue(connection: Connection, sql: string): Promise<unknown> {
   });
 }
 
-// Most of a requirement's time is waiting for tokens to expire, so all run at once.
+// Most of the time is spent waiting for tokens to expire, so all requirements run concurrently.
 test.concurrent.each(requirements)('this package: $title', async ({ id }) => {
   const ours: OpenPool<Connection> = ({ config, credential, max, acquireTimeoutMillis }) => {
     const pool = createTokenPool({ ...config, authentication: credential, pool: { max, acquireTimeoutMillis } });

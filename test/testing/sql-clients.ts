@@ -78,7 +78,7 @@ export async function tediousConnect(
   return client;
 }
 
-/** What came of a login that has to fail: the error of tedious, and what the server said. */
+/** The outcome of a login that must fail: tedious's error and the server's errors. */
 export async function refusedLogin(settings: TediousSettings): Promise<{ error: Error; errors: ServerMessage[] }> {
   const { connection, errors } = tediousConnection(settings);
   const error = await new Promise<Error | undefined>((resolve) => connection.connect(resolve));
@@ -93,7 +93,7 @@ export interface Parameter {
   options?: object;
 }
 
-/** Runs SQL on a tedious connection and gives the values of all rows; `batch` without sp_executesql. */
+/** Runs SQL on a tedious connection and returns the values of all rows; `batch` avoids sp_executesql. */
 export function execute(
   connection: Connection,
   statement: string,

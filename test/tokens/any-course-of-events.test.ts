@@ -8,7 +8,7 @@ const clock = clockPerTest();
 
 const REQUEST_TIMEOUT_MS = 10_000;
 
-/** What can happen to a cache, in any order. */
+/** Events that can happen to a cache, in any order. */
 const event = fc.oneof(
   { weight: 4, arbitrary: fc.record({ kind: fc.constant('pass'), ms: fc.integer({ min: 1, max: 900_000 }) }) },
   { weight: 3, arbitrary: fc.constant({ kind: 'get' }) },
@@ -64,7 +64,7 @@ test('in any sequence of events: one request at a time, no token inside its marg
       }
       await clock.pass(REQUEST_TIMEOUT_MS);
       expect(waiting).toBe(0);
-      // A request that was given up may still hang; two that are waited for never overlap.
+      // An abandoned request may still hang; requests with waiting callers never overlap.
       const open = provider.requests.filter(({ options }) => options.abortSignal?.aborted === false);
       expect(provider.mostInFlight).toBeLessThanOrEqual(1 + provider.requests.length - open.length);
     }),

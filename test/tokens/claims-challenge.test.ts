@@ -44,7 +44,7 @@ test.each([
     expect([first.reveal(), (await challenged).reveal()]).toEqual(['token-1', 'token-2']);
     expect(claimsAskedFor()).toEqual([undefined, ONE]);
   } else {
-    // Back-off counts for this caller too.
+    // Back-off applies to this caller as well.
     expect(await challenged).toMatchObject({ code: 'ERR_TOKEN_UNAVAILABLE', retryAfterMs: expect.any(Number) });
     expect(claimsAskedFor()).toEqual([undefined]);
   }

@@ -18,12 +18,12 @@ beforeEach(() => {
   tokens = new TokenCache(provider);
 });
 
-/** Sets the wall clock; monotonic time goes on as it is. */
+/** Sets the wall clock; monotonic time is unaffected. */
 function setClock(ms: number): void {
   clock.jump(ms);
 }
 
-/** Lets time pass while a pool looks for its token ten times a second. */
+/** Lets time pass while a pool looks up its token ten times per second. */
 async function pass(ms: number): Promise<void> {
   for (let passed = 0; passed < ms; passed += 100) {
     tokens.current();

@@ -7,7 +7,7 @@ export class FakeProvider implements TokenCredential {
   lifeMs: number;
   refreshInMs: number | undefined;
   delayMs = 0;
-  /** What the next requests get instead of a token; the last one stays if `sticky`. */
+  /** The answers of the next requests instead of a token; the last one repeats if `sticky`. */
   next: Answer[] = [];
   sticky: Answer | undefined;
   requests: { at: number; scope: string; options: GetTokenOptions }[] = [];

@@ -16,7 +16,7 @@ beforeEach(() => {
   tokens = new TokenCache(provider);
 });
 
-/** Requests of so many ms in which somebody looks ten times a second. */
+/** Request times, ms, while a caller looks up the token ten times per second. */
 async function requestsWithin(ms: number): Promise<number> {
   const before = provider.requests.length;
   for (let passed = 0; passed < ms; passed += 100) {

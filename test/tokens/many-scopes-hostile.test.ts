@@ -15,7 +15,7 @@ beforeEach(() => {
   tokens = new TokenCache(provider);
 });
 
-/** A server that names another scope at each login, a hundred times a second. */
+/** A server that names a different scope at each login, a hundred times per second. */
 async function logIn(times: number, then: (token: string | undefined) => void = () => {}): Promise<void> {
   for (let i = 0; i < times; i += 1) {
     const token = await tokens.get(`https://scope-${i}/.default`).catch(() => undefined);

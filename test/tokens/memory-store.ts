@@ -1,10 +1,10 @@
 import type { StoredValue, TokenStore } from '../../src/index.js';
 
-/** A store of one's own as a user would write it, and with the faults a real one has. */
+/** A custom store as a user would write it, with the faults of a real one. */
 export class MemoryStore implements TokenStore {
   readonly values = new Map<string, { value: string; endsAt: number }>();
   readonly leases = new Map<string, { owner: object; endsAt: number }>();
-  /** What every call does instead of its work. */
+  /** Replaces the work of every call. */
   fault: 'none' | 'reject' | 'throw' | 'hang' = 'none';
   calls = 0;
 
@@ -35,7 +35,7 @@ export class MemoryStore implements TokenStore {
     });
   }
 
-  /** Rewrites what is stored, as somebody with access to it may. */
+  /** Rewrites the stored values, as an attacker with access could. */
   tamper(change: (value: string) => string): void {
     for (const kept of this.values.values()) kept.value = change(kept.value);
   }

@@ -14,7 +14,7 @@ const jwt = (claims: object): string =>
     .map((part) => Buffer.from(part).toString('base64url'))
     .join('.');
 
-/** A cache whose credential answers with `claims`, or with a text that is no JWT. */
+/** A cache whose credential returns a token with `claims`, or text that is not a JWT. */
 function cacheOf(first: object | string) {
   let serial = 0;
   const provider = {
@@ -30,7 +30,7 @@ function cacheOf(first: object | string) {
   return { provider, cache, tokens: new OnePrincipal(cache) };
 }
 
-/** After this the cache has a token of its own age again. */
+/** Afterwards, the cache has a token of its own again. */
 const REFRESH_MS = 55 * MINUTE;
 
 test.each([
@@ -50,7 +50,7 @@ test.each([
   await clock.settle();
   expect(cache.peek(SCOPE)?.id).not.toBe(own.id);
 
-  // Its own token is still good for a few minutes.
+  // Its own token is still valid for a few minutes.
   expect(tokens.current(SCOPE)).toBe(own);
   expect(tokens.peek(SCOPE)).toBe(own);
   expect(await tokens.get(SCOPE)).toBe(own);

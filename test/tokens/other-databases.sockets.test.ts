@@ -25,10 +25,10 @@ interface Provider extends TokenCredential {
   scopes: Set<string>;
 }
 
-/** Until a token that the database accepts is in the cache too. */
+/** Resolves when a token that the database accepts is also in the cache. */
 const adopted = () => new Promise((resolve) => setTimeout(resolve, 50));
 
-/** An identity provider whose latest token is the only password that the database accepts. */
+/** An identity provider whose latest token is the only password the database accepts. */
 function provider(accept: (token: string) => Promise<unknown>, lifeMs: number): Provider {
   const credential: Provider = {
     requests: 0,
@@ -50,7 +50,7 @@ describe.skipIf(!hasPostgres)('PostgreSQL', () => {
     const server = await PostgresServer.start();
     cleanUp.push(() => server[Symbol.asyncDispose]());
     await server.admin('CREATE ROLE app LOGIN');
-    // PostgreSQL knows one password of a role at a time, so it does not change in the middle of a login.
+    // A PostgreSQL role has one password at a time, so it must not change during a login.
     let turn: Promise<unknown> = Promise.resolve();
     const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
       const done = turn.then(work);
@@ -70,7 +70,7 @@ describe.skipIf(!hasPostgres)('PostgreSQL', () => {
       idleTimeoutMillis: 10,
     });
     pool.on('error', () => {});
-    // pg-pool listens only while a client is idle: not to one that it is closing when the server stops.
+    // pg-pool listens for errors only on idle clients, not on one that it is closing when the server stops.
     pool.on('connect', (client) => client.on('error', () => {}));
     cleanUp.push(() => pool.end());
     return { entra, pool, inTurn };

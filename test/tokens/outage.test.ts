@@ -28,7 +28,7 @@ async function warm(): Promise<{ provider: FakeProvider; tokens: TokenCache }> {
   return { provider, tokens };
 }
 
-/** Looks every 100 ms, as a busy pool does. */
+/** Looks up the token every 100 ms, as a busy pool does. */
 async function look(tokens: TokenCache, forMs: number): Promise<void> {
   for (let ms = 0; ms < forMs; ms += 100) {
     tokens.current();

@@ -20,7 +20,7 @@ afterEach(async () => {
   vi.restoreAllMocks();
 });
 
-/** The two clients that people use, as they come. */
+/** The two common clients, with default settings. */
 const CLIENTS = {
   redis: async (port: number, password?: string) => {
     const client = createClient({ socket: { port, host: '127.0.0.1' }, ...(password && { password }) });
@@ -43,7 +43,7 @@ async function redis(...args: string[]): Promise<RedisServer> {
   return server;
 }
 
-/** Patience that an overloaded machine does not exhaust; the faults here last longer. */
+/** A timeout that holds on an overloaded machine; the faults here last longer. */
 const options: RedisTokenStoreOptions = { keys, timeoutMs: 20_000 };
 
 describe.skipIf(!hasRedis).each(Object.entries(CLIENTS))('with the client of %s', (_, connectTo) => {

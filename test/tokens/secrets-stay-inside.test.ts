@@ -15,7 +15,7 @@ afterEach(() => {
   heard.length = 0;
 });
 
-/** Everything that anybody could print. */
+/** Every way to print a value. */
 function printed(...things: unknown[]): string {
   return things
     .map((thing) => `${inspect(thing, { depth: 10, showHidden: true })} ${JSON.stringify(thing)} ${String(thing)}`)

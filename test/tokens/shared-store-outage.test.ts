@@ -32,7 +32,7 @@ function aProcess(store: MemoryStore, provider = new FakeProvider(), keys = KEY)
   return new TokenCache(provider, { tokenStore: encryptedTokenStore(store, { keys }).named('orders-api') });
 }
 
-/** Looks and lives; the token is always there. */
+/** Looks up the token while time passes; a token is always available. */
 async function live(tokens: TokenCache, ms: number): Promise<void> {
   for (let passed = 0; passed < ms; passed += 10_000) {
     expect(tokens.current()).toBeDefined();

@@ -27,7 +27,7 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-/** A token as a credential gives it, of an hour or so. */
+/** A token as returned by a credential, valid for about an hour. */
 function answer(token: string, lifeMs = HOUR): CachedToken {
   return new CachedToken({ token, expiresOnTimestamp: Date.now() + lifeMs });
 }
@@ -37,7 +37,7 @@ function held(token: string, lifeMs = HOUR): CachedToken {
   return new CachedToken({ token, expiresOnTimestamp: now + lifeMs }, { obtainedAt: now, refreshOn: now + lifeMs / 2 });
 }
 
-/** What a process gets that needs a token, and whether it had to ask for it. */
+/** The token that a process gets, and whether it had to request it. */
 function aProcess(store: MemoryStore, options: Partial<TokenEncryptionOptions> = {}) {
   const named = encryptedTokenStore(store, { keys: KEY, ...options }).named('orders-api');
   return async (token: string | CachedToken, request: Partial<CredentialRequest> = {}, takesMs = 0) => {

@@ -10,7 +10,7 @@ const clock = clockPerTest();
 const KEY = randomBytes(32);
 const HOUR = 3_600_000;
 
-/** What a process of its own has: a connection to the store, and a cache. */
+/** A simulated process: a connection to the store, and a cache. */
 function aProcess(store: MemoryStore, provider: FakeProvider, options = {}): TokenCache {
   const tokenStore = encryptedTokenStore(store, { keys: KEY, ...options }).named('orders-api');
   return new TokenCache(provider, { tokenStore });
@@ -22,7 +22,7 @@ function fleet(size: number): { store: MemoryStore; provider: FakeProvider; proc
   return { store, provider, processes: Array.from({ length: size }, () => aProcess(store, provider)) };
 }
 
-/** Lets time pass while every process looks for its token, as busy pools do. */
+/** Lets time pass while every process looks up its token, as busy pools do. */
 async function live(processes: TokenCache[], ms: number, stepMs = 1_000): Promise<void> {
   for (let passed = 0; passed < ms; passed += stepMs) {
     for (const tokens of processes) tokens.current();
@@ -48,7 +48,7 @@ test('a fleet renews its token once, and no caller waits for it', async () => {
     await live(processes, HOUR, 10_000);
     for (const tokens of processes) expect(tokens.current()).toBeDefined();
   }
-  // A token is renewed 10 min before its end at the latest, up to 10 % of 50 min earlier.
+  // A token is renewed at the latest 10 min before its expiry, or up to 10 % of 50 min earlier.
   expect(provider.requests.length).toBeGreaterThanOrEqual(6);
   expect(provider.requests.length).toBeLessThanOrEqual(7);
   expect(new Set(processes.map((tokens) => tokens.current()?.id)).size).toBe(1);

@@ -57,7 +57,8 @@ export interface EntraEmulatorOptions {
  * Starts a local stand-in for Microsoft Entra ID: real HTTP, really signed tokens, any token lifetime, any fault. It has
  * one tenant with one application and its secret; add more with `addApp` and `addUser`.
  *
- * @throws RangeError for a lifetime that is not greater than 0; TypeError for an invalid signing key; the error of `listen` if the port is taken.
+ * @throws RangeError for a lifetime that is not greater than 0; TypeError for an invalid signing key; the error of
+ *   `listen` if the port is taken.
  * @example
  * await using entra = await startEntraEmulator({ tokenLifetimeSeconds: 2 });
  * const pool = createTokenPool({ ...server.config(), authentication: { credential: entra.credential() } });

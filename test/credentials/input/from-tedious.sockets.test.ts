@@ -20,7 +20,7 @@ afterAll(async () => {
 test('azure-active-directory-service-principal-secret', async () => {
   const { tenantId, clientId, clientSecret } = entra;
   const type = 'azure-active-directory-service-principal-secret';
-  // mssql adds keys of its own.
+  // mssql adds its own keys.
   const credential = createCredential({
     type,
     options: { tenantId, clientId, clientSecret, userName: '', password: '' },

@@ -40,7 +40,7 @@ afterAll(async () => {
   await entra.close();
 });
 
-/** What a test changes; undefined leaves an option out. */
+/** Overrides of a test; undefined removes an option. */
 type Changes = { [Key in keyof AgentIdentityOptions]?: AgentIdentityOptions[Key] | undefined };
 
 function options(changes: Changes = {}): AgentIdentityOptions {

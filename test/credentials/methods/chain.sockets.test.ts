@@ -6,7 +6,7 @@ import { FakeTools } from '../fake-tools.js';
 import { printed } from '../printed.js';
 
 const SCOPE = 'https://database.windows.net/.default';
-/** No server listens there: like off Azure, but the connection is refused at once. */
+/** No server listens there: as outside Azure, but the connection is refused at once. */
 const NOWHERE = 'http://127.0.0.1:1';
 let entra: EntraEmulator;
 let tools: FakeTools;
@@ -132,7 +132,7 @@ describe('order and members', () => {
       getToken: async () => ({ token: 'mine', expiresOnTimestamp: Date.now() + 3_600_000 }),
     };
     const credential = chain({ credentials: [none, createCredential({ method: 'managed-identity' }), own] });
-    // A managed identity outside a chain is not probed for: that it cannot be reached is a failure.
+    // A managed identity outside a chain is not probed: an unreachable endpoint is a failure.
     await expect(credential.getToken(SCOPE)).rejects.toMatchObject({ code: 'ERR_TOKEN_UNAVAILABLE' });
     expect((await chain({ credentials: [none, own] }).getToken(SCOPE))?.token).toBe('mine');
   });

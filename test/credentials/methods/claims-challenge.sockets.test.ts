@@ -30,7 +30,7 @@ function byBrowser() {
   return createCredential({ method: 'interactive', tenantId: entra.tenantId, authority: entra.url, openBrowser });
 }
 
-/** The identity provider refuses to renew until a person has satisfied the claims. */
+/** The identity provider refuses to renew until the user has satisfied the claims. */
 function demand(claims: unknown, error = 'insufficient_claims') {
   const body = { error, error_codes: [50132], error_description: 'AADSTS50132: The session has ended.', claims };
   return entra.fail({ status: 400, body: body as Record<string, unknown>, when: isRenewal });
@@ -38,7 +38,7 @@ function demand(claims: unknown, error = 'insufficient_claims') {
 
 const isRenewal = ({ grantType }: { grantType: string }) => grantType === 'refresh_token';
 
-/** What each request to this endpoint demanded of the access token; MSAL adds demands of its own for the ID token. */
+/** The claims that each request to this endpoint required of the access token; MSAL adds its own for the ID token. */
 function claimsAt(endpoint: string) {
   return requests
     .filter((one) => one.endpoint === endpoint)

@@ -111,7 +111,7 @@ test('slow_down lengthens the wait', async () => {
   const waiting = credential().getToken(SCOPE, { abortSignal: abort.signal });
   await expect.poll(() => slow.hits).toBe(1);
   await new Promise((resolve) => setTimeout(resolve, 300));
-  // Without it the person would have been asked after 50 ms again.
+  // Without it, the next poll would come after 50 ms.
   expect(polls()).toBe(0);
   abort.abort();
   await expect(waiting).rejects.toMatchObject({ code: 'ERR_ABORTED' });

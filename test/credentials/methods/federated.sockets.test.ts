@@ -150,7 +150,7 @@ const WAYS: Record<string, Way> = {
   },
 };
 
-/** The signature again, from what arrived. */
+/** Recomputes the signature from the request. */
 function checkSignature(): void {
   const [request] = requests;
   const headers: HttpRequest['headers'] = request?.headers ?? {};

@@ -14,7 +14,7 @@ const clientSecret = 'p~4W+x/9&Q =secret-value';
 let entra: EntraEmulator;
 let stub: HttpServer;
 let base: string;
-/** What the stub answers; `form` is what it was sent. */
+/** The answer of the stub; `form` is the request. */
 let answer: (
   form: URLSearchParams,
   headers: NodeJS.Dict<string | string[]>,

@@ -8,7 +8,7 @@ import { type EntraEmulator, startEntraEmulator } from '../../../src/testing/ind
 import { chromiumPath, startChromium, warnIfMissing } from '../../support/chromium.js';
 
 const SCOPE = 'https://database.windows.net/.default';
-/** Looked at when the page changes; not compared, because fonts differ from machine to machine. */
+/** For manual review when the page changes; not compared, because fonts differ between machines. */
 const screenshots = process.env.SCREENSHOTS ?? join(tmpdir(), 'mssql-token-pool-screenshots');
 
 warnIfMissing();
@@ -27,7 +27,7 @@ describe.skipIf(chromiumPath === undefined)('interactive sign-in in a real brows
     await entra?.close();
   });
 
-  /** Signs in with a browser that `act` uses in the person's place; the answer, and what the person was left with. */
+  /** Signs in with a browser that `act` controls as the user; returns the answer and the last page. */
   async function signIn<T>(act: (page: Page) => Promise<T>) {
     const page = await browser.newPage({ viewport: { width: 900, height: 600 } });
     let acting: Promise<T> | undefined;
@@ -57,7 +57,7 @@ describe.skipIf(chromiumPath === undefined)('interactive sign-in in a real brows
       return { url: page.url(), heading: await page.getByRole('heading').textContent() };
     });
     expect(entra.verify((answer as { token: string }).token)).toMatchObject({ upn: entra.user.userName });
-    // The code came by POST: it is in no address, history or Referer.
+    // The code was sent by POST, so it is in no URL, history or Referer.
     expect(left).toEqual({ url: expect.stringMatching(/^http:\/\/localhost:\d+\/$/), heading: 'Signed in' });
   });
 

@@ -42,7 +42,7 @@ test('signs the user in with the browser, once for all callers', async () => {
     nonce: expect.any(String),
   });
   expect(person.principal).toMatchObject({ method: 'interactive', id: entra.user.userName });
-  // The next one prompts no one.
+  // The next request does not prompt.
   await person.getToken(SCOPE);
   expect(opened).toHaveLength(1);
   await expect(fetch(redirectOf(opened[0] ?? ''))).rejects.toThrow();
@@ -130,7 +130,7 @@ test('the error names a fixed port that is taken', async () => {
   await expect(person.getToken(SCOPE)).rejects.toThrow(/EADDRINUSE/);
 });
 
-/** Status, or `closed` where the connection was cut. */
+/** The status, or `closed` if the connection was cut. */
 function post(host: string, port: string, path: string, body: string): Promise<number | string> {
   return new Promise((resolve) => {
     const sent = httpRequest({ host, port, path, method: 'POST', agent: false }, (response) => {

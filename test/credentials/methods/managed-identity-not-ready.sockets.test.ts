@@ -8,7 +8,7 @@ import { clockPerTest } from '../../support/clock-per-test.js';
 const clock = clockPerTest('now', { immediates: false });
 const SCOPE = 'https://database.windows.net/.default';
 let entra: EntraEmulator;
-/** Exchanges that the client has read to their end. */
+/** Exchanges that the client has read completely. */
 let exchanges: number;
 let over: boolean;
 const onFinish = () => {
@@ -36,12 +36,12 @@ const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 async function untilExchanges(count: number): Promise<void> {
   while (exchanges < count && !over) await turn();
-  // What follows the answer takes no more than a few microtasks.
+  // The work after the answer takes only a few microtasks.
   await turn();
   await turn();
 }
 
-/** Takes a token, and lets the clock run from one request to the next. Gives the outcome, and when was asked, s. */
+/** Gets a token, with the clock running from one request to the next. Returns the outcome and the request times, s. */
 async function follow(
   taking: Promise<unknown>,
   seconds: readonly number[],

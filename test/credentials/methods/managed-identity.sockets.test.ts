@@ -177,7 +177,7 @@ describe('failures', () => {
 
   test('an Azure Arc endpoint that names a file elsewhere does not get its content', async () => {
     on(entra.managedIdentity.azureArc);
-    // The emulator keeps its files in a directory of its own, which is not Arc's.
+    // The emulator keeps its files in its own directory, not in Arc's.
     const error = await whoAmI().catch((e) => e);
     expect(error).toMatchObject({ code: 'ERR_CREDENTIAL_REJECTED', hint: expect.stringContaining('arcKeyDirectory') });
   });
@@ -263,7 +263,7 @@ test('no secret of the platform is printed', async () => {
   expect(printed(error, credential)).not.toContain(secret);
 });
 
-/** What Azure Arc says first: the file whose content it wants to see. */
+/** Azure Arc's first answer: the file whose content it requires. */
 function arcChallenge(): string {
   const key = join(arcKeyDirectory, 'agent.key');
   writeFileSync(key, 'the key');

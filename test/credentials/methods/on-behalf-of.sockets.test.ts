@@ -25,7 +25,7 @@ function application() {
   return { tenantId: entra.tenantId, clientId: entra.clientId, clientSecret: entra.clientSecret, authority: entra.url };
 }
 
-/** What a person's call to the API brings along. */
+/** The token with which a user calls the API. */
 function callOf(user: UserAccount, expiresInSeconds = 3600): string {
   return entra.issueToken({ principal: user, audience: `api://${entra.clientId}`, expiresInSeconds });
 }

@@ -164,7 +164,7 @@ describe('a persistent cache', () => {
   });
 });
 
-/** As another program got it, which keeps the person signed in. */
+/** A refresh token obtained by another program that keeps the user signed in. */
 async function refreshTokenOf(from: EntraEmulator): Promise<string> {
   const response = await fetch(`${from.url}/${from.tenantId}/oauth2/v2.0/token`, {
     method: 'POST',

@@ -28,7 +28,7 @@ afterAll(async () => {
   await entra.close();
 });
 
-/** Made by openssl 3 from one key and certificate; the names say how. */
+/** Created by openssl 3 from one key and certificate; the file names say how. */
 function fixture(name: string): Buffer {
   return readFileSync(new URL(`../fixtures/${name}`, import.meta.url));
 }

@@ -109,7 +109,7 @@ describe("the identity provider's answer reaches the caller", () => {
       { status: 200, body: 'x'.repeat(2_000_000) },
       { code: 'ERR_TOKEN_UNAVAILABLE', message: expect.stringContaining('more than 1 MiB') },
     ],
-    // No person can sign in again for an application.
+    // No user can sign in again for an application.
     [{ status: 400, body: { error: 'invalid_grant' } }, { code: 'ERR_CREDENTIAL_REJECTED' }],
   ])('%o', async (fault, expected) => {
     const credential = createCredential(options());
@@ -117,7 +117,7 @@ describe("the identity provider's answer reaches the caller", () => {
     const before = asked();
     await expect(credential.getToken(SCOPE)).rejects.toMatchObject(expected);
     entra.heal();
-    // MSAL would throttle by itself now, for a minute.
+    // MSAL itself would now throttle for a minute.
     await credential.getToken(SCOPE);
     expect(asked() - before).toBe(2);
   });

@@ -15,7 +15,7 @@ const ca = makeCertificateAuthority({ commonName: 'Company CA' });
 const certificate = makeCertificate({ commonName: 'api.contoso.example', keyType: 'rsa', issuer: ca });
 const stranger = makeCertificate({ commonName: 'api.contoso.example', keyType: 'rsa' });
 
-/** What MSAL gets with a credential; the claims of the token. */
+/** Gets a token with MSAL and a credential; returns the claims of the token. */
 async function tokenWith(
   entra: EntraEmulator,
   clientId: string,

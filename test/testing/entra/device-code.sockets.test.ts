@@ -5,7 +5,7 @@ import { claimsOf, postToken, publicClient, SCOPES } from './clients/msal.js';
 
 const fast = { deviceCode: { intervalSeconds: 0.02 } };
 
-/** MSAL's device code flow, with something happening as soon as the code is shown. */
+/** MSAL's device code flow, with an action to run when the code is shown. */
 function signIn(entra: EntraEmulator, onCode: DeviceCodeRequest['deviceCodeCallback']) {
   return publicClient(entra).acquireTokenByDeviceCode({ scopes: SCOPES, deviceCodeCallback: onCode });
 }

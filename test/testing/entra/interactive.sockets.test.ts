@@ -7,7 +7,7 @@ const verifier = 'a'.repeat(64);
 const codeChallenge = createHash('sha256').update(verifier).digest('base64url');
 const redirectUri = 'http://localhost:1/';
 
-/** The address MSAL would open in a browser. */
+/** The URL that MSAL would open in a browser. */
 function authorizeUrl(entra: EntraEmulator, more: { responseMode?: 'query' | 'form_post'; prompt?: string } = {}) {
   return publicClient(entra).getAuthCodeUrl({
     scopes: SCOPES,
@@ -20,7 +20,7 @@ function authorizeUrl(entra: EntraEmulator, more: { responseMode?: 'query' | 'fo
   });
 }
 
-/** Sends the page's form; gives the parameters that are sent to the application. */
+/** Submits the page's form; returns the parameters sent to the application. */
 async function submit(entra: EntraEmulator, url: string, fields: Record<string, string> = {}) {
   const { userName: username, password } = entra.user;
   const form = new URLSearchParams(new URL(url).searchParams);

@@ -23,7 +23,7 @@ interface Outcome {
   error?: { errorCode: string; errorMessage: string };
 }
 
-/** What MSAL gets for each choice of identity, in a process whose environment has only these variables. */
+/** The tokens that MSAL gets for each selected identity, in a process with only these environment variables. */
 async function withMsal(
   env: Readonly<Record<string, string>>,
   choices: readonly Record<string, string>[] = [{}],
@@ -33,7 +33,7 @@ async function withMsal(
   return JSON.parse(stdout) as Outcome[];
 }
 
-/** The agent's directory, the only one MSAL takes key files from; tests with MSAL are skipped where it is not available. */
+/** The agent's directory, the only one from which MSAL reads key files; tests with MSAL are skipped if it is not writable. */
 const ARC_DIRECTORY = '/var/opt/azcmagent/tokens';
 const canWriteArcDirectory = (() => {
   try {
@@ -45,7 +45,7 @@ const canWriteArcDirectory = (() => {
   }
 })();
 
-// A process each: slow on a busy machine, whatever they do.
+// One process each, which is slow on a busy machine.
 describe('with MSAL', { timeout: 120_000 }, () => {
   let entra: EntraEmulator;
   let user: ManagedIdentity;

@@ -2,11 +2,11 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type EntraEmulator, startEntraEmulator } from '../../../src/testing/index.js';
 
 /**
- * The emulator's answers, field by field, against the documents that Microsoft publishes: which fields there are, of which
- * kind, and which are left out on purpose.
+ * Compares the emulator's answers, field by field, with the documents that Microsoft publishes: which fields exist, their
+ * types, and which are omitted on purpose.
  */
 
-/** What a published field is in the emulator: its kind, or why it is not there. */
+/** A published field in the emulator: its type, or why it is missing. */
 type Comparison = Record<string, 'text' | 'number' | 'list' | 'boolean' | 'null' | 'own address' | { absent: string }>;
 
 const NO_LOGOUT = { absent: 'there is no browser session to end' };

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { type EntraEmulator, startEntraEmulator } from '../../../src/testing/index.js';
 import { claimsOf, postToken, publicClient, SCOPES } from './clients/msal.js';
 
-/** Signs the default person in with the password; MSAL keeps the refresh token. */
+/** Signs in the default user with the password; MSAL keeps the refresh token. */
 async function signedIn(entra: EntraEmulator) {
   const app = publicClient(entra);
   const { userName: username, password } = entra.user;
@@ -12,7 +12,7 @@ async function signedIn(entra: EntraEmulator) {
   return { renew: (scopes = SCOPES) => app.acquireTokenSilent({ account, scopes, forceRefresh: true }) };
 }
 
-/** The refresh token itself, which MSAL does not give out. */
+/** The refresh token itself, which MSAL does not expose. */
 async function rawRefreshToken(entra: EntraEmulator): Promise<string> {
   const { userName: username, password } = entra.user;
   const scope = `${SCOPES.join()} offline_access`;

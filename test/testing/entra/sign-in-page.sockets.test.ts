@@ -6,7 +6,7 @@ import { claimsOf, publicClient, SCOPES } from './clients/msal.js';
 
 const executablePath = process.env.CHROMIUM_PATH ?? '/usr/bin/chromium';
 
-/** Types where the focus is. Chromium applies `autofocus` some time after the page has loaded, so wait for it first. */
+/** Types into the focused field. Chromium applies `autofocus` some time after the page has loaded, so wait for it first. */
 async function typeAtFocus(page: Page, label: string, text: string): Promise<void> {
   await page.getByLabel(label).and(page.locator(':focus')).waitFor();
   await page.keyboard.type(text);

@@ -15,7 +15,7 @@ import { closing, execute, mssqlPool, refusedLogin, rejection, reset, tediousCon
 
 const USERS = { app: 'App-password-1', reports: 'Reports-password-1' };
 
-/** A gateway in front of a server that knows SQL logins only. */
+/** A gateway in front of a server that supports only SQL logins. */
 async function gatewayTo(
   behind: SqlEmulator,
   options: TdsServerOptions = {},

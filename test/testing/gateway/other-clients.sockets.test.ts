@@ -34,7 +34,7 @@ function target({ port, ca }: TdsServer): Target {
   return { port, ca, user: 'sa', password: PASSWORD };
 }
 
-/** Writes the reason where it cannot be overlooked. */
+/** Prints the reason for a skip prominently. */
 function sayMissing(reason: string): string {
   console.warn(`SKIPPED: ${reason}`);
   return reason;

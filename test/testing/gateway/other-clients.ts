@@ -4,11 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 
-/** SQL Server clients that are neither ours nor tedious. */
+/** SQL Server clients other than ours and tedious. */
 
 const run = promisify(execFile);
 
-/** How one of them logs in. */
+/** The login settings of such a client. */
 export interface Target {
   port: number;
   user: string;
@@ -18,7 +18,7 @@ export interface Target {
   ca: string;
 }
 
-/** FreeTDS `tsql`: what it prints for some SQL. */
+/** FreeTDS `tsql`: returns its output for some SQL. */
 export async function freeTds(
   { port, user, password, database }: Target,
   sql: string,
@@ -40,7 +40,7 @@ export async function freeTds(
   ];
   const child = run('tsql', login, { env: { ...process.env, FREETDSCONF: config, TDSVER: version }, timeout: 20_000 });
   child.child.stdin?.end(`${sql}\ngo\n`);
-  // A refused login is an exit code as well.
+  // A refused login also sets an exit code.
   const { stdout, stderr } = await child.catch((error: { stdout: string; stderr: string }) => error);
   return stdout + stderr;
 }

@@ -11,7 +11,7 @@ import {
 } from '../../../src/testing/index.js';
 import { closing, execute, refusedLogin, tediousConnect } from '../sql-clients.js';
 
-/** Passwords of the server upstream; `admin` is the login that must not be reached by name. */
+/** Passwords of the upstream server; `admin` is the login that must not be reachable by name. */
 const USERS = { app: 'App-password-1', admin: 'Admin-password-1', reports: 'Reports-password-1' };
 const ADMIN = { user: 'admin', password: USERS.admin };
 
@@ -46,7 +46,7 @@ function withToken(token: string): object {
   return { authentication: { type: 'azure-active-directory-access-token', options: { token } } };
 }
 
-/** The login that a token ends up with upstream. */
+/** The upstream login of a token. */
 async function loginUpstream({ gateway }: Site, token: string): Promise<unknown> {
   const { connection } = await tediousConnect(gateway.config(withToken(token)) as never);
   const [[name] = []] = await execute(connection, 'SELECT SUSER_SNAME()');

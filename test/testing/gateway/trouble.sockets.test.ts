@@ -8,7 +8,7 @@ import { closing, execute, refusedLogin, tediousConnect } from '../sql-clients.j
 
 const LOGIN = { user: 'app', password: 'App-password-1' };
 
-/** A server behind a gateway that does whatever the test wants with its connections. */
+/** A server behind a gateway whose connections the test controls. */
 async function behind(serve: (socket: Socket) => void): Promise<number> {
   return closing(await tcpServer(serve)).port;
 }
@@ -106,7 +106,7 @@ function after(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-/** A socket on which a SQL login has just gone well. */
+/** A socket after a successful SQL login. */
 async function rawLogin(gateway: SqlGateway): Promise<Socket> {
   const socket = connect(gateway.port, '127.0.0.1');
   socket.on('error', () => {});

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { startEntraEmulator, startSqlEmulator } from '../../../src/testing/index.js';
 import { closing, execute, refusedLogin, tediousConnect } from '../sql-clients.js';
 
-/** A login without encryption, of a client that does not look. */
+/** A login without encryption, by a client that ignores the server's answer. */
 async function tokenInClear(encrypt: 'off' | 'not-supported') {
   const entra = closing(await startEntraEmulator());
   const server = closing(await startSqlEmulator({ entra, encrypt }));

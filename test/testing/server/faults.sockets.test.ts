@@ -70,7 +70,7 @@ describe('connections', () => {
     const accepted = serverSides.at(-1) as Socket;
     const end = accepted.end.bind(accepted);
     accepted.end = (...last: never[]) => {
-      // Now its end is under way; Node says 'close' of no socket that is reset before that is done.
+      // The socket is now ending; Node emits no 'close' for a socket that is reset before that is done.
       process.nextTick(() => server.dropConnections());
       return end(...last);
     };

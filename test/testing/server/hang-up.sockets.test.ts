@@ -4,7 +4,7 @@ import { type SqlEmulatorOptions, startSqlEmulator, startSqlGateway } from '../.
 import { tcpServer } from '../../support/tcp-server.js';
 import { closing, tediousConnection } from '../sql-clients.js';
 
-/** A client that gives up 50 ms after it has sent its login. */
+/** A client that gives up 50 ms after sending its login. */
 async function impatient(server: { config(): object }, sent: () => number): Promise<void> {
   const { connection } = tediousConnection({
     ...server.config(),

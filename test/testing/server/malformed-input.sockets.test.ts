@@ -34,7 +34,7 @@ async function sentAway(server: SqlEmulator, ...chunks: Buffer[]): Promise<Buffe
   return Buffer.concat(answers);
 }
 
-/** Every other client is still served. */
+/** Checks that other clients are still served. */
 async function stillServes(server: SqlEmulator): Promise<void> {
   const { connection } = await tediousConnect(server.config());
   expect(await execute(connection, 'SELECT 1')).toEqual([[1]]);
@@ -146,7 +146,7 @@ describe('malformed input closes only that connection', () => {
 });
 
 describe('malformed requests of a logged-in client', () => {
-  /** A logged-in connection on which any bytes can be sent. */
+  /** A logged-in connection for sending arbitrary bytes. */
   async function loggedIn(server: SqlEmulator): Promise<Socket> {
     const { user, password } = server.sqlLogin;
     const socket = await open(server);
@@ -193,7 +193,7 @@ describe('malformed requests of a logged-in client', () => {
       socket.resume();
       const text = Buffer.concat([Buffer.from([4, 0, 0, 0]), Buffer.from("WAITFOR DELAY '00:01:00'", 'utf16le')]);
       const requests = Array.from({ length: 20 }, () => packet(1, text));
-      // At once they are refused before the first of them has begun to wait.
+      // When sent all at once, they are refused before the first one starts to wait.
       for (const bytes of how === 'all at once' ? [Buffer.concat(requests)] : requests) socket.write(bytes);
       await closed(socket);
       expect(server.protocolErrors[0]?.message).toBe('the client does not wait for answers');

@@ -11,7 +11,7 @@ const collectGarbage = runInNewContext('gc') as () => void;
 
 const BAD = [
   Buffer.from('GET / HTTP/1.1\r\n\r\n'),
-  // The beginning of a PRELOGIN that never goes on.
+  // The beginning of a PRELOGIN that never continues.
   Buffer.from('1201002f', 'hex'),
   // A packet of 32 KB in a message that does not end.
   Buffer.concat([Buffer.from('1200800000000100', 'hex'), Buffer.alloc(32_760)]),
@@ -32,7 +32,7 @@ async function badClients(server: TdsServer, count: number): Promise<void> {
   }
 }
 
-/** Clients that vanish after their login. */
+/** Clients that disappear after their login. */
 async function lostClients(server: TdsServer, count: number): Promise<void> {
   for (let i = 0; i < count; i += 1) {
     const { connection } = await tediousConnect(server.config());

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { startEntraEmulator, startSqlEmulator } from '../../../src/testing/index.js';
 import { closing, execute, rejection, reset, tediousConnect } from '../sql-clients.js';
 
-/** A server on whose clock a token's hour is over as soon as the test moves it. */
+/** A server whose clock the test can move past a token's expiry. */
 async function serverWithClock(enforceExpiry: 'login' | 'reset' | 'query') {
   const entra = closing(await startEntraEmulator());
   let ahead = 0;

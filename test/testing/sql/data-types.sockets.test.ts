@@ -9,7 +9,7 @@ const moment = new Date('2024-02-29T13:14:15.123Z');
 const bytes = Buffer.from([0, 1, 2, 253, 254, 255]);
 const LONG = 'é'.repeat(20_000);
 
-/** Type, value sent, value received where that differs. */
+/** Type, value sent, value received if different. */
 const ECHOES: readonly [Parameter['type'], unknown, object?, unknown?][] = [
   [TYPES.Bit, true],
   [TYPES.Bit, false],

@@ -12,7 +12,7 @@ function timeOf(work: () => unknown): number {
   try {
     work();
   } catch (error) {
-    // An error of SQL Server, never one of a stack that has run out.
+    // A SQL Server error, never a stack overflow.
     expect(error).toMatchObject({ name: 'SqlServerError' });
   }
   return performance.now() - started;

@@ -6,7 +6,7 @@ import { closing } from '../sql-clients.js';
 
 const MARS = 4;
 const END = 0xff;
-/** PRELOGIN (MS-TDS 2.2.6.5) of a client that wants several requests at once: version, no encryption, MARS. */
+/** PRELOGIN (MS-TDS 2.2.6.5) of a client that requests MARS: version, no encryption, MARS. */
 const ASKS_FOR_MARS = Buffer.from('1201002000000100000010000601001600010400170001ff0000000000000201', 'hex');
 
 /** The value of an option in the answer to a PRELOGIN. */

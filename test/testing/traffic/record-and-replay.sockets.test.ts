@@ -43,7 +43,7 @@ function upstreamConfig() {
   return { server, port, options: { trustServerCertificate: true } };
 }
 
-/** What the "real" server knows. */
+/** The queries that the "real" server answers. */
 function answer(text: string, parameters: Record<string, unknown>): QueryAnswer | undefined {
   if (/FROM cards/i.test(text)) return { rows: [{ id: 7, holder: 'Ada Lovelace', card: CARD }] };
   if (/EXEC total/i.test(text)) return { rowsAffected: 0, outputs: { total: 12.5 }, returnStatus: 3 };

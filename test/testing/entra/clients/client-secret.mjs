@@ -1,4 +1,4 @@
-// A process of its own, because NODE_EXTRA_CA_CERTS is read only when Node starts.
+// A separate process, because NODE_EXTRA_CA_CERTS is read only when Node starts.
 import { ConfidentialClientApplication } from '@azure/msal-node';
 
 const { auth, scopes } = JSON.parse(process.argv[2]);

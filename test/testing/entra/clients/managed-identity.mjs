@@ -1,4 +1,4 @@
-// MSAL keeps the kind of endpoint in a static field, so each kind needs a process of its own.
+// MSAL keeps the kind of endpoint in a static field, so each kind needs a separate process.
 import { ManagedIdentityApplication } from '@azure/msal-node';
 
 const { resource, choices } = JSON.parse(process.argv[2]);

@@ -3,12 +3,12 @@ import type { EntraEmulator, TokenClaims } from '../../../../src/testing/index.j
 
 export const SCOPES = ['https://database.windows.net/.default'];
 
-/** MSAL as an application on somebody's own computer. */
+/** MSAL as a public client on a user's computer. */
 export function publicClient(entra: EntraEmulator, clientId = entra.clientId): PublicClientApplication {
   return new PublicClientApplication({ auth: { clientId, ...entra.authority } });
 }
 
-/** MSAL as a server application with the secret of its registration. */
+/** MSAL as a confidential client with a secret. */
 export function confidentialClient(entra: EntraEmulator): ConfidentialClientApplication {
   const { clientId, clientSecret } = entra;
   return new ConfidentialClientApplication({ auth: { clientId, clientSecret, ...entra.authority } });
