@@ -4,12 +4,12 @@ import { createCredential, createTokenPool } from 'mssql-token-pool';
 import { firstValue } from './query.mjs';
 
 const PLAN = `This run
-  1. logs in with your own credential, once and then 20 times at once, and counts the token requests (1 is right);
-  2. logs in with a token that is no token, and notes number, state and class of the refusal;
-  3. asks for a database that does not exist, and notes the same;
+  1. logs in with your own credential, once and then 20 times at once, and counts the token requests (1 is correct);
+  2. logs in with an invalid token, and records number, state and class of the refusal;
+  3. requests a database that does not exist, and records the same;
   4. creates a schema with a random name, a table in it, runs a transaction, and drops both;
   5. measures a warm checkout and a login;
-  6. writes a report without secrets: no token, no server name, no login name.
+  6. writes a report without tokens, server names or login names.
 It reads and changes nothing else. Nothing is sent to anyone.`;
 
 /** Checks this package against a real server, with the caller's own credential. */

@@ -30,7 +30,7 @@ function cacheOf(first: object | string) {
   return { provider, cache, tokens: new OnePrincipal(cache) };
 }
 
-/** Afterwards, the cache has a token of its own again. */
+/** Passing this time makes the cache refresh its token. */
 const REFRESH_MS = 55 * MINUTE;
 
 test.each([
