@@ -178,7 +178,7 @@ export class Directory {
   /** Changes an application in place, e.g. rotates its secret or adds a certificate. */
   updateApp(clientId: string, changes: AppOptions): AppRegistration {
     const current = this.#apps.get(clientId.toLowerCase());
-    if (current === undefined) throw new TypeError(`There is no application ${clientId}; addApp() makes one`);
+    if (current === undefined) throw new TypeError(`There is no application ${clientId}; addApp() creates one`);
     const app: AppRegistration = { ...current, ...changes, clientId: current.clientId, kind: 'app' };
     this.#apps.set(clientId.toLowerCase(), app);
     return app;
@@ -211,7 +211,7 @@ export class Directory {
 
   updateUser(userName: string, changes: UserOptions): UserAccount {
     const current = this.user(userName);
-    if (current === undefined) throw new TypeError(`There is no user ${userName}; addUser() makes one`);
+    if (current === undefined) throw new TypeError(`There is no user ${userName}; addUser() creates one`);
     const user: UserAccount = { ...current, ...changes, userName: current.userName, kind: 'user' };
     this.#users.set(userName.toLowerCase(), user);
     return user;

@@ -45,7 +45,7 @@ const FedAuthLibrary = { SecurityToken: 1, Adal: 2 } as const;
 export function readLogin7(body: Buffer): Login7 {
   const reader = new ByteReader(body);
   const length = reader.uint32();
-  if (length > body.length) throw new ProtocolError(`LOGIN7 says it has ${length} bytes and has ${body.length}`);
+  if (length > body.length) throw new ProtocolError(`LOGIN7 declares ${length} bytes but has ${body.length}`);
   const tdsVersion = reader.uint32();
   const packetSize = reader.uint32();
   const programVersion = reader.uint32();

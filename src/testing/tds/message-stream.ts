@@ -81,7 +81,7 @@ export class MessageStream {
   async readOf(type: number): Promise<Message> {
     const message = await this.read();
     if (message.type !== type)
-      throw new ProtocolError(`a message of type ${message.type} came where one of type ${type} was due`);
+      throw new ProtocolError(`received a message of type ${message.type} instead of type ${type}`);
     return message;
   }
 

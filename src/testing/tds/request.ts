@@ -81,7 +81,7 @@ const BulkToken = { ColMetadata: 0x81, Row: 0xd1, NullBitmapRow: 0xd2, Done: 0xf
 /** The rows of a bulk load ([MS-TDS] 2.2.6.1), which follow an INSERT BULK statement. */
 export function readBulkLoad(body: Buffer): BulkRows {
   const reader = new ByteReader(body);
-  if (reader.uint8() !== BulkToken.ColMetadata) throw new ProtocolError('a bulk load starts with its columns');
+  if (reader.uint8() !== BulkToken.ColMetadata) throw new ProtocolError('a bulk load must start with its columns');
   const columns = Array.from({ length: reader.uint16() }, () => readWireColumn(reader));
   const rows: Scalar[][] = [];
   for (let token = BulkToken.Done as number; reader.remaining > 0; ) {
