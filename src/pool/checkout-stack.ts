@@ -13,8 +13,8 @@ const FRAMES_SHOWN = 20;
 const NOT_THE_APPLICATION = /\b(?:node:|node_modules[\\/])|^(?:new )?Promise |<anonymous>\)?$|\(native\)$/;
 
 /**
- * The stack of a checkout. Capturing it takes 5 to 25 µs. Its text is made when it is first read, which happens only to
- * connections that are reported or listed.
+ * The stack of a checkout. Its text is made when it is first read, which happens only to connections that are reported
+ * or listed.
  *
  * A stack names functions and files. It has no message, and anything secret in a file's name is removed (P10): the
  * content of a `data:` URL, a query, text that looks like a token.

@@ -2,10 +2,7 @@ import { publish } from '../channels.js';
 import { CheckoutStack } from './checkout-stack.js';
 import type { Borrower } from './connection-source.js';
 
-/**
- * Maximum number of stacks captured per window. At 5 to 25 µs each, depending on depth, this is about one percent of a
- * core.
- */
+/** Maximum number of stacks captured per window: capturing them must not become the work of a busy pool. */
 const MOST_STACKS = 50;
 const WINDOW_MS = 100;
 /** Number of holders that an error names. */
