@@ -1,13 +1,12 @@
 import type { EvictionReason } from '../channels.js';
 import { type ServerMessage, saysTokenExpired } from './login-failure.js';
+import type { SessionExpiry, TokenTimes } from './session-expiry.js';
 
 /**
  * How long a checkout waits for a token that has been requested, ms from the start of the request. A working identity
  * provider answers in a fraction of this; a failing one must not block a session that still works (P4).
  */
 const PATIENCE_MS = 1_000;
-/** Sessions are renewed up to this share of their age limit early, so that those opened together do not end together (P11). */
-const AGE_JITTER = 0.1;
 /** From this severity on, SQL Server ends the session after the message. */
 const FATAL_CLASS = 20;
 const LOGIN_FAILED = 18_456;
@@ -15,44 +14,6 @@ const LOGIN_FAILED = 18_456;
 const FATAL_NUMBERS = new Set([596, 6005]);
 
 const NEVER = Number.POSITIVE_INFINITY;
-
-/** The times of an access token, epoch ms. */
-export interface TokenTimes {
-  readonly id: string;
-  readonly obtainedAt: number;
-  readonly expiresOn: number;
-  readonly refreshOn: number;
-  readonly loginBefore: number;
-  readonly evictAt: number;
-  /** The token's own clock, epoch ms: it does not go back when the wall clock is set back. */
-  now(): number;
-  /** For comparing two tokens: `expiresOn` moves with the wall clock. */
-  remainingMs(): number;
-}
-
-/** The limits of one session, epoch ms. Created when it has logged in, with `sessionExpiry`. */
-export interface SessionExpiry {
-  readonly token: TokenTimes | undefined;
-  readonly openedAt: number;
-  /** Monotonic ms of `openedAt`: a wall clock that is set back does not lengthen any limit. */
-  readonly openedAtMonotonic: number;
-  /** Where in the renewal period this session is renewed, 0 to 1 (P11). */
-  readonly share: number;
-  /** The latest instant at which its successor should be dialed, if there is a later token. */
-  readonly renewBefore: number;
-  /** The earliest instant at which a successor is opened in the background. */
-  renewAt: number;
-  /** From here on its age alone is a reason to renew it. */
-  agedAt: number;
-  /** From here on it is past its maximum age. */
-  readonly retireAt: number;
-  /** Before this instant only `unusable` has to be checked: the earlier of eviction margin and maximum age. */
-  readonly checkAt: number;
-  /** The pool has another credential by now. */
-  isSuperseded: boolean;
-  /** Set when the server has ended the session or refused its token. */
-  unusable: EvictionReason | undefined;
-}
 
 /** What is known about tokens at one instant. */
 export interface TokenOutlook {
@@ -73,68 +34,6 @@ export interface TokenOutlook {
  * - `unusable`: close it; the server will not serve it any more
  */
 export type Verdict = 'fit' | 'renew' | 'wait' | 'replace' | 'expired' | 'unusable';
-
-/**
- * The limits of a session that has just logged in.
- *
- * @param maxAgeMillis 0 for no limit
- */
-export function sessionExpiry(
-  { token, openedAt, dialMs = 0 }: { token: TokenTimes | undefined; openedAt: number; dialMs?: number | undefined },
-  maxAgeMillis: number,
-  random: () => number = Math.random,
-): SessionExpiry {
-  const start = Math.max(openedAt, token?.now() ?? 0);
-  const limited = maxAgeMillis > 0;
-  const agedAt = limited ? start + maxAgeMillis * (1 - AGE_JITTER * (1 - random())) : NEVER;
-  const retireAt = limited ? start + maxAgeMillis : NEVER;
-  const share = random();
-  const renewBefore = token === undefined ? NEVER : lastRenewal(token, start, dialMs);
-  return {
-    token,
-    openedAt: start,
-    openedAtMonotonic: performance.now(),
-    share,
-    renewBefore,
-    renewAt: Math.min(agedAt, token === undefined ? NEVER : renewalTime(token, start, renewBefore, share)),
-    agedAt,
-    retireAt,
-    checkAt: Math.min(retireAt, token?.evictAt ?? NEVER),
-    isSuperseded: false,
-    unusable: undefined,
-  };
-}
-
-/**
- * Has a session that still works replaced as in a renewal, as soon as there is a permit for it.
- *
- * @param now epoch ms
- */
-export function supersede(session: SessionExpiry, now: number): void {
-  session.isSuperseded = true;
-  session.renewAt = Math.min(session.renewAt, now);
-  session.agedAt = Math.min(session.agedAt, now);
-}
-
-/** The wall clock, epoch ms, but never behind the time that has passed since the session was opened. */
-export function nowFor({ openedAt, openedAtMonotonic }: SessionExpiry, wall: number, monotonic: number): number {
-  return Math.max(wall, openedAt + monotonic - openedAtMonotonic);
-}
-
-/**
- * The end of the time in which a session is renewed: its successor must be there before the eviction margin begins.
- * Where logins are slow and tokens short-lived, at least a quarter of that time is kept for spreading renewals.
- */
-function lastRenewal({ refreshOn, evictAt }: TokenTimes, openedAt: number, dialMs: number): number {
-  const window = Math.max(0, evictAt - Math.max(refreshOn, openedAt));
-  return evictAt - Math.min(2 * dialMs, 0.75 * window);
-}
-
-/** An instant between refresh and eviction margin, not quite at either end (P11). */
-function renewalTime({ refreshOn }: TokenTimes, openedAt: number, renewBefore: number, share: number): number {
-  const from = Math.max(refreshOn, openedAt);
-  return from + Math.max(0, renewBefore - from) * (0.1 + 0.8 * share);
-}
 
 /**
  * Counted from the arrival of a later token: one that arrived late does not cause all sessions to be renewed at once

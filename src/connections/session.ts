@@ -1,8 +1,9 @@
 import type { Connection } from 'tedious';
 import type { EvictionReason } from '../channels.js';
 import type { CachedToken } from '../tokens/cached-token.js';
-import { endsSession, type SessionExpiry, sessionExpiry } from './expiry-policy.js';
+import { endsSession } from './expiry-policy.js';
 import type { ServerMessage } from './login-failure.js';
+import { SessionExpiry } from './session-expiry.js';
 import { resetOf, type SessionReset } from './session-reset.js';
 
 /** The state of one physical connection that is logged in. */
@@ -12,7 +13,7 @@ export interface Session {
   readonly connection: Connection;
   /** The token it logged in with; undefined for SQL login and NTLM. */
   readonly token: CachedToken | undefined;
-  /** When it was opened, its limits, and whether the server has ended it; see expiry-policy.ts. */
+  /** When it was opened, its limits, and whether the server has ended it; see session-expiry.ts. */
   readonly expiry: SessionExpiry;
   /** Its reset between borrowers; undefined where sessions are not reset. */
   readonly reset: SessionReset | undefined;
@@ -34,7 +35,7 @@ export function openSession(
   { maxAgeMillis = 0, dialMs = 0 }: { maxAgeMillis?: number | undefined; dialMs?: number | undefined } = {},
 ): Session {
   count += 1;
-  const expiry = sessionExpiry({ token, openedAt: Date.now(), dialMs }, maxAgeMillis);
+  const expiry = new SessionExpiry({ token, openedAt: Date.now(), dialMs }, maxAgeMillis);
   const reset = resetOf(connection);
   const session: Session = { id: count, connection, token, expiry, reset, onUnusable: undefined };
   if (reset !== undefined) reset.onFailure = noteFailedReset;

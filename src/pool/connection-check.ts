@@ -1,7 +1,7 @@
 import type { Connection } from 'tedious';
 import type { EvictionReason } from '../channels.js';
 import type { TediousModule } from '../connections/dial.js';
-import { assess, assessPatiently, evictionReason, nowFor, type OutlookSource } from '../connections/expiry-policy.js';
+import { assess, assessPatiently, evictionReason, type OutlookSource } from '../connections/expiry-policy.js';
 import { isLoggedIn, isReady } from '../connections/session.js';
 import type { Settings } from '../connections/settings.js';
 import type { PooledConnection } from './pooled-connection.js';
@@ -28,7 +28,7 @@ export class ConnectionCheck {
   /** No closer check and no wait is needed. */
   isFit({ live: { connection, expiry } }: PooledConnection, wall: number, monotonic: number): boolean {
     return (
-      nowFor(expiry, wall, monotonic) < expiry.checkAt &&
+      expiry.now(wall, monotonic) < expiry.checkAt &&
       expiry.unusable === undefined &&
       isLoggedIn(connection) &&
       !this.testsAlways
@@ -42,7 +42,7 @@ export class ConnectionCheck {
     if (!isLoggedIn(connection)) return 'broken';
     if ((connection as { inTransaction?: boolean }).inTransaction === true) return 'broken';
     if (!pooled.dueOnReturn) return undefined;
-    const now = nowFor(expiry, Date.now(), performance.now());
+    const now = expiry.now();
     const verdict = assess(expiry, this.#tokens.outlook(), now, { strictExpiry: false });
     pooled.dueOnReturn = verdict === 'renew';
     return verdict === 'replace' || (verdict === 'renew' && isFull) ? evictionReason(expiry, now) : undefined;
@@ -65,7 +65,7 @@ export class ConnectionCheck {
   async #assess(pooled: PooledConnection, waiter: Waiter): Promise<'fit' | 'replace' | 'expired' | 'broken'> {
     const { expiry, reset } = pooled.live;
     const { strictExpiry } = this.#settings;
-    const now = (): number => nowFor(expiry, Date.now(), performance.now());
+    const now = (): number => expiry.now();
     // The server or the pool may have closed it during the test.
     if (expiry.unusable !== undefined) return 'broken';
     if (now() < expiry.checkAt) return 'fit';

@@ -1,12 +1,5 @@
 import type { EvictionReason } from '../channels.js';
-import {
-  assess,
-  evictionReason,
-  nextVerdictAt,
-  nowFor,
-  recheckMs,
-  type TokenOutlook,
-} from '../connections/expiry-policy.js';
+import { assess, evictionReason, nextVerdictAt, recheckMs, type TokenOutlook } from '../connections/expiry-policy.js';
 import type { Session } from '../connections/session.js';
 import type { ConnectionState } from './pooled-connection.js';
 
@@ -107,7 +100,7 @@ export function plan<T extends Tended>(
   for (const connection of connections) {
     const expiry = connection.session?.expiry;
     if (expiry === undefined || connection.successor !== undefined) continue;
-    const at = nowFor(expiry, wall, monotonic);
+    const at = expiry.now(wall, monotonic);
     if (connection.standsBy) {
       // It may be waiting for a connection that is never returned.
       if (at >= expiry.checkAt && assess(expiry, token, at, { strictExpiry: false }) === 'replace') {

@@ -2,7 +2,7 @@ import type { Connection } from 'tedious';
 import { type EvictionReason, publish } from '../channels.js';
 import type { TediousModule } from '../connections/dial.js';
 import { Dialer } from '../connections/dialer.js';
-import { evictionReason, nowFor, supersede } from '../connections/expiry-policy.js';
+import { evictionReason } from '../connections/expiry-policy.js';
 import type { Session } from '../connections/session.js';
 import type { Settings } from '../connections/settings.js';
 import type { CachedToken } from '../tokens/cached-token.js';
@@ -359,7 +359,7 @@ export class OpenConnections extends PooledConnections {
   /** Closes a connection that is past its limits. */
   expire(pooled: PooledConnection): void {
     const { expiry } = pooled.live;
-    this.close(pooled, evictionReason(expiry, nowFor(expiry, Date.now(), performance.now())));
+    this.close(pooled, evictionReason(expiry, expiry.now()));
   }
 
   /** An idle connection is closed now, any other when it is returned (P8). */
@@ -378,8 +378,7 @@ export class OpenConnections extends PooledConnections {
 
   /** All existing connections are replaced as in a renewal; dials in progress start again. */
   supersedeAll(): void {
-    const now = Date.now();
-    this.#beginGeneration(({ expiry }) => supersede(expiry, nowFor(expiry, now, performance.now())));
+    this.#beginGeneration(({ expiry }) => expiry.supersede());
   }
 
   #beginGeneration(mark: (session: Session) => void): void {

@@ -1,4 +1,4 @@
-import { mayReset, nowFor } from '../connections/expiry-policy.js';
+import { mayReset } from '../connections/expiry-policy.js';
 import { isReady } from '../connections/session.js';
 import type { OpenConnections } from './open-connections.js';
 import type { PooledConnection } from './pooled-connection.js';
@@ -11,7 +11,7 @@ export async function resetOnReturn(connections: OpenConnections, pooled: Pooled
   const { connection, expiry, reset } = pooled.live;
   connections.move(pooled, 'idle');
   pooled.lastUsedAt = performance.now();
-  if (!mayReset(expiry, nowFor(expiry, Date.now(), pooled.lastUsedAt))) {
+  if (!mayReset(expiry, expiry.now())) {
     connections.expire(pooled);
     return;
   }

@@ -5,11 +5,9 @@ import {
   endsSession,
   evictionReason,
   isLaterToken,
-  type SessionExpiry,
-  sessionExpiry,
   type TokenOutlook,
-  type TokenTimes,
 } from '../../src/connections/expiry-policy.js';
+import { SessionExpiry, type TokenTimes } from '../../src/connections/session-expiry.js';
 import { clockPerTest } from '../support/clock-per-test.js';
 
 const MINUTE = 60_000;
@@ -40,19 +38,20 @@ const half = (): number => 0.5;
 const nothing: TokenOutlook = { current: undefined, refreshingForMs: undefined, failing: false };
 const onItsWay: TokenOutlook = { ...nothing, refreshingForMs: 0 };
 
-const session = (maxAge = MAX_AGE): SessionExpiry => sessionExpiry({ token: own, openedAt: 0 }, maxAge, half);
-const sqlLogin = (maxAge = MAX_AGE): SessionExpiry => sessionExpiry({ token: undefined, openedAt: 0 }, maxAge, half);
+const session = (maxAge = MAX_AGE): SessionExpiry => new SessionExpiry({ token: own, openedAt: 0 }, maxAge, half);
+const sqlLogin = (maxAge = MAX_AGE): SessionExpiry =>
+  new SessionExpiry({ token: undefined, openedAt: 0 }, maxAge, half);
 
 describe('limits of a session', () => {
   test('renewal lies between refresh and eviction margin, not quite at either end', () => {
-    const at = (random: number) => sessionExpiry({ token: own, openedAt: 0 }, 0, () => random).renewAt / MINUTE;
+    const at = (random: number) => new SessionExpiry({ token: own, openedAt: 0 }, 0, () => random).renewAt / MINUTE;
     expect([at(0), at(0.5), at(1)]).toEqual([50.5, 52.5, 54.5]);
   });
 
   test('a session that opens after the refresh is due is renewed between its opening and the margin', () => {
-    const { renewAt } = sessionExpiry({ token: own, openedAt: 53 * MINUTE }, 0, half);
+    const { renewAt } = new SessionExpiry({ token: own, openedAt: 53 * MINUTE }, 0, half);
     expect(renewAt).toBe(54 * MINUTE);
-    expect(sessionExpiry({ token: own, openedAt: 57 * MINUTE }, 0, half).renewAt).toBe(57 * MINUTE);
+    expect(new SessionExpiry({ token: own, openedAt: 57 * MINUTE }, 0, half).renewAt).toBe(57 * MINUTE);
   });
 
   test('age renews a session up to 10 % early, and ends it at the limit', () => {

@@ -1,10 +1,6 @@
 import { expect, test } from 'vitest';
-import {
-  type SessionExpiry,
-  sessionExpiry,
-  type TokenOutlook,
-  type TokenTimes,
-} from '../../src/connections/expiry-policy.js';
+import type { TokenOutlook } from '../../src/connections/expiry-policy.js';
+import { SessionExpiry, type TokenTimes } from '../../src/connections/session-expiry.js';
 import { type Instant, plan, renewalSlots, retryPauseMs, type Tended } from '../../src/pool/housekeeping.js';
 
 const SECOND = 1_000;
@@ -43,7 +39,7 @@ const at = (ms: number, over: Partial<Instant> = {}): Instant => ({
 type Facts = Partial<Tended> & { name?: string; share?: number; expiry?: SessionExpiry };
 
 function connection({ share = 0.5, ...over }: Facts = {}): Tended & { name?: string } {
-  const expiry = { ...sessionExpiry({ token: own, openedAt: 0 }, 0, () => share), openedAtMonotonic: 0 };
+  const expiry = new SessionExpiry({ token: own, openedAt: 0, openedAtMonotonic: 0 }, 0, () => share);
   const idle = { state: 'idle', session: { expiry }, reserved: false, standsBy: false, successor: undefined } as const;
   return { ...idle, lastUsedAt: 0, holdsProcess: false, missedRenewal: false, ...over };
 }
