@@ -4,7 +4,7 @@ import { ConfigurationError } from '../errors.js';
 import type { CachedToken } from '../tokens/cached-token.js';
 import { boundConnector } from './bound-connector.js';
 import { classifyLoginFailure, type LoginFailure } from './login-failure.js';
-import { LoginGuard } from './login-guard.js';
+import { LoginGuard, shrinkListeners } from './login-guard.js';
 import { openSession, type Session } from './session.js';
 import { makeResettable } from './session-reset.js';
 import { TokenLogin, type TokenSource } from './token-login.js';
@@ -101,6 +101,7 @@ export async function dial({
   } finally {
     guard.end();
     login?.end(connection);
+    shrinkListeners(connection);
   }
 }
 

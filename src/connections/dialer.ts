@@ -54,8 +54,8 @@ export interface DialFailure {
 export class Dialer {
   readonly #options: DialerOptions;
   readonly #breaker = new CircuitBreaker();
-  /** One for each `open` in progress. */
-  readonly #calls = new Set<AbortController>();
+  /** One for each `open` in progress; undefined while there is none. */
+  #calls: Set<AbortController> | undefined;
   #closed: Error | undefined;
   #lastFailure: DialFailure | undefined;
   /**
@@ -94,6 +94,7 @@ export class Dialer {
     const call = new AbortController();
     const onAbort = (): void => call.abort(signal?.reason);
     signal?.addEventListener('abort', onAbort, { once: true });
+    this.#calls ??= new Set();
     this.#calls.add(call);
     const { createTimeoutMs } = this.#options;
     const latest = Math.min(deadline ?? Number.POSITIVE_INFINITY, performance.now() + createTimeoutMs);
@@ -110,13 +111,14 @@ export class Dialer {
       clearTimeout(timer);
       signal?.removeEventListener('abort', onAbort);
       this.#calls.delete(call);
+      if (this.#calls.size === 0) this.#calls = undefined;
     }
   }
 
   /** Aborts all dials in progress with `reason`; later calls of `open` reject. */
   close(reason: Error): void {
     this.#closed = reason;
-    for (const call of this.#calls) call.abort(reason);
+    for (const call of this.#calls ?? []) call.abort(reason);
   }
 
   /** Token requests have their own time limit and a better error, so only `givenUp` ends them. */

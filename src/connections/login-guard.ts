@@ -1,3 +1,4 @@
+import type { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
 import type { Connection } from 'tedious';
 import { EncryptionRequiredError, ServerUnavailableError } from '../errors.js';
@@ -5,7 +6,7 @@ import { timerMs } from '../time.js';
 import { containLateErrors } from './contain-late-errors.js';
 import { type ContainedConnection, containParser } from './contain-parser.js';
 import type { ServerMessage } from './login-failure.js';
-import { noteEndOfSession } from './session.js';
+import { noteEndOfSession, sessionOf } from './session.js';
 
 /** Azure SQL redirects once; a gateway in front of it may add another. More is a loop. */
 const MAX_REDIRECTS = 5;
@@ -80,7 +81,7 @@ export class LoginGuard {
     }
   }
 
-  /** The login is over: removes its listeners, which would otherwise stay for the life of the connection. */
+  /** The login is over: removes what would otherwise stay in memory for the life of the connection. */
   end(): void {
     this.#hopLimitMs = 0;
     this.#stopTimer();
@@ -89,6 +90,8 @@ export class LoginGuard {
     connection.off('rerouting', this.#onRerouting);
     connection.off('retry', this.#onNewHop);
     logins.delete(connection);
+    // The session has it.
+    if (secrets.get(connection) === sessionOf(connection)?.token?.reveal()) secrets.delete(connection);
   }
 
   /** From now on no secret is handed out: the dial was aborted with `reason`. */
@@ -210,7 +213,7 @@ function onErrorMessage(this: Connection, message: ServerMessage): void {
   else if (login.messages.length < MAX_MESSAGES) login.messages.push(message);
 }
 
-/** The secrets that a connection has sent and that must not appear in an error; most have sent one. */
+/** The secrets that a connection has sent and that must not appear in an error, besides the token of its session. */
 const secrets = new WeakMap<object, string | string[]>();
 
 /**
@@ -220,7 +223,7 @@ const secrets = new WeakMap<object, string | string[]>();
 function redact(this: Connection, message: { message?: unknown }): void {
   if (typeof message?.message !== 'string') return;
   let text = message.message;
-  for (const secret of [secrets.get(this) ?? []].flat()) {
+  for (const secret of [secrets.get(this) ?? sessionOf(this)?.token?.reveal() ?? []].flat()) {
     for (const form of formsOf(secret)) text = text.replaceAll(form, '[hidden]');
   }
   message.message = text;
@@ -233,4 +236,18 @@ function redact(this: Connection, message: { message?: unknown }): void {
 function formsOf(secret: string): string[] {
   const [base64 = secret] = Buffer.from(secret).toString('base64').split('=');
   return [secret, encodeURIComponent(secret), base64, Buffer.from(secret).toString('base64url')];
+}
+
+/**
+ * A login has twice as many event names as the session after it, and V8 does not shrink the table of names when listeners are
+ * removed: it would take 200 bytes more for the life of each connection.
+ */
+export function shrinkListeners(connection: EventEmitter): void {
+  const names = connection.eventNames();
+  if (names.includes('newListener') || names.includes('removeListener')) return;
+  const listeners = names.map((name) => connection.rawListeners(name));
+  connection.removeAllListeners();
+  for (const [i, name] of names.entries()) {
+    for (const listener of listeners[i] ?? []) connection.on(name, listener as (...args: unknown[]) => void);
+  }
 }

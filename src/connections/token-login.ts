@@ -57,8 +57,7 @@ export class TokenLogin {
     const { config } = connection as unknown as {
       config?: { authentication?: { options?: { credential?: TokenCredential } } };
     };
-    const options = config?.authentication?.options;
-    if (options?.credential === this.credential) options.credential = SPENT;
+    if (config?.authentication?.options?.credential === this.credential) config.authentication = SPENT_LOGIN;
     this.#guard = undefined;
   }
 
@@ -102,7 +101,8 @@ export class TokenLogin {
 }
 
 /** The credential of every connection that has logged in. */
-const SPENT: TokenCredential = { getToken: () => Promise.reject(usedByAnother()) };
+const SPENT: TokenCredential = Object.freeze({ getToken: () => Promise.reject(usedByAnother()) });
+const SPENT_LOGIN = Object.freeze({ type: 'token-credential', options: Object.freeze({ credential: SPENT }) });
 
 function usedByAnother(): ConfigurationError {
   return new ConfigurationError('The credential of a connection was used by another one.', {

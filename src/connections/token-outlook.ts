@@ -1,4 +1,4 @@
-import type { OutlookSource } from './expiry-policy.js';
+import type { OutlookSource, TokenOutlook } from './expiry-policy.js';
 import type { TokenSource } from './token-login.js';
 
 /** Without tokens (SQL login, NTLM) no request is ever in flight. */
@@ -9,18 +9,30 @@ const noTokens: OutlookSource = {
 
 /** A pool's tokens as the expiry policy sees them. */
 export function outlookOf(source: TokenSource | undefined): OutlookSource {
-  if (source === undefined) return noTokens;
-  return {
-    outlook() {
-      // The scope may change once, when the server has named another.
-      const current = source.tokens.current(source.scope);
-      const { refresh, failure } = source.tokens.status(source.scope);
-      return {
-        current,
-        refreshingForMs: refresh && performance.now() - refresh.startedAt,
-        failing: failure !== undefined,
-      };
-    },
-    refreshed: () => source.tokens.status(source.scope).refresh?.settled ?? Promise.resolve(),
-  };
+  return source === undefined ? noTokens : new SourceOutlook(source);
+}
+
+class SourceOutlook implements OutlookSource {
+  readonly #source: TokenSource;
+
+  constructor(source: TokenSource) {
+    this.#source = source;
+  }
+
+  outlook(): TokenOutlook {
+    // The scope may change once, when the server has named another.
+    const { tokens, scope } = this.#source;
+    const current = tokens.current(scope);
+    const { refresh, failure } = tokens.status(scope);
+    return {
+      current,
+      refreshingForMs: refresh && performance.now() - refresh.startedAt,
+      failing: failure !== undefined,
+    };
+  }
+
+  refreshed(): Promise<void> {
+    const { tokens, scope } = this.#source;
+    return tokens.status(scope).refresh?.settled ?? Promise.resolve();
+  }
 }

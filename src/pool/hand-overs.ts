@@ -5,7 +5,7 @@ import type { PooledConnection } from './pooled-connection.js';
 const soon = Promise.resolve();
 
 /** Connections that have been handed over to waiting callers that have not run yet. */
-export class HandOvers {
+class HandOvers {
   /** The clocks at the first of these hand-overs: epoch ms and monotonic ms. */
   #wall = 0;
   #monotonic = 0;
@@ -38,3 +38,6 @@ export class HandOvers {
     return this.#inTransit.length > 0 ? this.#monotonic : performance.now();
   }
 }
+
+/** Of all pools: a single event loop runs their callers. */
+export const handOvers = new HandOvers();

@@ -38,17 +38,8 @@ export abstract class OperatedPool {
   abstract readonly stats: TokenPoolStats;
   abstract acquire(): Promise<Connection>;
   abstract release(connection: Connection): void;
-  #parts: OperatedParts | undefined;
-
   /** @internal */
-  protected operate(parts: OperatedParts): void {
-    this.#parts = parts;
-  }
-
-  get #operated(): OperatedParts {
-    if (this.#parts === undefined) throw new Error('operate() comes first.');
-    return this.#parts;
-  }
+  protected abstract parts(): OperatedParts;
 
   /**
    * Resolves when `min` connections are open, at least one: use it at startup to check that the login works.
@@ -75,7 +66,7 @@ export abstract class OperatedPool {
    * });
    */
   health(): PoolHealth {
-    const { settings, connections, isClosed, firstWaiter } = this.#operated;
+    const { settings, connections, isClosed, firstWaiter } = this.parts();
     const { source } = settings;
     const token = source?.tokens.status(source.scope);
     const { stats } = this;
@@ -101,7 +92,7 @@ export abstract class OperatedPool {
    */
   evictAll({ reason }: { reason?: string | undefined } = {}): void {
     if (reason !== undefined && typeof reason !== 'string') throw new ConfigurationError("'reason' must be text.");
-    const { connections, isClosed, wake } = this.#operated;
+    const { connections, isClosed, wake } = this.parts();
     if (isClosed()) return;
     const { size, count } = connections;
     publish('pool:evicted', () => ({
@@ -119,7 +110,7 @@ export abstract class OperatedPool {
    * borrowed go on; idle ones are kept, and none is opened or renewed. Suspending twice is the same as once.
    */
   suspend(): void {
-    const { connections, isClosed } = this.#operated;
+    const { connections, isClosed } = this.parts();
     if (isClosed() || connections.isSuspended) return;
     connections.isSuspended = true;
     publish('pool:suspended', () => ({ pool: this.name }));
@@ -127,7 +118,7 @@ export abstract class OperatedPool {
 
   /** Lets checkouts continue, in the order in which the callers came. */
   resume(): void {
-    const { connections, isClosed, wake } = this.#operated;
+    const { connections, isClosed, wake } = this.parts();
     if (isClosed() || !connections.isSuspended) return;
     connections.isSuspended = false;
     publish('pool:resumed', () => ({ pool: this.name, waiting: this.stats.pending }));
@@ -152,7 +143,7 @@ export abstract class OperatedPool {
     authentication: Authentication,
     { timeoutMs, signal }: ReplaceCredentialOptions = {},
   ): Promise<void> {
-    const { settings, connections, isClosed, wake } = this.#operated;
+    const { settings, connections, isClosed, wake } = this.parts();
     const { source, tokenStore, configuration } = settings;
     if (isClosed()) throw poolClosed();
     if (source?.tokens.switchTo === undefined) {

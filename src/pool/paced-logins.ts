@@ -11,14 +11,18 @@ export class PacedLogins {
   /** Logins in progress. */
   running = 0;
   readonly #dialer: Dialer;
-  readonly #own: LoginPacing;
-  readonly #shared: LoginPacing;
-  readonly #generations = new Generations();
+  readonly #own: LoginPacing | undefined;
+  readonly #shared: LoginPacing | undefined;
+  /** Of the logins in progress; undefined while there are none. */
+  #generations: Generations | undefined;
 
-  /** @param shared the pacing of many pools together */
-  constructor(dialer: Dialer, maxOpening: number, shared = new LoginPacing(0)) {
+  /**
+   * @param maxOpening 0 for no limit
+   * @param shared the pacing of many pools together
+   */
+  constructor(dialer: Dialer, maxOpening: number, shared?: LoginPacing) {
     this.#dialer = dialer;
-    this.#own = new LoginPacing(maxOpening);
+    this.#own = maxOpening === 0 ? undefined : new LoginPacing(maxOpening);
     this.#shared = shared;
   }
 
@@ -30,17 +34,20 @@ export class PacedLogins {
     const logIn = async (): Promise<void> => {
       if (!isNeeded()) throw notNeeded;
       this.running += 1;
+      this.#generations ??= new Generations();
       try {
         await this.#generations.dial((signal) => this.#dialer.open({ signal }), opened);
       } finally {
         this.running -= 1;
+        if (this.running === 0) this.#generations = undefined;
       }
     };
-    return this.#own.run(() => this.#shared.run(logIn));
+    const inTurn = (): Promise<void> => (this.#shared === undefined ? logIn() : this.#shared.run(logIn));
+    return this.#own === undefined ? inTurn() : this.#own.run(inTurn);
   }
 
   /** Restarts the logins in progress; `mark` is called for a session that has just been opened. */
   beginAgain(mark: (session: Session) => void): void {
-    this.#generations.next(mark);
+    this.#generations?.next(mark);
   }
 }

@@ -12,12 +12,12 @@ import type { CheckoutStack } from './checkout-stack.js';
 import { ConnectionCheck, isPastLimits } from './connection-check.js';
 import { type ConnectionLimit, noFurtherLimit } from './connection-limit.js';
 import type { AcquireOptions, ConnectionSource, TokenPoolStats } from './connection-source.js';
-import { HandOvers } from './hand-overs.js';
+import { handOvers } from './hand-overs.js';
 import { HOLDS_PROCESS_MS, plan } from './housekeeping.js';
 import { LeakDetection } from './leak-detection.js';
 import type { LoginPacing } from './login-pacing.js';
 import { OpenConnections } from './open-connections.js';
-import { OperatedPool } from './operated-pool.js';
+import { type OperatedParts, OperatedPool } from './operated-pool.js';
 import type { PooledConnection } from './pooled-connection.js';
 import { resetOnReturn } from './reset-on-return.js';
 import { aborted, poolClosed, type Waiter, WaitQueue } from './wait-queue.js';
@@ -50,7 +50,6 @@ export class TokenPool extends OperatedPool {
   readonly #check: ConnectionCheck;
   /** Undefined while it is off. */
   readonly #leaks: LeakDetection | undefined;
-  readonly #handOvers = new HandOvers();
   /** Sessions are reset between borrowers. */
   readonly #resets: boolean;
   #timer: NodeJS.Timeout | undefined;
@@ -91,13 +90,6 @@ export class TokenPool extends OperatedPool {
       onChange: () => this.#changed(),
       reject: (waiter, error) => this.#waiters.reject(waiter, error),
     });
-    this.operate({
-      settings,
-      connections: this.#connections,
-      isClosed: () => this.#isClosed,
-      firstWaiter: () => this.#waiters.first,
-      wake: () => this.#changed(),
-    });
     publish('pool:opened', () => ({
       pool: this.name,
       server: configuration.server,
@@ -128,7 +120,7 @@ export class TokenPool extends OperatedPool {
       ready.pop();
       return Promise.resolve(this.#checkOut(pooled, startedAt, stack));
     }
-    const { waiter, result } = this.#waiters.add(signal, startedAt ?? this.#handOvers.now);
+    const { waiter, result } = this.#waiters.add(signal, startedAt ?? handOvers.now);
     if (stack !== undefined) waiter.stack = stack;
     if (isSuspended || this.#connections.areAllBorrowed) return result;
     const pauseMs = this.#connections.size === 0 ? this.#connections.dialer.pauseMs : 0;
@@ -156,7 +148,7 @@ export class TokenPool extends OperatedPool {
     for (let waiter = this.#waiters.first; waiter !== undefined; waiter = this.#waiters.first) {
       const pooled = this.#connections.ready.pop() ?? this.#connections.takeStandby();
       if (pooled === undefined) break;
-      if (this.#handOvers.isFit(pooled, this.#check)) this.#handOver(pooled, waiter);
+      if (handOvers.isFit(pooled, this.#check)) this.#handOver(pooled, waiter);
       else void this.#examine(pooled, waiter);
     }
     for (const waiter of this.#waiters) {
@@ -167,7 +159,7 @@ export class TokenPool extends OperatedPool {
 
   #handOver(pooled: PooledConnection, waiter: Waiter): void {
     const connection = this.#checkOut(pooled, waiter.startedAt, waiter.stack);
-    this.#handOvers.add(pooled);
+    handOvers.add(pooled);
     if (this.#waiters.serve(waiter, connection)) return;
     // It has left at this moment, through a listener of the event.
     pooled.inTransit = false;
@@ -252,7 +244,7 @@ export class TokenPool extends OperatedPool {
     else {
       this.#connections.move(pooled, 'idle');
       const next = pooled.dueOnReturn || this.#connections.isSuspended ? undefined : this.#waiters.first;
-      if (next !== undefined && this.#handOvers.isFit(pooled, this.#check)) {
+      if (next !== undefined && handOvers.isFit(pooled, this.#check)) {
         this.#handOver(pooled, next);
         return;
       }
@@ -376,6 +368,17 @@ export class TokenPool extends OperatedPool {
   }
 
   // ---- state ----
+
+  /** @internal */
+  protected parts(): OperatedParts {
+    return {
+      settings: this.#settings,
+      connections: this.#connections,
+      isClosed: () => this.#isClosed,
+      firstWaiter: () => this.#waiters.first,
+      wake: () => this.#changed(),
+    };
+  }
 
   /** Closes the connection that has been idle for longest, to free its permit; false if none is idle. @internal */
   closeIdle(): boolean {

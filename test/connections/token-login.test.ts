@@ -180,13 +180,13 @@ test.each([
 
 test('a connection that has logged in keeps a credential that hands out no token', async () => {
   const { it, secure, ask, provider, connection } = login();
-  const options = { credential: it.credential };
-  Object.assign(connection.config, { authentication: { options } });
+  const config = Object.assign(connection.config, { authentication: { options: { credential: it.credential } } });
   secure();
   await ask(OWN);
   it.end(connection as unknown as Connection);
-  expect(options.credential).not.toBe(it.credential);
-  for (const credential of [options.credential, it.credential]) {
+  const { credential: left } = config.authentication.options;
+  expect(left).not.toBe(it.credential);
+  for (const credential of [left, it.credential]) {
     await expect(credential.getToken(OWN)).rejects.toMatchObject({ code: 'ERR_CONFIGURATION' });
   }
   expect(it.token?.reveal()).toBe('token-1');
