@@ -12,14 +12,21 @@ export async function resetOnReturn(connections: OpenConnections, pooled: Pooled
   connections.move(pooled, 'idle');
   pooled.lastUsedAt = performance.now();
   if (!mayReset(expiry, expiry.now())) {
-    connections.expire(pooled);
+    if (!connections.replaceWithStandby(pooled)) connections.expire(pooled);
     return;
   }
   pooled.reserved = true;
+  // As at any other return: a busy pool hands it out again as soon as it has been reset.
+  if (pooled.dueOnReturn) connections.renewOnReturn(pooled);
+  if (isClosed(pooled)) return;
   const isReset = (await reset?.run(connection)) === true;
   pooled.reserved = false;
   // The pool may have been closed meanwhile.
-  if (pooled.state === 'closed') return;
+  if (isClosed(pooled)) return;
   if (isReset && isReady(connection) && expiry.unusable === undefined) connections.makeReady(pooled);
   else connections.close(pooled, expiry.unusable ?? 'reset-failed');
+}
+
+function isClosed({ state }: PooledConnection): boolean {
+  return state === 'closed';
 }

@@ -1,0 +1,144 @@
+import type { Connection } from 'tedious';
+import { expect, test, vi } from 'vitest';
+import {
+  borrowAtOnce,
+  driven,
+  drivenWorld,
+  HOUR,
+  live,
+  MINUTE,
+  outcome,
+  pass,
+  SECOND,
+  settled,
+  sqlLogin,
+} from '../support/driven-world.js';
+
+const world = drivenWorld();
+const { aPool, opened } = world;
+
+/** Changes the isolation level, which the flag on the next request would not restore. */
+function changeLevel(connection: Connection): void {
+  driven(connection).execSqlBatch({ sql: 'SET TRANSACTION ISOLATION LEVEL SERIALIZABLE', done: () => {} });
+}
+
+/** One connection, due for renewal while it is borrowed, after a request that calls for a reset on its return. */
+async function dueAndUsed(overlap = 1): Promise<{ pool: ReturnType<typeof aPool>; old: Connection }> {
+  vi.spyOn(Math, 'random').mockReturnValue(0.5);
+  const pool = aPool(
+    { max: 1, overlap, maxAgeMillis: 10 * MINUTE, idleTimeoutMillis: HOUR, resetSession: 'always' },
+    sqlLogin,
+  );
+  await opened(pool, 1);
+  await live(pool, 9 * MINUTE, 1);
+  const old = await borrowAtOnce(pool);
+  changeLevel(old);
+  await pass(31 * SECOND);
+  return { pool, old };
+}
+
+test('P2: a connection that is reset when it is returned is renewed then if it is due', async () => {
+  const { pool, old } = await dueAndUsed();
+  const waiting = outcome(pool.acquire());
+  pool.release(old);
+  await pass(0);
+  expect(settled(waiting)).toBe(old);
+  await pass(SECOND);
+  expect(pool.stats).toMatchObject({ size: 1, borrowed: 1, logins: 2, renewals: 0 });
+  pool.release(old);
+  expect(driven(old).closed).toBe(true);
+  expect(pool.stats).toMatchObject({ size: 1, available: 1, renewals: 1, evictions: { renewed: 1 } });
+});
+
+test('P2: a connection that is due when it is returned is replaced by a successor that stands by, without a reset', async () => {
+  const { pool, old } = await dueAndUsed();
+  const waiting = outcome(pool.acquire());
+  pool.release(old);
+  await pass(SECOND);
+  expect(settled(waiting)).toBe(old);
+  changeLevel(old);
+  const queries = world.server.queries.length;
+  pool.release(old);
+  const next = await borrowAtOnce(pool);
+  expect(next).not.toBe(old);
+  expect(world.server.queries.length).toBe(queries);
+  pool.release(next);
+});
+
+/** One connection that has to be reset when it is returned. */
+async function used(pool: Parameters<typeof aPool>[0] = {}, config: Parameters<typeof aPool>[1] = sqlLogin) {
+  const resetting = aPool({ max: 1, resetSession: 'always', idleTimeoutMillis: HOUR, ...pool }, config);
+  await opened(resetting, 1);
+  const connection = await borrowAtOnce(resetting);
+  changeLevel(connection);
+  await pass(0);
+  return { pool: resetting, connection };
+}
+
+test('a connection is not handed out before its session has been reset', async () => {
+  const { pool, connection } = await used();
+  world.server.query = () => undefined;
+  pool.release(connection);
+  expect(pool.stats).toMatchObject({ size: 1, borrowed: 0 });
+  const waiting = outcome(pool.acquire());
+  await pass(SECOND);
+  expect(waiting.at).toBeUndefined();
+  expect(world.server.dials).toHaveLength(1);
+  // A server that has not answered after 5 s is in trouble: the session is closed, and another is opened.
+  await pass(4 * SECOND + world.server.loginMs);
+  expect(settled(waiting)).not.toBe(connection);
+  expect(driven(connection).closed).toBe(true);
+  expect(pool.stats).toMatchObject({ size: 1, borrowed: 1, evictions: { 'reset-failed': 1 } });
+});
+
+test('a reset that fails closes the connection, and the next caller gets another', async () => {
+  const { pool, connection } = await used();
+  world.server.query = () => new Error('Cannot continue the execution');
+  const waiting = outcome(pool.acquire());
+  pool.release(connection);
+  world.server.query = () => null;
+  await pass(world.server.loginMs);
+  expect(settled(waiting)).not.toBe(connection);
+  expect(pool.stats).toMatchObject({ size: 1, borrowed: 1, evictions: { 'reset-failed': 1 } });
+});
+
+test('a session that the server ends during its reset is not handed out', async () => {
+  const { pool, connection } = await used();
+  const waiting = outcome(pool.acquire());
+  pool.release(connection);
+  driven(connection).emit('errorMessage', {
+    number: 596,
+    state: 1,
+    class: 21,
+    message: 'Session is in the kill state.',
+  });
+  await pass(world.server.loginMs);
+  expect(settled(waiting)).not.toBe(connection);
+  expect(pool.stats).toMatchObject({ size: 1, borrowed: 1, evictions: { broken: 1 } });
+});
+
+test('a pool can be closed during a reset', async () => {
+  const { pool, connection } = await used();
+  world.server.query = () => undefined;
+  pool.release(connection);
+  const closed = outcome(pool.close());
+  await pass(SECOND);
+  settled(closed);
+  expect(driven(connection).closed).toBe(true);
+  await pass(10 * SECOND);
+  expect(pool.stats).toMatchObject({ size: 0, evictions: { 'pool-closed': 1 } });
+});
+
+test('P1: a session whose token the server would refuse at a reset is closed instead', async () => {
+  vi.spyOn(Math, 'random').mockReturnValue(0.5);
+  const { pool, connection } = await used({}, {});
+  world.provider.sticky = new Error('down');
+  await pass(HOUR - 30 * SECOND);
+  changeLevel(connection);
+  const queries = world.server.queries.length;
+  pool.release(connection);
+  await pass(0);
+  expect(driven(connection).closed).toBe(true);
+  expect(world.server.queries.length).toBe(queries);
+  expect(pool.stats).toMatchObject({ size: 0, evictions: { 'token-expiry': 1 } });
+});
