@@ -2,7 +2,7 @@ import { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import stock from 'mssql';
 import * as tedious from 'tedious';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { TokenPoolConfig } from '../../src/connections/config.js';
 import { settingsFrom } from '../../src/connections/settings.js';
 import { createTokenPool, withTokenRefresh } from '../../src/index.js';
@@ -72,14 +72,14 @@ const ways: { name: string; open(config: TokenPoolConfig): Promise<void> }[] = [
   },
 ];
 
-let uncaught: unknown[] = [];
+/** What any login has thrown at the process. */
+const uncaught: unknown[] = [];
 const onUncaught = (error: unknown): void => void uncaught.push(error);
-beforeEach(() => {
-  uncaught = [];
+beforeAll(() => {
   process.on('uncaughtException', onUncaught);
   process.on('unhandledRejection', onUncaught);
 });
-afterEach(() => {
+afterAll(() => {
   process.off('uncaughtException', onUncaught);
   process.off('unhandledRejection', onUncaught);
 });
@@ -110,17 +110,6 @@ const afterToken = async (client: Client, answer: () => unknown): Promise<void> 
 };
 
 describe.each(ways)('$name', ({ open }) => {
-  test('ends in time when the login response stops after its first packet', async () => {
-    await using server = await scriptedServer((client) =>
-      afterToken(client, () => client.send(tokens.loginAck(), { last: false })),
-    );
-    const error = await failureOf(open(configFor(server)));
-    expect(error.message).toMatch(
-      // tedious 20 reports its own limit.
-      /did not complete the login within 1000 ms|No login within|Failed to connect to localhost:\d+ in 1000ms/,
-    );
-  });
-
   test('fails at once when the server hangs up in the middle of its login response', async () => {
     await using server = await scriptedServer((client) =>
       afterToken(client, async () => {
@@ -158,7 +147,7 @@ describe.each(ways)('$name', ({ open }) => {
     }
   });
 
-  test.each([
+  test.concurrent.each([
     ['bytes that are no token', Buffer.from('GET / HTTP/1.1\r\n\r\n')],
     ['a token with a length beyond the message', Buffer.from([0xaa, 0xff, 0xff, 1, 2, 3])],
     ['a row where none belongs', Buffer.from([0xd1, 0, 0, 0, 0])],
@@ -204,23 +193,6 @@ describe.each(ways)('$name', ({ open }) => {
   });
 });
 
-describe('a custom options.connector', () => {
-  test.each(ways)('that never resolves does not hold $name', async ({ open }) => {
-    await using server = await scriptedServer(async () => {});
-    const options = { trustServerCertificate: true, connector: () => new Promise(() => {}) };
-    await failureOf(open(configFor(server, { options: options as never })));
-  });
-
-  test('that resolves too late has its socket closed', async () => {
-    await using server = await scriptedServer(async () => {});
-    const late = new Socket();
-    const options = { trustServerCertificate: true, connector: () => sleep(1_300).then(() => late) };
-    await failureOf(ways[0]?.open(configFor(server, { options: options as never })) as Promise<void>);
-    await sleep(600);
-    expect(late.destroyed).toBe(true);
-  });
-});
-
 describe('a SQL login with encrypt: true', () => {
   const password = 'a-long-password-of-a-user';
 
@@ -238,22 +210,51 @@ describe('a SQL login with encrypt: true', () => {
   });
 });
 
-test('the next checkout succeeds as soon as the server is well again', async () => {
-  let broken = true;
-  await using server = await scriptedServer(async (client) => {
-    if (broken) return client.send(tokens.loginAck(), { last: false });
-    return afterToken(client, async () => {
-      client.send(Buffer.concat([tokens.loginAck(), tokens.done()]));
-      for (;;) {
-        await client.read();
-        client.send(tokens.done());
-      }
-    });
+// Each of these waits for a time limit, so they wait together.
+describe.concurrent('a login that never ends', () => {
+  test.each(ways)('$name ends in time when the login response stops after its first packet', async ({ open }) => {
+    await using server = await scriptedServer((client) =>
+      afterToken(client, () => client.send(tokens.loginAck(), { last: false })),
+    );
+    const error = await failureOf(open(configFor(server)));
+    expect(error.message).toMatch(
+      // tedious 20 reports its own limit.
+      /did not complete the login within 1000 ms|No login within|Failed to connect to localhost:\d+ in 1000ms/,
+    );
   });
-  const pool = createTokenPool(configFor(server));
-  await failureOf(pool.acquire());
-  expect(pool.stats).toMatchObject({ opening: 0, size: 0 });
-  broken = false;
-  await pool.use(() => undefined);
-  await pool.close();
+
+  test.each(ways)('$name ends in time when a custom options.connector never resolves', async ({ open }) => {
+    await using server = await scriptedServer(async () => {});
+    const options = { trustServerCertificate: true, connector: () => new Promise(() => {}) };
+    await failureOf(open(configFor(server, { options: options as never })));
+  });
+
+  test('a custom options.connector that resolves too late has its socket closed', async () => {
+    await using server = await scriptedServer(async () => {});
+    const late = new Socket();
+    const options = { trustServerCertificate: true, connector: () => sleep(1_300).then(() => late) };
+    await failureOf(ways[0]?.open(configFor(server, { options: options as never })) as Promise<void>);
+    await sleep(600);
+    expect(late.destroyed).toBe(true);
+  });
+
+  test('the next checkout succeeds as soon as the server is well again', async () => {
+    let broken = true;
+    await using server = await scriptedServer(async (client) => {
+      if (broken) return client.send(tokens.loginAck(), { last: false });
+      return afterToken(client, async () => {
+        client.send(Buffer.concat([tokens.loginAck(), tokens.done()]));
+        for (;;) {
+          await client.read();
+          client.send(tokens.done());
+        }
+      });
+    });
+    const pool = createTokenPool(configFor(server));
+    await failureOf(pool.acquire());
+    expect(pool.stats).toMatchObject({ opening: 0, size: 0 });
+    broken = false;
+    await pool.use(() => undefined);
+    await pool.close();
+  });
 });

@@ -16,7 +16,10 @@ const run = promisify(execFile);
 const root = join(import.meta.dirname, '../..');
 
 let folder: string;
-let tarball: string;
+/** What is in the package, by name. */
+let files: string[];
+/** As `npm init -y` and the command of the README leave a folder, with the types that TypeScript needs beside it. */
+let project: string;
 let entra: EntraEmulator;
 let server: SqlEmulator;
 let env: NodeJS.ProcessEnv;
@@ -26,7 +29,14 @@ beforeAll(async () => {
   const { stdout } = await run('npm', ['pack', '--ignore-scripts', '--json', '--pack-destination', folder], {
     cwd: root,
   });
-  tarball = join(folder, JSON.parse(stdout)[0].filename);
+  const [packed] = JSON.parse(stdout) as [{ filename: string; files: { path: string }[] }];
+  files = packed.files.map(({ path }) => path);
+  project = join(folder, 'project');
+  await mkdir(project);
+  await run('npm', ['init', '-y'], { cwd: project });
+  const options = ['--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts'];
+  const packages = [join(folder, packed.filename), 'mssql', '@types/mssql', '@types/node@20'];
+  await run('npm', ['install', ...options, ...packages], { cwd: project });
   entra = await startEntraEmulator();
   server = await startSqlEmulator({ entra, certificate: makeCertificate({ commonName: 'localhost' }) });
   const ca = join(folder, 'ca.pem');
@@ -58,16 +68,6 @@ async function snippet(file: string): Promise<string> {
   return code;
 }
 
-/** A project as `npm init -y` leaves it, with our package installed. */
-async function project(name: string, packages: string[]): Promise<string> {
-  const path = join(folder, name);
-  await mkdir(path);
-  await run('npm', ['init', '-y'], { cwd: path });
-  const options = ['--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts'];
-  await run('npm', ['install', ...options, tarball, ...packages], { cwd: path });
-  return path;
-}
-
 const SNIPPETS = [
   ['app.mjs', '[ { one: 1 } ]\n'],
   ['wrapped.mjs', '[ { one: 1 } ]\n'],
@@ -75,42 +75,41 @@ const SNIPPETS = [
   ['expiry.mjs', '[]\n'],
 ] as const;
 
-test('every snippet of the README runs and ends, pasted into an empty project', async () => {
-  const path = await project('snippets', ['mssql', 'tedious@19']);
+test('the README has no other snippets', async () => {
   const readme = await readFile(join(root, 'README.md'), 'utf8');
   expect(readme.match(/```js\n/g)).toHaveLength(SNIPPETS.length);
-  for (const [file, output] of SNIPPETS) {
-    await writeFile(join(path, file), await snippet(file));
-    const { stdout } = await run(process.execPath, [file], { cwd: path, env, timeout: 30_000 });
-    expect({ file, stdout }).toEqual({ file, stdout: output });
-  }
-}, 120_000);
+});
 
-test('the first snippet runs with require() in a CommonJS project', async () => {
-  const path = await project('cjs', ['mssql']);
+test.concurrent.each(SNIPPETS)(
+  'the snippet for %s of the README runs and ends, pasted into an empty project',
+  async (file, output) => {
+    await writeFile(join(project, file), await snippet(file));
+    const { stdout } = await run(process.execPath, [file], { cwd: project, env, timeout: 30_000 });
+    expect(stdout).toBe(output);
+  },
+);
+
+test.concurrent('the first snippet runs with require() in a CommonJS project', async () => {
   const code = (await snippet('app.mjs')).replace(/import sql from '([^']+)';.*/, "const sql = require('$1');");
-  await writeFile(join(path, 'app.js'), `(async () => {\n${code}\n})();\n`);
-  const { stdout } = await run(process.execPath, ['app.js'], { cwd: path, env });
+  await writeFile(join(project, 'app.js'), `(async () => {\n${code}\n})();\n`);
+  const { stdout } = await run(process.execPath, ['app.js'], { cwd: project, env });
   expect(stdout).toBe('[ { one: 1 } ]\n');
-}, 120_000);
+});
 
-test('the first snippet compiles in strict mode and runs as TypeScript', async () => {
-  const path = await project('ts', ['mssql', 'typescript@5.9', '@types/mssql', '@types/node@20']);
+test.concurrent('the first snippet compiles in strict mode and runs as TypeScript', async () => {
   // The only thing strict TypeScript asks of it: a variable of the environment may be missing.
   const code = (await snippet('app.mjs')).replace('process.env.SQL_SERVER', "process.env.SQL_SERVER ?? ''");
-  await writeFile(join(path, 'app.mts'), code);
+  await writeFile(join(project, 'typed.mts'), code);
   const compilerOptions = { strict: true, module: 'nodenext', target: 'es2022', types: ['node'], skipLibCheck: false };
-  await writeFile(join(path, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['app.mts'] }));
-  const tsc = [process.execPath, 'node_modules/typescript/bin/tsc'] as const;
-  const compiled = await run(tsc[0], [tsc[1]], { cwd: path }).catch((error) => error);
+  await writeFile(join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['typed.mts'] }));
+  const compiler = join(root, 'node_modules/typescript/bin/tsc');
+  const compiled = await run(process.execPath, [compiler], { cwd: project }).catch((error) => error);
   expect(compiled.stdout).toBe('');
-  const { stdout } = await run(process.execPath, ['app.mjs'], { cwd: path, env });
+  const { stdout } = await run(process.execPath, ['typed.mjs'], { cwd: project, env });
   expect(stdout).toBe('[ { one: 1 } ]\n');
-}, 120_000);
+});
 
-test('the package holds what users need and nothing else', async () => {
-  const { stdout } = await run('npm', ['pack', '--dry-run', '--ignore-scripts', '--json'], { cwd: root });
-  const files: string[] = JSON.parse(stdout)[0].files.map((file: { path: string }) => file.path);
+test('the package holds what users need and nothing else', () => {
   const unexpected = files.filter(
     (file) =>
       !/^(dist\/.*\.(js|mjs|d\.ts|d\.mts|html|css)|dist\/package\.json|dist\/.*\.LICENSES\.txt|package\.json|README\.md|LICENSE|CHANGELOG\.md)$/.test(

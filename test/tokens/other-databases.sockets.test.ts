@@ -1,7 +1,7 @@
 import { Redis } from 'ioredis';
 import pg from 'pg';
 import { createClient } from 'redis';
-import { afterEach, describe, expect, test, vi } from 'vitest';
+import { describe, expect, onTestFinished, type TestContext, test, vi } from 'vitest';
 import { TokenCache, type TokenCredential } from '../../src/index.js';
 import { keepAuthenticated, redisCredentials } from '../../src/tokens/redis.js';
 import { DrivenClock } from '../support/driven-clock.js';
@@ -13,12 +13,6 @@ const OBJECT_ID = 'a0000000-0000-4000-8000-000000000001';
 /** A refresh is due after two thirds of it. */
 const LIFE_MS = 3_000;
 const HOUR = 3_600_000;
-
-const cleanUp: (() => unknown)[] = [];
-
-afterEach(async () => {
-  for (const act of cleanUp.splice(0).reverse()) await act();
-});
 
 interface Provider extends TokenCredential {
   requests: number;
@@ -48,7 +42,7 @@ function provider(accept: (token: string) => Promise<unknown>, lifeMs: number): 
 describe.skipIf(!hasPostgres)('PostgreSQL', () => {
   async function database(lifeMs: number) {
     const server = await PostgresServer.start();
-    cleanUp.push(() => server[Symbol.asyncDispose]());
+    onTestFinished(() => server[Symbol.asyncDispose]());
     await server.admin('CREATE ROLE app LOGIN');
     // A PostgreSQL role has one password at a time, so it must not change during a login.
     let turn: Promise<unknown> = Promise.resolve();
@@ -72,7 +66,7 @@ describe.skipIf(!hasPostgres)('PostgreSQL', () => {
     pool.on('error', () => {});
     // pg-pool listens for errors only on idle clients, not on one that it is closing when the server stops.
     pool.on('connect', (client) => client.on('error', () => {}));
-    cleanUp.push(() => pool.end());
+    onTestFinished(() => pool.end());
     return { entra, pool, inTurn };
   }
 
@@ -115,11 +109,11 @@ test.each([undefined, '', 5])('passwordFor(%j) is rejected', (scope) => {
 });
 
 describe.skipIf(!hasRedis)('Redis', () => {
-  async function redis() {
+  async function redis({ onTestFinished }: TestContext) {
     const server = await RedisServer.start('--requirepass', 'root');
-    cleanUp.push(() => server[Symbol.asyncDispose]());
+    onTestFinished(() => server[Symbol.asyncDispose]());
     const admin = new Redis({ port: server.port, password: 'root' });
-    cleanUp.push(() => admin.disconnect());
+    onTestFinished(() => admin.disconnect());
     const entra = provider(
       (token) => admin.acl('SETUSER', OBJECT_ID, 'on', 'resetpass', `>${token}`, '~*', '+@all'),
       LIFE_MS,
@@ -132,14 +126,15 @@ describe.skipIf(!hasRedis)('Redis', () => {
     return { port: server.port, admin, entra, tokens: new TokenCache(entra), logins };
   }
 
-  test('node-redis logs in, re-authenticates with each later token, and reconnects with the latest', async () => {
-    const { port, admin, entra, tokens, logins } = await redis();
+  // They wait for tokens to come to their end, so they wait together.
+  test.concurrent('node-redis logs in, re-authenticates with each later token, and reconnects with the latest', async (context) => {
+    const { port, admin, entra, tokens, logins } = await redis(context);
     const clients = Array.from({ length: 3 }, () =>
       createClient({ socket: { port, host: '127.0.0.1' }, credentialsProvider: redisCredentials(tokens) }),
     );
     for (const client of clients) {
       client.on('error', () => {});
-      cleanUp.push(() => client.destroy());
+      context.onTestFinished(() => client.destroy());
     }
     await Promise.all(clients.map((client) => client.connect()));
     expect(await clients[0]?.aclWhoAmI()).toBe(OBJECT_ID);
@@ -151,14 +146,15 @@ describe.skipIf(!hasRedis)('Redis', () => {
     await expect.poll(() => clients[0]?.ping().catch(() => undefined), { timeout: 5_000 }).toBe('PONG');
     expect(await clients[0]?.aclWhoAmI()).toBe(OBJECT_ID);
     expect((await logins()).failed).toBe(0);
-  }, 40_000);
+  });
 
-  test('ioredis logs in, re-authenticates with each later token, and reconnects with the latest', async () => {
-    const { port, admin, entra, tokens, logins } = await redis();
+  test.concurrent('ioredis logs in, re-authenticates with each later token, and reconnects with the latest', async (context) => {
+    const { port, admin, entra, tokens, logins } = await redis(context);
     const client = new Redis({ port, lazyConnect: true, retryStrategy: () => 50 });
     client.on('error', () => {});
     const stop = await keepAuthenticated(client, tokens);
-    cleanUp.push(stop, () => client.disconnect());
+    context.onTestFinished(() => client.disconnect());
+    context.onTestFinished(stop);
     await client.connect();
     expect(await client.acl('WHOAMI')).toBe(OBJECT_ID);
     expect(entra.requests).toBe(1);
@@ -171,7 +167,7 @@ describe.skipIf(!hasRedis)('Redis', () => {
     const before = entra.requests;
     await new Promise((resolve) => setTimeout(resolve, LIFE_MS));
     expect(entra.requests).toBe(before);
-  }, 40_000);
+  });
 
   test('a token without a principal requires a user name', async () => {
     const opaque = new TokenCache({ getToken: async () => ({ token: 't', expiresOnTimestamp: Date.now() + 60_000 }) });
