@@ -165,7 +165,9 @@ export class OpenConnections extends PooledConnections {
 
   /** The `create` of generic-pool: resolves with the outcome, good or failed. */
   async #dial(): Promise<PooledConnection> {
-    const pooled = this.#toDial.shift() as PooledConnection;
+    const pooled = this.#toDial.shift();
+    // Its dial was withdrawn.
+    if (pooled === undefined) return new PooledConnection({});
     try {
       if (!pooled.hasPermit) await this.#options.limit.take();
       pooled.hasPermit = true;
@@ -180,10 +182,14 @@ export class OpenConnections extends PooledConnections {
   }
 
   #dialed(pooled: PooledConnection): void {
-    const { session, successorOf } = pooled;
+    const { session, failure, successorOf } = pooled;
+    if (session === undefined && failure === undefined) {
+      void this.#physical.destroy(pooled);
+      return;
+    }
     if (successorOf === undefined) this.dials.delete(pooled);
     else this.renewing -= 1;
-    if (session === undefined) this.#dialFailed(pooled, pooled.failure as Error);
+    if (session === undefined) this.#dialFailed(pooled, failure as Error);
     else {
       this.logins += 1;
       this.#lastFailure = undefined;
@@ -306,13 +312,24 @@ export class OpenConnections extends PooledConnections {
 
   /** A borrowed connection that is never returned must not reserve a second one while a caller waits. */
   takeStandby(): PooledConnection | undefined {
-    const standby = this.mayOpen ? this.#findStandby() : undefined;
-    if (standby === undefined) return undefined;
+    const standby = this.#findStandby();
+    if (standby === undefined || !(this.mayOpen || this.#withdrawDial())) return undefined;
     this.#detach(standby);
     standby.successorOf = undefined;
     standby.reserved = false;
     this.#standingBy -= 1;
     return standby;
+  }
+
+  /** Withdraws a dial that has not started, because all permits are taken; false if there is none. */
+  #withdrawDial(): boolean {
+    const position = this.#toDial.findIndex(({ successorOf }) => successorOf === undefined);
+    const [withdrawn] = position < 0 ? [] : this.#toDial.splice(position, 1);
+    if (withdrawn === undefined) return false;
+    this.dials.delete(withdrawn);
+    this.move(withdrawn, 'closed');
+    if (withdrawn.hasPermit) this.#options.limit.give();
+    return true;
   }
 
   #findStandby(): PooledConnection | undefined {
