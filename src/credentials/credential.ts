@@ -27,6 +27,23 @@ export interface GetTokenOptions {
   requestOptions?: { timeout?: number | undefined } | undefined;
 }
 
+/** The signal of `@azure/abort-controller`; every `AbortSignal` is one. */
+export interface AbortSignalLike {
+  readonly aborted: boolean;
+  addEventListener(type: 'abort', listener: () => void, options?: { once?: boolean }): void;
+  removeEventListener(type: 'abort', listener: () => void): void;
+}
+
+/** What clients of Azure services pass to a credential of ours: the same options, with their own kind of signal. */
+export interface CredentialTokenOptions extends Omit<GetTokenOptions, 'abortSignal'> {
+  abortSignal?: AbortSignalLike | undefined;
+}
+
+/** A token from a credential of ours. Without optional properties that are undefined, as clients of Azure services want it. */
+export interface IssuedToken extends Pick<AccessToken, 'token' | 'expiresOnTimestamp'> {
+  refreshAfterTimestamp?: number;
+}
+
 /** Anything with `getToken(scopes, options)`: ours, `@azure/identity`'s, or the caller's own object. */
 export interface TokenCredential {
   getToken(scopes: string | string[], options?: GetTokenOptions): Promise<AccessToken | null>;
@@ -45,6 +62,7 @@ export interface Principal {
 
 /** A credential made by {@link createCredential}: a plain object with closures, because ORMs clone configs. */
 export interface Credential extends TokenCredential {
+  getToken(scopes: string | string[], options?: CredentialTokenOptions): Promise<IssuedToken | null>;
   /** Who this is. A getter: each read returns a new plain object with the expiry of the latest token. */
   readonly principal: Principal;
   /** Time limit of a request, ms, if the usual 10 s are too short: a person signs in, a tool starts. */

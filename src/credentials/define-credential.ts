@@ -1,5 +1,12 @@
 import { AbortedError } from '../errors.js';
-import type { AccessToken, Credential, GetTokenOptions, Principal } from './credential.js';
+import type {
+  AbortSignalLike,
+  AccessToken,
+  Credential,
+  GetTokenOptions,
+  IssuedToken,
+  Principal,
+} from './credential.js';
 import { registerIdentity } from './identity.js';
 
 /** The definition of a credential. */
@@ -28,11 +35,12 @@ export function defineCredential(definition: CredentialDefinition): Credential {
   const { method, id, tenantId, requestTimeoutMs, request } = definition;
   let expiresOn: number | undefined;
   const credential: Credential = {
-    async getToken(scopes, options = {}) {
+    async getToken(scopes, requested = {}) {
       const scope = Array.isArray(scopes) ? scopes.join(' ') : scopes;
+      const options = { ...requested, abortSignal: signalFrom(requested.abortSignal) };
       const answer = await orAborted(request(scope, options), options.abortSignal);
       expiresOn = answer?.expiresOnTimestamp;
-      return answer;
+      return answer === null ? null : issued(answer);
     },
     get principal(): Principal {
       return { method: current(method), id: current(id), tenantId: current(tenantId), expiresOn };
@@ -46,6 +54,19 @@ export function defineCredential(definition: CredentialDefinition): Credential {
     portable: definition.sameEverywhere,
   });
   return credential;
+}
+
+function issued({ refreshAfterTimestamp, ...token }: AccessToken): IssuedToken {
+  return refreshAfterTimestamp === undefined ? token : { ...token, refreshAfterTimestamp };
+}
+
+/** Clients of Azure services may pass a signal of their own make, which Node's functions refuse. */
+function signalFrom(signal: AbortSignalLike | undefined): AbortSignal | undefined {
+  if (signal === undefined || signal instanceof AbortSignal) return signal;
+  const controller = new AbortController();
+  if (signal.aborted) controller.abort();
+  else signal.addEventListener('abort', () => controller.abort(), { once: true });
+  return controller.signal;
 }
 
 /** The caller's callbacks, such as secret functions, do not get the signal: the wait for them ends here. */

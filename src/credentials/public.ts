@@ -5,7 +5,17 @@ export {
   type CredentialOptions,
   createCredential,
 } from './create-credential.js';
-export type { AccessToken, Credential, GetTokenOptions, Principal, Secret, TokenCredential } from './credential.js';
+export type {
+  AbortSignalLike,
+  AccessToken,
+  Credential,
+  CredentialTokenOptions,
+  GetTokenOptions,
+  IssuedToken,
+  Principal,
+  Secret,
+  TokenCredential,
+} from './credential.js';
 export type { AuthorityOptions } from './entra/authority.js';
 export type { HttpAgent } from './entra/http-request.js';
 export { scopeForServer } from './entra/scope-for-server.js';

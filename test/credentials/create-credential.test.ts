@@ -1,3 +1,4 @@
+import type { TokenCredential as AzureTokenCredential } from '@azure/core-auth';
 import { describe, expect, test } from 'vitest';
 import { ConfigurationError, createCredential, sharedTokenCache, type TokenCredential } from '../../src/index.js';
 import { printed } from './printed.js';
@@ -79,6 +80,25 @@ test('accepts any TokenCredential, directly or as `credential`, as one identity'
   expect(tokens).toBe(sharedTokenCache(createCredential({ credential: own })));
   expect(tokens).toBe(sharedTokenCache(own));
   expect((await tokens.getToken()).token).toBe('opaque');
+});
+
+test('is a TokenCredential for clients of Azure services, with a signal of their own make', async () => {
+  let abort: (event: unknown) => void = () => {};
+  const signal = {
+    aborted: false,
+    addEventListener(_: 'abort', listener: (event: unknown) => void) {
+      abort = listener;
+    },
+    removeEventListener() {},
+  };
+  const credential: AzureTokenCredential = createCredential(() => new Promise<string>(() => {}));
+  const waiting = credential.getToken('https://vault.azure.net/.default', { abortSignal: signal });
+  abort(undefined);
+  await expect(waiting).rejects.toMatchObject({ code: 'ERR_ABORTED' });
+  const aborted = credential.getToken('https://vault.azure.net/.default', {
+    abortSignal: { ...signal, aborted: true },
+  });
+  await expect(aborted).rejects.toMatchObject({ code: 'ERR_ABORTED' });
 });
 
 test('the tenant can be part of the authority', () => {

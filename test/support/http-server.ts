@@ -6,6 +6,7 @@ import { text } from 'node:stream/consumers';
 export interface HttpRequest {
   /** With path and query; the host is that of the server. */
   url: URL;
+  method: string;
   headers: IncomingHttpHeaders;
   body: string;
 }
@@ -31,7 +32,8 @@ export async function httpServer(
   const requests: HttpRequest[] = [];
   const server = createServer(async (incoming, response) => {
     const body = await text(incoming);
-    const request = { url: new URL(incoming.url ?? '/', url), headers: incoming.headers, body };
+    const { method = 'GET', headers: received } = incoming;
+    const request = { url: new URL(incoming.url ?? '/', url), method, headers: received, body };
     requests.push(request);
     const answered = await answer(request, response);
     if (answered === undefined) return;

@@ -10,7 +10,7 @@ const DEFAULT_TIMEOUT_MS = 9_500;
 
 export interface HttpRequest {
   url: URL;
-  method?: 'GET' | 'POST' | undefined;
+  method?: 'GET' | 'POST' | 'PUT' | undefined;
   headers?: Record<string, string> | undefined;
   body?: string | undefined;
   /** For connecting, headers and body together, ms. Default 9,500. */

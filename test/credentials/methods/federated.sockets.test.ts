@@ -13,6 +13,7 @@ import {
 import { clearEnvironment } from '../../support/clear-environment.js';
 import { type HttpRequest, type HttpServer, httpServer } from '../../support/http-server.js';
 import { query } from '../../support/query.js';
+import { unusedPort } from '../../support/unused-port.js';
 import { printed } from '../printed.js';
 
 const SCOPE = 'https://database.windows.net/.default';
@@ -32,7 +33,7 @@ beforeAll(async () => {
   entra = await startEntraEmulator();
   entra.addResource(AUDIENCE);
   sql = await startSqlEmulator({ entra });
-  issuers = await httpServer(({ url, body }) => answer ?? issue(url, new URLSearchParams(body)));
+  issuers = await httpServer((request) => answer ?? issue(request));
   requests = issuers.requests;
   base = new URL(issuers.url).host;
 });
@@ -49,8 +50,17 @@ afterAll(async () => {
   await entra.close();
 });
 
+const KEYS = { AccessKeyId: 'ASIA1', SecretAccessKey: 's3cr3t-key', Token: 'session' };
+const METADATA_SESSION = 'metadata-session==';
+
+/** EC2's instance metadata, version 2: nothing without the token of a session. */
+function inSession(headers: HttpRequest['headers'], body: string): { status: number; body: string } {
+  return headers['x-aws-ec2-metadata-token'] === METADATA_SESSION ? { status: 200, body } : { status: 401, body: '' };
+}
+
 /** What each issuer documents. */
-function issue(url: URL, form: URLSearchParams): { status: number; body: string } {
+function issue({ url, method, headers, body }: HttpRequest): { status: number; body: string } {
+  const form = new URLSearchParams(body);
   const audience = url.searchParams.get('audience') ?? form.get('Audience.member.1') ?? AUDIENCE;
   const token = (subject: string) => entra.issueFederatedToken({ subject, audience });
   switch (url.pathname) {
@@ -59,10 +69,17 @@ function issue(url: URL, form: URLSearchParams): { status: number; body: string 
     case '/computeMetadata/v1/instance/service-accounts/default/identity':
       return { status: 200, body: token('112233445566778899000') };
     case '/container':
-      return {
-        status: 200,
-        body: JSON.stringify({ AccessKeyId: 'ASIA1', SecretAccessKey: 's3cr3t-key', Token: 'session' }),
-      };
+      return { status: 200, body: JSON.stringify(KEYS) };
+    case '/latest/api/token':
+      return method === 'PUT' && Number(headers['x-aws-ec2-metadata-token-ttl-seconds']) > 0
+        ? { status: 200, body: METADATA_SESSION }
+        : { status: 400, body: '' };
+    case '/latest/meta-data/iam/security-credentials/':
+      return inSession(headers, 'api-role');
+    case '/latest/meta-data/iam/security-credentials/api-role':
+      return inSession(headers, JSON.stringify({ Code: 'Success', ...KEYS, Expiration: '2099-01-01T00:00:00Z' }));
+    case '/latest/meta-data/placement/region':
+      return inSession(headers, 'eu-central-1');
     default:
       return {
         status: 200,
@@ -125,6 +142,23 @@ const WAYS: Record<string, Way> = {
     },
     check() {
       expect(requests.shift()?.headers.authorization).toBe('container-token');
+      checkSignature();
+    },
+  },
+  'AWS, keys and region of an EC2 instance': {
+    subject: 'arn:aws:iam::1:role/api',
+    from() {
+      vi.stubEnv('AWS_ENDPOINT_URL_STS', `http://${base}/`);
+      vi.stubEnv('AWS_EC2_METADATA_SERVICE_ENDPOINT', `http://${base}`);
+      return 'aws';
+    },
+    check() {
+      expect(requests.splice(0, 4).map(({ method, url }) => `${method} ${url.pathname}`)).toEqual([
+        'PUT /latest/api/token',
+        'GET /latest/meta-data/iam/security-credentials/',
+        'GET /latest/meta-data/iam/security-credentials/api-role',
+        'GET /latest/meta-data/placement/region',
+      ]);
       checkSignature();
     },
   },
@@ -192,7 +226,7 @@ describe.each(Object.entries(WAYS))('%s', (_, way) => {
     expect(error.hint).toContain(`subject '${way.subject}'`);
     expect(error.hint).toContain(`audience '${AUDIENCE}'`);
     expect(error.hint).toMatch(/issuer 'http/);
-    expect(printed(error)).not.toMatch(/eyJ|s3cr3t|runner-request|container-token/);
+    expect(printed(error)).not.toMatch(/eyJ|s3cr3t|runner-request|container-token|metadata-session/);
   });
 });
 
@@ -240,9 +274,11 @@ test.each([
 
 test.each<[string, FederatedSource, RegExp]>([
   ['GitHub Actions', 'github-actions', /id-token: write/],
-  ['AWS without a region', 'aws', /region/],
+  ['AWS without keys', 'aws', /no answer from the instance metadata of EC2.*With a profile/s],
   ['a variable that is not set', { variable: 'NOT_SET_HERE' }, /GitLab/],
 ])('%s outside its platform reports what is missing', async (_, from, hint) => {
+  // Nothing is requested from the address of the instance metadata of the machine that runs this test.
+  vi.stubEnv('AWS_EC2_METADATA_SERVICE_ENDPOINT', `http://127.0.0.1:${await unusedPort()}`);
   const error = await createCredential(options(from, 'x'))
     .getToken(SCOPE)
     .catch((thrown) => thrown);
@@ -273,6 +309,35 @@ test.each([
     .catch((thrown) => thrown);
   expect(error).toMatchObject({ code });
   expect(printed(error)).not.toContain('runner-request-token');
+});
+
+test.each<[string, Record<string, string>, RegExp]>([
+  ['keys but no region', { AWS_ACCESS_KEY_ID: 'ASIA1', AWS_SECRET_ACCESS_KEY: 's3cr3t-key' }, /AWS_REGION/],
+  [
+    'a region that is a host',
+    { AWS_REGION: 'evil.example/', AWS_ACCESS_KEY_ID: 'A', AWS_SECRET_ACCESS_KEY: 'B' },
+    /REGION/,
+  ],
+  ['metadata switched off', { AWS_REGION: 'eu-west-1', AWS_EC2_METADATA_DISABLED: 'true' }, /No AWS credentials/],
+  [
+    'metadata of another machine',
+    { AWS_EC2_METADATA_SERVICE_ENDPOINT: 'http://metadata.example' },
+    /must be an https URL/,
+  ],
+])('AWS with %s is an error before anything is sent', async (_, variables, message) => {
+  for (const [name, value] of Object.entries(variables)) vi.stubEnv(name, value);
+  await expect(createCredential(options('aws', 'x')).getToken(SCOPE)).rejects.toThrow(message);
+  expect(requests).toEqual([]);
+});
+
+test.each([
+  ['a page for the session', { status: 200, body: '<html>\nsign in</html>' }, /grants no session/],
+  ['a refusal', { status: 403, body: '' }, /grants no session \(HTTP 403\)/],
+  ['no role', { status: 404, body: '' }, /grants no session \(HTTP 404\)/],
+])('the instance metadata of EC2 that answers with %s is an error without secrets', async (_, reply, message) => {
+  const from = WAYS['AWS, keys and region of an EC2 instance']?.from() as FederatedSource;
+  answer = reply;
+  await expect(createCredential(options(from, 'x')).getToken(SCOPE)).rejects.toThrow(message);
 });
 
 test('a refusal by AWS is reported by its code, without the keys', async () => {

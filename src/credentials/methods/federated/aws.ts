@@ -1,22 +1,13 @@
 import { createHash, createHmac } from 'node:crypto';
-import { ConfigurationError, CredentialRejectedError, CredentialUnavailableError } from '../../../errors.js';
-import { type HttpReply, httpExchange, jsonObject } from '../../entra/http-request.js';
+import { CredentialRejectedError } from '../../../errors.js';
+import { type HttpReply, httpExchange } from '../../entra/http-request.js';
 import { redact } from '../../entra/redact.js';
-import type { Environment } from '../../input/environment.js';
-import { readStart } from '../../input/read-file.js';
-import type { AssertionRequest, AssertionSource } from './assertion-source.js';
+import type { AssertionSource } from './assertion-source.js';
+import { type AwsKeys, awsRole } from './aws-keys.js';
 import { secureUrl, tokenIn } from './issuers.js';
 
 /** Seconds; the assertion is exchanged at once. */
 const TOKEN_LIFETIME = '300';
-const METADATA_TIMEOUT_MS = 5_000;
-const LARGEST_TOKEN_FILE = 64 * 1024;
-
-interface AwsKeys {
-  id: string;
-  secret: string;
-  sessionToken: string | undefined;
-}
 
 /**
  * AWS: STS issues a JWT for the role of this process. The account needs outbound identity federation enabled, the role
@@ -28,13 +19,7 @@ export const aws: AssertionSource = {
   requestTimeoutMs: 25_000,
   async getAssertion(request) {
     const { audience, environment, agent, abortSignal } = request;
-    const region = environment.AWS_REGION ?? environment.AWS_DEFAULT_REGION;
-    if (region === undefined || !/^[a-z0-9-]{1,40}$/.test(region)) {
-      throw new ConfigurationError("The environment variable 'AWS_REGION' must name the region.", {
-        hint: 'The global endpoint of STS does not issue web identity tokens.',
-      });
-    }
-    const keys = await keysOf(request);
+    const { region, keys } = await awsRole(request);
     const url = secureUrl(
       environment.AWS_ENDPOINT_URL_STS ?? `https://sts.${region}.amazonaws.com${region.startsWith('cn-') ? '.cn' : ''}`,
       'AWS_ENDPOINT_URL_STS',
@@ -60,52 +45,6 @@ function refusedBy(reply: HttpReply): CredentialRejectedError {
     status: reply.status,
     hint: 'Enable outbound identity federation for the account, and allow sts:GetWebIdentityToken for the role.',
   });
-}
-
-/** The keys of the role: from the variables, or from the endpoint that ECS, EKS Pod Identity and Lambda provide. */
-async function keysOf({ environment, abortSignal }: AssertionRequest): Promise<AwsKeys> {
-  const { AWS_ACCESS_KEY_ID: id, AWS_SECRET_ACCESS_KEY: secret, AWS_SESSION_TOKEN: sessionToken } = environment;
-  if (id !== undefined && secret !== undefined) return { id, secret, sessionToken };
-  const url = containerEndpoint(environment);
-  if (url === undefined) {
-    throw new CredentialUnavailableError(
-      'No AWS credentials: neither AWS_ACCESS_KEY_ID nor a container endpoint is set.',
-      {
-        hint: "On EC2, or with a profile, pass a function as 'from' that calls GetWebIdentityToken with the AWS SDK.",
-      },
-    );
-  }
-  const authorization = await containerAuthorization(environment);
-  const reply = await httpExchange({
-    url,
-    headers: authorization === undefined ? {} : { authorization },
-    timeoutMs: METADATA_TIMEOUT_MS,
-    abortSignal,
-  });
-  const { AccessKeyId, SecretAccessKey, Token } = jsonObject(reply.body) ?? {};
-  if (reply.status !== 200 || typeof AccessKeyId !== 'string' || typeof SecretAccessKey !== 'string') {
-    throw new CredentialUnavailableError(
-      `The container endpoint of AWS returned no credentials (HTTP ${reply.status}).`,
-    );
-  }
-  return { id: AccessKeyId, secret: SecretAccessKey, sessionToken: typeof Token === 'string' ? Token : undefined };
-}
-
-/** Plain http only to this machine, or to the link-local addresses of ECS and EKS. */
-function containerEndpoint(environment: Environment): URL | undefined {
-  const { AWS_CONTAINER_CREDENTIALS_RELATIVE_URI: relative, AWS_CONTAINER_CREDENTIALS_FULL_URI: full } = environment;
-  if (relative !== undefined) return new URL(`http://169.254.170.2/${relative.replace(/^\/{1,8}/, '')}`);
-  if (full === undefined) return undefined;
-  const url = URL.canParse(full) ? new URL(full) : undefined;
-  const linkLocal =
-    url?.protocol === 'http:' && ['169.254.170.2', '169.254.170.23', '[fd00:ec2::23]'].includes(url.hostname);
-  return linkLocal ? url : secureUrl(full, 'AWS_CONTAINER_CREDENTIALS_FULL_URI');
-}
-
-async function containerAuthorization(environment: Environment): Promise<string | undefined> {
-  const file = environment.AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE;
-  if (file === undefined) return environment.AWS_CONTAINER_AUTHORIZATION_TOKEN;
-  return (await readStart(file, LARGEST_TOKEN_FILE)).toString('utf8').trim();
 }
 
 /** Signature Version 4. https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html */
