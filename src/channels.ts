@@ -95,7 +95,7 @@ export interface PoolStats {
 }
 
 /** Reasons for which a token store is not used. */
-export type StoreFailure = 'unreachable' | 'slow' | 'unreadable-entry' | 'clock-skew';
+export type StoreFailure = 'unreachable' | 'slow' | 'unreadable-entry' | 'clock-skew' | 'no-keys' | 'old-keys';
 
 /** Why a physical connection was closed. */
 export type EvictionReason =

@@ -42,6 +42,7 @@ export {
   type TokenEncryptionOptions,
 } from './tokens/encrypted-token-store.js';
 export type { StoreKey } from './tokens/entry-cipher.js';
+export type { StoreKeysFunction } from './tokens/key-ring.js';
 export { OnBehalfOfTokens, type OnBehalfOfTokensOptions } from './tokens/on-behalf-of-tokens.js';
 export { sharedTokenCache } from './tokens/shared-token-cache.js';
 export { TokenCache, type TokenCacheOptions, type WaitOptions } from './tokens/token-cache.js';

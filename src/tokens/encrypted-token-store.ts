@@ -4,7 +4,8 @@ import { ConfigurationError } from '../errors.js';
 import { LONGEST_TIMER_MS } from '../time.js';
 import type { CachedToken } from './cached-token.js';
 import type { CredentialRequest } from './credential-request.js';
-import { EntryCipher, type StoreKey } from './entry-cipher.js';
+import type { StoreKey } from './entry-cipher.js';
+import type { StoreKeysFunction } from './key-ring.js';
 import { SharedTokens } from './shared-tokens.js';
 import type { TokenStore } from './token-store.js';
 
@@ -12,9 +13,10 @@ import type { TokenStore } from './token-store.js';
 export interface TokenEncryptionOptions {
   /**
    * Key of 32 bytes, or several: the first encrypts, all decrypt. To rotate, deploy `[old, new]`, then `[new, old]`, then
-   * `[new]`.
+   * `[new]`. A function is called before the first token is requested and again after 5 minutes, so that keys rotate
+   * while the process runs; while it fails, the keys that it returned last remain in use.
    */
-  keys: StoreKey | readonly StoreKey[];
+  keys: StoreKey | readonly StoreKey[] | StoreKeysFunction;
   /** How long other processes wait for the one that requests a token, ms; it may have died. Default 5,000. */
   leaseMs?: number | undefined;
   /** Longest wait for one answer of the store, ms; after that, tokens are requested without it. Default 500. */
@@ -66,7 +68,7 @@ export function encryptedTokenStore(store: TokenStore, options: TokenEncryptionO
       throw new ConfigurationError(`'${name}' must be a number of ms above 0.`);
     }
   }
-  return makeStore(new SharedTokens(store, { ciphers: ciphersFor(keys), leaseMs, timeoutMs }), undefined);
+  return makeStore(new SharedTokens(store, { keys, leaseMs, timeoutMs }), undefined);
 }
 
 /** A plain object with closures, because ORMs clone configs; printing it reveals nothing. */
@@ -87,11 +89,4 @@ function makeStore(tokens: SharedTokens, name: string | undefined): EncryptedTok
       return key === undefined ? ask() : tokens.obtain(key, request, ask);
     },
   };
-}
-
-function ciphersFor(keys: TokenEncryptionOptions['keys']): readonly [EntryCipher, ...EntryCipher[]] {
-  const list = Array.isArray(keys) ? (keys as readonly StoreKey[]) : [keys as StoreKey];
-  const [first, ...others] = list.map((key) => new EntryCipher(key));
-  if (first === undefined) throw new ConfigurationError("'keys' must have at least one key.");
-  return [first, ...others];
 }

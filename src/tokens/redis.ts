@@ -10,6 +10,7 @@ import type { TokenStore } from './token-store.js';
 
 export type { EncryptedTokenStore, TokenEncryptionOptions } from './encrypted-token-store.js';
 export type { StoreKey } from './entry-cipher.js';
+export type { StoreKeysFunction } from './key-ring.js';
 export {
   type AuthenticatingClient,
   keepAuthenticated,

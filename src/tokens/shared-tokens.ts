@@ -1,7 +1,8 @@
 import { sleep } from '../time.js';
 import { CachedToken } from './cached-token.js';
 import type { CredentialRequest } from './credential-request.js';
-import type { EntryCipher } from './entry-cipher.js';
+import type { EntryCipher, StoreKey } from './entry-cipher.js';
+import { KeyRing, type StoreKeysFunction } from './key-ring.js';
 import { parseEntry, readEntry, writeEntry } from './store-entry.js';
 import { StoreHealth } from './store-health.js';
 import type { StoredValue, TokenStore } from './token-store.js';
@@ -20,26 +21,34 @@ type ReleaseLease = () => Promise<void>;
 
 export interface SharedTokensSettings {
   /** The first encrypts, all decrypt. */
-  ciphers: readonly [EntryCipher, ...EntryCipher[]];
+  keys: StoreKey | readonly StoreKey[] | StoreKeysFunction;
   leaseMs: number;
   timeoutMs: number;
+}
+
+/** What one call looks for, with the keys that were the latest when it began. */
+interface SoughtEntry {
+  subject: string;
+  request: CredentialRequest;
+  ciphers: readonly [EntryCipher, ...EntryCipher[]];
 }
 
 /** The tokens of several processes in one store. One process at a time asks the identity provider for a token. */
 export class SharedTokens {
   readonly #store: TokenStore;
-  readonly #ciphers: readonly [EntryCipher, ...EntryCipher[]];
+  readonly #keys: KeyRing;
   readonly #leaseMs: number;
   readonly #health: StoreHealth;
   /** Longest that `obtain` takes beyond `ask`, ms. */
   readonly longestMs: number;
 
-  constructor(store: TokenStore, { ciphers, leaseMs, timeoutMs }: SharedTokensSettings) {
+  /** @throws ConfigurationError for a key that is not 32 bytes */
+  constructor(store: TokenStore, { keys, leaseMs, timeoutMs }: SharedTokensSettings) {
     this.#store = store;
-    this.#ciphers = ciphers;
     this.#leaseMs = leaseMs;
     this.#health = new StoreHealth(timeoutMs);
-    this.longestMs = LEASES_WAITED_FOR * leaseMs + 3 * timeoutMs;
+    this.#keys = new KeyRing(keys, this.#health);
+    this.longestMs = LEASES_WAITED_FOR * leaseMs + 3 * timeoutMs + this.#keys.longestMs;
   }
 
   /**
@@ -48,17 +57,21 @@ export class SharedTokens {
    * wait until its lease expires.
    */
   async obtain(identity: string, request: CredentialRequest, ask: () => Promise<CachedToken>): Promise<CachedToken> {
-    const subject = subjectOf(identity, request);
+    if (this.#keys.isDue) await this.#keys.read();
+    // Without a key no entry can be read, and none is stored.
+    const { ciphers } = this.#keys;
+    if (ciphers === undefined) return ask();
+    const entry: SoughtEntry = { subject: subjectOf(identity, request), request, ciphers };
     const waitUntil = performance.now() + LEASES_WAITED_FOR * this.#leaseMs;
     let pauseMs = FIRST_PAUSE_MS;
     for (;;) {
-      const shared = await this.#find(subject, request);
+      const shared = await this.#find(entry);
       if (shared === 'store-failed') return ask();
       if (shared !== undefined) return shared;
-      const lease = await this.#lease(subject);
+      const lease = await this.#lease(entry);
       if (lease === 'store-failed') return ask();
-      if (lease !== undefined) return this.#askFor(subject, request, ask, lease);
-      if (performance.now() >= waitUntil) return this.#askFor(subject, request, ask, async () => {});
+      if (lease !== undefined) return this.#askFor(entry, ask, lease);
+      if (performance.now() >= waitUntil) return this.#askFor(entry, ask, async () => {});
       request.abortSignal?.throwIfAborted();
       // The request's own timer keeps the process alive while a caller waits for it.
       await sleep(pauseMs * (1 + Math.random()), { signal: request.abortSignal, ref: false });
@@ -67,14 +80,9 @@ export class SharedTokens {
   }
 
   /** Asks the identity provider on behalf of all processes. */
-  async #askFor(
-    subject: string,
-    request: CredentialRequest,
-    ask: () => Promise<CachedToken>,
-    releaseLease: ReleaseLease,
-  ): Promise<CachedToken> {
+  async #askFor(entry: SoughtEntry, ask: () => Promise<CachedToken>, releaseLease: ReleaseLease): Promise<CachedToken> {
     // The token may have arrived between the check and the lease.
-    const shared = await this.#find(subject, request);
+    const shared = await this.#find(entry);
     if (shared !== undefined && shared !== 'store-failed') {
       void this.#health.run(releaseLease);
       return shared;
@@ -83,7 +91,7 @@ export class SharedTokens {
     try {
       const token = await ask();
       // The caller does not wait until the token is stored.
-      void this.#share(subject, request, token, leaseEnds).finally(() => this.#health.run(releaseLease));
+      void this.#share(entry, token, leaseEnds).finally(() => this.#health.run(releaseLease));
       return token;
     } catch (error) {
       void this.#health.run(releaseLease);
@@ -91,10 +99,10 @@ export class SharedTokens {
     }
   }
 
-  async #lease(subject: string): Promise<ReleaseLease | undefined | 'store-failed'> {
+  async #lease({ subject, ciphers }: SoughtEntry): Promise<ReleaseLease | undefined | 'store-failed'> {
     let granted: Promise<ReleaseLease | null | undefined> | undefined;
     const lease = await this.#health.run(() => {
-      granted = this.#store.lease(this.#ciphers[0].nameOf(subject), this.#leaseMs);
+      granted = this.#store.lease(ciphers[0].nameOf(subject), this.#leaseMs);
       return granted;
     });
     // A lease that is granted after we continued without it would block the others.
@@ -103,22 +111,23 @@ export class SharedTokens {
   }
 
   /** Stores a new token for the other processes. */
-  async #share(subject: string, request: CredentialRequest, token: CachedToken, leaseEnds: number): Promise<void> {
+  async #share(entry: SoughtEntry, token: CachedToken, leaseEnds: number): Promise<void> {
     // Once the lease has expired, another process may have requested a token too, possibly a later one.
     if (performance.now() >= leaseEnds) {
-      const other = await this.#find(subject, request);
+      const other = await this.#find(entry);
       if (other instanceof CachedToken && other.remainingMs() > token.remainingMs()) return;
     }
     const ttlMs = Math.floor(token.remainingMs());
     if (ttlMs <= 0) return;
-    const [cipher] = this.#ciphers;
+    const { subject, ciphers } = entry;
+    const [cipher] = ciphers;
     const value = cipher.seal(writeEntry(token), subject);
     await this.#health.run(() => this.#store.set(cipher.nameOf(subject), value, ttlMs));
   }
 
   /** The latest token in the store that is of use for a request. */
-  async #find(subject: string, request: CredentialRequest): Promise<CachedToken | undefined | 'store-failed'> {
-    const found = await Promise.all(this.#ciphers.map((cipher) => this.#read(cipher, subject)));
+  async #find({ subject, request, ciphers }: SoughtEntry): Promise<CachedToken | undefined | 'store-failed'> {
+    const found = await Promise.all(ciphers.map((cipher) => this.#read(cipher, subject)));
     if (found.includes('store-failed')) return 'store-failed';
     return found
       .filter((token) => token instanceof CachedToken)

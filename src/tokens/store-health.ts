@@ -7,6 +7,8 @@ const MEANING: Readonly<Record<StoreFailure, string>> = {
   slow: 'it does not answer in time',
   'unreadable-entry': 'an entry was changed, cut short, or written under a key that is not in `keys`',
   'clock-skew': 'the clocks of two machines differ',
+  'no-keys': '`keys` failed',
+  'old-keys': '`keys` failed',
 };
 
 /**
@@ -54,7 +56,9 @@ export class StoreHealth {
     if (!isNews) return;
     this.#reported.add(topic);
     process.emitWarning(
-      `The shared token store is not used: ${MEANING[reason]} (${error.message}). Tokens are requested without it.`,
+      reason === 'old-keys'
+        ? `The shared token store goes on with the keys that it has: ${MEANING[reason]} (${error.message}).`
+        : `The shared token store is not used: ${MEANING[reason]} (${error.message}). Tokens are requested without it.`,
       { type: 'TokenStoreWarning', code: 'MSSQL_TOKEN_POOL_STORE' },
     );
   }

@@ -108,9 +108,30 @@ Object.assign(globalThis, {
   }),
 });
 
-/** The server of the examples, replaced by the one that is here. */
+/** Started for pages that mention them. */
+async function startAzureServices(code) {
+  const certificate = JSON.parse(env.SNIPPETS_CERTIFICATE);
+  if (/redis\.azure\.net/.test(code) && env.SNIPPETS_REDIS_PORT !== undefined && emulators.azureRedis === undefined) {
+    const { startAzureRedis } = await import('../support/azure-redis.mjs');
+    const behind = { port: Number(env.SNIPPETS_REDIS_PORT), password: env.SNIPPETS_REDIS_PASSWORD };
+    emulators.azureRedis = await startAzureRedis({ entra, ...behind, ...certificate });
+  }
+  if (/vault\.azure\.net/.test(code) && emulators.vault === undefined) {
+    const { startKeyVault } = await import('../support/key-vault.mjs');
+    emulators.vault = await startKeyVault({ entra, ...certificate });
+    for (const key of ['0', '1']) emulators.vault.setSecret('token-store-key', key.repeat(64));
+  }
+}
+
+/** The servers of the examples, replaced by those that are here. */
 function withServer(code) {
   return code
+    .replace(/[\w.-]+\.redis\.azure\.net:\d+/g, `localhost:${emulators.azureRedis?.port}`)
+    .replace(/(["'])[\w.-]+\.redis\.azure\.net\1, port: (\d|e\d)+/g, `"localhost", port: ${emulators.azureRedis?.port}`)
+    .replace(
+      /new SecretClient\((["'])https:..[\w.-]+\.vault\.azure\.net\1, (.*)\);/g,
+      `new SecretClient('${emulators.vault?.url}', $2, { disableChallengeResourceVerification: true });`,
+    )
     .replace(/server: (["'])[\w.-]+\.database\.windows\.net\1/g, `server: "localhost", port: ${server.port}`)
     .replace(/(Server=(?:tcp:)?)[\w.-]+\.database\.windows\.net(,\d+)?/gi, `$1localhost,${server.port}`)
     .replace(/\bserver,(?=\s*database\b)/g, `server: "localhost", port: ${server.port},`);
@@ -119,7 +140,9 @@ function withServer(code) {
 for (const file of process.argv.slice(2)) {
   const before = { ...env };
   try {
-    writeFileSync(file, withServer(readFileSync(file, 'utf8')));
+    const code = readFileSync(file, 'utf8');
+    await startAzureServices(code);
+    writeFileSync(file, withServer(code));
     await import(file);
     for (const run of tests.splice(0)) await run();
     for (const credential of made.splice(0)) assert.ok(await whoLogsIn(credential));

@@ -12,15 +12,22 @@ const folder = fileURLToPath(new URL('../../reports/snippets/', import.meta.url)
 const runner = fileURLToPath(new URL('run-snippets.mjs', import.meta.url));
 const certificate = makeCertificate({ commonName: 'localhost' });
 let redis: RedisServer | undefined;
+/** For logins with tokens, which the snippets then make its passwords. */
+let redisWithPassword: RedisServer | undefined;
+const REDIS_PASSWORD = 'root';
 
 beforeAll(async () => {
   mkdirSync(folder, { recursive: true });
   writeFileSync(`${folder}ca.pem`, certificate.cert);
-  if (hasRedis) redis = await RedisServer.start();
+  if (hasRedis) {
+    redis = await RedisServer.start();
+    redisWithPassword = await RedisServer.start('--requirepass', REDIS_PASSWORD);
+  }
   await generatedClient(); // Prisma's, for the page about ORMs
 }, 60_000);
 afterAll(async () => {
   await redis?.[Symbol.asyncDispose]();
+  await redisWithPassword?.[Symbol.asyncDispose]();
   rmSync(folder, { recursive: true });
 });
 
@@ -30,6 +37,10 @@ function run(files: string[]): Promise<string | undefined> {
     NODE_EXTRA_CA_CERTS: `${folder}ca.pem`,
     SNIPPETS_CERTIFICATE: JSON.stringify(certificate),
     ...(redis && { REDIS_URL: `redis://127.0.0.1:${redis.port}` }),
+    ...(redisWithPassword && {
+      SNIPPETS_REDIS_PORT: String(redisWithPassword.port),
+      SNIPPETS_REDIS_PASSWORD: REDIS_PASSWORD,
+    }),
     TOKEN_STORE_KEY: '0123456789abcdef'.repeat(4),
   };
   return new Promise((resolve) => {
