@@ -1,19 +1,30 @@
 // Runs the test suites of node-mssql and knex twice, with the stock package and with this one, and compares the results test by
 // test. Their code is not part of this repository: pass the path of a checkout with installed dependencies (mocha and those of
-// the tests). The server is the SQL emulator with SQLite tables, so tests that need a real SQL Server fail in both runs. Every
-// test that passes with the stock package must pass here as well.
+// the tests). The server is the SQL emulator with SQLite tables, so tests that need a real SQL Server fail in both runs; or a
+// server of your own, in whose database the suites create and drop tables. Every test that passes with the stock package must
+// pass here as well.
 //
 //   npm run build
 //   node scripts/upstream-suites.mjs node-mssql ../node-mssql
 //   node scripts/upstream-suites.mjs knex ../knex [spec ...]
+//   node scripts/upstream-suites.mjs knex ../knex --server HOST [--port 1433] --user U --password P --database D [spec ...]
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
 import { SUITES } from './upstream-suites/suites.mjs';
 
-const [name, checkout, ...specs] = process.argv.slice(2);
+const OPTIONS = {
+  server: { type: 'string' },
+  port: { type: 'string', default: '1433' },
+  user: { type: 'string' },
+  password: { type: 'string' },
+  database: { type: 'string', default: 'master' },
+};
+const { values: given, positionals } = parseArgs({ options: OPTIONS, allowPositionals: true });
+const [name, checkout, ...specs] = positionals;
 const suite = SUITES[name];
 if (suite === undefined || checkout === undefined) {
   console.error(`Usage: node scripts/upstream-suites.mjs ${Object.keys(SUITES).join('|')} <checkout> [spec ...]`);
@@ -25,7 +36,7 @@ const folder = mkdtempSync(join(tmpdir(), 'upstream-suites-'));
 
 /** Runs the suite in a separate process. Returns the state of each test by its full title. */
 async function run(who) {
-  const server = await suite.start();
+  const server = given.server === undefined ? await suite.start() : serverGiven();
   const report = join(folder, `${who}.json`);
   const config = join(folder, `${who}-server.json`);
   writeFileSync(config, JSON.stringify(server.config));
@@ -34,7 +45,12 @@ async function run(who) {
   const env = { ...process.env, ...suite.env, UPSTREAM: root, UPSTREAM_SERVER: config, RUN_AS: who };
   const child = spawn(
     process.execPath,
-    [...args, '--reporter-option', `output=${report}`, ...(specs.length > 0 ? specs : suite.specs)],
+    [
+      ...args,
+      '--reporter-option',
+      `output=${report}`,
+      ...(specs.length > 0 ? specs : (given.server && suite.specsOfServer) || suite.specs),
+    ],
     { cwd: root, env, stdio: ['ignore', 'ignore', 'pipe'] },
   );
   let stderr = '';
@@ -48,6 +64,11 @@ async function run(who) {
   } catch {
     throw new Error(`The suite did not run as ${who}:\n${stderr}`);
   }
+}
+
+function serverGiven() {
+  const options = { encrypt: true, trustServerCertificate: true };
+  return { config: { ...given, port: Number(given.port), options }, close: async () => {} };
 }
 
 function outcomes({ passes, failures, pending }) {

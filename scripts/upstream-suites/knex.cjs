@@ -27,10 +27,15 @@ function inPlaceOf(Stock) {
       if (typeof connection !== 'object' || connection === null) return new Stock(config);
       const { afterCreate: _afterCreate, ...settings } = pool;
       const { host, server: name = host, ...login } = connection;
-      const given = { ...login, server: name || 'localhost', pool: settings };
+      // knex hides the password from enumeration.
+      const { password } = connection;
+      const given = { ...login, password, server: name || 'localhost', pool: settings };
       if (given.user === undefined) Object.assign(given, { user: 'unused', password: 'unused' });
       const Client = knexClient(Stock, given, 'knex', KnexTimeoutError);
-      return new Client({ ...rest, connection });
+      const client = new Client({ ...rest, connection });
+      // Some tests derive another config from that of the client.
+      client.config.pool = pool;
+      return client;
     },
   });
 }

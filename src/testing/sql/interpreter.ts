@@ -21,6 +21,7 @@ export interface Output {
   message(error: SqlServerError): void;
   transaction(event: TransactionEvent): void;
   databaseChanged(from: string, to: string): void;
+  languageChanged(from: string, to: string): void;
   /** Yields to the event loop, and waits until the written data has drained. */
   turn(): Promise<void>;
   readonly cancelled: boolean;
@@ -383,12 +384,17 @@ function assign(name: string, value: Bound, { variables }: Batch): void {
   variable.value = convert(value.get(), value.type, variable.type);
 }
 
-function setOption(option: string, value: string, { session }: Batch): void {
-  if (option === 'TRANSACTION ISOLATION LEVEL') session.isolationLevel = value;
+function setOption(option: string, value: string, { session, output }: Batch): void {
+  if (option === 'TRANSACTION ISOLATION LEVEL') {
+    session.isolationLevel = value;
+    return;
+  }
+  // Announced even if it is the current one.
+  if (option === 'LANGUAGE') output.languageChanged(session.setOptions.get(option) ?? '', value);
   // XACT_ABORT, NOCOUNT and ROWCOUNT take effect. The others are only stored; a reset undoes them.
-  else
-    for (const name of option.split(','))
-      session.setOption(name, /^(on|off)$/i.test(value) ? value.toUpperCase() : value);
+  for (const name of option.split(',')) {
+    session.setOption(name, /^(on|off)$/i.test(value) ? value.toUpperCase() : value);
+  }
 }
 
 function use(database: string, { session, output, facts }: Batch): void {

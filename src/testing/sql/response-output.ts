@@ -91,6 +91,13 @@ export class ResponseOutput implements Output {
     this.#response.message(new SqlServerError({ number: 5701, state: 2, class: 0, message }), this.#serverName);
   }
 
+  languageChanged(from: string, to: string): void {
+    this.#flushDone(DoneStatus.More);
+    this.#response.envChangeText(EnvChange.Language, to, from);
+    const message = `Changed language setting to ${to}.`;
+    this.#response.message(new SqlServerError({ number: 5703, class: 0, message }), this.#serverName);
+  }
+
   async turn(): Promise<void> {
     await nextTurn();
     await this.#messages.drained();

@@ -10,7 +10,8 @@ export type ResponseToken =
   | { kind: 'columns'; columns: { name: string; type: SqlType }[] }
   | { kind: 'row'; values: Scalar[] }
   | { kind: 'message'; error: SqlServerError }
-  | { kind: 'done'; rows: number | undefined; cancelled: boolean }
+  /** `endsCall` for the end of a procedure call, which has no result of its own. */
+  | { kind: 'done'; rows: number | undefined; cancelled: boolean; endsCall: boolean }
   | { kind: 'returnStatus'; status: number }
   | { kind: 'returnValue'; name: string; type: SqlType; value: Scalar }
   | { kind: 'environment'; change: number; value: string; before: string }
@@ -79,7 +80,12 @@ export function* readResponse(body: Buffer): Generator<ResponseToken> {
         reader.uint16();
         const rows = Number(reader.uint64());
         const counted = (status & DoneStatus.Count) !== 0;
-        yield { kind: 'done', rows: counted ? rows : undefined, cancelled: (status & DoneStatus.Attention) !== 0 };
+        yield {
+          kind: 'done',
+          rows: counted ? rows : undefined,
+          cancelled: (status & DoneStatus.Attention) !== 0,
+          endsCall: id === Token.DoneProc && (status & DoneStatus.More) === 0,
+        };
         break;
       }
       case Token.ReturnStatus:

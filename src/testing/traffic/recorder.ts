@@ -133,7 +133,8 @@ export class TrafficRecorder implements TrafficRecording {
           parts.push({ message: this.#message(token.error) });
           break;
         case 'done':
-          parts.push({ rowsAffected: token.rows ?? null });
+          // A replayed call ends by itself.
+          if (!token.endsCall) parts.push({ rowsAffected: token.rows ?? null });
           break;
         case 'environment':
           parts.push({ environment: token.change, value: token.value, before: token.before });

@@ -136,6 +136,19 @@ describe('startup queries of applications', () => {
     expect(await execute(connection, sql)).toEqual(rows);
   });
 
+  test.each(["SET LANGUAGE 'Deutsch'", "SET LANGUAGE N'Deutsch'", 'SET LANGUAGE [Deutsch]', 'set language Deutsch'])(
+    '%s announces the language, as SQL Server does',
+    async (statement) => {
+      const { connection } = await connected();
+      const seen: unknown[] = [];
+      connection.on('languageChange' as never, (language: string) => seen.push(language));
+      connection.on('infoMessage', ({ number, message }) => seen.push([number, message]));
+      await execute(connection, statement, { batch: true });
+      expect(seen).toEqual(['Deutsch', [5703, 'Changed language setting to Deutsch.']]);
+      expect(await execute(connection, 'SELECT @@LANGUAGE')).toEqual([['Deutsch']]);
+    },
+  );
+
   test('a read-only database reports that it is read-only', async () => {
     const { server, connection } = await connected();
     server.setReadOnly(true);
