@@ -43,6 +43,9 @@ function isMssqlInstalled(): boolean {
 
 async function withTemporaryMssql(args: string[]): Promise<number> {
   const folder = mkdtempSync(join(tmpdir(), PREFIX));
+  const remove = (): void => rmSync(folder, { recursive: true, force: true });
+  // Also where the program ends because its output is no longer read.
+  process.once('exit', remove);
   try {
     process.stdout.write(`The demo compares with ${MSSQL}, which is not installed here: fetching it for this run.\n\n`);
     const options = [
@@ -61,7 +64,8 @@ async function withTemporaryMssql(args: string[]): Promise<number> {
     const NODE_PATH = [join(folder, 'node_modules'), process.env.NODE_PATH].filter(Boolean).join(delimiter);
     return await run(process.execPath, [program, 'demo', ...args], { NODE_PATH });
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    process.off('exit', remove);
+    remove();
   }
 }
 

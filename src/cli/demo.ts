@@ -5,11 +5,14 @@ import { sql as ours } from '../mssql/drop-in.js';
 import { recordTimeline, type Timeline, timelineOfLogins, timelineReport } from '../telemetry/timeline.js';
 import { type EntraEmulator, type SqlEmulator, startEntraEmulator, startSqlEmulator } from '../testing/index.js';
 import { type DemoOptions, LIFETIME_SECONDS } from './demo-options.js';
+import { progressLine } from './demo-progress.js';
 import { Workload } from './demo-workload.js';
 
 const CALLERS = 8;
 /** How often all connections are cut, ms; without that a pool of open connections never logs in again. */
 const CUT_EVERY_MS = 3_000;
+/** By then the first token has expired, and new logins are needed. */
+const ENOUGH_SECONDS = 2 * LIFETIME_SECONDS;
 
 interface Side {
   name: string;
@@ -36,34 +39,53 @@ export async function demo({ seconds, file }: DemoOptions): Promise<number> {
   // Recording starts before our pool is used. Stock mssql publishes no events, so the records of its server are used.
   const recorder = recordTimeline(undefined, { title: 'mssql-token-pool' });
   const sides = [await startStock(), await startOurs()] as const;
-  const live = process.stdout.isTTY;
+  try {
+    await compare(sides, seconds);
+    print(`\n\n${table(sides)}\n`);
+    const firstFailure = sides[0].workload.firstFailure;
+    if (firstFailure !== undefined) print(`What stock mssql ran into: ${firstFailure}`);
+    const verdict = verdictOn(...sides);
+    print(verdict.text);
+    if (file !== undefined) {
+      await writeReport(file, report(sides[0], sides[1], recorder.stop()));
+      print(`The picture: ${file}`);
+    }
+    return verdict.ok ? 0 : 1;
+  } finally {
+    // Whatever went wrong: what is still open would keep the program running.
+    await Promise.all(sides.map((side) => side.close()));
+  }
+}
+
+/** Runs both workloads side by side, and prints how they are doing. */
+async function compare(sides: readonly Side[], seconds: number): Promise<void> {
+  const { stdout } = process;
   const startedAt = Date.now();
   const elapsed = (): number => (Date.now() - startedAt) / 1000;
+  process.stdout.write('Queries so far:\n');
   const work = sides.map(({ workload }) => workload.run(CALLERS));
   const cutting = cutNowAndThen(sides, () => elapsed() < seconds);
 
   while (elapsed() < seconds) {
-    await sleep(live ? 250 : 3_000);
-    const line = sides.map(
-      ({ name, workload: { queries, failed } }) => `${name}: ${queries} queries, ${failed} failed`,
+    await sleep(stdout.isTTY ? 250 : 3_000);
+    const line = progressLine(
+      elapsed(),
+      sides.map(({ name, workload: { queries, failed } }) => ({ name, queries, failed })),
+      stdout.columns,
     );
-    const text = `${elapsed().toFixed(0).padStart(3)} s   ${line.join('   |   ')}`;
-    process.stdout.write(live ? `\r${text}` : `${text}\n`);
+    stdout.write(stdout.isTTY ? `\r${line}` : `${line}\n`);
   }
   for (const { workload } of sides) workload.stop();
   await Promise.all([...work, cutting]);
+}
 
-  print(`\n\n${table(sides)}\n`);
-  const firstFailure = sides[0].workload.firstFailure;
-  if (firstFailure !== undefined) print(`What stock mssql ran into: ${firstFailure}`);
-  const verdict = verdictOn(...sides);
-  print(verdict.text);
-  if (file !== undefined) {
-    await writeFile(file, report(sides[0], sides[1], recorder.stop()));
-    print(`The picture: ${file}`);
+/** The folder was writable before the run; since then the disk may have filled up. */
+async function writeReport(file: string, html: string): Promise<void> {
+  try {
+    await writeFile(file, html);
+  } catch (error) {
+    throw new Error(`--report ${file}: the report could not be written: ${(error as Error).message}`, { cause: error });
   }
-  await Promise.all(sides.map((side) => side.close()));
-  return verdict.ok ? 0 : 1;
 }
 
 /** As mssql's README describes: get a token and put it into the config. */
@@ -166,7 +188,10 @@ function refusedLogins(server: SqlEmulator): number {
 }
 
 function verdictOn(theirs: Side, own: Side): { ok: boolean; text: string } {
-  if (theirs.workload.failed === 0) return { ok: false, text: 'Stock mssql did not fail: this demo shows nothing.' };
+  if (theirs.workload.failed === 0) {
+    const text = `Stock mssql did not fail, so there is nothing to compare. Run it for ${ENOUGH_SECONDS} s or longer: its token has to expire first.`;
+    return { ok: false, text };
+  }
   if (own.workload.failed > 0 || refusedLogins(own.server) > 0) {
     return { ok: false, text: `mssql-token-pool failed: ${own.workload.firstFailure ?? 'a login was refused'}` };
   }

@@ -1,7 +1,9 @@
 #!/usr/bin/env node
 /** The program: `npx mssql-token-pool <command>`. Each command is loaded when it runs. */
 import { readFileSync } from 'node:fs';
+import { didYouMean } from '../credentials/input/did-you-mean.js';
 import { inWords } from './in-words.js';
+import { endWithOutput } from './output.js';
 
 type Command = (args: string[]) => Promise<number>;
 
@@ -26,6 +28,7 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<Command> }
 
 const WRONG_USAGE = 2;
 
+endWithOutput();
 main(process.argv.slice(2)).then(
   (code) => {
     process.exitCode = code;
@@ -51,7 +54,7 @@ async function main([name = 'help', ...args]: string[]): Promise<number> {
   }
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (command === undefined) {
-    process.stderr.write(`unknown command '${name}'\n\n${usage()}`);
+    process.stderr.write(`unknown command '${name}'.${didYouMean(name, Object.keys(COMMANDS))}\n\n${usage()}`);
     return WRONG_USAGE;
   }
   const run = await command.load();

@@ -12,7 +12,7 @@ export function unknownArgument(args: string[], options: NonNullable<ParseArgsCo
     const where = `argument ${token.index + 1}`;
     if (token.kind === 'positional') return `Unexpected ${where}: it belongs to no option.`;
     if (!Object.hasOwn(options, token.name)) {
-      return `Unknown option (${where}).${didYouMean(token.name, Object.keys(options))}`;
+      return `Unknown option (${where}).${didYouMean(token.name, Object.keys(options), '--')}`;
     }
   }
   return undefined;

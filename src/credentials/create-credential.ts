@@ -29,7 +29,8 @@ type PersonInput = DeviceCodeOptions | InteractiveOptions | PasswordOptions | Re
 const METHODS = new Map<string, CredentialMethod<Record<string, unknown>>>(
   Object.values(registry).map((method) => [method.name, method as never]),
 );
-const METHOD_NAMES = [...METHODS.keys()];
+/** In the order in which messages list them. */
+export const METHOD_NAMES: readonly string[] = [...METHODS.keys()];
 
 /**
  * Creates a credential from any description of who signs in:

@@ -58,7 +58,7 @@ function load(): Mssql {
   } catch (cause) {
     if (!isMissing(cause, 'mssql')) throw cause;
     throw new ConfigurationError(
-      'mssql-token-pool/mssql works on top of the mssql package, which is not installed: npm install mssql',
+      "The package 'mssql' is not installed; mssql-token-pool/mssql, /typeorm and /drizzle work on top of it: npm install mssql",
       { cause },
     );
   }

@@ -4,8 +4,8 @@
  * @module mssql-token-pool/drizzle
  */
 import { ConnectionPool } from '../mssql/connection-pool.js';
+import { assertInstalled } from '../require-peer.js';
 import type { PoolInput } from './pool-for.js';
-import { assertInstalled } from './require-peer.js';
 
 assertInstalled('drizzle-orm', 'drizzle');
 

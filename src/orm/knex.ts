@@ -8,9 +8,9 @@ import type { TokenPoolConfig } from '../connections/config.js';
 import { type ConnectionSource, isConnectionSource } from '../pool/connection-source.js';
 import { type TarnFacade, tarnFacade } from '../pool/tarn-facade.js';
 import { require } from '../require.js';
+import { requirePeer } from '../require-peer.js';
 import { type KnexTimeoutClass, knexClient } from './knex-client.js';
 import { type PoolInput, readConfig } from './pool-for.js';
-import { requirePeer } from './require-peer.js';
 import { singleReturn } from './single-return.js';
 
 const Client = requirePeer<typeof Knex.Client>(() => require('knex/lib/dialects/mssql/index.js'), 'knex', 'knex');

@@ -4,9 +4,9 @@
  * @module mssql-token-pool/kysely
  */
 import type { MssqlDialectConfig } from 'kysely';
+import { assertInstalled } from '../require-peer.js';
 import { tokenDialectConfig } from './kysely-dialect.js';
 import type { PoolInput } from './pool-for.js';
-import { assertInstalled } from './require-peer.js';
 
 assertInstalled('kysely', 'kysely');
 

@@ -3,10 +3,11 @@
  *
  * @module mssql-token-pool/mikro-orm
  */
+
+import { assertInstalled } from '../require-peer.js';
 import { type KnexDialect, knexClient } from './knex-client.js';
 import { type DialectConfig, tokenDialectConfig } from './kysely-dialect.js';
 import type { PoolInput } from './pool-for.js';
-import { assertInstalled } from './require-peer.js';
 
 assertInstalled('@mikro-orm/core', 'mikro-orm');
 

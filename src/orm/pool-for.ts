@@ -7,7 +7,7 @@ import { type ConnectionSource, isConnectionSource } from '../pool/connection-so
 import { createTokenPool } from '../pool/create-token-pool.js';
 import { type TarnFacade, type TarnFacadeOptions, tarnFacade } from '../pool/tarn-facade.js';
 import { require } from '../require.js';
-import { requirePeer } from './require-peer.js';
+import { requirePeer } from '../require-peer.js';
 
 /**
  * What every ORM's factory takes: an mssql config, an ADO.NET connection string, or a pool that others use too: a

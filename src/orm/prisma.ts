@@ -6,8 +6,8 @@
  */
 import type { TokenPoolConfig } from '../connections/config.js';
 import { type RefreshingConfig, withTokenRefresh } from '../mssql/with-token-refresh.js';
+import { assertInstalled } from '../require-peer.js';
 import { readConfig } from './pool-for.js';
-import { assertInstalled } from './require-peer.js';
 
 assertInstalled('@prisma/adapter-mssql', 'prisma');
 

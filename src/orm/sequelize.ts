@@ -10,8 +10,8 @@ import { type Settings, settingsFrom } from '../connections/settings.js';
 import { ConfigurationError } from '../errors.js';
 import { requireFrom } from '../installed.js';
 import { require } from '../require.js';
+import { assertInstalled, assertOneInstalled } from '../require-peer.js';
 import { readConfig, requireTedious, type Tedious } from './pool-for.js';
-import { assertInstalled, assertOneInstalled } from './require-peer.js';
 import { tediousModule, type WatchedTedious, withoutPassword } from './tedious-module.js';
 
 assertOneInstalled(['sequelize', '@sequelize/mssql'], 'sequelize');

@@ -8,8 +8,8 @@ import type { PoolConfig, TokenPoolConfig } from '../connections/config.js';
 import { ConfigurationError } from '../errors.js';
 import { sql } from '../mssql/drop-in.js';
 import { type ConnectionSource, isConnectionSource } from '../pool/connection-source.js';
+import { assertInstalled } from '../require-peer.js';
 import { readConfig } from './pool-for.js';
-import { assertInstalled } from './require-peer.js';
 
 assertInstalled('typeorm', 'typeorm');
 

@@ -4,7 +4,7 @@
  * @module mssql-token-pool/otel
  */
 import type { Meter, Tracer } from '@opentelemetry/api';
-import * as api from '@opentelemetry/api';
+import { api } from './otel/api.js';
 import { recordMetrics } from './otel/metrics.js';
 import { recordSpans } from './otel/spans.js';
 

@@ -281,7 +281,7 @@ test('reports wrong usage on stderr, with exit code 2', async () => {
     doctor(['--server', 'x', '--authentication', 'magic']),
   ]);
   expect(runs.map(({ code }) => code)).toEqual([2, 2, 2]);
-  expect(runs[0]?.stderr).toContain("Did you mean 'server'?");
+  expect(runs[0]?.stderr).toContain("Did you mean '--server'?");
   expect(runs[1]?.stderr).toContain('--server or --connection-string is missing');
   expect(runs[2]?.stderr).toContain('Unknown credential method');
 });

@@ -1,5 +1,6 @@
-import { execFile } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
@@ -23,9 +24,14 @@ test('without a command the program lists its commands', async () => {
   expect(await program('help', 'nonsense')).toMatchObject({ code: 0, stdout });
 });
 
-test.each(['doktor', 'constructor', '--port'])('unknown command %s: named, with the list of commands', async (name) => {
+test.each([
+  ['doktor', " Did you mean 'doctor'?"],
+  ['demmo', " Did you mean 'demo'?"],
+  ['constructor', ''],
+  ['--port', ''],
+])('unknown command %s: named, with the list of commands', async (name, meant) => {
   const { code, stdout, stderr } = await program(name);
-  expect(stderr).toMatch(`unknown command '${name}'\n\nUsage: mssql-token-pool <command>`);
+  expect(stderr).toMatch(`unknown command '${name}'.${meant}\n\nUsage: mssql-token-pool <command>`);
   expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
 });
 
@@ -73,6 +79,63 @@ test.each(['demo', 'doctor', 'gateway', 'entra'])(
     expect(wrong.stderr).not.toMatch(/^ +at /m);
   },
 );
+
+test.each([
+  ['demo', '--second', '--seconds'],
+  ['doctor', '--servr', '--server'],
+  ['gateway', '--upstrem', '--upstream'],
+  ['entra', '--lifetme', '--lifetime'],
+])('%s suggests the option that %s resembles', async (name, given, meant) => {
+  expect((await program(name, given)).stderr).toContain(`Did you mean '${meant}'?`);
+});
+
+test('doctor lists every method of --authentication, the SQL login too', async () => {
+  const { code, stderr } = await program('doctor', '--server', 's', '--authentication', 'manged-identity');
+  expect(stderr).toMatch(
+    /^--authentication: unknown method\. Did you mean 'managed-identity'\?\nMethods: .*managed-identity.*sql-login/,
+  );
+  expect(code).toBe(2);
+});
+
+test.concurrent.each([
+  ['--help'],
+  ['demo', '--seconds', '1'],
+  ['doctor', '--server', 'localhost,1', '--timeout', '1'],
+  ['entra', '--listen', '0'],
+  ['gateway', '--upstream', 'localhost', '--user', 'sa', '--password', 'x', '--listen', '0'],
+])('%s ends quietly when its output is no longer read', async (...args) => {
+  await using entra = await startEntraEmulator();
+  if (args[0] === 'gateway') args.push('--entra', `${entra.url}/${entra.tenantId}`);
+  const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  child.stdout.destroy();
+  let stderr = '';
+  child.stderr.on('data', (chunk) => (stderr += String(chunk)));
+  const [code] = await once(child, 'close');
+  expect({ code, stderr }).toEqual({ code: 141, stderr: expect.not.stringMatching(/EPIPE|\n {4}at /) });
+});
+
+test.skipIf(!existsSync('/dev/full'))(
+  'demo ends with exit code 1 when its report cannot be written at the end',
+  async () => {
+    const { code, stdout, stderr } = await program('demo', '--seconds', '1', '--report', '/dev/full');
+    expect(stderr).toMatch(/^--report \/dev\/full: the report could not be written: ENOSPC/);
+    expect(stdout).toContain('Run it for 8 s or longer');
+    expect(code).toBe(1);
+  },
+);
+
+test.skipIf(!existsSync('/dev/full'))('--help ends with exit code 1 when its output cannot be written', async () => {
+  const full = openSync('/dev/full', 'w');
+  const child = spawn(process.execPath, [MAIN, '--help'], { stdio: ['ignore', full, 'pipe'] });
+  closeSync(full);
+  let stderr = '';
+  child.stderr?.on('data', (chunk) => (stderr += String(chunk)));
+  const [code] = await once(child, 'close');
+  expect({ code, stderr }).toEqual({
+    code: 1,
+    stderr: expect.stringMatching(/^The output could not be written: ENOSPC[^\n]*\n$/),
+  });
+});
 
 test('demo rejects --seconds that is not a number', async () => {
   const { code, stderr } = await program('demo', '--seconds', 'soon');

@@ -6,20 +6,35 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
-// A copy of the package as built (`npm run build`) in a folder where nothing but its own dependencies and what every ORM here needs is installed.
-let alone: string;
+const root = fileURLToPath(new URL('../../', import.meta.url));
+/** With what every ORM here needs, and with nothing but the package's own dependencies. */
+let withDriver: string;
+let bare: string;
 
 beforeAll(async () => {
-  alone = await mkdtemp(join(tmpdir(), 'mssql-token-pool-'));
-  const root = fileURLToPath(new URL('../../', import.meta.url));
-  await cp(join(root, 'dist'), join(alone, 'dist'), { recursive: true });
-  await cp(join(root, 'package.json'), join(alone, 'package.json'));
-  await mkdir(join(alone, 'node_modules/@azure'), { recursive: true });
-  for (const name of ['generic-pool', '@azure/msal-node', 'mssql', 'tedious']) {
-    await symlink(join(root, 'node_modules', name), join(alone, 'node_modules', name));
-  }
+  withDriver = await packageBeside('mssql', 'tedious');
+  bare = await packageBeside();
 });
-afterAll(() => rm(alone, { recursive: true, force: true }));
+afterAll(async () => {
+  for (const folder of [withDriver, bare]) await rm(folder, { recursive: true, force: true });
+});
+
+/** A copy of the package as built (`npm run build`), its dependencies, and these packages. */
+async function packageBeside(...names: string[]): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'mssql-token-pool-'));
+  await cp(join(root, 'dist'), join(folder, 'dist'), { recursive: true });
+  await cp(join(root, 'package.json'), join(folder, 'package.json'));
+  await mkdir(join(folder, 'node_modules/@azure'), { recursive: true });
+  for (const name of ['generic-pool', '@azure/msal-node', ...names]) {
+    await symlink(join(root, 'node_modules', name), join(folder, 'node_modules', name));
+  }
+  return folder;
+}
+
+async function importing(subpath: string, cwd: string): Promise<string> {
+  const script = `try { require('mssql-token-pool/${subpath}'); console.log('imported') } catch (error) { console.log(error.code, error.message) }`;
+  return (await promisify(execFile)(process.execPath, ['-e', script], { cwd })).stdout.trimEnd();
+}
 
 test.each([
   ['kysely', 'npm install kysely'],
@@ -29,15 +44,27 @@ test.each([
   ['prisma', 'npm install @prisma/adapter-mssql'],
   ['drizzle', 'npm install drizzle-orm'],
   ['mikro-orm', 'npm install @mikro-orm/core'],
-])('importing mssql-token-pool/%s without its ORM says what to install', async (name, command) => {
-  const script = `try { require('mssql-token-pool/${name}'); console.log('imported') } catch (error) { console.log(error.code, error.message) }`;
-  const { stdout } = await promisify(execFile)(process.execPath, ['-e', script], { cwd: alone });
-  expect(stdout).toMatch(/^ERR_CONFIGURATION .*not installed/);
-  expect(stdout.trimEnd()).toMatch(new RegExp(`: ${command}$`));
-});
+  ['otel', 'npm install @opentelemetry/api'],
+])(
+  'importing mssql-token-pool/%s without the package that it works with says what to install',
+  async (name, command) => {
+    const output = await importing(name, withDriver);
+    expect(output).toMatch(/^ERR_CONFIGURATION .*not installed/);
+    expect(output).toMatch(new RegExp(`: ${command}$`));
+  },
+);
+
+test.each(['mssql', 'typeorm', 'drizzle'])(
+  'importing mssql-token-pool/%s without mssql names it among what needs mssql',
+  async (name) => {
+    const output = await importing(name, bare);
+    expect(output).toMatch(/^ERR_CONFIGURATION The package 'mssql' is not installed.*: npm install mssql$/);
+    expect(output).toContain(`/${name}`);
+  },
+);
 
 test('every peer is optional, and Drizzle is none: its own peers are in the way of mssql 12', async () => {
-  const { peerDependencies, peerDependenciesMeta } = JSON.parse(await readFile(join(alone, 'package.json'), 'utf8'));
+  const { peerDependencies, peerDependenciesMeta } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'));
   const optional = Object.keys(peerDependencies).map((name) => [name, { optional: true }]);
   expect(peerDependenciesMeta).toEqual(Object.fromEntries(optional));
   expect(Object.keys(peerDependencies)).not.toContain('drizzle-orm');

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import {
@@ -109,10 +109,23 @@ test.concurrent('the first snippet compiles in strict mode and runs as TypeScrip
   expect(stdout).toBe('[ { one: 1 } ]\n');
 });
 
+test('links and pictures of the packed README and docs lead to files of the package', async () => {
+  const packed = new Set(files);
+  const dead: string[] = [];
+  for (const file of files.filter((each) => /^([A-Z]+|docs\/[^/]+|examples\/README)\.md$/.test(each))) {
+    const text = await readFile(join(root, file), 'utf8');
+    for (const [, markdown, html] of text.matchAll(/\]\(([^)\s#]+)(?:#[^)\s]*)?\)|\bsrc(?:set)?="([^"]+)"/g)) {
+      const link = (markdown ?? html) as string;
+      if (!/^https?:/.test(link) && !packed.has(join(dirname(file), link))) dead.push(`${file}: ${link}`);
+    }
+  }
+  expect(dead).toEqual([]);
+});
+
 test('the package holds what users need and nothing else', () => {
   const unexpected = files.filter(
     (file) =>
-      !/^(dist\/.*\.(js|mjs|d\.ts|d\.mts|html|css)|dist\/package\.json|dist\/.*\.LICENSES\.txt|package\.json|README\.md|LICENSE|CHANGELOG\.md)$/.test(
+      !/^(dist\/.*\.(js|mjs|d\.ts|d\.mts|html|css)|dist\/package\.json|dist\/.*\.LICENSES\.txt|package\.json|[A-Z]+\.md|LICENSE|docs\/[^/]+\.(md|json|yml|svg)|docs\/images\/.*|examples\/.*)$/.test(
         file,
       ),
   );

@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import type { TokenPoolConfig } from '../../connections/config.js';
 import { type Settings, settingsFrom } from '../../connections/settings.js';
 import type { CredentialInput } from '../../credentials/create-credential.js';
+import { METHOD_NAMES } from '../../credentials/create-credential.js';
 import { errorCode } from '../../credentials/entra/redact.js';
 import { didYouMean } from '../../credentials/input/did-you-mean.js';
 import type { FederatedSource } from '../../credentials/methods/federated/assertion-source.js';
@@ -102,7 +103,7 @@ function refuseUnknown(args: string[]): void {
       });
     }
     if (token.kind === 'option' && !Object.hasOwn(OPTIONS, token.name)) {
-      throw new ConfigurationError(`Unknown option (${where}).${didYouMean(token.name, Object.keys(OPTIONS))}`, {
+      throw new ConfigurationError(`Unknown option (${where}).${didYouMean(token.name, Object.keys(OPTIONS), '--')}`, {
         hint: 'Secrets are read from environment variables, never from arguments. See --help.',
       });
     }
@@ -173,9 +174,19 @@ function loginFrom(values: Values, env: NodeJS.ProcessEnv): Partial<TokenPoolCon
       };
     }
     default:
-      // Which method it is, and which options it takes, is checked when the credential is created.
+      assertMethod(method);
+      // Which options it takes is checked when the credential is created.
       return { authentication: { method, tenantId, clientId } as CredentialInput };
   }
+}
+
+/** The doctor knows one more than a credential: a SQL login. */
+function assertMethod(method: string): void {
+  if (METHOD_NAMES.includes(method)) return;
+  const names = [...METHOD_NAMES, 'sql-login'].sort();
+  throw new ConfigurationError(`--authentication: unknown method.${didYouMean(method, names)}`, {
+    hint: `Methods: ${names.join(', ')}.`,
+  });
 }
 
 /** `file=PATH`, `variable=NAME`, or the name of a source. */

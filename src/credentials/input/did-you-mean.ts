@@ -4,10 +4,12 @@ const LONGEST_NAME = 60;
 /**
  * ` Did you mean 'clientSecret'?`, or an empty text. Only known names are quoted: a mistyped one may be a secret that
  * ended up in the wrong place.
+ *
+ * @param prefix what users write before a name: `--` for an option of a program
  */
-export function didYouMean(given: unknown, known: readonly string[]): string {
+export function didYouMean(given: unknown, known: readonly string[], prefix = ''): string {
   const name = closest(given, known);
-  return name === undefined ? '' : ` Did you mean '${name}'?`;
+  return name === undefined ? '' : ` Did you mean '${prefix}${name}'?`;
 }
 
 /** The known name that differs least: in case, separators, or at most two letters. */

@@ -1,5 +1,6 @@
-import { type Attributes, SpanKind, SpanStatusCode, type Tracer } from '@opentelemetry/api';
+import type { Attributes, Tracer } from '@opentelemetry/api';
 import { listen } from '../listen.js';
+import { api } from './api.js';
 
 interface Ended {
   durationMs: number;
@@ -17,11 +18,11 @@ export function recordSpans(tracer: Tracer): () => void {
 
   const record = (name: string, { durationMs, error, attributes }: Ended): void => {
     const endTime = Date.now();
-    const span = tracer.startSpan(name, { kind: SpanKind.CLIENT, startTime: endTime - durationMs, attributes });
+    const span = tracer.startSpan(name, { kind: api.SpanKind.CLIENT, startTime: endTime - durationMs, attributes });
     if (error !== undefined) {
       // Only the message, not the stack: our messages are free of secrets, a cause may contain anything.
       span.setAttribute('error.type', typeOf(error));
-      span.setStatus({ code: SpanStatusCode.ERROR, message: error.message });
+      span.setStatus({ code: api.SpanStatusCode.ERROR, message: error.message });
     }
     span.end(endTime);
   };

@@ -1,5 +1,5 @@
-import { ConfigurationError } from '../errors.js';
-import { isInstalled, isMissing } from '../installed.js';
+import { ConfigurationError } from './errors.js';
+import { isInstalled, isMissing } from './installed.js';
 
 /**
  * Checks, when a subpath is imported, that the package it works with is installed.
