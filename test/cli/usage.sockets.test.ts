@@ -92,7 +92,7 @@ test.each([
 test('doctor lists every method of --authentication, the SQL login too', async () => {
   const { code, stderr } = await program('doctor', '--server', 's', '--authentication', 'manged-identity');
   expect(stderr).toMatch(
-    /^--authentication: unknown method\. Did you mean 'managed-identity'\?\nMethods: .*managed-identity.*sql-login/,
+    /^Unknown credential method for --authentication\. Did you mean 'managed-identity'\?\nMethods: .*managed-identity.*sql-login/,
   );
   expect(code).toBe(2);
 });

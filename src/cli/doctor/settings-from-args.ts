@@ -184,7 +184,7 @@ function loginFrom(values: Values, env: NodeJS.ProcessEnv): Partial<TokenPoolCon
 function assertMethod(method: string): void {
   if (METHOD_NAMES.includes(method)) return;
   const names = [...METHOD_NAMES, 'sql-login'].sort();
-  throw new ConfigurationError(`--authentication: unknown method.${didYouMean(method, names)}`, {
+  throw new ConfigurationError(`Unknown credential method for --authentication.${didYouMean(method, names)}`, {
     hint: `Methods: ${names.join(', ')}.`,
   });
 }
