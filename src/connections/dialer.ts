@@ -1,35 +1,27 @@
-import type { Connection, ConnectionConfiguration } from 'tedious';
 import { publish } from '../channels.js';
 import { type CredentialError, ServerUnavailableError } from '../errors.js';
 import { timerMs } from '../time.js';
 import type { CachedToken } from '../tokens/cached-token.js';
 import { CircuitBreaker } from './circuit-breaker.js';
-import { DialFailedError, DialTimeout, dial, type TediousModule } from './dial.js';
+import { DialFailedError, DialTimeout, dial } from './dial.js';
+import { tediousOf } from './load-tedious.js';
 import { freshTokenMayHelp, isJustIssued } from './login-failure.js';
 import type { Session } from './session.js';
-import type { TokenSource } from './token-login.js';
+import type { Settings } from './settings.js';
 
 /** AADSTS500011: the resource does not exist in that tenant. */
 const NO_SUCH_RESOURCE = 500_011;
 
-export interface DialerOptions {
-  /** Name of the pool, for events. */
-  pool: string;
-  /** Loads tedious; called at the first dial, so that a pool that is never used never loads it. */
-  tedious: () => Promise<TediousModule>;
-  configuration: ConnectionConfiguration;
-  /** Where tokens come from; undefined for SQL login and NTLM. */
-  source: TokenSource | undefined;
-  /** Longest time of one `open`, all attempts, redirects, pauses and connectors together, ms. */
-  createTimeoutMs: number;
-  /** Age limit of its sessions, ms; 0 or undefined for none. */
-  maxAgeMillis?: number | undefined;
-  /** Whether its sessions are reset between borrowers. */
-  resets?: boolean | undefined;
-  /** mssql's hook: sees each tedious connection before anything is sent. */
-  beforeConnect?: ((connection: Connection) => void) | undefined;
+/** The pool that connections are opened for. */
+export interface DialingPool {
+  /** Names it in events. */
+  readonly name: string;
+}
+
+/** What a dialer reports. */
+export interface DialerOwner {
   /** The server refused a token before its expiry: sessions on it should not be handed out any more. */
-  onTokenRefused: (token: CachedToken) => void;
+  tokenRefused(token: CachedToken): void;
 }
 
 export interface OpenOptions {
@@ -52,7 +44,9 @@ export interface DialFailure {
  * a token request each) is off.
  */
 export class Dialer {
-  readonly #options: DialerOptions;
+  readonly #settings: Settings;
+  readonly #pool: DialingPool;
+  readonly #owner: DialerOwner;
   readonly #breaker = new CircuitBreaker();
   /** One for each `open` in progress; undefined while there is none. */
   #calls: Set<AbortController> | undefined;
@@ -64,8 +58,10 @@ export class Dialer {
    */
   #refusedWhenFresh: string | undefined;
 
-  constructor(options: DialerOptions) {
-    this.#options = options;
+  constructor(settings: Settings, pool: DialingPool, owner: DialerOwner) {
+    this.#settings = settings;
+    this.#pool = pool;
+    this.#owner = owner;
   }
 
   /** Milliseconds until the server is contacted again; 0 while it works. */
@@ -96,7 +92,7 @@ export class Dialer {
     signal?.addEventListener('abort', onAbort, { once: true });
     this.#calls ??= new Set();
     this.#calls.add(call);
-    const { createTimeoutMs } = this.#options;
+    const { createTimeoutMillis: createTimeoutMs } = this.#settings.pool;
     const latest = Math.min(deadline ?? Number.POSITIVE_INFINITY, performance.now() + createTimeoutMs);
     const timedOut = new DialTimeout(`No login within ${createTimeoutMs} ms.`);
     const limit = new AbortController();
@@ -149,7 +145,7 @@ export class Dialer {
 
   /** Waits for a token before a socket is opened, so that connectTimeout is the server's alone. */
   async #prefetchToken(deadline: number, signal: AbortSignal): Promise<void> {
-    const { source } = this.#options;
+    const { source } = this.#settings;
     if (source === undefined || source.tokens.current(source.scope) !== undefined) return;
     const timeoutMs = Math.max(1, deadline - performance.now());
     try {
@@ -161,13 +157,14 @@ export class Dialer {
   }
 
   async #attempt(signal: AbortSignal): Promise<Session> {
-    const { pool, configuration, source, beforeConnect, maxAgeMillis, resets } = this.#options;
-    const tedious = await this.#options.tedious();
+    const { configuration, source, beforeConnect, pool } = this.#settings;
+    const tedious = await tediousOf(this.#settings);
+    const limits = { maxAgeMillis: pool.maxAgeMillis, resets: pool.resetSession === 'always' };
     const startedAt = performance.now();
     try {
-      const session = await dial({ tedious, configuration, source, beforeConnect, signal, maxAgeMillis, resets });
+      const session = await dial({ tedious, configuration, source, beforeConnect, signal, ...limits });
       publish('connection:opened', () => ({
-        pool,
+        pool: this.#pool.name,
         connection: session.id,
         tokenId: session.token?.id,
         tokenExpiresOn: session.token?.expiresOn,
@@ -178,7 +175,7 @@ export class Dialer {
       if (error instanceof DialFailedError) {
         const { kind, error: cause } = error.failure;
         const durationMs = performance.now() - startedAt;
-        publish('connection:login-failed', () => ({ pool, error: cause, kind, durationMs }));
+        publish('connection:login-failed', () => ({ pool: this.#pool.name, error: cause, kind, durationMs }));
       }
       throw error;
     }
@@ -186,13 +183,13 @@ export class Dialer {
 
   /** Discards a refused token and requests another; false if that cannot change the server's answer. */
   async #getFreshToken({ failure, token }: DialFailedError, deadline: number, signal: AbortSignal): Promise<boolean> {
-    const { source, onTokenRefused } = this.#options;
+    const { source } = this.#settings;
     if (source === undefined || token === undefined) return false;
     if (failure.kind === 'ambiguous' && isJustIssued(token)) this.#refusedWhenFresh = token.id;
     if (!freshTokenMayHelp(failure.kind, token)) return false;
     if (failure.kind === 'ambiguous' && token.id === this.#refusedWhenFresh) return false;
     source.tokens.invalidate(token);
-    onTokenRefused(token);
+    this.#owner.tokenRefused(token);
     try {
       const timeoutMs = Math.max(1, deadline - performance.now());
       const next = await source.tokens.get(source.scope, { timeoutMs, abortSignal: signal });

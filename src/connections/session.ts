@@ -17,8 +17,18 @@ export interface Session {
   readonly expiry: SessionExpiry;
   /** Its reset between borrowers; undefined where sessions are not reset. */
   readonly reset: SessionReset | undefined;
-  /** Called when the server has ended the session or refused its token. */
-  onUnusable: ((this: Connection, reason: EvictionReason) => void) | undefined;
+  /** Where it belongs to a pool. */
+  owner: SessionOwner | undefined;
+}
+
+/** What the pool of a session is notified of. */
+export interface SessionOwner {
+  /** The connection is closed. */
+  ended(): void;
+  /** The server has ended the session or refused its token. */
+  becameUnusable(reason: EvictionReason): void;
+  /** The server has reset the session. */
+  wasReset(withOwnRequest: boolean): void;
 }
 
 const sessions = new WeakMap<Connection, Session>();
@@ -37,7 +47,7 @@ export function openSession(
   count += 1;
   const expiry = new SessionExpiry({ token, openedAt: Date.now(), dialMs }, maxAgeMillis);
   const reset = resetOf(connection);
-  const session: Session = { id: count, connection, token, expiry, reset, onUnusable: undefined };
+  const session: Session = { id: count, connection, token, expiry, reset, owner: undefined };
   if (reset !== undefined) reset.onFailure = noteFailedReset;
   sessions.set(connection, session);
   return session;
@@ -59,7 +69,7 @@ function noteFailedReset(this: Connection): void {
 
 function end(session: Session, reason: EvictionReason): void {
   session.expiry.unusable ??= reason;
-  session.onUnusable?.call(session.connection, reason);
+  session.owner?.becameUnusable(reason);
 }
 
 /** The session of a connection that this library opened; undefined for any other connection. */

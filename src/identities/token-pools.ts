@@ -15,7 +15,6 @@ import {
 import { CheckoutStack } from '../pool/checkout-stack.js';
 import { type LimitShare, SharedLimit } from '../pool/connection-limit.js';
 import type { AcquireOptions, ConnectionSource, SourceStats } from '../pool/connection-source.js';
-import { tediousFor } from '../pool/create-token-pool.js';
 import { healthOfAll, type PoolHealth } from '../pool/health.js';
 import { LoginPacing } from '../pool/login-pacing.js';
 import { TokenPool } from '../pool/token-pool.js';
@@ -275,7 +274,7 @@ export class TokenPools implements AsyncDisposable {
       tokenStore: this.#storeFor(identity, credential),
     } as TokenPoolConfig);
     const share = this.#limit.share(settings.pool.max + settings.pool.overlap);
-    const pool = new TokenPool(settings, tediousFor(settings), { limit: share, pacing: this.#pacing });
+    const pool = new TokenPool(settings, { limit: share, pacing: this.#pacing });
     if (this.#isSuspended) pool.suspend();
     const entry: Entry = { key, pool, share, settings, switching, users: 0 };
     this.#entries.set(key, entry);

@@ -2,6 +2,7 @@ import type { Connection } from 'tedious';
 import type { EvictionReason } from '../channels.js';
 import type { TediousModule } from '../connections/dial.js';
 import { assess, assessPatiently, evictionReason, type OutlookSource } from '../connections/expiry-policy.js';
+import { tediousOf } from '../connections/load-tedious.js';
 import { isLoggedIn, isReady } from '../connections/session.js';
 import type { Settings } from '../connections/settings.js';
 import type { PooledConnection } from './pooled-connection.js';
@@ -14,14 +15,12 @@ import type { Waiter } from './wait-queue.js';
 export class ConnectionCheck {
   readonly #settings: Settings;
   readonly #tokens: OutlookSource;
-  readonly #loadTedious: () => Promise<TediousModule>;
   /** Every checkout asks the server or the user's own `validate`. */
   readonly testsAlways: boolean;
 
-  constructor(settings: Settings, tokens: OutlookSource, tedious: () => Promise<TediousModule>) {
+  constructor(settings: Settings, tokens: OutlookSource) {
     this.#settings = settings;
     this.#tokens = tokens;
-    this.#loadTedious = tedious;
     this.testsAlways = settings.validateConnection === true || settings.pool.validate !== undefined;
   }
 
@@ -80,7 +79,7 @@ export class ConnectionCheck {
     const { validateConnection, pool } = this.#settings;
     try {
       if (pool.validate !== undefined && !(await pool.validate(connection))) return false;
-      return validateConnection !== true || (await selectOne(await this.#loadTedious(), connection));
+      return validateConnection !== true || (await selectOne(await tediousOf(this.#settings), connection));
     } catch {
       return false;
     }

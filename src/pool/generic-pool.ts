@@ -13,15 +13,21 @@ export interface ResourcePool<T> {
   readonly max: number;
 }
 
+/** Creates and destroys the resources of a pool. */
+export interface ResourceFactory<T> {
+  /** Never rejects: generic-pool would call it again immediately and endlessly (its issue #175). */
+  create(): Promise<T>;
+  destroy(resource: T): Promise<void>;
+}
+
 /**
  * Admits, bounds, creates, destroys and drains physical connections: each is one resource, acquired for its whole life,
- * from its dial until its socket is gone. `create` resolves with the outcome of the dial, good or failed; it never
- * rejects, because generic-pool would call it again immediately and endlessly (its issue #175).
+ * from its dial until its socket is gone. `create` resolves with the outcome of the dial, good or failed.
  */
-export function createResourcePool<T>(create: () => Promise<T>, max: number): ResourcePool<T> {
+export function createResourcePool<T>(factory: ResourceFactory<T>, max: number): ResourcePool<T> {
   // Loaded with the first pool: its 18 files would be half of what importing this package costs.
   const { createPool } = require('generic-pool') as {
     createPool: (factory: object, options: object) => ResourcePool<T>;
   };
-  return createPool({ create, destroy: () => Promise.resolve() }, { min: 0, max });
+  return createPool(factory, { min: 0, max });
 }

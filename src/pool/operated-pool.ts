@@ -94,12 +94,12 @@ export abstract class OperatedPool {
     if (reason !== undefined && typeof reason !== 'string') throw new ConfigurationError("'reason' must be text.");
     const { connections, isClosed, wake } = this.parts();
     if (isClosed()) return;
-    const { size, count } = connections;
+    const { size, borrowed } = connections;
     publish('pool:evicted', () => ({
       pool: this.name,
       reason: reason === undefined ? undefined : redact(reason).slice(0, LONGEST_REASON),
       connections: size,
-      borrowed: count.borrowed,
+      borrowed,
     }));
     connections.evictAll('evicted-by-caller');
     wake();

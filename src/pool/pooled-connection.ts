@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Connection } from 'tedious';
-import type { Session } from '../connections/session.js';
+import type { EvictionReason } from '../channels.js';
+import type { Session, SessionOwner } from '../connections/session.js';
 import type { Waiter } from './wait-queue.js';
 
 /**
@@ -19,7 +20,7 @@ import type { Waiter } from './wait-queue.js';
 export type ConnectionState = 'connecting' | 'idle' | 'borrowed' | 'closed';
 
 /** Written as comparisons, because it runs at each checkout and return. */
-function isTransition(from: ConnectionState, to: ConnectionState): boolean {
+export function isTransition(from: ConnectionState, to: ConnectionState): boolean {
   if (from === 'idle') return to === 'borrowed' || to === 'closed';
   if (from === 'borrowed' || from === 'connecting') return to === 'idle' || to === 'closed';
   return false;
@@ -33,9 +34,20 @@ export interface Purpose {
   readonly successorOf?: PooledConnection | undefined;
 }
 
+/** Where a connection belongs to, and what it is notified of. */
+export interface ConnectionHome {
+  ended(pooled: PooledConnection): void;
+  becameUnusable(pooled: PooledConnection, reason: EvictionReason): void;
+  wasReset(pooled: PooledConnection, withOwnRequest: boolean): void;
+}
+
 /** One physical connection of a pool, from its dial until its socket is gone. */
-export class PooledConnection {
-  /** Changed by {@link PooledConnections.move} only. */
+export class PooledConnection implements SessionOwner {
+  readonly home: ConnectionHome | undefined;
+  /** Its neighbours among all connections of the pool; maintained by `PooledConnections`. */
+  previous: PooledConnection | undefined = undefined;
+  next: PooledConnection | undefined = undefined;
+  /** Changed by `PooledConnections.move` only. */
   state: ConnectionState = 'connecting';
   /** Undefined while connecting. */
   session: Session | undefined;
@@ -71,9 +83,24 @@ export class PooledConnection {
   /** Its socket is gone. */
   isGone = false;
 
-  constructor({ caller, successorOf }: Purpose) {
+  constructor({ caller, successorOf }: Purpose, home?: ConnectionHome) {
     this.caller = caller;
     this.successorOf = successorOf;
+    this.home = home;
+  }
+
+  /** The socket is gone, whichever side closed it. */
+  ended(): void {
+    this.home?.ended(this);
+  }
+
+  /** The server has ended the session, or refused its token before its expiry (37396). */
+  becameUnusable(reason: EvictionReason): void {
+    this.home?.becameUnusable(this, reason);
+  }
+
+  wasReset(withOwnRequest: boolean): void {
+    this.home?.wasReset(this, withOwnRequest);
   }
 
   /** The session of a connection that has logged in. */
@@ -102,68 +129,5 @@ export class PooledConnection {
     const { socket } = this.connection as unknown as { socket?: Socket };
     if (hold) socket?.ref();
     else socket?.unref();
-  }
-}
-
-let auditing = false;
-
-/** Compares the counters with the states at each transition. For tests and the simulation. @internal */
-export function auditTransitions(on: boolean): void {
-  auditing = on;
-}
-
-/** All connections of one pool, with a count for each state. */
-export class PooledConnections implements Iterable<PooledConnection> {
-  readonly #all = new Set<PooledConnection>();
-  readonly count: Record<ConnectionState, number> = { connecting: 0, idle: 0, borrowed: 0, closed: 0 };
-
-  add(pooled: PooledConnection): void {
-    this.#all.add(pooled);
-    this.#add(pooled.state, 1);
-  }
-
-  #add(state: ConnectionState, difference: 1 | -1): void {
-    const { count } = this;
-    if (state === 'idle') count.idle += difference;
-    else if (state === 'borrowed') count.borrowed += difference;
-    else count[state] += difference;
-  }
-
-  /** The only way to change a state. @throws Error for an illegal transition */
-  move(pooled: PooledConnection, to: ConnectionState): void {
-    const from = pooled.state;
-    if (!isTransition(from, to)) throw new Error(`A connection cannot go from '${from}' to '${to}'.`);
-    pooled.state = to;
-    this.#add(from, -1);
-    this.#add(to, 1);
-    if (to === 'closed') this.#all.delete(pooled);
-    if (auditing) this.#audit();
-  }
-
-  /** Borrowed, or under test for a caller and therefore not available either, as in mssql. */
-  get inUse(): number {
-    let tested = 0;
-    for (const { isTested } of this.#all) if (isTested) tested += 1;
-    return this.count.borrowed + tested;
-  }
-
-  get isEmpty(): boolean {
-    return this.#all.size === 0;
-  }
-
-  [Symbol.iterator](): Iterator<PooledConnection> {
-    return this.#all.values();
-  }
-
-  #audit(): void {
-    const counted = { connecting: 0, idle: 0, borrowed: 0 };
-    for (const { state } of this.#all) {
-      if (state === 'closed') throw new Error('A closed connection is still in the pool.');
-      counted[state] += 1;
-    }
-    for (const state of ['connecting', 'idle', 'borrowed'] as const) {
-      if (counted[state] === this.count[state]) continue;
-      throw new Error(`The pool counts ${this.count[state]} ${state}, but ${counted[state]} are.`);
-    }
   }
 }

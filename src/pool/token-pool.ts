@@ -1,6 +1,5 @@
 import type { Connection } from 'tedious';
 import { channelOf, publish } from '../channels.js';
-import type { TediousModule } from '../connections/dial.js';
 import type { OutlookSource } from '../connections/expiry-policy.js';
 import { isReady } from '../connections/session.js';
 import type { Settings } from '../connections/settings.js';
@@ -40,9 +39,9 @@ let pools = 0;
  * together and opens what is missing.
  */
 export class TokenPool extends OperatedPool {
-  readonly name: string;
   /** @internal */
   readonly captureStack: ConnectionSource['captureStack'];
+  readonly #number: number;
   readonly #settings: Settings;
   readonly #tokens: OutlookSource;
   readonly #connections: OpenConnections;
@@ -63,33 +62,25 @@ export class TokenPool extends OperatedPool {
   /** @param beyond limits beyond the pool's own settings */
   constructor(
     settings: Settings,
-    tedious: () => Promise<TediousModule>,
     beyond: { limit?: ConnectionLimit | undefined; pacing?: LoginPacing | undefined } = {},
   ) {
     super();
     pools += 1;
+    this.#number = pools;
     const { configuration, source, pool } = settings;
-    this.name = `${configuration.server}/${configuration.options?.database ?? ''}#${pools}`;
     this.#settings = settings;
     this.#tokens = outlookOf(source);
-    this.#check = new ConnectionCheck(settings, this.#tokens, tedious);
+    this.#check = new ConnectionCheck(settings, this.#tokens);
     if (pool.leakDetectionMillis > 0) {
       const leaks = new LeakDetection(this.name, pool.leakDetectionMillis);
       this.#leaks = leaks;
       this.captureStack = (below) => leaks.capture(below);
     }
     this.#resets = pool.resetSession === 'always';
-    this.#waiters = new WaitQueue(pool.acquireTimeoutMillis, (waiter) => this.#timedOut(waiter));
-    this.#connections = new OpenConnections({
-      pool: this.name,
-      settings,
-      tedious,
-      limit: beyond.limit ?? noFurtherLimit,
-      pacing: beyond.pacing,
-      hasWaiters: () => this.#waiters.length > 0,
-      onChange: () => this.#changed(),
-      reject: (waiter, error) => this.#waiters.reject(waiter, error),
-    });
+    const waiters = new WaitQueue<Connection>(pool.acquireTimeoutMillis, this);
+    this.#waiters = waiters;
+    const { limit = noFurtherLimit, pacing } = beyond;
+    this.#connections = new OpenConnections({ pool: this, settings, limit, pacing, waiters });
     publish('pool:opened', () => ({
       pool: this.name,
       server: configuration.server,
@@ -98,6 +89,12 @@ export class TokenPool extends OperatedPool {
       stats: () => this.stats,
     }));
     if (pool.min > 0) this.#planBy(0);
+  }
+
+  /** Names the pool in events: server, database, number. */
+  get name(): string {
+    const { server, options } = this.#settings.configuration;
+    return `${server}/${options?.database ?? ''}#${this.#number}`;
   }
 
   // ---- checkout ----
@@ -212,7 +209,8 @@ export class TokenPool extends OperatedPool {
     waiter.dial = successor;
   }
 
-  #timedOut({ startedAt }: Waiter): AcquireTimeoutError {
+  /** @internal */
+  timedOut({ startedAt }: Waiter): AcquireTimeoutError {
     const waitedMs = performance.now() - startedAt;
     const error = acquireTimedOut(this.stats, {
       timeoutMs: this.#settings.pool.acquireTimeoutMillis,
@@ -260,7 +258,7 @@ export class TokenPool extends OperatedPool {
     const need = pooled.live.reset?.returned(pooled.connection) ?? 'none';
     if (need === 'none' || need === 'flag') return true;
     if (need === 'request') {
-      void resetOnReturn(this.#connections, pooled).then(() => this.#changed());
+      void resetOnReturn(this.#connections, pooled).then(() => this.changed());
     } else this.#connections.close(pooled, 'reset-failed');
     this.#afterReturn();
     return false;
@@ -308,10 +306,10 @@ export class TokenPool extends OperatedPool {
   }
 
   #afterReturn(): void {
-    const { size, count } = this.#connections;
+    const { size, borrowed } = this.#connections;
     if (this.#waiters.length > 0) this.#serve();
     if (size < this.#settings.pool.min) this.#planBy(0);
-    if (count.borrowed === 0) this.#onAllReturned?.();
+    if (borrowed === 0) this.#onAllReturned?.();
   }
 
   /**
@@ -330,8 +328,8 @@ export class TokenPool extends OperatedPool {
 
   // ---- housekeeping ----
 
-  /** A connection is ready, has been closed, or could not be opened. */
-  #changed(): void {
+  /** A connection is ready, has been closed, or could not be opened. @internal */
+  changed(): void {
     this.#serve();
     this.#planBy(0);
   }
@@ -376,7 +374,7 @@ export class TokenPool extends OperatedPool {
       connections: this.#connections,
       isClosed: () => this.#isClosed,
       firstWaiter: () => this.#waiters.first,
-      wake: () => this.#changed(),
+      wake: () => this.changed(),
     };
   }
 
@@ -431,7 +429,7 @@ export class TokenPool extends OperatedPool {
     const drained = this.#connections.shutDown(poolClosed());
     const returned = new Promise<void>((resolve) => {
       this.#onAllReturned = resolve;
-      if (this.#connections.count.borrowed === 0) resolve();
+      if (this.#connections.borrowed === 0) resolve();
     });
     await Promise.race([returned, sleep(timeoutMs, { ref: false })]);
     this.#connections.closeAll('borrowed');

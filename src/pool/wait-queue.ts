@@ -58,6 +58,11 @@ class QueuedWaiter<T> implements Waiter {
   }
 }
 
+export interface QueueOwner {
+  /** The error for a waiter whose time is up. */
+  timedOut(waiter: Waiter): Error;
+}
+
 /**
  * Callers in order of arrival. Each leaves with a connection, with an error, at its deadline, or when its AbortSignal
  * fires. There is one timer for all. It keeps running, unref'd, when the queue is empty, so that a busy pool does not
@@ -65,7 +70,7 @@ class QueuedWaiter<T> implements Waiter {
  */
 export class WaitQueue<T> {
   readonly #timeoutMs: number;
-  readonly #timedOut: (waiter: Waiter) => Error;
+  readonly #owner: QueueOwner;
   /** The ends of a linked list, because any of them may leave. */
   #oldest: QueuedWaiter<T> | undefined;
   #newest: QueuedWaiter<T> | undefined;
@@ -73,10 +78,9 @@ export class WaitQueue<T> {
   #timer: NodeJS.Timeout | undefined;
   #timerAt = Number.POSITIVE_INFINITY;
 
-  /** @param timedOut the error for a waiter whose time is up */
-  constructor(timeoutMs: number, timedOut: (waiter: Waiter) => Error) {
+  constructor(timeoutMs: number, owner: QueueOwner) {
     this.#timeoutMs = timeoutMs;
-    this.#timedOut = timedOut;
+    this.#owner = owner;
   }
 
   get length(): number {
@@ -166,7 +170,7 @@ export class WaitQueue<T> {
     this.#timer = undefined;
     this.#timerAt = next;
     for (const waiter of this) {
-      if (waiter.deadline < now) this.reject(waiter, this.#timedOut(waiter));
+      if (waiter.deadline < now) this.reject(waiter, this.#owner.timedOut(waiter));
       else next = Math.min(next, waiter.deadline);
     }
     if (next < this.#timerAt) this.#setTimer(next);

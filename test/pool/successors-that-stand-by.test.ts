@@ -1,6 +1,7 @@
 import type { Connection } from 'tedious';
 import { expect, test, vi } from 'vitest';
 import type { TokenPool } from '../../src/index.js';
+import { SharedLimit } from '../../src/pool/connection-limit.js';
 import {
   borrowAtOnce,
   driven,
@@ -72,30 +73,38 @@ test('P2: a connection returned at its end is replaced by the successor that sta
   expect(pool.stats).toMatchObject({ size: 2, available: 2, renewals: 2, logins: 4, evictions: { renewed: 2 } });
 });
 
-test('P6: a caller whose dial waits for a permit gets a successor that stands by, and the permit goes to no other dial', async () => {
-  vi.spyOn(Math, 'random').mockReturnValue(0.5);
-  const pool = aPool({ max: 3, overlap: 1, maxAgeMillis: 10 * MINUTE, idleTimeoutMillis }, sqlLogin);
-  await opened(pool, 2);
-  await live(pool, 9.5 * MINUTE - 20 * SECOND, 2);
-  const borrowed = await borrow(pool, 2);
-  world.server.loginMs = 20 * SECOND;
-  await pass(20 * SECOND);
-  releaseAll(pool, borrowed);
-  for (const _ of borrowed) await borrowAtOnce(pool);
-  // The successors of both are being opened, and nothing more may be.
-  expect(world.server.connections.size).toBe(4);
-  const waiting = outcome(pool.acquire());
-  await pass(20 * SECOND);
-  const third = settled(waiting);
-  expect(borrowed).not.toContain(third);
-  expect(pool.stats).toMatchObject({ size: 3, borrowed: 3, pending: 0, opening: 0, logins: 4 });
-  releaseAll(pool, [...borrowed, third]);
-  const next = outcome(Promise.all([pool.acquire(), pool.acquire(), pool.acquire()]));
-  await pass(21 * SECOND);
-  releaseAll(pool, settled(next));
-  expect(pool.stats).toMatchObject({ size: 3, available: 3, pending: 0, opening: 0 });
-  expect(world.server.mostOpen).toBe(4);
-});
+test.each([
+  ["the pool's own limit", { overlap: 1 }, undefined],
+  ['a limit shared with other pools', { overlap: 3 }, 4],
+])(
+  'P6: a caller whose dial waits for a permit of %s gets a successor that stands by',
+  async (_, overlap, sharedMax) => {
+    vi.spyOn(Math, 'random').mockReturnValue(0.5);
+    const limits = { max: 3, ...overlap, maxAgeMillis: 10 * MINUTE, idleTimeoutMillis };
+    const limit = sharedMax === undefined ? undefined : new SharedLimit(sharedMax, () => {}).share(9);
+    const pool = aPool(limits, sqlLogin, { limit });
+    await opened(pool, 2);
+    await live(pool, 9.5 * MINUTE - 20 * SECOND, 2);
+    const borrowed = await borrow(pool, 2);
+    world.server.loginMs = 20 * SECOND;
+    await pass(20 * SECOND);
+    releaseAll(pool, borrowed);
+    for (const _ of borrowed) await borrowAtOnce(pool);
+    // The successors of both are being opened, and nothing more may be.
+    expect(world.server.connections.size).toBe(4);
+    const waiting = outcome(pool.acquire());
+    await pass(20 * SECOND);
+    const third = settled(waiting);
+    expect(borrowed).not.toContain(third);
+    expect(pool.stats).toMatchObject({ size: 3, borrowed: 3, pending: 0, opening: 0, logins: 4 });
+    releaseAll(pool, [...borrowed, third]);
+    const next = outcome(Promise.all([pool.acquire(), pool.acquire(), pool.acquire()]));
+    await pass(21 * SECOND);
+    releaseAll(pool, settled(next));
+    expect(pool.stats).toMatchObject({ size: 3, available: 3, pending: 0, opening: 0 });
+    expect(world.server.mostOpen).toBe(4);
+  },
+);
 
 test('a successor that took over at a return is closed after its idle time, counted from the return', async () => {
   vi.spyOn(Math, 'random').mockReturnValue(0.5);

@@ -7,7 +7,7 @@ import { clockPerTest } from '../support/clock-per-test.js';
 const clock = clockPerTest();
 
 const timeIsUp = new Error('time is up');
-const aQueue = (timeoutMs = 1_000): WaitQueue<string> => new WaitQueue(timeoutMs, () => timeIsUp);
+const aQueue = (timeoutMs = 1_000): WaitQueue<string> => new WaitQueue(timeoutMs, { timedOut: () => timeIsUp });
 
 /** What has become of a wait. */
 function outcome(promise: Promise<string>): { value?: string; error?: unknown } {

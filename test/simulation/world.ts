@@ -3,7 +3,7 @@ import { CHANNEL_PREFIX, type ChannelName, type ChannelPayloads } from '../../sr
 import { sessionOf } from '../../src/connections/session.js';
 import { type Settings, settingsFrom } from '../../src/connections/settings.js';
 import { TokenPoolError } from '../../src/errors.js';
-import { auditTransitions } from '../../src/pool/pooled-connection.js';
+import { auditTransitions } from '../../src/pool/pooled-connections.js';
 import { TokenPool } from '../../src/pool/token-pool.js';
 import { TokenCache } from '../../src/tokens/token-cache.js';
 import { DrivenClock } from '../support/driven-clock.js';
@@ -274,7 +274,7 @@ export class World {
   #open(site: Site): TokenPool {
     const real = this.#server.tediousFor(site);
     const tedious = this.#options.sabotage?.tedious?.(real, this.clock) ?? real;
-    const pool = new TokenPool(site.settings, () => Promise.resolve(tedious));
+    const pool = new TokenPool({ ...site.settings, tedious });
     this.#options.sabotage?.pool?.(pool);
     return pool;
   }

@@ -2,7 +2,10 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { Connection } from 'tedious';
 import { afterEach, beforeEach, expect, vi } from 'vitest';
 import { CHANNEL_NAMES, CHANNEL_PREFIX, type ChannelName, type ChannelPayloads } from '../../src/channels.js';
-import { createTokenPool, type TokenPool, type TokenPoolConfig } from '../../src/index.js';
+import { settingsFrom } from '../../src/connections/settings.js';
+import type { TokenPoolConfig } from '../../src/index.js';
+import type { ConnectionLimit } from '../../src/pool/connection-limit.js';
+import { TokenPool } from '../../src/pool/token-pool.js';
 import { FakeProvider } from '../tokens/fake-provider.js';
 import { type ClockPerTest, clockPerTest } from './clock-per-test.js';
 import { type DrivenConnection, DrivenServer } from './driven-server.js';
@@ -23,7 +26,11 @@ export interface DrivenWorld {
   readonly clock: ClockPerTest;
   /** What happened since the start of the test. */
   readonly events: { name: ChannelName; payload: ChannelPayloads[ChannelName] }[];
-  aPool(pool?: TokenPoolConfig['pool'], config?: Partial<TokenPoolConfig>): TokenPool;
+  aPool(
+    pool?: TokenPoolConfig['pool'],
+    config?: Partial<TokenPoolConfig>,
+    beyond?: { limit?: ConnectionLimit | undefined },
+  ): TokenPool;
   /** So many callers at once, and the time of a login. */
   borrow(pool: TokenPool, count: number): Promise<Connection[]>;
   /** So many connections are open and idle. */
@@ -42,9 +49,9 @@ export function drivenWorld(): DrivenWorld {
     world.events.push({ name, payload: payload as ChannelPayloads[ChannelName] });
   };
 
-  world.aPool = (pool = {}, config = {}) => {
+  world.aPool = (pool = {}, config = {}, beyond = {}) => {
     const { provider, server } = world;
-    const made = createTokenPool({
+    const settings = settingsFrom({
       server: 'host',
       // Some logins of these tests take 20 s.
       connectionTimeout: MINUTE,
@@ -53,6 +60,7 @@ export function drivenWorld(): DrivenWorld {
       pool,
       ...config,
     });
+    const made = new TokenPool(settings, beyond);
     pools.push(made);
     return made;
   };

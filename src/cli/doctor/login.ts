@@ -1,6 +1,6 @@
 import type { Connection } from 'tedious';
 import { DialFailedError, dial } from '../../connections/dial.js';
-import { tediousFor } from '../../pool/create-token-pool.js';
+import { tediousOf } from '../../connections/load-tedious.js';
 import type { DoctorContext, StepResult } from './step.js';
 import { describeSkew } from './token.js';
 
@@ -16,7 +16,7 @@ const WHAT = `SELECT @@VERSION AS version, CONVERT(nvarchar(128), SERVERPROPERTY
 /** Step: one login attempt. */
 export async function logIn(context: DoctorContext): Promise<{ result: StepResult; connection: Connection }> {
   const { settings } = context;
-  const tedious = await tediousFor(settings)();
+  const tedious = await tediousOf(settings);
   const startedAt = performance.now();
   try {
     const { connection } = await dial({
@@ -79,7 +79,7 @@ export async function runQuery(context: DoctorContext, connection: Connection): 
 }
 
 async function select(context: DoctorContext, connection: Connection, sql: string): Promise<Record<string, unknown>[]> {
-  const { Request } = await tediousFor(context.settings)();
+  const { Request } = await tediousOf(context.settings);
   return new Promise((resolve, reject) => {
     const rows: Record<string, unknown>[] = [];
     const request = new Request(sql, (error) => (error ? reject(error) : resolve(rows)));

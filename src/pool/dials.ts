@@ -1,0 +1,271 @@
+import { type EvictionReason, publish } from '../channels.js';
+import { Dialer } from '../connections/dialer.js';
+import type { Session } from '../connections/session.js';
+import type { Settings } from '../connections/settings.js';
+import type { CachedToken } from '../tokens/cached-token.js';
+import type { ConnectionLimit } from './connection-limit.js';
+import { createResourcePool, type ResourceFactory, type ResourcePool } from './generic-pool.js';
+import { type Instant, retryPauseMs } from './housekeeping.js';
+import type { LoginPacing } from './login-pacing.js';
+import { notNeeded, PacedLogins } from './paced-logins.js';
+import { type ConnectionHome, PooledConnection, type Purpose } from './pooled-connection.js';
+import { PooledConnections } from './pooled-connections.js';
+import type { Waiter } from './wait-queue.js';
+
+const NEVER = Number.POSITIVE_INFINITY;
+const NONE: ReadonlySet<never> = new Set();
+
+/** The pool that the connections are opened for. */
+export interface Demand {
+  /** Names the pool in events. */
+  readonly name: string;
+  /** A connection is ready, has been closed, or could not be opened. */
+  changed(): void;
+}
+
+export interface DialsOptions {
+  pool: Demand;
+  settings: Settings;
+  limit: ConnectionLimit;
+  /** Of many pools together. */
+  pacing: LoginPacing | undefined;
+  waiters: { readonly length: number; reject(waiter: Waiter, error: Error): void };
+}
+
+/**
+ * Opens the physical connections of one pool: asks generic-pool for each, waits for permits and its turn, logs in, and backs
+ * off when that fails.
+ */
+export abstract class Dials extends PooledConnections implements ConnectionHome, ResourceFactory<PooledConnection> {
+  readonly dialer: Dialer;
+  logins = 0;
+  failedLogins = 0;
+  renewing = 0;
+  /** Until the pool is resumed, nothing is opened and no caller is rejected. */
+  isSuspended = false;
+  protected readonly pool: Demand;
+  protected readonly settings: Settings;
+  protected readonly limit: ConnectionLimit;
+  protected isClosed = false;
+  /** Successors that are open and wait for the connection that they replace. */
+  protected standingBy = 0;
+  protected readonly physical: ResourcePool<PooledConnection>;
+  readonly #waiters: DialsOptions['waiters'];
+  readonly #pacedLogins: PacedLogins;
+  #dials: Set<PooledConnection> | undefined;
+  /** Connections for which generic-pool has yet to call `create`. */
+  readonly #toDial: PooledConnection[] = [];
+  #lastFailure: Error | undefined;
+  /** Consecutive failures of background attempts, and when the next one may start, monotonic ms. */
+  #failures = 0;
+  #retryAt = 0;
+
+  constructor({ pool, settings, limit, pacing, waiters }: DialsOptions) {
+    super();
+    this.pool = pool;
+    this.settings = settings;
+    this.limit = limit;
+    this.#waiters = waiters;
+    this.dialer = new Dialer(settings, pool, this);
+    this.#pacedLogins = new PacedLogins(this.dialer, settings.pool.maxOpening, pacing);
+    this.physical = createResourcePool(this, settings.pool.max + settings.pool.overlap);
+  }
+
+  /** It has logged in: decides what becomes of it. */
+  protected abstract opened(pooled: PooledConnection): void;
+  /** Its successor could not be opened. */
+  protected abstract successorFailed(pooled: PooledConnection): void;
+  abstract ended(pooled: PooledConnection): void;
+  abstract becameUnusable(pooled: PooledConnection, reason: EvictionReason): void;
+  abstract tokenRefused(token: CachedToken): void;
+
+  /** Connections being opened for callers or for `min`; the others being opened are successors. */
+  get dials(): ReadonlySet<PooledConnection> {
+    return this.#dials ?? NONE;
+  }
+
+  protected addDial(pooled: PooledConnection): void {
+    this.#dials ??= new Set();
+    this.#dials.add(pooled);
+  }
+
+  #deleteDial(pooled: PooledConnection): void {
+    this.#dials?.delete(pooled);
+    if (this.#dials?.size === 0) this.#dials = undefined;
+  }
+
+  /** Logins in progress; other dials wait for their turn or for a permit. */
+  get opening(): number {
+    return this.#pacedLogins.running;
+  }
+
+  /** Connections that count against `max`. */
+  get size(): number {
+    return this.idle + this.borrowed - this.standingBy;
+  }
+
+  get mayOpen(): boolean {
+    return this.size + this.dials.size < this.settings.pool.max;
+  }
+
+  /** No successor can be opened in addition to the existing connections. */
+  get isFull(): boolean {
+    return this.settings.pool.overlap === 0 && this.size >= this.settings.pool.max;
+  }
+
+  /** The state that housekeeping plans from. */
+  instant(): Instant {
+    const monotonic = performance.now();
+    const pausedUntil = this.isSuspended ? NEVER : Math.max(this.#retryAt, monotonic + this.dialer.pauseMs);
+    // How many more connections may be opened, including those that would stand by.
+    const free = this.physical.max - this.physical.size - this.#toDial.length + this.standingBy;
+    const { size, renewing, standingBy } = this;
+    const counts = { size, opening: this.dials.size, renewing, standingBy, free };
+    return { wall: Date.now(), monotonic, ...counts, failing: this.#failures > 0, pausedUntil };
+  }
+
+  /** Why no connection could be opened, also while attempts continue. */
+  get lastFailure(): Error | undefined {
+    return this.dialer.lastFailure?.error ?? this.#lastFailure;
+  }
+
+  protected get hasWaiters(): boolean {
+    return this.#waiters.length > 0;
+  }
+
+  /** Asks generic-pool for one more physical connection, unless a shared limit allows none now. */
+  open(purpose: Purpose): void {
+    const { caller, successorOf } = purpose;
+    // A caller may wait for a permit; background work may not.
+    const hasPermit = caller === undefined && this.limit.tryTake();
+    if (caller === undefined && !hasPermit) return;
+    const pooled = new PooledConnection(purpose, this);
+    pooled.hasPermit = hasPermit;
+    this.add(pooled);
+    if (successorOf !== undefined) {
+      successorOf.successor = pooled;
+      this.renewing += 1;
+    } else this.addDial(pooled);
+    if (caller !== undefined) caller.dial = pooled;
+    this.#toDial.push(pooled);
+    void this.physical.acquire().then((opened) => this.#dialed(opened));
+  }
+
+  /** For generic-pool: resolves with the outcome of a dial, good or failed. @internal */
+  async create(): Promise<PooledConnection> {
+    const pooled = this.#toDial.shift() ?? withdrawn();
+    try {
+      if (pooled.state !== 'closed' && !pooled.hasPermit) {
+        await this.limit.take();
+        pooled.hasPermit = true;
+      }
+      if (wasWithdrawn(pooled)) {
+        if (pooled.hasPermit) this.limit.give();
+        return pooled;
+      }
+      const isNeeded = (): boolean => pooled.caller?.settled !== true || this.hasWaiters;
+      await this.#pacedLogins.run(isNeeded, (session) => {
+        pooled.session = session;
+      });
+    } catch (error) {
+      pooled.failure = error as Error;
+    }
+    return pooled;
+  }
+
+  /** For generic-pool: the socket is gone already. @internal */
+  async destroy(): Promise<void> {}
+
+  /** Withdraws a dial that waits for a permit, of generic-pool or of the shared limit; false if there is none. */
+  protected withdrawDial(): boolean {
+    for (const pooled of this.dials) {
+      const position = this.#toDial.indexOf(pooled);
+      if (position < 0 && pooled.hasPermit) continue;
+      if (position >= 0) this.#toDial.splice(position, 1);
+      if (pooled.hasPermit) this.limit.give();
+      pooled.hasPermit = false;
+      this.#deleteDial(pooled);
+      this.move(pooled, 'closed');
+      return true;
+    }
+    return false;
+  }
+
+  #dialed(pooled: PooledConnection): void {
+    const { session, failure, successorOf } = pooled;
+    if (wasWithdrawn(pooled)) {
+      void this.physical.destroy(pooled);
+      return;
+    }
+    if (successorOf === undefined) this.#deleteDial(pooled);
+    else this.renewing -= 1;
+    if (session === undefined) this.#failed(pooled, failure as Error);
+    else {
+      this.logins += 1;
+      this.#lastFailure = undefined;
+      this.forgetFailures();
+      pooled.lastUsedAt = performance.now();
+      this.move(pooled, 'idle');
+      this.opened(pooled);
+    }
+    // Its caller and their promise would stay in memory for as long as the connection.
+    pooled.caller = undefined;
+    this.pool.changed();
+  }
+
+  #failed(pooled: PooledConnection, error: Error): void {
+    const { caller, successorOf } = pooled;
+    this.move(pooled, 'closed');
+    this.gone(pooled);
+    if (this.isClosed || error === notNeeded) return;
+    this.failedLogins += 1;
+    this.#lastFailure = error;
+    if (caller === undefined) this.#backOff();
+    else if (!this.isSuspended) this.#waiters.reject(caller, error);
+    if (successorOf !== undefined) this.successorFailed(successorOf);
+  }
+
+  /** Background attempts may start again at once. */
+  forgetFailures(): void {
+    this.#failures = 0;
+    this.#retryAt = 0;
+  }
+
+  /** Dials that ran in parallel met the same failure: it counts once. */
+  #backOff(): void {
+    const now = performance.now();
+    if (now < this.#retryAt) return;
+    this.#failures += 1;
+    this.#retryAt = now + retryPauseMs(this.#failures);
+  }
+
+  /** Dials in progress start again; `mark` is called for every session that is open. */
+  protected beginGeneration(mark: (session: Session) => void): void {
+    this.forgetFailures();
+    this.#pacedLogins.beginAgain(mark);
+    // A connection that has just logged in may not have been checked yet.
+    for (const { session } of this) if (session !== undefined) mark(session);
+  }
+
+  /** The socket of a connection is gone. */
+  protected gone(pooled: PooledConnection): void {
+    pooled.isGone = true;
+    if (pooled.hasPermit) this.limit.give();
+    void this.physical.destroy(pooled);
+  }
+
+  wasReset({ live: { id } }: PooledConnection, roundTrip: boolean): void {
+    publish('connection:reset', () => ({ pool: this.pool.name, connection: id, roundTrip }));
+  }
+}
+
+/** What generic-pool gets for a request whose dial was withdrawn. */
+function withdrawn(): PooledConnection {
+  const pooled = new PooledConnection({});
+  pooled.state = 'closed';
+  return pooled;
+}
+
+function wasWithdrawn({ state }: PooledConnection): boolean {
+  return state === 'closed';
+}
