@@ -179,6 +179,7 @@ describe.skipIf(!hasRedis)('Redis', () => {
 
   // They wait for tokens to come to their end, so they wait together.
   test.concurrent('node-redis logs in, re-authenticates with each later token, and reconnects with the latest', async (context) => {
+    const { expect } = context;
     const { port, admin, entra, tokens, logins } = await redis(context);
     const clients = Array.from({ length: 3 }, () =>
       createClient({ socket: { port, host: '127.0.0.1' }, credentialsProvider: redisCredentials(tokens) }),
@@ -200,6 +201,7 @@ describe.skipIf(!hasRedis)('Redis', () => {
   });
 
   test.concurrent('ioredis logs in, re-authenticates with each later token, and reconnects with the latest', async (context) => {
+    const { expect } = context;
     const { port, admin, entra, tokens, logins } = await redis(context);
     const client = new Redis({ port, lazyConnect: true, retryStrategy: () => 50 });
     client.on('error', () => {});
