@@ -47,6 +47,7 @@ export function containParser(connection: ContainedConnection): void {
 const createContainedParser: CreateParser = function (message, handler) {
   const { createTokenStreamParser: create } = Object.getPrototypeOf(this) as { createTokenStreamParser: CreateParser };
   const isLogin = !AFTER_LOGIN.has(this.state?.name ?? '');
+  if (isLogin) Object.assign(handler, REFUSES_ROWS);
   const parser = create.call(this, isLogin ? bounded(message) : message, handler);
   const { parser: tokens } = parser;
   const { socket } = this;
@@ -54,10 +55,7 @@ const createContainedParser: CreateParser = function (message, handler) {
 
   const fail = (cause: unknown): void => {
     // Not the message of the cause: it may quote anything from the garbled answer.
-    const error = Object.assign(new Error('The server sent something that is not a valid TDS response.'), {
-      code: 'EPROTO',
-      cause,
-    });
+    const error = invalidResponse(cause);
     failLogin(error);
     // Destroying the socket ends the request; the rest of the same answer must not end it a second time.
     if (!isLogin) parser.removeAllListeners('end');
@@ -99,6 +97,23 @@ const createContainedParser: CreateParser = function (message, handler) {
   });
   return parser;
 };
+
+function refuseRows(): never {
+  throw invalidResponse(new Error('The server sent rows during the login.'));
+}
+
+/**
+ * A login has no rows. tedious 18 to 20 reports them, in the answer to its own first batch, as an 'error' of the
+ * connection: that error has no code, and whether it ends the login depends on who listens.
+ */
+const REFUSES_ROWS = { onColMetadata: refuseRows, onRow: refuseRows, onOrder: refuseRows };
+
+function invalidResponse(cause: unknown): Error {
+  return Object.assign(new Error('The server sent something that is not a valid TDS response.'), {
+    code: 'EPROTO',
+    cause,
+  });
+}
 
 /** After the login, an error may also come from the application's own listeners; it is left to the application. */
 function isThrownByHandler(error: unknown): boolean {
