@@ -23,6 +23,7 @@ export interface ContainedConnection {
   socket?: Socket | undefined;
   state?: { name: string } | undefined;
   createTokenStreamParser?: CreateParser;
+  request?: unknown;
 }
 
 /**
@@ -49,6 +50,7 @@ const createContainedParser: CreateParser = function (message, handler) {
   const isLogin = !AFTER_LOGIN.has(this.state?.name ?? '');
   if (isLogin) Object.assign(handler, REFUSES_ROWS);
   const parser = create.call(this, isLogin ? bounded(message) : message, handler);
+  if (!isLogin) endWithRequest(this, parser);
   const { parser: tokens } = parser;
   const { socket } = this;
   if (socket === undefined) return parser;
@@ -97,6 +99,18 @@ const createContainedParser: CreateParser = function (message, handler) {
   });
   return parser;
 };
+
+/**
+ * Drops the end of an answer whose request is over: its connection was closed while the answer arrived, or its cancellation
+ * took too long. tedious 18 to 20 fails the request at once, forgets it, and calls its callback at the end of the
+ * answer all the same: a TypeError, which ends the process.
+ */
+function endWithRequest(connection: ContainedConnection, parser: TokenStreamParser): void {
+  const { request } = connection;
+  const { emit } = parser;
+  parser.emit = (event: string | symbol, ...args: unknown[]) =>
+    (event !== 'end' || connection.request === request) && emit.call(parser, event, ...args);
+}
 
 function refuseRows(): never {
   throw invalidResponse(new Error('The server sent rows during the login.'));
