@@ -32,6 +32,7 @@ export class LoginWatch {
    */
   adopt(connection: Connection): LoginGuard {
     if (this.#settings.pool.resetSession === 'always') makeResettable(connection);
+    this.#givePassword(connection);
     const login = this.#source && new TokenLogin(this.#source);
     const guard = new LoginGuard(connection);
     if (login !== undefined) {
@@ -48,6 +49,15 @@ export class LoginWatch {
       else this.#failed(error, guard.messages, login);
     });
     return guard;
+  }
+
+  /** The configs that other libraries see and print have none; one that the application has set there is used. */
+  #givePassword(connection: Connection): void {
+    const password = (this.#settings.configuration.authentication?.options as { password?: string } | undefined)
+      ?.password;
+    const { config } = connection as unknown as { config?: { authentication?: { options?: { password?: unknown } } } };
+    const options = config?.authentication?.options;
+    if (password !== undefined && options !== undefined) options.password ??= password;
   }
 
   /**

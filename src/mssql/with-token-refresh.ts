@@ -78,7 +78,8 @@ const userHooks = new WeakMap<object, unknown>();
  * it twice is the same as once.
  *
  * A config with a SQL login or NTLM gets two hooks and stays as it is otherwise: the password is sent only over a connection that
- * is encrypted (unless `encrypt` is false), and a session that the server has ended is not used again.
+ * is encrypted (unless `encrypt` is false), and a session that the server has ended is not used again. The password can be read,
+ * but is not printed: mssql's pool keeps the config in a public property.
  *
  * ```ts
  * await sql.connect(withTokenRefresh({
@@ -130,7 +131,7 @@ export function withTokenRefresh(input: TokenPoolConfig | string): object {
   userHooks.set(hooks.pool.validate, pool.validate);
   if (source === undefined) {
     originals.set(hooks.beforeConnect, original);
-    return { ...without(original, NOT_OF_MSSQL), ...hooks };
+    return withHiddenPassword({ ...without(original, NOT_OF_MSSQL), ...hooks });
   }
 
   const credential = placeholderCredential();
@@ -177,6 +178,50 @@ function serverForMssql({ server }: TokenPoolConfig, read: ConnectionConfigurati
   return namesPort(server) && port !== undefined ? { server: read.server, port } : {};
 }
 
+/** A copy keeps no password, so the hook gives each connection its own. */
+function withHiddenPassword(config: Partial<TokenPoolConfig>): object {
+  const { authentication } = config as { authentication?: { options?: object } };
+  return hidePassword({
+    ...config,
+    ...(authentication?.options && {
+      authentication: { ...authentication, options: hidePassword({ ...authentication.options }) },
+    }),
+  });
+}
+
+/** The password of a refreshing config, also where a copy has lost it. */
+function passwordOf(config: TokenPoolConfig, original: TokenPoolConfig | undefined): Partial<TokenPoolConfig> {
+  const { password = original?.password, authentication } = config as WithPassword;
+  const given = (original as WithPassword | undefined)?.authentication;
+  const nested = authentication?.options?.password ?? given?.options?.password;
+  const login = {
+    ...(password !== undefined && { password }),
+    ...(nested !== undefined &&
+      authentication?.type === given?.type && {
+        authentication: { ...authentication, options: { ...authentication?.options, password: nested } },
+      }),
+  };
+  return login as Partial<TokenPoolConfig>;
+}
+
+interface WithPassword {
+  password?: string | undefined;
+  authentication?: { type?: string; options?: { password?: string } } | undefined;
+}
+
+function hidePassword<T extends { password?: unknown }>(object: T): T {
+  let { password } = object;
+  if (password === undefined) return object;
+  return Object.defineProperty(object, 'password', {
+    get: () => password,
+    set: (next: unknown) => {
+      password = next;
+    },
+    enumerable: false,
+    configurable: true,
+  });
+}
+
 /** The original of a refreshing config, with later changes applied; any other config unchanged. */
 export function withoutTokenRefresh(config: TokenPoolConfig): TokenPoolConfig {
   // What is no config is reported by what reads it.
@@ -194,7 +239,14 @@ export function withoutTokenRefresh(config: TokenPoolConfig): TokenPoolConfig {
       validate: userHook(pool.validate),
     },
   };
-  if (original === undefined) return { ...config, ...only(withPassword ?? {}, NOT_OF_MSSQL), ...ownHooks };
+  if (original === undefined) {
+    return {
+      ...config,
+      ...only(withPassword ?? {}, NOT_OF_MSSQL),
+      ...passwordOf(config, withPassword),
+      ...ownHooks,
+    };
+  }
   return {
     ...config,
     ...only(original, CONSUMED),

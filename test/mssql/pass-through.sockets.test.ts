@@ -1,8 +1,12 @@
+import { createRequire } from 'node:module';
+import stock from 'mssql';
 import { describe, expect, test } from 'vitest';
 import type { TokenPoolConfig } from '../../src/connections/config.js';
 import sql from '../../src/mssql/index.js';
 import { withoutTokenRefresh, withTokenRefresh } from '../../src/mssql/with-token-refresh.js';
 import { useEmulators, ways, withPool } from './three-ways.js';
+
+const { cloneDeep } = createRequire(import.meta.url)('lodash') as { cloneDeep(config: object): object };
 
 const emulators = useEmulators({ server: { users: { app: 'S3cret!!' } } });
 
@@ -14,11 +18,15 @@ describe('logins without a token', () => {
     { server: 'db', authentication: { type: 'ntlm', options: { domain: 'CORP', userName: 'me', password: 'x' } } },
   ];
 
-  test('withTokenRefresh adds its two hooks to SQL login and NTLM configs, and changes nothing else', () => {
+  test('withTokenRefresh adds its two hooks to SQL login and NTLM configs, and hides the password', () => {
     for (const config of configs) {
       const before = structuredClone(config);
-      const { beforeConnect, pool, ...rest } = withTokenRefresh(config as TokenPoolConfig);
-      expect(rest).toEqual(config);
+      const given = withTokenRefresh(config as TokenPoolConfig);
+      const { beforeConnect, pool, ...rest } = given;
+      expect(rest).toEqual(
+        JSON.parse(JSON.stringify(config, (key, value) => (key === 'password' ? undefined : value))),
+      );
+      expect(given).toMatchObject(config);
       expect(beforeConnect).toBeTypeOf('function');
       expect(pool).toEqual({ validate: expect.any(Function) });
       expect(config).toEqual(before);
@@ -43,6 +51,16 @@ describe('logins without a token', () => {
     );
     expect(rows.recordset).toEqual([{ name: 'app' }]);
     expect(emulators.entra.requests).toEqual([]);
+  });
+
+  test.each([
+    ['spread', (config: object) => ({ ...config })],
+    ['lodash', cloneDeep],
+  ])('SQL login through a copy of what withTokenRefresh returns (%s), which holds no password', async (_, copy) => {
+    const config = copy(withTokenRefresh(emulators.server.config({ user: 'app', password: 'S3cret!!' }) as never));
+    const pool = await new stock.ConnectionPool(config as never).connect();
+    expect((await pool.query('SELECT SUSER_SNAME() AS name')).recordset).toEqual([{ name: 'app' }]);
+    await pool.close();
   });
 
   test('a connection string with SQL login', async () => {
