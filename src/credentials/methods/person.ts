@@ -4,7 +4,7 @@ import { limitConcurrency, within } from '../concurrency.js';
 import type { AccessToken, Credential, GetTokenOptions } from '../credential.js';
 import { defineCredential } from '../define-credential.js';
 import { type Authority, type AuthorityOptions, resolveAuthority } from '../entra/authority.js';
-import type { HttpAgent } from '../entra/http-request.js';
+import { type HttpAgent, jsonObject } from '../entra/http-request.js';
 import { type ClientProof, requestAsConfidentialApp, requestAsPublicApp } from '../entra/msal.js';
 import { redact, textOf } from '../entra/redact.js';
 import { scopeForAuthority } from '../entra/scope-for-server.js';
@@ -246,11 +246,11 @@ function tolerant(cache: PersistentCache): PersistentCache {
   return {
     async beforeCacheAccess(context) {
       await memory.beforeCacheAccess(context);
-      await inTime(() => cache.beforeCacheAccess(context)).catch(warn);
+      await inTime(() => cache.beforeCacheAccess(context)).catch((error) => warn(error, context));
     },
     async afterCacheAccess(context) {
       await memory.afterCacheAccess(context);
-      await inTime(() => cache.afterCacheAccess(context)).catch(warn);
+      await inTime(() => cache.afterCacheAccess(context)).catch((error) => warn(error, context));
     },
   };
 
@@ -262,12 +262,19 @@ function tolerant(cache: PersistentCache): PersistentCache {
     });
   }
 
-  function warn(error: unknown): void {
+  function warn(error: unknown, { tokenCache }: PersistentCacheContext): void {
     if (warned) return;
     warned = true;
-    const reason = redact(textOf(error)).slice(0, 400);
+    const reason = redact(textOf(error), secretsIn(tokenCache.serialize())).slice(0, 400);
     process.emitWarning(`The persistent token cache failed; the sign-in is kept in memory only: ${reason}`);
   }
+}
+
+/** The tokens in MSAL's cache, which the error of a plugin may quote: each is the `secret` of its entry. */
+function secretsIn(serialized: string): string[] {
+  const tables = Object.values((jsonObject(serialized) ?? {}) as Record<string, Record<string, { secret?: unknown }>>);
+  const secrets = tables.flatMap((table) => Object.values(table ?? {}).map((entry) => entry?.secret));
+  return secrets.filter((secret) => typeof secret === 'string');
 }
 
 /** MSAL's own memory, carried from one application object to the next. */

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { createCredential, type PersistentCache, TokenCache } from '../../../src/index.js';
 import { type EntraEmulator, startEntraEmulator } from '../../../src/testing/index.js';
 import { printed } from '../printed.js';
@@ -161,6 +161,31 @@ describe('a persistent cache', () => {
     const credential = createCredential({ ...options(), username, password, persistentCache });
     expect(await upn(credential)).toBe(username);
     expect(await upn(credential)).toBe(username);
+  });
+
+  test('P10: its error may quote what it was to store; the warning does not', async () => {
+    const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
+    let secret = '';
+    try {
+      const persistentCache: PersistentCache = {
+        beforeCacheAccess: () => Promise.resolve(),
+        async afterCacheAccess({ tokenCache }) {
+          const { RefreshToken } = JSON.parse(tokenCache.serialize());
+          const [entry] = Object.values(RefreshToken) as { secret: string }[];
+          // In a form that cannot be recognized, only known.
+          if (entry === undefined) return;
+          ({ secret } = entry);
+          throw new Error(`cannot write ${Buffer.from(secret).toString('base64')}`);
+        },
+      };
+      const { userName: username, password } = entra.user;
+      const credential = createCredential({ ...options(), username, password, persistentCache });
+      expect(await upn(credential)).toBe(username);
+      expect(String(warned.mock.calls)).toContain('cannot write');
+      expect(String(warned.mock.calls)).not.toContain(Buffer.from(secret).toString('base64').slice(0, 20));
+    } finally {
+      warned.mockRestore();
+    }
   });
 });
 
