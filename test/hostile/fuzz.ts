@@ -13,14 +13,15 @@ import { Random } from '../support/random.js';
 import { TEXT_ENTRY_POINTS } from './config/entry-points.js';
 import { planted } from './config/planted.js';
 import { outcomes, useCredentialObject } from './identity/credential-object.js';
-import { answers } from './identity/hostile-provider.js';
+import { scripts } from './identity/hostile-provider.js';
 import { askHostileProviders, METHODS } from './identity/over-http.js';
+import { FILE_KINDS } from './identity/token-files.js';
 import { ProcessWatch } from './process-watch.js';
 import { everythingPrinted, plantedSecret, secretIn } from './secrets.js';
 import { CLIENTS } from './sql/clients.js';
 import { FAULTS } from './sql/faults.js';
 import { PHASES } from './sql/server.js';
-import { everyCell, linesOf, loginsOf, type NamedCell, runCells } from './sql/table.js';
+import { everyCell, LOGINS, linesOf, type NamedCell, runCells } from './sql/table.js';
 import { Supervisor } from './supervisor.js';
 
 const CELLS_A_ROUND = 24;
@@ -74,8 +75,10 @@ async function hostileServers(seed: number): Promise<void> {
   const random = new Random(seed);
   const cells = Array.from({ length: CELLS_A_ROUND }, (): NamedCell => {
     const client = random.pick(clients);
-    const login = random.pick(loginsOf(client));
-    return { client, login, phase: random.pick(PHASES), fault: random.pick(Object.keys(FAULTS)), seed };
+    const cell = { client, login: random.pick(LOGINS), phase: random.pick(PHASES), seed };
+    // A short limit ends the conversation at any point, as a busy machine does.
+    const createTimeoutMs = random.chance(0.25) ? random.whole(5, 80) : undefined;
+    return { ...cell, fault: random.pick(Object.keys(FAULTS)), ...(createTimeoutMs && { createTimeoutMs }) };
   });
   await runCells(cells, watch, (result) => {
     report(seed, linesOf([result]));
@@ -95,9 +98,11 @@ async function malformedTexts(seed: number): Promise<void> {
 
 async function identityProviders(seed: number): Promise<void> {
   const random = new Random(seed);
-  const scripts = fc.sample(fc.array(answers, { minLength: 1, maxLength: 4 }), { seed, numRuns: EXCHANGES_A_ROUND });
-  const exchanges = scripts.map((script) => ({ method: random.pick(Object.keys(METHODS)), script }));
-  await askHostileProviders(exchanges, watch, (lines) => {
+  const exchanges = fc.sample(scripts, { seed, numRuns: EXCHANGES_A_ROUND }).map((script) => {
+    const method = random.pick(Object.keys(METHODS));
+    return { method, script, file: random.chance(0.5) ? random.pick(FILE_KINDS) : undefined };
+  });
+  await askHostileProviders(exchanges, watch, (_, lines) => {
     report(seed, lines);
     supervisor.progress('an identity provider');
   });

@@ -1,12 +1,24 @@
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { createServer as createTlsServer } from 'node:tls';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
+import type { Certificate } from '../../../src/testing/certificate.js';
+
+/** What an answer may name. */
+export interface Places {
+  /** The provider's own address. */
+  self: string;
+  /** A key file that Azure Arc's agent may name. */
+  keyFile: string;
+  /** A certificate with its private key, PEM, as Key Vault returns it. */
+  pem: string;
+}
 
 /** What a provider sends for one request, byte by byte, and how it ends the connection. */
 export interface Answer {
   name: string;
-  /** `heard` is the request, headers and body, as text; `self` the provider's own address. */
-  bytes(heard: string, self: string): Buffer;
+  /** `heard` is the request, headers and body, as text. */
+  bytes(heard: string, places: Places): Buffer;
   /** Bytes at a time; undefined for all at once. */
   drip: number | undefined;
   ending: 'FIN' | 'RST' | 'silence';
@@ -46,6 +58,7 @@ const HEADERS = [
   'WWW-Authenticate: Basic realm=/etc/passwd',
   'WWW-Authenticate: Basic realm=/var/opt/azcmagent/tokens/../../../../etc/passwd',
   'WWW-Authenticate: Basic realm=',
+  'WWW-Authenticate: Basic realm=KEYFILE',
   'WWW-Authenticate: Bearer claims="e30=", error="insufficient_claims"',
   'Connection: upgrade\r\nUpgrade: websocket',
   'Set-Cookie: a=b\r\nSet-Cookie: a=c',
@@ -98,8 +111,11 @@ const FIELDS = {
   user_code: ['HEARD', 'u', 7, {}],
   verification_uri: ['SELF', 'javascript:1', 7],
   interval: [0, -1, 0.001, 1e300, 'soon', null, 5],
-  // Federation.
-  value: ['a.b.c', 'HEARD', 7, {}],
+  // Federation, Key Vault.
+  value: ['a.b.c', 'PEM', 'HEARD', 7, {}],
+  AccessKeyId: ['AKIAEXAMPLE', 'a\nb', '', 7, {}],
+  SecretAccessKey: ['s', '', 7, {}],
+  Token: ['t', 'a\r\nb: c', '', 7, {}],
   __proto__polluted: ['x'],
 } as const;
 
@@ -139,6 +155,38 @@ const otherBody = fc.constantFrom<{ name: string; text: string | Buffer }>(
   { name: 'a chunk of negative size', text: '-1\r\nabc\r\n0\r\n\r\n' },
 );
 
+/** What each platform answers where all is well, so that the next endpoint of a method is reached. */
+const tokenOrKeys = {
+  name: 'a token, or keys',
+  text: '{"access_token":"a.b.c","token_type":"Bearer","expires_in":3600,"value":"a.b.c","AccessKeyId":"AKIAEXAMPLE","SecretAccessKey":"s","Token":"t"}',
+};
+const working = fc.constantFrom<{ name: string; text: string }>(
+  tokenOrKeys,
+  tokenOrKeys,
+  tokenOrKeys,
+  { name: 'a certificate', text: '{"access_token":"a.b.c","token_type":"Bearer","expires_in":3600,"value":"PEM"}' },
+  { name: 'a bare token', text: 'a.b.c' },
+  {
+    name: 'a token of STS',
+    text: '<GetWebIdentityTokenResponse><GetWebIdentityTokenResult><WebIdentityToken>a.b.c</WebIdentityToken></GetWebIdentityTokenResult></GetWebIdentityTokenResponse>',
+  },
+  {
+    name: 'an error of STS',
+    text: '<ErrorResponse><Error><Code>HEARD</Code><Message>HEARD</Message></Error></ErrorResponse>',
+  },
+  { name: 'a token of STS without end', text: `<WebIdentityToken>${'<Code>'.repeat(10_000)}HEARD` },
+);
+const plain = fc.record({
+  status: fc.constantFrom(200, 200, 200, 401, 403),
+  headers: fc.constantFrom<string[]>([], [], ['WWW-Authenticate: Basic realm=KEYFILE']),
+  length: fc.constant(true),
+  reason: fc.constant('OK'),
+  body: working,
+  drip: fc.constant(undefined),
+  ending: fc.constant<Answer['ending']>('FIN'),
+  repeats: fc.constant(0),
+});
+
 /** Header lines that an HTTP parser accepts: what they say is for the client to judge. */
 const WELL_FORMED = HEADERS.filter((line) =>
   /^(content-type|retry-after|location|www-authenticate|set-cookie)/i.test(line),
@@ -171,17 +219,42 @@ const rude = fc.record({
   repeats: fc.constantFrom(0, 0, 0, 50),
 });
 
+interface Parts {
+  status: number;
+  headers: readonly string[];
+  length: boolean;
+  reason: string;
+  body: { name: string; text: string | Buffer };
+  drip: number | undefined;
+  ending: Answer['ending'];
+  repeats: number;
+}
+
 /** What a provider does with one request. */
-export const answers: fc.Arbitrary<Answer> = fc
-  .oneof({ weight: 3, arbitrary: polite }, { weight: 1, arbitrary: rude })
-  .map(({ status, headers, length, reason, body, drip, ending, repeats }) => ({
+const answers = fc.oneof(
+  { weight: 3, arbitrary: polite },
+  { weight: 1, arbitrary: plain },
+  { weight: 1, arbitrary: rude },
+);
+
+/** What it does with one request after the other. A method with several endpoints asks them in turn. */
+export const scripts: fc.Arbitrary<Answer[]> = fc
+  .tuple(fc.array(plain, { maxLength: 2 }), fc.array(answers, { minLength: 1, maxLength: 4 }))
+  .map(([first, then]) => [...first, ...then].map(toAnswer));
+
+function toAnswer({ status, headers, length, reason, body, drip, ending, repeats }: Parts): Answer {
+  return {
     name: `HTTP ${status}${reason === 'HEARD' ? ' (what was sent)' : ''}, ${headers.map((line) => line.slice(0, 60)).join(', ')}${length ? ', its length' : ''}: ${body.name}${drip ? ', slowly' : ''}, ${ending}${repeats ? ', after 100s' : ''}`,
-    bytes(heard, self) {
+    bytes(heard, { self, keyFile, pem }) {
+      const placed = (text: string): string => text.replaceAll('SELF', self).replaceAll('KEYFILE', keyFile);
+      const escapedPem = JSON.stringify(pem).slice(1, -1);
       const content =
-        typeof body.text === 'string' ? Buffer.from(fill(body.text, heard).replaceAll('SELF', self)) : body.text;
+        typeof body.text === 'string'
+          ? Buffer.from(fill(placed(body.text.replaceAll('"PEM"', `"${escapedPem}"`)), heard))
+          : body.text;
       const lines = [
         `HTTP/1.1 ${status} ${fill(reason, heard).replace(/[\r\n]+/g, ' ')}`,
-        ...headers.map((line) => line.replaceAll('SELF', self)),
+        ...headers.map(placed),
         ...(length ? [`Content-Length: ${content.length}`] : []),
       ];
       return Buffer.concat([
@@ -192,7 +265,8 @@ export const answers: fc.Arbitrary<Answer> = fc
     },
     drip,
     ending,
-  }));
+  };
+}
 
 /** Inside JSON, what was sent is escaped as it should be. */
 function fill(text: string, heard: string): string {
@@ -200,54 +274,73 @@ function fill(text: string, heard: string): string {
   return text.replaceAll('HEARD', () => (isJson ? JSON.stringify(heard).slice(1, -1) : heard));
 }
 
+/** How a provider is reached, and what its answers may name. */
+export interface HostileProviderOptions extends Partial<Omit<Places, 'self'>> {
+  /** With it the provider speaks https. */
+  certificate?: Certificate | undefined;
+}
+
 /** An identity provider that is made of nothing but `node:net`. It gives the answers in turn, then the last one again. */
 export class HostileProvider implements AsyncDisposable {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
-  #answers: readonly Answer[];
+  readonly #answers: readonly Answer[];
+  readonly #options: HostileProviderOptions;
   requests = 0;
 
-  private constructor(answers: readonly Answer[]) {
+  private constructor(answers: readonly Answer[], options: HostileProviderOptions) {
     this.#answers = answers;
-    this.#server = createServer((socket) => {
-      this.#sockets.add(socket);
-      socket.on('close', () => this.#sockets.delete(socket));
-      socket.on('error', () => {});
-      let heard = '';
-      socket.on('data', (bytes) => {
-        heard += bytes.toString('latin1');
-        const end = heard.indexOf('\r\n\r\n');
-        if (end === -1) return;
-        const [, size = '0'] = /content-length: (\d+)/i.exec(heard) ?? [];
-        if (heard.length < end + 4 + Number(size)) return;
-        const request = heard;
-        heard = '';
-        this.#answer(socket, request);
-      });
-    });
+    this.#options = options;
+    const { certificate } = options;
+    const onSocket = (socket: Socket): void => this.#converse(socket);
+    this.#server = certificate === undefined ? createServer(onSocket) : createTlsServer({ ...certificate }, onSocket);
   }
 
-  static async start(answers: readonly Answer[]): Promise<HostileProvider> {
-    const provider = new HostileProvider(answers);
+  static async start(answers: readonly Answer[], options: HostileProviderOptions = {}): Promise<HostileProvider> {
+    const provider = new HostileProvider(answers, options);
     await new Promise<void>((resolve) => provider.#server.listen(0, '127.0.0.1', resolve));
     return provider;
   }
 
   get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+    const { certificate } = this.#options;
+    return `${certificate === undefined ? 'http' : 'https'}://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  #converse(socket: Socket): void {
+    this.#sockets.add(socket);
+    socket.on('close', () => this.#sockets.delete(socket));
+    socket.on('error', () => {});
+    let heard = '';
+    socket.on('data', (bytes) => {
+      heard += bytes.toString('latin1');
+      const end = heard.indexOf('\r\n\r\n');
+      if (end === -1) return;
+      const [, size = '0'] = /content-length: (\d+)/i.exec(heard) ?? [];
+      if (heard.length < end + 4 + Number(size)) return;
+      const request = heard;
+      heard = '';
+      this.#answer(socket, request);
+    });
   }
 
   #answer(socket: Socket, request: string): void {
     const answer = this.#answers[Math.min(this.requests, this.#answers.length - 1)] as Answer;
     this.requests += 1;
     const [head = '', body = ''] = request.split('\r\n\r\n');
-    const secretLines = head.split('\r\n').filter((line) => /^(authorization|x-identity-header|secret):/i.test(line));
+    const secretLines = head
+      .split('\r\n')
+      .filter((line) => /^(authorization|x-identity-header|secret|x-amz-security-token):/i.test(line));
     const values = [...new URLSearchParams(body).values(), ...secretLines, body, head];
     const heard = values.join(' ').slice(0, 20_000);
-    const bytes = answer.bytes(heard, this.url);
+    const { keyFile = '/nowhere', pem = 'PEM' } = this.#options;
+    const bytes = answer.bytes(heard, { self: this.url, keyFile, pem });
     const end = (): void => {
       if (answer.ending === 'FIN') socket.end();
-      if (answer.ending === 'RST') socket.resetAndDestroy();
+      if (answer.ending !== 'RST') return;
+      // There is no RST in a TLS socket of Node.js; the one below it has none to offer either.
+      if (this.#options.certificate === undefined) socket.resetAndDestroy();
+      else socket.destroy();
     };
     if (answer.drip === undefined) {
       socket.write(bytes, end);

@@ -1,19 +1,21 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createCredential, TokenCache, type TokenCredential, TokenPoolError } from '../../../src/index.js';
-import { makeCertificate } from '../../../src/testing/certificate.js';
+import { type Certificate, makeCertificate } from '../../../src/testing/certificate.js';
 import { cpuLimitMs, cpuMsOf } from '../../support/cpu.js';
 import type { ProcessWatch } from '../process-watch.js';
 import { everythingPrinted, plantedSecret, secretIn } from '../secrets.js';
 import { type Answer, HostileProvider } from './hostile-provider.js';
+import { type FileKind, writeTokenFile } from './token-files.js';
 
 const SCOPE = 'https://database.windows.net/.default';
 const tenantId = '72f988bf-86f1-41af-91ab-2d7cd011db47';
 const clientId = '11111111-2222-4333-8444-555555555555';
 
-const REQUEST_TIMEOUT_MS = 400;
-const CALLER_TIMEOUT_MS = 700;
+/** Long enough for a busy machine to give its answer: what is not sent in time is not tried. */
+const REQUEST_TIMEOUT_MS = 1_000;
+const CALLER_TIMEOUT_MS = 1_200;
 /** A busy machine may take this much longer; a hang takes for ever. */
 const PATIENCE_MS = 20_000;
 /** A request that is repeated within its own time limit, as the protocols of the platforms ask for. */
@@ -23,17 +25,38 @@ const MOST_REQUESTS = 40;
 interface World {
   url: string;
   secret: string;
-  /** A file that holds the secret. */
+  /** A file that holds a token, unless the exchange has another kind of file. */
   file: string;
+  /** A folder of which `agent.key` is a file of Azure Arc's agent. */
+  folder: string;
+  /** An environment variable that holds a token for the time of the exchange. */
+  variable: string;
 }
 
 interface Method {
   environment?: (world: World) => Record<string, string>;
   create(world: World): TokenCredential;
+  /** The provider speaks https, with this certificate. */
+  https?: Certificate;
+  /** Reads `World.file`. */
+  readsFile?: true;
 }
 
-const { cert, key } = makeCertificate({ commonName: 'app', keyType: 'rsa' });
-const certificate = `${cert}\n${key}`;
+const own = makeCertificate({ commonName: 'app', keyType: 'rsa' });
+const certificate = `${own.cert}\n${own.key}`;
+/** Of the provider, where the platform names it by its thumbprint. */
+const ofProvider = makeCertificate({ commonName: 'localhost' });
+/** In Key Vault. No line of its key may be printed. */
+const inVault = makeCertificate({ commonName: 'vault', keyType: 'rsa' });
+const lineOfKey = inVault.key.split('\n')[3] as string;
+
+const federated = (world: World, from: unknown): TokenCredential =>
+  createCredential({ method: 'federated', from, ...application(world) } as never);
+const serviceFabric = ({ url, secret }: World): Record<string, string> => ({
+  IDENTITY_ENDPOINT: `${url}/token`,
+  IDENTITY_HEADER: secret,
+  IDENTITY_SERVER_THUMBPRINT: ofProvider.thumbprint,
+});
 const application = (world: World) => ({ tenantId, clientId, authority: world.url });
 
 /** Every method that talks HTTP, with the provider in the position of its authority or of its platform. */
@@ -44,6 +67,7 @@ export const METHODS: Readonly<Record<string, Method>> = {
     create: (world) => createCredential({ ...application(world), assertion: async () => world.secret } as never),
   },
   'a workload identity': {
+    readsFile: true,
     create: (world) =>
       createCredential({ method: 'workload-identity', ...application(world), tokenFilePath: world.file } as never),
   },
@@ -64,77 +88,218 @@ export const METHODS: Readonly<Record<string, Method>> = {
   },
   'a managed identity, App Service': {
     environment: ({ url, secret }) => ({ IDENTITY_ENDPOINT: `${url}/token`, IDENTITY_HEADER: secret }),
-    create: () => createCredential({ method: 'managed-identity' }),
+    create: () => createCredential({ method: 'managed-identity', retryTimeoutMs: 0 }),
   },
   'a managed identity, Azure Machine Learning': {
     environment: ({ url, secret }) => ({ MSI_ENDPOINT: `${url}/token`, MSI_SECRET: secret }),
-    create: () => createCredential({ method: 'managed-identity' }),
+    create: () => createCredential({ method: 'managed-identity', retryTimeoutMs: 0 }),
   },
   'a managed identity, Cloud Shell': {
     environment: ({ url }) => ({ MSI_ENDPOINT: `${url}/token` }),
-    create: () => createCredential({ method: 'managed-identity' }),
+    create: () => createCredential({ method: 'managed-identity', retryTimeoutMs: 0 }),
   },
   'a managed identity, Azure Arc': {
     environment: ({ url }) => ({ IDENTITY_ENDPOINT: `${url}/token`, IMDS_ENDPOINT: url }),
-    create: () => createCredential({ method: 'managed-identity' }),
+    create: ({ folder }) =>
+      createCredential({ method: 'managed-identity', arcKeyDirectory: folder, retryTimeoutMs: 0 } as never),
+  },
+  'a managed identity, Service Fabric': {
+    https: ofProvider,
+    environment: serviceFabric,
+    create: () => createCredential({ method: 'managed-identity', retryTimeoutMs: 0 }),
+  },
+  'a managed identity, user-assigned': {
+    environment: ({ url }) => ({ AZURE_POD_IDENTITY_AUTHORITY_HOST: url }),
+    create: () => createCredential({ method: 'managed-identity', clientId, retryTimeoutMs: 0 }),
   },
   'GitHub Actions': {
     environment: ({ url, secret }) => ({
       ACTIONS_ID_TOKEN_REQUEST_URL: `${url}/token?x=1`,
       ACTIONS_ID_TOKEN_REQUEST_TOKEN: secret,
     }),
+    create: (world) => federated(world, 'github-actions'),
+  },
+  GitLab: { create: (world) => federated(world, { variable: world.variable }) },
+  'Google Cloud': {
+    environment: ({ url }) => ({ GCE_METADATA_HOST: new URL(url).host }),
+    create: (world) => federated(world, 'google-cloud'),
+  },
+  'AWS STS, with keys in variables': {
+    environment: ({ url, secret }) => ({
+      AWS_REGION: 'eu-west-1',
+      AWS_ENDPOINT_URL_STS: url,
+      AWS_ACCESS_KEY_ID: 'AKIAEXAMPLE',
+      AWS_SECRET_ACCESS_KEY: secret,
+      AWS_SESSION_TOKEN: `session-${secret}`,
+    }),
+    create: (world) => federated(world, 'aws'),
+  },
+  'AWS STS, with keys of the container': {
+    environment: ({ url, secret }) => ({
+      AWS_REGION: 'eu-west-1',
+      AWS_ENDPOINT_URL_STS: url,
+      AWS_CONTAINER_CREDENTIALS_FULL_URI: `${url}/credentials`,
+      AWS_CONTAINER_AUTHORIZATION_TOKEN: secret,
+    }),
+    create: (world) => federated(world, 'aws'),
+  },
+  'AWS STS, with a token file of the container': {
+    readsFile: true,
+    environment: ({ url, file }) => ({
+      AWS_REGION: 'eu-west-1',
+      AWS_ENDPOINT_URL_STS: url,
+      AWS_CONTAINER_CREDENTIALS_FULL_URI: `${url}/credentials`,
+      AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE: file,
+    }),
+    create: (world) => federated(world, 'aws'),
+  },
+  SPIFFE: { readsFile: true, create: (world) => federated(world, { file: world.file }) },
+  'a managed identity as federated credential': {
+    environment: ({ url, secret }) => ({ IDENTITY_ENDPOINT: `${url}/token`, IDENTITY_HEADER: secret }),
+    create: (world) => federated(world, 'managed-identity'),
+  },
+  'a certificate in Key Vault': {
+    environment: ({ url, secret }) => ({ IDENTITY_ENDPOINT: `${url}/token`, IDENTITY_HEADER: secret }),
+    create: ({ url }) =>
+      createCredential(
+        `RunAs=App;AppId=${clientId};KeyVaultCertificateSecretIdentifier=${url}/secrets/app` as never,
+        { authority: url } as never,
+      ),
+  },
+  'an agent identity': {
     create: (world) =>
-      createCredential({ method: 'federated', from: 'github-actions', ...application(world) } as never),
+      createCredential({
+        method: 'agent-identity',
+        agentId: clientId,
+        ...application(world),
+        clientSecret: world.secret,
+      } as never),
+  },
+  'a browser': {
+    create: (world) =>
+      createCredential({
+        method: 'interactive',
+        ...application(world),
+        openBrowser: (url: string) => signIn(url, world.secret),
+      } as never),
+  },
+  'the environment': {
+    environment: ({ url, secret }) => ({
+      AZURE_AUTHORITY_HOST: url,
+      AZURE_TENANT_ID: tenantId,
+      AZURE_CLIENT_ID: clientId,
+      AZURE_CLIENT_SECRET: secret,
+    }),
+    create: () => createCredential({ method: 'environment' }),
+  },
+  'a chain': {
+    readsFile: true,
+    environment: ({ url, secret, file }) => ({
+      AZURE_AUTHORITY_HOST: url,
+      AZURE_TENANT_ID: tenantId,
+      AZURE_CLIENT_ID: clientId,
+      AZURE_FEDERATED_TOKEN_FILE: file,
+      IDENTITY_ENDPOINT: `${url}/token`,
+      IDENTITY_HEADER: secret,
+    }),
+    create: () => createCredential({ method: 'chain', members: ['workload-identity', 'managed-identity'] }),
   },
 };
+
+/** What a browser sends when someone has signed in; the code is a secret until it is used. */
+async function signIn(url: string, code: string): Promise<void> {
+  const { searchParams } = new URL(url);
+  const body = new URLSearchParams({ code, state: searchParams.get('state') ?? '' });
+  await fetch(searchParams.get('redirect_uri') ?? '', { method: 'POST', body });
+}
 
 export interface Exchange {
   /** A key of `METHODS`. */
   method: string;
   script: readonly Answer[];
+  /** What is in the token file of a method that reads one; default: a token. */
+  file?: FileKind | undefined;
 }
 
 /** At a time. Most of them wait. */
-const AT_ONCE = 6;
+const AT_ONCE = 24;
 
-/** Runs exchanges side by side, and reports one line for each broken promise. */
+/**
+ * Runs exchanges side by side and reports one line for each broken promise. Returns the requests that each method made.
+ *
+ * Processor time is that of the whole process: an exchange during which the event loop was blocked is run again, alone.
+ */
 export async function askHostileProviders(
   exchanges: readonly Exchange[],
   watch: ProcessWatch,
-  report: (lines: string[]) => void,
-): Promise<void> {
+  report: (exchange: Exchange, lines: string[]) => void,
+): Promise<Record<string, number>> {
   const left = [...exchanges];
+  const again: Exchange[] = [];
+  const requests: Record<string, number> = {};
+  const run = async (exchange: Exchange): Promise<string[]> => {
+    const { method: name, script, file = 'a token' } = exchange;
+    const method = METHODS[name] as Method;
+    const crashes: string[] = [];
+    const { broken, asked } = await watch.run(crashes, () => askHostileProvider(method, script, file));
+    requests[name] = (requests[name] ?? 0) + asked;
+    const answers = script.map((answer) => answer.name).join(' | then ');
+    const where = method.readsFile ? `${name}, in whose file is ${file}` : name;
+    return [...broken, ...crashes].map((line) => `${where}: ${line}: ${answers}`);
+  };
   const work = async (): Promise<void> => {
-    for (let next = left.shift(); next !== undefined; next = left.shift()) {
-      const { method, script } = next;
-      const crashes: string[] = [];
-      const lines = await watch.run(crashes, () => askHostileProvider(METHODS[method] as Method, script));
-      const name = script.map((answer) => answer.name).join(' | then ');
-      report([...lines, ...crashes].map((line) => `${method}: ${line}: ${name}`));
+    for (let exchange = left.shift(); exchange !== undefined; exchange = left.shift()) {
+      const lines = await run(exchange);
+      if (lines.some((line) => line.includes(BLOCKED))) again.push(exchange);
+      else report(exchange, lines);
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, work));
+  for (const exchange of again) report(exchange, await run(exchange));
+  return requests;
 }
+
+let exchanges = 0;
 
 /**
  * Asks a hostile provider for a token, and gives a line for each broken promise: the caller settles in time, with a token or
  * a typed error; back-off holds; no secret in the error; no turn of the event loop that takes long.
  */
-async function askHostileProvider(method: Method, answers: readonly Answer[]): Promise<string[]> {
-  await using provider = await HostileProvider.start(answers);
-  const secret = plantedSecret(48);
+async function askHostileProvider(
+  method: Method,
+  answers: readonly Answer[],
+  kind: FileKind,
+): Promise<{ broken: string[]; asked: number }> {
   const folder = mkdtempSync(join(tmpdir(), 'hostile-'));
-  const world: World = { url: provider.url, secret, file: join(folder, 'token') };
-  writeFileSync(world.file, jwt(secret));
+  const secret = plantedSecret(48);
+  const keyFile = join(folder, 'agent.key');
+  writeTokenFile(keyFile, 'a token', secret);
+  exchanges += 1;
+  const variable = `HOSTILE_ID_TOKEN_${exchanges}`;
+  process.env[variable] = jwt(secret);
+  await using provider = await HostileProvider.start(answers, {
+    certificate: method.https,
+    keyFile,
+    pem: inVault.key + inVault.cert,
+  });
+  const world: World = { url: provider.url, secret, folder, variable, file: join(folder, 'token') };
+  const release = writeTokenFile(world.file, kind, jwt(secret));
   try {
     const credential = withEnvironment(method.environment?.(world) ?? {}, () => method.create(world));
-    return await ask(credential, provider, secret);
+    const broken = await ask(credential, provider, [secret, lineOfKey]);
+    return { broken, asked: provider.requests };
   } finally {
+    release();
+    delete process.env[variable];
     rmSync(folder, { recursive: true });
   }
 }
 
-async function ask(credential: TokenCredential, provider: HostileProvider, secret: string): Promise<string[]> {
+async function ask(
+  credential: TokenCredential,
+  provider: HostileProvider,
+  secrets: readonly string[],
+): Promise<string[]> {
   const broken: string[] = [];
   const end = new AbortController();
   const bounded: TokenCredential = {
@@ -151,9 +316,9 @@ async function ask(credential: TokenCredential, provider: HostileProvider, secre
     outcome = await Promise.race([get().catch((error: unknown) => error ?? new Error('nothing')), late]);
   });
   if (outcome === 'late') broken.push('the caller does not settle');
-  if (longestMs > cpuLimitMs(MOST_CPU_MS)) broken.push(`blocked the event loop for ${Math.round(longestMs)} ms`);
+  if (longestMs > cpuLimitMs(MOST_CPU_MS)) broken.push(`${BLOCKED} for ${Math.round(longestMs)} ms`);
   if (outcome instanceof Error) {
-    broken.push(...judge(outcome, secret));
+    broken.push(...judge(outcome, secrets));
     const before = provider.requests;
     for (let again = 0; again < 3; again += 1) await get().catch(() => undefined);
     // The request of a device code goes on behind the caller's back, as it should: it is one sign-in.
@@ -166,6 +331,7 @@ async function ask(credential: TokenCredential, provider: HostileProvider, secre
   return broken;
 }
 
+const BLOCKED = 'blocked the event loop';
 /** 50 ms is the promise; the provider and the test share the process and its processor time. */
 const MOST_CPU_MS = 150;
 
@@ -174,7 +340,7 @@ function isFailure(error: Error): boolean {
   return !/ERR_TOKEN_TIMEOUT/.test(String((error as NodeJS.ErrnoException).code));
 }
 
-function judge(error: Error, secret: string): string[] {
+function judge(error: Error, secrets: readonly string[]): string[] {
   const broken: string[] = [];
   if (!(error instanceof TokenPoolError)) return [`not a typed error: ${String(error).slice(0, 120)}`];
   if (!/^ERR_[A-Z_]+$/.test(String(error.code))) broken.push(`an error with the code ${String(error.code)}`);
@@ -187,14 +353,14 @@ function judge(error: Error, secret: string): string[] {
   ) {
     broken.push(`retryAfterMs ${String(retryAfterMs)}`);
   }
-  if (secretIn(everythingPrinted(error), [secret])) broken.push('a secret in an error');
+  if (secretIn(everythingPrinted(error), secrets)) broken.push('a secret in an error');
   return broken;
 }
 
 function withEnvironment<T>(variables: Record<string, string>, create: () => T): T {
   const before = { ...process.env };
   for (const name of Object.keys(process.env)) {
-    if (/^(AZURE_|IDENTITY_|MSI_|IMDS_|ACTIONS_)/.test(name)) delete process.env[name];
+    if (/^(AZURE_|IDENTITY_|MSI_|IMDS_|ACTIONS_|AWS_|GCE_)/.test(name)) delete process.env[name];
   }
   Object.assign(process.env, variables);
   try {

@@ -8,9 +8,8 @@ import type { Client, ClientFactory } from './clients.js';
 import { FAULTS } from './faults.js';
 import { HostileServer, type HostileServerOptions, type Phase } from './server.js';
 
-/** Small, because a silent server costs them; sockets need real time. */
-const CREATE_TIMEOUT_MS = 400;
-const ACQUIRE_TIMEOUT_MS = 800;
+/** Small, because a silent server costs it; sockets need real time. */
+export const CREATE_TIMEOUT_MS = 400;
 /** The first login after a failed one may be this much later. */
 const BACK_OFF_MS = 6_000;
 /** Only a client that does not work again needs all of it. */
@@ -26,6 +25,8 @@ export interface Cell {
   fault: string;
   login: 'token' | 'password';
   seed: number;
+  /** The client's limit for opening a connection, ms; a checkout may take twice as long. */
+  createTimeoutMs?: number;
   server?: HostileServerOptions;
   /** What the server to which it redirects does with the client; default: it does not encrypt and asks for a token. */
   hop?: HostileServerOptions;
@@ -43,7 +44,8 @@ export async function runCell(cell: Cell, watch: ProcessWatch): Promise<string[]
 }
 
 async function tryCell(cell: Cell): Promise<string[]> {
-  const { client: open, phase, fault, login, seed, server: options, hop } = cell;
+  const { client: open, phase, fault, login, seed, createTimeoutMs = CREATE_TIMEOUT_MS, server: options, hop } = cell;
+  const acquireTimeoutMs = 2 * createTimeoutMs;
   const broken: string[] = [];
   const secret = plantedSecret(login === 'token' ? 600 : 40);
   await using server = await HostileServer.start(options);
@@ -55,13 +57,13 @@ async function tryCell(cell: Cell): Promise<string[]> {
 
   const events: string[] = [];
   const stopListening = onEveryEvent((payload) => events.push(everythingPrinted(payload)));
-  const client = await open(configFor(server.port, login, secret));
+  const client = await open(configFor(server.port, login, secret, createTimeoutMs));
   try {
     const atReset = phase === 'reset';
     if (atReset && client.resetAndQuery === undefined) return [];
     const startedAt = performance.now();
     const running = Promise.resolve(atReset ? client.resetAndQuery?.() : client.query());
-    const outcome = await settle(() => running, ACQUIRE_TIMEOUT_MS, isLogin(phase) ? PATIENCE_MS : REQUEST_PATIENCE_MS);
+    const outcome = await settle(() => running, acquireTimeoutMs, isLogin(phase) ? PATIENCE_MS : REQUEST_PATIENCE_MS);
     const tookMs = performance.now() - startedAt;
     if (outcome.hung && isLogin(phase)) return [`did not settle within ${Math.round(tookMs)} ms`];
     if (outcome.hung) {
@@ -74,25 +76,19 @@ async function tryCell(cell: Cell): Promise<string[]> {
         : judgeOutcome(afterClose, secret);
     }
     broken.push(...judgeOutcome(outcome, secret, isLogin(phase)));
-    // A request at which the server misbehaves belongs to the driver; its connection may be held until it is returned.
-    await until(() => plain.open === 0 && (client.inUse()?.opening ?? 0) === 0, 2_000);
-    const inUse = client.inUse();
-    if (inUse !== undefined && inUse.opening !== 0) broken.push(`${inUse.opening} connections are still being opened`);
-    if (inUse !== undefined && outcome.error !== undefined && isLogin(phase) && inUse.size !== 0) {
-      broken.push(`holds ${inUse.size} permits after a failed login`);
-    }
-    if (outcome.error !== undefined && isLogin(phase)) {
-      if (!(await until(() => server.open + plain.open === 0, PATIENCE_MS))) {
-        broken.push(`leaves ${server.open + plain.open} sockets open after a failed login`);
-      }
-      if (server.visitors + plain.visitors > 12)
-        broken.push(`${server.visitors + plain.visitors} logins for one checkout`);
-    }
+    // A login that ends after its caller has given up leaves a connection in the pool, and so does a request that times out.
+    const sockets = (): number => server.open + plain.open;
+    await until(() => client.inUse().opening === 0 && client.inUse().size === sockets(), PATIENCE_MS);
+    const { opening, size } = client.inUse();
+    if (opening !== 0) broken.push(`${opening} connections are still being opened`);
+    if (size !== sockets()) broken.push(`has ${size} connections and leaves ${sockets()} sockets open`);
+    if (outcome.error !== undefined && isLogin(phase) && server.visitors + plain.visitors > 12)
+      broken.push(`${server.visitors + plain.visitors} logins for one checkout`);
 
     // What still holds a permit cannot work again: one line for one fault is enough.
     if (broken.length > 0) return broken;
     server.heal();
-    const next = await settle(() => healed(client), HEALED_WITHIN_MS + ACQUIRE_TIMEOUT_MS);
+    const next = await settle(() => healed(client), HEALED_WITHIN_MS + acquireTimeoutMs);
     if (next.hung) broken.push('the next checkout does not settle once the server is well');
     else if (next.error !== undefined)
       broken.push(`the next checkout fails once the server is well: ${short(next.error)}`);
@@ -103,6 +99,9 @@ async function tryCell(cell: Cell): Promise<string[]> {
     stopListening();
     const closed = await settle(() => client.close(), 1_000);
     if (closed.hung) broken.push('close() does not settle');
+    else if (!(await until(() => server.open + plain.open === 0, PATIENCE_MS))) {
+      broken.push(`leaves ${server.open + plain.open} sockets open after close()`);
+    }
   }
   for (const wire of [server.wire, plain.wire]) {
     if (secretOnWire(wire, [secret])) broken.push('a secret in the clear on the wire');
@@ -111,7 +110,12 @@ async function tryCell(cell: Cell): Promise<string[]> {
   return broken;
 }
 
-function configFor(port: number, login: 'token' | 'password', secret: string): TokenPoolConfig {
+function configFor(
+  port: number,
+  login: 'token' | 'password',
+  secret: string,
+  createTimeoutMillis: number,
+): TokenPoolConfig {
   const who =
     login === 'token'
       ? { authentication: { getToken: async () => ({ token: secret, expiresOnTimestamp: Date.now() + 3_600_000 }) } }
@@ -121,9 +125,9 @@ function configFor(port: number, login: 'token' | 'password', secret: string): T
     port,
     database: 'app',
     ...who,
-    requestTimeout: CREATE_TIMEOUT_MS,
+    requestTimeout: createTimeoutMillis,
     options: { encrypt: true, trustServerCertificate: true, cancelTimeout: 200 },
-    pool: { max: 2, createTimeoutMillis: CREATE_TIMEOUT_MS, acquireTimeoutMillis: ACQUIRE_TIMEOUT_MS },
+    pool: { max: 2, createTimeoutMillis, acquireTimeoutMillis: 2 * createTimeoutMillis },
   } as TokenPoolConfig;
 }
 
@@ -163,9 +167,10 @@ function judgeOutcome({ error }: Outcome, secret: string, isOurs = false): strin
   return broken;
 }
 
-/** tedious 20 gives a request with several errors an AggregateError, whose own message is empty. */
+/** tedious and Sequelize 7 gather several errors of one request in one that has no message of its own. */
 function driverMessage(error: Error): string {
-  return error.message || (error instanceof AggregateError ? error.errors.map(String).join('\n') : '');
+  const { errors } = error as { errors?: unknown };
+  return error.message || (Array.isArray(errors) ? errors.map(String).join('\n') : '');
 }
 
 /** On the error or, where a library wraps it, in the chain below. */

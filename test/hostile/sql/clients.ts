@@ -10,11 +10,18 @@ export interface Client {
   query(): Promise<unknown>;
   /** Like `query`, with a session reset before it, where the library can do that. */
   resetAndQuery?(): Promise<unknown>;
-  /** Permits in use; undefined where the library does not say. */
-  inUse(): { opening: number; size: number } | undefined;
+  /** What the library's own pool counts. */
+  inUse(): InUse;
   /** Objects that a user may print. */
   printable: unknown[];
   close(): Promise<void>;
+}
+
+interface InUse {
+  /** Connections that are being opened. */
+  opening: number;
+  /** Connections, those included. */
+  size: number;
 }
 
 export type ClientFactory = (config: TokenPoolConfig) => Promise<Client>;
@@ -43,18 +50,18 @@ export const CLIENTS: Readonly<Record<string, ClientFactory>> = {
   async 'Sequelize 6'(config) {
     const { Sequelize } = await import('sequelize');
     const { sequelizeOptions } = await import('../../../src/orm/sequelize.js');
-    const { createTimeoutMillis: _, acquireTimeoutMillis: __, ...pool } = config.pool ?? {};
-    const sequelize = new Sequelize({
-      ...(sequelizeOptions({ ...timed(config), pool: { ...pool, acquire: SEQUELIZE_ACQUIRE_MS } } as never) as object),
-      databaseVersion: '16.0.0',
-      logging: false,
-    } as never);
-    return {
-      query: async () => (await sequelize.query('SELECT 1'))[0],
-      inUse: () => undefined,
-      printable: [sequelize],
-      close: () => sequelize.close(),
-    };
+    const options = sequelizeOptions(timedForSequelize(config) as never);
+    return sequelizeClient(new Sequelize({ ...(options as object), ...QUIET } as never));
+  },
+
+  async 'Sequelize 7'(config) {
+    const { Sequelize } = await import('@sequelize/core');
+    const { MsSqlDialect } = await import('@sequelize/mssql');
+    const { sequelize7Options } = await import('../../../src/orm/sequelize.js');
+    const options = sequelize7Options(timedForSequelize(config) as never);
+    return sequelizeClient(
+      new Sequelize({ dialect: MsSqlDialect, ...(options as object), ...QUIET } as never) as never,
+    );
   },
 
   async knex(config) {
@@ -64,9 +71,54 @@ export const CLIENTS: Readonly<Record<string, ClientFactory>> = {
     const db = knex({ ...knexConfig(config), log: silent } as never);
     return {
       query: async () => db.raw('SELECT 1'),
-      inUse: () => undefined,
+      inUse: () => inUseOf(db.client.pool),
       printable: [db],
       close: () => db.destroy(),
+    };
+  },
+
+  async Kysely(config) {
+    const { Kysely, MssqlDialect, sql } = await import('kysely');
+    const { dialectConfig } = await import('../../../src/orm/kysely.js');
+    const pool = createTokenPool(config);
+    const db = new Kysely<object>({ dialect: new MssqlDialect(dialectConfig(pool)) });
+    return {
+      query: async () => (await sql`SELECT 1`.execute(db)).rows,
+      inUse: () => pool.stats,
+      printable: [db],
+      async close() {
+        await db.destroy();
+        await pool.close({ timeoutMs: 0 });
+      },
+    };
+  },
+
+  async TypeORM(config) {
+    const { DataSource } = await import('typeorm');
+    const { dataSourceOptions } = await import('../../../src/orm/typeorm.js');
+    const options = dataSourceOptions(config as never);
+    const pools: ConnectionPool[] = [];
+    class Recorded extends options.driver.ConnectionPool {
+      constructor(given: never) {
+        super(given);
+        pools.push(this);
+      }
+    }
+    const driver = Object.create(options.driver, { ConnectionPool: { value: Recorded } }) as typeof options.driver;
+    const source = new DataSource({ ...options, driver } as never);
+    return {
+      async query() {
+        if (!source.isInitialized) await source.initialize();
+        return source.query('SELECT 1');
+      },
+      inUse: () => sumOf(pools.map(({ pool }) => inUseOf(pool as unknown as Pool))),
+      printable: [source],
+      async close() {
+        if (source.isInitialized) await source.destroy();
+        // TypeORM forgets its pool when initialize() fails after the login, at its first queries: the connection of that pool
+        // stays until it is idle for long enough, with stock mssql as well.
+        await Promise.all(pools.map((pool) => pool.close({ timeoutMs: 0 })));
+      },
     };
   },
 
@@ -81,7 +133,7 @@ export const CLIENTS: Readonly<Record<string, ClientFactory>> = {
         adapter ??= await open();
         return (await adapter.queryRaw({ sql: 'SELECT 1', args: [], argTypes: [] })).rows;
       },
-      inUse: () => undefined,
+      inUse: () => inUseOf((adapter as { pool?: StockPool } | undefined)?.pool?.pool as Pool),
       printable: [factory],
       close: async () => adapter?.dispose(),
     };
@@ -89,7 +141,7 @@ export const CLIENTS: Readonly<Record<string, ClientFactory>> = {
 };
 
 /** Longer than a login may take, or Sequelize's own error, which has neither code nor reason, replaces that of the login. */
-const SEQUELIZE_ACQUIRE_MS = 3_000;
+const SEQUELIZE_ACQUIRE_MS = 15_000;
 
 /**
  * What bounds a login of stock mssql and of Sequelize is connectionTimeout, and what bounds a query is requestTimeout. tarn's
@@ -105,18 +157,56 @@ function timed(config: TokenPoolConfig): TokenPoolConfig {
   };
 }
 
+function timedForSequelize(config: TokenPoolConfig): TokenPoolConfig {
+  const { createTimeoutMillis: _, acquireTimeoutMillis: __, ...pool } = config.pool ?? {};
+  return { ...timed(config), pool: { ...pool, acquire: SEQUELIZE_ACQUIRE_MS } } as TokenPoolConfig;
+}
+
+const QUIET = { databaseVersion: '16.0.0', logging: false };
+
+function sequelizeClient(sequelize: import('sequelize').Sequelize): Client {
+  // Sequelize 7 has no connectionManager, and throws where it is read.
+  const { pool: ofSequelize7 } = sequelize as unknown as { pool?: { write: SequelizePool } };
+  const pool =
+    ofSequelize7?.write ??
+    (sequelize as unknown as { connectionManager: { pool: SequelizePool } }).connectionManager.pool;
+  return {
+    query: async () => (await sequelize.query('SELECT 1'))[0],
+    inUse: () => ({ opening: pool.size - pool.available - pool.using, size: pool.size }),
+    printable: [sequelize],
+    close: () => sequelize.close(),
+  };
+}
+
+interface SequelizePool {
+  size: number;
+  available: number;
+  using: number;
+}
+
 function mssqlClient(pool: StockPool): Client {
   return {
     async query() {
       if (!pool.connected) await pool.connect();
       return (await pool.request().query('SELECT 1')).recordset;
     },
-    // mssql's pool has no counters before its first successful connect().
-    inUse: () =>
-      pool.connected ? { opening: pool.size - pool.available - pool.borrowed, size: pool.size } : undefined,
+    inUse: () => inUseOf((pool as unknown as { pool?: Pool }).pool),
     printable: [pool],
     close: () => Promise.resolve(pool.close()),
   };
+}
+
+/** tarn's pool, or ours in its form. */
+type Pool = { numUsed(): number; numFree(): number; numPendingCreates(): number } | null | undefined;
+
+/** mssql has a pool after its first successful connect(), and none after close(). */
+function inUseOf(pool: Pool): InUse {
+  const opening = pool?.numPendingCreates() ?? 0;
+  return { opening, size: opening + (pool?.numUsed() ?? 0) + (pool?.numFree() ?? 0) };
+}
+
+function sumOf(each: readonly InUse[]): InUse {
+  return each.reduce((a, b) => ({ opening: a.opening + b.opening, size: a.size + b.size }), { opening: 0, size: 0 });
 }
 
 function run(connection: import('tedious').Connection, reset: boolean): Promise<unknown[][]> {
