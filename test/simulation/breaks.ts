@@ -9,6 +9,7 @@ import type { DrivenClock } from '../support/driven-clock.js';
 import type { IdentityProvider } from './identity-provider.js';
 import type { SimConnection } from './server.js';
 import type { PromiseName } from './watch.js';
+import type { FAULTS } from './world.js';
 
 /** Something wrong with what the pool is made of. The product itself has no switch for it. */
 export interface Break {
@@ -22,6 +23,8 @@ export interface Break {
   random?: () => number;
   /** It shows in calm weather only. */
   calm?: boolean;
+  /** It shows in faults of this kind, and too rarely for a test among all the others. */
+  fault?: keyof typeof FAULTS;
 }
 
 type Tokens = PoolTokens & Record<'current' | 'get', (...args: unknown[]) => unknown>;
@@ -225,6 +228,7 @@ export const BREAKS: readonly Break[] = [
     promise: 'P6',
     what: 'a login that fails during a failover is not repeated',
     tedious: deaf((_, name, [message]) => name !== 'errorMessage' || (message as { number: number }).number !== 40613),
+    fault: 'failover',
   },
   {
     promise: 'P7',

@@ -24,6 +24,24 @@ const HOUR = 60 * MINUTE;
 /** A connection unused for longer may be closed instead of renewed. */
 const IN_USE_MS = 30_000;
 
+/** The kinds of faults, and how often each occurs. */
+export const FAULTS = {
+  provider: 8,
+  slowProvider: 2,
+  server: 8,
+  slowServer: 2,
+  drop: 4,
+  revoke: 2,
+  midSession: 4,
+  failover: 2,
+  evictAll: 2,
+  suspendPool: 1,
+  jump: 2,
+  suspend: 1,
+  freeze: 2,
+  close: 1,
+};
+
 export interface SimulationResult {
   seed: number;
   calm: boolean;
@@ -558,22 +576,7 @@ export class World {
   #fault(): void {
     const random = this.#random;
     this.#result.faults += 1;
-    const kind = random.weighted({
-      provider: 8,
-      slowProvider: 2,
-      server: 8,
-      slowServer: 2,
-      drop: 4,
-      revoke: 2,
-      midSession: 4,
-      failover: 2,
-      evictAll: 2,
-      suspendPool: 1,
-      jump: 2,
-      suspend: 1,
-      freeze: 2,
-      close: 1,
-    });
+    const kind: keyof typeof FAULTS = this.#options.sabotage?.fault ?? random.weighted(FAULTS);
     const lasts = random.pick([random.around(2_000), random.around(MINUTE), random.around(20 * MINUTE)]);
     switch (kind) {
       case 'provider': {
