@@ -33,8 +33,14 @@ function inPlaceOf(Stock) {
       if (given.user === undefined) Object.assign(given, { user: 'unused', password: 'unused' });
       const Client = knexClient(Stock, given, 'knex', KnexTimeoutError);
       const client = new Client({ ...rest, connection });
-      // Some tests derive another config from that of the client.
-      client.config.pool = pool;
+      // Some tests derive another config from that of the client. The class itself refuses these settings.
+      client.config.pool = settings;
+      const initializePool = client.initializePool;
+      client.initializePool = (...args) => {
+        client.config.pool = undefined;
+        initializePool.apply(client, args);
+        client.config.pool = settings;
+      };
       return client;
     },
   });

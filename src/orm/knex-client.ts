@@ -1,5 +1,6 @@
 import type { Connection } from 'tedious';
 import { AcquireTimeoutError, ConfigurationError } from '../errors.js';
+import { isOfFullPool } from '../pool/acquire-errors.js';
 import type { TarnFacade } from '../pool/tarn-facade.js';
 import { withBuilderStacks } from './knex-stacks.js';
 import { type PoolInput, poolFor, type Tedious } from './pool-for.js';
@@ -94,10 +95,14 @@ function numbered(pool: TarnFacade): TarnFacade {
   }) as TarnFacade;
 }
 
+/** knex's own text, which applications compare. */
+const POOL_IS_FULL = 'The pool is probably full. Are you missing a .transacting(trx) call?';
+
 /** knex's own timeout error, with ours as its cause. */
 function asKnexTimeout(error: unknown, Timeout: KnexTimeoutClass): unknown {
   if (!(error instanceof AcquireTimeoutError)) return error;
-  const timeout = new Timeout(`Knex: Timeout acquiring a connection. ${error.message}`);
+  const reason = isOfFullPool(error) ? POOL_IS_FULL : error.message;
+  const timeout = new Timeout(`Knex: Timeout acquiring a connection. ${reason}`);
   timeout.name = 'KnexTimeoutError';
   timeout.cause = error;
   return timeout;

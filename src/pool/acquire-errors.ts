@@ -3,6 +3,13 @@ import { AcquireTimeoutError, TokenExpiredError } from '../errors.js';
 import type { TokenPoolStats } from './connection-source.js';
 import { holdersInWords } from './leak-detection.js';
 
+const ofFullPool = new WeakSet<AcquireTimeoutError>();
+
+/** True for a timeout with every connection borrowed, as opposed to one that could not be opened. */
+export function isOfFullPool(error: AcquireTimeoutError): boolean {
+  return ofFullPool.has(error);
+}
+
 /** The error of a caller whose time is up: the state of the pool, and what can be done. */
 export function acquireTimedOut(
   { borrowed, opening, pending, max, borrowers }: TokenPoolStats,
@@ -20,9 +27,11 @@ export function acquireTimedOut(
     });
   }
   if (borrowed >= max) {
-    return new AcquireTimeoutError(text + holdersInWords(borrowers), {
+    const error = new AcquireTimeoutError(text + holdersInWords(borrowers), {
       hint: 'Return connections sooner, look for one that is never returned, or raise pool.max.',
     });
+    ofFullPool.add(error);
+    return error;
   }
   if (lastFailure !== undefined) {
     return new AcquireTimeoutError(text, {

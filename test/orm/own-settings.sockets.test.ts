@@ -143,11 +143,11 @@ test("knex's own pool settings and config function are refused by name", async (
   expect(() => knex({ ...own, connection: (async () => ({})) as never })).toThrow(/'connection' cannot be a function/);
 });
 
-test('knex keeps its contract: acquireConnectionTimeout, KnexTimeoutError, __knexUid and mapBinding', async () => {
+test('knex keeps its contract: __knexUid and mapBinding', async () => {
   await using s = await site();
   const config = configOf(s, { pool: { max: 1 } });
   const options = { ...config.options, mapBinding: (value: unknown) => (value === 'seven' ? { value: 7 } : undefined) };
-  const db = knex({ ...knexConfig({ ...config, options } as never), acquireConnectionTimeout: 400 });
+  const db = knex(knexConfig({ ...config, options } as never));
   try {
     const seen: string[] = [];
     db.on('query', ({ __knexUid }: { __knexUid: string }) => seen.push(__knexUid));
@@ -155,15 +155,48 @@ test('knex keeps its contract: acquireConnectionTimeout, KnexTimeoutError, __kne
     await db.raw('SELECT 1 AS one');
     expect(seen).toEqual(['__knexUid1', '__knexUid1']);
     expect(db.client.connectionSettings.options.mapBinding('seven')).toEqual({ value: 7 });
-    const blocking = await db.client.acquireConnection();
+  } finally {
+    await db.destroy();
+  }
+});
+
+test('knex keeps its contract: acquireConnectionTimeout and KnexTimeoutError', async () => {
+  await using s = await site();
+  const pool = createTokenPool(configOf(s, { pool: { max: 1 } }));
+  const borrowed = await pool.acquire();
+  const db = knex({ ...knexConfig(pool), acquireConnectionTimeout: 200 });
+  try {
     const error = await db.raw('SELECT 1').then(
       () => undefined,
       (reason: unknown) => reason,
     );
     expect(error).toBeInstanceOf(knex.KnexTimeoutError);
-    expect(error).toMatchObject({ cause: { code: 'ERR_ACQUIRE_TIMEOUT' } });
-    await db.client.releaseConnection(blocking);
+    expect(error).toMatchObject({
+      // Applications compare this text, as knex's own suite does.
+      message:
+        'Knex: Timeout acquiring a connection. The pool is probably full. Are you missing a .transacting(trx) call?',
+      cause: { code: 'ERR_ACQUIRE_TIMEOUT', message: expect.stringContaining('1 of 1 borrowed') },
+    });
   } finally {
+    await pool.release(borrowed);
+    await db.destroy();
+    await pool.close();
+  }
+});
+
+test('a timeout that has another reason than a full pool names it in the text that knex logs', async () => {
+  await using s = await site();
+  s.server.pause();
+  const db = knex({ ...knexConfig(configOf(s, { pool: { max: 1 } })), acquireConnectionTimeout: 400 });
+  try {
+    const error = await db.raw('SELECT 1').then(
+      () => undefined,
+      (reason: unknown) => reason,
+    );
+    expect(error).toBeInstanceOf(knex.KnexTimeoutError);
+    expect((error as Error).message).toMatch(/^Knex: Timeout acquiring a connection\. .*1 being opened/);
+  } finally {
+    s.server.resume();
     await db.destroy();
   }
 });
