@@ -59,6 +59,12 @@ export interface ChannelPayloads {
   'connection:evicted': { pool: string; connection: number; reason: EvictionReason; ageMs: number };
   /** A login attempt failed. */
   'connection:login-failed': { pool: string; error: Error; kind: string; durationMs: number };
+  /** A keepalive was sent; where the connection has not `answered`, it is closed. */
+  'connection:keepalive': { pool: string; connection: number; answered: boolean; durationMs: number };
+  /** Connections broke in a burst, or a session became read-only: the `drained` others are replaced too. */
+  'pool:failover': { pool: string; sign: 'broken-connections' | 'read-only'; drained: number };
+  /** A read-only replica could not be used; callers get connections of the primary for `detourMs`. */
+  'pool:fallback': { pool: string; primary: string; error: Error; detourMs: number };
   /** The server has reset a session between two borrowers; `roundTrip`: with a request of its own. */
   'connection:reset': { pool: string; connection: number; roundTrip: boolean };
   /** A caller got a connection. */
@@ -110,6 +116,8 @@ export type EvictionReason =
   | 'credential-replaced'
   | 'unneeded'
   | 'reset-failed'
+  | 'read-only'
+  | 'failover'
   | 'pool-closed';
 
 export type ChannelName = keyof ChannelPayloads;
@@ -135,6 +143,9 @@ const NAMES: Record<ChannelName, true> = {
   'connection:evicted': true,
   'connection:login-failed': true,
   'connection:reset': true,
+  'connection:keepalive': true,
+  'pool:failover': true,
+  'pool:fallback': true,
   checkout: true,
   checkin: true,
   'checkout:timed-out': true,

@@ -42,6 +42,7 @@ const POOL_DEFAULTS: PoolSettings = {
   leakDetectionMillis: 0,
   maxOpening: 0,
   resetSession: 'never',
+  keepaliveMillis: 0,
   validate: undefined,
 };
 
@@ -77,6 +78,7 @@ export function checkConfig(input: TokenPoolConfig | string, options: CheckOptio
   }
   refusePool(config);
   requireKinds(config);
+  requireReadOnly(config);
   const withToken = options.tokenFromElsewhere === true || usesToken(config);
   const checked: CheckedConfig = {
     config,
@@ -89,6 +91,28 @@ export function checkConfig(input: TokenPoolConfig | string, options: CheckOptio
   };
   if (!withToken) requireLogin(config);
   return checked;
+}
+
+/** @throws ConfigurationError where a replica is named that would be ignored */
+export function refuseReadOnly({ readOnly }: TokenPoolConfig, where: string): void {
+  if (readOnly === undefined || readOnly === null || readOnly === false) return;
+  throw new ConfigurationError(`'readOnly' has no effect in ${where}.`, {
+    hint: 'createTokenPool() and ConnectionPool take it. Elsewhere, create a second pool with options.readOnlyIntent: true.',
+  });
+}
+
+function requireReadOnly({ readOnly }: TokenPoolConfig): void {
+  if (readOnly === undefined || readOnly === null || typeof readOnly === 'boolean') return;
+  if (typeof readOnly !== 'object') throw new ConfigurationError("'readOnly' must be true, false or an object.");
+  for (const [key, value] of Object.entries(readOnly)) {
+    const kind = { server: 'string', database: 'string', fallback: 'boolean' }[key];
+    if (kind === undefined) {
+      throw new ConfigurationError(`'readOnly.${key}' is not a setting; known are server, database, fallback.`);
+    }
+    if (value !== undefined && (typeof value !== kind || value === '')) {
+      throw new ConfigurationError(`'readOnly.${key}' must be ${kind === 'string' ? 'a name' : 'true or false'}.`);
+    }
+  }
 }
 
 /** @throws ConfigurationError for a pool in the place of a config */
@@ -235,6 +259,7 @@ function poolSettings(given: PoolConfig, withToken: boolean): PoolSettings {
   for (const [key, none] of [
     ['maxAgeMillis', 'no limit'],
     ['leakDetectionMillis', 'off'],
+    ['keepaliveMillis', 'off'],
   ] as const) {
     if (typeof pool[key] === 'number' && pool[key] >= 0) continue;
     throw new ConfigurationError(`pool.${key} must be a number of ms, 0 (${none}) or more.`, numberHint(pool[key]));

@@ -33,6 +33,11 @@ export interface TokenPoolConfig {
   options?: ConnectionConfiguration['options'] | undefined;
   pool?: PoolConfig | undefined;
   /**
+   * Connections to a read-only replica, as `pool.readOnly`: `true` for `ApplicationIntent=ReadOnly` on the same server, or an
+   * object that names another.
+   */
+  readOnly?: boolean | ReadOnlyConfig | undefined;
+  /**
    * How a connection is checked at checkout: `'socket'` (default) looks at the socket, `true` runs `SELECT 1` each time
    * (mssql's default), `false` only checks the token and whether the connection is closed.
    */
@@ -71,6 +76,16 @@ export interface TokenPoolConfig {
 
 /** tedious's own form, or any form of a credential; an option that no method has does not compile. */
 export type Authentication = CredentialInput;
+
+/** Where read-only connections go. */
+export interface ReadOnlyConfig {
+  /** A named replica, or the server of a geo-secondary. Default: the same server. */
+  server?: string | undefined;
+  /** Default: the same database. */
+  database?: string | undefined;
+  /** The primary serves read-only callers while the replica cannot be used. Default false. */
+  fallback?: boolean | undefined;
+}
 
 /** Pool settings; those of mssql (tarn) keep their meaning. */
 export interface PoolConfig {
@@ -111,6 +126,11 @@ export interface PoolConfig {
    * (default; `'always'` in `createTokenPools`): the next borrower finds what the last one has left.
    */
   resetSession?: 'never' | 'always' | undefined;
+  /**
+   * A connection that is idle for longer is sent `SELECT 1`, so that no server or firewall closes it, ms; less up to 20 %.
+   * Default 0: off. Azure closes idle sessions after about 30 minutes.
+   */
+  keepaliveMillis?: number | undefined;
   /** Further check at checkout; false or a rejection closes the connection. */
   validate?: ((connection: Connection) => boolean | Promise<boolean>) | undefined;
 }

@@ -11,6 +11,8 @@ import type { Settings } from './settings.js';
 
 /** AADSTS500011: the resource does not exist in that tenant. */
 const NO_SUCH_RESOURCE = 500_011;
+/** For a login that worked before, a sign that the database is not open yet. */
+const CANNOT_OPEN_DATABASE = 4060;
 
 /** The pool that connections are opened for. */
 export interface DialingPool {
@@ -22,6 +24,8 @@ export interface DialingPool {
 export interface DialerOwner {
   /** The server refused a token before its expiry: sessions on it should not be handed out any more. */
   tokenRefused(token: CachedToken): void;
+  /** A failover is under way, in which a server may refuse logins only because it is not ready. */
+  readonly isFailingOver?: boolean | undefined;
 }
 
 export interface OpenOptions {
@@ -57,6 +61,8 @@ export class Dialer {
    * help.
    */
   #refusedWhenFresh: string | undefined;
+  /** A login has succeeded, so the credential, its user and the database exist. */
+  #hasLoggedIn = false;
 
   constructor(settings: Settings, pool: DialingPool, owner: DialerOwner) {
     this.#settings = settings;
@@ -163,6 +169,7 @@ export class Dialer {
     const startedAt = performance.now();
     try {
       const session = await dial({ tedious, configuration, source, beforeConnect, signal, ...limits });
+      this.#hasLoggedIn = true;
       publish('connection:opened', () => ({
         pool: this.#pool.name,
         connection: session.id,
@@ -171,7 +178,8 @@ export class Dialer {
         durationMs: performance.now() - startedAt,
       }));
       return session;
-    } catch (error) {
+    } catch (cause) {
+      const error = this.#inFailover(cause);
       if (error instanceof DialFailedError) {
         const { kind, error: cause } = error.failure;
         const durationMs = performance.now() - startedAt;
@@ -179,6 +187,22 @@ export class Dialer {
       }
       throw error;
     }
+  }
+
+  /** What was accepted before a failover and is refused during it is not wrong: the new primary is not ready yet. */
+  #inFailover(error: unknown): unknown {
+    if (!(error instanceof DialFailedError) || !this.#hasLoggedIn || this.#owner.isFailingOver !== true) return error;
+    const { kind, error: refusal } = error.failure;
+    if (kind !== 'ambiguous' && refusal.number !== CANNOT_OPEN_DATABASE) return error;
+    const { number, state, class: severity } = refusal;
+    const unavailable = new ServerUnavailableError(refusal.message, {
+      cause: refusal,
+      number,
+      state,
+      class: severity,
+      hint: 'The database has failed over, and the login is repeated until its new primary is ready.',
+    });
+    return new DialFailedError({ kind: 'transient', error: unavailable }, error.token);
   }
 
   /** Discards a refused token and requests another; false if that cannot change the server's answer. */

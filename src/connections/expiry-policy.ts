@@ -10,6 +10,8 @@ const PATIENCE_MS = 1_000;
 /** From this severity on, SQL Server ends the session after the message. */
 const FATAL_CLASS = 20;
 const LOGIN_FAILED = 18_456;
+/** The database is read-only, or its server is not the primary replica any more (SQL Server: database engine errors). */
+const NOT_PRIMARY = new Set([3906, 976, 978, 979, 983]);
 /** Fatal whatever severity they arrive with: the session was killed (596), the server shuts down (6005). */
 const FATAL_NUMBERS = new Set([596, 6005]);
 
@@ -200,5 +202,6 @@ export function endsSession(message: ServerMessage, isResetting = false): Evicti
   if (saysTokenExpired(message)) return 'token-invalidated';
   // At any other time it comes from a linked server.
   if (isResetting && message.number === LOGIN_FAILED) return 'token-invalidated';
+  if (NOT_PRIMARY.has(message.number)) return 'read-only';
   return message.class >= FATAL_CLASS || FATAL_NUMBERS.has(message.number) ? 'broken' : undefined;
 }

@@ -58,7 +58,14 @@ export function noteEndOfSession(connection: Connection, message: ServerMessage)
   const session = sessions.get(connection);
   if (session === undefined) return;
   const reason = endsSession(message, session.reset?.isUnderWay === true);
-  if (reason !== undefined) end(session, reason);
+  // Where the application has asked for a replica, read-only is as it should be.
+  if (reason === undefined || (reason === 'read-only' && hasReadOnlyIntent(connection))) return;
+  end(session, reason);
+}
+
+function hasReadOnlyIntent(connection: Connection): boolean {
+  const { config } = connection as unknown as { config?: { options?: { readOnlyIntent?: boolean } } };
+  return config?.options?.readOnlyIntent === true;
 }
 
 /** The server has not reset the session: no other borrower may have it. */

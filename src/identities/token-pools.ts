@@ -1,5 +1,5 @@
 import type { Connection } from 'tedious';
-import { definedOnly } from '../connections/check-config.js';
+import { definedOnly, refuseReadOnly } from '../connections/check-config.js';
 import type { TokenPoolConfig } from '../connections/config.js';
 import { configFromConnectionString } from '../connections/connection-string-config.js';
 import { type Settings, settingsFrom } from '../connections/settings.js';
@@ -103,6 +103,7 @@ export class TokenPools implements AsyncDisposable {
 
   /** Use {@link createTokenPools}. */
   constructor(config: TokenPoolsConfig) {
+    refuseReadOnly(config as TokenPoolConfig, 'createTokenPools()');
     const { maxConnections, maxPools, maxOpening, acquireTimeoutMillis, scope, forEach } = checkPoolsConfig(config);
     this.#pacing = new LoginPacing(maxOpening);
     this.#config = forEach;

@@ -73,6 +73,7 @@ export class ConnectionPool extends StockConnectionPool {
   /** A pool with another owner that it works on. */
   readonly #shared: ConnectionSource | undefined;
   #tokenPool: TokenPool | undefined;
+  #readOnly: ConnectionPool | undefined;
   /** Whether `connect()` proves that a login works. */
   #provesLogin = true;
 
@@ -194,6 +195,26 @@ export class ConnectionPool extends StockConnectionPool {
     return this.#state === 'connected' ? this.#tokenPool : undefined;
   }
 
+  /**
+   * The read-only replica that the config's `readOnly` names, as a pool of its own, for use while this pool is connected:
+   *
+   * ```ts
+   * const pool = await new ConnectionPool({ ...config, readOnly: true }).connect();
+   * const replica = await pool.readOnly.connect();
+   * ```
+   *
+   * Closing this pool closes its connections.
+   *
+   * @throws ConfigurationError where the config names none; ConnectionError (of mssql) before `connect()`
+   */
+  get readOnly(): ConnectionPool {
+    if (this.#tokenPool === undefined || this.#connections === undefined) {
+      throw new mssql.ConnectionError('Connection is closed.', 'ECONNCLOSED');
+    }
+    this.#readOnly ??= ConnectionPool.over(this.#tokenPool.readOnly);
+    return this.#readOnly;
+  }
+
   #open(): Promise<void> {
     if (this.#state === 'connected') return Promise.resolve();
     this.#opening ??= this.#openOnce().finally(() => {
@@ -245,6 +266,7 @@ export class ConnectionPool extends StockConnectionPool {
       // Unless connect() has been called meanwhile; that waits for this.
       if (this.#state === 'closing') this.#state = 'closed';
       this.#connections = undefined;
+      this.#readOnly = undefined;
       (this as { pool: unknown }).pool = null;
     }
   }

@@ -1,4 +1,5 @@
 import type { Connection, ConnectionAuthentication, ConnectionConfiguration, ConnectionOptions } from 'tedious';
+import { refuseReadOnly } from '../connections/check-config.js';
 import type { TokenPoolConfig } from '../connections/config.js';
 import { configFromConnectionString } from '../connections/connection-string-config.js';
 import { withInherited } from '../connections/inherited-settings.js';
@@ -46,6 +47,7 @@ const CONSUMED = [
   'authentication',
   'scope',
   'strictExpiry',
+  'readOnly',
   'tokenStore',
   'tedious',
 ] as const;
@@ -59,6 +61,7 @@ const CONSUMED_OF_POOL = [
   'maxAgeMillis',
   'leakDetectionMillis',
   'resetSession',
+  'keepaliveMillis',
 ] as const;
 
 /** Options of tedious that this function sets. */
@@ -104,6 +107,7 @@ export function withTokenRefresh(input: TokenPoolConfig | string): object {
   const original =
     typeof input === 'string' ? configFromConnectionString(input) : withoutTokenRefresh(withInherited(input));
   const settings = settingsFrom(original);
+  refuseReadOnly(original, 'withTokenRefresh()');
   const { source } = settings;
   assertSupportedMssql();
   const logins = new LoginWatch(settings);

@@ -5,6 +5,7 @@
  * @module mssql-token-pool/sequelize
  */
 import type { Connection, ConnectionConfiguration } from 'tedious';
+import { refuseReadOnly } from '../connections/check-config.js';
 import type { PoolConfig, TokenPoolConfig } from '../connections/config.js';
 import { type Settings, settingsFrom } from '../connections/settings.js';
 import { ConfigurationError } from '../errors.js';
@@ -126,6 +127,7 @@ function prepare(
   loadTedious: () => Tedious,
 ): { settings: Settings; watched: WatchedTedious; pool: SequelizePool } {
   const { pool: given, ...config } = readConfig(input as TokenPoolConfig | string) as SequelizeConfig;
+  refuseReadOnly(config, 'sequelizeOptions()');
   const { shared, own } = poolSettings(given ?? {});
   const settings = settingsFrom({ ...config, pool: shared });
   const tedious = (settings.tedious ?? loadTedious()) as Tedious;

@@ -1,5 +1,7 @@
-import type { TokenPoolConfig } from '../connections/config.js';
-import { settingsFrom } from '../connections/settings.js';
+import { checkConfig } from '../connections/check-config.js';
+import type { ReadOnlyConfig, TokenPoolConfig } from '../connections/config.js';
+import { type Settings, settingsFrom } from '../connections/settings.js';
+import { limitForBoth, ReadOnlyPool } from './read-only-pool.js';
 import { TokenPool } from './token-pool.js';
 
 /**
@@ -15,5 +17,40 @@ import { TokenPool } from './token-pool.js';
  * @throws ConfigurationError that names the setting and how to fix it
  */
 export function createTokenPool(config: TokenPoolConfig | string): TokenPool {
-  return new TokenPool(settingsFrom(config));
+  const settings = settingsFrom(config);
+  const { readOnly = false } = typeof config === 'string' ? {} : config;
+  if (readOnly === false || readOnly === null) return new TokenPool(settings);
+  return withReadOnlyPool(settings, replicaSettings(config as TokenPoolConfig, settings), readOnly);
+}
+
+/** The same credential and token, and the server of the replica. */
+function replicaSettings(config: TokenPoolConfig, { source, tedious, tokenStore }: Settings): Settings {
+  const { server, database } = typeof config.readOnly === 'object' ? config.readOnly : {};
+  const options = { ...config.options, readOnlyIntent: true };
+  const { config: _, ...checked } = checkConfig(
+    {
+      ...config,
+      ...(server !== undefined && { server, port: undefined, options: { ...options, port: undefined } }),
+      ...(server === undefined && { options }),
+      ...(database !== undefined && { database }),
+      readOnly: undefined,
+    },
+    { tokenFromElsewhere: source !== undefined },
+  );
+  return { ...checked, tedious, source, tokenStore };
+}
+
+function withReadOnlyPool(settings: Settings, replica: Settings, readOnly: true | ReadOnlyConfig): TokenPool {
+  const { max, overlap, acquireTimeoutMillis } = settings.pool;
+  const pools: TokenPool[] = [];
+  const limit = limitForBoth(max + overlap, () => pools);
+  const primary = new TokenPool(settings, { limit: limit.share(max + overlap) });
+  // What is kept open is the primary's.
+  const ofReplica = { ...replica, pool: { ...replica.pool, min: 0 } };
+  const secondary = new TokenPool(ofReplica, { limit: limit.share(max + overlap) });
+  pools.push(primary, secondary);
+  const fallback = typeof readOnly === 'object' && readOnly.fallback === true;
+  const pool = new ReadOnlyPool(primary, secondary, { acquireTimeoutMs: acquireTimeoutMillis, fallback });
+  primary.attachReadOnly(pool, secondary);
+  return primary;
 }

@@ -75,6 +75,8 @@ export abstract class Dials extends PooledConnections implements ConnectionHome,
   protected abstract opened(pooled: PooledConnection): void;
   /** Its successor could not be opened. */
   protected abstract successorFailed(pooled: PooledConnection): void;
+  /** A failover is under way. @internal */
+  abstract readonly isFailingOver: boolean;
   abstract ended(pooled: PooledConnection): void;
   abstract becameUnusable(pooled: PooledConnection, reason: EvictionReason): void;
   abstract tokenRefused(token: CachedToken): void;

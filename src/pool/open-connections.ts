@@ -4,7 +4,9 @@ import { evictionReason } from '../connections/expiry-policy.js';
 import { type Session, sessionOf } from '../connections/session.js';
 import type { CachedToken } from '../tokens/cached-token.js';
 import { Dials } from './dials.js';
+import { FailoverWatch, whenBroken } from './failover.js';
 import { renewalSlots } from './housekeeping.js';
+import { Keepalive } from './keepalive.js';
 import type { PooledConnection } from './pooled-connection.js';
 
 const NEVER = Number.POSITIVE_INFINITY;
@@ -20,6 +22,11 @@ export class OpenConnections extends Dials {
   /** Connections closed, by reason. */
   evictions = NO_EVICTIONS;
   renewals = 0;
+  /** Undefined while it is off. */
+  readonly #keepalive =
+    this.settings.pool.keepaliveMillis > 0 ? new Keepalive(this, this.pool, this.settings) : undefined;
+  /** Undefined until a connection breaks. */
+  #failover: FailoverWatch | undefined;
 
   /** Nothing can be done for a caller until a connection is returned. */
   get areAllBorrowed(): boolean {
@@ -219,6 +226,7 @@ export class OpenConnections extends Dials {
   shutDown(reason: Error): Promise<void> {
     this.isClosed = true;
     this.dialer.close(reason);
+    this.#keepalive?.stop();
     this.limit.close();
     this.closeAll('idle');
     return this.physical.drain();
@@ -229,6 +237,7 @@ export class OpenConnections extends Dials {
   /** A borrowed connection is kept until it is returned. */
   ended(pooled: PooledConnection): void {
     if (pooled.isGone) return;
+    if (pooled.state !== 'closed') whenBroken(pooled.connection, () => this.#failoverWatch.connectionBroke());
     this.gone(pooled);
     if (pooled.state === 'idle' && !pooled.isChecked) this.close(pooled, 'broken');
     this.pool.changed();
@@ -241,7 +250,17 @@ export class OpenConnections extends Dials {
       this.settings.source?.tokens.invalidate(token);
       this.tokenRefused(token);
     } else this.evict(pooled, reason);
+    if (reason === 'read-only') this.#failoverWatch.becameReadOnly();
     this.pool.changed();
+  }
+
+  get #failoverWatch(): FailoverWatch {
+    this.#failover ??= new FailoverWatch(this, this.pool);
+    return this.#failover;
+  }
+
+  get isFailingOver(): boolean {
+    return this.#failover?.isRecent ?? false;
   }
 
   /** A token was refused before its expiry: sessions on it are not handed out any more. */

@@ -9,6 +9,7 @@ import { sharedTokenCache } from '../tokens/shared-token-cache.js';
 import type { TokenPoolStats } from './connection-source.js';
 import { healthOf, type PoolHealth } from './health.js';
 import type { OpenConnections } from './open-connections.js';
+import type { ReadOnlyPool } from './read-only-pool.js';
 import { poolClosed, type Waiter } from './wait-queue.js';
 
 const LONGEST_REASON = 200;
@@ -38,8 +39,32 @@ export abstract class OperatedPool {
   abstract readonly stats: TokenPoolStats;
   abstract acquire(): Promise<Connection>;
   abstract release(connection: Connection): void;
+  abstract close(options?: { timeoutMs?: number | undefined }): Promise<void>;
+  /** The pool behind `readOnly` is the replica; everything that is done to this pool applies to it. */
+  #companion: { readonly readOnly: ReadOnlyPool; readonly replica: OperatedPool } | undefined;
+
   /** @internal */
   protected abstract parts(): OperatedParts;
+
+  /**
+   * Connections to the read-only replica that the config's `readOnly` names. What is done to this pool (`evictAll`, `suspend`,
+   * `resume`, `replaceCredential`, `close`) is done to them too.
+   *
+   * @throws ConfigurationError where it names none
+   */
+  get readOnly(): ReadOnlyPool {
+    if (this.#companion !== undefined) return this.#companion.readOnly;
+    throw new ConfigurationError("This pool has no read-only connections: set 'readOnly: true' in its config.");
+  }
+
+  /** @internal */
+  attachReadOnly(readOnly: ReadOnlyPool, replica: OperatedPool): void {
+    this.#companion = { readOnly, replica };
+  }
+
+  protected closeReplica(timeoutMs: number): Promise<void> | undefined {
+    return this.#companion?.replica.close({ timeoutMs });
+  }
 
   /**
    * Resolves when `min` connections are open, at least one: use it at startup to check that the login works.
@@ -102,6 +127,7 @@ export abstract class OperatedPool {
       borrowed,
     }));
     connections.evictAll('evicted-by-caller');
+    this.#companion?.replica.evictAll({ reason });
     wake();
   }
 
@@ -113,6 +139,7 @@ export abstract class OperatedPool {
     const { connections, isClosed } = this.parts();
     if (isClosed() || connections.isSuspended) return;
     connections.isSuspended = true;
+    this.#companion?.replica.suspend();
     publish('pool:suspended', () => ({ pool: this.name }));
   }
 
@@ -121,6 +148,7 @@ export abstract class OperatedPool {
     const { connections, isClosed, wake } = this.parts();
     if (isClosed() || !connections.isSuspended) return;
     connections.isSuspended = false;
+    this.#companion?.replica.resume();
     publish('pool:resumed', () => ({ pool: this.name, waiting: this.stats.pending }));
     connections.forgetFailures();
     wake();
@@ -143,7 +171,7 @@ export abstract class OperatedPool {
     authentication: Authentication,
     { timeoutMs, signal }: ReplaceCredentialOptions = {},
   ): Promise<void> {
-    const { settings, connections, isClosed, wake } = this.parts();
+    const { settings, isClosed } = this.parts();
     const { source, tokenStore, configuration } = settings;
     if (isClosed()) throw poolClosed();
     if (source?.tokens.switchTo === undefined) {
@@ -159,6 +187,13 @@ export abstract class OperatedPool {
     const token = await source.tokens.switchTo(cache, source.scope, { timeoutMs, abortSignal: signal });
     if (token === undefined || isClosed()) return;
     publish('pool:credential-replaced', () => ({ pool: this.name, identity: cache.identity, tokenId: token.id }));
+    this.#supersede();
+    // The replica's pool has the same source of tokens.
+    if (this.#companion !== undefined) this.#companion.replica.#supersede();
+  }
+
+  #supersede(): void {
+    const { connections, wake } = this.parts();
     connections.supersedeAll();
     wake();
   }

@@ -426,6 +426,7 @@ export class TokenPool extends OperatedPool {
     await null;
     clearTimeout(this.#timer);
     this.#waiters.rejectAll(poolClosed);
+    const replicaClosed = this.closeReplica(timeoutMs);
     const drained = this.#connections.shutDown(poolClosed());
     const returned = new Promise<void>((resolve) => {
       this.#onAllReturned = resolve;
@@ -434,6 +435,7 @@ export class TokenPool extends OperatedPool {
     await Promise.race([returned, sleep(timeoutMs, { ref: false })]);
     this.#connections.closeAll('borrowed');
     await Promise.race([drained, sleep(this.#settings.pool.destroyTimeoutMillis, { ref: false })]);
+    await replicaClosed;
     publish('pool:closed', () => ({ pool: this.name }));
   }
 

@@ -8,6 +8,7 @@ import { transaction } from '../../src/pool/transaction.js';
 import { encryptedTokenStore } from '../../src/tokens/encrypted-token-store.js';
 import { site } from '../support/pool.js';
 import { query } from '../support/query.js';
+import { unusedPort } from '../support/unused-port.js';
 import { MemoryStore } from '../tokens/memory-store.js';
 
 const STORE_KEY = '0123456789abcdef'.repeat(4);
@@ -96,6 +97,19 @@ test('no payload of any channel carries a token or a secret, whatever goes wrong
     held.suspend();
     held.resume();
     await held.replaceCredential({ ...authentication, clientSecret: () => clientSecret } as never);
+    // Connections that break together, a keepalive, and a replica that is not there.
+    const pair = here.pool({ authentication, pool: { max: 2 } } as Partial<TokenPoolConfig>);
+    const both = await Promise.all([pair.acquire(), pair.acquire()]);
+    for (const connection of both) pair.release(connection);
+    here.server.dropConnections();
+    const kept = here.pool({ authentication, pool: { max: 1, keepaliveMillis: 50 } } as Partial<TokenPoolConfig>);
+    await kept.use(() => {});
+    const replica = { server: `localhost,${await unusedPort()}`, fallback: true };
+    const fallingBack = here.pool({ authentication, readOnly: replica } as Partial<TokenPoolConfig>);
+    await fallingBack.readOnly.use(() => {});
+    await expect
+      .poll(() => seen.has('pool:failover') && seen.has('connection:keepalive'), { timeout: 10_000 })
+      .toBe(true);
     // A secret that is wrong.
     const wrong = { ...authentication, clientSecret: 'wrong-secret-of-ours' };
     await expect(here.pool({ authentication: wrong } as Partial<TokenPoolConfig>).acquire()).rejects.toThrow();

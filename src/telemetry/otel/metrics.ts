@@ -60,6 +60,9 @@ export function recordMetrics(meter: Meter): () => void {
   );
   const loginFailures = counter('mssql_token_pool.login.failures', '{login}', 'Logins that failed, by kind');
   const resets = counter('mssql_token_pool.connection.resets', '{connection}', 'Sessions reset between two borrowers');
+  const keepalives = counter('mssql_token_pool.connection.keepalives', '{request}', 'Keepalive requests, by answer');
+  const failovers = counter('mssql_token_pool.failovers', '{failover}', 'Failovers noticed, by sign');
+  const fallbacks = counter('mssql_token_pool.fallbacks', '{fallback}', 'Times the primary took over from a replica');
   const age = meter.createObservableGauge('mssql_token_pool.token.age', {
     unit: 's',
     description: 'Time since the current token was obtained',
@@ -114,6 +117,10 @@ export function recordMetrics(meter: Meter): () => void {
       evictions.add(1, { ...ofPool(pool), 'mssql_token_pool.eviction.reason': reason });
     },
     'connection:leaked': ({ pool }) => leaks.add(1, ofPool(pool)),
+    'connection:keepalive': ({ pool, answered }) =>
+      keepalives.add(1, { ...ofPool(pool), 'mssql_token_pool.keepalive.answered': answered }),
+    'pool:failover': ({ pool, sign }) => failovers.add(1, { ...ofPool(pool), 'mssql_token_pool.failover.sign': sign }),
+    'pool:fallback': ({ pool, error }) => fallbacks.add(1, { ...ofPool(pool), 'error.type': typeOf(error) }),
     'connection:reset': ({ pool, roundTrip }) =>
       resets.add(1, { ...ofPool(pool), 'mssql_token_pool.reset.round_trip': roundTrip }),
     'connection:login-failed': ({ pool, kind, error }) =>

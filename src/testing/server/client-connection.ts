@@ -114,6 +114,7 @@ export class ClientConnection {
       accepted: false,
       error: undefined,
       database: login.database,
+      readOnlyIntent: login.readOnlyIntent,
       appName: login.appName,
       hostName: login.hostName,
       library: login.library,

@@ -89,6 +89,8 @@ export interface LoginRecord {
   /** The error sent to the client; `dropped` if the connection was closed without one. */
   error: { number: number; state: number; class: number; message: string } | 'dropped' | undefined;
   database: string;
+  /** `ApplicationIntent=ReadOnly`. */
+  readOnlyIntent: boolean;
   appName: string;
   hostName: string;
   library: string;

@@ -1,0 +1,94 @@
+import type { Connection } from 'tedious';
+import { type EvictionReason, publish } from '../channels.js';
+import type { PooledConnection } from './pooled-connection.js';
+
+/** Connections that break within this time have met one event. */
+const BURST_MS = 1_000;
+/** How many make a burst: two, and at least this share of all. */
+const FEWEST = 2;
+const SHARE = 0.1;
+/** For so long after a failover the new primary may still refuse logins. */
+const AFTERMATH_MS = 60_000;
+/** First and longest time between two drains because a database is read-only: it may be so for good. */
+const FIRST_PAUSE_MS = 60_000;
+const LONGEST_PAUSE_MS = 3_600_000;
+
+export type FailoverSign = 'broken-connections' | 'read-only';
+
+/** What it needs of a pool's connections. */
+interface WatchedConnections extends Iterable<PooledConnection> {
+  readonly size: number;
+  evict(pooled: PooledConnection, reason: EvictionReason): void;
+}
+
+/**
+ * Notices a failover by what it does to connections: several break at once, or sessions have become read-only because their
+ * server is a secondary now. The siblings are then drained together, instead of costing a borrower an error each.
+ */
+export class FailoverWatch {
+  readonly #connections: WatchedConnections;
+  readonly #pool: { readonly name: string };
+  /** Monotonic ms of the connections that broke lately. */
+  #broken: number[] = [];
+  #latest = Number.NEGATIVE_INFINITY;
+  #pauseMs = FIRST_PAUSE_MS;
+  #readOnlySince = Number.NEGATIVE_INFINITY;
+
+  constructor(connections: WatchedConnections, pool: { readonly name: string }) {
+    this.#connections = connections;
+    this.#pool = pool;
+  }
+
+  /** True while logins may be refused only because the failover is not over. */
+  get isRecent(): boolean {
+    return performance.now() - this.#latest < AFTERMATH_MS;
+  }
+
+  /** The server or the network has ended a connection. */
+  connectionBroke(): void {
+    const now = performance.now();
+    this.#broken = this.#broken.filter((at) => now - at < BURST_MS);
+    this.#broken.push(now);
+    const count = this.#broken.length;
+    if (count < Math.max(FEWEST, SHARE * (this.#connections.size + count))) return;
+    this.#broken = [];
+    this.#failOver('broken-connections', now);
+  }
+
+  /** A session was refused a change because its database is read-only. */
+  becameReadOnly(): void {
+    const now = performance.now();
+    const sinceMs = now - this.#readOnlySince;
+    if (sinceMs < this.#pauseMs) return;
+    // Sessions opened since the last drain are read-only too: the database is, and it has not failed over.
+    this.#pauseMs = sinceMs < 2 * this.#pauseMs ? Math.min(2 * this.#pauseMs, LONGEST_PAUSE_MS) : FIRST_PAUSE_MS;
+    this.#readOnlySince = now;
+    this.#failOver('read-only', now);
+  }
+
+  #failOver(sign: FailoverSign, now: number): void {
+    this.#latest = now;
+    const drained = this.#drain();
+    publish('pool:failover', () => ({ pool: this.#pool.name, sign, drained }));
+  }
+
+  /** Evicts what is open. What is being opened goes to where the server's name leads now. */
+  #drain(): number {
+    let count = 0;
+    for (const pooled of this.#connections) {
+      if (pooled.state === 'closed' || pooled.isGone) continue;
+      if (pooled.session === undefined || pooled.session.expiry.unusable !== undefined) continue;
+      this.#connections.evict(pooled, 'failover');
+      count += 1;
+    }
+    return count;
+  }
+}
+
+/** Calls `fn` where the server or the network has ended a connection, and not the application. */
+export function whenBroken(connection: Connection, fn: () => void): void {
+  // tedious reports the error after the end of the socket.
+  process.nextTick(() => {
+    if ((connection as { hasError?: boolean }).hasError === true) fn();
+  });
+}

@@ -1,0 +1,112 @@
+import type { Connection, Request } from 'tedious';
+import { type EvictionReason, publish } from '../channels.js';
+import type { TediousModule } from '../connections/dial.js';
+import { mayReset } from '../connections/expiry-policy.js';
+import { tediousOf } from '../connections/load-tedious.js';
+import { isReady } from '../connections/session.js';
+import type { Settings } from '../connections/settings.js';
+import type { Demand } from './dials.js';
+import type { PooledConnection } from './pooled-connection.js';
+
+/** A server that does not answer within this time is gone, or as good as. */
+const ANSWER_MS = 5_000;
+/** Share of the time by which keepalives are spread, so that connections opened together do not all ask at once. */
+const SPREAD = 0.2;
+
+/** What it needs of a pool's connections. */
+interface IdleConnections {
+  readonly ready: PooledConnection[];
+  makeReady(pooled: PooledConnection): void;
+  close(pooled: PooledConnection, reason: EvictionReason): void;
+}
+
+/**
+ * Sends a cheap request on connections that have been idle for long, before the server or a firewall closes them: Azure
+ * closes idle sessions after about 30 minutes. It keeps no process alive and does not count as use.
+ */
+export class Keepalive {
+  readonly #connections: IdleConnections;
+  readonly #pool: Demand;
+  readonly #settings: Settings;
+  /** Monotonic ms of the latest answer. */
+  readonly #answeredAt = new WeakMap<PooledConnection, number>();
+  #timer: NodeJS.Timeout | undefined;
+  #isStopped = false;
+
+  constructor(connections: IdleConnections, pool: Demand, settings: Settings) {
+    this.#connections = connections;
+    this.#pool = pool;
+    this.#settings = settings;
+    this.#lookLater();
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    clearTimeout(this.#timer);
+  }
+
+  get #everyMs(): number {
+    return this.#settings.pool.keepaliveMillis;
+  }
+
+  /** After a quarter of the spread, so that each connection is asked close to its own time. */
+  #lookLater(): void {
+    if (this.#isStopped) return;
+    this.#timer = setTimeout(() => this.#look(), Math.max(1, (this.#everyMs * SPREAD) / 4)).unref();
+  }
+
+  #look(): void {
+    this.#lookLater();
+    const now = performance.now();
+    for (const pooled of [...this.#connections.ready]) {
+      const since = Math.max(pooled.lastUsedAt, this.#answeredAt.get(pooled) ?? 0);
+      if (now - since >= this.#everyMs * (1 - SPREAD * pooled.live.expiry.share) && isAskable(pooled))
+        void this.#ask(pooled);
+    }
+  }
+
+  async #ask(pooled: PooledConnection): Promise<void> {
+    const connections = this.#connections;
+    const { connection, expiry, id, reset } = pooled.live;
+    const position = connections.ready.indexOf(pooled);
+    connections.ready.splice(position, 1);
+    pooled.reserved = true;
+    const askedAt = performance.now();
+    const answered = await ping(await tediousOf(this.#settings), connection);
+    pooled.reserved = false;
+    publish('connection:keepalive', () => ({
+      pool: this.#pool.name,
+      connection: id,
+      answered,
+      durationMs: performance.now() - askedAt,
+    }));
+    if (pooled.state === 'closed') return;
+    this.#answeredAt.set(pooled, performance.now());
+    if (reset?.returned(connection) === 'impossible') connections.close(pooled, expiry.unusable ?? 'reset-failed');
+    else if (!answered || !isReady(connection) || expiry.unusable !== undefined) {
+      connections.close(pooled, expiry.unusable ?? 'broken');
+    } else if (pooled.successor?.standsBy === true) connections.makeReady(pooled);
+    // Where it was: the one used last is still handed out first.
+    else connections.ready.splice(Math.min(position, connections.ready.length), 0, pooled);
+    this.#pool.changed();
+  }
+}
+
+/** A request would carry a reset that is due, which the server refuses with an expired token. */
+function isAskable({ live: { expiry, reset } }: PooledConnection): boolean {
+  return reset?.isDue !== true || mayReset(expiry, expiry.now());
+}
+
+/** Whether the server answers in time. Never rejects. */
+function ping({ Request }: TediousModule, connection: Connection): Promise<boolean> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => resolve(false), ANSWER_MS).unref();
+    const request: Request = new Request('SELECT 1', (error) => {
+      clearTimeout(timer);
+      resolve(!error);
+    });
+    // tedious's own timer would keep the process alive.
+    request.setTimeout?.(0);
+    connection.execSqlBatch(request);
+  });
+}

@@ -1,0 +1,133 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import type { Connection } from 'tedious';
+import { expect, onTestFinished, test } from 'vitest';
+import type { ChannelPayloads } from '../../src/channels.js';
+import type { TokenPool } from '../../src/pool/token-pool.js';
+import type { QueryHandler } from '../../src/testing/index.js';
+import { site } from '../support/pool.js';
+import { query } from '../support/query.js';
+
+function failoversSeen(): ChannelPayloads['pool:failover'][] {
+  const seen: ChannelPayloads['pool:failover'][] = [];
+  const onFailover = (message: unknown) => seen.push(message as ChannelPayloads['pool:failover']);
+  subscribe('mssql-token-pool:pool:failover', onFailover);
+  onTestFinished(() => {
+    unsubscribe('mssql-token-pool:pool:failover', onFailover);
+  });
+  return seen;
+}
+
+/** The pool with so many connections, all idle. */
+async function opened(pool: TokenPool, count: number): Promise<Connection[]> {
+  const connections = await Promise.all(Array.from({ length: count }, () => pool.acquire()));
+  for (const connection of connections) pool.release(connection);
+  return connections;
+}
+
+/** The network has lost it: no byte comes through any more, and the socket does not know. */
+function cut(connection: Connection): void {
+  const { socket } = connection as unknown as { socket: { destroy(error: Error): void } };
+  socket.destroy(Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' }));
+}
+
+test('two broken connections drain their siblings, instead of an error for each borrower', async () => {
+  await using s = await site();
+  const seen = failoversSeen();
+  const pool = s.pool({ pool: { max: 6 } });
+  const old = await opened(pool, 6);
+  const busy = await pool.acquire();
+  for (const connection of old.filter((each) => each !== busy).slice(0, 2)) cut(connection);
+  await expect.poll(() => seen.length, { timeout: 10_000 }).toBe(1);
+  expect(seen[0]).toMatchObject({ sign: 'broken-connections', drained: 4 });
+  // The borrowed one keeps its connection until it is returned (P8).
+  expect(await query(busy, 'SELECT 1')).toEqual([[1]]);
+  pool.release(busy);
+  await expect.poll(() => pool.stats.size, { timeout: 10_000 }).toBe(0);
+  expect(pool.stats.evictions).toEqual({ broken: 2, failover: 4 });
+  expect(await pool.use((connection) => query(connection, 'SELECT 1'))).toEqual([[1]]);
+});
+
+test('one broken connection is just that', async () => {
+  await using s = await site();
+  const seen = failoversSeen();
+  const pool = s.pool({ pool: { max: 3 } });
+  const [first] = await opened(pool, 3);
+  cut(first as Connection);
+  await expect.poll(() => pool.stats.size, { timeout: 10_000 }).toBe(2);
+  expect(seen).toEqual([]);
+  expect(pool.stats.evictions).toEqual({ broken: 1 });
+});
+
+/** Refuses changes as a secondary does. */
+const readOnly =
+  (isSecondary: () => boolean): QueryHandler =>
+  (sql) => {
+    if (!/^INSERT/.test(sql)) return undefined;
+    if (isSecondary()) throw READ_ONLY;
+    return [];
+  };
+
+const READ_ONLY = {
+  number: 3906,
+  class: 16,
+  state: 1,
+  message: 'Failed to update database "app" because the database is read-only.',
+};
+
+test('sessions that have become read-only are replaced after the first error', async () => {
+  let isSecondary = false;
+  await using s = await site({ server: { onQuery: readOnly(() => isSecondary) } });
+  const seen = failoversSeen();
+  const pool = s.pool({ pool: { max: 4 } });
+  await opened(pool, 4);
+  isSecondary = true;
+  s.server.setReadOnly(true);
+  await expect(pool.use((connection) => query(connection, 'INSERT INTO t VALUES (1)'))).rejects.toMatchObject({
+    number: 3906,
+  });
+  expect(seen).toEqual([expect.objectContaining({ sign: 'read-only', drained: 3 })]);
+  isSecondary = false;
+  s.server.setReadOnly(false);
+  await pool.use((connection) => query(connection, 'INSERT INTO t VALUES (1)'));
+  expect(pool.stats.evictions).toEqual({ 'read-only': 1, failover: 3 });
+});
+
+test('a database that is read-only for good does not cost all connections again and again', async () => {
+  await using s = await site({ server: { onQuery: readOnly(() => true) } });
+  const seen = failoversSeen();
+  const pool = s.pool({ pool: { max: 3 } });
+  for (let i = 0; i < 4; i += 1) {
+    await opened(pool, 3);
+    await expect(pool.use((connection) => query(connection, 'INSERT INTO t VALUES (1)'))).rejects.toThrow('read-only');
+  }
+  expect(seen).toHaveLength(1);
+});
+
+test('a pool with read-only intent keeps a session that refuses a change', async () => {
+  await using s = await site({ server: { onQuery: readOnly(() => true) } });
+  const pool = s.pool({ options: { ...s.server.config().options, readOnlyIntent: true }, pool: { max: 1 } });
+  await expect(pool.use((connection) => query(connection, 'INSERT INTO t VALUES (1)'))).rejects.toThrow('read-only');
+  await pool.use((connection) => query(connection, 'SELECT 1'));
+  expect(s.server.logins).toHaveLength(1);
+});
+
+test('logins that a new primary refuses during a failover are repeated, although the same refusal is final at other times', async () => {
+  await using s = await site();
+  const refusal = {
+    number: 18456,
+    state: 1,
+    class: 14,
+    message: "Login failed for user '<token-identified principal>'.",
+  };
+  const pool = s.pool({ pool: { max: 4 } });
+  for (const connection of (await opened(pool, 4)).slice(0, 2)) cut(connection);
+  await expect.poll(() => pool.stats.size, { timeout: 10_000 }).toBe(0);
+  const requestsBefore = s.entra.requests.length;
+  s.server.failLogins({ ...refusal, count: 1 });
+  expect(await pool.use((connection) => query(connection, 'SELECT 1'))).toEqual([[1]]);
+  expect(s.entra.requests.length).toBe(requestsBefore);
+
+  const other = s.pool({ pool: { max: 1 } });
+  s.server.failLogins({ ...refusal, count: 1 });
+  await expect(other.acquire()).rejects.toMatchObject({ code: 'ERR_LOGIN_REFUSED', number: 18456 });
+});
