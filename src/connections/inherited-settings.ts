@@ -1,8 +1,9 @@
 import type { TokenPoolConfig } from './config.js';
 
 /**
- * A config with its inherited settings as its own, because spreading and `Object.keys` would lose them: layered settings
- * are often made with `Object.create(defaults)`. A config that inherits none is returned as it is. Never changes its input.
+ * A config with its inherited and hidden settings as its own, because spreading and `Object.keys` would lose them: layered
+ * settings are often made with `Object.create(defaults)`, and knex hides the password in the caller's own object. A config
+ * without such settings is returned as it is. Never changes its input.
  */
 export function withInherited(config: TokenPoolConfig): TokenPoolConfig {
   if (typeof config !== 'object' || config === null) return config;
@@ -14,15 +15,22 @@ export function withInherited(config: TokenPoolConfig): TokenPoolConfig {
 }
 
 function owned<T>(settings: T): T {
-  if (typeof settings !== 'object' || settings === null || !inheritsAny(settings)) return settings;
+  if (typeof settings !== 'object' || settings === null) return settings;
+  const lost = lostByCopies(settings);
+  if (lost.length === 0) return settings;
   const own = Object.create(Object.getPrototypeOf(settings)) as T;
-  for (const key in settings) {
+  for (const key of [...lost, ...Object.keys(settings)] as (keyof T & string)[]) {
     Object.defineProperty(own, key, { value: settings[key], enumerable: true, writable: true, configurable: true });
   }
   return own;
 }
 
-function inheritsAny(settings: object): boolean {
-  for (const key in settings) if (!Object.hasOwn(settings, key)) return true;
-  return false;
+/** The inherited settings, and those that are hidden from enumeration. */
+function lostByCopies(settings: object): string[] {
+  const hidden = Object.getOwnPropertyNames(settings).filter(
+    (key) => !Object.prototype.propertyIsEnumerable.call(settings, key),
+  );
+  const inherited: string[] = [];
+  for (const key in settings) if (!Object.hasOwn(settings, key)) inherited.push(key);
+  return [...inherited, ...hidden];
 }

@@ -39,6 +39,16 @@ const inheritingCopy: Copy = (value) => {
   return copy;
 };
 
+/** Nothing is enumerable, as with the password that knex hides in its caller's config. */
+const hidingCopy: Copy = (value) => {
+  const copy = Object.create(Object.getPrototypeOf(value)) as object;
+  for (const [key, each] of Object.entries(value)) {
+    const isSettings = Object.getPrototypeOf(each ?? 0) === Object.prototype;
+    Object.defineProperty(copy, key, { value: isSettings ? hidingCopy(each as object) : each, enumerable: false });
+  }
+  return copy;
+};
+
 /** Own properties with their descriptors, all frozen, as a store of settings gives them out. */
 const frozenCopy: Copy = (value) => {
   const copy = Object.create(Object.getPrototypeOf(value), Object.getOwnPropertyDescriptors(value)) as object;
@@ -62,6 +72,7 @@ export const COPIES: Record<string, Copy> = {
   'Object.assign to an empty object': (value) => Object.assign(Object.create(null) as object, value),
   'Object.create of it': (value) => Object.create(value) as object,
   'Object.create at every level': inheritingCopy,
+  'Object.create with hidden properties': hidingCopy,
   'lodash cloneDeep': cloneDeep,
   'lodash merge': (value) => merge({}, value),
   'lodash merge over other settings': (value) => merge({ requestTimeout: 5_000, pool: { max: 20 } }, value),

@@ -73,7 +73,7 @@ const config = fc.record(
 
 const inheriting = Object.keys(COPIES).filter((name) => name.startsWith('Object.create'));
 const others = Object.keys(COPIES).filter((name) => !inheriting.includes(name));
-/** What inherits comes last: a copy of its own properties is an empty config, whatever we do. */
+/** What inherits or hides comes last: a copy of its own enumerable properties is an empty config, whatever we do. */
 const copies = fc
   .tuple(fc.array(fc.constantFrom(...others), { maxLength: 3 }), fc.constantFrom(undefined, ...inheriting))
   .map(([names, last]) => (last === undefined ? names : [...names, last]));
