@@ -15,7 +15,8 @@ export function withInherited(config: TokenPoolConfig): TokenPoolConfig {
 }
 
 function owned<T>(settings: T): T {
-  if (typeof settings !== 'object' || settings === null) return settings;
+  // An array, which hides its length, is no settings object and is refused later.
+  if (typeof settings !== 'object' || settings === null || Array.isArray(settings)) return settings;
   const lost = lostByCopies(settings);
   if (lost.length === 0) return settings;
   const own = Object.create(Object.getPrototypeOf(settings)) as T;
