@@ -38,7 +38,13 @@ export async function demo({ seconds, file }: DemoOptions): Promise<number> {
 
   // Recording starts before our pool is used. Stock mssql publishes no events, so the records of its server are used.
   const recorder = recordTimeline(undefined, { title: 'mssql-token-pool' });
-  const sides = [await startStock(), await startOurs()] as const;
+  // Ours first: where a login is impossible on this machine, its error says why.
+  const own = await startOurs();
+  const theirs = await startStock().catch(async (error: unknown) => {
+    await own.close();
+    throw error;
+  });
+  const sides = [theirs, own] as const;
   try {
     await compare(sides, seconds);
     print(`\n\n${table(sides)}\n`);
@@ -96,17 +102,24 @@ async function startStock(): Promise<Side> {
     ...server.config(),
     authentication: { type: 'azure-active-directory-access-token', options: { token: token.token } },
   } as stock.config);
-  pool.on('error', () => undefined);
-  await pool.connect();
-  return side('stock mssql', pool, entra, server);
+  return connected(side('stock mssql', pool, entra, server), pool);
 }
 
 async function startOurs(): Promise<Side> {
   const { entra, server } = await emulators();
   const pool = new ours.ConnectionPool({ ...server.config(), authentication: entra.credential() });
+  return connected(side('mssql-token-pool', pool as stock.ConnectionPool, entra, server), pool);
+}
+
+async function connected(opened: Side, pool: Pick<stock.ConnectionPool, 'on' | 'connect'>): Promise<Side> {
   pool.on('error', () => undefined);
-  await pool.connect();
-  return side('mssql-token-pool', pool as stock.ConnectionPool, entra, server);
+  try {
+    await pool.connect();
+    return opened;
+  } catch (error) {
+    await opened.close();
+    throw error;
+  }
 }
 
 async function emulators(): Promise<{ entra: EntraEmulator; server: SqlEmulator }> {

@@ -16,9 +16,19 @@ const SYSTEM_ERRORS: Readonly<
 /** An error as the last line of a program: once, without a stack where the cause is outside the program. */
 export function inWords(thrown: unknown): string {
   if (!(thrown instanceof Error)) return String(thrown);
-  const { code, hint } = thrown as NodeJS.ErrnoException & { hint?: unknown };
+  const { code } = thrown as NodeJS.ErrnoException;
   const words = code !== undefined && Object.hasOwn(SYSTEM_ERRORS, code) ? SYSTEM_ERRORS[code] : undefined;
   if (words !== undefined) return words(thrown);
-  const isOurs = typeof code === 'string' && code.startsWith('ERR_') && hint !== undefined;
-  return isOurs ? [thrown.message, hint].join('\n') : thrown.message || thrown.name;
+  return [thrown.message || thrown.name, ...hintOf(thrown)].join('\n');
+}
+
+/** The hint of the first error of ours in the chain of causes: mssql's ConnectionError has ours as its cause. */
+function hintOf(thrown: Error): string[] {
+  let error: unknown = thrown;
+  for (let depth = 0; error instanceof Error && depth < 5; depth += 1) {
+    const { code, hint, cause } = error as NodeJS.ErrnoException & { hint?: unknown };
+    if (typeof code === 'string' && code.startsWith('ERR_') && typeof hint === 'string') return [hint];
+    error = cause;
+  }
+  return [];
 }

@@ -7,6 +7,7 @@ import {
   TokenPoolError,
 } from '../errors.js';
 import type { CachedToken } from '../tokens/cached-token.js';
+import { LOGIN_REFUSALS } from './login-refusals.js';
 
 /** An ERROR token of the server (MS-TDS 2.2.7.10) as tedious's `errorMessage` event gives it. */
 export interface ServerMessage {
@@ -52,21 +53,6 @@ export interface LoginFailure {
  */
 const TRANSIENT = new Set([615, 926, 4221, 10928, 10929, 40197, 40501, 40613, 42108, 42109, 49918, 49919, 49920]);
 
-/** Refusals whose cause is known, most specific first: SQL Server sends 4060 and 40615 together with a bare 18456. */
-const REFUSALS: ReadonlyMap<number, string> = new Map([
-  [40615, 'Add the client address named in the message to the firewall rules of the Azure SQL server.'],
-  [40914, 'Allow the virtual network of this client in the rules of the Azure SQL server.'],
-  [47073, 'Public network access is disabled on the server: connect through its private endpoint.'],
-  [4060, 'Check the database name, and that this principal has a user in that database.'],
-  [40532, 'Check the server name; the login must be for that server.'],
-  [18470, 'The login is disabled: enable it with ALTER LOGIN ... ENABLE.'],
-  [18487, 'The password has expired: change it.'],
-  [18488, 'The password must be changed before the first login.'],
-  [18452, 'The login comes from an untrusted domain; check the authentication settings.'],
-  [37525, 'Microsoft Entra authentication is not set up on this server: set a Microsoft Entra admin.'],
-  [33134, 'The server could not look the principal up in Microsoft Entra ID: check the identity of the server.'],
-]);
-
 const LOGIN_FAILED = 18456;
 const TOKEN_EXPIRED_ON_QUERY = 37396;
 const STATE_TOKEN_EXPIRED = 233;
@@ -79,9 +65,9 @@ export function isTransient(number: unknown): boolean {
 /** Classifies a failed login. Never throws; the returned error is free of secrets. */
 export function classifyLoginFailure(login: FailedLogin): LoginFailure {
   if (login.credentialFailure !== undefined) return fromCredential(login.credentialFailure);
-  for (const [number, hint] of REFUSALS) {
+  for (const [number, { cause, next }] of LOGIN_REFUSALS) {
     const message = login.messages.find((m) => m.number === number);
-    if (message !== undefined) return refused(login, message, hint);
+    if (message !== undefined) return refused(login, message, `${cause} ${next}`);
   }
   const transient = login.messages.find((m) => TRANSIENT.has(m.number));
   if (transient !== undefined) {
@@ -183,7 +169,8 @@ function fromSocket({ error, token, server }: FailedLogin): LoginFailure {
   }
   if (needsNewerNode(error)) {
     const text = `The installed tedious needs Node.js 22 or later; this is ${process.version}.`;
-    const hint = 'Update Node.js, or install tedious 19: npm install tedious@19';
+    const hint =
+      'Update Node.js, or use tedious 19: npm install tedious@19; with Yarn set "resolutions": { "tedious": "^19" }, with pnpm an override.';
     return { kind: 'refused', error: new ConfigurationError(text, { cause: error, hint }) };
   }
   if (/certificate|self[- ]signed|altnames|unable to (verify|get)/i.test(error.message)) {

@@ -74,7 +74,7 @@ test.skipIf(!hasTerminal)('on a terminal it is in colour, unless NO_COLOR is set
 test('stops at the first failure with the likely cause and the next step; the exit code identifies the step', async () => {
   const { code, stdout } = await doctor([...there(), '--database', 'ap']);
   expect(stdout).toMatch(
-    /✗ login +Cannot open database "ap".*\n\n {2}Likely cause {2}There is no such database.*\n {2}Next step {5}Check the name/,
+    /✗ login +Cannot open database "ap".*\n\n {2}Likely cause {2}The server has no such database.*\n {2}Next step {5}Check the database name/,
   );
   expect(stdout).not.toContain('identity');
   expect(code).toBe(15);

@@ -41,7 +41,7 @@ test.each([
   [18487, 'password has expired'],
   [18488, 'password must be changed'],
   [18452, 'untrusted domain'],
-  [37525, 'set a Microsoft Entra admin'],
+  [37525, 'Set a Microsoft Entra admin'],
   [33134, 'identity of the server'],
 ])('error %i is refused, and the hint says what to do', (number, advice) => {
   const { kind, error } = answered(number, 'No.');

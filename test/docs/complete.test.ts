@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
 import { CHANNEL_NAMES } from '../../src/channels.js';
 import { EXIT_CODES } from '../../src/cli/doctor/step.js';
+import { LOGIN_REFUSALS } from '../../src/connections/login-refusals.js';
 import { settingsFrom } from '../../src/connections/settings.js';
 import * as errors from '../../src/errors.js';
 import { BREAKS } from '../simulation/breaks.js';
@@ -16,6 +17,11 @@ test('the page about errors lists every class with its code', () => {
     const { code } = new Kind('');
     expect(text, name).toMatch(new RegExp(`\\| \`${code}\` +\\| \`${name}\` `));
   }
+});
+
+test('the page about errors repeats what the library says about each refusal of a login', () => {
+  const text = page('errors').replace(/ +\|/g, ' |');
+  for (const [number, { cause, next }] of LOGIN_REFUSALS) expect(text).toContain(`| ${number} | ${cause} | ${next} |`);
 });
 
 test('the page about settings lists the defaults in force', () => {

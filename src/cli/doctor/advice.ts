@@ -1,3 +1,5 @@
+import { LOGIN_REFUSALS } from '../../connections/login-refusals.js';
+
 /** The likely cause of a failure, and what to do next. */
 export interface Advice {
   cause: string;
@@ -57,22 +59,19 @@ const BY_AADSTS: Readonly<Record<number, Advice>> = {
   },
 };
 
-/** SQL Server's refusals of a login. */
+/** What SQL Server answers to a login. Refusals that one number explains are in login-refusals.ts. */
 const BY_NUMBER: Readonly<Record<number, (failure: Failure) => Advice>> = {
   18456: loginFailed,
-  40615: firewall,
-  4060: () => ({
-    cause: 'There is no such database on this server, or this principal has no user in it.',
-    next: `Check the name of the database; connect to it as the Entra admin and run ${GRANT}`,
-  }),
   40613: () => ({
     cause: 'The database is not available right now: a serverless one that is waking up, or a failover.',
     next: 'Run this again in a minute. For a serverless database set connectionTimeout and pool.acquireTimeoutMillis to 60,000 ms or more.',
   }),
-  37525: () => ({
-    cause: 'Microsoft Entra authentication is not set up on this server, or is not reachable from it.',
-    next: 'Set a Microsoft Entra admin on the server (az sql server ad-admin create), then run this again.',
-  }),
+};
+
+/** A command that does what the hint for a number says. */
+const COMMANDS: Readonly<Record<number, (failure: Failure) => string>> = {
+  40615: firewallRule,
+  4060: () => `Connect to it as the Entra admin and run ${GRANT}`,
 };
 
 /** Neither IMDS nor another endpoint of managed identities answers. */
@@ -155,7 +154,16 @@ export function adviceFor(failure: Failure): Advice {
   if (aadsts !== undefined && FEDERATION.has(aadsts)) return federation(failure);
   if (aadsts !== undefined && BY_AADSTS[aadsts] !== undefined) return BY_AADSTS[aadsts];
   if (number !== undefined && BY_NUMBER[number] !== undefined) return BY_NUMBER[number](failure);
+  const refusal = number === undefined ? undefined : LOGIN_REFUSALS.get(number);
+  if (refusal !== undefined) {
+    const command = COMMANDS[number as number]?.(failure);
+    return { cause: refusal.cause, next: command === undefined ? refusal.next : `${refusal.next} ${command}` };
+  }
   if (/'tedious' is not installed/.test(failure.message)) return NO_DRIVER;
+  // The message of our own configuration errors is the cause, their hint what to do.
+  if (code === 'ERR_CONFIGURATION' && failure.hint !== undefined) {
+    return { cause: failure.message, next: failure.hint };
+  }
   if (code !== undefined && UNTRUSTED.has(code)) {
     return {
       cause: 'The certificate of the server is not signed by an authority that this machine trusts.',
@@ -202,11 +210,9 @@ function loginFailed({ message, state, hint }: Failure): Advice {
   };
 }
 
-function firewall({ message }: Failure): Advice {
+function firewallRule({ message }: Failure): string {
   const address = /IP address '([^']+)'/i.exec(message)?.[1] ?? '<address>';
   const server = /server '([^']+)'/i.exec(message)?.[1]?.split('.')[0] ?? '<server>';
-  return {
-    cause: `The firewall of the server does not let ${address} in.`,
-    next: `az sql server firewall-rule create --resource-group <group> --server ${server} --name ${/^[\d.]+$/.test(address) ? `ip-${address.replaceAll('.', '-')}` : 'client'} --start-ip-address ${address} --end-ip-address ${address} (takes up to 5 minutes)`,
-  };
+  const name = /^[\d.]+$/.test(address) ? `ip-${address.replaceAll('.', '-')}` : 'client';
+  return `az sql server firewall-rule create --resource-group <group> --server ${server} --name ${name} --start-ip-address ${address} --end-ip-address ${address} (takes up to 5 minutes)`;
 }
