@@ -7,18 +7,30 @@ import { SessionExpiry } from './session-expiry.js';
 import { resetOf, type SessionReset } from './session-reset.js';
 
 /** The state of one physical connection that is logged in. */
-export interface Session {
+export class Session {
   /** Number of the connection in this process, for events. */
   readonly id: number;
   readonly connection: Connection;
-  /** The token it logged in with; undefined for SQL login and NTLM. */
-  readonly token: CachedToken | undefined;
-  /** When it was opened, its limits, and whether the server has ended it; see session-expiry.ts. */
+  /** When it was opened, its limits, and whether the server has ended it. */
   readonly expiry: SessionExpiry;
-  /** Its reset between borrowers; undefined where sessions are not reset. */
-  readonly reset: SessionReset | undefined;
   /** Where it belongs to a pool. */
-  owner: SessionOwner | undefined;
+  owner: SessionOwner | undefined = undefined;
+
+  constructor(id: number, connection: Connection, expiry: SessionExpiry) {
+    this.id = id;
+    this.connection = connection;
+    this.expiry = expiry;
+  }
+
+  /** The token it logged in with; undefined for SQL login and NTLM. */
+  get token(): CachedToken | undefined {
+    return this.expiry.token as CachedToken | undefined;
+  }
+
+  /** Its reset between borrowers; undefined where sessions are not reset. */
+  get reset(): SessionReset | undefined {
+    return resetOf(this.connection);
+  }
 }
 
 /** What the pool of a session is notified of. */
@@ -47,7 +59,7 @@ export function openSession(
   count += 1;
   const expiry = new SessionExpiry({ token, openedAt: Date.now(), dialMs }, maxAgeMillis);
   const reset = resetOf(connection);
-  const session: Session = { id: count, connection, token, expiry, reset, owner: undefined };
+  const session = new Session(count, connection, expiry);
   if (reset !== undefined) reset.onFailure = noteFailedReset;
   sessions.set(connection, session);
   return session;

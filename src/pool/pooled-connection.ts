@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import type { Connection } from 'tedious';
 import type { EvictionReason } from '../channels.js';
 import type { Session, SessionOwner } from '../connections/session.js';
+import { ConnectionFlags } from './connection-flags.js';
 import type { Waiter } from './wait-queue.js';
 
 /**
@@ -42,7 +43,7 @@ export interface ConnectionHome {
 }
 
 /** One physical connection of a pool, from its dial until its socket is gone. */
-export class PooledConnection implements SessionOwner {
+export class PooledConnection extends ConnectionFlags implements SessionOwner {
   readonly home: ConnectionHome | undefined;
   /** Its neighbours among all connections of the pool; maintained by `PooledConnections`. */
   previous: PooledConnection | undefined = undefined;
@@ -63,27 +64,11 @@ export class PooledConnection implements SessionOwner {
   successorOf: PooledConnection | undefined;
   /** Its successor, connecting or standing by. */
   successor: PooledConnection | undefined;
-  /** Idle, but not to be handed out now: it is being checked, stands by, or waits for its successor. */
-  reserved = false;
-  /** `validateConnection: true` or `pool.validate` asks whether it works, for a caller. */
-  isTested = false;
-  /** It became due for renewal while it was borrowed. */
-  dueOnReturn = false;
-  /** It was due when it was returned, but no successor could be opened, or its successor went to another connection. */
-  missedRenewal = false;
   checkouts = 0;
-  /** Handed over to a waiting caller that has not run yet. */
-  inTransit = false;
-  /** Whether its socket keeps the process alive. */
-  holdsProcess = true;
-  /** It is past its limits, and a caller waits for its successor, which is being opened. */
-  awaitsSuccessor = false;
-  /** It has a permit of the shared limit. */
-  hasPermit = false;
-  /** Its socket is gone. */
-  isGone = false;
 
   constructor({ caller, successorOf }: Purpose, home?: ConnectionHome) {
+    super();
+    this.holdsProcess = true;
     this.caller = caller;
     this.successorOf = successorOf;
     this.home = home;

@@ -30,10 +30,12 @@ const PRINTABLE = /^[\w@.:/ -]{1,200}$/;
  */
 export class OnePrincipal implements PoolTokens {
   #cache: Tokens;
-  /** The pool's own principal, once there has been a token. */
-  #own: Pick<CachedToken, 'principal'> | undefined;
-  /** The latest token of the pool's own principal, in its scope. */
-  #latest: { token: CachedToken; scope: string | undefined } | undefined;
+  /** The pool's own principal, if its tokens name it, once there has been a token. */
+  #principal: string | undefined;
+  #hasHadToken = false;
+  /** The latest token of the pool's own principal, and its scope. */
+  #latest: CachedToken | undefined;
+  #latestScope: string | undefined;
   #refusal: PrincipalChangedError | undefined;
   #switches = 0;
 
@@ -71,7 +73,7 @@ export class OnePrincipal implements PoolTokens {
 
   invalidate(token: CachedToken, scope?: string): boolean {
     // The cache may hold another principal's token by now and would not recognize this one.
-    if (this.#latest?.token.id === token.id) this.#latest = undefined;
+    if (this.#latest?.id === token.id) this.#latest = undefined;
     return this.#cache.invalidate(token, scope);
   }
 
@@ -90,35 +92,40 @@ export class OnePrincipal implements PoolTokens {
     const turn = this.#switches;
     const token = await cache.get(scope, wait);
     if (turn !== this.#switches) return undefined;
-    const isProven = this.#own === undefined || (token.principal !== undefined && this.isOwn(token));
-    if (!isProven) throw principalChanged(this.#own?.principal, token.principal);
-    this.#own ??= { principal: token.principal };
+    const isProven = !this.#hasHadToken || (token.principal !== undefined && this.isOwn(token));
+    if (!isProven) throw principalChanged(this.#principal, token.principal);
     this.#cache = cache;
-    this.#latest = { token, scope };
+    this.#keep(token, scope);
     this.#refusal = undefined;
     return token;
   }
 
   /** Whether a token is for this pool's principal; true for any token while the pool has none. */
   isOwn(token: CachedToken): boolean {
-    return this.#own === undefined || token.principal === this.#own.principal;
+    return !this.#hasHadToken || token.principal === this.#principal;
   }
 
   #accept(token: CachedToken | undefined, scope: string | undefined): CachedToken | undefined {
-    if (token === undefined || token === this.#latest?.token) return token;
+    if (token === undefined || token === this.#latest) return token;
     if (!this.isOwn(token)) return this.#latestFor(scope);
-    this.#own ??= { principal: token.principal };
-    this.#latest = { token, scope };
+    this.#keep(token, scope);
     return token;
+  }
+
+  #keep(token: CachedToken, scope: string | undefined): void {
+    this.#principal = token.principal;
+    this.#hasHadToken = true;
+    this.#latest = token;
+    this.#latestScope = scope;
   }
 
   #latestFor(scope: string | undefined): CachedToken | undefined {
     const latest = this.#latest;
-    return latest?.scope === scope && latest?.token.isUsable() ? latest.token : undefined;
+    return this.#latestScope === scope && latest?.isUsable() ? latest : undefined;
   }
 
   #refuse({ principal }: CachedToken): PrincipalChangedError {
-    this.#refusal ??= principalChanged(this.#own?.principal, principal);
+    this.#refusal ??= principalChanged(this.#principal, principal);
     return this.#refusal;
   }
 }
