@@ -2,9 +2,9 @@
 // to the same server, alternating, as ratios of the medians. A bare TCP relay, without TDS or TLS, is measured as well; it shows
 // the cost of any process in between on this machine. Build first: npm run build && node bench/gateway.mjs
 //
-//   node bench/gateway.mjs [--rounds 7] [--server HOST --port P --user U --password W --sql 'SELECT ... 100,000 rows']
+//   node bench/gateway.mjs [--rounds 7] [--write] [--server HOST --port P --user U --password W --sql 'SELECT ... 100,000 rows']
 //
-// Without --server, the server is the SQL emulator. Server, relay and gateway each run in a separate process.
+// Without --server, the server is the SQL emulator, and --write puts the figures into docs/testing-gateway.md. Server, relay and gateway each run in a separate process.
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { connect as connectTcp, createServer } from 'node:net';
@@ -12,6 +12,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Connection, Request } from 'tedious';
 import { startEntraEmulator, startSqlEmulator, verifyAccessToken } from '../dist/testing/index.js';
+import { publishFigures } from './figures-in-docs.mjs';
 
 const ROUND_TRIPS = 2000;
 const ROWS = "SELECT value, N'some text of row' AS text, CAST(value AS bigint) AS big FROM GENERATE_SERIES(1, 100000)";
@@ -56,6 +57,7 @@ async function measure() {
       user: { type: 'string', default: 'sa' },
       password: { type: 'string', default: '' },
       sql: { type: 'string', default: ROWS },
+      write: { type: 'boolean' },
     },
   });
   const entra = await startEntraEmulator();
@@ -77,10 +79,10 @@ async function measure() {
     gateway: await connect('localhost', gateway.port, byToken),
   };
   const work = {
-    [`SELECT 1 (${ROUND_TRIPS} one after the other)`]: roundTripsPerSecond,
-    'rows of a 100,000-row stream': (connection) => rowsPerSecond(connection, values.sql),
+    '`SELECT 1`, one after the other': roundTripsPerSecond,
+    'rows of a stream of 100,000': (connection) => rowsPerSecond(connection, values.sql),
   };
-  const result = {};
+  const rows = [];
   for (const [name, run] of Object.entries(work)) {
     const samples = Object.fromEntries(Object.keys(connections).map((way) => [way, []]));
     for (const connection of Object.values(connections)) await run(connection);
@@ -88,12 +90,16 @@ async function measure() {
       for (const [way, connection] of Object.entries(connections)) samples[way].push(await run(connection));
     }
     const direct = median(samples.direct);
-    for (const [way, rates] of Object.entries(samples)) {
-      const rate = median(rates);
-      result[`${name}, ${way}`] = { 'per second': Math.round(rate), ratio: Number((rate / direct).toFixed(2)) };
-    }
+    const share = (way) => (median(samples[way]) / direct).toFixed(2);
+    rows.push({
+      'per second': name,
+      direct: Math.round(direct),
+      'through a TCP relay': share('TCP relay'),
+      'through the gateway': share('gateway'),
+      'gateway / relay': (median(samples.gateway) / median(samples['TCP relay'])).toFixed(2),
+    });
   }
-  console.table(result);
+  publishFigures('testing-gateway.md', 'the gateway', rows, { write: values.write && behind !== undefined });
   for (const connection of Object.values(connections)) connection.close();
   for (const child of [relay, gateway, behind]) child?.stop();
   await entra.close();

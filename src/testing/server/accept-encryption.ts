@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { ConnectionClosedError, type MessageStream } from '../tds/message-stream.js';
@@ -44,17 +43,20 @@ export async function acceptEncryption(
 async function secure(socket: Socket, messages: MessageStream, secured: TLSSocket): Promise<void> {
   socket.on('close', () => secured.destroy());
   secured.on('error', () => {});
-  // A client that leaves now causes no error, and 'close' fires only after both sides have ended.
-  const left = new AbortController();
-  for (const event of ['end', 'close']) {
-    for (const stream of [socket, secured]) stream.once(event, () => left.abort());
-  }
-  try {
-    await once(secured, 'secure', { signal: left.signal });
-  } catch (error) {
-    if (left.signal.aborted) throw new ConnectionClosedError('the client left during the TLS handshake');
-    throw error;
-  }
+  await new Promise<void>((resolve, reject) => {
+    let isSecure = false;
+    secured.once('error', reject).once('secure', () => {
+      isSecure = true;
+      resolve();
+    });
+    // A client that leaves now causes no error, and 'close' fires only after both sides have ended.
+    const onLeft = () => {
+      if (!isSecure) reject(new ConnectionClosedError('the client left during the TLS handshake'));
+    };
+    for (const event of ['end', 'close']) {
+      for (const stream of [socket, secured]) stream.once(event, onLeft);
+    }
+  });
   messages.useSecure(secured);
 }
 

@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Scalar, SqlType } from '../tds/data-type.js';
 import type { MessageStream } from '../tds/message-stream.js';
 import { type Column, type DoneKind, DoneStatus, EnvChange, type Response } from '../tds/response.js';
-import { SqlServerError } from '../tds/server-error.js';
+import type { SqlServerError } from '../tds/server-error.js';
 import type { Output } from './interpreter.js';
 import type { SessionState, TransactionEvent } from './session.js';
 
@@ -88,14 +88,18 @@ export class ResponseOutput implements Output {
     this.#flushDone(DoneStatus.More);
     this.#response.envChangeText(EnvChange.Database, to, from);
     const message = `Changed database context to '${to}'.`;
-    this.#response.message(new SqlServerError({ number: 5701, state: 2, class: 0, message }), this.#serverName);
+    this.#information(5701, 2, message);
   }
 
   languageChanged(from: string, to: string): void {
     this.#flushDone(DoneStatus.More);
     this.#response.envChangeText(EnvChange.Language, to, from);
     const message = `Changed language setting to ${to}.`;
-    this.#response.message(new SqlServerError({ number: 5703, class: 0, message }), this.#serverName);
+    this.#information(5703, 1, message);
+  }
+
+  #information(number: number, state: number, message: string): void {
+    this.#response.message({ number, state, class: 0, message, procName: '', lineNumber: 1 }, this.#serverName);
   }
 
   async turn(): Promise<void> {

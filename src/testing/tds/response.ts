@@ -1,7 +1,7 @@
 import { ByteWriter } from './byte-writer.js';
 import type { Scalar, SqlType } from './data-type.js';
 import { HEADER_LENGTH, PacketStatus, PacketType, writePacketHeader } from './packet.js';
-import type { SqlServerError } from './server-error.js';
+import type { ServerMessage } from './server-error.js';
 import { COLLATION, valueWriter, writeTypeInfo } from './wire-type.js';
 
 const Token = {
@@ -143,7 +143,7 @@ export class Response {
   }
 
   /** An ERROR token, or an INFO token if the class is 10 or less. */
-  message(error: SqlServerError, serverName: string): void {
+  message(error: ServerMessage, serverName: string): void {
     const at = this.#begin(error.class > 10 ? Token.Error : Token.Info);
     this.#tokens.int32(error.number).uint8(error.state).uint8(error.class);
     this.#tokens.longText(error.message.slice(0, 2048)).shortText(serverName).shortText(error.procName);

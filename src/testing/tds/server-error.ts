@@ -13,6 +13,9 @@ export interface SqlErrorInfo {
   lineNumber?: number | undefined;
 }
 
+/** A message with everything that its token holds; unlike an error, it costs no stack trace. */
+export type ServerMessage = { readonly [Key in keyof SqlErrorInfo]-?: NonNullable<SqlErrorInfo[Key]> };
+
 /** An error as SQL Server reports it to its client. */
 export class SqlServerError extends Error {
   override name = 'SqlServerError';
