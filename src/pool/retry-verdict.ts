@@ -24,6 +24,10 @@ const ROLLED_BACK = new Set<unknown>([1205, 3960, 3961, 41301, 41302, 41305, 413
 /** Codes of tedious and of Node for a connection that is lost. */
 const LOST = new Set<unknown>(['ESOCKET', 'ECLOSE', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ECONNCLOSED']);
 
+/** tedious's code for a request that it does not send: the connection is closed, or busy with another request. */
+const NOT_SENT = 'EINVALIDSTATE';
+const IS_CLOSED = /\bFinal state\b/;
+
 /** Causes of an error that are looked at; a cycle ends here. */
 const DEEPEST_CAUSE = 8;
 
@@ -32,9 +36,17 @@ export function wasRolledBack(error: unknown, messages: readonly ServerMessage[]
   return messages.some(({ number }) => ROLLED_BACK.has(number)) || numbersOf(error).some((n) => ROLLED_BACK.has(n));
 }
 
+/** True where tedious has refused to send the request, because the connection is closed or busy. */
+export function wasNotSent(error: unknown): boolean {
+  return causesOf(error).some(({ code }) => code === NOT_SENT);
+}
+
 /** True where the connection was lost: what it had been asked to do may have been done. */
 export async function wasLost(error: unknown, connection: Connection | undefined): Promise<boolean> {
-  if (!causesOf(error).some(({ code }) => LOST.has(code))) return false;
+  const causes = causesOf(error);
+  if (causes.some(({ code, message }) => code === NOT_SENT && typeof message === 'string' && IS_CLOSED.test(message)))
+    return true;
+  if (!causes.some(({ code }) => LOST.has(code))) return false;
   if (connection === undefined) return true;
   // A statement may fail a moment before the connection notices. A healthy connection has nothing to do with the error.
   await turnOfTheLoop();
@@ -87,7 +99,7 @@ function numbersOf(error: unknown): unknown[] {
   return causesOf(error).map(({ number }) => number);
 }
 
-function causesOf(error: unknown): { number?: unknown; code?: unknown }[] {
+function causesOf(error: unknown): { number?: unknown; code?: unknown; message?: unknown }[] {
   const chain: object[] = [];
   const pending: unknown[] = [error];
   for (let next = pending.shift(); chain.length < DEEPEST_CAUSE; next = pending.shift()) {

@@ -15,6 +15,7 @@ import {
   retryVerdict,
   retryWaitMs,
   waitForRetry,
+  wasNotSent,
   wasRolledBack,
 } from './retry-verdict.js';
 
@@ -188,7 +189,9 @@ async function runOn<T>(
     if (level !== undefined) await restoreIsolationLevel(connection);
     return { value };
   } catch (error) {
-    if (isCommitting) return { error: commitFailure(error, messages), verdict: verdictOfCommit(error, messages) };
+    if (isCommitting && !wasNotSent(error)) {
+      return { error: commitFailure(error, messages), verdict: verdictOfCommit(error, messages) };
+    }
     const verdict = await retryVerdict(error, messages, connection);
     if (isInTransaction(connection)) await step((done) => connection.rollbackTransaction(done)).catch(() => {});
     if (verdict === 'soon' && level !== undefined) await restoreIsolationLevel(connection).catch(() => {});
@@ -282,6 +285,7 @@ async function tryWithDriver<T>(
   } catch (error) {
     // mssql refuses to send COMMIT for a transaction that the server has rolled back.
     if ((error as { code?: unknown }).code === 'EABORT') return { error: rolledBackMeanwhile([]), verdict: 'final' };
+    if (wasNotSent(error)) return { error, verdict: await retryVerdict(error, [], undefined) };
     return { error: commitFailure(error, []), verdict: verdictOfCommit(error, []) };
   }
 }

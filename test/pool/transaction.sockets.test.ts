@@ -1,9 +1,10 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { once } from 'node:events';
 import knexModule from 'knex';
 import sql from 'mssql';
 import type { Connection } from 'tedious';
 import { afterEach, expect, test } from 'vitest';
-import { createTokenPools, retryTransaction, transaction } from '../../src/index.js';
+import { CommitOutcomeUnknownError, createTokenPools, retryTransaction, transaction } from '../../src/index.js';
 import { type Site, site } from '../support/pool.js';
 import { query } from '../support/query.js';
 
@@ -104,6 +105,78 @@ test('a connection that is lost before COMMIT was sent: the transaction runs aga
   );
   expect(used.size).toBe(2);
   expect(log.filter((kind) => kind === 'commit')).toHaveLength(1);
+});
+
+/** Drops all connections and waits until this one has noticed, as with a session that is killed while the caller is busy. */
+async function loseConnection(connection: Connection): Promise<void> {
+  const ended = once(connection, 'end');
+  s?.server.dropConnections();
+  await ended;
+}
+
+test.each<[string, (connection: Connection) => unknown]>([
+  ['before COMMIT, which is then not sent', () => {}],
+  ['before the next statement, which is then not sent', (connection) => query(connection, 'SELECT 2')],
+])('a connection that is lost %s: the transaction runs again on another one', async (_, goOn) => {
+  const { pool, log } = await siteWithLog();
+  const used = new Set<Connection>();
+  await transaction(
+    pool(),
+    async (connection) => {
+      used.add(connection);
+      await query(connection, 'SELECT 1');
+      if (used.size === 1) await loseConnection(connection);
+      await goOn(connection);
+    },
+    soon,
+  );
+  expect(used.size).toBe(2);
+  expect(log.filter((kind) => kind === 'commit')).toHaveLength(1);
+});
+
+test('the same with a pool of mssql', async () => {
+  const { server, log } = await siteWithLog();
+  const pool = new sql.ConnectionPool({ ...server.config(), pool: { max: 1 } } as sql.config);
+  pool.on('error', () => {});
+  await pool.connect();
+  for (const goOn of [false, true]) {
+    log.length = 0;
+    let runs = 0;
+    await transaction(
+      pool,
+      async (scope) => {
+        runs += 1;
+        scope.on('rollback', () => {});
+        await new sql.Request(scope).query('SELECT 1');
+        const { _acquiredConnection: connection } = scope as unknown as { _acquiredConnection: Connection };
+        if (runs === 1) await loseConnection(connection);
+        if (goOn) await new sql.Request(scope).query('SELECT 2');
+      },
+      soon,
+    );
+    expect(runs).toBe(2);
+    expect(log.filter((kind) => kind === 'commit')).toHaveLength(1);
+  }
+  await pool.close();
+});
+
+test('COMMIT beside a request that is still running is not sent: its outcome is known', async () => {
+  const { pool, log } = await siteWithLog();
+  let runs = 0;
+  const one = pool();
+  const failure = await transaction(
+    one,
+    (connection) => {
+      runs += 1;
+      query(connection, "WAITFOR DELAY '00:00:01'").catch(() => {});
+    },
+    soon,
+  ).catch((error: unknown) => error);
+  expect(failure).toMatchObject({ code: 'EINVALIDSTATE' });
+  expect(failure).not.toBeInstanceOf(CommitOutcomeUnknownError);
+  expect(runs).toBe(1);
+  await expect.poll(() => log).toEqual(['begin', 'rollback']);
+  expect(one.stats.borrowed).toBe(0);
 });
 
 test('a connection that is lost while COMMIT is under way: never again, and the error says that the outcome is unknown', async () => {
