@@ -3,14 +3,14 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 
 /** `rows`: one object per row, all with the same keys. */
-export function publishFigures(page, name, rows, { write }) {
+export function publishFigures(page, name, rows, { write, print = true }) {
   const headings = Object.keys(rows[0]);
   const cells = [headings, ...rows.map((row) => Object.values(row).map(String))];
   const widths = headings.map((_, i) => Math.max(3, ...cells.map((row) => row[i].length)));
   const line = (row) => `| ${row.map((cell, i) => cell.padEnd(widths[i])).join(' | ')} |`;
   const [head, ...body] = cells.map(line);
   const table = [head, line(widths.map((width) => '-'.repeat(width))), ...body].join('\n');
-  console.log(`\n${table}\n`);
+  if (print) console.log(`\n${table}\n`);
   if (!write) return;
   const url = new URL(`../docs/${page}`, import.meta.url);
   const text = readFileSync(url, 'utf8');

@@ -1,5 +1,6 @@
 /**
- * `npm run bench`: compares this library with its alternatives, prints a table, writes results.json and results.svg.
+ * `npm run bench`: compares this library with its alternatives, prints a table, writes results.json, results.svg and the tables of
+ * docs/benchmarks.md.
  * `--quick` is a smoke test that writes nothing; names of figures (`checkout queries`) run only those.
  */
 import { fork } from 'node:child_process';
@@ -8,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { chart } from './lib/chart.mjs';
 import { table } from './lib/table.mjs';
+import { publishResults } from './results-in-docs.mjs';
 
 const FIGURES = [
   'checkout',
@@ -48,7 +50,8 @@ if (failed.length > 0) {
 } else if (!values.quick && wanted.length === FIGURES.length) {
   writeFileSync(path('results.json'), `${JSON.stringify(figures, null, 2)}\n`);
   writeFileSync(path('results.svg'), chart(figures));
-  console.log('Written: bench/results.json, bench/results.svg');
+  publishResults(figures);
+  console.log('Written: bench/results.json, bench/results.svg, docs/benchmarks.md');
 }
 
 /** @param {string} name @returns {Promise<import('./lib/rounds.mjs').Figure[] | undefined>} */
