@@ -156,6 +156,11 @@ function tediousConfiguration(config: TokenPoolConfig, withToken: boolean): Conn
   if (port !== undefined && (config.port ?? config.options?.port ?? port) !== port) {
     throw new ConfigurationError("'port' and the port in 'server' differ; give one of them.");
   }
+  for (const key of ['encrypt', 'trustServerCertificate'] as const) {
+    const [own, ofOptions] = [config[key] ?? undefined, config.options?.[key] ?? undefined];
+    if (own === undefined || ofOptions === undefined || own === ofOptions) continue;
+    throw new ConfigurationError(`'${key}' and 'options.${key}' differ; give one of them.`);
+  }
   const options: NonNullable<ConnectionConfiguration['options']> & { encrypt?: boolean | string } = {
     tdsVersion: '7_4',
     rowCollectionOnDone: false,

@@ -142,6 +142,19 @@ test.each([
   expect(() => settingsFrom({ server: 'host', ...login } as never)).toThrow(/No login is named: set 'authentication'/);
 });
 
+test.each([
+  ['encrypt', true, false],
+  ['encrypt', false, true],
+  ['encrypt', 'strict', true],
+  ['trustServerCertificate', false, true],
+])("'%s' that is %j next to options and %j in them is refused: one of them would be ignored", (key, own, ofOptions) => {
+  const config = { server: 'h', user: 'sa', password: 'x', [key]: own, options: { [key]: ofOptions } };
+  expect(() => settingsFrom(config as never)).toThrow(`'${key}' and 'options.${key}' differ`);
+  for (const same of [ofOptions, undefined, null]) {
+    expect(() => settingsFrom({ ...config, [key]: same } as never)).not.toThrow();
+  }
+});
+
 test('text from the environment is refused with how to convert it', () => {
   const read = () => settingsFrom({ server: 'h,1433', user: 'sa', port: '1433' } as never);
   expect(read).toThrow(expect.objectContaining({ hint: expect.stringContaining('Number(') }));
