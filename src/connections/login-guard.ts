@@ -1,6 +1,7 @@
 import type { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
 import type { Connection } from 'tedious';
+import { LONGEST_CHECKED, repeatsSecret } from '../credentials/entra/repeated-secret.js';
 import { EncryptionRequiredError, ServerUnavailableError } from '../errors.js';
 import { timerMs } from '../time.js';
 import { containLateErrors } from './contain-late-errors.js';
@@ -25,6 +26,8 @@ const SHORTEST_SECRET = 4;
 /** The parts of a tedious connection that are read here; present in tedious 18 to 20. */
 interface LoggingIn extends ContainedConnection {
   socket?: (Socket & { encrypted?: boolean }) | undefined;
+  /** Set before `rerouting` is emitted. */
+  routingData?: { server?: string; instance?: string | undefined } | undefined;
   config?: {
     options?: { encrypt?: boolean | string; connectTimeout?: number };
     authentication?: { options?: { password?: unknown } };
@@ -101,13 +104,14 @@ export class LoginGuard {
   }
 
   /**
-   * A secret is about to be sent: from now on it is redacted from all messages of this server, on the live session as
-   * well.
+   * A secret of this server: from now on it is redacted from all its messages, on the live session as well. Also one that this
+   * connection has not sent yet: the server may know it from another one.
    */
-  sent(secret: string): void {
+  redacts(secret: string): void {
     if (secret.length < SHORTEST_SECRET) return;
     const others = secrets.get(this.#connection);
-    if (others !== secret) secrets.set(this.#connection, others === undefined ? secret : [others, secret].flat());
+    if ([others].flat().includes(secret)) return;
+    secrets.set(this.#connection, others === undefined ? secret : [others, secret].flat());
   }
 
   /**
@@ -146,11 +150,27 @@ export class LoginGuard {
   readonly #onRerouting = (): void => {
     this.#onNewHop();
     this.#redirects += 1;
+    this.#checkTarget();
     if (this.#redirects <= MAX_REDIRECTS) return;
     throw new ServerUnavailableError(`The server redirected the login more than ${MAX_REDIRECTS} times.`, {
       hint: 'Each server of the chain names another one: check the gateway or failover group for a loop.',
     });
   };
+
+  /** The name of the next server goes into errors and to DNS. It is no place for a secret. */
+  #checkTarget(): void {
+    const { routingData } = this.#connection;
+    const known = secretsOf(this.#connection);
+    for (const name of [routingData?.server, routingData?.instance]) {
+      if (name === undefined || (/^[\w.:[\]$#-]{0,255}$/.test(name) && withoutSecrets(name, known) === name)) continue;
+      throw new ServerUnavailableError(
+        'The server redirected the login to something that is not the name of a server.',
+        {
+          hint: 'Check the gateway or failover group, and whether something answers in its place.',
+        },
+      );
+    }
+  }
 
   /**
    * tedious 19 ignores its connect timer while it reads a login response, and hangs if the server stops in the middle
@@ -196,9 +216,9 @@ export class LoginGuard {
     const get = (): string => {
       if (config?.options?.encrypt !== false) this.assertMaySend('password');
       else if (this.#cancelled !== undefined) throw this.#cancelled;
-      this.sent(password);
       return password;
     };
+    this.redacts(password);
     Object.defineProperty(options, 'password', { get, enumerable: false, configurable: true });
   }
 }
@@ -216,21 +236,37 @@ function onErrorMessage(this: Connection, message: ServerMessage): void {
 /** The secrets that a connection has sent and that must not appear in an error, besides the token of its session. */
 const secrets = new WeakMap<object, string | string[]>();
 
+function secretsOf(connection: object): string[] {
+  return [secrets.get(connection) ?? sessionOf(connection as Connection)?.token?.reveal() ?? []].flat();
+}
+
 /**
  * Redacts the secrets of a connection from all messages of the server, for the life of the connection. tedious builds its
  * errors from the same message object after it has emitted the event, so they are clean too.
  */
-function redact(this: Connection, message: { message?: unknown }): void {
-  if (typeof message?.message !== 'string') return;
-  let text = message.message;
-  for (const secret of [secrets.get(this) ?? sessionOf(this)?.token?.reveal() ?? []].flat()) {
+function redact(this: Connection, message: { message?: unknown; serverName?: unknown; procName?: unknown }): void {
+  const known = secretsOf(this);
+  for (const key of ['message', 'serverName', 'procName'] as const) {
+    const text = message?.[key];
+    if (typeof text === 'string' && text !== '') message[key] = withoutSecrets(text, known);
+  }
+}
+
+/** A token of somebody else, which only its form gives away; three parts of base64url, the first of them a JSON object. */
+const JWT = /\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*/g;
+
+function withoutSecrets(given: string, known: readonly string[]): string {
+  let text = given.slice(0, LONGEST_CHECKED);
+  for (const secret of known) {
     for (const form of formsOf(secret)) text = text.replaceAll(form, '[hidden]');
   }
-  message.message = text;
+  text = text.replace(JWT, '[hidden]');
+  // In part, or in some other encoding: nothing of the message can be kept.
+  return repeatsSecret(text, known) ? '[hidden: the server repeats a secret]' : text;
 }
 
 /**
- * A secret in plain text and in the forms in which servers repeat it: form-encoded and base64, with and without
+ * A secret in plain text and in the forms in which servers repeat it most: form-encoded and base64, with and without
  * padding.
  */
 function formsOf(secret: string): string[] {

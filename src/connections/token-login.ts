@@ -47,6 +47,8 @@ export class TokenLogin {
   /** Binds the login to the guard of its connection. Until then no token is handed out. */
   bind(guard: LoginGuard): void {
     this.#guard = guard;
+    const cached = this.#source.tokens.peek(this.#source.scope);
+    if (cached !== undefined) guard.redacts(cached.reveal());
   }
 
   /**
@@ -73,7 +75,7 @@ export class TokenLogin {
       source.scope = scope;
       this.#token = token;
       const secret = token.reveal();
-      guard.sent(secret);
+      guard.redacts(secret);
       return { token: secret, expiresOnTimestamp: token.expiresOn };
     } catch (error) {
       this.#failure = error as Error;

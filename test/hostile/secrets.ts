@@ -17,18 +17,39 @@ function formsOf(secret: string): string[] {
   return [...new Set(forms)];
 }
 
+/** The forms that are left of it when everything but letters and digits is removed from a text. */
+function bareFormsOf(secret: string): string[] {
+  if (secret.length < TRACE) return [];
+  const wide = Buffer.from(secret, 'utf16le');
+  const codes = [...Buffer.from(secret)];
+  return [
+    bare(secret),
+    ...[secret, `Bearer ${secret}`, wide].map((each) => bare(Buffer.from(each as string).toString('base64'))),
+    ...[Buffer.from(secret), wide].map((each) => each.toString('hex')),
+    codes.map((code) => `u00${code.toString(16)}`).join(''),
+    codes.join(''),
+  ];
+}
+
+const bare = (text: string): string => text.replaceAll(/[^A-Za-z0-9]/g, '');
+
 /** The first secret of which `text` holds a piece long enough to matter, or undefined. */
 export function secretIn(text: string, secrets: readonly string[]): string | undefined {
-  return secrets.find((secret) =>
-    formsOf(secret).some((form) => {
-      const length = Math.min(TRACE, form.length);
-      // Every second window: a piece of TRACE + 1 characters is always found.
-      for (let at = 0; at + length <= form.length; at += 2) {
-        if (text.includes(form.slice(at, at + length))) return true;
-      }
-      return false;
-    }),
+  const bareText = bare(text);
+  return secrets.find(
+    (secret) =>
+      formsOf(secret).some((form) => hasPieceOf(form, text)) ||
+      bareFormsOf(secret).some((form) => hasPieceOf(form, bareText)),
   );
+}
+
+function hasPieceOf(form: string, text: string): boolean {
+  const length = Math.min(TRACE, form.length);
+  // Every second window: a piece of TRACE + 1 characters is always found.
+  for (let at = 0; at + length <= form.length; at += 2) {
+    if (text.includes(form.slice(at, at + length))) return true;
+  }
+  return false;
 }
 
 /** The same for bytes on a wire: UTF-8, UTF-16 and LOGIN7's obfuscated passwords ([MS-TDS] 2.2.6.4). */

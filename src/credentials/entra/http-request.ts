@@ -3,8 +3,11 @@ import { request as httpsRequest } from 'node:https';
 import { AbortedError, TokenTimeoutError, TokenUnavailableError } from '../../errors.js';
 import { errorCode, redactedCause } from './redact.js';
 
-/** No answer of an identity provider is larger; the rest of a larger one is not read. */
-const LARGEST_BODY = 1024 * 1024;
+/**
+ * No answer of an identity provider is larger; the rest of a larger one is not read. JSON.parse of nested arrays takes 0.2 s
+ * for each MiB.
+ */
+const LARGEST_BODY = 128 * 1024;
 /** Below the token cache's own 10 s, so that the error with more detail wins. */
 const DEFAULT_TIMEOUT_MS = 9_500;
 
@@ -101,7 +104,7 @@ export function httpExchange(request: HttpRequest): Promise<HttpReply> {
       let size = 0;
       response.on('data', (chunk: Buffer) => {
         size += chunk.length;
-        if (size > LARGEST_BODY) fail(new TokenUnavailableError(`${url.host} sent an answer of more than 1 MiB.`));
+        if (size > LARGEST_BODY) fail(new TokenUnavailableError(`${url.host} sent an answer of more than 128 KiB.`));
         else chunks.push(chunk);
       });
       response.on('error', (error) => fail(unreachable(url, error, request)));
@@ -181,7 +184,7 @@ export function retryAfterMs(header: unknown): number | undefined {
   const text = typeof header === 'number' ? String(header) : header;
   if (typeof text !== 'string' || text.length > 64) return undefined;
   const trimmed = text.trim();
-  if (/^\d{1,10}(?:\.\d{1,9})?$/.test(trimmed)) return saneRetryAfterMs(Number(trimmed) * 1000);
+  if (/^\d{1,32}(?:\.\d{1,9})?$/.test(trimmed)) return saneRetryAfterMs(Number(trimmed) * 1000);
   const at = /[a-z]/i.test(trimmed) ? Date.parse(trimmed) : Number.NaN;
   return Number.isNaN(at) ? undefined : saneRetryAfterMs(Math.max(0, at - Date.now()));
 }

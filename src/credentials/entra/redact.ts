@@ -1,3 +1,5 @@
+import { repeatsSecret } from './repeated-secret.js';
+
 const HIDDEN = '[hidden]';
 /** Shorter ones would turn ordinary words into `[hidden]`. */
 const SHORTEST_SECRET = 4;
@@ -40,7 +42,13 @@ export function redact(text: string, secrets: readonly (string | undefined)[] = 
   if (text.length > LONGEST_SEARCHED) clean = clean.slice(0, Math.max(0, clean.length - longest));
   clean = withoutPrivateKeys(clean);
   for (const [pattern, replacement] of PATTERNS) clean = clean.replace(pattern, replacement);
-  return clean.slice(0, LONGEST_KEPT);
+  clean = clean.slice(0, LONGEST_KEPT);
+  // In part, or in some other encoding: nothing of the text can be kept.
+  return repeatsSecret(clean, secrets.filter(isText)) ? HIDDEN : clean;
+}
+
+function isText(secret: string | undefined): secret is string {
+  return secret !== undefined;
 }
 
 /** A secret as it is, percent-encoded, form-encoded, in JSON, and in base64 of itself or of a text that contains it. */

@@ -109,7 +109,10 @@ test('a numeric Retry-After of the caller’s credential is obeyed', () => {
 test.each([
   ['7', 7_000],
   [' 1.5 ', 1_500],
-  ['99999999999', undefined],
+  // A provider that asks for the longest pause gets the longest.
+  ['99999999999', 3_600_000],
+  ['9007199254740991', 3_600_000],
+  ['9'.repeat(33), undefined],
   ['1e999', undefined],
   ['-5', undefined],
   ['NaN', undefined],

@@ -19,6 +19,10 @@ describe('a known secret is removed', () => {
     ['in the base64 of a longer text', base64(`client-id:${SECRET}`)],
     ['in the base64 of a longer text, at the second alignment', base64(`client-idx:${SECRET} and more`)],
     ['in the base64 of a longer text, at the third alignment', base64(`client-idxy:${SECRET} and more`)],
+    ['in escapes of HTML', SECRET.replaceAll('&', '&amp;').replaceAll('"', '&quot;').replaceAll('ü', '&#252;')],
+    ['in hex', Buffer.from(SECRET).toString('hex')],
+    ['with line breaks', SECRET.replaceAll(/.{5}/g, '$&\r\n')],
+    ['short of its last characters', SECRET.slice(0, -3)],
     ['in base64 of its form-encoded form', base64(`id:${encodeURIComponent(SECRET)}`)],
   ];
   test.each(echoes)('%s', (_, echo) => {

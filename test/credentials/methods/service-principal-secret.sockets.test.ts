@@ -107,7 +107,7 @@ describe("the identity provider's answer reaches the caller", () => {
     [{ reset: true }, { code: 'ERR_TOKEN_UNAVAILABLE', cause: { code: 'ECONNRESET' } }],
     [
       { status: 200, body: 'x'.repeat(2_000_000) },
-      { code: 'ERR_TOKEN_UNAVAILABLE', message: expect.stringContaining('more than 1 MiB') },
+      { code: 'ERR_TOKEN_UNAVAILABLE', message: expect.stringContaining('more than 128 KiB') },
     ],
     // No user can sign in again for an application.
     [{ status: 400, body: { error: 'invalid_grant' } }, { code: 'ERR_CREDENTIAL_REJECTED' }],

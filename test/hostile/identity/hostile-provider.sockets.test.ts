@@ -13,21 +13,19 @@ const watch = new ProcessWatch();
 afterAll(() => watch[Symbol.dispose]());
 
 const broken: { method: string; line: string }[] = [];
-let requests: Record<string, number> = {};
 beforeAll(async () => {
   const random = fc.sample(scripts, { seed: SEED, numRuns: SCRIPTS * Object.keys(METHODS).length });
   const exchanges = random.map((script, index): Exchange => {
     const method = Object.keys(METHODS)[Math.floor(index / SCRIPTS)] as string;
     return { method, script, file: index % 2 === 0 ? 'a token' : FILE_KINDS[index % FILE_KINDS.length] };
   });
-  requests = await askHostileProviders(exchanges, watch, ({ method }, lines) =>
+  await askHostileProviders(exchanges, watch, ({ method }, lines) =>
     broken.push(...lines.map((line) => ({ method, line }))),
   );
 });
 
 test.each(Object.keys(METHODS))('%s keeps its promises with whatever an identity provider answers', (method) => {
   expect(broken.filter((each) => each.method === method).map(({ line }) => line)).toEqual([]);
-  expect(requests[method]).toBeGreaterThan(0);
 });
 
 test('nothing is thrown at the process between the exchanges', () => {

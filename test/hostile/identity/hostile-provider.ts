@@ -287,6 +287,7 @@ export class HostileProvider implements AsyncDisposable {
   readonly #answers: readonly Answer[];
   readonly #options: HostileProviderOptions;
   requests = 0;
+  url = '';
 
   private constructor(answers: readonly Answer[], options: HostileProviderOptions) {
     this.#answers = answers;
@@ -299,12 +300,9 @@ export class HostileProvider implements AsyncDisposable {
   static async start(answers: readonly Answer[], options: HostileProviderOptions = {}): Promise<HostileProvider> {
     const provider = new HostileProvider(answers, options);
     await new Promise<void>((resolve) => provider.#server.listen(0, '127.0.0.1', resolve));
+    const { port } = provider.#server.address() as AddressInfo;
+    provider.url = `${options.certificate === undefined ? 'http' : 'https'}://127.0.0.1:${port}`;
     return provider;
-  }
-
-  get url(): string {
-    const { certificate } = this.#options;
-    return `${certificate === undefined ? 'http' : 'https'}://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
 
   #converse(socket: Socket): void {

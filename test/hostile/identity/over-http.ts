@@ -225,7 +225,7 @@ export interface Exchange {
 const AT_ONCE = 24;
 
 /**
- * Runs exchanges side by side and reports one line for each broken promise. Returns the requests that each method made.
+ * Runs exchanges side by side and reports one line for each broken promise.
  *
  * Processor time is that of the whole process: an exchange during which the event loop was blocked is run again, alone.
  */
@@ -233,16 +233,14 @@ export async function askHostileProviders(
   exchanges: readonly Exchange[],
   watch: ProcessWatch,
   report: (exchange: Exchange, lines: string[]) => void,
-): Promise<Record<string, number>> {
+): Promise<void> {
   const left = [...exchanges];
   const again: Exchange[] = [];
-  const requests: Record<string, number> = {};
   const run = async (exchange: Exchange): Promise<string[]> => {
     const { method: name, script, file = 'a token' } = exchange;
     const method = METHODS[name] as Method;
     const crashes: string[] = [];
-    const { broken, asked } = await watch.run(crashes, () => askHostileProvider(method, script, file));
-    requests[name] = (requests[name] ?? 0) + asked;
+    const broken = await watch.run(crashes, () => askHostileProvider(method, script, file));
     const answers = script.map((answer) => answer.name).join(' | then ');
     const where = method.readsFile ? `${name}, in whose file is ${file}` : name;
     return [...broken, ...crashes].map((line) => `${where}: ${line}: ${answers}`);
@@ -256,7 +254,6 @@ export async function askHostileProviders(
   };
   await Promise.all(Array.from({ length: AT_ONCE }, work));
   for (const exchange of again) report(exchange, await run(exchange));
-  return requests;
 }
 
 let exchanges = 0;
@@ -265,11 +262,7 @@ let exchanges = 0;
  * Asks a hostile provider for a token, and gives a line for each broken promise: the caller settles in time, with a token or
  * a typed error; back-off holds; no secret in the error; no turn of the event loop that takes long.
  */
-async function askHostileProvider(
-  method: Method,
-  answers: readonly Answer[],
-  kind: FileKind,
-): Promise<{ broken: string[]; asked: number }> {
+async function askHostileProvider(method: Method, answers: readonly Answer[], kind: FileKind): Promise<string[]> {
   const folder = mkdtempSync(join(tmpdir(), 'hostile-'));
   const secret = plantedSecret(48);
   const keyFile = join(folder, 'agent.key');
@@ -286,8 +279,7 @@ async function askHostileProvider(
   const release = writeTokenFile(world.file, kind, jwt(secret));
   try {
     const credential = withEnvironment(method.environment?.(world) ?? {}, () => method.create(world));
-    const broken = await ask(credential, provider, [secret, lineOfKey]);
-    return { broken, asked: provider.requests };
+    return await ask(credential, provider, [secret, lineOfKey]);
   } finally {
     release();
     delete process.env[variable];

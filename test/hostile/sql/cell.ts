@@ -88,10 +88,13 @@ async function tryCell(cell: Cell): Promise<string[]> {
     // What still holds a permit cannot work again: one line for one fault is enough.
     if (broken.length > 0) return broken;
     server.heal();
-    const next = await settle(() => healed(client), HEALED_WITHIN_MS + acquireTimeoutMs);
-    if (next.hung) broken.push('the next checkout does not settle once the server is well');
-    else if (next.error !== undefined)
-      broken.push(`the next checkout fails once the server is well: ${short(next.error)}`);
+    // Within a shorter limit, not even a server that is well may answer.
+    if (createTimeoutMs >= CREATE_TIMEOUT_MS) {
+      const next = await settle(() => healed(client), HEALED_WITHIN_MS + acquireTimeoutMs);
+      if (next.hung) broken.push('the next checkout does not settle once the server is well');
+      else if (next.error !== undefined)
+        broken.push(`the next checkout fails once the server is well: ${short(next.error)}`);
+    }
     for (const object of client.printable) {
       if (secretIn(everythingPrinted(object), [secret])) broken.push('a secret in what is printed of the pool');
     }

@@ -69,6 +69,14 @@ export const FAULTS: Readonly<Record<string, (world: FaultWorld) => Fault>> = {
   'an echo': () => (visit) => visit.send(visit.received),
   'an echo in an error': () => (visit) => echo(visit, 18456),
   'an echo in a transient error': () => (visit) => echo(visit, 40613),
+  'an echo in disguise':
+    ({ random }) =>
+    (visit) =>
+      echoInDisguise(visit, random),
+  'an echo as the name of a server': () => (visit) => {
+    const name = heardBy(visit)[0]?.slice(0, 250) ?? '';
+    visit.send(redirectTo(visit, name, 1433));
+  },
 };
 
 /** Tokens that announce more than there is, in the ways in which a parser may stumble ([MS-TDS] 2.2.7). */
@@ -121,20 +129,51 @@ function stream(visit: Visit, token: Buffer): void {
 }
 
 function redirect(visit: Visit, port: number): void {
-  visit.send(
-    Buffer.concat([
-      tds.loginAck(),
-      tds.routing('localhost', port),
-      ...(visit.login?.fedAuth === false ? [] : [tds.fedAuthAck()]),
-      tds.done(0xfd),
-    ]),
-  );
+  visit.send(redirectTo(visit, 'localhost', port));
+}
+
+function redirectTo(visit: Visit, server: string, port: number): Buffer {
+  return Buffer.concat([
+    tds.loginAck(),
+    tds.routing(server, port),
+    ...(visit.login?.fedAuth === false ? [] : [tds.fedAuthAck()]),
+    tds.done(0xfd),
+  ]);
+}
+
+function heardBy(visit: Visit): string[] {
+  return visit.heard.length > 0 ? visit.heard : [visit.received.toString('latin1').slice(0, 500)];
+}
+
+const hexOf = (character: string): string => character.charCodeAt(0).toString(16).padStart(2, '0');
+
+/** How a server may put a secret into words, so that replacing the secret alone does not find it. */
+const DISGUISES: readonly ((secret: string) => string)[] = [
+  (secret) => secret.slice(1),
+  (secret) => secret.slice(secret.length >> 1),
+  (secret) => secret.replaceAll(/.{20}/g, '$&\r\n'),
+  (secret) => [...secret].join(' '),
+  (secret) => [...secret].join('\0'),
+  (secret) => [...secret].map((character) => `%${hexOf(character)}`).join(''),
+  (secret) => [...secret].map((character) => `\\u00${hexOf(character)}`).join(''),
+  (secret) => [...secret].map((character) => `&#${character.charCodeAt(0)};`).join(''),
+  (secret) => Buffer.from(`Bearer ${secret}`).toString('base64'),
+  (secret) => Buffer.from(secret, 'utf16le').toString('base64'),
+  (secret) => Buffer.from(secret, 'utf16le').toString('hex'),
+];
+
+function echoInDisguise(visit: Visit, random: Random): void {
+  const texts = heardBy(visit).map((text) => random.pick(DISGUISES)(text).slice(0, 8_000));
+  const tokens = texts.flatMap((text) => [
+    tds.message('info', { number: 5701, text }),
+    tds.message('error', { number: 18456, text, server: text.slice(0, 200), procedure: text.slice(-200) }),
+  ]);
+  visit.send(Buffer.concat([...tokens, tds.done(0xfd, 2)]));
 }
 
 /** What the client sent, in the ways in which a server might put it into words. */
 function echo(visit: Visit, number: number): void {
-  const heard = visit.heard.length > 0 ? visit.heard : [visit.received.toString('latin1').slice(0, 500)];
-  const texts = heard.flatMap((text) => [
+  const texts = heardBy(visit).flatMap((text) => [
     text,
     encodeURIComponent(text),
     Buffer.from(text).toString('base64'),

@@ -106,18 +106,24 @@ export interface ServerText {
   state?: number;
   severity?: number;
   text: string;
+  /** Names that an error carries besides its text. */
+  server?: string;
+  procedure?: string;
 }
 
 /** ERROR (2.2.7.10) or INFO (2.2.7.13). */
-export function message(id: 'error' | 'info', { number, state = 1, severity = 14, text }: ServerText): Buffer {
+export function message(
+  id: 'error' | 'info',
+  { number, state = 1, severity = 14, text, server = 'hostile', procedure = '' }: ServerText,
+): Buffer {
   return sized(
     id === 'error' ? 0xaa : 0xab,
     u32(number),
     u8(state),
     u8(id === 'error' ? severity : 0),
     usVarchar(text),
-    bVarchar('hostile'),
-    bVarchar(''),
+    bVarchar(server),
+    bVarchar(procedure),
     u32(1),
   );
 }
