@@ -1,8 +1,7 @@
-import { accessSync, constants, existsSync, statSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { UsageError } from './address.js';
 import { unknownArgument } from './unknown-argument.js';
+import { assertWritable } from './writable-file.js';
 
 export const LIFETIME_SECONDS = 4;
 const SECONDS = 24;
@@ -35,23 +34,10 @@ export function demoOptions(args: string[]): DemoOptions | undefined {
     const { values } = parseArgs({ args, options: OPTIONS });
     const seconds = Number(values.seconds);
     if (!(seconds > 0)) throw new UsageError(`--seconds ${values.seconds}: give a number greater than 0`);
-    if (values.report !== undefined) assertWritable(values.report);
+    if (values.report !== undefined) assertWritable('--report', values.report);
     return { seconds, file: values.report };
   } catch (error) {
     process.stderr.write(`${(error as Error).message}\n\n${USAGE}`);
     return undefined;
-  }
-}
-
-/** Before a run whose report could not be written. */
-function assertWritable(file: string): void {
-  const folder = dirname(resolve(file));
-  const wrong = (why: string): UsageError => new UsageError(`--report ${file}: ${why}`);
-  if (!existsSync(folder)) throw wrong(`the folder ${folder} does not exist`);
-  if (existsSync(file) && statSync(file).isDirectory()) throw wrong(`${file} is a directory`);
-  try {
-    accessSync(existsSync(file) ? file : folder, constants.W_OK);
-  } catch {
-    throw wrong('there is no permission to write it');
   }
 }

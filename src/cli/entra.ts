@@ -1,7 +1,8 @@
 import { parseArgs } from 'node:util';
-import { startEntraEmulator, startFaultControl } from '../testing/index.js';
-import { fromEnvironment, parseListen, parsePort, parseSeconds, UsageError } from './address.js';
+import { type FaultControl, startEntraEmulator } from '../testing/index.js';
+import { fromEnvironment, parseListen, parseSeconds, UsageError } from './address.js';
 import { command } from './command.js';
+import { startFaults } from './faults.js';
 import { unknownArgument } from './unknown-argument.js';
 import { log, untilStopped } from './until-stopped.js';
 
@@ -50,10 +51,13 @@ async function run(args: string[]): Promise<number> {
       ...(clientSecret !== undefined && { clientSecret }),
     },
   });
-  const faults =
-    values.faults === undefined
-      ? undefined
-      : await startFaultControl({ entra: emulator, port: parsePort('--faults', values.faults) });
+  let faults: FaultControl | undefined;
+  try {
+    faults = await startFaults(values.faults, { entra: emulator });
+  } catch (error) {
+    await emulator.close();
+    throw error;
+  }
   log('ready', {
     url: emulator.url,
     tenant: emulator.tenantId,

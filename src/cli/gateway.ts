@@ -1,17 +1,19 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import {
   type EncryptionMode,
+  type FaultControl,
   type LoginRecord,
-  startFaultControl,
   startSqlGateway,
   trustIssuer,
   type UpstreamConfig,
 } from '../testing/index.js';
-import { fromEnvironment, parseListen, parsePort, parseSeconds, parseServer, UsageError } from './address.js';
+import { fromEnvironment, parseListen, parseSeconds, parseServer, UsageError } from './address.js';
 import { command } from './command.js';
+import { startFaults } from './faults.js';
 import { unknownArgument } from './unknown-argument.js';
 import { log, untilStopped } from './until-stopped.js';
+import { assertWritable } from './writable-file.js';
 
 const USAGE = `Usage: mssql-token-pool gateway --upstream SERVER[:PORT] --user NAME --password-env VARIABLE --entra URL [options]
 
@@ -73,6 +75,8 @@ async function run(args: string[]): Promise<number> {
   if ((values.certificate === undefined) !== (values.key === undefined)) {
     throw new UsageError('--certificate and --key go together');
   }
+  const out = values['certificate-out'];
+  if (out !== undefined) assertWritable('--certificate-out', out);
   const drainMs = parseSeconds('--drain-seconds', values['drain-seconds'], 'zero') * 1000;
   const passwordEnv = values['password-env'];
   const upstream: UpstreamConfig = {
@@ -108,12 +112,15 @@ async function run(args: string[]): Promise<number> {
     onLogin: logLogin,
     onUpstreamError: ({ message }) => log('upstream failed', { error: message }),
   });
-  const faults =
-    values.faults === undefined
-      ? undefined
-      : await startFaultControl({ server, port: parsePort('--faults', values.faults) });
-  const out = values['certificate-out'];
-  if (out !== undefined) (await import('node:fs')).writeFileSync(out, server.ca);
+  let faults: FaultControl | undefined;
+  try {
+    faults = await startFaults(values.faults, { server });
+    if (out !== undefined) writeFileSync(out, server.ca);
+  } catch (error) {
+    await faults?.close();
+    await server.close({ drainMs: 0 });
+    throw error;
+  }
   log('ready', {
     listen: `${parseListen(values.listen).host}:${server.port}`,
     upstream: values.upstream,

@@ -1,14 +1,14 @@
 /** Error codes of the operating system, as messages that say what to change. */
 const SYSTEM_ERRORS: Readonly<
-  Record<string, (error: NodeJS.ErrnoException & { port?: number; address?: string }) => string>
+  Record<string, (error: NodeJS.ErrnoException & { port?: number; address?: string; option?: string }) => string>
 > = {
-  EADDRINUSE: ({ address, port }) =>
-    `Port ${port} on ${address} is in use by another program. Stop it, or choose another port with --listen.`,
+  EADDRINUSE: ({ address, port, option = '--listen' }) =>
+    `Port ${port} on ${address} is in use by another program. Stop it, or choose another port with ${option}.`,
   EADDRNOTAVAIL: ({ address }) => `This machine has no address ${address}. Choose one it has with --listen.`,
-  EACCES: ({ address, port, path }) =>
+  EACCES: ({ address, port, path, option = '--listen' }) =>
     port === undefined
       ? `No permission to use ${path ?? 'a file'}.`
-      : `No permission to listen on port ${port} of ${address}. Choose a port of 1024 or more with --listen.`,
+      : `No permission to listen on port ${port} of ${address}. Choose a port of 1024 or more with ${option}.`,
   ENOENT: ({ path }) => `${path ?? 'A file'} does not exist.`,
   EISDIR: ({ path }) => `${path ?? 'A path'} is a directory; a file is needed.`,
 };

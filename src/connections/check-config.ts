@@ -1,4 +1,5 @@
 import type { Connection, ConnectionConfiguration } from 'tedious';
+import { didYouMean } from '../credentials/input/did-you-mean.js';
 import { ConfigurationError } from '../errors.js';
 import { LONGEST_TIMER_MS } from '../time.js';
 import { boundConnector } from './bound-connector.js';
@@ -7,6 +8,7 @@ import { numberHint, requireKinds } from './config-kinds.js';
 import { configFromConnectionString } from './connection-string-config.js';
 import type { TediousModule } from './dial.js';
 import { withInherited } from './inherited-settings.js';
+import { refuseMisspelt } from './misspelt-settings.js';
 import { isPlaceholder } from './placeholder-credential.js';
 import { isInstanceName, parseServerAddress } from './server-address.js';
 
@@ -78,6 +80,7 @@ export function checkConfig(input: TokenPoolConfig | string, options: CheckOptio
   }
   refusePool(config);
   requireKinds(config);
+  refuseMisspelt(config);
   requireReadOnly(config);
   const withToken = options.tokenFromElsewhere === true || usesToken(config);
   const checked: CheckedConfig = {
@@ -228,7 +231,7 @@ function poolSettings(given: PoolConfig, withToken: boolean): PoolSettings {
   for (const key of Object.keys(given)) {
     if (!(key in POOL_DEFAULTS) && !TARN_ONLY.has(key)) {
       throw new ConfigurationError(
-        `pool.${key} is not a setting of this pool; known are ${Object.keys(POOL_DEFAULTS).join(', ')}.`,
+        `pool.${key} is not a setting of this pool.${didYouMean(key, Object.keys(POOL_DEFAULTS), 'pool.')} Its settings are ${Object.keys(POOL_DEFAULTS).join(', ')}.`,
       );
     }
   }

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import type { EntraEmulator } from './entra/emulator.js';
 import type { Fault } from './entra/faults.js';
 import { readBody } from './entra/http-listener.js';
+import { type OptionNames, requireKnownOptions } from './known-options.js';
 import type { LoginFault } from './server/login-faults.js';
 import type { TdsServer } from './server/tds-server.js';
 
@@ -30,6 +31,8 @@ type Command =
   | ({ target: 'sql' } & LoginFault)
   | { target: 'sql'; action: 'drop-connections' | 'pause' | 'resume' };
 
+const OPTIONS: OptionNames<FaultControlOptions> = { entra: true, server: true, port: true };
+
 /**
  * Lets tests in other languages control the faults of emulators and gateway: POST to `/_faults` sets a fault, DELETE ends
  * all of them. It listens only on the loopback and accepts only JSON, so that no web page can use it.
@@ -41,6 +44,7 @@ type Command =
  * // curl -X DELETE localhost:8081/_faults
  */
 export async function startFaultControl(options: FaultControlOptions): Promise<FaultControl> {
+  requireKnownOptions('startFaultControl', options, OPTIONS);
   const http = createServer((request, response) => {
     answer(request, options).then(
       ({ status, body }) => send(response, status, body),

@@ -54,6 +54,25 @@ test.each([['entra'], ['gateway', '--upstream', 'localhost', '--user', 'sa', '--
   },
 );
 
+test.each([['entra'], ['gateway', '--upstream', 'localhost', '--user', 'sa', '--password', 'x']])(
+  '%s ends when the port of --faults is in use, and names that option',
+  async (...command) => {
+    await using entra = await startEntraEmulator();
+    const port = new URL(entra.url).port;
+    const issuer = command[0] === 'gateway' ? ['--entra', `${entra.url}/${entra.tenantId}`] : [];
+    const { code, stderr } = await program(...command, ...issuer, '--listen', '0', '--faults', port);
+    expect(stderr).toMatch(new RegExp(`^Port ${port} on 127\\.0\\.0\\.1 .* choose another port with --faults\\.\\n$`));
+    expect(code).toBe(1);
+  },
+);
+
+test('gateway refuses a --certificate-out that it could not write, before it listens', async () => {
+  const wanted = ['--upstream', 'localhost', '--entra', 'http://localhost:9/t', '--certificate-out', '/no/such/c.pem'];
+  const { code, stdout, stderr } = await program('gateway', ...wanted);
+  expect(stderr).toContain('--certificate-out /no/such/c.pem: the folder /no/such does not exist');
+  expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+});
+
 test.each([
   ['/no/such/folder/out.html', 'the folder /no/such/folder does not exist'],
   [tmpdir(), `${tmpdir()} is a directory`],

@@ -204,7 +204,7 @@ test('a pool takes what mssql knows, and nothing that is misspelt', () => {
   const tarnOnly = { reapIntervalMillis: 1, createRetryIntervalMillis: 1, propagateCreateError: true, log: () => {} };
   expect(pool({ ...tarnOnly, max: 3 }).max).toBe(3);
   expect(() => pool({ maximum: 3 })).toThrow(
-    /^pool\.maximum is not a setting of this pool; known are max, min, idleTimeoutMillis, /,
+    /^pool\.maximum is not a setting of this pool\. Its settings are max, min, idleTimeoutMillis, /,
   );
   expect(pool({ max: undefined, maxAgeMillis: undefined })).toEqual(pool({}));
 });

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { isIP } from 'node:net';
 import { makeCertificate, makeCertificateAuthority, sharedCertificate } from '../certificate.js';
+import { type OptionNames, requireKnownOptions } from '../known-options.js';
 import { AuthorizationCodes } from './authorization-codes.js';
 import { type DeviceCodeSettings, DeviceCodes } from './device-codes.js';
 import { type AppOptions, Directory, type UserOptions } from './directory.js';
@@ -53,17 +54,38 @@ export interface EntraEmulatorOptions {
   now?: (() => number) | undefined;
 }
 
+const OPTIONS: OptionNames<EntraEmulatorOptions> = {
+  tokenLifetimeSeconds: true,
+  refreshInSeconds: true,
+  sameToken: true,
+  tokenVersion: true,
+  https: true,
+  host: true,
+  port: true,
+  url: true,
+  tenantId: true,
+  app: true,
+  user: true,
+  deviceCode: true,
+  refreshTokens: true,
+  caeTokenLifetimeSeconds: true,
+  signingKey: true,
+  arcKeyDirectory: true,
+  now: true,
+};
+
 /**
  * Starts a local stand-in for Microsoft Entra ID: real HTTP, really signed tokens, any token lifetime, any fault. It has
  * one tenant with one application and its secret; add more with `addApp` and `addUser`.
  *
- * @throws RangeError for a lifetime that is not greater than 0; TypeError for an invalid signing key; the error of
+ * @throws RangeError for a lifetime that is not greater than 0; TypeError for an unknown option or an invalid signing key; the error of
  *   `listen` if the port is taken.
  * @example
  * await using entra = await startEntraEmulator({ tokenLifetimeSeconds: 2 });
  * const pool = createTokenPool({ ...server.config(), authentication: { credential: entra.credential() } });
  */
 export async function startEntraEmulator(options: EntraEmulatorOptions = {}): Promise<EntraEmulator> {
+  requireKnownOptions('startEntraEmulator', options, OPTIONS);
   const host = options.host ?? '127.0.0.1';
   const urlHost = isIP(host) === 6 ? `[${host}]` : host;
   const tls = tlsFor(options.https, host);

@@ -1,4 +1,5 @@
-import type { TdsServerOptions } from '../server/options.js';
+import { type OptionNames, requireKnownOptions } from '../known-options.js';
+import { TDS_SERVER_OPTIONS, type TdsServerOptions } from '../server/options.js';
 import { requireDistinct } from '../server/principals.js';
 import type { LoggedInClient, OpenSession } from '../server/session-host.js';
 import { keep, TdsServer } from '../server/tds-server.js';
@@ -17,6 +18,12 @@ export interface SqlGatewayOptions extends TdsServerOptions {
   onUpstreamError?: ((error: Error) => void) | undefined;
 }
 
+const OPTIONS: OptionNames<SqlGatewayOptions> = {
+  ...TDS_SERVER_OPTIONS,
+  upstream: true,
+  onUpstreamError: true,
+};
+
 /**
  * Starts a gateway in front of a real SQL Server without Entra support. The gateway checks the token, logs in upstream
  * with a SQL login and forwards everything else. See docs/testing-gateway.md.
@@ -30,6 +37,7 @@ export async function startSqlGateway(options: SqlGatewayOptions): Promise<SqlGa
   if ((options as { onQuery?: unknown }).onQuery !== undefined) {
     throw new TypeError('onQuery is never called with an upstream server; leave out one of the two');
   }
+  requireKnownOptions('startSqlGateway', options, OPTIONS);
   requireDistinct('upstream.logins', options.upstream.logins);
   const gateway = new SqlGateway(options);
   await gateway.listen();

@@ -1,4 +1,5 @@
 import type { IssuerTrust, TokenClaims, TokenRefusal } from '../entra/verification.js';
+import type { OptionNames } from '../known-options.js';
 import type { SqlErrorInfo } from '../tds/server-error.js';
 
 /** The part of a token credential that tedious needs. */
@@ -72,6 +73,27 @@ export interface TdsServerOptions {
   /** The clock used to check token expiry, epoch ms. Default `Date.now`. */
   now?: (() => number) | undefined;
 }
+
+/** For emulator and gateway, which add their own. */
+export const TDS_SERVER_OPTIONS: OptionNames<TdsServerOptions> = {
+  entra: true,
+  enforceExpiry: true,
+  users: true,
+  principals: true,
+  databases: true,
+  audience: true,
+  encrypt: true,
+  redirectTo: true,
+  loginDelayMs: true,
+  loginTimeoutMs: true,
+  maxMessageBytes: true,
+  onLogin: true,
+  host: true,
+  port: true,
+  certificate: true,
+  serverName: true,
+  now: true,
+};
 
 /** One LOGIN7, successful or not. */
 export interface LoginRecord {

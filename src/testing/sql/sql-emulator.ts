@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { type SqlGateway, type SqlGatewayOptions, startSqlGateway } from '../gateway/sql-gateway.js';
-import type { TdsServerOptions } from '../server/options.js';
+import { type OptionNames, requireKnownOptions } from '../known-options.js';
+import { TDS_SERVER_OPTIONS, type TdsServerOptions } from '../server/options.js';
 import type { LoggedInClient, OpenSession } from '../server/session-host.js';
 import { keep, TdsServer } from '../server/tds-server.js';
 import { Recording } from '../traffic/recording.js';
@@ -32,6 +33,15 @@ export interface SqlEmulatorOptions extends TdsServerOptions {
   onTransaction?: TransactionHandler | undefined;
 }
 
+const OPTIONS: OptionNames<SqlEmulatorOptions & { upstream: undefined }> = {
+  ...TDS_SERVER_OPTIONS,
+  onQuery: true,
+  replay: true,
+  onBulkLoad: true,
+  onTransaction: true,
+  upstream: true,
+};
+
 /**
  * Starts a server in this process that speaks TDS and checks tokens as Azure SQL does. docs/testing-sql-emulator.md lists
  * the SQL it answers. With `upstream`, it calls {@link startSqlGateway}.
@@ -48,6 +58,7 @@ export async function startSqlEmulator(
   options: SqlEmulatorOptions | SqlGatewayOptions = {},
 ): Promise<SqlEmulator | SqlGateway> {
   if ('upstream' in options && options.upstream !== undefined) return await startSqlGateway(options);
+  requireKnownOptions('startSqlEmulator', options, OPTIONS);
   const emulator = new SqlEmulator(options);
   await emulator.listen();
   return emulator;

@@ -1,0 +1,54 @@
+import { closest, didYouMean } from '../credentials/input/did-you-mean.js';
+import { ConfigurationError } from '../errors.js';
+import type { TokenPoolConfig } from './config.js';
+
+/** Every setting; the compiler reports a missing one. */
+const SETTINGS: Readonly<Record<keyof TokenPoolConfig, true>> = {
+  server: true,
+  port: true,
+  database: true,
+  user: true,
+  password: true,
+  domain: true,
+  authentication: true,
+  encrypt: true,
+  trustServerCertificate: true,
+  connectionTimeout: true,
+  requestTimeout: true,
+  timeout: true,
+  options: true,
+  pool: true,
+  readOnly: true,
+  validateConnection: true,
+  strictExpiry: true,
+  tokenStore: true,
+  scope: true,
+  beforeConnect: true,
+  tedious: true,
+  authentication_type: true,
+  clientId: true,
+  clientSecret: true,
+  tenantId: true,
+  token: true,
+  msiEndpoint: true,
+  msiSecret: true,
+  stream: true,
+  parseJSON: true,
+  arrayRowMode: true,
+};
+const NAMES = Object.keys(SETTINGS);
+
+/**
+ * mssql ignores settings that it does not know, and so does this library, because configs carry those of others. One that is
+ * almost the name of a setting is a misspelt one: `databse` would let the session run in the wrong database.
+ *
+ * @throws ConfigurationError that names the setting that was meant
+ */
+export function refuseMisspelt(config: TokenPoolConfig): void {
+  for (const key of Object.keys(config)) {
+    if (Object.hasOwn(SETTINGS, key) || closest(key, NAMES) === undefined) continue;
+    throw new ConfigurationError(`The config has an unknown setting.${didYouMean(key, NAMES)}`, {
+      hint: 'Rename it, or leave it out of the config for this library.',
+    });
+  }
+}
