@@ -26,7 +26,10 @@ const LOST = new Set<unknown>(['ESOCKET', 'ECLOSE', 'ECONNRESET', 'EPIPE', 'ETIM
 
 /** tedious's code for a request that it does not send: the connection is closed, or busy with another request. */
 const NOT_SENT = 'EINVALIDSTATE';
-const IS_CLOSED = /\bFinal state\b/;
+/** tedious's text with that code where the connection is closed. */
+const CLOSED = 'Requests can only be made in the LoggedIn state, not the Final state';
+/** tedious's error, without a code, for a request whose server has ended the TLS session in order. */
+const END_OF_STREAM = 'unexpected end of message stream';
 
 /** Causes of an error that are looked at; a cycle ends here. */
 const DEEPEST_CAUSE = 8;
@@ -43,14 +46,15 @@ export function wasNotSent(error: unknown): boolean {
 
 /** True where the connection was lost: what it had been asked to do may have been done. */
 export async function wasLost(error: unknown, connection: Connection | undefined): Promise<boolean> {
-  const causes = causesOf(error);
-  if (causes.some(({ code, message }) => code === NOT_SENT && typeof message === 'string' && IS_CLOSED.test(message)))
-    return true;
-  if (!causes.some(({ code }) => LOST.has(code))) return false;
+  if (!causesOf(error).some(isOfLostConnection)) return false;
   if (connection === undefined) return true;
   // A statement may fail a moment before the connection notices. A healthy connection has nothing to do with the error.
   await turnOfTheLoop();
   return !isReady(connection);
+}
+
+function isOfLostConnection({ code, message }: Described): boolean {
+  return LOST.has(code) || message === END_OF_STREAM || (code === NOT_SENT && message === CLOSED);
 }
 
 /** Whether work that failed on a connection may run again. `messages`: what the server said meanwhile. */
@@ -99,7 +103,13 @@ function numbersOf(error: unknown): unknown[] {
   return causesOf(error).map(({ number }) => number);
 }
 
-function causesOf(error: unknown): { number?: unknown; code?: unknown; message?: unknown }[] {
+interface Described {
+  number?: unknown;
+  code?: unknown;
+  message?: unknown;
+}
+
+function causesOf(error: unknown): Described[] {
   const chain: object[] = [];
   const pending: unknown[] = [error];
   for (let next = pending.shift(); chain.length < DEEPEST_CAUSE; next = pending.shift()) {

@@ -5,6 +5,7 @@ import sql from 'mssql';
 import type { Connection } from 'tedious';
 import { afterEach, expect, test } from 'vitest';
 import { CommitOutcomeUnknownError, createTokenPools, retryTransaction, transaction } from '../../src/index.js';
+import { startSqlGateway } from '../../src/testing/index.js';
 import { type Site, site } from '../support/pool.js';
 import { query } from '../support/query.js';
 
@@ -158,6 +159,29 @@ test('the same with a pool of mssql', async () => {
     expect(log.filter((kind) => kind === 'commit')).toHaveLength(1);
   }
   await pool.close();
+});
+
+test('a server that ends the TLS session in order during a statement, as after KILL: the transaction runs again', async () => {
+  const { entra, server, pool } = await siteWithLog();
+  const { port, server: host } = server.config();
+  const upstream = { server: host, port, ...server.sqlLogin, options: { trustServerCertificate: true } };
+  await using gateway = await startSqlGateway({ entra, upstream });
+  const one = pool({ port: gateway.config().port });
+  let runs = 0;
+  await transaction(
+    one,
+    async (connection) => {
+      runs += 1;
+      if (runs > 1) return;
+      const running = query(connection, "WAITFOR DELAY '00:00:10'");
+      await expect.poll(() => server.queries.at(-1)?.sql).toMatch(/^WAITFOR/);
+      server.dropConnections();
+      await running;
+    },
+    soon,
+  );
+  expect(runs).toBe(2);
+  await one.close();
 });
 
 test('COMMIT beside a request that is still running is not sent: its outcome is known', async () => {
