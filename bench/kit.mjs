@@ -87,7 +87,7 @@ function wrapped(socket) {
   return stream;
 }
 
-/** In a process of its own: opens connections when told how many. */
+/** In a process of its own: opens as many connections as the message says. */
 async function logInOnDemand() {
   process.on('disconnect', () => process.exit());
   process.on('message', async ({ kind, target, connections }) => {

@@ -106,7 +106,8 @@ export function refuseReadOnly({ readOnly }: TokenPoolConfig, where: string): vo
 
 function requireReadOnly({ readOnly }: TokenPoolConfig): void {
   if (readOnly === undefined || readOnly === null || typeof readOnly === 'boolean') return;
-  if (typeof readOnly !== 'object') throw new ConfigurationError("'readOnly' must be true, false or an object.");
+  if (typeof readOnly !== 'object' || Array.isArray(readOnly))
+    throw new ConfigurationError("'readOnly' must be true, false or an object.");
   for (const [key, value] of Object.entries(readOnly)) {
     const kind = { server: 'string', database: 'string', fallback: 'boolean' }[key];
     if (kind === undefined) {

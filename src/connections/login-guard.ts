@@ -166,7 +166,7 @@ export class LoginGuard {
       throw new ServerUnavailableError(
         'The server redirected the login to something that is not the name of a server.',
         {
-          hint: 'Check the gateway or failover group, and whether something answers in its place.',
+          hint: 'Check the gateway or failover group, and whether another server answers at this address.',
         },
       );
     }

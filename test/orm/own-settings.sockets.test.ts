@@ -160,11 +160,11 @@ test('knex keeps its contract: __knexUid and mapBinding', async () => {
   }
 });
 
-test('knex keeps its contract: acquireConnectionTimeout and KnexTimeoutError', async () => {
+test("knex keeps its contract: KnexTimeoutError and its text, after the shared pool's own time limit", async () => {
   await using s = await site();
-  const pool = createTokenPool(configOf(s, { pool: { max: 1 } }));
+  const pool = createTokenPool(configOf(s, { pool: { max: 1, acquireTimeoutMillis: 200 } }));
   const borrowed = await pool.acquire();
-  const db = knex({ ...knexConfig(pool), acquireConnectionTimeout: 200 });
+  const db = knex(knexConfig(pool));
   try {
     const error = await db.raw('SELECT 1').then(
       () => undefined,

@@ -119,7 +119,7 @@ test.each([
   expect(() => createTokenPool(config)).toThrow(new ConfigurationError(message));
 });
 
-test('refuses readOnly where it would be ignored, and says so where it is missing', async () => {
+test('refuses readOnly where it would be ignored, and reports where it is missing', async () => {
   const config = { server: 's', authentication: async () => 'token', readOnly: true } as const;
   expect(() => withTokenRefresh(config)).toThrow("'readOnly' has no effect in withTokenRefresh().");
   expect(() => createTokenPools({ server: 's', readOnly: true })).toThrow(

@@ -35,6 +35,7 @@ const KEYS: Record<string, (value: unknown) => boolean> = {
   beforeConnect: isFunction,
   options: isObject,
   pool: isObject,
+  readOnly: (value) => isSwitch(value) || isObject(value),
   'options.port': isPort,
   'options.database': isName,
   'options.encrypt': isEncrypt,
@@ -52,6 +53,7 @@ const KEYS: Record<string, (value: unknown) => boolean> = {
   'pool.maxOpening': isCount,
   'pool.maxAgeMillis': isTimeOrNone,
   'pool.leakDetectionMillis': isTimeOrNone,
+  'pool.keepaliveMillis': isTimeOrNone,
   'pool.resetSession': (value) => value === 'never' || value === 'always',
   'pool.validate': isFunction,
 };
