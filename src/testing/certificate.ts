@@ -8,6 +8,7 @@ import {
   X509Certificate,
 } from 'node:crypto';
 import { isIP } from 'node:net';
+import { type OptionNames, requireKnownOptions } from './known-options.js';
 
 /** A certificate with its private key, both PEM, and its two thumbprints. */
 export interface Certificate {
@@ -39,6 +40,16 @@ export interface CertificateOptions {
   keyType?: 'ec' | 'rsa' | undefined;
 }
 
+const OPTIONS: OptionNames<CertificateOptions> = {
+  commonName: true,
+  altNames: true,
+  days: true,
+  notBefore: true,
+  notAfter: true,
+  issuer: true,
+  keyType: true,
+};
+
 /**
  * Makes an X.509 v3 server or client certificate for tests.
  *
@@ -48,6 +59,7 @@ export interface CertificateOptions {
  * https.createServer({ cert, key });
  */
 export function makeCertificate(options: CertificateOptions): Certificate {
+  requireKnownOptions('makeCertificate', options, OPTIONS);
   return build(options, [
     extension(OID.basicConstraints, sequence(), 'critical'),
     extension(OID.keyUsage, bitFlags(KEY_USAGE.digitalSignature | KEY_USAGE.keyEncipherment), 'critical'),

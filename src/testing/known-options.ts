@@ -7,7 +7,11 @@ export type OptionNames<Options extends object> = Readonly<Record<keyof Options 
  * @throws TypeError that names the option and the existing ones
  */
 export function requireKnownOptions(what: string, options: object, known: Readonly<Record<string, true>>): void {
-  const unknown = Object.keys(options).find((name) => !Object.hasOwn(known, name));
+  const unknown = Object.entries(options).find(
+    ([name, value]) => value !== undefined && !Object.hasOwn(known, name),
+  )?.[0];
   if (unknown === undefined) return;
-  throw new TypeError(`${what} has no option '${unknown}'. Its options are ${Object.keys(known).sort().join(', ')}.`);
+  throw new TypeError(
+    `${what} has no option '${unknown.slice(0, 40)}'. Its options are ${Object.keys(known).sort().join(', ')}.`,
+  );
 }

@@ -6,7 +6,7 @@ test.each([
   [startSqlEmulator, { enforceExpirey: 'query' }, 'enforceExpirey', 'enforceExpiry'],
   [startSqlEmulator, { upstream: { server: 'h' }, enforceExpirey: 'query' }, 'enforceExpirey', 'onUpstreamError'],
   [startSqlGateway, { upstream: { server: 'h' }, audiences: 'x' }, 'audiences', 'audience'],
-  [startFaultControl, { sever: undefined }, 'sever', 'server'],
+  [startFaultControl, { sever: {} }, 'sever', 'server'],
 ])('%o refuses the misspelt option in %j', async (start, options, name, known) => {
   const error = await (start as (options: object) => Promise<unknown>)(options).catch((reason: unknown) => reason);
   expect(error).toBeInstanceOf(TypeError);

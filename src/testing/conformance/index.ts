@@ -18,7 +18,9 @@
  *
  * @module mssql-token-pool/testing/conformance
  */
+
 import { setTimeout as sleep } from 'node:timers/promises';
+import { requireKnownOptions } from '../known-options.js';
 import { CHECKS, type Check } from './checks.js';
 import type { OpenPool } from './pool-under-test.js';
 import { firstLine, NotConformant, Site } from './site.js';
@@ -54,6 +56,7 @@ export const requirements: readonly { id: string; title: string }[] = CHECKS.map
  * @throws RangeError if `only` contains an unknown requirement
  */
 export async function conformance(open: OpenPool, options: ConformanceOptions = {}): Promise<ConformanceResult[]> {
+  requireKnownOptions('conformance', options, { only: true, timeoutMs: true });
   const { only, timeoutMs = 40_000 } = options;
   const unknown = only?.find((id) => !CHECKS.some((check) => check.id === id));
   if (unknown !== undefined) {

@@ -1,4 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto';
+import { type OptionNames, requireKnownOptions } from '../known-options.js';
 import type { JsonWebKeySet } from './json-web-token.js';
 import { refuse } from './refusal.js';
 
@@ -86,6 +87,40 @@ export type ManagedIdentityOptions = Partial<Omit<ManagedIdentity, 'kind'>>;
 /** Settings of a user; missing ones are generated. */
 export type UserOptions = Partial<Omit<UserAccount, 'kind'>>;
 
+const APP: OptionNames<AppRegistration> = {
+  kind: true,
+  clientId: true,
+  tenantId: true,
+  objectId: true,
+  displayName: true,
+  clientSecret: true,
+  secretExpiresOn: true,
+  publicClient: true,
+  redirectUris: true,
+  certificates: true,
+  trustedSubjects: true,
+  federatedCredentials: true,
+  blueprintClientId: true,
+};
+const USER: OptionNames<UserAccount> = {
+  kind: true,
+  userName: true,
+  password: true,
+  tenantId: true,
+  objectId: true,
+  displayName: true,
+  mfaRequired: true,
+  disabled: true,
+  agentClientId: true,
+};
+const MANAGED_IDENTITY: OptionNames<ManagedIdentity> = {
+  kind: true,
+  clientId: true,
+  objectId: true,
+  resourceId: true,
+  tenantId: true,
+};
+
 /** Azure CLI's client id: a public client that exists in every tenant. The default application for users. */
 export const AZURE_CLI_CLIENT_ID = '04b07795-8ddb-461a-bbee-02f9e1bf7b46';
 
@@ -153,6 +188,7 @@ export class Directory {
   }
 
   addApp(options: AppOptions): AppRegistration {
+    requireKnownOptions('addApp', options, APP);
     const app: AppRegistration = {
       clientId: randomUUID(),
       tenantId: this.homeTenantId,
@@ -177,6 +213,7 @@ export class Directory {
 
   /** Changes an application in place, e.g. rotates its secret or adds a certificate. */
   updateApp(clientId: string, changes: AppOptions): AppRegistration {
+    requireKnownOptions('updateApp', changes, APP);
     const current = this.#apps.get(clientId.toLowerCase());
     if (current === undefined) throw new TypeError(`There is no application ${clientId}; addApp() creates one`);
     const app: AppRegistration = { ...current, ...changes, clientId: current.clientId, kind: 'app' };
@@ -193,6 +230,7 @@ export class Directory {
   }
 
   addUser(options: UserOptions): UserAccount {
+    requireKnownOptions('addUser', options, USER);
     const user: UserAccount = {
       userName: `user${this.#users.size + 1}@emulator.example`,
       password: randomSecret(),
@@ -210,6 +248,7 @@ export class Directory {
   }
 
   updateUser(userName: string, changes: UserOptions): UserAccount {
+    requireKnownOptions('updateUser', changes, USER);
     const current = this.user(userName);
     if (current === undefined) throw new TypeError(`There is no user ${userName}; addUser() creates one`);
     const user: UserAccount = { ...current, ...changes, userName: current.userName, kind: 'user' };
@@ -226,6 +265,7 @@ export class Directory {
   }
 
   addManagedIdentity(options: ManagedIdentityOptions): ManagedIdentity {
+    requireKnownOptions('addManagedIdentity', options, MANAGED_IDENTITY);
     const name = `identity${this.#managedIdentities.size + 1}`;
     const identity: ManagedIdentity = {
       clientId: randomUUID(),

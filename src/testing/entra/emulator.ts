@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { type OptionNames, requireKnownOptions } from '../known-options.js';
 import { credentialFor, type EntraCredential } from './credential.js';
 import type { DeviceCodes, DeviceSignIn } from './device-codes.js';
 import {
@@ -52,6 +53,19 @@ export interface FederatedTokenOptions {
   /** Claims to add or replace, e.g. another `iss`. */
   claims?: Readonly<Record<string, unknown>> | undefined;
 }
+
+const TOKEN_OPTIONS: OptionNames<IssueTokenOptions> = {
+  principal: true,
+  audience: true,
+  expiresInSeconds: true,
+  claims: true,
+};
+const FEDERATED_TOKEN_OPTIONS: OptionNames<FederatedTokenOptions> = {
+  subject: true,
+  audience: true,
+  expiresInSeconds: true,
+  claims: true,
+};
 
 /** The client capability that declares support for claims challenges. */
 const CAE_CLAIMS = JSON.stringify({ access_token: { xms_cc: { values: ['cp1'] } } });
@@ -182,6 +196,7 @@ export class EntraEmulator implements AsyncDisposable {
    * const expired = entra.issueToken({ expiresInSeconds: -60 });
    */
   issueToken(options: IssueTokenOptions = {}): string {
+    requireKnownOptions('issueToken', options, TOKEN_OPTIONS);
     const principal = this.#directory.principal(options.principal ?? this.clientId);
     const { token } = this.#issuer.sign(principal, {
       audience: options.audience ?? 'https://database.windows.net',
@@ -201,6 +216,7 @@ export class EntraEmulator implements AsyncDisposable {
    * await writeFile(tokenFile, entra.issueFederatedToken({ subject: 'system:serviceaccount:shop:api' }));
    */
   issueFederatedToken(options: FederatedTokenOptions): string {
+    requireKnownOptions('issueFederatedToken', options, FEDERATED_TOKEN_OPTIONS);
     const { subject, audience = 'api://AzureADTokenExchange', expiresInSeconds = 3600 } = options;
     return this.#issuer.signFederated({ sub: subject, aud: audience, ...options.claims }, expiresInSeconds);
   }

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { type OptionNames, requireKnownOptions } from '../known-options.js';
 import type { AadstsNumber } from './refusal.js';
 import type { EntraEndpoint, EntraRequest } from './request.js';
 
@@ -100,7 +101,21 @@ export class Faults {
   }
 }
 
+const FAULT_OPTIONS: OptionNames<Fault> = {
+  status: true,
+  aadsts: true,
+  retryAfter: true,
+  body: true,
+  headers: true,
+  hang: true,
+  reset: true,
+  delayMs: true,
+  count: true,
+  when: true,
+};
+
 function assertFault(fault: Fault): void {
+  requireKnownOptions('fail', fault, FAULT_OPTIONS);
   const { status, count, delayMs } = fault;
   const effects = [status, fault.aadsts, fault.body, fault.hang, fault.reset, delayMs];
   if (effects.every((effect) => effect === undefined)) {

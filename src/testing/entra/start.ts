@@ -86,6 +86,8 @@ const OPTIONS: OptionNames<EntraEmulatorOptions> = {
  */
 export async function startEntraEmulator(options: EntraEmulatorOptions = {}): Promise<EntraEmulator> {
   requireKnownOptions('startEntraEmulator', options, OPTIONS);
+  requireKnownOptions('deviceCode', options.deviceCode ?? {}, { intervalSeconds: true, expiresInSeconds: true });
+  requireKnownOptions('refreshTokens', options.refreshTokens ?? {}, { lifetimeSeconds: true, oneTime: true });
   const host = options.host ?? '127.0.0.1';
   const urlHost = isIP(host) === 6 ? `[${host}]` : host;
   const tls = tlsFor(options.https, host);

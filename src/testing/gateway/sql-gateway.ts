@@ -24,6 +24,17 @@ const OPTIONS: OptionNames<SqlGatewayOptions> = {
   onUpstreamError: true,
 };
 
+const UPSTREAM_OPTIONS: OptionNames<UpstreamConfig> = {
+  server: true,
+  port: true,
+  user: true,
+  password: true,
+  database: true,
+  connectionTimeout: true,
+  options: true,
+  logins: true,
+};
+
 /**
  * Starts a gateway in front of a real SQL Server without Entra support. The gateway checks the token, logs in upstream
  * with a SQL login and forwards everything else. See docs/testing-gateway.md.
@@ -38,6 +49,7 @@ export async function startSqlGateway(options: SqlGatewayOptions): Promise<SqlGa
     throw new TypeError('onQuery is never called with an upstream server; leave out one of the two');
   }
   requireKnownOptions('startSqlGateway', options, OPTIONS);
+  requireKnownOptions('upstream', options.upstream, UPSTREAM_OPTIONS);
   requireDistinct('upstream.logins', options.upstream.logins);
   const gateway = new SqlGateway(options);
   await gateway.listen();

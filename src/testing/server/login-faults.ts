@@ -1,3 +1,4 @@
+import { type OptionNames, requireKnownOptions } from '../known-options.js';
 import { type SqlErrorInfo, SqlServerError } from '../tds/server-error.js';
 
 /** How the next logins fail. */
@@ -10,6 +11,17 @@ export interface LoginFault extends Partial<SqlErrorInfo> {
   /** How many logins fail. Default: all until the fault is removed. */
   count?: number | undefined;
 }
+
+const OPTIONS: OptionNames<LoginFault> = {
+  number: true,
+  state: true,
+  class: true,
+  message: true,
+  procName: true,
+  lineNumber: true,
+  drop: true,
+  count: true,
+};
 
 /** A fault that is active until its count is used up or it is removed. */
 export interface ActiveLoginFault {
@@ -27,6 +39,7 @@ export class LoginFaults {
   #active: { fault: LoginFault; stage: LoginStage; left: number; hits: number }[] = [];
 
   add(fault: LoginFault): ActiveLoginFault {
+    requireKnownOptions('failLogins', fault, OPTIONS);
     const stage = stageOf(fault);
     if (stage === 'verdict' && fault.number === undefined) {
       throw new TypeError('failLogins needs `number` (a SQL Server error) or `drop`');

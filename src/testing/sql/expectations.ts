@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import { requireKnownOptions } from '../known-options.js';
 import type { QueryHandler, QueryResult } from './query-handler.js';
 import type { SqlSession } from './session.js';
 
@@ -38,6 +39,7 @@ export class Expectations {
   #entries: Entry[] = [];
 
   add(matcher: QueryMatcher, answer: ExpectedAnswer, options: ExpectationOptions): Expectation {
+    requireKnownOptions('expect', options, { parameters: true, times: true });
     const { times } = options;
     if (times !== undefined && !(Number.isInteger(times) && times >= 0)) {
       throw new RangeError(`times is ${times}; it must be a whole number`);

@@ -1,4 +1,5 @@
 import { appendFileSync, writeFileSync } from 'node:fs';
+import { requireKnownOptions } from '../known-options.js';
 import type { Scalar, SqlType } from '../tds/data-type.js';
 import { typeText } from '../tds/data-type.js';
 import { MessageAssembler, PacketSplitter, PacketType, ProtocolError } from '../tds/packet.js';
@@ -49,7 +50,9 @@ export class TrafficRecorder implements TrafficRecording {
   #stopped = false;
 
   /** @throws the error of `fs` if the file cannot be written. */
-  constructor(file: string, { keep = [] }: RecordOptions = {}) {
+  constructor(file: string, options: RecordOptions = {}) {
+    requireKnownOptions('recordTraffic', options, { keep: true });
+    const { keep = [] } = options;
     this.file = file;
     this.#keepsMessages = keep === true;
     const names = Array.isArray(keep) ? new Set(keep.map((name: string) => name.toLowerCase())) : undefined;
