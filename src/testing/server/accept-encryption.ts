@@ -7,6 +7,9 @@ import { acceptStrictTls, acceptTlsInTds, TLS_HANDSHAKE } from '../tds/tls.js';
 import type { EncryptionMode } from './options.js';
 import { type ServerContext, VERSION } from './server-context.js';
 
+const LOGIN_WITHOUT_PRELOGIN =
+  'the client logs in without PRELOGIN, as TDS 7.0 and earlier do; TDS 7.1 is the oldest version that works';
+
 /** Packet size until the login negotiates another. */
 export const INITIAL_PACKET_SIZE = 4096;
 
@@ -24,6 +27,7 @@ export async function acceptEncryption(
     await secure(socket, messages, acceptStrictTls(socket, server.tls));
   } else {
     if (encrypt === 'strict') throw new ProtocolError('only TDS 8 is allowed');
+    if (head[0] === PacketType.Login7) throw new ProtocolError(LOGIN_WITHOUT_PRELOGIN);
     if (head[0] !== PacketType.PreLogin) throw new ProtocolError('the client does not speak TDS');
     messages.start();
   }

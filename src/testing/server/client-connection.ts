@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { cut } from '../cut.js';
-import { isBeforeTds72, type Login7, readLogin7 } from '../tds/login7.js';
+import { type Login7, readLogin7 } from '../tds/login7.js';
 import { ConnectionClosedError, MessageStream } from '../tds/message-stream.js';
 import { PacketStatus, PacketType } from '../tds/packet.js';
 import { DoneStatus, Response } from '../tds/response.js';
@@ -25,7 +25,7 @@ export class ClientConnection {
   readonly #server: ServerContext;
   readonly #messages: MessageStream;
   #strict = false;
-  #beforeTds72 = false;
+  #tdsVersion: number | undefined;
   #packetSize = INITIAL_PACKET_SIZE;
   #spid = 0;
   #session: OpenSession | undefined;
@@ -79,7 +79,7 @@ export class ClientConnection {
     // Not an orderly end: its TLS alert would still be framed as PRELOGIN, which makes tedious 19 throw an uncaught error.
     dropOnFault('before-login7', this.#server);
     const login = readLogin7((await this.#messages.readOf(PacketType.Login7)).body);
-    this.#beforeTds72 = isBeforeTds72(login.tdsVersion);
+    this.#tdsVersion = login.tdsVersion;
     const record = this.#recordOf(login);
     this.#server.recordLogin(record);
     this.#socket.once('close', () => {
@@ -199,6 +199,6 @@ export class ClientConnection {
   }
 
   #responseTo(send: (bytes: Buffer) => void): Response {
-    return new Response(this.#packetSize, send, { spid: this.#spid, beforeTds72: this.#beforeTds72 });
+    return new Response(this.#packetSize, send, { spid: this.#spid, tdsVersion: this.#tdsVersion });
   }
 }

@@ -1,6 +1,6 @@
 import { type LoginPart, sendLoginResponse } from '../server/login-acceptance.js';
 import { closesConnection, type LoggedInClient, type OpenSession } from '../server/session-host.js';
-import { isBeforeTds72 } from '../tds/login7.js';
+import { isBeforeTds71 } from '../tds/login7.js';
 import { EnvChange } from '../tds/response.js';
 import { SqlServerError } from '../tds/server-error.js';
 import type { Recording } from '../traffic/recording.js';
@@ -23,7 +23,7 @@ export interface EmulatorContext {
 
 /** Accepts a login and opens a session hosted by the emulator. */
 export function openEmulatedSession(client: LoggedInClient, emulator: EmulatorContext): OpenSession {
-  if (isBeforeTds72(client.tdsVersion)) throw tooOld(client.tdsVersion);
+  if (isBeforeTds71(client.tdsVersion)) throw tooOld(client.tdsVersion);
   const { appName, hostName, library } = client.login;
   const { principal, tokenExpiry } = client.who;
   const { facts, onTransaction } = emulator;
@@ -101,6 +101,6 @@ function recordedLogin(
 
 function tooOld(tdsVersion: number): SqlServerError {
   const [major, minor] = [(tdsVersion >>> 28) & 0xf, (tdsVersion >>> 24) & 0xf];
-  const message = `The SQL emulator speaks TDS 7.2 and later; the client requested ${major}.${minor}. Set its TDS version to 7.4.`;
+  const message = `The SQL emulator speaks TDS 7.1 and later; the client requested ${major}.${minor}. Set its TDS version to 7.4.`;
   return new SqlServerError({ number: 17_832, class: 20, state: 1, message });
 }

@@ -124,14 +124,15 @@ export class RequestRunner {
   }
 
   async #run(message: Message, output: ResponseOutput): Promise<void> {
+    const headers = !output.beforeTds72;
     switch (message.type) {
       case PacketType.SqlBatch:
-        await this.#runQuery(readSqlBatch(message.body), new Map(), output);
+        await this.#runQuery(readSqlBatch(message.body, { headers }), new Map(), output);
         output.end();
         return;
       case PacketType.Rpc:
         output.inProcedure = true;
-        await this.#runProcedure(readRpc(message.body), output);
+        await this.#runProcedure(readRpc(message.body, { headers }), output);
         return;
       case PacketType.BulkLoad:
         await this.#runBulkLoad(message.body, output);

@@ -4,6 +4,7 @@ import type { MessageStream } from '../tds/message-stream.js';
 import { type Column, type DoneKind, DoneStatus, EnvChange, type Response } from '../tds/response.js';
 import type { SqlServerError } from '../tds/server-error.js';
 import type { Output } from './interpreter.js';
+import { columnFor, outputFor } from './older-clients.js';
 import type { SessionState, TransactionEvent } from './session.js';
 
 /** The value of an output parameter. */
@@ -39,6 +40,10 @@ export class ResponseOutput implements Output {
     this.#serverName = serverName;
   }
 
+  get beforeTds72(): boolean {
+    return this.#response.beforeTds72;
+  }
+
   /** The client cancelled the request. */
   get attention(): boolean {
     return this.#cancelled;
@@ -55,8 +60,11 @@ export class ResponseOutput implements Output {
 
   resultSet(columns: readonly Column[]): (row: readonly Scalar[]) => void {
     this.#flushDone(DoneStatus.More);
-    this.#response.columns(columns);
-    return this.#response.rowWriter(columns.map(({ type }) => type));
+    const sent = columns.map(({ name, type }) => ({ name, ...columnFor(type, this.#response.tdsVersion) }));
+    this.#response.columns(sent);
+    const write = this.#response.rowWriter(sent.map(({ type }) => type));
+    const isSame = sent.every(({ type }, i) => type === columns[i]?.type);
+    return isSame ? write : (row) => write(row.map((value, i) => sent[i]?.from(value) ?? null));
   }
 
   statementDone(rows?: number): void {
@@ -78,6 +86,8 @@ export class ResponseOutput implements Output {
 
   transaction(event: TransactionEvent): void {
     this.#flushDone(DoneStatus.More);
+    // Before TDS 7.2, clients know nothing of transactions.
+    if (this.#response.beforeTds72) return;
     const descriptor = this.#session.transactionDescriptor;
     if (event === 'begin') this.#response.envChangeBytes(EnvChange.BeginTransaction, descriptor, NOTHING);
     else if (event === 'commit') this.#response.envChangeBytes(EnvChange.CommitTransaction, NOTHING, descriptor);
@@ -132,7 +142,10 @@ export class ResponseOutput implements Output {
     const failed = this.#failed || this.#unfinished?.status === DoneStatus.Error;
     this.#flushDone(DoneStatus.More);
     this.#response.returnStatus(status);
-    for (const { ordinal, name, type, value } of outputs) this.#response.returnValue(ordinal, name, type, value);
+    for (const { ordinal, name, type, value } of outputs) {
+      const sent = outputFor(type, this.#response.tdsVersion);
+      this.#response.returnValue(ordinal, name, sent.type, sent.from(value));
+    }
     this.#response.done('doneProc', failed ? DoneStatus.Error : 0);
   }
 

@@ -31,7 +31,7 @@ export interface Login7 {
   features: ReadonlyMap<number, Buffer>;
 }
 
-const TDS_7_4 = 0x74000004;
+export const TDS_7_4 = 0x74000004;
 const TDS_8 = 0x08000000;
 const EXTENSION_FOLLOWS = 0x10;
 const Feature = { FedAuth: 0x02, Utf8Support: 0x0a, Terminator: 0xff } as const;
@@ -163,6 +163,11 @@ export function writeLogin7(login: Login7, userName: string, password: string): 
 /** TDS 7.4 and 8 have feature extensions, and therefore tokens. */
 export function hasExtensions(tdsVersion: number): boolean {
   return tdsVersion === TDS_7_4 || tdsVersion === TDS_8;
+}
+
+/** TDS 7.0 has no collations. */
+export function isBeforeTds71(tdsVersion: number): boolean {
+  return tdsVersion >>> 24 < 0x71 && tdsVersion !== TDS_8;
 }
 
 /** TDS 7.1 and earlier have shorter tokens in every answer. */

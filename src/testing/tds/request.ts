@@ -39,18 +39,18 @@ const PROCEDURES = new Map<number, string>([
   [15, 'sp_unprepare'],
 ]);
 
-/** The SQL of a batch ([MS-TDS] 2.2.6.7). */
-export function readSqlBatch(body: Buffer): string {
+/** The SQL of a batch ([MS-TDS] 2.2.6.7). Before TDS 7.2, requests have no headers. */
+export function readSqlBatch(body: Buffer, { headers = true } = {}): string {
   const reader = new ByteReader(body);
-  skipHeaders(reader);
+  if (headers) skipHeaders(reader);
   if (reader.remaining % 2 !== 0) throw new ProtocolError('a SQL batch has half a character');
   return reader.bytes(reader.remaining).toString('utf16le');
 }
 
 /** A procedure call ([MS-TDS] 2.2.6.6). One call per message: if a client sends several, only the first is answered. */
-export function readRpc(body: Buffer): RpcRequest {
+export function readRpc(body: Buffer, { headers = true } = {}): RpcRequest {
   const reader = new ByteReader(body);
-  skipHeaders(reader);
+  if (headers) skipHeaders(reader);
   const nameLength = reader.uint16();
   let procedure: string;
   if (nameLength === 0xffff) {

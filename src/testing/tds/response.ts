@@ -1,5 +1,7 @@
 import { ByteWriter } from './byte-writer.js';
 import type { Scalar, SqlType } from './data-type.js';
+import { isBeforeTds72, TDS_7_4 } from './login7.js';
+import { isLongType, longValueWriter, writeLongTypeInfo } from './long-type.js';
 import { HEADER_LENGTH, PacketStatus, PacketType, writePacketHeader } from './packet.js';
 import type { ServerMessage } from './server-error.js';
 import { COLLATION, valueWriter, writeTypeInfo } from './wire-type.js';
@@ -67,15 +69,18 @@ export class Response {
   readonly #send: (bytes: Buffer) => void;
   readonly #bodySize: number;
   readonly #spid: number;
-  /** In older versions, line numbers and row counts have half the size. */
-  readonly #beforeTds72: boolean;
+  /** TDS version of the client, as in LOGIN7. */
+  readonly tdsVersion: number;
+  /** In older versions, user types, line numbers and row counts have half the size. */
+  readonly beforeTds72: boolean;
   readonly #tokens = new ByteWriter(1024);
   #packetId = 0;
 
   /** `send` gets complete packets; their headers contain the session id. */
-  constructor(packetSize: number, send: (bytes: Buffer) => void, { spid = 0, beforeTds72 = false } = {}) {
+  constructor(packetSize: number, send: (bytes: Buffer) => void, { spid = 0, tdsVersion = TDS_7_4 } = {}) {
     this.#spid = spid;
-    this.#beforeTds72 = beforeTds72;
+    this.tdsVersion = tdsVersion;
+    this.beforeTds72 = isBeforeTds72(tdsVersion);
     this.#send = send;
     this.#bodySize = packetSize - HEADER_LENGTH;
   }
@@ -147,7 +152,7 @@ export class Response {
     const at = this.#begin(error.class > 10 ? Token.Error : Token.Info);
     this.#tokens.int32(error.number).uint8(error.state).uint8(error.class);
     this.#tokens.longText(error.message.slice(0, 2048)).shortText(serverName).shortText(error.procName);
-    if (this.#beforeTds72) this.#tokens.uint16(error.lineNumber & 0xffff);
+    if (this.beforeTds72) this.#tokens.uint16(error.lineNumber & 0xffff);
     else this.#tokens.uint32(error.lineNumber);
     this.#tokens.patchUint16(at);
   }
@@ -155,15 +160,18 @@ export class Response {
   columns(columns: readonly Column[]): void {
     this.#tokens.uint8(Token.ColMetadata).uint16(columns.length);
     for (const column of columns) {
-      this.#tokens.uint32(0).uint16(COLUMN_FLAGS);
-      writeTypeInfo(this.#tokens, column.type);
+      this.#userType().uint16(COLUMN_FLAGS);
+      if (this.beforeTds72 && isLongType(column.type)) writeLongTypeInfo(this.#tokens, column.type);
+      else writeTypeInfo(this.#tokens, column.type);
       this.#tokens.shortText(column.name);
     }
   }
 
   /** A function that writes rows of these types. */
   rowWriter(types: readonly SqlType[]): (values: readonly Scalar[]) => void {
-    const writers = types.map(valueWriter);
+    const writers = types.map((type) =>
+      this.beforeTds72 && isLongType(type) ? longValueWriter(type) : valueWriter(type),
+    );
     const tokens = this.#tokens;
     return (values) => {
       tokens.uint8(Token.Row);
@@ -179,7 +187,8 @@ export class Response {
   }
 
   returnValue(ordinal: number, name: string, type: SqlType, value: Scalar): void {
-    this.#tokens.uint8(Token.ReturnValue).uint16(ordinal).shortText(name).uint8(1).uint32(0).uint16(COLUMN_FLAGS);
+    this.#tokens.uint8(Token.ReturnValue).uint16(ordinal).shortText(name).uint8(1);
+    this.#userType().uint16(COLUMN_FLAGS);
     writeTypeInfo(this.#tokens, type);
     valueWriter(type)(this.#tokens, value);
   }
@@ -188,7 +197,7 @@ export class Response {
     const counted = rows === undefined ? 0 : DoneStatus.Count;
     this.#tokens.uint8(DONE_TOKENS[kind]).uint16(status | counted);
     this.#tokens.uint16(rows === undefined ? 0 : CURRENT_COMMAND_SELECT);
-    if (this.#beforeTds72) this.#tokens.uint32((rows ?? 0) >>> 0);
+    if (this.beforeTds72) this.#tokens.uint32((rows ?? 0) >>> 0);
     else this.#tokens.uint64(BigInt(rows ?? 0));
   }
 
@@ -196,6 +205,10 @@ export class Response {
   end(): void {
     const body = this.#tokens.view();
     this.#send(this.#frame(body, true));
+  }
+
+  #userType(): ByteWriter {
+    return this.beforeTds72 ? this.#tokens.uint16(0) : this.#tokens.uint32(0);
   }
 
   #begin(token: number): number {

@@ -661,7 +661,7 @@ const CP1252_EXTRAS = new Map<string, number>(
   Array.from({ length: 32 }, (_, i) => [CP1252.decode(Buffer.from([0x80 + i])), 0x80 + i] as const),
 );
 
-function encodeCp1252(value: Scalar): Buffer {
+export function encodeCp1252(value: Scalar): Buffer {
   const text = value as string;
   const bytes = Buffer.allocUnsafe(text.length);
   for (let i = 0; i < text.length; i += 1) {

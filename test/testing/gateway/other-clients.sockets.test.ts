@@ -13,12 +13,19 @@ import {
   freeTds,
   goMssqldb,
   hasFreeTds,
+  hasJtds,
+  hasOdbc,
+  hasPymssql,
   hasPythonTds,
+  jtds,
+  odbc,
+  pymssql,
   pythonTds,
   type Target,
 } from './other-clients.js';
 
 const PASSWORD = 'Secret-1';
+const BOTH = ['emulator', 'gateway'] as const;
 
 /** The emulator itself, and a gateway in front of it. */
 async function servers(): Promise<{ emulator: SqlEmulator; gateway: SqlGateway; token: string }> {
@@ -63,6 +70,45 @@ describe.skipIf(!hasPythonTds && sayMissing('no python-tds here: apt-get install
     expect(server.protocolErrors).toEqual([]);
   });
 });
+
+describe.skipIf(!hasPymssql && sayMissing('no pymssql here: apt-get install python3-pymssql'))('pymssql', () => {
+  test.each(BOTH.flatMap((which) => ['7.1', '7.3'].map((version) => [which, version] as const)))(
+    'talks to the %s with TDS %s',
+    async (which, version) => {
+      const server = (await servers())[which];
+      expect(await pymssql(target(server), version)).toEqual(['né', '2024-02-29', '0102', 'sa', 50000]);
+      expect(server.logins[0]).toMatchObject({ library: 'DB-Library', accepted: true, encrypted: true });
+      expect(server.protocolErrors).toEqual([]);
+    },
+  );
+});
+
+describe.skipIf(!hasOdbc && sayMissing('no ODBC here: apt-get install python3-pyodbc tdsodbc unixodbc'))('ODBC', () => {
+  test.each(BOTH.flatMap((which) => ['7.1', '7.4'].map((version) => [which, version] as const)))(
+    'talks to the %s with TDS %s',
+    async (which, version) => {
+      const server = (await servers())[which];
+      expect(await odbc(target(server), version)).toEqual(['né', '2024-02-29', '0102', 'sa', 50000]);
+      expect(server.logins[0]).toMatchObject({ accepted: true, encrypted: true });
+      expect(server.protocolErrors).toEqual([]);
+    },
+  );
+});
+
+describe.skipIf(!hasJtds && sayMissing('no jTDS here: apt-get install libjtds-java openjdk-17-jdk-headless'))(
+  'JDBC (jTDS)',
+  () => {
+    test('talks to the emulator and the gateway, over TLS', { timeout: 120_000 }, async () => {
+      const { emulator, gateway } = await servers();
+      const expected = '42 sa né 2024-02-29 50000';
+      expect(await jtds([target(emulator), target(gateway)])).toEqual([expected, expected]);
+      for (const server of [emulator, gateway]) {
+        expect(server.logins[0]).toMatchObject({ library: 'jTDS', accepted: true, encrypted: true });
+        expect(server.protocolErrors).toEqual([]);
+      }
+    });
+  },
+);
 
 describe("Debian's go-mssqldb", () => {
   let built: ReturnType<typeof buildDebianGoClient>;

@@ -68,6 +68,66 @@ with pytds.connect(server='localhost', port=how['port'], user=how['user'], passw
   return JSON.parse(stdout) as unknown[][];
 }
 
+const PYTHON_ROW =
+  "SELECT CAST(N'né' AS nvarchar(max)), CAST('2024-02-29' AS date), CAST(0x0102 AS varbinary(max)), SUSER_SNAME()";
+
+/** pymssql: one row, and the number of a raised error. */
+export async function pymssql(target: Target, version: string): Promise<unknown[]> {
+  return onePythonRow(
+    target,
+    `import pymssql
+connection = pymssql.connect(server='127.0.0.1', port=how['port'], user=how['user'], password=how['password'],
+                             database='master', tds_version=how['version'], autocommit=True)
+cursor = connection.cursor()
+cursor.execute(how['sql'])
+row = list(cursor.fetchone())
+try:
+    cursor.execute("RAISERROR('no luck', 16, 7)")
+except pymssql.Error as error:
+    row.append(error.args[0])
+`,
+    version,
+  );
+}
+
+/** ODBC: FreeTDS' driver through unixODBC and pyodbc; one row, and the number of a raised error. */
+export async function odbc(target: Target, version: string): Promise<unknown[]> {
+  return onePythonRow(
+    target,
+    `import pyodbc, re
+connection = pyodbc.connect('DRIVER=${ODBC_DRIVER};SERVER=127.0.0.1;Encryption=require;DATABASE=master;'
+                            'PORT=%d;UID=%s;PWD=%s;TDS_Version=%s' % (how['port'], how['user'], how['password'], how['version']))
+cursor = connection.cursor()
+cursor.execute(how['sql'] + ' WHERE ? = 1', 1)
+row = list(cursor.fetchone())
+try:
+    cursor.execute("RAISERROR('no luck', 16, 7)")
+except pyodbc.Error as error:
+    row.append(int(re.search(r'no luck \\((\\d+)\\)', error.args[1]).group(1)))
+`,
+    version,
+  );
+}
+
+async function onePythonRow({ port, user, password }: Target, program: string, version: string): Promise<unknown[]> {
+  const how = JSON.stringify({ port, user, password, version, sql: PYTHON_ROW });
+  const print = 'print(json.dumps(row, default=lambda value: value.hex() if isinstance(value, bytes) else str(value)))';
+  const code = `import json, sys\nhow = json.loads(sys.argv[1])\n${program}${print}`;
+  const { stdout } = await run(PYTHON, ['-c', code, how], { timeout: 20_000 });
+  return JSON.parse(stdout) as unknown[];
+}
+
+/** JDBC: jTDS, over TLS; what it prints for each server, from one virtual machine. */
+export async function jtds(targets: readonly Target[]): Promise<string[]> {
+  const folder = mkdtempSync(join(tmpdir(), 'jtds-'));
+  const program = join(folder, 'Client.java');
+  writeFileSync(program, JAVA_CLIENT);
+  const urls = targets.map(({ port }) => `jdbc:jtds:sqlserver://127.0.0.1:${port}/master;ssl=require`);
+  const [{ user, password }] = targets as [Target];
+  const { stdout } = await run('java', ['-cp', JTDS, program, user, password, ...urls], { timeout: 60_000 });
+  return stdout.trim().split('\n');
+}
+
 /** go-mssqldb: the first value of some SQL, by a token or, without one, by a SQL login. */
 export async function goMssqldb(binary: string, target: Target & { token?: string }, sql: string): Promise<string> {
   const { port, user, password, database = 'master', token = '' } = target;
@@ -126,6 +186,12 @@ export function has(program: string, args: readonly string[] = ['version']): boo
   }
 }
 
+const ODBC_DRIVER = '/usr/lib/x86_64-linux-gnu/odbc/libtdsodbc.so';
+const JTDS = '/usr/share/java/jtds.jar';
+
+export const hasPymssql = has(PYTHON, ['-c', 'import pymssql']);
+export const hasOdbc = existsSync(ODBC_DRIVER) && has(PYTHON, ['-c', 'import pyodbc']);
+export const hasJtds = existsSync(JTDS) && has('java', ['-version']);
 export const hasFreeTds = has('tsql', ['-C']);
 export const hasPythonTds = has(PYTHON, ['-c', 'import pytds']);
 
@@ -176,4 +242,33 @@ import (
 func main() {
 	db, _ := sql.Open("mssql", os.Args[1])
 ${QUERY}}
+`;
+
+const JAVA_CLIENT = `
+import java.sql.*;
+
+public class Client {
+  public static void main(String[] args) throws Exception {
+    Class.forName("net.sourceforge.jtds.jdbc.Driver");
+    for (int i = 2; i < args.length; i++) {
+      try (Connection connection = DriverManager.getConnection(args[i], args[0], args[1])) {
+        String sql = "SELECT ? + 1, SUSER_SNAME(), CAST(N'né' AS nvarchar(max)), CAST('2024-02-29' AS date)";
+        StringBuilder line = new StringBuilder();
+        try (PreparedStatement statement = connection.prepareStatement(sql)) {
+          statement.setInt(1, 41);
+          try (ResultSet row = statement.executeQuery()) {
+            row.next();
+            for (int column = 1; column <= 4; column++) line.append(row.getString(column)).append(' ');
+          }
+        }
+        try (Statement statement = connection.createStatement()) {
+          statement.execute("RAISERROR('no luck', 16, 7)");
+        } catch (SQLException error) {
+          line.append(error.getErrorCode());
+        }
+        System.out.println(line);
+      }
+    }
+  }
+}
 `;

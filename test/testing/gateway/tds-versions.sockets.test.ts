@@ -23,22 +23,52 @@ const target = (server: { port: number; ca: string }) => ({
 });
 
 describe.skipIf(!hasFreeTds)('a client with another TDS version', () => {
-  test.each(['7.2', '7.3', '7.4'])('TDS %s works through the gateway', async (version) => {
+  test.each(['7.1', '7.2', '7.3', '7.4'])('TDS %s works through the gateway', async (version) => {
     const { behind, gateway } = await site();
     const output = await freeTds(target(gateway), 'SELECT 41 + 1 AS answer, @@SPID AS spid', version);
     expect(output).toMatch(/answer\s+spid\s+42/);
     expect(behind.logins).toMatchObject([{ accepted: true, principal: 'app' }]);
   });
 
-  test.each([
-    ['emulator', async () => (await site()).behind],
-    ['gateway, from the server behind it', async () => (await site()).gateway],
-  ])('TDS 7.1 gets an error that says what to do, from the %s', async (_, start) => {
-    const server = await start();
-    const output = await freeTds(target(server), 'SELECT 1', '7.1');
-    expect(output).toContain('The SQL emulator speaks TDS 7.2 and later; the client requested 7.1.');
-    expect(server.protocolErrors).toEqual([]);
+  const sql = [
+    "SELECT value AS n, CAST(1.5 AS decimal(9, 2)) AS d, CAST(1 AS bit) AS b, CAST('2024-02-29T10:20:30' AS datetime) AS at FROM GENERATE_SERIES(1, 2)",
+    'go',
+    "SELECT CAST(N'né' AS nvarchar(max)) AS long, CAST(NULL AS varchar(max)) AS none, CAST(0x0102 AS varbinary(max)) AS bytes, CAST('2024-02-29' AS date) AS day",
+    'go',
+    'BEGIN TRAN',
+    'SELECT @@TRANCOUNT AS depth',
+    'COMMIT',
+    'go',
+    "RAISERROR('no luck', 16, 7)",
+  ].join('\n');
+
+  test.each(
+    ['7.1', '7.2', '7.3', '7.4'].flatMap((version) =>
+      (['emulator', 'gateway'] as const).map((which) => [version, which] as const),
+    ),
+  )('TDS %s reads rows, long values, dates and errors of the %s', async (version, which) => {
+    const { behind, gateway } = await site();
+    const output = await freeTds(target(which === 'emulator' ? behind : gateway), sql, version);
+    expect(output).toMatch(/1\t1\.50\t1\tFeb 29 2024 10:20AM\n2\t1\.50\t1\t/);
+    expect(output).toMatch(/né\tNULL\t0102\t(2024-02-29|Feb 29 2024)/);
+    expect(output).toMatch(/depth\n1\n/);
+    expect(output).toMatch(/Msg 50000 \(severity 16, state 7\)[\s\S]*no luck/);
+    expect(behind.protocolErrors).toEqual([]);
+    expect(gateway.protocolErrors).toEqual([]);
   });
+
+  test.each(['emulator', 'gateway'] as const)(
+    'TDS 7.0, which has no PRELOGIN, is refused by the %s for the reason that it records',
+    async (which) => {
+      const { behind, gateway } = await site();
+      const server = which === 'emulator' ? behind : gateway;
+      await freeTds(target(server), 'SELECT 1', '7.0');
+      expect(server.protocolErrors).toMatchObject([
+        { message: expect.stringContaining('TDS 7.1 is the oldest version') },
+      ]);
+      expect(server.logins).toEqual([]);
+    },
+  );
 });
 
 describe('the login that the gateway sends upstream', () => {
