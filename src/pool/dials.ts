@@ -75,7 +75,7 @@ export abstract class Dials extends PooledConnections implements ConnectionHome,
   protected abstract opened(pooled: PooledConnection): void;
   /** Its successor could not be opened. */
   protected abstract successorFailed(pooled: PooledConnection): void;
-  /** A failover is under way. @internal */
+  /** A failover is under way. */
   abstract readonly isFailingOver: boolean;
   abstract ended(pooled: PooledConnection): void;
   abstract becameUnusable(pooled: PooledConnection, reason: EvictionReason): void;
@@ -153,7 +153,7 @@ export abstract class Dials extends PooledConnections implements ConnectionHome,
     void this.physical.acquire().then((opened) => this.#dialed(opened));
   }
 
-  /** For generic-pool: resolves with the outcome of a dial, good or failed. @internal */
+  /** For generic-pool: resolves with the outcome of a dial, good or failed. */
   async create(): Promise<PooledConnection> {
     const pooled = this.#toDial.shift() ?? withdrawn();
     try {
@@ -175,7 +175,7 @@ export abstract class Dials extends PooledConnections implements ConnectionHome,
     return pooled;
   }
 
-  /** For generic-pool: the socket is gone already. @internal */
+  /** For generic-pool: the socket is gone already. */
   async destroy(): Promise<void> {}
 
   /** Withdraws a dial that waits for a permit, of generic-pool or of the shared limit; false if there is none. */

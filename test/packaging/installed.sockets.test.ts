@@ -100,8 +100,13 @@ test.concurrent('the first snippet compiles in strict mode and runs as TypeScrip
   // The only thing strict TypeScript asks of it: a variable of the environment may be missing.
   const code = (await snippet('app.mjs')).replace('process.env.SQL_SERVER', "process.env.SQL_SERVER ?? ''");
   await writeFile(join(project, 'typed.mts'), code);
-  const compilerOptions = { strict: true, module: 'nodenext', target: 'es2022', types: ['node'], skipLibCheck: false };
-  await writeFile(join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['typed.mts'] }));
+  const compilerOptions = { strict: true, module: 'node16', target: 'es2022', types: ['node'], skipLibCheck: false };
+  // Every declaration that these entry points reach, from both module systems.
+  const entries = ['', '/redis', '/testing', '/testing/conformance', '/timeline'];
+  const imports = entries.map((entry, i) => `import * as _${i} from 'mssql-token-pool${entry}';\nexport { _${i} };\n`);
+  for (const file of ['entries.mts', 'entries.cts']) await writeFile(join(project, file), imports.join(''));
+  const sources = ['typed.mts', 'entries.mts', 'entries.cts'];
+  await writeFile(join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: sources }));
   const compiler = join(root, 'node_modules/typescript/bin/tsc');
   const compiled = await run(process.execPath, [compiler], { cwd: project }).catch((error) => error);
   expect(compiled.stdout).toBe('');
