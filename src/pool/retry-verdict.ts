@@ -53,7 +53,7 @@ export async function wasLost(error: unknown, connection: Connection | undefined
   return !isReady(connection);
 }
 
-function isOfLostConnection({ code, message }: Described): boolean {
+function isOfLostConnection({ code, message }: Cause): boolean {
   return LOST.has(code) || message === END_OF_STREAM || (code === NOT_SENT && message === CLOSED);
 }
 
@@ -103,23 +103,31 @@ function numbersOf(error: unknown): unknown[] {
   return causesOf(error).map(({ number }) => number);
 }
 
-interface Described {
-  number?: unknown;
-  code?: unknown;
-  message?: unknown;
+interface Cause {
+  readonly number?: unknown;
+  readonly code?: unknown;
+  readonly message?: unknown;
 }
 
-function causesOf(error: unknown): Described[] {
-  const chain: object[] = [];
+/** The error and what it wraps, however it is linked. An error of a stranger may refuse to be read. */
+function causesOf(error: unknown): Cause[] {
+  const seen: object[] = [];
+  const causes: Cause[] = [];
   const pending: unknown[] = [error];
-  for (let next = pending.shift(); chain.length < DEEPEST_CAUSE; next = pending.shift()) {
-    if (typeof next !== 'object' || next === null || chain.includes(next)) {
-      if (pending.length === 0) break;
-      continue;
+  while (pending.length > 0 && seen.length < DEEPEST_CAUSE) {
+    const next = pending.shift();
+    if (typeof next !== 'object' || next === null || seen.includes(next)) continue;
+    seen.push(next);
+    try {
+      const { number, code, message, cause, originalError, original, parent, driverError } = next as Record<
+        string,
+        unknown
+      >;
+      causes.push({ number, code, message });
+      pending.push(cause, originalError, original, parent, driverError);
+    } catch {
+      // It says nothing, so nothing speaks for another attempt.
     }
-    chain.push(next);
-    const { cause, originalError, original, parent, driverError } = next as Record<string, unknown>;
-    pending.push(cause, originalError, original, parent, driverError);
   }
-  return chain;
+  return causes;
 }

@@ -4,6 +4,7 @@ import type { ServerMessage } from '../connections/login-failure.js';
 import {
   CommitOutcomeUnknownError,
   ConfigurationError,
+  NotBorrowedError,
   TokenPoolError,
   TransactionRolledBackError,
 } from '../errors.js';
@@ -155,8 +156,8 @@ async function tryWithConnection<T>(
     return await pool.use(
       async (connection) => {
         isCheckedOut = true;
-        const outcome = await runOn(connection, fn, level);
-        if ('error' in outcome && outcome.verdict !== 'soon') pool.destroy(connection);
+        const { outcome, isReusable } = await runOn(connection, fn, level);
+        if (!isReusable) destroyIfBorrowed(pool, connection);
         return outcome;
       },
       { signal },
@@ -166,11 +167,21 @@ async function tryWithConnection<T>(
   }
 }
 
+/** `fn` may have returned or destroyed it already, and its own error counts. */
+function destroyIfBorrowed(pool: ConnectionSource, connection: Connection): void {
+  try {
+    pool.destroy(connection);
+  } catch (error) {
+    if (!(error instanceof NotBorrowedError)) throw error;
+  }
+}
+
+/** `isReusable`: the connection may go to the next borrower. */
 async function runOn<T>(
   connection: Connection,
   fn: (connection: Connection) => T | Promise<T>,
   level: number | undefined,
-): Promise<Outcome<T>> {
+): Promise<{ outcome: Outcome<T>; isReusable: boolean }> {
   const messages: ServerMessage[] = [];
   const onMessage = (message: ServerMessage): void => {
     messages.push(message);
@@ -178,6 +189,14 @@ async function runOn<T>(
   connection.on('errorMessage', onMessage);
   const step = (run: (done: (error?: Error | null) => void) => void): Promise<void> =>
     new Promise((resolve, reject) => run((error) => (error ? reject(error) : resolve())));
+  // What happens to the connection after COMMIT changes nothing about the outcome: it is committed.
+  const isRestored = (): Promise<boolean> =>
+    level === undefined
+      ? Promise.resolve(true)
+      : restoreIsolationLevel(connection).then(
+          () => true,
+          () => false,
+        );
   let isCommitting = false;
   try {
     await step((done) => connection.beginTransaction(done, undefined, level));
@@ -185,17 +204,18 @@ async function runOn<T>(
     if (!isInTransaction(connection)) throw rolledBackMeanwhile(messages);
     isCommitting = true;
     await step((done) => connection.commitTransaction(done));
-    isCommitting = false;
-    if (level !== undefined) await restoreIsolationLevel(connection);
-    return { value };
+    return { outcome: { value }, isReusable: await isRestored() };
   } catch (error) {
     if (isCommitting && !wasNotSent(error)) {
-      return { error: commitFailure(error, messages), verdict: verdictOfCommit(error, messages) };
+      const verdict = verdictOfCommit(error, messages);
+      const outcome: Outcome<T> = { error: commitFailure(error, messages), verdict };
+      return { outcome, isReusable: verdict === 'soon' && (await isRestored()) };
     }
     const verdict = await retryVerdict(error, messages, connection);
     if (isInTransaction(connection)) await step((done) => connection.rollbackTransaction(done)).catch(() => {});
-    if (verdict === 'soon' && level !== undefined) await restoreIsolationLevel(connection).catch(() => {});
-    return { error, verdict };
+    // Azure SQL: after a transient error, open a fresh connection.
+    const isReusable = (verdict === 'soon' || verdict === 'final') && (await isRestored());
+    return { outcome: { error, verdict }, isReusable };
   } finally {
     connection.off('errorMessage', onMessage);
   }
@@ -284,7 +304,8 @@ async function tryWithDriver<T>(
     return { value };
   } catch (error) {
     // mssql refuses to send COMMIT for a transaction that the server has rolled back.
-    if ((error as { code?: unknown }).code === 'EABORT') return { error: rolledBackMeanwhile([]), verdict: 'final' };
+    if ((error as { code?: unknown } | undefined)?.code === 'EABORT')
+      return { error: rolledBackMeanwhile([]), verdict: 'final' };
     if (wasNotSent(error)) return { error, verdict: await retryVerdict(error, [], undefined) };
     return { error: commitFailure(error, []), verdict: verdictOfCommit(error, []) };
   }

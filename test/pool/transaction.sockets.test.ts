@@ -4,7 +4,13 @@ import knexModule from 'knex';
 import sql from 'mssql';
 import type { Connection } from 'tedious';
 import { afterEach, expect, test } from 'vitest';
-import { CommitOutcomeUnknownError, createTokenPools, retryTransaction, transaction } from '../../src/index.js';
+import {
+  CommitOutcomeUnknownError,
+  createTokenPools,
+  retryTransaction,
+  transaction,
+  withRetry,
+} from '../../src/index.js';
 import { startSqlGateway } from '../../src/testing/index.js';
 import { type Site, site } from '../support/pool.js';
 import { query } from '../support/query.js';
@@ -50,7 +56,7 @@ test('rolls back what fails, and the connection goes on serving after an error o
     }),
   ).rejects.toBe(failure);
   expect(log).toEqual(['begin', 'rollback']);
-  expect(one.stats.borrowed).toBe(0);
+  expect(one.stats).toMatchObject({ size: 1, borrowed: 0 });
   await expect(one.use((connection) => query(connection, 'SELECT @@TRANCOUNT'))).resolves.toEqual([[0]]);
 });
 
@@ -256,6 +262,83 @@ test('the isolation level holds for the transaction and does not reach the next 
   await pool.use((connection) => query(connection, 'LEVEL?'));
   expect(levels).toEqual(['SERIALIZABLE', 'READ COMMITTED']);
   expect(s.server.logins).toHaveLength(1);
+});
+
+test('a transaction that was committed never runs again, even if the connection is lost before its isolation level is set back', async () => {
+  const log: string[] = [];
+  const here = await site({
+    server: {
+      onTransaction({ kind }) {
+        log.push(kind);
+        // The second one sets the level back.
+        if (log.filter((each) => each === 'begin').length === 2) here.server.dropConnections();
+      },
+    },
+  });
+  s = here;
+  const pool = here.pool({ pool: { max: 1 } });
+  let runs = 0;
+  const run = async (connection: Connection) => {
+    runs += 1;
+    return await query(connection, 'SELECT 1');
+  };
+  expect(await transaction(pool, run, { isolationLevel: 'serializable', ...soon })).toEqual([[1]]);
+  expect(runs).toBe(1);
+  expect(log.filter((kind) => kind === 'commit')).toHaveLength(1);
+  expect(pool.stats).toMatchObject({ size: 0, borrowed: 0 });
+});
+
+test.each([
+  ['undefined', () => undefined],
+  ['null', () => null],
+  ['a string', () => 'no'],
+  ['a frozen object without a prototype', () => Object.freeze(Object.create(null))],
+  [
+    'an error whose properties throw',
+    () =>
+      new Proxy(new Error('no'), {
+        get() {
+          throw new Error('not for you');
+        },
+      }),
+  ],
+  [
+    'an error that causes itself',
+    () => {
+      const error = new Error('no');
+      error.cause = error;
+      return error;
+    },
+  ],
+])('a function that throws %s: rolled back, and rejected with just that', async (_, thrown) => {
+  const { pool, log } = await siteWithLog();
+  const one = pool();
+  const value = thrown();
+  const failed = async () => {
+    throw value;
+  };
+  const outcome = await transaction(one, failed, soon).then(
+    () => 'resolved',
+    (error: unknown) => error === value,
+  );
+  expect(outcome).toBe(true);
+  expect(await withRetry(one, failed, soon).catch((error: unknown) => error === value)).toBe(true);
+  expect(await retryTransaction(failed, soon).catch((error: unknown) => error === value)).toBe(true);
+  expect(log).toEqual(['begin', 'rollback']);
+  expect(one.stats).toMatchObject({ size: 1, borrowed: 0 });
+});
+
+test('a function that has returned its connection fails with its own error', async () => {
+  const { pool } = await siteWithLog();
+  const one = pool();
+  const failure = new Error('not enough money');
+  await expect(
+    transaction(one, (connection) => {
+      one.release(connection);
+      throw failure;
+    }),
+  ).rejects.toBe(failure);
+  expect(one.stats.borrowed).toBe(0);
 });
 
 test('gives up after `retries`, reports each retry as an event, and obeys the signal', async () => {
