@@ -1,9 +1,10 @@
 import type { Connection } from 'tedious';
 import { publish } from '../channels.js';
-import { AbortedError, AcquireTimeoutError, LoginRefusedError, ServerUnavailableError } from '../errors.js';
+import { LoginRefusedError, ServerUnavailableError } from '../errors.js';
 import { backOffMs } from '../time.js';
 import { SharedLimit } from './connection-limit.js';
-import type { AcquireOptions, ConnectionSource, SourceStats } from './connection-source.js';
+import type { AcquireOptions, ConnectionSource, SourceStats, TokenPoolStats } from './connection-source.js';
+import type { PoolHealth } from './health.js';
 
 /** How long callers go to the primary at once after the replica could not be used. */
 const FIRST_DETOUR_MS = 5_000;
@@ -14,6 +15,8 @@ const LOOK_AGAIN_MS = 100;
 /** What it needs of a pool: its own `TokenPool`s. */
 interface BackingPool extends ConnectionSource {
   readonly name: string;
+  readonly stats: TokenPoolStats;
+  health(): PoolHealth;
   isBorrowed(connection: Connection): boolean;
   closeIdle(): boolean;
 }
@@ -43,29 +46,42 @@ export class ReadOnlyPool implements ConnectionSource {
   }
 
   /**
-   * A connection to the replica; with `fallback`, one to the primary where the replica cannot be used. The replica then has
-   * half of `acquireTimeoutMillis`.
+   * A connection to the replica; with `fallback`, one to the primary while the replica cannot be used. The replica then has
+   * half of `acquireTimeoutMillis`. A caller that waits only because all connections are borrowed keeps its place.
    *
    * @throws as `TokenPool.acquire`
    */
   async acquire(options: AcquireOptions = {}): Promise<Connection> {
     if (!this.#options.fallback) return this.#replica.acquire(options);
+    if (performance.now() < this.#detourUntil) return this.#primary.acquire(options);
     const startedAt = options.startedAt ?? performance.now();
-    if (performance.now() < this.#detourUntil) return this.#primary.acquire({ ...options, startedAt });
-    const limit = AbortSignal.timeout(this.#options.acquireTimeoutMs / 2);
-    const signal = options.signal === undefined ? limit : AbortSignal.any([options.signal, limit]);
+    const tooSlow = new AbortController();
+    const { signal = tooSlow.signal } = options;
+    const halfTime = setTimeout(() => {
+      if (cannotConnect(this.#replica)) tooSlow.abort();
+    }, this.#options.acquireTimeoutMs / 2).unref();
     try {
-      const connection = await this.#replica.acquire({ signal, startedAt });
+      const connection = await this.#replica.acquire({
+        ...options,
+        startedAt,
+        signal: signal === tooSlow.signal ? signal : AbortSignal.any([signal, tooSlow.signal]),
+      });
       this.#failures = 0;
       return connection;
     } catch (error) {
-      if (options.signal?.aborted || !isReplicasFault(error)) throw error;
-      this.#failures += 1;
-      const detourMs = backOffMs(this.#failures, { firstMs: FIRST_DETOUR_MS, longestMs: LONGEST_DETOUR_MS });
-      this.#detourUntil = performance.now() + detourMs;
-      publish('pool:fallback', () => ({ pool: this.#replica.name, primary: this.#primary.name, error, detourMs }));
-      return this.#primary.acquire({ ...options, startedAt });
+      if (options.signal?.aborted || !(tooSlow.signal.aborted || isReplicasFault(error))) throw error;
+      this.#makeDetour(error as Error);
+    } finally {
+      clearTimeout(halfTime);
     }
+    return this.#primary.acquire({ ...options, startedAt });
+  }
+
+  #makeDetour(error: Error): void {
+    this.#failures += 1;
+    const detourMs = backOffMs(this.#failures, { firstMs: FIRST_DETOUR_MS, longestMs: LONGEST_DETOUR_MS });
+    this.#detourUntil = performance.now() + detourMs;
+    publish('pool:fallback', () => ({ pool: this.#replica.name, primary: this.#primary.name, error, detourMs }));
   }
 
   /** Returns a connection. @throws NotBorrowedError */
@@ -105,10 +121,14 @@ export class ReadOnlyPool implements ConnectionSource {
 }
 
 /** False for what the primary would refuse too: a token that cannot be obtained, a pool that is closed. */
-function isReplicasFault(error: unknown): error is Error {
-  return [ServerUnavailableError, LoginRefusedError, AcquireTimeoutError, AbortedError].some(
-    (Kind) => error instanceof Kind,
-  );
+function isReplicasFault(error: unknown): boolean {
+  return error instanceof ServerUnavailableError || error instanceof LoginRefusedError;
+}
+
+/** False where callers wait because connections are borrowed, or because the pool is suspended. */
+function cannotConnect(pool: BackingPool): boolean {
+  if (pool.stats.isSuspended) return false;
+  return pool.stats.opening > 0 || pool.health().reasons.some(({ code }) => code === 'cannot-connect');
 }
 
 /** One limit for two pools: an idle connection of either makes way for a caller of the other. */

@@ -5,6 +5,7 @@ import { CHANNEL_NAMES, CHANNEL_PREFIX, type ChannelName, type ChannelPayloads }
 import { settingsFrom } from '../../src/connections/settings.js';
 import type { TokenPoolConfig } from '../../src/index.js';
 import type { ConnectionLimit } from '../../src/pool/connection-limit.js';
+import { createTokenPool } from '../../src/pool/create-token-pool.js';
 import { TokenPool } from '../../src/pool/token-pool.js';
 import { FakeProvider } from '../tokens/fake-provider.js';
 import { type ClockPerTest, clockPerTest } from './clock-per-test.js';
@@ -51,7 +52,7 @@ export function drivenWorld(): DrivenWorld {
 
   world.aPool = (pool = {}, config = {}, beyond = {}) => {
     const { provider, server } = world;
-    const settings = settingsFrom({
+    const whole = {
       server: 'host',
       // Some logins of these tests take 20 s.
       connectionTimeout: MINUTE,
@@ -59,8 +60,8 @@ export function drivenWorld(): DrivenWorld {
       tedious: server.tedious,
       pool,
       ...config,
-    });
-    const made = new TokenPool(settings, beyond);
+    };
+    const made = config.readOnly === undefined ? new TokenPool(settingsFrom(whole), beyond) : createTokenPool(whole);
     pools.push(made);
     return made;
   };
