@@ -13,6 +13,7 @@ import { publishResults } from './results-in-docs.mjs';
 
 const FIGURES = [
   'checkout',
+  'features',
   'connection-cycle',
   'queries',
   'cold-start',

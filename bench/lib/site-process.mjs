@@ -2,7 +2,7 @@
 import { startEntraEmulator, startSqlEmulator } from 'mssql-token-pool/testing';
 
 const entra = await startEntraEmulator({ tokenLifetimeSeconds: 86_400 });
-const server = await startSqlEmulator({ entra });
+const server = await startSqlEmulator({ entra, ...JSON.parse(process.argv[2] ?? '{}') });
 
 const answers = {
   /** Adds an application per client, so that its requests can be counted. */

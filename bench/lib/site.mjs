@@ -4,6 +4,7 @@ import { once } from 'node:events';
 /**
  * Starts both emulators in another process.
  *
+ * @param {{ loginDelayMs?: number }} [server] options of the SQL emulator
  * @returns {Promise<Site>}
  *
  * @typedef {object} Site
@@ -14,8 +15,8 @@ import { once } from 'node:events';
  * @property {(client: { clientId: string, appName: string }) => Promise<{ tokenRequests: number, logins: number, refused: number }>} counts
  * @property {() => void} close
  */
-export async function startSite() {
-  const child = fork(new URL('./site-process.mjs', import.meta.url), { execArgv: [] });
+export async function startSite(server = {}) {
+  const child = fork(new URL('./site-process.mjs', import.meta.url), [JSON.stringify(server)], { execArgv: [] });
   const [{ config, entra, token }] = await once(child, 'message');
   /** @type {Map<number, (answer: any) => void>} */
   const waiting = new Map();
