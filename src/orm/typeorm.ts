@@ -65,10 +65,33 @@ export function dataSourceOptions(input: TypeOrmConfig | ConnectionSource | stri
     // Not in `extra`, which would override settings of the application.
     ...(definedOnly(ofTypeOrm) as Pick<TypeOrmOptions, keyof typeof ofTypeOrm>),
     ...(pool !== undefined && { pool: definedOnly(pool) as NonNullable<TypeOrmOptions['pool']> }),
-    driver: driverFor(),
+    driver: driverFor(config),
     // TypeORM writes into `options`.
-    extra: { ...config, ...(options !== undefined && { options: { ...options } }), [OURS]: true } as TokenPoolConfig,
+    extra: {
+      ...withoutLogin(config),
+      ...(options !== undefined && { options: { ...options } }),
+      [OURS]: true,
+    } as TokenPoolConfig,
   };
+}
+
+/** What the login consists of. A DataSource shows its options to those who print it; the driver has them instead. */
+const LOGIN = [
+  'user',
+  'password',
+  'domain',
+  'authentication',
+  'authentication_type',
+  'clientId',
+  'clientSecret',
+  'tenantId',
+  'token',
+  'msiEndpoint',
+  'msiSecret',
+] as const;
+
+function withoutLogin(config: TypeOrmConfig): Partial<TypeOrmConfig> {
+  return Object.fromEntries(Object.entries(config).filter(([key]) => !LOGIN.includes(key as (typeof LOGIN)[number])));
 }
 
 /** In the `extra` of {@link dataSourceOptions} and its copies; an `extra` of the application's own does not have it. */
@@ -77,7 +100,8 @@ const OURS: unique symbol = Symbol('extra of dataSourceOptions');
 /** The config that TypeORM passes to its `ConnectionPool`, put together from all its settings. */
 type Given = Partial<TokenPoolConfig> & { [OURS]?: true };
 
-function driverFor(): typeof sql {
+function driverFor(config: TypeOrmConfig): typeof sql {
+  const login = Object.fromEntries(LOGIN.map((key) => [key, (config as Record<string, unknown>)[key]]));
   return driverWith(
     class extends sql.ConnectionPool {
       constructor(given: Given) {
@@ -89,8 +113,8 @@ function driverFor(): typeof sql {
             },
           );
         }
-        const { [OURS]: _, ...config } = given;
-        super(config as TokenPoolConfig);
+        const { [OURS]: _, ...own } = given;
+        super({ ...definedOnly(login), ...definedOnly(own) } as unknown as TokenPoolConfig);
       }
     },
   );
