@@ -9,7 +9,10 @@ import { FAULTS } from './faults.js';
 import { HostileServer, type HostileServerOptions, type Phase } from './server.js';
 
 /** Small, because a silent server costs it; sockets need real time. */
-export const CREATE_TIMEOUT_MS = 400;
+export const CREATE_TIMEOUT_MS = 800;
+/** How a line begins that may also be due to a machine which is too busy for the client's limit. */
+export const NOT_WELL_AGAIN = 'the next checkout fails once the server is well';
+
 /** The first login after a failed one may be this much later. */
 const BACK_OFF_MS = 6_000;
 /** Only a client that does not work again needs all of it. */
@@ -91,9 +94,8 @@ async function tryCell(cell: Cell): Promise<string[]> {
     // Within a shorter limit, not even a server that is well may answer.
     if (createTimeoutMs >= CREATE_TIMEOUT_MS) {
       const next = await settle(() => healed(client), HEALED_WITHIN_MS + acquireTimeoutMs);
-      if (next.hung) broken.push('the next checkout does not settle once the server is well');
-      else if (next.error !== undefined)
-        broken.push(`the next checkout fails once the server is well: ${short(next.error)}`);
+      if (next.hung) broken.push(`${NOT_WELL_AGAIN}: it does not settle`);
+      else if (next.error !== undefined) broken.push(`${NOT_WELL_AGAIN}: ${short(next.error)}`);
     }
     for (const object of client.printable) {
       if (secretIn(everythingPrinted(object), [secret])) broken.push('a secret in what is printed of the pool');
