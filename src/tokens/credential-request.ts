@@ -56,27 +56,24 @@ function checkAnswer(answer: unknown): AccessToken {
       hint: 'SQL Server accepts bearer tokens only; disable proof-of-possession for this credential.',
     });
   }
-  if (expiresOnTimestamp <= Date.now()) {
-    throw new TokenExpiredError(`The credential returned a token that expired at ${isoTime(expiresOnTimestamp)}.`, {
+  const expiresOn = Math.min(expiresOnTimestamp, latestExpiry(token));
+  if (expiresOn <= Date.now()) {
+    throw new TokenExpiredError(`The credential returned a token that expired at ${isoTime(expiresOn)}.`, {
       hint: 'Check the clock of this machine, and whether the credential caches tokens beyond their expiry.',
     });
   }
   const refreshAfter = Number.isFinite(refreshAfterTimestamp) ? refreshAfterTimestamp : undefined;
-  return {
-    token,
-    expiresOnTimestamp: Math.min(expiresOnTimestamp, latestExpiry(token)),
-    refreshAfterTimestamp: refreshAfter,
-  };
+  return { token, expiresOnTimestamp: expiresOn, refreshAfterTimestamp: refreshAfter };
 }
 
 /**
- * The remaining life of a token cannot exceed its total life. On a slow clock a token appears to be issued in the
- * future, and a credential that relies on `exp` alone reports an expiry that is too late (P1).
+ * A token ends with its own `exp`, whatever the credential says. Its remaining life cannot exceed its total life either: on
+ * a slow clock a token appears to be issued in the future (P1).
  */
 function latestExpiry(token: string): number {
-  const { expiresOn, issuedAt } = readJwtClaims(token) ?? {};
-  if (expiresOn === undefined || issuedAt === undefined || expiresOn <= issuedAt) return Number.POSITIVE_INFINITY;
-  return Date.now() + expiresOn - issuedAt;
+  const { expiresOn = Number.POSITIVE_INFINITY, issuedAt } = readJwtClaims(token) ?? {};
+  if (issuedAt === undefined || expiresOn <= issuedAt) return expiresOn;
+  return Math.min(expiresOn, Date.now() + expiresOn - issuedAt);
 }
 
 /** `toISOString` throws beyond the year 275760. */
