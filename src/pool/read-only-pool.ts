@@ -47,7 +47,7 @@ export class ReadOnlyPool implements ConnectionSource {
 
   /**
    * A connection to the replica; with `fallback`, one to the primary while the replica cannot be used. The replica then has
-   * half of `acquireTimeoutMillis`. A caller that waits only because all connections are borrowed keeps its place.
+   * half of `acquireTimeoutMillis`. A caller that waits only because all connections are borrowed stays in the queue.
    *
    * @throws as `TokenPool.acquire`
    */

@@ -16,7 +16,7 @@ function isReplicas(connection: Connection): boolean {
 
 const fallbacks = () => world.events.filter(({ name }) => name === 'pool:fallback');
 
-test('a caller that waits only because all connections are borrowed keeps its place, and the replica its reputation', async () => {
+test('a caller that waits only because all connections are borrowed stays in the queue, and the replica its reputation', async () => {
   const pool = poolWithFallback();
   const borrowed = await world.borrow(pool, 2);
   const waiting = outcome(pool.readOnly.acquire());
@@ -73,7 +73,7 @@ test('the signal of a caller ends the wait for the replica, and the primary is n
   expect(fallbacks()).toEqual([]);
 });
 
-test('a pool that is closed says so, also to a caller of the replica', async () => {
+test('a closed pool reports that, also to a caller of the replica', async () => {
   const pool = poolWithFallback();
   await pool.close();
   await expect(pool.readOnly.acquire()).rejects.toMatchObject({ code: 'ERR_POOL_CLOSED' });

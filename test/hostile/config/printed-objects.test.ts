@@ -115,7 +115,7 @@ function attempt(print: () => string): string {
   }
 }
 
-/** A pool of many identities has no login of its own; an error that says so is printed as well. */
+/** A pool of many identities has no login of its own; that error is printed as well. */
 function created(create: () => object | undefined): object {
   try {
     return create() ?? {};
