@@ -18,6 +18,9 @@ const NEEDED_BY_EVERY_POOL =
 const NEEDED_BY_FEW =
   /\/(index|tokens\/(redis|encrypted-token-store|entry-cipher|shared-tokens|store-entry|store-health))\.ts$|\/identities\//;
 
+/** Entry points that work with a package which the user installs. */
+const NEEDS_A_PACKAGE = /^(orm\/|telemetry\/otel$)/;
+
 /** `require` is CommonJS's own in dist; see src/require.ts. */
 const ownRequire = {
   name: 'own-require',
@@ -61,15 +64,24 @@ const entries = new Map(output.filter((chunk) => chunk.isEntry).map((chunk) => [
 for (const each of entryPoints.map(name)) {
   const file = `./${each.split('/').at(-1)}.js`;
   const exported = entries.get(each).filter((one) => one !== 'default');
-  if (exported.length < entries.get(each).length) writeDropIn(each, file, exported);
+  if (exported.length < entries.get(each).length) {
+    // mssql's module is one object: `require` returns it, `import` has it as the default export and its members as named ones.
+    appendFileSync(`dist/${each}.js`, 'module.exports = exports.default;\n');
+    writeFileSync(`dist/${each}.mjs`, mayThrow(each, file, exported, 'export default loaded;\n'));
+  } else if (NEEDS_A_PACKAGE.test(each)) writeFileSync(`dist/${each}.mjs`, mayThrow(each, file, exported));
   else writeFileSync(`dist/${each}.mjs`, `export { ${exported.join(', ')} } from '${file}';\n`);
 }
 
-/** mssql's module is one object: `require` returns it, `import` has it as the default export and its members as named ones. */
-function writeDropIn(entry, file, exported) {
-  appendFileSync(`dist/${entry}.js`, 'module.exports = exports.default;\n');
+/**
+ * An ES module for an entry point that throws where a package is not installed. On Node.js 20 an error thrown by CommonJS code
+ * while an ES module imports it is reported a second time, as an unhandled rejection that ends the process; so the ES module
+ * throws it.
+ */
+function mayThrow(entry, file, exported, more = '') {
   writeFileSync(
-    `dist/${entry}.mjs`,
-    `import sql from '${file}';\nexport default sql;\nexport const { ${exported.join(', ')} } = sql;\n`,
+    `dist/${entry}.loaded.js`,
+    `try {\n  module.exports = { loaded: require('${file}') };\n} catch (error) {\n  module.exports = { error };\n}\n`,
   );
+  const from = file.replace(/\.js$/, '.loaded.js');
+  return `import attempt from '${from}';\nif ('error' in attempt) throw attempt.error;\nconst { loaded } = attempt;\n${more}export const { ${exported.join(', ')} } = loaded;\n`;
 }

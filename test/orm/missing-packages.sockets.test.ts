@@ -31,9 +31,18 @@ async function packageBeside(...names: string[]): Promise<string> {
   return folder;
 }
 
+/** What `require` and `import()` both say; a process that ends with any other code than 0 fails. */
 async function importing(subpath: string, cwd: string): Promise<string> {
-  const script = `try { require('mssql-token-pool/${subpath}'); console.log('imported') } catch (error) { console.log(error.code, error.message) }`;
-  return (await promisify(execFile)(process.execPath, ['-e', script], { cwd })).stdout.trimEnd();
+  const said = await Promise.all(
+    ['require', 'await import'].map(async (load) => {
+      const script = `try { ${load}('mssql-token-pool/${subpath}'); console.log('imported') } catch (error) { console.log(error.code, error.message) }`;
+      const type = load === 'require' ? 'commonjs' : 'module';
+      const args = [`--input-type=${type}`, '-e', script];
+      return (await promisify(execFile)(process.execPath, args, { cwd })).stdout.trimEnd();
+    }),
+  );
+  expect(said[1]).toBe(said[0]);
+  return said[0] as string;
 }
 
 test.each([
