@@ -40,7 +40,8 @@ export function defineCredential(definition: CredentialDefinition): Credential {
       const options = { ...requested, abortSignal: signalFrom(requested.abortSignal) };
       const answer = await orAborted(request(scope, options), options.abortSignal);
       expiresOn = answer?.expiresOnTimestamp;
-      return answer === null ? null : issued(answer);
+      // A credential of the caller's own may return anything.
+      return typeof answer === 'object' && answer !== null ? issued(answer) : null;
     },
     get principal(): Principal {
       return { method: current(method), id: current(id), tenantId: current(tenantId), expiresOn };

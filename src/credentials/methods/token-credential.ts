@@ -27,7 +27,8 @@ export function givenCredential({ credential }: TokenCredentialOptions): Credent
   const wrapper = defineCredential({
     method: 'token-credential',
     identity: [credential],
-    request: (scope, options) => credential.getToken(scope, options),
+    // async: a getToken() of the caller's own may return something that is no promise.
+    request: async (scope, options) => credential.getToken(scope, options),
   });
   shareIdentity(wrapper, credential);
   return wrapper;
