@@ -15,7 +15,10 @@ const open = await { ours, mssql, genericPool }[way]();
 // The first pool triggers one-time loading and stays open.
 const first = open({ max: 1, min: 1 });
 await warm(first, 1);
-await clock.pass(1_000);
+// A rehearsal: the same pools are opened, used and closed. What V8 compiles meanwhile is 0.8 MB for our pools and 0.3 MB for mssql's, and
+// would otherwise count as memory of the pools or connections, although the next ones need none of it.
+await rehearse();
+await clock.pass(60_000);
 const heapBefore = heap();
 const timersBefore = clock.pending.size;
 const all = Array.from({ length: pools }, () => open({ max: connections, min: connections }));
@@ -40,6 +43,15 @@ async function warm(pool, count) {
   await clock.settle();
 }
 
+async function rehearse() {
+  const rehearsed = Array.from({ length: pools }, () => open({ max: connections, min: connections }));
+  for (const pool of rehearsed) await warm(pool, connections);
+  await clock.pass(60_000);
+  const closed = Promise.all(rehearsed.map((pool) => pool.close()));
+  await clock.pass(60_000);
+  await closed;
+}
+
 function heap() {
   globalThis.gc();
   globalThis.gc();
@@ -55,6 +67,7 @@ async function ours() {
       acquire: () => pool.acquire(),
       release: (connection) => pool.release(connection),
       open: () => pool.stats.size,
+      close: () => pool.close(),
     };
   };
 }
@@ -67,7 +80,15 @@ async function genericPool() {
   ]);
   return (limits) => {
     const pool = library.createPool(stubFactory, { ...limits, acquireTimeoutMillis: 30_000 });
-    return { acquire: () => pool.acquire(), release: (connection) => pool.release(connection), open: () => pool.size };
+    return {
+      acquire: () => pool.acquire(),
+      release: (connection) => pool.release(connection),
+      open: () => pool.size,
+      close: async () => {
+        await pool.drain();
+        await pool.clear();
+      },
+    };
   };
 }
 
@@ -92,6 +113,12 @@ async function mssql() {
       acquire: async () => (await connected).acquire(pool),
       release: (connection) => pool.release(connection),
       open: () => pool.size,
+      close: async () => {
+        const { interval } = pool.pool;
+        await pool.close();
+        // tarn stops it with the function of 'timers', which does not know the timers of the driven clock.
+        clearInterval(interval);
+      },
     };
   };
 }

@@ -3,6 +3,7 @@ import type { Connection, ConnectionConfiguration } from 'tedious';
 import { ConfigurationError } from '../errors.js';
 import type { CachedToken } from '../tokens/cached-token.js';
 import { boundConnector } from './bound-connector.js';
+import { newGuardedConnection } from './guarded-connection.js';
 import { classifyLoginFailure, type LoginFailure } from './login-failure.js';
 import { LoginGuard, shrinkListeners } from './login-guard.js';
 import { openSession, type Session } from './session.js';
@@ -108,7 +109,7 @@ export async function dial({
 /** Nothing has been sent yet: an option is of the wrong kind, which says nothing about the server. */
 function create(tedious: TediousModule, configuration: ConnectionConfiguration): Connection {
   try {
-    return new tedious.Connection(configuration);
+    return newGuardedConnection(tedious, configuration);
   } catch (error) {
     throw new ConfigurationError(`tedious refuses the config: ${(error as Error)?.message}`, { cause: error });
   }

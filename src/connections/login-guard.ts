@@ -55,9 +55,11 @@ export class LoginGuard {
     connection.on('rerouting' as 'end', this.#onRerouting);
     connection.on('retry' as 'end', this.#onNewHop);
     logins.set(connection, this);
-    // Shared functions, one for each event: they stay with the connection, and must not keep the login in memory.
-    connection.prependListener('errorMessage' as 'end', onErrorMessage as () => void);
-    connection.prependListener('infoMessage' as 'end', redact as () => void);
+    if (!guardedEmits.has(connection.emit)) {
+      // Shared functions, one for each event: they stay with the connection, and must not keep the login in memory.
+      connection.prependListener('errorMessage' as 'end', onErrorMessage as () => void);
+      connection.prependListener('infoMessage' as 'end', redact as () => void);
+    }
     containParser(this.#connection);
     containLateErrors(this.#connection as object);
     this.#hidePassword();
@@ -225,6 +227,15 @@ export class LoginGuard {
 
 /** The guards of connections that are logging in. */
 const logins = new WeakMap<object, LoginGuard>();
+
+/** The `emit` of connections that call {@link heedMessage} for each of their events; see guarded-connection.ts. */
+export const guardedEmits = new WeakSet<object>();
+
+/** Redacts a message of the server, and notes what it says about the login or the session. */
+export function heedMessage(connection: object, event: string | symbol, message: unknown): void {
+  if (event === 'errorMessage') onErrorMessage.call(connection as Connection, message as ServerMessage);
+  else if (event === 'infoMessage') redact.call(connection as Connection, message as ServerMessage);
+}
 
 function onErrorMessage(this: Connection, message: ServerMessage): void {
   redact.call(this, message);

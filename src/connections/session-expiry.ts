@@ -3,6 +3,8 @@ import type { EvictionReason } from '../channels.js';
 /** Sessions are renewed up to this share of their age limit early, so that those opened together do not end together (P11). */
 const AGE_JITTER = 0.1;
 const NEVER = Number.POSITIVE_INFINITY;
+/** Instants are stored relative to the start of the process. */
+const EPOCH = Date.now();
 /** Stored for a limit that a session does not have. */
 const NO_LIMIT = -(2 ** 31);
 /** {@link SessionExpiry.share} is stored as a multiple of one part of this. */
@@ -23,8 +25,9 @@ export interface TokenTimes {
 }
 
 /** How a session was opened. */
-export interface Opening {
-  token: TokenTimes | undefined;
+export interface Opening<T extends TokenTimes = TokenTimes> {
+  /** The token it logged in with; undefined for SQL login and NTLM. */
+  token: T | undefined;
   /** Epoch ms. */
   openedAt: number;
   /** The same instant in monotonic ms. Default: now. */
@@ -36,12 +39,13 @@ export interface Opening {
 /**
  * The limits of one session, epoch ms. Created when it has logged in.
  *
- * A pool may have thousands of sessions, and V8 allocates 16 bytes for each number that is not a small integer. So the limits
- * are stored in whole ms from the session's start, which is a small integer for 24 days.
+ * A pool may have thousands of sessions, and V8 allocates 16 bytes for each number that is not a small integer. So the start
+ * of a session is stored in whole ms from the start of the process, its limits from its own start: small integers for 24 days.
  */
-export class SessionExpiry {
-  readonly token: TokenTimes | undefined;
-  readonly openedAt: number;
+export class SessionExpiry<T extends TokenTimes = TokenTimes> {
+  /** The token it logged in with; undefined for SQL login and NTLM. */
+  readonly token: T | undefined;
+  readonly #openedAt: number;
   readonly #openedAtMonotonic: number;
   readonly #share: number;
   readonly #renewBefore: number;
@@ -56,11 +60,11 @@ export class SessionExpiry {
 
   /** @param maxAgeMillis 0 for no limit */
   constructor(
-    { token, openedAt, openedAtMonotonic = performance.now(), dialMs = 0 }: Opening,
+    { token, openedAt, openedAtMonotonic = performance.now(), dialMs = 0 }: Opening<T>,
     maxAgeMillis: number,
     random: () => number = Math.random,
   ) {
-    const start = Math.max(openedAt, token?.now() ?? 0);
+    const start = Math.ceil(Math.max(openedAt, token?.now() ?? 0));
     const limited = maxAgeMillis > 0;
     const agedAt = limited ? start + Math.round(maxAgeMillis * (1 - AGE_JITTER * (1 - random()))) : NEVER;
     const retireAt = limited ? start + maxAgeMillis : NEVER;
@@ -68,7 +72,7 @@ export class SessionExpiry {
     const renewBefore = token === undefined ? NEVER : lastRenewal(token, start, dialMs);
     const renewAt = token === undefined ? NEVER : renewalTime(token, start, renewBefore, share / SHARES);
     this.token = token;
-    this.openedAt = start;
+    this.#openedAt = start - EPOCH;
     // Rounded down: the session's clock may be ahead by a fraction of a millisecond, never behind.
     this.#openedAtMonotonic = Math.floor(openedAtMonotonic);
     this.#share = share;
@@ -77,6 +81,11 @@ export class SessionExpiry {
     this.#retireAt = after(start, retireAt);
     this.#renewAt = after(start, Math.min(agedAt, renewAt));
     this.#checkAt = after(start, Math.min(retireAt, token?.evictAt ?? NEVER));
+  }
+
+  /** When it was opened. */
+  get openedAt(): number {
+    return EPOCH + this.#openedAt;
   }
 
   /** Where in the renewal period this session is renewed, 0 to 1 (P11). */

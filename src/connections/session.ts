@@ -3,28 +3,26 @@ import type { EvictionReason } from '../channels.js';
 import type { CachedToken } from '../tokens/cached-token.js';
 import { endsSession } from './expiry-policy.js';
 import type { ServerMessage } from './login-failure.js';
-import { SessionExpiry } from './session-expiry.js';
+import { type Opening, SessionExpiry } from './session-expiry.js';
 import { resetOf, type SessionReset } from './session-reset.js';
 
 /** The state of one physical connection that is logged in. */
-export class Session {
+export class Session extends SessionExpiry<CachedToken> {
   /** Number of the connection in this process, for events. */
   readonly id: number;
   readonly connection: Connection;
-  /** When it was opened, its limits, and whether the server has ended it. */
-  readonly expiry: SessionExpiry;
   /** Where it belongs to a pool. */
   owner: SessionOwner | undefined = undefined;
 
-  constructor(id: number, connection: Connection, expiry: SessionExpiry) {
+  constructor(id: number, connection: Connection, opening: Opening<CachedToken>, maxAgeMillis: number) {
+    super(opening, maxAgeMillis);
     this.id = id;
     this.connection = connection;
-    this.expiry = expiry;
   }
 
-  /** The token it logged in with; undefined for SQL login and NTLM. */
-  get token(): CachedToken | undefined {
-    return this.expiry.token as CachedToken | undefined;
+  /** When it was opened, its limits, and whether the server has ended it: the same object, because each object takes memory. */
+  get expiry(): SessionExpiry {
+    return this;
   }
 
   /** Its reset between borrowers; undefined where sessions are not reset. */
@@ -57,9 +55,8 @@ export function openSession(
   { maxAgeMillis = 0, dialMs = 0 }: { maxAgeMillis?: number | undefined; dialMs?: number | undefined } = {},
 ): Session {
   count += 1;
-  const expiry = new SessionExpiry({ token, openedAt: Date.now(), dialMs }, maxAgeMillis);
   const reset = resetOf(connection);
-  const session = new Session(count, connection, expiry);
+  const session = new Session(count, connection, { token, openedAt: Date.now(), dialMs }, maxAgeMillis);
   if (reset !== undefined) reset.onFailure = noteFailedReset;
   sessions.set(connection, session);
   return session;

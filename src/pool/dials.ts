@@ -13,7 +13,10 @@ import { PooledConnections } from './pooled-connections.js';
 import type { Waiter } from './wait-queue.js';
 
 const NEVER = Number.POSITIVE_INFINITY;
-const NONE: ReadonlySet<never> = new Set();
+const NONE: ReadonlyMap<PooledConnection, undefined> = new Map();
+
+/** Why a dial failed; not a field, because most connections have none. */
+const failures = new WeakMap<PooledConnection, Error>();
 
 /** The pool that the connections are opened for. */
 export interface Demand {
@@ -52,7 +55,7 @@ export abstract class Dials extends PooledConnections implements ConnectionHome,
   protected readonly physical: ResourcePool<PooledConnection>;
   readonly #waiters: DialsOptions['waiters'];
   readonly #pacedLogins: PacedLogins;
-  #dials: Set<PooledConnection> | undefined;
+  #dials: Map<PooledConnection, Waiter | undefined> | undefined;
   /** Connections for which generic-pool has yet to call `create`. */
   readonly #toDial: PooledConnection[] = [];
   #lastFailure: Error | undefined;
@@ -71,8 +74,8 @@ export abstract class Dials extends PooledConnections implements ConnectionHome,
     this.physical = createResourcePool(this, settings.pool.max + settings.pool.overlap);
   }
 
-  /** It has logged in: decides what becomes of it. */
-  protected abstract opened(pooled: PooledConnection): void;
+  /** It has logged in: decides what becomes of it. `forCaller`: a caller waited for it, which may have left. */
+  protected abstract opened(pooled: PooledConnection, forCaller: boolean): void;
   /** Its successor could not be opened. */
   protected abstract successorFailed(pooled: PooledConnection): void;
   /** A failover is under way. */
@@ -81,14 +84,19 @@ export abstract class Dials extends PooledConnections implements ConnectionHome,
   abstract becameUnusable(pooled: PooledConnection, reason: EvictionReason): void;
   abstract tokenRefused(token: CachedToken): void;
 
-  /** Connections being opened for callers or for `min`; the others being opened are successors. */
-  get dials(): ReadonlySet<PooledConnection> {
+  /**
+   * Connections being opened for callers or for `min`, with the caller that each is for: a failure rejects that caller. The others
+   * being opened are successors.
+   */
+  get dials(): ReadonlyMap<PooledConnection, Waiter | undefined> {
     return this.#dials ?? NONE;
   }
 
-  protected addDial(pooled: PooledConnection): void {
-    this.#dials ??= new Set();
-    this.#dials.add(pooled);
+  /** Starts or goes on with a dial for `caller`. */
+  dialFor(pooled: PooledConnection, caller: Waiter | undefined): void {
+    this.#dials ??= new Map();
+    this.#dials.set(pooled, caller);
+    if (caller !== undefined) caller.dial = pooled;
   }
 
   #deleteDial(pooled: PooledConnection): void {
@@ -147,8 +155,7 @@ export abstract class Dials extends PooledConnections implements ConnectionHome,
     if (successorOf !== undefined) {
       successorOf.successor = pooled;
       this.renewing += 1;
-    } else this.addDial(pooled);
-    if (caller !== undefined) caller.dial = pooled;
+    } else this.dialFor(pooled, caller);
     this.#toDial.push(pooled);
     void this.physical.acquire().then((opened) => this.#dialed(opened));
   }
@@ -165,12 +172,12 @@ export abstract class Dials extends PooledConnections implements ConnectionHome,
         if (pooled.hasPermit) this.limit.give();
         return pooled;
       }
-      const isNeeded = (): boolean => pooled.caller?.settled !== true || this.hasWaiters;
+      const isNeeded = (): boolean => this.dials.get(pooled)?.settled !== true || this.hasWaiters;
       await this.#pacedLogins.run(isNeeded, (session) => {
         pooled.session = session;
       });
     } catch (error) {
-      pooled.failure = error as Error;
+      failures.set(pooled, error as Error);
     }
     return pooled;
   }
@@ -180,7 +187,7 @@ export abstract class Dials extends PooledConnections implements ConnectionHome,
 
   /** Withdraws a dial that waits for a permit, of generic-pool or of the shared limit; false if there is none. */
   protected withdrawDial(): boolean {
-    for (const pooled of this.dials) {
+    for (const pooled of this.dials.keys()) {
       const position = this.#toDial.indexOf(pooled);
       if (position < 0 && pooled.hasPermit) continue;
       if (position >= 0) this.#toDial.splice(position, 1);
@@ -194,29 +201,28 @@ export abstract class Dials extends PooledConnections implements ConnectionHome,
   }
 
   #dialed(pooled: PooledConnection): void {
-    const { session, failure, successorOf } = pooled;
+    const { session, successorOf } = pooled;
     if (wasWithdrawn(pooled)) {
       void this.physical.destroy(pooled);
       return;
     }
+    const caller = this.dials.get(pooled);
     if (successorOf === undefined) this.#deleteDial(pooled);
     else this.renewing -= 1;
-    if (session === undefined) this.#failed(pooled, failure as Error);
+    if (session === undefined) this.#failed(pooled, failures.get(pooled) as Error, caller);
     else {
       this.logins += 1;
       this.#lastFailure = undefined;
       this.forgetFailures();
       pooled.lastUsedAt = performance.now();
       this.move(pooled, 'idle');
-      this.opened(pooled);
+      this.opened(pooled, caller !== undefined);
     }
-    // Its caller and their promise would stay in memory for as long as the connection.
-    pooled.caller = undefined;
     this.pool.changed();
   }
 
-  #failed(pooled: PooledConnection, error: Error): void {
-    const { caller, successorOf } = pooled;
+  #failed(pooled: PooledConnection, error: Error, caller: Waiter | undefined): void {
+    const { successorOf } = pooled;
     this.move(pooled, 'closed');
     this.gone(pooled);
     if (this.isClosed || error === notNeeded) return;

@@ -40,7 +40,7 @@ export class OpenConnections extends Dials {
 
   // ---- logged in ----
 
-  protected opened(pooled: PooledConnection): void {
+  protected opened(pooled: PooledConnection, forCaller: boolean): void {
     const { session, successorOf } = pooled;
     const { connection, reset } = session as Session;
     pooled.live.owner = pooled;
@@ -49,15 +49,15 @@ export class OpenConnections extends Dials {
     if (reset !== undefined) reset.onReset = noteReset;
     if (this.isClosed) this.close(pooled, 'pool-closed');
     else if (successorOf !== undefined) this.#succeed(successorOf, pooled);
-    else if (this.#isNeeded(pooled)) this.makeReady(pooled);
+    else if (forCaller || this.#isNeeded()) this.makeReady(pooled);
     else this.close(pooled, 'unneeded');
     // It may have been cut since its login.
     if (connection.closed) this.ended(pooled);
   }
 
   /** A connection for a caller that has left is kept for the next one; the successor of a closed connection is not. */
-  #isNeeded({ caller }: PooledConnection): boolean {
-    return caller !== undefined || this.hasWaiters || this.size <= this.settings.pool.min;
+  #isNeeded(): boolean {
+    return this.hasWaiters || this.size <= this.settings.pool.min;
   }
 
   protected successorFailed(pooled: PooledConnection): void {
@@ -181,7 +181,7 @@ export class OpenConnections extends Dials {
       // Its successor becomes an ordinary dial.
       successor.successorOf = undefined;
       this.renewing -= 1;
-      this.addDial(successor);
+      this.dialFor(successor, undefined);
     }
   }
 

@@ -52,24 +52,20 @@ export class PooledConnection extends ConnectionFlags implements SessionOwner {
   state: ConnectionState = 'connecting';
   /** Undefined while connecting. */
   session: Session | undefined;
-  /** Why the dial failed. */
-  failure: Error | undefined;
   /**
    * Monotonic ms of the latest return, of the dial's start while it connects; a successor goes on with the time of the
    * connection that it replaces.
    */
   lastUsedAt = performance.now();
-  caller: Waiter | undefined;
   /** Set while it connects, and while it waits for the return of the connection that it replaces. */
   successorOf: PooledConnection | undefined;
   /** Its successor, connecting or standing by. */
   successor: PooledConnection | undefined;
   checkouts = 0;
 
-  constructor({ caller, successorOf }: Purpose, home?: ConnectionHome) {
+  constructor({ successorOf }: Purpose, home?: ConnectionHome) {
     super();
     this.holdsProcess = true;
-    this.caller = caller;
     this.successorOf = successorOf;
     this.home = home;
   }

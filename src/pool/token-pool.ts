@@ -165,10 +165,9 @@ export class TokenPool extends OperatedPool {
 
   /** Assigns a dial whose own caller has been served or has left, or starts a new one. False if neither is possible. */
   #dialFor(waiter: Waiter): boolean {
-    for (const dial of this.#connections.dials) {
-      if (dial.caller !== undefined && !dial.caller.settled) continue;
-      dial.caller = waiter;
-      waiter.dial = dial;
+    for (const [dial, caller] of this.#connections.dials) {
+      if (caller !== undefined && !caller.settled) continue;
+      this.#connections.dialFor(dial, waiter);
       return true;
     }
     if (!this.#connections.mayOpen) return false;
@@ -214,7 +213,10 @@ export class TokenPool extends OperatedPool {
     const waitedMs = performance.now() - startedAt;
     const error = acquireTimedOut(this.stats, {
       timeoutMs: this.#settings.pool.acquireTimeoutMillis,
-      openingForMs: Math.max(0, ...[...this.#connections.dials].map((dial) => performance.now() - dial.lastUsedAt)),
+      openingForMs: Math.max(
+        0,
+        ...[...this.#connections.dials.keys()].map((dial) => performance.now() - dial.lastUsedAt),
+      ),
       lastFailure: this.#connections.lastFailure,
       isSuspended: this.#connections.isSuspended,
     });
