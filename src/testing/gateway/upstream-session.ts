@@ -2,7 +2,7 @@ import { noDatabaseUser, upstreamUnavailable } from '../server/login-errors.js';
 import { grantedTo } from '../server/principals.js';
 import { closesConnection, type LoggedInClient, type OpenSession } from '../server/session-host.js';
 import { adaptLoginResponse } from '../tds/login-response.js';
-import { isBeforeTds72 } from '../tds/login7.js';
+import { announcesOdbc, isBeforeTds72 } from '../tds/login7.js';
 import { ConnectionClosedError } from '../tds/message-stream.js';
 import { frameMessage, PacketType } from '../tds/packet.js';
 import { SessionTap, type TrafficRecorder } from '../traffic/recorder.js';
@@ -38,7 +38,12 @@ export async function openUpstreamSession(client: LoggedInClient, gateway: Gatew
   client.agree({ packetSize, spid });
   client.messages.detach();
   const serve = (): Promise<void> =>
-    relay(client.messages.stream, stream, gateOf(client, gateway), recorder && new SessionTap(recorder));
+    relay(
+      client.messages.stream,
+      stream,
+      gateOf(client, gateway),
+      recorder && new SessionTap(recorder, { quotedIdentifier: announcesOdbc(client.login.client.flags) }),
+    );
   return { spid: spid === 0 ? gateway.nextSpid() : spid, serve };
 }
 

@@ -1,6 +1,6 @@
 import { type LoginPart, sendLoginResponse } from '../server/login-acceptance.js';
 import { closesConnection, type LoggedInClient, type OpenSession } from '../server/session-host.js';
-import { isBeforeTds71 } from '../tds/login7.js';
+import { announcesOdbc, isBeforeTds71 } from '../tds/login7.js';
 import { EnvChange } from '../tds/response.js';
 import { SqlServerError } from '../tds/server-error.js';
 import type { Recording } from '../traffic/recording.js';
@@ -48,11 +48,6 @@ export function openEmulatedSession(client: LoggedInClient, emulator: EmulatorCo
   });
   sendLoginResponse(client, { spid, database, serverName: facts.serverName, recorded: recorded?.parts });
   return { spid, serve: () => answerRequests(client, session, emulator) };
-}
-
-/** fODBC, a bit of OptionFlags2 (MS-TDS 2.2.6.4). */
-function announcesOdbc([, flags2 = 0]: readonly number[]): boolean {
-  return (flags2 & 0x02) !== 0;
 }
 
 async function answerRequests(client: LoggedInClient, session: SessionState, emulator: EmulatorContext): Promise<void> {

@@ -165,6 +165,11 @@ export function hasExtensions(tdsVersion: number): boolean {
   return tdsVersion === TDS_7_4 || tdsVersion === TDS_8;
 }
 
+/** fODBC, a bit of OptionFlags2 (MS-TDS 2.2.6.4). */
+export function announcesOdbc([, flags2 = 0]: readonly number[]): boolean {
+  return (flags2 & 0x02) !== 0;
+}
+
 /** TDS 7.0 has no collations. */
 export function isBeforeTds71(tdsVersion: number): boolean {
   return tdsVersion >>> 24 < 0x71 && tdsVersion !== TDS_8;

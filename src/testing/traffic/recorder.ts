@@ -14,7 +14,7 @@ import {
   type RecordedStatement,
 } from './recording.js';
 import { redactMessage, redactValue } from './redact-value.js';
-import { withoutLiterals } from './statement-key.js';
+import { quotedIdentifierSettings, withoutLiterals } from './statement-key.js';
 import { toTextValue } from './value-text.js';
 
 /** What to keep of a gateway's recorded traffic. */
@@ -89,16 +89,17 @@ export class TrafficRecorder implements TrafficRecording {
     }));
   }
 
-  statement(query: string, parameters: readonly string[], body: Buffer): void {
-    const sql = withoutLiterals(query);
+  /** `query` is without literals. */
+  statement(sql: string, parameters: readonly string[], body: Buffer): void {
     this.#store(sql, () => {
       const { parts, returnStatus, outputs } = this.#answer(readResponse(body));
       return { query: sql, parameters: [...parameters], answer: parts, returnStatus, outputs };
     });
   }
 
+  /** `query` is without literals. */
   skip(query: string, reason: string): void {
-    if (!this.#stopped) this.skipped.push({ query: withoutLiterals(query), reason });
+    if (!this.#stopped) this.skipped.push({ query, reason });
   }
 
   #store(query: string, entry: () => RecordedEntry): void {
@@ -146,7 +147,9 @@ export class TrafficRecorder implements TrafficRecording {
           parts.push({ server: token.program, version: token.version });
           break;
         case 'returnStatus':
-          if (token.status !== 0) returnStatus = token.status;
+          // A value like any other, but whether the call failed is not.
+          if (token.status !== 0)
+            returnStatus = this.#keeps({ name: 'RETURN_STATUS', type: 'int' }) ? token.status : Math.sign(token.status);
           break;
         case 'returnValue': {
           const { name, type, value } = token;
@@ -189,9 +192,12 @@ export class SessionTap {
   readonly #prepared = new Map<number, string>();
   #asked: Asked | undefined;
   #off = false;
+  /** QUOTED_IDENTIFIER is OFF, as far as is known: set by a statement, or the default of clients that are not ODBC. */
+  #quotesAreLiterals: boolean;
 
-  constructor(recorder: TrafficRecorder) {
+  constructor(recorder: TrafficRecorder, { quotedIdentifier = true } = {}) {
     this.#recorder = recorder;
+    this.#quotesAreLiterals = !quotedIdentifier;
   }
 
   /** Bytes from the client. */
@@ -217,9 +223,24 @@ export class SessionTap {
 
   #onRequest({ type, body }: { type: number; body: Buffer }): void {
     if (type === PacketType.Attention) this.#asked = undefined;
-    else if (type === PacketType.SqlBatch) this.#asked = { sql: readSqlBatch(body), parameters: [] };
-    else if (type === PacketType.Rpc) this.#asked = this.#called(body);
+    else if (type === PacketType.SqlBatch) this.#asked = this.#redacted({ sql: readSqlBatch(body), parameters: [] });
+    else if (type === PacketType.Rpc) this.#asked = this.#redacted(this.#called(body));
     else this.#asked = undefined;
+  }
+
+  /** Without literals, which in doubt includes what is in double quotes. */
+  #redacted(asked: Asked | undefined): Asked | undefined {
+    if (asked === undefined) return undefined;
+    const { sql, prepares } = asked;
+    const settings = quotedIdentifierSettings(prepares ?? sql);
+    const areLiterals = this.#quotesAreLiterals || settings.includes('off');
+    const last = settings.at(-1);
+    if (last !== undefined) this.#quotesAreLiterals = last === 'off';
+    return {
+      ...asked,
+      sql: withoutLiterals(sql, { areLiterals }),
+      prepares: prepares && withoutLiterals(prepares, { areLiterals }),
+    };
   }
 
   #called(body: Buffer): Asked | undefined {

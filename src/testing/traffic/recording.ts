@@ -107,7 +107,9 @@ export class Recording {
 
   /** The next answer to a statement. Answers are replayed in order; the last one repeats. */
   statement(sql: string): RecordedStatement | undefined {
-    const known = this.#statements.get(statementKey(sql));
+    // Recorded while double quotes enclosed identifiers, or else literals.
+    const known =
+      this.#statements.get(statementKey(sql)) ?? this.#statements.get(statementKey(sql, { areLiterals: true }));
     if (known === undefined) return undefined;
     const entry = known.entries[known.next];
     if (known.next < known.entries.length - 1) known.next += 1;

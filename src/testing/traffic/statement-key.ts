@@ -2,20 +2,40 @@
  * Normalizes a statement so that its executions compare equal: ignores case, white space, comments and the values of
  * literals. `SELECT 1 WHERE n = N'Ada' -- x` becomes `select ? where n = ?`.
  */
-export function statementKey(sql: string): string {
-  return normalized(sql, (text) => text.toLowerCase()).replace(/;$/, '');
+export function statementKey(sql: string, quotes: Quotes = {}): string {
+  return normalized(sql, (text) => text.toLowerCase(), quotes).replace(/;$/, '');
 }
 
 /** The statement without the values of its literals, in its original case, for storage. */
-export function withoutLiterals(sql: string): string {
-  return normalized(sql, (text) => text);
+export function withoutLiterals(sql: string, quotes: Quotes = {}): string {
+  return normalized(sql, (text) => text, quotes);
 }
 
-function normalized(sql: string, word: (text: string) => string): string {
-  let out = '';
+/** What double quotes enclose. */
+export interface Quotes {
+  /** Literals, while QUOTED_IDENTIFIER is OFF; else identifiers. */
+  areLiterals?: boolean | undefined;
+}
+
+/** What a statement sets QUOTED_IDENTIFIER to, in the order in which it does; the setting applies to its whole batch. */
+export function quotedIdentifierSettings(sql: string): ('on' | 'off')[] {
+  const settings: ('on' | 'off')[] = [];
+  let pending = false;
+  for (const word of statementKey(sql, { areLiterals: true }).split(/[^a-z_]/)) {
+    if (word === 'quoted_identifier' || word === 'ansi_defaults') pending = true;
+    else if (pending && (word === 'on' || word === 'off')) {
+      settings.push(word);
+      pending = false;
+    }
+  }
+  return settings;
+}
+
+function normalized(sql: string, word: (text: string) => string, { areLiterals = false }: Quotes): string {
+  const out: string[] = [];
   let at = 0;
   const put = (text: string): void => {
-    out += text;
+    out.push(text);
   };
   while (at < sql.length) {
     const from = at;
@@ -23,7 +43,7 @@ function normalized(sql: string, word: (text: string) => string): string {
     const next = sql[at + 1];
     if (isBlank(char)) {
       while (at < sql.length && isBlank(sql[at] as string)) at += 1;
-      if (out !== '' && !out.endsWith(' ')) put(' ');
+      if (out.length > 0 && out.at(-1) !== ' ') put(' ');
     } else if (char === '-' && next === '-') {
       while (at < sql.length && sql[at] !== '\n') at += 1;
     } else if (char === '/' && next === '*') {
@@ -31,12 +51,18 @@ function normalized(sql: string, word: (text: string) => string): string {
     } else if (char === "'" || ((char === 'N' || char === 'n') && next === "'")) {
       at = endOfQuoted(sql, char === "'" ? at : at + 1, "'");
       put('?');
+    } else if (char === '"' && areLiterals) {
+      at = endOfQuoted(sql, at, '"');
+      put('?');
     } else if (char === '[' || char === '"') {
       at = endOfQuoted(sql, at, char === '[' ? ']' : '"');
       put(word(sql.slice(from, at)));
     } else if (isDigit(char) || (char === '.' && next !== undefined && isDigit(next))) {
       // Includes hexadecimal and exponents: any letters and points after the digit.
       while (at < sql.length && (isWord(sql[at] as string) || sql[at] === '.')) at += 1;
+      put('?');
+    } else if (endOfMoney(sql, at) !== undefined) {
+      at = endOfMoney(sql, at) as number;
       put('?');
     } else if (isWord(char)) {
       while (at < sql.length && isWord(sql[at] as string)) at += 1;
@@ -46,7 +72,7 @@ function normalized(sql: string, word: (text: string) => string): string {
       put(char);
     }
   }
-  return out.trim();
+  return out.join('').trim();
 }
 
 /** Comments nest in T-SQL. An unterminated comment extends to the end. */
@@ -70,6 +96,16 @@ function endOfQuoted(sql: string, from: number, quote: string): number {
     at += 1;
   }
   return sql.length;
+}
+
+/** The end of a money literal: a currency symbol, blanks, a sign and an amount. Undefined for `$action` and the like. */
+function endOfMoney(sql: string, from: number): number | undefined {
+  if (!/\p{Sc}/u.test(sql[from] as string)) return undefined;
+  let at = from + 1;
+  while (at < sql.length && (isBlank(sql[at] as string) || sql[at] === '-' || sql[at] === '+')) at += 1;
+  if (!isDigit(sql[at] ?? '') && sql[at] !== '.') return undefined;
+  while (at < sql.length && (isWord(sql[at] as string) || sql[at] === '.')) at += 1;
+  return at;
 }
 
 function isBlank(char: string): boolean {

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Scalar, SqlType } from '../../../src/testing/tds/data-type.js';
 import { redactMessage, redactValue } from '../../../src/testing/traffic/redact-value.js';
-import { statementKey, withoutLiterals } from '../../../src/testing/traffic/statement-key.js';
+import { quotedIdentifierSettings, statementKey, withoutLiterals } from '../../../src/testing/traffic/statement-key.js';
 import { fromTextValue, parseTypeText, toTextValue } from '../../../src/testing/traffic/value-text.js';
 
 describe('a statement', () => {
@@ -10,6 +10,7 @@ describe('a statement', () => {
     ["SELECT 1  WHERE n = N'Ada' -- x\n", 'select ? where n = ?'],
     ['/* a /* nested */ comment */ SELECT [Col 1], "Quoted" FROM T1;', 'select [col 1], "quoted" from t1'],
     ["select 'it''s', 0xCAFE, 1.5e10, .5, @p1, #t, c1", 'select ?, ?, ?, ?, @p1, #t, c1'],
+    ['where g = $4711 and h=£ 1.5 or i = -$-.5 and $action = a$5', 'where g = ? and h=? or i = -? and $action = a$5'],
     ["select 'no end", 'select ?'],
     ['select 1 /* no end', 'select ?'],
     ['', ''],
@@ -30,8 +31,23 @@ describe('a statement', () => {
     );
   });
 
+  test('keeps nothing in double quotes while they enclose literals', () => {
+    expect(withoutLiterals('SELECT [a] WHERE c = "it""s secret"', { areLiterals: true })).toBe(
+      'SELECT [a] WHERE c = ?',
+    );
+  });
+
+  test.each([
+    ['SET QUOTED_IDENTIFIER OFF; SELECT "x"', ['off']],
+    ['set nocount, quoted_identifier on', ['on']],
+    ['SET ANSI_DEFAULTS /* */ OFF SET QUOTED_IDENTIFIER ON', ['off', 'on']],
+    ["SELECT 'SET QUOTED_IDENTIFIER OFF' -- set quoted_identifier off", []],
+  ])('%j sets QUOTED_IDENTIFIER to %j', (sql, settings) => {
+    expect(quotedIdentifierSettings(sql)).toEqual(settings);
+  });
+
   test('of 1 MiB is processed in linear time', () => {
-    for (const piece of ["'", '/*', '--', '[', '1', 'N', ' ', '"']) {
+    for (const piece of ["'", '/*', '--', '[', '1', 'N', ' ', '"', '$', '$ ', '$-', 'a ', '( ']) {
       expect(statementKey(piece.repeat(1024 * 1024)).length).toBeLessThanOrEqual(2 * 1024 * 1024);
     }
   });
