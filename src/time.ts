@@ -16,6 +16,14 @@ export function durationMs(value: unknown): number | undefined {
   return typeof value === 'number' && Number.isFinite(value) && value >= 0 ? value : undefined;
 }
 
+/** A larger number of seconds would be after the year 5138. */
+const SMALLEST_EPOCH_MS = 1e11;
+
+/** An instant in epoch seconds, as issuers give it, in epoch ms. A number that can only be ms already stays as it is. */
+export function epochMs(seconds: number): number {
+  return seconds < SMALLEST_EPOCH_MS ? seconds * 1000 : seconds;
+}
+
 /** Exponential back-off: `firstMs`, doubled with each failure in a row, at most `longestMs`. */
 export interface BackOff {
   firstMs: number;

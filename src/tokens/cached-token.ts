@@ -1,4 +1,5 @@
 import type { AccessToken } from '../credentials/credential.js';
+import { readJwtClaims } from '../credentials/entra/jwt-claims.js';
 import { fingerprint } from '../credentials/identity.js';
 import { principalOf } from './principal.js';
 
@@ -13,6 +14,22 @@ const REFRESH_BEFORE_EXPIRY_MS = 600_000;
  * step.
  */
 const REFRESH_JITTER = 0.1;
+
+/**
+ * No access token of Entra lives longer: 28 h with continuous access evaluation, 24 h otherwise. A later expiry is a mistake,
+ * such as one in another unit, and the token would never be renewed.
+ */
+const LONGEST_LIFE_MS = 28 * 3_600_000;
+
+/**
+ * When a token that has just been received ends, epoch ms: as given, but no later than its own `exp`. Its remaining life
+ * cannot exceed its total life either: on a slow clock a token appears to be issued in the future (P1).
+ */
+function earliestExpiry({ token, expiresOnTimestamp }: AccessToken, wall: number): number {
+  const { expiresOn = Number.POSITIVE_INFINITY, issuedAt } = readJwtClaims(token) ?? {};
+  const lifeMs = issuedAt !== undefined && expiresOn > issuedAt ? expiresOn - issuedAt : Number.POSITIVE_INFINITY;
+  return Math.min(expiresOnTimestamp, expiresOn, wall + Math.min(lifeMs, LONGEST_LIFE_MS));
+}
 
 /** Margins as a share of the token's life, so that tokens shorter than Entra's usual hour work too. */
 export function marginsFor(lifeMs: number): { loginMarginMs: number; evictionMarginMs: number } {
@@ -62,6 +79,7 @@ export class CachedToken {
   readonly id: string;
   /** The principal of the token, if the token names it. */
   readonly principal: string | undefined;
+  /** As its issuer said, its own `exp` or the longest life of any token, whichever is earliest. */
   readonly expiresOn: number;
   readonly obtainedAt: number;
   /** When the issuer wants it refreshed; undefined if the issuer did not say. */
@@ -77,8 +95,10 @@ export class CachedToken {
 
   constructor(accessToken: AccessToken, origin: TokenOrigin = {}) {
     const wall = Date.now();
-    const { obtainedAt = wall, refreshOn = refreshTime(accessToken, obtainedAt), fromStore = false } = origin;
-    const { token, expiresOnTimestamp: expiresOn, refreshAfterTimestamp } = accessToken;
+    const { token, refreshAfterTimestamp } = accessToken;
+    const expiresOn = earliestExpiry(accessToken, wall);
+    const bounded = { ...accessToken, expiresOnTimestamp: expiresOn };
+    const { obtainedAt = wall, refreshOn = refreshTime(bounded, obtainedAt), fromStore = false } = origin;
     const { loginMarginMs, evictionMarginMs } = marginsFor(Math.max(0, expiresOn - obtainedAt));
     this.#token = token;
     this.#epoch = wall - performance.now();

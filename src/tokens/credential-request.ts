@@ -1,6 +1,5 @@
 import { publish } from '../channels.js';
 import type { AccessToken, GetTokenOptions, TokenCredential } from '../credentials/credential.js';
-import { readJwtClaims } from '../credentials/entra/jwt-claims.js';
 import { CredentialUnavailableError, TokenExpiredError, TokenUnavailableError } from '../errors.js';
 import { CachedToken } from './cached-token.js';
 
@@ -26,7 +25,11 @@ export async function requestToken(credential: TokenCredential, request: Credent
   const { identity, scope, cached: _, refusedId: __, ...options } = request;
   publish('token:requested', () => ({ identity, scope }));
   const answer: unknown = await credential.getToken(scope, options);
-  return new CachedToken(checkAnswer(answer));
+  const token = new CachedToken(checkAnswer(answer));
+  if (token.remainingMs() > 0) return token;
+  throw new TokenExpiredError(`The credential returned a token that expired at ${isoTime(token.expiresOn)}.`, {
+    hint: 'Check the clock of this machine, and whether the credential caches tokens beyond their expiry.',
+  });
 }
 
 function checkAnswer(answer: unknown): AccessToken {
@@ -56,24 +59,8 @@ function checkAnswer(answer: unknown): AccessToken {
       hint: 'SQL Server accepts bearer tokens only; disable proof-of-possession for this credential.',
     });
   }
-  const expiresOn = Math.min(expiresOnTimestamp, latestExpiry(token));
-  if (expiresOn <= Date.now()) {
-    throw new TokenExpiredError(`The credential returned a token that expired at ${isoTime(expiresOn)}.`, {
-      hint: 'Check the clock of this machine, and whether the credential caches tokens beyond their expiry.',
-    });
-  }
   const refreshAfter = Number.isFinite(refreshAfterTimestamp) ? refreshAfterTimestamp : undefined;
-  return { token, expiresOnTimestamp: expiresOn, refreshAfterTimestamp: refreshAfter };
-}
-
-/**
- * A token ends with its own `exp`, whatever the credential says. Its remaining life cannot exceed its total life either: on
- * a slow clock a token appears to be issued in the future (P1).
- */
-function latestExpiry(token: string): number {
-  const { expiresOn = Number.POSITIVE_INFINITY, issuedAt } = readJwtClaims(token) ?? {};
-  if (issuedAt === undefined || expiresOn <= issuedAt) return expiresOn;
-  return Math.min(expiresOn, Date.now() + expiresOn - issuedAt);
+  return { token, expiresOnTimestamp, refreshAfterTimestamp: refreshAfter };
 }
 
 /** `toISOString` throws beyond the year 275760. */

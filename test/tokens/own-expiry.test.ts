@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest';
 import { TokenCache } from '../../src/index.js';
+import { CachedToken } from '../../src/tokens/cached-token.js';
+import { readEntry } from '../../src/tokens/store-entry.js';
 
 const HOUR = 3_600_000;
 const seconds = (epochMs: number): number => Math.floor(epochMs / 1000);
@@ -34,3 +36,35 @@ test.each([{ exp: 'soon' }, { exp: null }, {}])(
     expect((await tokensFor(jwt(claims)).get()).expiresOn).toBeGreaterThanOrEqual(before);
   },
 );
+
+test('P1: a token from a shared store ends at its own exp, whatever its entry and the store say', () => {
+  const exp = seconds(Date.now() + 600_000);
+  const entry = { token: jwt({ exp }), expiresOn: Date.now() + HOUR, lifeMs: HOUR };
+  expect(readEntry(entry, undefined).token.expiresOn).toBe(exp * 1000);
+  expect(readEntry(entry, HOUR).token.expiresOn).toBe(exp * 1000);
+  const past = { ...entry, token: jwt({ exp: seconds(Date.now() - 60_000) }) };
+  expect(readEntry(past, HOUR).token.isUsable()).toBe(false);
+});
+
+test('P1: a token that is offered by another credential ends at its own exp', () => {
+  const exp = seconds(Date.now() + 600_000);
+  const offered = new CachedToken({ token: jwt({ exp }), expiresOnTimestamp: Date.now() + HOUR });
+  expect(offered.expiresOn).toBe(exp * 1000);
+  expect(offered.refreshOn).toBeLessThan(exp * 1000);
+});
+
+test.each([1e300, Number.MAX_VALUE, 1e15, Date.now() * 1000])(
+  'a token with the expiry %d is renewed within 28 h, the longest life of a token of Entra',
+  async (expiresOnTimestamp) => {
+    const tokens = new TokenCache({ getToken: async () => ({ token: 'opaque', expiresOnTimestamp }) });
+    const { expiresOn, refreshOn } = await tokens.get();
+    const latest = Date.now() + 28 * HOUR;
+    expect(expiresOn).toBeLessThanOrEqual(latest);
+    expect(refreshOn).toBeLessThan(latest);
+  },
+);
+
+test('an exp in milliseconds is read as such', async () => {
+  const exp = Date.now() + 600_000;
+  expect((await tokensFor(jwt({ exp })).get()).expiresOn).toBe(exp);
+});

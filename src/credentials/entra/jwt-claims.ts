@@ -1,4 +1,5 @@
 import { ConfigurationError } from '../../errors.js';
+import { epochMs } from '../../time.js';
 import { jsonObject } from './http-request.js';
 
 /** The claims of an access token, unverified: for its expiry, and to show its principal. */
@@ -22,8 +23,8 @@ export function readJwtClaims(token: string): JwtClaims | undefined {
   const claims = readJwtPayload(token);
   if (claims === undefined) return undefined;
   return {
-    expiresOn: seconds(claims.exp),
-    issuedAt: seconds(claims.iat),
+    expiresOn: instant(claims.exp),
+    issuedAt: instant(claims.iat),
     id: [claims.upn, claims.preferred_username, claims.unique_name, claims.appid, claims.azp].find(isText),
     tenantId: isText(claims.tid) ? claims.tid : undefined,
     principal: isText(claims.tid) && isText(claims.oid) ? `${claims.tid}/${claims.oid}` : undefined,
@@ -55,8 +56,8 @@ export function userOfAssertion(assertion: unknown): AssertedUser {
   return { principal: claims?.principal, expiresOn: claims?.expiresOn };
 }
 
-function seconds(value: unknown): number | undefined {
-  return typeof value === 'number' && Number.isFinite(value) ? value * 1000 : undefined;
+function instant(value: unknown): number | undefined {
+  return typeof value === 'number' && Number.isFinite(value) ? epochMs(value) : undefined;
 }
 
 function isText(value: unknown): value is string {

@@ -5,6 +5,7 @@ import {
   type TokenPoolError,
   TokenUnavailableError,
 } from '../../errors.js';
+import { epochMs } from '../../time.js';
 import type { AccessToken, Credential } from '../credential.js';
 import { defineCredential } from '../define-credential.js';
 import { jsonObject } from '../entra/http-request.js';
@@ -161,7 +162,7 @@ function readOutput(tool: ToolDescription, output: string): AccessToken {
   const body = jsonObject(output) ?? jsonObject(output.slice(output.lastIndexOf('\n{') + 1).trim());
   const { token, expires } = body === undefined ? { token: undefined, expires: undefined } : tool.read(body);
   const expiresOnTimestamp =
-    typeof expires === 'string' && !/^\d+$/.test(expires) ? Date.parse(expires) : Number(expires) * 1000;
+    typeof expires === 'string' && !/^\d+$/.test(expires) ? Date.parse(expires) : epochMs(Number(expires));
   if (typeof token !== 'string' || !Number.isFinite(expiresOnTimestamp)) {
     throw new TokenUnavailableError(`${tool.name} printed no token.`, {
       hint: `Update the tool, and run it by hand: ${tool.command}`,

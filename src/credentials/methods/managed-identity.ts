@@ -6,6 +6,7 @@ import {
   CredentialUnavailableError,
   type TokenPoolError,
 } from '../../errors.js';
+import { epochMs } from '../../time.js';
 import type { AccessToken, Credential, GetTokenOptions } from '../credential.js';
 import { defineCredential } from '../define-credential.js';
 import { type HttpReply, httpExchange, jsonObject, retryAfterMs } from '../entra/http-request.js';
@@ -179,7 +180,7 @@ function readAnswer(body: Record<string, unknown>): AccessToken {
 /** `expires_on`: epoch seconds as number or text, ISO 8601, or App Service's old `6/9/2026 8:31:53 AM +00:00`. */
 function readTime(value: unknown): number | undefined {
   if (typeof value === 'number' || (typeof value === 'string' && /^\d+(\.\d+)?$/.test(value)))
-    return Number(value) * 1000;
+    return epochMs(Number(value));
   const at = typeof value === 'string' ? Date.parse(value) : Number.NaN;
   return Number.isNaN(at) ? undefined : at;
 }
