@@ -273,6 +273,7 @@ function poolSettings(given: PoolConfig, withToken: boolean): PoolSettings {
     if (typeof pool[key] === 'number' && pool[key] >= 0) continue;
     throw new ConfigurationError(`pool.${key} must be a number of ms, 0 (${none}) or more.`, numberHint(pool[key]));
   }
+  pool.keepaliveMillis = Math.min(pool.keepaliveMillis, LONGEST_TIMER_MS);
   return pool;
 }
 

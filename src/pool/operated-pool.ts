@@ -115,7 +115,9 @@ export abstract class OperatedPool {
    * @example
    * pool.evictAll({ reason: 'permissions of the principal changed' });
    */
-  evictAll({ reason }: { reason?: string | undefined } = {}): void {
+  evictAll(options: { reason?: string | undefined } = {}): void {
+    if (typeof options !== 'object' || options === null) throw new ConfigurationError('evictAll() takes { reason }.');
+    const { reason } = options;
     if (reason !== undefined && typeof reason !== 'string') throw new ConfigurationError("'reason' must be text.");
     const { connections, isClosed, wake } = this.parts();
     if (isClosed()) return;
@@ -174,6 +176,10 @@ export abstract class OperatedPool {
     const { settings, isClosed } = this.parts();
     const { source, tokenStore, configuration } = settings;
     if (isClosed()) throw poolClosed();
+    // Nothing would be the default chain of credentials, which is not what a forgotten variable stands for.
+    if (authentication === undefined || authentication === null) {
+      throw new ConfigurationError('replaceCredential() needs a credential.');
+    }
     if (source?.tokens.switchTo === undefined) {
       throw new ConfigurationError(
         'This pool logs in without a token; replaceCredential() is for pools that use tokens.',
@@ -185,7 +191,8 @@ export abstract class OperatedPool {
     const credential = createCredential(authentication, { server: configuration.server ?? '' });
     const cache = sharedTokenCache(credential, { tokenStore });
     const token = await source.tokens.switchTo(cache, source.scope, { timeoutMs, abortSignal: signal });
-    if (token === undefined || isClosed()) return;
+    if (isClosed()) throw poolClosed();
+    if (token === undefined) return;
     publish('pool:credential-replaced', () => ({ pool: this.name, identity: cache.identity, tokenId: token.id }));
     this.#supersede();
     // The replica's pool has the same source of tokens.

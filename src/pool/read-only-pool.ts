@@ -17,6 +17,7 @@ interface BackingPool extends ConnectionSource {
   readonly name: string;
   readonly stats: TokenPoolStats;
   health(): PoolHealth;
+  ready(): Promise<void>;
   isBorrowed(connection: Connection): boolean;
   closeIdle(): boolean;
 }
@@ -108,6 +109,16 @@ export class ReadOnlyPool implements ConnectionSource {
   /** Closes the connections to the replica; closing the primary's pool does so too. */
   close(options?: { timeoutMs?: number | undefined }): Promise<void> {
     return this.#replica.close(options);
+  }
+
+  /** Resolves when a connection to the replica is open. @throws the error of a failed login */
+  ready(): Promise<void> {
+    return this.#replica.ready();
+  }
+
+  /** The health of the connections to the replica, without a query. That of the primary is separate. */
+  health(): PoolHealth {
+    return this.#replica.health();
   }
 
   /** Numbers of the connections to the replica. */

@@ -1,3 +1,4 @@
+import type { EventEmitter } from 'node:events';
 import type { Connection } from 'tedious';
 import { publish } from '../channels.js';
 import type { ServerMessage } from '../connections/login-failure.js';
@@ -87,6 +88,7 @@ export async function transaction<T>(
   options: TransactionOptions = {},
 ): Promise<T> {
   const level = isolationLevelOf(options);
+  if (typeof fn !== 'function') throw new ConfigurationError('transaction() takes a pool and a function.');
   const work = fn as (scope: unknown) => T | Promise<T>;
   if ('transaction' in pool) return await attempts(options, () => tryWithDriver(pool.transaction(), work, level));
   return await attempts(options, () => tryWithConnection(pool, work, level, options.signal));
@@ -186,7 +188,14 @@ async function runOn<T>(
   const onMessage = (message: ServerMessage): void => {
     messages.push(message);
   };
+  let wasRolledBackByServer = false;
+  const onRollback = (): void => {
+    wasRolledBackByServer = true;
+  };
   connection.on('errorMessage', onMessage);
+  // tedious's types leave this event out.
+  const events: EventEmitter = connection as EventEmitter;
+  events.on('rollbackTransaction', onRollback);
   const step = (run: (done: (error?: Error | null) => void) => void): Promise<void> =>
     new Promise((resolve, reject) => run((error) => (error ? reject(error) : resolve())));
   // What happens to the connection after COMMIT changes nothing about the outcome: it is committed.
@@ -201,9 +210,12 @@ async function runOn<T>(
   try {
     await step((done) => connection.beginTransaction(done, undefined, level));
     const value = await fn(connection);
-    if (!isInTransaction(connection)) throw rolledBackMeanwhile(messages);
+    if (!isInTransaction(connection)) throw wasRolledBackByServer ? rolledBackMeanwhile(messages) : endedMeanwhile();
     isCommitting = true;
     await step((done) => connection.commitTransaction(done));
+    isCommitting = false;
+    // COMMIT of a nested transaction commits nothing.
+    if (isInTransaction(connection)) throw leftOpen();
     return { outcome: { value }, isReusable: await isRestored() };
   } catch (error) {
     if (isCommitting && !wasNotSent(error)) {
@@ -218,6 +230,7 @@ async function runOn<T>(
     return { outcome: { error, verdict }, isReusable };
   } finally {
     connection.off('errorMessage', onMessage);
+    events.off('rollbackTransaction', onRollback);
   }
 }
 
@@ -236,6 +249,20 @@ function rolledBackMeanwhile(messages: readonly ServerMessage[]): TransactionRol
       class: cause?.class,
       hint: 'An error inside the transaction was caught and ignored: let it reach transaction().',
     },
+  );
+}
+
+function endedMeanwhile(): CommitOutcomeUnknownError {
+  return new CommitOutcomeUnknownError(
+    'The transaction ended before transaction() sent COMMIT: it may or may not have been committed.',
+    { hint: 'The function has sent COMMIT itself. Leave COMMIT and ROLLBACK to transaction().' },
+  );
+}
+
+function leftOpen(): TransactionRolledBackError {
+  return new TransactionRolledBackError(
+    'The function left a nested transaction open, so COMMIT committed nothing: all of it is rolled back.',
+    { hint: 'Each BEGIN TRANSACTION inside the function needs its own COMMIT.' },
   );
 }
 
@@ -299,9 +326,13 @@ async function tryWithDriver<T>(
     await scope.rollback().catch(() => {});
     return { error, verdict };
   }
+  const connection = connectionOf(scope);
   try {
     await scope.commit();
-    return { value };
+    if (connection === undefined || !isInTransaction(connection)) return { value };
+    // mssql has returned it to its pool: its next borrower must not work inside this transaction.
+    connection.close();
+    return { error: leftOpen(), verdict: 'final' };
   } catch (error) {
     // mssql refuses to send COMMIT for a transaction that the server has rolled back.
     if ((error as { code?: unknown } | undefined)?.code === 'EABORT')
@@ -309,6 +340,11 @@ async function tryWithDriver<T>(
     if (wasNotSent(error)) return { error, verdict: await retryVerdict(error, [], undefined) };
     return { error: commitFailure(error, []), verdict: verdictOfCommit(error, []) };
   }
+}
+
+/** The connection of a transaction of mssql, as long as it runs. */
+function connectionOf(scope: DriverTransaction): Connection | undefined {
+  return (scope as { _acquiredConnection?: Connection })._acquiredConnection;
 }
 
 /** The pool's error inside mssql's. */

@@ -181,3 +181,7 @@ test('evicting all again and again while callers come and go loses no caller and
   expect(world.server.connections.size).toBe(pool.stats.size);
   releaseAll(pool, []);
 });
+
+test.each([null, 'a reason', 7])('refuses %j in place of { reason }', (options) => {
+  expect(() => aPool().evictAll(options as never)).toThrow(new ConfigurationError('evictAll() takes { reason }.'));
+});

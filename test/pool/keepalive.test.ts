@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { drivenWorld, MINUTE, SECOND } from '../support/driven-world.js';
+import { driven, drivenWorld, MINUTE, SECOND } from '../support/driven-world.js';
 
 const world = drivenWorld();
 
@@ -73,4 +73,29 @@ test('a caller who comes while an answer is awaited waits for it, not for a logi
   answer(null);
   expect(await acquired).toBe(connection);
   expect(pool.stats.logins).toBe(1);
+});
+
+test('Infinity means never, not a timer that fires all the time', async () => {
+  const { clock, server, opened, aPool } = world;
+  const warnings: string[] = [];
+  const onWarning = ({ name }: Error) => warnings.push(name);
+  process.on('warning', onWarning);
+  await opened(aPool({ ...idle, keepaliveMillis: Number.POSITIVE_INFINITY }), 2);
+  await clock.pass(5 * MINUTE);
+  process.off('warning', onWarning);
+  expect(server.queries).toEqual([]);
+  expect(warnings).toEqual([]);
+});
+
+test('a reset that the server does not confirm on a keepalive closes the connection', async () => {
+  const { clock, server, opened, aPool } = world;
+  const pool = aPool({ ...idle, min: 1, max: 1, resetSession: 'always' });
+  await opened(pool, 1);
+  await pool.use((connection) => driven(connection).execSqlBatch({ sql: 'USE other', done: () => {} }));
+  server.confirmsResets = false;
+  await clock.pass(MINUTE);
+  expect(pool.stats.evictions).toEqual({ 'reset-failed': 1 });
+  server.confirmsResets = true;
+  await clock.pass(SECOND);
+  expect(pool.stats.available).toBe(1);
 });

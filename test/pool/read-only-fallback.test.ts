@@ -79,3 +79,14 @@ test('a closed pool reports that, also to a caller of the replica', async () => 
   await expect(pool.readOnly.acquire()).rejects.toMatchObject({ code: 'ERR_POOL_CLOSED' });
   expect(fallbacks()).toEqual([]);
 });
+
+test('its health is that of the replica', async () => {
+  const pool = poolWithFallback();
+  await world.opened(pool, 1);
+  world.server.isDown = true;
+  const failed = outcome(pool.readOnly.ready());
+  await pass(SECOND);
+  expect(() => settled(failed)).toThrow();
+  expect(pool.readOnly.health()).toMatchObject({ status: 'down', reasons: [{ code: 'cannot-connect' }] });
+  expect(pool.health().status).toBe('ok');
+});

@@ -184,3 +184,9 @@ test('the caller may give up; a pool of SQL logins and a closed pool refuse', as
     ConfigurationError,
   );
 });
+
+test.each([undefined, null])('refuses %s, which would stand for the default chain of credentials', async (nothing) => {
+  await expect(world.aPool().replaceCredential(nothing as never)).rejects.toThrow(
+    'replaceCredential() needs a credential.',
+  );
+});

@@ -142,3 +142,29 @@ test('P1: a session whose token the server would refuse at a reset is closed ins
   expect(world.server.queries.length).toBe(queries);
   expect(pool.stats).toMatchObject({ size: 0, evictions: { 'token-expiry': 1 } });
 });
+
+test('a server that never confirms a reset: the connection is closed, and no other caller gets its session', async () => {
+  const pool = aPool({ max: 1, resetSession: 'always' }, sqlLogin);
+  await opened(pool, 1);
+  world.server.confirmsResets = false;
+  const first = await borrowAtOnce(pool);
+  driven(first).execSqlBatch({ sql: 'USE other', done: () => {} });
+  pool.release(first);
+  // Its first request carries the reset, which the server ignores: it may still find the state of the borrower before.
+  const second = await borrowAtOnce(pool);
+  driven(second).execSqlBatch({ sql: 'SELECT 1', done: () => {} });
+  await pass(0);
+  pool.release(second);
+  expect(driven(second).closed).toBe(true);
+  expect(pool.stats.evictions).toEqual({ 'reset-failed': 1 });
+
+  // With a request of its own before the next borrower.
+  const [third] = await world.borrow(pool, 1);
+  changeLevel(third as Connection);
+  const waiting = outcome(pool.acquire());
+  pool.release(third as Connection);
+  await pass(SECOND);
+  expect(settled(waiting)).not.toBe(third);
+  expect(pool.stats.evictions).toEqual({ 'reset-failed': 2 });
+  pool.release(settled(waiting));
+});

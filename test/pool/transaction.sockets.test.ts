@@ -341,6 +341,49 @@ test('a function that has returned its connection fails with its own error', asy
   expect(one.stats.borrowed).toBe(0);
 });
 
+test('a nested transaction that was left open: COMMIT commits nothing, which is an error and not a success', async () => {
+  const { pool, server } = await siteWithLog();
+  const one = pool({ pool: { max: 1 } });
+  const leavesOpen = (connection: Connection) => query(connection, 'BEGIN TRANSACTION');
+  await expect(transaction(one, leavesOpen, soon)).rejects.toMatchObject({
+    code: 'ERR_TRANSACTION_ROLLED_BACK',
+    message: expect.stringContaining('left a nested transaction open'),
+  });
+  expect(await one.use((connection) => query(connection, 'SELECT @@TRANCOUNT'))).toEqual([[0]]);
+
+  const { user, password } = server.sqlLogin;
+  const { server: host, port, options } = server.config();
+  const stock = await new sql.ConnectionPool({
+    server: host,
+    port,
+    user,
+    password,
+    options,
+    pool: { max: 1 },
+  } as never).connect();
+  await expect(
+    transaction(stock, (tx: sql.Transaction) => new sql.Request(tx).batch('BEGIN TRANSACTION'), soon),
+  ).rejects.toMatchObject({ code: 'ERR_TRANSACTION_ROLLED_BACK' });
+  expect((await stock.request().query('SELECT @@TRANCOUNT AS n')).recordset).toEqual([{ n: 0 }]);
+  await stock.close();
+});
+
+test('a function that sends COMMIT itself: the error does not say that nothing was done', async () => {
+  const { pool } = await siteWithLog();
+  const commits = (connection: Connection) => query(connection, 'COMMIT');
+  await expect(transaction(pool(), commits, soon)).rejects.toMatchObject({
+    code: 'ERR_COMMIT_OUTCOME_UNKNOWN',
+    message: expect.stringContaining('may or may not have been committed'),
+    hint: expect.stringContaining('Leave COMMIT and ROLLBACK to transaction()'),
+  });
+});
+
+test('a missing function is named before a connection is opened', async () => {
+  const { pool, server } = await siteWithLog();
+  await expect(transaction(pool(), undefined as never)).rejects.toMatchObject({ code: 'ERR_CONFIGURATION' });
+  expect(server.logins).toHaveLength(0);
+});
+
 test('gives up after `retries`, reports each retry as an event, and obeys the signal', async () => {
   const { pool } = await siteWithLog();
   const events: unknown[] = [];
