@@ -5,10 +5,10 @@ import { query } from '../support/query.js';
 
 test('a failure without a waiting caller does not reject a caller that arrives after recovery', async () => {
   await using s = await site();
-  const pool = s.pool({ pool: { max: 5, acquireTimeoutMillis: 300 } });
+  const pool = s.pool({ pool: { max: 5 } });
   s.server.pause();
   // These give up before their logins fail.
-  const callers = Array.from({ length: 10 }, () => pool.acquire());
+  const callers = Array.from({ length: 10 }, () => pool.acquire({ signal: AbortSignal.timeout(300) }));
   for (const result of await Promise.allSettled(callers)) expect(result.status).toBe('rejected');
   s.server.dropConnections();
   s.server.resume();
