@@ -6,8 +6,12 @@ import { defineConfig } from 'vitest/config';
  */
 export default defineConfig({
   test: {
-    include: ['test/**/*.soak.test.ts', 'test/**/never-another-identity*.test.ts'],
-    env: { QUERIES: '3000' },
+    include: [
+      'test/**/*.soak.test.ts',
+      'test/**/never-another-identity*.test.ts',
+      'test/integration/rollover*.test.ts',
+    ],
+    env: { QUERIES: '3000', LIFETIMES: '20' },
     testTimeout: 240_000,
     hookTimeout: 240_000,
     expect: { poll: { timeout: 20_000 } },

@@ -5,6 +5,7 @@ import type { TokenPoolConfig } from '../../src/connections/config.js';
 import { createTokenPool, withTokenRefresh } from '../../src/index.js';
 import sql from '../../src/mssql/index.js';
 import { sequelizeOptions } from '../../src/orm/sequelize.js';
+import { named } from '../support/named.js';
 import { query } from '../support/query.js';
 import { type ScriptedServer, scriptedServer, tokens } from './scripted-server.js';
 
@@ -94,7 +95,7 @@ const ways: Way[] = [
   },
 ];
 
-describe.each(ways)('$name', ({ open }) => {
+describe.each(named(ways))('%s', (_, { open }) => {
   test.each([
     ['the token is refused on a live session', 37396, 14],
     ['an error ends the session', 3624, 20],

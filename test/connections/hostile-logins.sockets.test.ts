@@ -8,6 +8,7 @@ import { settingsFrom } from '../../src/connections/settings.js';
 import { createTokenPool, withTokenRefresh } from '../../src/index.js';
 import sql from '../../src/mssql/index.js';
 import { tediousModule } from '../../src/orm/tedious-module.js';
+import { named } from '../support/named.js';
 import { type Client, type ScriptedServer, scriptedServer, tokens } from './scripted-server.js';
 
 const TOKEN = `eyJ0eXAiOiJKV1QifQ.${'c2VjcmV0'.repeat(60)}.signature`;
@@ -109,7 +110,7 @@ const afterToken = async (client: Client, answer: () => unknown): Promise<void> 
   await answer();
 };
 
-describe.each(ways)('$name', ({ open }) => {
+describe.each(named(ways))('%s', (_, { open }) => {
   test('fails at once when the server hangs up in the middle of its login response', async () => {
     await using server = await scriptedServer((client) =>
       afterToken(client, async () => {
@@ -196,7 +197,7 @@ describe.each(ways)('$name', ({ open }) => {
 describe('a SQL login with encrypt: true', () => {
   const password = 'a-long-password-of-a-user';
 
-  test.each(ways)('$name: a server that does not encrypt does not get the password', async ({ open }) => {
+  test.each(named(ways))('%s: a server that does not encrypt does not get the password', async (_, { open }) => {
     await using server = await scriptedServer(async () => {}, { encrypts: () => false });
     const config = configFor(server, { authentication: undefined, user: 'app', password });
     const error = await failureOf(open(config));
@@ -212,18 +213,21 @@ describe('a SQL login with encrypt: true', () => {
 
 // Each of these waits for a time limit, so they wait together.
 describe.concurrent('a login that never ends', () => {
-  test.each(ways)('$name ends in time when the login response stops after its first packet', async ({ open }) => {
-    await using server = await scriptedServer((client) =>
-      afterToken(client, () => client.send(tokens.loginAck(), { last: false })),
-    );
-    const error = await failureOf(open(configFor(server)));
-    expect(error.message).toMatch(
-      // tedious 20 reports its own limit.
-      /did not complete the login within 1000 ms|No login within|Failed to connect to localhost:\d+ in 1000ms/,
-    );
-  });
+  test.each(named(ways))(
+    '%s ends in time when the login response stops after its first packet',
+    async (_, { open }) => {
+      await using server = await scriptedServer((client) =>
+        afterToken(client, () => client.send(tokens.loginAck(), { last: false })),
+      );
+      const error = await failureOf(open(configFor(server)));
+      expect(error.message).toMatch(
+        // tedious 20 reports its own limit.
+        /did not complete the login within 1000 ms|No login within|Failed to connect to localhost:\d+ in 1000ms/,
+      );
+    },
+  );
 
-  test.each(ways)('$name ends in time when a custom options.connector never resolves', async ({ open }) => {
+  test.each(named(ways))('%s ends in time when a custom options.connector never resolves', async (_, { open }) => {
     await using server = await scriptedServer(async () => {});
     const options = { trustServerCertificate: true, connector: () => new Promise(() => {}) };
     await failureOf(open(configFor(server, { options: options as never })));

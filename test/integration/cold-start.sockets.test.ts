@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createTokenPool } from '../../src/index.js';
 import { type EntraEmulator, type SqlEmulator, startEntraEmulator, startSqlEmulator } from '../../src/testing/index.js';
 import { ways } from '../mssql/three-ways.js';
+import { named } from '../support/named.js';
 
 const CHECKOUTS = 200;
 const MAX = 50;
@@ -41,7 +42,7 @@ describe(`${CHECKOUTS} checkouts at once from a cold start, on a pool of ${MAX}`
     expect(loginsOf('token pool')).toBeLessThanOrEqual(MAX + 1);
   });
 
-  test.each(ways)('make one token request through $name', async (way) => {
+  test.each(named(ways))('make one token request through %s', async (_, way) => {
     const app = entra.addApp();
     const authentication = { type: 'token-credential', options: { credential: entra.credential(app) } };
     const config = server.config({ authentication, pool: { max: MAX }, options: { appName: way.name } });

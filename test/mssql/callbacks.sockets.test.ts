@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import sql from '../../src/mssql/index.js';
 import { withTokenRefresh } from '../../src/mssql/with-token-refresh.js';
+import { named } from '../support/named.js';
 import { type Config, stock, useEmulators } from './three-ways.js';
 
 const emulators = useEmulators();
@@ -18,7 +19,7 @@ const openers: { name: string; ConnectionPool: typeof stock.ConnectionPool; conf
   { name: 'our ConnectionPool', ConnectionPool: sql.ConnectionPool as never, config: (config) => config as never },
 ];
 
-describe.each(openers)('callbacks with $name', ({ ConnectionPool, config }) => {
+describe.each(named(openers))('callbacks with %s', (_, { ConnectionPool, config }) => {
   test('connect, query and close call back and return what mssql returns', async () => {
     const pool = new ConnectionPool(config(emulators.server.config()));
     const seen = await new Promise<{ returned: unknown; error: unknown; result: unknown }>((resolve) => {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { startEntraEmulator, startSqlEmulator } from '../../src/testing/index.js';
+import { named } from '../support/named.js';
 import { stockMssql, ways, withPool } from './three-ways.js';
 
 describe('a server that does not encrypt although it was asked to', () => {
@@ -27,7 +28,7 @@ describe('a server that does not encrypt although it was asked to', () => {
     },
   );
 
-  test.each(ways)('TDS 8 (encrypt: strict) works through $name', async (way) => {
+  test.each(named(ways))('TDS 8 (encrypt: strict) works through %s', async (_, way) => {
     await using entra = await startEntraEmulator();
     await using server = await startSqlEmulator({ entra, encrypt: 'strict' });
     const rows = await withPool(way, server.config(), (pool) => pool.query('SELECT 1 AS ok'));

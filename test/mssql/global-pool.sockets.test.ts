@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import tokenPoolSql from '../../src/mssql/index.js';
+import { named } from '../support/named.js';
 import { stock, useEmulators } from './three-ways.js';
 
 const emulators = useEmulators();
@@ -15,7 +16,7 @@ afterEach(async () => {
   for (const { sql } of modules) await sql.close();
 });
 
-describe.each(modules)('the global pool of $name', ({ sql }) => {
+describe.each(named(modules))('the global pool of %s', (_, { sql }) => {
   test('serves query, batch, Request, Transaction and PreparedStatement without a pool', async () => {
     await sql.connect(config());
     const n = 3;

@@ -1,10 +1,11 @@
 import type { Connection } from 'tedious';
 import { describe, expect, test } from 'vitest';
+import { named } from '../support/named.js';
 import { stockMssql, useEmulators, ways, withPool } from './three-ways.js';
 
 const emulators = useEmulators();
 
-describe.each([stockMssql, ...ways])('hooks of the config with $name', (way) => {
+describe.each(named([stockMssql, ...ways]))('hooks of the config with %s', (_, way) => {
   test('beforeConnect sees every connection before it logs in', async () => {
     const seen: string[] = [];
     const beforeConnect = (connection: Connection) => {

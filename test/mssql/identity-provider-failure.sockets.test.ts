@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { CredentialError } from '../../src/index.js';
+import { named } from '../support/named.js';
 import { stockMssql, useEmulators, ways, withPool } from './three-ways.js';
 
 const emulators = useEmulators();
@@ -15,7 +16,7 @@ describe('the identity provider fails', () => {
     expect(error.code).toBeUndefined();
   });
 
-  test.each(ways)('$name says what happened', async (way) => {
+  test.each(named(ways))('%s reports what the identity provider answered', async (_, way) => {
     emulators.entra.fail({ status: 500 });
     const error = await way.open(config()).catch((e) => e);
     expect(error).toBeInstanceOf(way.sql.ConnectionError);
@@ -28,13 +29,13 @@ describe('the identity provider fails', () => {
     expect(emulators.server.logins.filter((login) => login.accepted)).toEqual([]);
   });
 
-  test.each(ways)('$name: a slow one does not use up connectionTimeout', async (way) => {
+  test.each(named(ways))('%s: a slow one does not use up connectionTimeout', async (_, way) => {
     emulators.entra.fail({ delayMs: 600, count: 1 });
     const rows = await withPool(way, config({ connectionTimeout: 400 }), (pool) => pool.query('SELECT 1 AS ok'));
     expect(rows.recordset).toEqual([{ ok: 1 }]);
   });
 
-  test.each(ways)('$name: a pool with a valid token does not notice', async (way) => {
+  test.each(named(ways))('%s: a pool with a valid token does not notice', async (_, way) => {
     await withPool(way, config(), async (pool) => {
       emulators.entra.fail({ hang: true });
       const results = await Promise.all(Array.from({ length: 10 }, () => pool.query('SELECT 1 AS ok')));

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { TokenPoolError } from '../../src/index.js';
+import { named } from '../support/named.js';
 import { unusedPort } from '../support/unused-port.js';
 import { type Config, stock, stockMssql, useEmulators, type Way, ways, withPool } from './three-ways.js';
 
@@ -58,16 +59,15 @@ const cases: { name: string; code: string; number?: number; arrange: () => Promi
     code: 'ETIMEOUT',
     arrange: async () => {
       // There is a token already, so only the server is slow.
-      const config = emulators.server.config({ connectionTimeout: 300, authentication });
       emulators.server.resume();
-      await withPool(stockWithRefresh, config, async () => {});
+      await withPool(stockWithRefresh, emulators.server.config({ authentication }), async () => {});
       emulators.server.pause();
-      return config;
+      return emulators.server.config({ connectionTimeout: 300, authentication });
     },
   },
 ];
 
-describe.each(cases)('$name', ({ code, number, arrange }) => {
+describe.each(named(cases))('%s', (_, { code, number, arrange }) => {
   async function failure(way: Way): Promise<Failure> {
     return way.open(await arrange()).then(
       () => expect.unreachable(),
@@ -75,7 +75,7 @@ describe.each(cases)('$name', ({ code, number, arrange }) => {
     );
   }
 
-  test.each([stockMssql, ...ways])('is a ConnectionError with its code through $name', async (way) => {
+  test.each(named([stockMssql, ...ways]))('is a ConnectionError with its code through %s', async (_, way) => {
     const error = await failure(way);
     expect(error).toBeInstanceOf(way.sql.ConnectionError);
     expect(error).toBeInstanceOf(stock.ConnectionError);

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import type { TokenPoolConfig } from '../../src/connections/config.js';
 import sql from '../../src/mssql/index.js';
 import { withoutTokenRefresh, withTokenRefresh } from '../../src/mssql/with-token-refresh.js';
+import { named } from '../support/named.js';
 import { useEmulators, ways, withPool } from './three-ways.js';
 
 const { cloneDeep } = createRequire(import.meta.url)('lodash') as { cloneDeep(config: object): object };
@@ -45,7 +46,7 @@ describe('logins without a token', () => {
     }
   });
 
-  test.each(ways)('SQL login through $name', async (way) => {
+  test.each(named(ways))('a SQL login works through %s', async (_, way) => {
     const rows = await withPool(way, emulators.server.config({ user: 'app', password: 'S3cret!!' }), (pool) =>
       pool.query('SELECT SUSER_SNAME() AS name'),
     );
@@ -74,7 +75,7 @@ describe('logins without a token', () => {
     await pool.close();
   });
 
-  test.each(ways)('a wrong password through $name', async (way) => {
+  test.each(named(ways))('a wrong password is refused through %s', async (_, way) => {
     const error = await way.open(emulators.server.config({ user: 'app', password: 'wrong' })).catch((e) => e);
     expect(error).toBeInstanceOf(way.sql.ConnectionError);
     expect(error.code).toBe('ELOGIN');

@@ -1,11 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import sql from '../../src/mssql/index.js';
+import { named } from '../support/named.js';
 import { stock, stockMssql, useEmulators, ways, withPool } from './three-ways.js';
 
 const emulators = useEmulators();
 const config = (overrides = {}) => emulators.server.config(overrides);
 
-describe.each([stockMssql, ...ways])('a pool of $name', (way) => {
+describe.each(named([stockMssql, ...ways]))('a pool of %s', (_, way) => {
   test('counts its connections', async () => {
     await withPool(way, config({ pool: { max: 2 } }), async (pool) => {
       const transaction = pool.transaction();

@@ -1,9 +1,10 @@
 import { describe, expect, test } from 'vitest';
+import { named } from '../support/named.js';
 import { stockMssql, useEmulators, ways, withPool } from './three-ways.js';
 
 const emulators = useEmulators();
 
-describe.each([stockMssql, ...ways])('prepared statements through $name', (way) => {
+describe.each(named([stockMssql, ...ways]))('prepared statements through %s', (_, way) => {
   const { sql } = way;
 
   test('prepare, execute several times on one connection, unprepare', async () => {

@@ -1,9 +1,10 @@
 import { describe, expect, test } from 'vitest';
+import { named } from '../support/named.js';
 import { stockMssql, useEmulators, ways, withPool } from './three-ways.js';
 
 const emulators = useEmulators();
 
-describe.each([stockMssql, ...ways])('queries through $name', (way) => {
+describe.each(named([stockMssql, ...ways]))('queries through %s', (_, way) => {
   const { sql } = way;
 
   test('give rows, recordsets and rowsAffected', async () => {

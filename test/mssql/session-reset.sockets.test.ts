@@ -1,9 +1,10 @@
 import { expect, test } from 'vitest';
+import { named } from '../support/named.js';
 import { useEmulators, ways } from './three-ways.js';
 
 const emulators = useEmulators();
 
-test.each(ways)('$name: the next request finds nothing of the last one', async (way) => {
+test.each(named(ways))('%s: the next request finds nothing of the last one', async (_, way) => {
   const { entra, server } = emulators;
   const config = { ...server.config(), authentication: entra.credential(), pool: { max: 1, resetSession: 'always' } };
   const pool = await way.open(config as never);
@@ -28,7 +29,7 @@ test.each(ways)('$name: the next request finds nothing of the last one', async (
   }
 });
 
-test.each(ways)('$name: sessions are not reset unless it is set, as with mssql', async (way) => {
+test.each(named(ways))('%s: sessions are not reset unless it is set, as with mssql', async (_, way) => {
   const { entra, server } = emulators;
   const config = { ...server.config(), authentication: entra.credential(), pool: { max: 1 } };
   const pool = await way.open(config as never);

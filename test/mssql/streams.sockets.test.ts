@@ -1,13 +1,14 @@
 import { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { describe, expect, test } from 'vitest';
+import { named } from '../support/named.js';
 import { stockMssql, useEmulators, ways, withPool } from './three-ways.js';
 
 const emulators = useEmulators();
 const ROWS = 2000;
 const COUNT_UP = `SELECT value AS n FROM GENERATE_SERIES(1, ${ROWS})`;
 
-describe.each([stockMssql, ...ways])('streams through $name', (way) => {
+describe.each(named([stockMssql, ...ways]))('streams through %s', (_, way) => {
   test('events: recordset, row, done; the connection is returned', async () => {
     await withPool(way, emulators.server.config({ pool: { max: 1 } }), async (pool) => {
       for (let round = 0; round < 2; round += 1) {

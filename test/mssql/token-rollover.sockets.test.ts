@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { AccessToken, TokenCredential } from '../../src/index.js';
 import { clockPerTest } from '../support/clock-per-test.js';
+import { named } from '../support/named.js';
 import { type Config, type StockPool, useEmulators, ways, withPool } from './three-ways.js';
 
 const emulators = useEmulators({ server: { now: () => Date.now() } });
@@ -28,7 +29,7 @@ const config = (credential: TokenCredential, overrides: Partial<Config> = {}) =>
   ({ ...emulators.server.config(), authentication: credential, pool: { max: 1 }, ...overrides }) as Config;
 const session = async (pool: StockPool) => (await pool.query('SELECT @@SPID AS spid')).recordset[0].spid as number;
 
-describe.each(ways)('tokens that run out, with $name', (way) => {
+describe.each(named(ways))('tokens that run out, with %s', (_, way) => {
   test('a connection stays in the pool while its token is valid', async () => {
     await withPool(way, config(hourly()), async (pool) => {
       const first = await session(pool);

@@ -1,9 +1,10 @@
 import { describe, expect, test } from 'vitest';
+import { named } from '../support/named.js';
 import { stockMssql, useEmulators, ways, withPool } from './three-ways.js';
 
 const emulators = useEmulators();
 
-describe.each([stockMssql, ...ways])('transactions through $name', (way) => {
+describe.each(named([stockMssql, ...ways]))('transactions through %s', (_, way) => {
   const { sql } = way;
 
   test('commit: all requests on one connection, which is returned clean', async () => {

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { named } from '../support/named.js';
 import { BREAKS } from './breaks.js';
 import { describeViolation, simulate } from './run.js';
 
@@ -34,7 +35,7 @@ test('a seed replays its run, event by event', async () => {
   expect(other.checks).toEqual(one.checks);
 });
 
-test.each(BREAKS)('the simulation sees it when $what ($promise)', async (sabotage) => {
+test.each(named(BREAKS, 'what'))('the simulation sees it when %s', async (_, sabotage) => {
   const found: string[] = [];
   for (let seed = 1; seed <= 60; seed += 1) {
     const { violation } = await simulate({ seed, hours: HOURS, sabotage, calm: sabotage.calm });

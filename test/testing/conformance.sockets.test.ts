@@ -5,6 +5,7 @@ import { expect, test } from 'vitest';
 import { createTokenPool } from '../../src/index.js';
 import { conformance, type OpenPool, type PoolSetup, requirements } from '../../src/testing/conformance/index.js';
 import { startEntraEmulator, startSqlEmulator } from '../../src/testing/index.js';
+import { named } from '../support/named.js';
 
 const run = promisify(execFile);
 
@@ -51,7 +52,7 @@ function firstValue(connection: Connection, sql: string): Promise<unknown> {
 }
 
 // Most of the time is spent waiting for tokens to expire, so all requirements run concurrently.
-test.concurrent.each(requirements)('this package: $title', async ({ id }) => {
+test.concurrent.each(named(requirements, 'title'))('this package: %s', async (_, { id }) => {
   const ours: OpenPool<Connection> = ({ config, credential, max, acquireTimeoutMillis }) => {
     const pool = createTokenPool({ ...config, authentication: credential, pool: { max, acquireTimeoutMillis } });
     return {

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { afterAll, expect, test } from 'vitest';
+import { named } from '../../support/named.js';
 import { ProcessWatch } from '../process-watch.js';
 import { plantedSecret } from '../secrets.js';
 import { type Outcome, outcomes, useCredentialObject } from './credential-object.js';
@@ -14,7 +15,7 @@ async function use(script: readonly Outcome[], secret: string): Promise<string[]
   return [...broken, ...crashes, ...watch.strays.splice(0)];
 }
 
-test.each(NAMED_VALUES)('keeps its promises with a credential that fails with: $name', async (value) => {
+test.each(named(NAMED_VALUES))('keeps its promises with a credential that fails with: %s', async (_, value) => {
   const secret = plantedSecret();
   for (const how of ['rejects', 'throws', 'resolves'] as const) {
     expect(await use([{ how, value, afterMs: 0 }], secret), how).toEqual([]);
