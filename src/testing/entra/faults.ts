@@ -1,6 +1,7 @@
+import { validateHeaderName, validateHeaderValue } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type OptionNames, requireKnownOptions } from '../known-options.js';
-import type { AadstsNumber } from './refusal.js';
+import { type AadstsNumber, isKnownRefusal } from './refusal.js';
 import type { EntraEndpoint, EntraRequest } from './request.js';
 
 /**
@@ -129,6 +130,17 @@ function assertFault(fault: Fault): void {
   }
   if (delayMs !== undefined && !(delayMs >= 0 && delayMs <= MAX_DELAY_MS)) {
     throw new RangeError(`delayMs is ${delayMs}; it must be from 0 to ${MAX_DELAY_MS}`);
+  }
+  if (fault.aadsts !== undefined && !isKnownRefusal(fault.aadsts)) {
+    throw new RangeError('aadsts must be one of the AADSTS numbers that the emulator has an answer for');
+  }
+  for (const [name, value] of Object.entries(headersOf(fault))) {
+    try {
+      validateHeaderName(name);
+      validateHeaderValue(name, String(value));
+    } catch {
+      throw new RangeError(`The header ${JSON.stringify(name.slice(0, 100))} or its value is not allowed in HTTP`);
+    }
   }
 }
 

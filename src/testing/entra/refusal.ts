@@ -311,6 +311,11 @@ const REFUSALS = {
 /** AADSTS numbers that `entra.fail({ aadsts })` accepts. */
 export type AadstsNumber = keyof typeof REFUSALS;
 
+/** Whether the emulator has an answer with this AADSTS number. */
+export function isKnownRefusal(aadsts: unknown): boolean {
+  return typeof aadsts === 'number' && Object.hasOwn(REFUSALS, aadsts);
+}
+
 /** Creates the refusal with this number. The table above shows what `what` and `where` stand for. */
 export function refuse(aadsts: AadstsNumber, what = '', where = ''): Refusal {
   const known: KnownRefusal = REFUSALS[aadsts];

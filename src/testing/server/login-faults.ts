@@ -44,7 +44,8 @@ export class LoginFaults {
     if (stage === 'verdict' && fault.number === undefined) {
       throw new TypeError('failLogins needs `number` (a SQL Server error) or `drop`');
     }
-    const entry = { fault, stage, left: fault.count ?? Number.POSITIVE_INFINITY, hits: 0 };
+    requireValid(fault);
+    const entry = { fault: { ...fault }, stage, left: fault.count ?? Number.POSITIVE_INFINITY, hits: 0 };
     this.#active.push(entry);
     return {
       get hits() {
@@ -70,6 +71,33 @@ export class LoginFaults {
     if (stage !== 'verdict') return 'drop';
     return new SqlServerError({ ...entry.fault, number: entry.fault.number as number });
   }
+}
+
+const STAGES: readonly unknown[] = [undefined, true, false, 'before-login7', 'after-login7', 'after-fedauth'];
+const INT32 = 2 ** 31 - 1;
+
+/** A fault that cannot be sent as it stands would make a test pass for the wrong reason. */
+function requireValid(fault: LoginFault): void {
+  if (!STAGES.includes(fault.drop)) {
+    throw new TypeError("failLogins: drop must be true, 'before-login7', 'after-login7' or 'after-fedauth'");
+  }
+  // [MS-TDS] 2.2.7.10: the sizes of the fields.
+  requireWhole('number', fault.number, -INT32, INT32);
+  requireWhole('state', fault.state, 0, 255);
+  requireWhole('class', fault.class, 11, 25);
+  requireWhole('lineNumber', fault.lineNumber, 0, INT32);
+  requireWhole('count', fault.count, 1, Number.MAX_SAFE_INTEGER);
+  for (const name of ['message', 'procName'] as const) {
+    if (fault[name] !== undefined && typeof fault[name] !== 'string') {
+      throw new TypeError(`failLogins: ${name} must be a string`);
+    }
+  }
+}
+
+function requireWhole(name: string, value: unknown, least: number, most: number): void {
+  if (value === undefined || (Number.isInteger(value) && (value as number) >= least && (value as number) <= most))
+    return;
+  throw new RangeError(`failLogins: ${name} must be a whole number from ${least} to ${most}`);
 }
 
 function stageOf({ drop }: LoginFault): LoginStage {

@@ -407,7 +407,7 @@ export function typeOfJs(value: unknown): SqlType | undefined {
 export function fromJs(value: unknown, type: SqlType): Scalar {
   if (value === null || value === undefined) return null;
   const own = typeOfJs(value);
-  if (own === undefined) throw new TypeError(`a ${typeof value} cannot be a value of type ${typeText(type)}`);
+  if (own === undefined) throw new TypeError(`a value of type '${typeof value}' cannot be sent as ${typeText(type)}`);
   let scalar = value as Scalar;
   if (value instanceof Date) scalar = momentOf(value);
   else if (value instanceof Uint8Array && !Buffer.isBuffer(value)) scalar = Buffer.from(value);

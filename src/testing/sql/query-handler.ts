@@ -49,6 +49,12 @@ export async function askHandler(handler: QueryHandler, sql: string, batch: Batc
   try {
     const result = await handler(sql, parametersOf(batch.variables), batch.session);
     if (result === undefined) return undefined;
+    if (typeof result !== 'object' || result === null) {
+      const got = result === null ? 'null' : `a ${typeof result}`;
+      throw new TypeError(
+        `onQuery returned ${got}; return rows, an answer, or undefined if the statement is not yours.`,
+      );
+    }
     const answer: QueryAnswer = Array.isArray(result) ? { rows: result } : (result as QueryAnswer);
     for (const each of [answer, ...(answer.more ?? [])]) await writeAnswer(each, batch);
     setOutputs(answer.outputs ?? {}, batch.variables);
@@ -89,14 +95,25 @@ async function writeAnswer(answer: QueryAnswer, { output, session }: Batch): Pro
       columns = typedColumns(named ?? columnsOf(row), row);
       write = output.resultSet(columns);
     }
-    write(columns.map((column, i) => fromJs(cell(row, column.name, i), column.type)));
+    write(columns.map((column, i) => columnValue(column, cell(row, column.name, i))));
     count += 1;
     if (count % ROWS_PER_TURN === 0) await output.turn();
     if (output.cancelled) break;
   }
-  if (write === undefined) output.resultSet(columns);
+  if (write === undefined) output.resultSet(columns.length > 0 ? columns : UNNAMED);
   session.rowCount = count;
   output.statementDone(count);
+}
+
+/** A result set needs a column. Without rows and `columns`, its name is unknown. */
+const UNNAMED: Column[] = [{ name: '', type: nvarchar(MAX) }];
+
+function columnValue({ name, type }: Column, value: unknown): Scalar {
+  try {
+    return fromJs(value, type);
+  } catch (error) {
+    throw error instanceof TypeError ? new TypeError(`onQuery: column "${name}": ${error.message}`) : error;
+  }
 }
 
 /** Columns without a type get the type of their value in the first row; text columns take text of any length. */

@@ -111,6 +111,9 @@ test('a fault without effect, or with an impossible value, is rejected at once',
   expect(() => entra.fail({ status: 42 })).toThrow(/status is 42/);
   expect(() => entra.fail({ status: 503, count: 0 })).toThrow(/count is 0/);
   expect(() => entra.fail({ delayMs: -1 })).toThrow(/delayMs is -1/);
+  expect(() => entra.fail({ aadsts: 1 as never })).toThrow(/aadsts must be one of/);
+  expect(() => entra.fail({ status: 429, retryAfter: 'x\r\nEvil: 1' })).toThrow(/not allowed in HTTP/);
+  expect(() => entra.fail({ status: 503, headers: { 'bad name': 'x' } })).toThrow(/not allowed in HTTP/);
 });
 
 test('a refusal can be selected by its AADSTS number', async () => {

@@ -46,6 +46,21 @@ describe('failLogins', () => {
   test('requires number or drop', async () => {
     const server = closing(await startSqlEmulator());
     expect(() => server.failLogins({ count: 1 })).toThrow('failLogins needs `number`');
+    for (const [fault, message] of [
+      [{ drop: 'never' }, 'drop must be'],
+      [{ number: 'x' }, 'number must be'],
+      [{ number: Number.NaN }, 'number must be'],
+      [{ number: 2 ** 40 }, 'number must be'],
+      [{ number: 18456, count: 0 }, 'count must be'],
+      [{ number: 18456, count: 1.5 }, 'count must be'],
+      [{ number: 18456, class: 300 }, 'class must be'],
+      [{ number: 18456, class: 10 }, 'class must be'],
+      [{ number: 18456, state: -1 }, 'state must be'],
+      [{ number: 18456, lineNumber: '7' }, 'lineNumber must be'],
+      [{ number: 18456, message: 5 }, 'message must be'],
+    ] as const) {
+      expect(() => server.failLogins(fault as never), JSON.stringify(fault)).toThrow(message);
+    }
   });
 });
 

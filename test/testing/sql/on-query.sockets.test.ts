@@ -39,6 +39,21 @@ describe('onQuery', () => {
     expect(recordset.columns.total).toMatchObject({ precision: 10, scale: 2 });
   });
 
+  test('returns a result set without rows for []', async () => {
+    const pool = await poolWith(() => []);
+    expect((await pool.query`SELECT * FROM orders WHERE id = 9`).recordset).toHaveLength(0);
+  });
+
+  test.each<[unknown, string]>([
+    [null, 'onQuery returned null; return rows'],
+    ['hello', 'onQuery returned a string; return rows'],
+    [5, 'onQuery returned a number; return rows'],
+    [[{ id: 1, data: { a: 1 } }], 'onQuery: column "data": a value of type \'object\' cannot be sent as'],
+  ])('that returns %j fails the query with what to return instead', async (result, message) => {
+    const pool = await poolWith(() => result as never);
+    expect((await rejection(pool.query`SELECT * FROM orders`)).message).toContain(message);
+  });
+
   test('returns a row count', async () => {
     const pool = await poolWith(async () => ({ rowsAffected: 3 }));
     expect((await pool.query`DELETE FROM t`).rowsAffected).toEqual([3]);
@@ -91,6 +106,6 @@ describe('onQuery', () => {
 
   test('fails if it returns a value that no type can hold', async () => {
     const pool = await poolWith(() => [{ a: { nested: true } }]);
-    expect((await rejection(pool.query`EXEC x`)).message).toContain('cannot be a value');
+    expect((await rejection(pool.query`EXEC x`)).message).toContain('cannot be sent as');
   });
 });
