@@ -1,11 +1,18 @@
+import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
+
+/**
+ * Opening a named pipe waits for its writer, in one of the four threads that files and host names of the whole process
+ * share. Without a writer, this flag opens an empty one; Windows has neither.
+ */
+const WITHOUT_WAITING = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
 
 /**
  * Reads a small file. At most `largest` + 1 bytes are read of a larger file or an endless device, so that the caller
  * can refuse it by its size.
  */
 export async function readStart(path: string, largest: number): Promise<Buffer> {
-  const file = await open(path);
+  const file = await open(path, WITHOUT_WAITING);
   try {
     const buffer = Buffer.alloc(largest + 1);
     let length = 0;
