@@ -2,6 +2,7 @@ import type * as Msal from '@azure/msal-node';
 import { ConfigurationError, TokenPoolError, TokenUnavailableError } from '../../errors.js';
 import type { AccessToken, GetTokenOptions } from '../credential.js';
 import type { Authority } from './authority.js';
+import type { ClientProof } from './client-proof.js';
 import { type HttpAgent, httpExchange, jsonObject } from './http-request.js';
 import { oauthRefusal } from './oauth-refusal.js';
 import { redact, redactedCause, textOf, textProperty } from './redact.js';
@@ -23,9 +24,6 @@ export interface MsalRequest {
   /** Where a person's session is kept between requests. */
   cachePlugin?: Msal.ICachePlugin | undefined;
 }
-
-/** How a confidential application proves its identity. */
-export type ClientProof = Pick<Msal.NodeAuthOptions, 'clientSecret' | 'clientCertificate' | 'clientAssertion'>;
 
 /**
  * One request through a new MSAL application, which is discarded afterwards together with MSAL's cache, its 60 s

@@ -1,8 +1,9 @@
 import type { Credential } from '../credential.js';
 import { defineCredential } from '../define-credential.js';
 import { type AuthorityOptions, resolveAuthority } from '../entra/authority.js';
+import type { ClientProof } from '../entra/client-proof.js';
 import type { HttpAgent } from '../entra/http-request.js';
-import { type ClientProof, requestAsConfidentialApp } from '../entra/msal.js';
+import { requestAsConfidentialApp } from '../entra/msal.js';
 import { requireClientId } from '../input/require-option.js';
 import type { OptionNames } from './method.js';
 
@@ -51,7 +52,11 @@ export interface Prover {
   prove(signal: AbortSignal | undefined): Promise<Proof>;
 }
 
-/** The grant that an application requests with its proof, if not a token for itself. */
+/**
+ * The grant that an application requests with its proof, if not a token for itself.
+ *
+ * @internal
+ */
 export interface Grant {
   method: string;
   noun: string;
@@ -61,7 +66,9 @@ export interface Grant {
   ask(app: ConfidentialApp, request: { scopes: string[]; skipCache: true; claims?: string }): ReturnType<AskApp>;
 }
 
+/** @internal */
 type ConfidentialApp = Parameters<Parameters<typeof requestAsConfidentialApp>[2]>[0];
+/** @internal */
 type AskApp = Parameters<typeof requestAsConfidentialApp>[2];
 
 const FOR_ITSELF: Pick<Grant, 'person' | 'ask'> = {
@@ -74,6 +81,8 @@ const FOR_ITSELF: Pick<Grant, 'person' | 'ask'> = {
  * 4.4) unless `grant` says otherwise.
  *
  * @throws ConfigurationError naming the option
+ *
+ * @internal
  */
 export function applicationCredential(options: ApplicationOptions, prover: Prover, grant?: Grant): Credential {
   const { agent, enableCae } = options;

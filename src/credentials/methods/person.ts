@@ -4,8 +4,9 @@ import { limitConcurrency, within } from '../concurrency.js';
 import type { AccessToken, Credential, GetTokenOptions } from '../credential.js';
 import { defineCredential } from '../define-credential.js';
 import { type Authority, type AuthorityOptions, resolveAuthority } from '../entra/authority.js';
+import type { ClientProof } from '../entra/client-proof.js';
 import { type HttpAgent, jsonObject } from '../entra/http-request.js';
-import { type ClientProof, requestAsConfidentialApp, requestAsPublicApp } from '../entra/msal.js';
+import { requestAsConfidentialApp, requestAsPublicApp } from '../entra/msal.js';
 import { redact, textOf } from '../entra/redact.js';
 import { scopeForAuthority } from '../entra/scope-for-server.js';
 import { optionalText, requireClientId } from '../input/require-option.js';
@@ -57,9 +58,14 @@ const REQUEST_TIMEOUT_MS = 30_000;
 /** A file or a keyring answers in milliseconds. */
 const CACHE_TIMEOUT_MS = 5_000;
 
+/** @internal */
 export type MsalApp = Msal.PublicClientApplication | Msal.ConfidentialClientApplication;
 
-/** One attempt to sign a person in. */
+/**
+ * One attempt to sign a person in.
+ *
+ * @internal
+ */
 export interface SignIn {
   authority: Authority;
   clientId: string;
@@ -73,7 +79,11 @@ export interface SignIn {
   prompting(): void;
 }
 
-/** The way in which one method signs a person in. */
+/**
+ * The way in which one method signs a person in.
+ *
+ * @internal
+ */
 interface Flow {
   method: string;
   noun: string;
@@ -104,6 +114,8 @@ export interface PersonCredential extends Credential {
  * yet, the flow's own sign-in starts: once, however many requests wait for it.
  *
  * @throws ConfigurationError naming the option
+ *
+ * @internal MSAL's types stay out of the published ones: they do not compile under `node16` without `skipLibCheck`.
  */
 export function personCredential(options: PersonOptions, flow: Flow): PersonCredential {
   const { agent } = options;
