@@ -1,4 +1,5 @@
 import { fingerprint } from '../credentials/identity.js';
+import { requireText } from '../credentials/input/require-option.js';
 import { type OnBehalfOfApplication, onBehalfOf } from '../credentials/methods/on-behalf-of.js';
 import { ConfigurationError } from '../errors.js';
 import { TokenCache, type TokenCacheOptions } from './token-cache.js';
@@ -42,6 +43,8 @@ export class OnBehalfOfTokens {
 
   /** The tokens of the person with this access token, given without `Bearer`. */
   for(userAssertion: string): TokenCache {
+    // A request without an Authorization header.
+    requireText(userAssertion, 'userAssertion');
     const key = fingerprint(userAssertion);
     const known = this.#users.get(key);
     const tokens = known ?? new TokenCache(onBehalfOf({ ...this.#application, userAssertion }), this.#options);

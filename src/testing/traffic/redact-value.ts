@@ -18,16 +18,35 @@ export function redactValue(value: Scalar, type: SqlType): Scalar {
   return { type: inner.type, value: redactValue(inner.value, inner.type) };
 }
 
-/** Error numbers from here on come from user code (THROW, RAISERROR); PRINT has the number 0. */
-const FIRST_OF_USERS = 50_000;
+/** Quotes and parentheses in the languages of the server, and what closes each. */
+const CLOSING = new Map([
+  ["'", "'"],
+  ['"', '"'],
+  ['(', ')'],
+  ['«', '»'],
+  ['»', '«'],
+  ['‘', '’'],
+  ['“', '”'],
+  ['„', '“'],
+  ['「', '」'],
+]);
+
+/**
+ * Messages that may hold any value without quotes: PRINT (0), errors of CLR types (6522, 6532), user code (THROW, RAISERROR,
+ * from 50000) and messages that RAISERROR can fill (from 13000), except those of logins and of Azure.
+ */
+function isFilledByUsers(number: number): boolean {
+  if (number === 0 || number === 6522 || number === 6532 || number >= 50_000) return true;
+  return number >= 13_000 && number < 40_000 && !(number >= 18_000 && number < 19_000) && number !== 37_396;
+}
 
 /**
  * Removes quoted values from a server's message: SQL Server repeats values in quotes ("Conversion failed when converting
- * the varchar value 'secret'") and in parentheses ("The duplicate key value is (secret)"). Messages from user code are
- * removed entirely.
+ * the varchar value 'secret'") and in parentheses ("The duplicate key value is (secret)"). Messages that user code can fill
+ * are removed entirely.
  */
 export function redactMessage(number: number, text: string): string {
-  if (number === 0 || number >= FIRST_OF_USERS) return '...';
+  if (isFilledByUsers(number)) return '...';
   let out = '';
   let until: string | undefined;
   for (const char of text) {
@@ -39,8 +58,7 @@ export function redactMessage(number: number, text: string): string {
       continue;
     }
     out += char;
-    if (char === "'" || char === '"') until = char;
-    if (char === '(') until = ')';
+    until = CLOSING.get(char);
   }
   return until === undefined ? out : `${out}...`;
 }

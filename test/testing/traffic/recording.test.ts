@@ -137,3 +137,13 @@ test.each([
 ])('message %i %j is stored as %j', (number, text, stored) => {
   expect(redactMessage(number, text)).toBe(stored);
 });
+
+test.each([
+  [245, 'Échec de la conversion de la valeur varchar «CANARY» en type de données int.'],
+  [245, 'Fehler beim Konvertieren des Werts „CANARY“ (oder »CANARY«) in den Datentyp int.'],
+  [208, 'Ungültiger Objektname ‘CANARY’, “CANARY”, 「CANARY」.'],
+  [6522, 'A .NET Framework error: 24114: The label CANARY in the input well-known text (WKT) is not valid.'],
+  [14043, 'The parameter CANARY cannot be NULL.'],
+])('a message with the number %d keeps no value: %s', (number, text) => {
+  expect(redactMessage(number, text)).not.toContain('CANARY');
+});
