@@ -83,9 +83,23 @@ function sourceOf(from: FederatedSource): AssertionSource {
   if (typeof from === 'object' && from !== null) {
     if ('file' in from) return fromFile(requireText(from.file, 'from.file'));
     if ('variable' in from) return fromVariable(requireText(from.variable, 'from.variable'));
-    if ('managedIdentity' in from) return fromManagedIdentity(from.managedIdentity);
+    if ('managedIdentity' in from) return fromManagedIdentity(requireIdentityChoice(from.managedIdentity));
   }
   throw new ConfigurationError("'from' is missing or has an unknown form.", { hint: SOURCES });
+}
+
+const IDENTITY_IDS = ['clientId', 'objectId', 'resourceId'];
+
+/** A choice that is not understood would ask for another identity: the system-assigned one. */
+function requireIdentityChoice<T>(choice: T): T {
+  if (typeof choice !== 'object' || choice === null) {
+    throw new ConfigurationError("'from.managedIdentity' must be an object such as { clientId }.");
+  }
+  const unknown = Object.keys(choice).find((name) => !IDENTITY_IDS.includes(name));
+  if (unknown === undefined) return choice;
+  throw new ConfigurationError(`Unknown option in 'from.managedIdentity'.${didYouMean(unknown, IDENTITY_IDS)}`, {
+    hint: `Options: ${IDENTITY_IDS.join(', ')}.`,
+  });
 }
 
 const SOURCES = `Sources: ${Object.keys(NAMED)

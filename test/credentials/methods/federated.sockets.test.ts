@@ -268,6 +268,9 @@ test.each([
   ['no source', undefined, /'from' is missing/],
   ['a variable that is no name', { variable: 'eyJhbGciOi.J' }, /'from.variable'/],
   ['an empty file name', { file: '' }, /'from.file' is missing/],
+  ['a client id in place of the choice', { managedIdentity: 'client-id' }, /'from.managedIdentity' must be an object/],
+  ['no choice', { managedIdentity: null }, /'from.managedIdentity' must be an object/],
+  ['a misspelt choice', { managedIdentity: { clientID: 'x' } }, /Did you mean 'clientId'/],
 ])('%s is refused', (_, from, message) => {
   expect(() => createCredential(options(from as never, 'x'))).toThrow(message);
 });
