@@ -14,7 +14,8 @@ const MAX_USERS = 1_000;
 
 /**
  * Tokens on behalf of the people who call a web API: one {@link TokenCache} each, found by a hash of the assertion that
- * their call brought along. Each has its own back-off, so that the throttling of one never blocks another.
+ * their call brought along. Each has its own back-off, so that an assertion that is refused never blocks another. While the
+ * identity provider throttles the application (429, 503 with `Retry-After`), no request is sent for any of them.
  *
  * @example
  * const people = new OnBehalfOfTokens({ tenantId, clientId, clientSecret });

@@ -107,3 +107,38 @@ test('an abort ends the proof for that caller', async () => {
   abort.abort(new Error('gone'));
   await expect(waiting).rejects.toMatchObject({ code: 'ERR_ABORTED' });
 });
+
+test('P5: while Entra throttles the application, new assertions of proven and other users send no request', async () => {
+  await using a = await api();
+  const ada = a.entra.addUser();
+  const proven = a.callOf(ada);
+  await a.pools.for({ userAssertion: proven }).use(whoAmI);
+  a.entra.fail({ status: 429, retryAfter: 60 });
+  const before = a.entra.requests.length;
+  for (let i = 0; i < 10; i += 1) {
+    for (const user of [ada, a.entra.addUser()]) {
+      await expect(a.pools.for({ userAssertion: a.callOf(user, { i }) }).acquire()).rejects.toMatchObject({
+        code: 'ERR_TOKEN_THROTTLED',
+      });
+    }
+  }
+  expect(a.entra.requests.length - before).toBe(1);
+  await a.pools.for({ userAssertion: proven }).use(whoAmI);
+});
+
+test('of 40 assertions of one user, three are exchanged at once', async () => {
+  await using a = await api();
+  const ada = a.entra.addUser();
+  a.entra.fail({ delayMs: 20 });
+  const answered = Array.from({ length: 40 }, (_, i) =>
+    a.pools.for({ userAssertion: a.callOf(ada, { i }) }).use(whoAmI),
+  );
+  expect(await Promise.all(answered)).toEqual(Array.from({ length: 40 }, () => ada.userName));
+  const { requests } = a.entra;
+  const atOnce = requests.map(
+    ({ time }) =>
+      requests.filter((other) => other.time <= time && (other.answeredAt ?? Number.POSITIVE_INFINITY) > time).length,
+  );
+  expect(requests).toHaveLength(40);
+  expect(Math.max(...atOnce)).toBeLessThanOrEqual(3);
+});

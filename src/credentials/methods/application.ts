@@ -1,4 +1,4 @@
-import type { Credential } from '../credential.js';
+import type { AccessToken, Credential, GetTokenOptions } from '../credential.js';
 import { defineCredential } from '../define-credential.js';
 import { type AuthorityOptions, resolveAuthority } from '../entra/authority.js';
 import type { ClientProof } from '../entra/client-proof.js';
@@ -63,15 +63,25 @@ export interface Grant {
   identity: readonly unknown[];
   /** Whether a refusal ends when a person signs in again. */
   person: boolean;
+  /** Time limit of a request, ms, given that of the proof. */
+  requestTimeoutMs?: ((proofMs: number | undefined) => number) | undefined;
+  /** Runs each request, in the application's turn for example. */
+  inTurn?: InTurn | undefined;
   ask(app: ConfidentialApp, request: { scopes: string[]; skipCache: true; claims?: string }): ReturnType<AskApp>;
 }
 
+/** @internal */
+type InTurn = (
+  application: { tokenEndpoint: string; clientId: string },
+  request: () => Promise<AccessToken>,
+  signal: AbortSignal | undefined,
+) => Promise<AccessToken>;
 /** @internal */
 type ConfidentialApp = Parameters<Parameters<typeof requestAsConfidentialApp>[2]>[0];
 /** @internal */
 type AskApp = Parameters<typeof requestAsConfidentialApp>[2];
 
-const FOR_ITSELF: Pick<Grant, 'person' | 'ask'> = {
+const FOR_ITSELF: Pick<Grant, 'person' | 'ask' | 'inTurn'> = {
   person: false,
   ask: (app, request) => app.acquireTokenByClientCredential(request),
 };
@@ -88,39 +98,35 @@ export function applicationCredential(options: ApplicationOptions, prover: Prove
   const { agent, enableCae } = options;
   const clientId = requireClientId(options.clientId);
   const authority = resolveAuthority(options);
-  const { person, ask } = grant ?? FOR_ITSELF;
+  const { person, ask, inTurn = (_, request) => request() } = grant ?? FOR_ITSELF;
+  const application = { tokenEndpoint: authority.tokenEndpoint.href, clientId };
   return defineCredential({
     method: grant?.method ?? prover.method,
     id: clientId,
     tenantId: authority.tenantId,
-    identity: [
-      authority.tokenEndpoint.href,
-      clientId,
-      enableCae,
-      agent,
-      ...prover.identity,
-      ...(grant?.identity ?? []),
-    ],
+    identity: [application.tokenEndpoint, clientId, enableCae, agent, ...prover.identity, ...(grant?.identity ?? [])],
     environment: prover.environment,
     sameEverywhere: prover.sameEverywhere ?? true,
-    requestTimeoutMs: prover.requestTimeoutMs,
-    async request(scope, requested) {
-      const { proof, secrets, explain } = await prover.prove(requested.abortSignal);
-      const { claims } = requested;
-      return requestAsConfidentialApp(
-        {
-          authority: authority.inTenant(requested.tenantId),
-          clientId,
-          who: `${grant?.noun ?? prover.noun} of application ${clientId}`,
-          person,
-          secrets,
-          explain,
-          options: { ...requested, enableCae: requested.enableCae ?? enableCae },
-          agent,
-        },
-        proof,
-        (app) => ask(app, { scopes: [scope], skipCache: true, ...(claims === undefined ? {} : { claims }) }),
-      );
-    },
+    requestTimeoutMs: grant?.requestTimeoutMs?.(prover.requestTimeoutMs) ?? prover.requestTimeoutMs,
+    request: (scope, requested) => inTurn(application, () => request(scope, requested), requested.abortSignal),
   });
+
+  async function request(scope: string, requested: GetTokenOptions): Promise<AccessToken> {
+    const { proof, secrets, explain } = await prover.prove(requested.abortSignal);
+    const { claims } = requested;
+    return requestAsConfidentialApp(
+      {
+        authority: authority.inTenant(requested.tenantId),
+        clientId,
+        who: `${grant?.noun ?? prover.noun} of application ${clientId}`,
+        person,
+        secrets,
+        explain,
+        options: { ...requested, enableCae: requested.enableCae ?? enableCae },
+        agent,
+      },
+      proof,
+      (app) => ask(app, { scopes: [scope], skipCache: true, ...(claims === undefined ? {} : { claims }) }),
+    );
+  }
 }

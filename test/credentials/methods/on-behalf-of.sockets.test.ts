@@ -64,11 +64,30 @@ test('keeps users separate and makes one request for each', async () => {
   expect(people.size).toBe(2);
 });
 
-test("one user's 429 does not block another", async () => {
+test('an assertion that is refused does not block another user', async () => {
   const people = new OnBehalfOfTokens(application());
-  entra.fail({ status: 429, retryAfter: 60, count: 1 });
-  await expect(people.for(callOf(ada)).getToken()).rejects.toMatchObject({ code: 'ERR_TOKEN_THROTTLED' });
+  const elsewhere = entra.issueToken({ principal: ada, audience: 'https://graph.microsoft.com' });
+  await expect(people.for(elsewhere).getToken()).rejects.toMatchObject({ aadsts: 500131 });
   expect(upn((await people.for(callOf(bob)).getToken()).token)).toBe(bob.userName);
+});
+
+test('P5: a 429 pauses the application for all of its users; their tokens in the cache serve them', async () => {
+  // An application of its own: the pause is for the whole process.
+  await using throttling = await startEntraEmulator();
+  const { tenantId, clientId, clientSecret, url: authority } = throttling;
+  const callOf = (user: UserAccount) => throttling.issueToken({ principal: user, audience: `api://${clientId}` });
+  const people = new OnBehalfOfTokens({ tenantId, clientId, clientSecret, authority });
+  const known = callOf(throttling.addUser());
+  const { token } = await people.for(known).getToken();
+  throttling.fail({ status: 429, retryAfter: 60 });
+  for (let i = 0; i < 20; i += 1) {
+    await expect(people.for(callOf(throttling.addUser())).getToken()).rejects.toMatchObject({
+      code: 'ERR_TOKEN_THROTTLED',
+      retryAfterMs: expect.toSatisfy((ms: number) => ms > 30_000 && ms <= 73_000),
+    });
+  }
+  expect(throttling.requests).toHaveLength(2);
+  expect((await people.for(known).getToken()).token).toBe(token);
 });
 
 test('drops the least recently used user', () => {
