@@ -114,6 +114,12 @@ function namedMethod(name: unknown): CredentialMethod<Record<string, unknown>> {
 }
 
 /**
+ * Options that make someone other than the application itself log in. `{ clientId, clientSecret, userAssertion: undefined }`,
+ * for a request without an Authorization header, would otherwise give its caller the application's own rights.
+ */
+const CHOOSES_PRINCIPAL = ['userAssertion', 'agentId', 'agentUserName', 'refreshToken', 'username', 'password'];
+
+/**
  * The method that the options imply. Where options imply several methods, one that accepts all of those options wins:
  * `{ userAssertion, clientSecret }` is `on-behalf-of`, because that method needs a proof as well.
  */
@@ -121,6 +127,12 @@ function impliedMethod(
   options: Record<string, unknown>,
   given: readonly string[],
 ): CredentialMethod<Record<string, unknown>> {
+  const unset = CHOOSES_PRINCIPAL.find((name) => Object.hasOwn(options, name) && options[name] === undefined);
+  if (unset !== undefined) {
+    throw new ConfigurationError(`'${unset}' is undefined.`, {
+      hint: `Without it, another principal would log in. Set '${unset}', or remove the key. A missing header or an environment variable that is not set may be the reason.`,
+    });
+  }
   const implied = [...METHODS.values()].filter(({ impliedBy = [] }) => impliedBy.some((name) => given.includes(name)));
   const implying = given.filter((name) => implied.some(({ impliedBy = [] }) => impliedBy.includes(name)));
   const [method, another] = implied.filter((candidate) =>

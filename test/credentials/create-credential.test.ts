@@ -105,3 +105,20 @@ test('the tenant can be part of the authority', () => {
   const authority = `https://login.microsoftonline.us/${tenantId}/`;
   expect(createCredential({ clientId, clientSecret, authority }).principal.tenantId).toBe(tenantId);
 });
+
+test.each(['userAssertion', 'agentId', 'refreshToken', 'username', 'password'])(
+  'without the value of %s the application itself does not log in',
+  (name) => {
+    const application = {
+      tenantId: 'contoso.example',
+      clientId: '11111111-2222-3333-4444-555555555555',
+      clientSecret: 'x',
+    };
+    expect(() => createCredential({ ...application, [name]: undefined } as never)).toThrow(`'${name}' is undefined.`);
+    expect(() => createCredential(application)).not.toThrow();
+    // The method is named, so nothing is left open.
+    expect(() =>
+      createCredential({ ...application, method: 'service-principal-secret', [name]: undefined } as never),
+    ).not.toThrow();
+  },
+);
