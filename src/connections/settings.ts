@@ -25,7 +25,7 @@ export interface Settings extends Omit<CheckedConfig, 'config'> {
 export function settingsFrom(input: TokenPoolConfig | string): Settings {
   const { config, configuration, pool, validateConnection, strictExpiry, beforeConnect, tedious } = checkConfig(input);
   const credential = credentialOf(config);
-  const source = credential && tokenSource(credential, config, configuration.server);
+  const source = credential && tokenSource(credential, config, configuration.server, pool.acquireTimeoutMillis);
   const { tokenStore } = config;
   // Not a spread of the rest: V8 would give each of these objects a hidden class of its own, 400 bytes in every pool.
   return { configuration, pool, validateConnection, strictExpiry, beforeConnect, tedious, source, tokenStore };
@@ -44,9 +44,14 @@ function flatAuthentication(config: TokenPoolConfig): { type: string | undefined
   return { type, options: definedOnly({ userName: user, password, clientId, clientSecret, tenantId, token }) };
 }
 
-function tokenSource(credential: TokenCredential, config: TokenPoolConfig, server: string): TokenSource {
+function tokenSource(
+  credential: TokenCredential,
+  config: TokenPoolConfig,
+  server: string,
+  patienceMs: number,
+): TokenSource {
   const scope = config.scope ?? scopeForServer(server);
   const { tokenStore } = config;
-  const tokens = new OnePrincipal(sharedTokenCache(credential, { tokenStore }));
+  const tokens = new OnePrincipal(sharedTokenCache(credential, { tokenStore }, patienceMs));
   return { tokens, scope, scopeIsFixed: config.scope !== undefined };
 }

@@ -213,7 +213,7 @@ export class TokenPools implements AsyncDisposable {
     }
     const credential = identity.credential();
     if (entry !== undefined) return { credential, token: undefined };
-    const tokens = sharedTokenCache(credential, { tokenStore: this.#storeFor(identity, credential) });
+    const tokens = sharedTokenCache(credential, { tokenStore: this.#storeFor(identity, credential) }, this.#waitMs);
     return { credential, token: await tokens.get(scope, wait) };
   }
 

@@ -189,7 +189,7 @@ export abstract class OperatedPool {
       );
     }
     const credential = createCredential(authentication, { server: configuration.server ?? '' });
-    const cache = sharedTokenCache(credential, { tokenStore });
+    const cache = sharedTokenCache(credential, { tokenStore }, timeoutMs);
     const token = await source.tokens.switchTo(cache, source.scope, { timeoutMs, abortSignal: signal });
     if (isClosed()) throw poolClosed();
     if (token === undefined) return;

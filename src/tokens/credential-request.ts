@@ -12,6 +12,8 @@ export interface CredentialRequest extends GetTokenOptions {
   cached?: CachedToken | undefined;
   /** Id of the token that the server refused: it is of no use if another can be obtained. */
   refusedId?: string | undefined;
+  /** How long the callers wait for a connection, ms, if that is known: a shared store must take less. */
+  patienceMs?: number | undefined;
 }
 
 /** A smaller number is seconds, not milliseconds: it would be before 1973. */
@@ -22,7 +24,7 @@ const SMALLEST_EPOCH_MS = 1e11;
  * error here.
  */
 export async function requestToken(credential: TokenCredential, request: CredentialRequest): Promise<CachedToken> {
-  const { identity, scope, cached: _, refusedId: __, ...options } = request;
+  const { identity, scope, cached: _, refusedId: __, patienceMs: ___, ...options } = request;
   publish('token:requested', () => ({ identity, scope }));
   const answer: unknown = await credential.getToken(scope, options);
   const token = new CachedToken(checkAnswer(answer));

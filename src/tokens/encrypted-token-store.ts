@@ -17,7 +17,10 @@ export interface TokenEncryptionOptions {
    * while the process runs; while it fails, the keys that it returned last remain in use.
    */
   keys: StoreKey | readonly StoreKey[] | StoreKeysFunction;
-  /** How long other processes wait for the one that requests a token, ms; it may have died. Default 5,000. */
+  /**
+   * How long other processes wait for the one that requests a token, ms; it may have died. At most half of
+   * `acquireTimeoutMillis` in a pool. Default 5,000.
+   */
   leaseMs?: number | undefined;
   /** Longest wait for one answer of the store, ms; after that, tokens are requested without it. Default 500. */
   timeoutMs?: number | undefined;

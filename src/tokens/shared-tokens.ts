@@ -11,9 +11,12 @@ import type { StoredValue, TokenStore } from './token-store.js';
 const FIRST_PAUSE_MS = 25;
 const LONGEST_PAUSE = 1 / 20;
 /**
- * The holder of a lease may die, and the next holder needs time too; after that, every process requests its own token.
+ * A lease lasts this share of the wait for it: its holder may die, and the next one needs time for its request before every
+ * process requests its own token.
  */
-const LEASES_WAITED_FOR = 2;
+const LEASE_SHARE = 3 / 4;
+/** A caller has this share of its time left when the wait ends, for the request and the login. */
+const PATIENCE_SHARE = 1 / 2;
 /** Clocks that differ by more than this cause a warning, ms; smaller differences are ordinary. */
 const SKEW_MS = 30_000;
 
@@ -37,6 +40,8 @@ interface SoughtEntry {
 export class SharedTokens {
   readonly #store: TokenStore;
   readonly #keys: KeyRing;
+  /** Longest wait for other processes, ms. */
+  readonly #waitMs: number;
   readonly #leaseMs: number;
   readonly #health: StoreHealth;
   /** Longest that `obtain` takes beyond `ask`, ms. */
@@ -45,16 +50,17 @@ export class SharedTokens {
   /** @throws ConfigurationError for a key that is not 32 bytes */
   constructor(store: TokenStore, { keys, leaseMs, timeoutMs }: SharedTokensSettings) {
     this.#store = store;
-    this.#leaseMs = leaseMs;
+    this.#waitMs = leaseMs;
+    this.#leaseMs = leaseMs * LEASE_SHARE;
     this.#health = new StoreHealth(timeoutMs);
     this.#keys = new KeyRing(keys, this.#health);
-    this.longestMs = LEASES_WAITED_FOR * leaseMs + 3 * timeoutMs + this.#keys.longestMs;
+    this.longestMs = leaseMs + 3 * timeoutMs + this.#keys.longestMs;
   }
 
   /**
    * The token of an identity: the one in the store, if it is later than the one in the cache; else a new one, requested
-   * by the process that holds the lease. The others look again until it is there. If the holder has died, the others
-   * wait until its lease expires.
+   * by the process that holds the lease. The others look again until it is there, for at most `leaseMs` or half of their
+   * callers' patience: the holder may have died, and the store may grant the lease to no one.
    */
   async obtain(identity: string, request: CredentialRequest, ask: () => Promise<CachedToken>): Promise<CachedToken> {
     if (this.#keys.isDue) await this.#keys.read();
@@ -62,7 +68,8 @@ export class SharedTokens {
     const { ciphers } = this.#keys;
     if (ciphers === undefined) return ask();
     const entry: SoughtEntry = { subject: subjectOf(identity, request), request, ciphers };
-    const waitUntil = performance.now() + LEASES_WAITED_FOR * this.#leaseMs;
+    const patienceMs = request.patienceMs ?? Number.POSITIVE_INFINITY;
+    const waitUntil = performance.now() + Math.min(this.#waitMs, patienceMs * PATIENCE_SHARE);
     let pauseMs = FIRST_PAUSE_MS;
     for (;;) {
       const shared = await this.#find(entry);
@@ -71,10 +78,11 @@ export class SharedTokens {
       const lease = await this.#lease(entry);
       if (lease === 'store-failed') return ask();
       if (lease !== undefined) return this.#askFor(entry, ask, lease);
-      if (performance.now() >= waitUntil) return this.#askFor(entry, ask, async () => {});
+      const leftMs = waitUntil - performance.now();
+      if (leftMs <= 0) return this.#askFor(entry, ask, async () => {});
       request.abortSignal?.throwIfAborted();
       // The request's own timer keeps the process alive while a caller waits for it.
-      await sleep(pauseMs * (1 + Math.random()), { signal: request.abortSignal, ref: false });
+      await sleep(Math.min(pauseMs * (1 + Math.random()), leftMs), { signal: request.abortSignal, ref: false });
       pauseMs = Math.min(pauseMs * 1.5, this.#leaseMs * LONGEST_PAUSE);
     }
   }

@@ -55,6 +55,8 @@ export class TokenCache implements TokenCredential {
   readonly #scope: string;
   readonly #requestTimeoutMs: number;
   #store: EncryptedTokenStore | undefined;
+  /** Of the least patient pool that shares tokens through the store, ms. */
+  #patienceMs: number | undefined;
   readonly #refreshers = new Map<string, TokenRefresher>();
   /** Key of the identity: caches of equal identity are interchangeable. */
   readonly identity: string;
@@ -74,12 +76,14 @@ export class TokenCache implements TokenCredential {
   /**
    * Shares tokens through a store from now on, unless it does so already.
    *
+   * @param patienceMs how long callers wait for a connection, ms; the wait for other processes takes less
    * @internal
    * @throws ConfigurationError for a store that does not encrypt, or a credential whose identity other processes cannot know
    */
-  shareThrough(store: EncryptedTokenStore): void {
+  shareThrough(store: EncryptedTokenStore, patienceMs?: number): void {
     requireTokenStore(store, this.#credential);
     this.#store ??= store;
+    if (patienceMs !== undefined) this.#patienceMs = Math.min(patienceMs, this.#patienceMs ?? patienceMs);
   }
 
   /**
@@ -181,7 +185,7 @@ export class TokenCache implements TokenCredential {
       refresher = new TokenRefresher({
         request: (request) => {
           const ask = () => requestToken(this.#credential, request);
-          return this.#store?.obtain(this.#credential, request, ask) ?? ask();
+          return this.#store?.obtain(this.#credential, { ...request, patienceMs: this.#patienceMs }, ask) ?? ask();
         },
         identity: this.identity,
         scope,

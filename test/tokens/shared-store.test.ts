@@ -1,6 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { expect, test, vi } from 'vitest';
-import { createCredential, encryptedTokenStore, TokenCache, TokenUnavailableError } from '../../src/index.js';
+import {
+  createCredential,
+  encryptedTokenStore,
+  sharedTokenCache,
+  TokenCache,
+  TokenUnavailableError,
+} from '../../src/index.js';
 import { clockPerTest } from '../support/clock-per-test.js';
 import { FakeProvider } from './fake-provider.js';
 import { MemoryStore } from './memory-store.js';
@@ -72,9 +78,9 @@ test('a process that dies during its request delays the others by at most its le
   const startedAt = performance.now();
   const others = Promise.all(processes.slice(1).map((tokens) => tokens.get()));
   others.then(() => expect(performance.now() - startedAt).toBeLessThanOrEqual(5_000 + 500));
-  await clock.pass(4_900);
+  await clock.pass(3_600);
   expect(provider.requests).toHaveLength(1);
-  await clock.pass(700);
+  await clock.pass(1_400);
   expect(new Set((await others).map((held) => held.reveal()))).toEqual(new Set(['token-1']));
   expect(provider.requests).toHaveLength(2);
   expect(store.leases.size).toBe(0);
@@ -84,9 +90,23 @@ test('a lease that is never released does not block a login', async () => {
   const { store, provider, processes } = fleet(1);
   vi.spyOn(store, 'lease').mockResolvedValue(undefined);
   const taken = processes[0]?.get();
-  await clock.pass(10_500);
+  await clock.pass(4_999);
+  expect(provider.requests).toHaveLength(0);
+  await clock.pass(1);
   expect((await taken)?.reveal()).toBe('token-1');
   expect(provider.requests).toHaveLength(1);
+});
+
+test('a lease that is never released takes at most half of the time that callers wait for a connection', async () => {
+  const { store, provider } = fleet(0);
+  vi.spyOn(store, 'lease').mockResolvedValue(undefined);
+  const tokenStore = encryptedTokenStore(store, { keys: KEY }).named('orders-api');
+  const ofPools = [3_000, 30_000].map((patienceMs) => sharedTokenCache(provider, { tokenStore }, patienceMs));
+  const taken = ofPools[1]?.get();
+  await clock.pass(1_499);
+  expect(provider.requests).toHaveLength(0);
+  await clock.pass(1);
+  expect((await taken)?.reveal()).toBe('token-1');
 });
 
 test('a lease that arrives too late is released', async () => {
