@@ -16,12 +16,12 @@ export function durationMs(value: unknown): number | undefined {
   return typeof value === 'number' && Number.isFinite(value) && value >= 0 ? value : undefined;
 }
 
-/** A larger number of seconds would be after the year 5138. */
-const SMALLEST_EPOCH_MS = 1e11;
+/** The end of the year 9999, which stands for "never": as milliseconds, it would be in 1978. */
+const LATEST_EPOCH_S = 253_402_300_799;
 
 /** An instant in epoch seconds, as issuers give it, in epoch ms. A number that can only be ms already stays as it is. */
 export function epochMs(seconds: number): number {
-  return seconds < SMALLEST_EPOCH_MS ? seconds * 1000 : seconds;
+  return seconds <= LATEST_EPOCH_S ? seconds * 1000 : seconds;
 }
 
 /** Exponential back-off: `firstMs`, doubled with each failure in a row, at most `longestMs`. */

@@ -16,8 +16,8 @@ export interface FlightPlan {
    * arrived.
    */
   onAnswer: (answer: CachedToken, late: boolean) => CachedToken | TokenPoolError;
-  /** Records a failure; returns the error to reject with. */
-  onFailure: (error: TokenPoolError) => TokenPoolError;
+  /** Records a failure; returns the error to reject with, or the token that is usable all the same. */
+  onFailure: (error: TokenPoolError) => CachedToken | TokenPoolError;
 }
 
 /** One request to the identity provider, and the callers that wait for it (P3). It settles exactly once, whatever happens. */

@@ -187,7 +187,10 @@ export class TokenRefresher {
       },
       onFailure: (error) => {
         this.#flight = undefined;
-        return this.#failed(error, startedAt);
+        const failure = this.#failed(error, startedAt);
+        // The clock may have been corrected in the meantime: then the token is usable again (P4).
+        const usable = claims === this.#currentClaims ? this.peek() : undefined;
+        return usable === undefined || usable.id === refusedId ? failure : usable;
       },
     });
     this.#flight = flight;

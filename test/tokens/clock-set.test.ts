@@ -1,5 +1,5 @@
 import { beforeEach, expect, test } from 'vitest';
-import { encryptedTokenStore, TokenCache } from '../../src/index.js';
+import { encryptedTokenStore, TokenCache, TokenUnavailableError } from '../../src/index.js';
 import { CachedToken } from '../../src/tokens/cached-token.js';
 import { clockPerTest } from '../support/clock-per-test.js';
 import { FakeProvider } from './fake-provider.js';
@@ -74,6 +74,38 @@ test('after the clock is set back by an hour, the next token replaces the old on
   expect(next?.expiresOn).toBeLessThan(old.expiresOn);
   expect(next?.remainingMs()).toBe(HOUR);
 });
+
+test.each([2 * HOUR, 24 * HOUR])(
+  'P4: a clock that is set ahead by %d ms and corrected: the token is served again although its refresh has failed',
+  async (ms) => {
+    const token = await tokens.get();
+    provider.sticky = new Error('HTTP 503');
+    setClock(ms);
+    await expect(tokens.get()).rejects.toMatchObject({ code: 'ERR_TOKEN_UNAVAILABLE' });
+    setClock(-ms);
+    expect(tokens.peek()).toBe(token);
+    expect(tokens.current()).toBe(token);
+    expect(await tokens.get()).toBe(token);
+    expect(await tokens.getToken()).toMatchObject({ token: token.reveal() });
+    expect(provider.requests).toHaveLength(2);
+  },
+);
+
+test.each(['fails', 'hangs'])(
+  'P4: a clock that is corrected while a caller waits for a refresh, which %s: the caller gets the token',
+  async (outcome) => {
+    const token = await tokens.get();
+    provider.delayMs = 1_000;
+    provider.sticky = outcome === 'hangs' ? 'hang' : new Error('HTTP 503');
+    setClock(2 * HOUR);
+    const waiting = tokens.get();
+    await clock.pass(100);
+    setClock(-2 * HOUR);
+    await clock.pass(10_000);
+    expect(await waiting).toBe(token);
+    expect(tokens.status().failure).toBeInstanceOf(TokenUnavailableError);
+  },
+);
 
 test('after a suspend, the token has its real age', async () => {
   const token = await tokens.get();

@@ -64,6 +64,10 @@ test.each([1e300, Number.MAX_VALUE, 1e15, Date.now() * 1000])(
   },
 );
 
+test('an exp at the end of the year 9999 is in seconds', async () => {
+  expect((await tokensFor(jwt({ exp: 253_402_300_799 })).get()).remainingMs()).toBeGreaterThan(HOUR - 60_000);
+});
+
 test('an exp in milliseconds is read as such', async () => {
   const exp = Date.now() + 600_000;
   expect((await tokensFor(jwt({ exp })).get()).expiresOn).toBe(exp);
