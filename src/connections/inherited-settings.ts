@@ -33,5 +33,17 @@ function lostByCopies(settings: object): string[] {
   );
   const inherited: string[] = [];
   for (const key in settings) if (!Object.hasOwn(settings, key)) inherited.push(key);
-  return [...inherited, ...hidden];
+  return [...inherited, ...getters(settings), ...hidden];
+}
+
+/** The getters of a class, which are not enumerable. */
+function getters(settings: object): string[] {
+  const names: string[] = [];
+  let at: object | null = Object.getPrototypeOf(settings);
+  for (; at !== null && at !== Object.prototype; at = Object.getPrototypeOf(at)) {
+    for (const [key, { enumerable, get }] of Object.entries(Object.getOwnPropertyDescriptors(at))) {
+      if (get && !enumerable && key !== '__proto__' && !Object.hasOwn(settings, key)) names.push(key);
+    }
+  }
+  return names;
 }

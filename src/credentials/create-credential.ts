@@ -60,7 +60,7 @@ export function createCredential(input: CredentialInput = '', context: Credentia
   }
   if (isTokenCredential(input)) return givenCredential({ credential: input });
   if (isTedious(input)) return credentialFromTedious(input, authority);
-  return fromOptions(input as unknown as Record<string, unknown>, authority);
+  return fromOptions(withInherited(input), authority);
 }
 
 /** Where a credential is used. */
@@ -73,6 +73,18 @@ function authorityFor({ server }: CredentialContext): AuthorityOptions {
   if (server === undefined || readEnvironment().AZURE_AUTHORITY_HOST !== undefined) return {};
   const authority = authorityHostForServer(server);
   return authority === PUBLIC_AUTHORITY_HOST ? {} : { authority };
+}
+
+/** Options with the inherited ones as their own: of `Object.create(defaults)`, and getters of a class. */
+function withInherited(input: object): Record<string, unknown> {
+  const own: Record<string, unknown> = {};
+  for (let at: object | null = input; at !== null && at !== Object.prototype; at = Object.getPrototypeOf(at)) {
+    for (const [key, { enumerable, get }] of Object.entries(Object.getOwnPropertyDescriptors(at))) {
+      if (Object.hasOwn(own, key) || key === '__proto__' || !(enumerable || get)) continue;
+      own[key] = (input as Record<string, unknown>)[key];
+    }
+  }
+  return own;
 }
 
 /** The implicit grant, under its names in browser libraries. */

@@ -1,4 +1,5 @@
 import type { TokenPoolConfig } from '../connections/config.js';
+import { withInherited } from '../connections/inherited-settings.js';
 import { settingsFrom } from '../connections/settings.js';
 import { type OnBehalfOfApplication, onBehalfOf } from '../credentials/methods/on-behalf-of.js';
 import { ConfigurationError } from '../errors.js';
@@ -35,7 +36,12 @@ interface PoolLimits {
 
 /** @throws ConfigurationError that names the setting: a mistake is reported now, not to the first user */
 export function checkPoolsConfig(config: TokenPoolsConfig): CheckedPoolsConfig {
-  const { maxConnections = 100, maxPools = MOST_POOLS, maxOpening = 0, ...forEach } = config;
+  const {
+    maxConnections = 100,
+    maxPools = MOST_POOLS,
+    maxOpening = 0,
+    ...forEach
+  } = withInherited(config as TokenPoolConfig) as TokenPoolsConfig;
   for (const [name, value, least] of [
     ['maxConnections', maxConnections, 1],
     ['maxPools', maxPools, 1],

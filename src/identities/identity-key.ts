@@ -46,6 +46,11 @@ export function keyedIdentity(identity: Identity, application: OnBehalfOfApplica
   if (key !== undefined && (typeof key !== 'string' || key === '')) {
     throw new ConfigurationError("The 'key' of an identity must be a string that is not empty.");
   }
+  if ('userAssertion' in identity && (identity as { authentication?: unknown }).authentication !== undefined) {
+    throw new ConfigurationError("pools.for() takes 'userAssertion' or 'authentication', not both.", {
+      hint: 'With both it would be unclear whose connection it is. The application that calls on behalf of its users belongs in the config of createTokenPools().',
+    });
+  }
   if ('userAssertion' in identity) return keyedUser(identity.userAssertion, key, application);
   const { authentication } = identity;
   if (authentication === undefined) throw noIdentity();
