@@ -35,8 +35,12 @@ function deaf(
 ): Required<Break>['tedious'] {
   return ({ Connection, Request }) => ({
     Connection: class extends (Connection as unknown as typeof SimConnection) {
-      override emit(name: string, ...args: unknown[]): boolean {
-        return isHeard(this, name, args) && super.emit(name, ...args);
+      constructor(...configuration: ConstructorParameters<typeof SimConnection>) {
+        super(...configuration);
+        // A property of its own: the library derives a class from this one, whose emit sees everything first.
+        const value = (name: string, ...args: unknown[]): boolean =>
+          isHeard(this, name, args) && super.emit(name, ...args);
+        Object.defineProperty(this, 'emit', { value });
       }
     } as unknown as TediousModule['Connection'],
     Request,
