@@ -78,7 +78,6 @@ export function checkConfig(input: TokenPoolConfig | string, options: CheckOptio
   if (config === null || typeof config !== 'object' || Array.isArray(config)) {
     throw new ConfigurationError('The config must be an mssql config object or a connection string.');
   }
-  refusePool(config);
   requireKinds(config);
   refuseMisspelt(config);
   requireReadOnly(config);
@@ -116,21 +115,6 @@ function requireReadOnly({ readOnly }: TokenPoolConfig): void {
     if (value !== undefined && (typeof value !== kind || value === '')) {
       throw new ConfigurationError(`'readOnly.${key}' must be ${kind === 'string' ? 'a name' : 'true or false'}.`);
     }
-  }
-}
-
-/** @throws ConfigurationError for a pool in the place of a config */
-export function refusePool(config: object): void {
-  const { acquire, release, run, current } = config as Record<'acquire' | 'release' | 'run' | 'current', unknown>;
-  if (typeof run === 'function' && typeof current === 'object') {
-    throw new ConfigurationError('The pools of createTokenPools() were passed where one pool or a config is needed.', {
-      hint: 'Where a pool is accepted, pass pools.current; it is the pool of the identity that pools.run() was called for.',
-    });
-  }
-  if (typeof acquire === 'function' && typeof release === 'function') {
-    throw new ConfigurationError('A pool was passed where a config is needed.', {
-      hint: 'The library keeps a pool of its own: pass the config that your pool was created from.',
-    });
   }
 }
 

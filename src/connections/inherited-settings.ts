@@ -1,12 +1,16 @@
 import type { TokenPoolConfig } from './config.js';
+import { refusePool } from './refuse-pool.js';
 
 /**
  * A config with its inherited and hidden settings as its own, because spreading and `Object.keys` would lose them: layered
  * settings are often made with `Object.create(defaults)`, and knex hides the password in the caller's own object. A config
  * without such settings is returned as it is. Never changes its input.
+ *
+ * @throws ConfigurationError for a pool in the place of a config: a copy of a pool could not be recognized
  */
 export function withInherited(config: TokenPoolConfig): TokenPoolConfig {
   if (typeof config !== 'object' || config === null) return config;
+  refusePool(config);
   const { pool, options } = config;
   const ownPool = owned(pool);
   const ownOptions = owned(options);

@@ -1,6 +1,5 @@
 import type { config as StockConfig, ConnectionPool as StockPool } from 'mssql';
 import type { Connection } from 'tedious';
-import { refusePool } from '../connections/check-config.js';
 import type { TokenPoolConfig } from '../connections/config.js';
 import { configFromConnectionString } from '../connections/connection-string-config.js';
 import { withInherited } from '../connections/inherited-settings.js';
@@ -375,8 +374,6 @@ function poolOn(source: ConnectionSource): ConnectionPool {
 
 function read(config: ConnectionPoolConfig | string): { readable: TokenPoolConfig; failure?: Error } {
   try {
-    // Before mssql copies it: a copy of a pool cannot be recognized.
-    if (typeof config === 'object' && config !== null) refusePool(config);
     if (typeof config !== 'string') return { readable: withInherited(config as TokenPoolConfig) };
     return { readable: configFromConnectionString(config) };
   } catch (failure) {

@@ -1,4 +1,3 @@
-import { refusePool } from '../connections/check-config.js';
 import type { TokenPoolConfig } from '../connections/config.js';
 import { configFromConnectionString } from '../connections/connection-string-config.js';
 import { withInherited } from '../connections/inherited-settings.js';
@@ -55,7 +54,5 @@ export function requireTedious(subpath: string): Tedious {
 
 /** @throws ConfigurationError for a connection string that cannot be read, and for a pool */
 export function readConfig(input: TokenPoolConfig | string): TokenPoolConfig {
-  // Before anything copies it: a copy of a pool cannot be recognized.
-  if (typeof input === 'object' && input !== null) refusePool(input);
   return typeof input === 'string' ? configFromConnectionString(input) : withInherited(input);
 }
