@@ -257,3 +257,26 @@ test('explains a wrong password of a SQL login', async () => {
   expect(output).toMatch(/Wrong user name or password/);
   expect(output).not.toContain('Wrong-1!');
 });
+
+test.each([
+  ['github-actions', /GitHub Actions.*id-token: write/],
+  [{ variable: 'NO_SUCH_VARIABLE' }, /NO_SUCH_VARIABLE/],
+  [{ file: '/no/such/token' }, /\/no\/such\/token|token file/],
+])('an assertion that is not there is no missing managed identity: %j', async (from, expected) => {
+  await using here = await site();
+  for (const name of ['ACTIONS_ID_TOKEN_REQUEST_URL', 'ACTIONS_ID_TOKEN_REQUEST_TOKEN']) vi.stubEnv(name, undefined);
+  const { tenantId, clientId, url: authority } = here.entra;
+  const { last, output } = await diagnose(
+    config(here, { authentication: { method: 'federated', tenantId, clientId, authority, from } } as never),
+  );
+  expect(last).toBe('token');
+  expect(output).toMatch(expected);
+  expect(output).not.toMatch(/no managed identity|Not one of the failures/);
+});
+
+test('a token login at a server without Entra is not a wrong password', async () => {
+  await using here = await site();
+  here.server.failLogins({ number: 18456, state: 1, class: 14, message: "Login failed for user ''." });
+  const { output } = await diagnose(config(here));
+  expect(output).toMatch(/takes no Entra logins.*gateway/);
+});

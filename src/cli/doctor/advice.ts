@@ -170,10 +170,15 @@ export function adviceFor(failure: Failure): Advice {
       next: 'Trust the authority: options.cryptoCredentialsDetails.ca, or NODE_EXTRA_CA_CERTS=/path/to/ca.pem. For a throw-away server only: trustServerCertificate.',
     };
   }
+  // An error of a credential that is not a managed identity knows better than the table.
+  const { hint, message } = failure;
+  if (hint !== undefined && code === 'ERR_CREDENTIAL_UNAVAILABLE' && !/managed identit|metadata/i.test(message)) {
+    return { cause: message, next: hint };
+  }
   if (code !== undefined && BY_CODE[code] !== undefined) return BY_CODE[code];
   return {
-    cause: 'Not one of the failures this program knows.',
-    next: failure.hint ?? 'Look the message up in docs/errors.md, or open an issue with the output of --json.',
+    cause: hint !== undefined || code?.startsWith('ERR_') ? message : 'Not one of the failures this program knows.',
+    next: hint ?? 'Look the message up in docs/errors.md, or open an issue with the output of --json.',
   };
 }
 
@@ -187,8 +192,9 @@ function loginFailed({ message, state, hint }: Failure): Advice {
   }
   if (/not currently configured to accept this token/i.test(message)) {
     return {
-      cause: 'The server trusts another tenant or cloud than the one the token comes from, or has no Entra admin.',
-      next: 'Compare the tenant of the token above with that of the server, and set a Microsoft Entra admin (az sql server ad-admin create).',
+      cause:
+        'The token is for another resource, or comes from another tenant or cloud than the server trusts, or the server has no Entra admin.',
+      next: 'Compare scope and tenant of the token above with those of the server (leave `scope` out), and set a Microsoft Entra admin (az sql server ad-admin create).',
     };
   }
   if (/<token-identified principal>/i.test(message)) {
@@ -202,6 +208,13 @@ function loginFailed({ message, state, hint }: Failure): Advice {
       cause:
         'The server did not accept the token as any principal: no Entra admin is set, or the token is for another resource.',
       next: 'Set a Microsoft Entra admin on the server (az sql server ad-admin create), and leave `scope` out.',
+    };
+  }
+  // A login with a token has no user name.
+  if (/for user ''/.test(message)) {
+    return {
+      cause: 'The server takes no Entra logins: a plain SQL Server or container, or no Microsoft Entra admin is set.',
+      next: 'Set a Microsoft Entra admin (az sql server ad-admin create); in front of a container, start npx mssql-token-pool gateway.',
     };
   }
   return {

@@ -51,6 +51,8 @@ const FOR_A_PERSON = new Set([
   'account_selection_required',
   'insufficient_claims',
 ]);
+/** The assertion of a call that no new sign-in makes exchangeable: of another audience, of an application, or not a JWT. */
+const WRONG_ASSERTION = new Set([500131, 7000114, 50027]);
 /** Transient OAuth errors. */
 const PASSING = new Set(['temporarily_unavailable', 'server_error', 'slow_down']);
 const PASSING_STATUS = new Set([404, 408, 410, 425]);
@@ -70,7 +72,10 @@ const HINTS = new Map<number, string>([
   [700211, 'Add a federated credential whose issuer matches the assertion.'],
   [700212, 'Add a federated credential whose audience matches the assertion.'],
   [700213, 'Add a federated credential whose subject matches the assertion.'],
-  [700024, 'The assertion is outside its validity: check the clock of this machine.'],
+  [
+    700024,
+    'The assertion has expired or is not yet valid: check that its file or variable is still renewed, and the clock of this machine.',
+  ],
   [90002, 'Check tenantId and the authority (public, US Government or China cloud).'],
   [900023, 'Check tenantId: a GUID or a domain of the tenant.'],
   [500011, 'Check the scope: the resource does not exist in that tenant.'],
@@ -91,6 +96,8 @@ const HINTS = new Map<number, string>([
   [70008, 'The code or refresh token has expired: sign in again.'],
   [54005, 'The authorization code was used before: sign in again.'],
   [500131, 'The assertion is for another application: its audience must be this clientId.'],
+  [7000114, "The assertion is an application's own token: only the token of a signed-in person can be exchanged."],
+  [50027, "The assertion is not a valid JWT: pass the token alone, without 'Bearer '."],
 ]);
 
 /**
@@ -121,7 +128,7 @@ export function providerError(
   if (isPassing(answer)) {
     return new TokenUnavailableError(message(`The identity provider failed for the ${who}`), details);
   }
-  if (FOR_A_PERSON.has(error ?? '') || (person && error === 'invalid_grant')) {
+  if (FOR_A_PERSON.has(error ?? '') || (person && error === 'invalid_grant' && !WRONG_ASSERTION.has(aadsts ?? 0))) {
     return new InteractionRequiredError(message(`A new sign-in is required for the ${who}`), {
       ...details,
       claims: soundClaims(answer.claims, clean),

@@ -1,7 +1,7 @@
 import { inspect } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { retryAfterMs } from '../../../src/credentials/entra/http-request.js';
-import { asCredentialFailure } from '../../../src/credentials/entra/provider-error.js';
+import { asCredentialFailure, providerError } from '../../../src/credentials/entra/provider-error.js';
 import { TokenPoolError } from '../../../src/index.js';
 
 const throwing = (): never => {
@@ -167,5 +167,17 @@ describe('a copied credential that has lost its private fields is a mistake, not
 
   test("fetch's own TypeError stays an outage", () => {
     expect(asCredentialFailure(new TypeError('fetch failed'))).toMatchObject({ code: 'ERR_TOKEN_UNAVAILABLE' });
+  });
+});
+
+test.each([
+  [500131, /audience must be this clientId/],
+  [7000114, /signed-in person/],
+  [50027, /without 'Bearer '/],
+])('AADSTS%i does not ask for a new sign-in, which would not help', (aadsts, hint) => {
+  const answer = { status: 400, error: 'invalid_grant', description: `AADSTS${aadsts}: no.`, aadsts };
+  expect(providerError(answer, 'on-behalf-of request', { person: true })).toMatchObject({
+    code: 'ERR_CREDENTIAL_REJECTED',
+    hint: expect.stringMatching(hint),
   });
 });
