@@ -3,6 +3,7 @@ import { refuseReadOnly } from '../connections/check-config.js';
 import type { TokenPoolConfig } from '../connections/config.js';
 import { configFromConnectionString } from '../connections/connection-string-config.js';
 import { withInherited } from '../connections/inherited-settings.js';
+import { LOGIN_SETTINGS } from '../connections/login-settings.js';
 import { LoginWatch } from '../connections/login-watch.js';
 import { placeholderCredential } from '../connections/placeholder-credential.js';
 import { namesPort } from '../connections/server-address.js';
@@ -34,23 +35,7 @@ interface FromConnectionString {
 }
 
 /** Keys of the login, and keys that mssql does not know. */
-const CONSUMED = [
-  'user',
-  'password',
-  'clientId',
-  'clientSecret',
-  'tenantId',
-  'token',
-  'msiEndpoint',
-  'msiSecret',
-  'authentication_type',
-  'authentication',
-  'scope',
-  'strictExpiry',
-  'readOnly',
-  'tokenStore',
-  'tedious',
-] as const;
+const CONSUMED = [...LOGIN_SETTINGS, 'scope', 'strictExpiry', 'readOnly', 'tokenStore', 'tedious'] as const;
 /** Keys that mssql does not know. */
 const NOT_OF_MSSQL = ['scope', 'strictExpiry', 'tokenStore', 'tedious'] as const;
 /** Pool settings that tarn refuses. */

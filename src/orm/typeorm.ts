@@ -5,6 +5,7 @@
  */
 import { checkConfig, definedOnly } from '../connections/check-config.js';
 import type { PoolConfig, TokenPoolConfig } from '../connections/config.js';
+import { LOGIN_SETTINGS } from '../connections/login-settings.js';
 import { ConfigurationError } from '../errors.js';
 import { sql } from '../mssql/drop-in.js';
 import { type ConnectionSource, isConnectionSource } from '../pool/connection-source.js';
@@ -76,22 +77,10 @@ export function dataSourceOptions(input: TypeOrmConfig | ConnectionSource | stri
 }
 
 /** What the login consists of. A DataSource shows its options to those who print it; the driver has them instead. */
-const LOGIN = [
-  'user',
-  'password',
-  'domain',
-  'authentication',
-  'authentication_type',
-  'clientId',
-  'clientSecret',
-  'tenantId',
-  'token',
-  'msiEndpoint',
-  'msiSecret',
-] as const;
+const LOGIN: ReadonlySet<string> = new Set([...LOGIN_SETTINGS, 'domain']);
 
 function withoutLogin(config: TypeOrmConfig): Partial<TypeOrmConfig> {
-  return Object.fromEntries(Object.entries(config).filter(([key]) => !LOGIN.includes(key as (typeof LOGIN)[number])));
+  return Object.fromEntries(Object.entries(config).filter(([key]) => !LOGIN.has(key)));
 }
 
 /** In the `extra` of {@link dataSourceOptions} and its copies; an `extra` of the application's own does not have it. */
@@ -101,7 +90,7 @@ const OURS: unique symbol = Symbol('extra of dataSourceOptions');
 type Given = Partial<TokenPoolConfig> & { [OURS]?: true };
 
 function driverFor(config: TypeOrmConfig): typeof sql {
-  const login = Object.fromEntries(LOGIN.map((key) => [key, (config as Record<string, unknown>)[key]]));
+  const login = Object.fromEntries([...LOGIN].map((key) => [key, (config as Record<string, unknown>)[key]]));
   return driverWith(
     class extends sql.ConnectionPool {
       constructor(given: Given) {

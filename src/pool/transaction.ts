@@ -10,6 +10,7 @@ import {
   TransactionRolledBackError,
 } from '../errors.js';
 import type { ConnectionSource } from './connection-source.js';
+import { requireRetryOptions } from './retry-options.js';
 import {
   checkoutVerdict,
   errorNumber,
@@ -119,6 +120,7 @@ export async function retryTransaction<T>(
 type Outcome<T> = { value: T } | { error: unknown; verdict: RetryVerdict };
 
 async function attempts<T>(options: TransactionOptions, attempt: () => Promise<Outcome<T>>): Promise<T> {
+  requireRetryOptions('transaction', options, ['isolationLevel', 'retries', 'firstWaitMs', 'signal']);
   const { retries = 3, firstWaitMs = 5_000, signal } = options;
   requireAmount('retries', retries);
   requireAmount('firstWaitMs', firstWaitMs);

@@ -1,6 +1,7 @@
 import type { Connection } from 'tedious';
 import type { ServerMessage } from '../connections/login-failure.js';
 import { ConfigurationError } from '../errors.js';
+import { requireRetryOptions } from './retry-options.js';
 import { checkoutVerdict, type RetryVerdict, retryVerdict, retryWaitMs, waitForRetry } from './retry-verdict.js';
 import type { TokenPool } from './token-pool.js';
 
@@ -29,8 +30,10 @@ export interface RetryOptions {
 export async function withRetry<T>(
   pool: TokenPool,
   fn: (connection: Connection) => T | Promise<T>,
-  { maxTries = 5, firstWaitMs = 5_000, signal }: RetryOptions = {},
+  options: RetryOptions = {},
 ): Promise<T> {
+  requireRetryOptions('withRetry', options, ['maxTries', 'firstWaitMs', 'signal']);
+  const { maxTries = 5, firstWaitMs = 5_000, signal } = options;
   if (!(maxTries >= 1)) throw new ConfigurationError('maxTries must be 1 or more.');
   if (!(firstWaitMs >= 0)) throw new ConfigurationError('firstWaitMs must be 0 or more, in ms.');
   for (let tries = 1; ; tries += 1) {
