@@ -19,16 +19,20 @@ const BEGIN = 5;
 const READ_COMMITTED = 2;
 const UNCHANGED = 0;
 
+/** tedious sends it after each login. A login with fODBC, and a reset, leave it OFF. */
+const ARITHABORT_ON = 'set arithabort on';
+const LEVEL = 'set transaction isolation level ';
+
 /**
  * What the session has after a reset: the state after a login with fODBC, of all the lines that tedious may send after a
- * login. ARITHABORT does not matter while ANSI_WARNINGS is ON (documentation of SET ARITHABORT).
+ * login. ARITHABORT is implied by ANSI_WARNINGS ON (documentation of SET ARITHABORT).
  */
 const GIVEN_BY_RESET = new Set([
   'set ansi_nulls on',
   'set ansi_null_dflt_on on',
   'set ansi_padding on',
   'set ansi_warnings on',
-  'set arithabort on',
+  ARITHABORT_ON,
   'set arithabort off',
   'set concat_null_yields_null on',
   'set cursor_close_on_commit off',
@@ -39,7 +43,7 @@ const GIVEN_BY_RESET = new Set([
   'set numeric_roundabort off',
   'set quoted_identifier on',
   'set textsize 2147483647',
-  'set transaction isolation level read committed',
+  `${LEVEL}read committed`,
   'set xact_abort off',
 ]);
 
@@ -102,7 +106,8 @@ export class SessionReset {
   #level: number;
   readonly #initialLevel: number;
   #mayOutlastReset = false;
-  #restoresOptions: boolean | undefined;
+  /** The server does not restore all options of the login by itself. */
+  #restoresOptions = true;
 
   constructor(initialLevel: number) {
     this.#level = initialLevel;
@@ -126,7 +131,7 @@ export class SessionReset {
     if (this.#isUsed) this.isDue = true;
     this.#isUsed = false;
     if (!this.isDue) return 'none';
-    return this.#needsRequest(tedious) ? 'request' : 'flag';
+    return this.#needsRequest ? 'request' : 'flag';
   }
 
   /** Resets with a request of its own. False where the session must not be used again. Never rejects. */
@@ -135,17 +140,29 @@ export class SessionReset {
     return new Promise((resolve) => {
       const timer = setTimeout(() => resolve(false), TIMEOUT_MS).unref();
       this.#runsOwnRequest = true;
-      setInitialLevelToo(tedious, () =>
-        tedious.reset((error) => {
-          clearTimeout(timer);
-          this.#runsOwnRequest = false;
-          const confirmed = !error && this.#carrier === undefined;
-          this.#carrier = undefined;
-          if (confirmed) this.#clean();
-          resolve(confirmed);
-        }),
-      );
+      tedious.reset((error) => {
+        clearTimeout(timer);
+        this.#runsOwnRequest = false;
+        const confirmed = !error && this.#carrier === undefined;
+        this.#carrier = undefined;
+        if (confirmed) this.#clean();
+        resolve(confirmed);
+      });
     });
+  }
+
+  /**
+   * What tedious sends after the login and with a reset. After the login, no option that a reset would take back: plans are
+   * cached by ARITHABORT too, and a session should not change it at its first reset. With a reset, only the isolation
+   * level where the server restores all options by itself.
+   */
+  initialSql(all: string): string {
+    const lines = all.split('\n').filter((line) => line !== '');
+    this.#restoresOptions = !this.hasLoginOptions || lines.some((line) => !GIVEN_BY_RESET.has(line));
+    if (!this.#runsOwnRequest) {
+      return this.#restoresOptions ? all : lines.filter((line) => line !== ARITHABORT_ON).join('\n');
+    }
+    return this.#restoresOptions ? all : (lines.find((line) => line.startsWith(LEVEL)) ?? all);
   }
 
   /** Called for each request that is about to be sent. */
@@ -191,15 +208,8 @@ export class SessionReset {
     return this.isDue;
   }
 
-  #needsRequest(tedious: Resettable): boolean {
-    if (this.#mayOutlastReset || this.#level !== this.#initialLevel) return true;
-    this.#restoresOptions ??=
-      !this.hasLoginOptions ||
-      tedious
-        .getInitialSql()
-        .split('\n')
-        .some((line) => line !== '' && !GIVEN_BY_RESET.has(line));
-    return this.#restoresOptions;
+  get #needsRequest(): boolean {
+    return this.#restoresOptions || this.#mayOutlastReset || this.#level !== this.#initialLevel;
   }
 }
 
@@ -220,6 +230,7 @@ export function makeResettable(connection: Connection): void {
   resets.set(connection, new SessionReset(tedious.config?.options?.connectionIsolationLevel ?? READ_COMMITTED));
   // One function each for all connections: a closure per connection would cost memory in every pool.
   define(tedious, 'makeRequest', makeRequest);
+  define(tedious, 'getInitialSql', getInitialSql);
   if (typeof tedious.sendLogin7Packet === 'function') define(tedious, 'sendLogin7Packet', sendLogin7);
   connection.on('resetConnection', onConfirmed);
 }
@@ -266,18 +277,9 @@ function onConfirmed(this: Connection): void {
   resets.get(this)?.confirmed(this);
 }
 
-/** tedious sends no isolation level where `connectionIsolationLevel` is null. */
-function setInitialLevelToo(tedious: Resettable, reset: () => void): void {
-  const { getInitialSql } = tedious;
-  tedious.getInitialSql = function (this: Resettable) {
-    const sql = getInitialSql.call(this);
-    return sql.includes('isolation level') ? sql : `${sql}\nset transaction isolation level read committed`;
-  };
-  try {
-    reset();
-  } finally {
-    delete (tedious as Partial<Resettable>).getInitialSql;
-  }
+function getInitialSql(this: Resettable): string {
+  const all = (Object.getPrototypeOf(this) as Resettable).getInitialSql.call(this);
+  return resets.get(this)?.initialSql(all) ?? all;
 }
 
 function outlastsReset(text: unknown): boolean {

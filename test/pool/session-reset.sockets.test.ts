@@ -1,7 +1,7 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { type Connection, ISOLATION_LEVEL, Request } from 'tedious';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { createTokenPools, TokenExpiredError, type TokenPoolsConfig } from '../../src/index.js';
+import { createTokenPools, TokenExpiredError, type TokenPoolConfig, type TokenPoolsConfig } from '../../src/index.js';
 import { createTestClock, type SqlEmulator } from '../../src/testing/index.js';
 import { site } from '../support/pool.js';
 import { query } from '../support/query.js';
@@ -54,10 +54,9 @@ const traces: [string, (connection: Connection) => Promise<unknown>][] = [
 const STATE =
   "SELECT DB_NAME(), @@LOCK_TIMEOUT, SESSION_CONTEXT(N'tenant'), OBJECT_ID('tempdb..#t'), USER_NAME(), @@TRANCOUNT";
 
-/** ARITHABORT makes no difference while ANSI_WARNINGS is ON. */
 function stateOf(server: SqlEmulator): object {
   const [session] = server.sessions;
-  const { ARITHABORT: _, ...options } = Object.fromEntries(session?.setOptions ?? []);
+  const options = Object.fromEntries(session?.setOptions ?? []);
   return { sessions: server.sessions.length, isolationLevel: session?.isolationLevel, options };
 }
 
@@ -71,6 +70,25 @@ test.each(traces)('the next borrower finds nothing of %s', async (_, leave) => {
   const found = await pool.use((connection) => query(connection, STATE));
   expect(found).toEqual(fresh);
   expect(stateOf(s.server)).toEqual(initially);
+});
+
+test.each<[string, TokenPoolConfig['options'], string, string]>([
+  ['', {}, 'OFF', 'set transaction isolation level read committed'],
+  [' where the server does not restore all of them', { datefirst: 1 }, 'ON', 'set ansi_nulls on'],
+])('the options of the first borrower are those of all later ones%s', async (_, options, arithabort, first) => {
+  await using s = await site();
+  const config = s.server.config();
+  const pool = s.pool({ options: { ...config.options, ...options }, ...ALWAYS });
+  await pool.use((connection) => query(connection, 'SELECT 1'));
+  const initially = stateOf(s.server);
+  expect(initially).toMatchObject({ options: { ARITHABORT: arithabort } });
+  await pool.use((connection) => query(connection, 'SELECT 1'));
+  expect(stateOf(s.server)).toEqual(initially);
+  // Reset by a request of its own.
+  await pool.use((connection) => batch(connection, 'SET TRANSACTION ISOLATION LEVEL SNAPSHOT'));
+  await pool.use(() => undefined);
+  expect(stateOf(s.server)).toEqual(initially);
+  expect(s.server.queries.at(-1)?.sql).toContain(first);
 });
 
 test('without resetSession the next borrower finds what the last one has left, as with mssql', async () => {

@@ -126,6 +126,7 @@ export class DrivenConnection extends EventEmitter {
         done(Object.assign(new Error(refusal.message), { code: 'ELOGIN' }));
         return;
       }
+      this.getInitialSql();
       this.state = { name: 'LoggedIn' };
       done();
     }, server.loginMs);
