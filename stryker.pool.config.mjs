@@ -1,4 +1,4 @@
-import modules from './stryker.config.mjs';
+import modules, { not, WITH_POOLS, WITH_SOCKETS } from './stryker.config.mjs';
 
 /**
  * What is tested with whole pools against a driven server.
@@ -7,13 +7,9 @@ import modules from './stryker.config.mjs';
  */
 export default {
   ...modules,
-  mutate: [
-    'src/pool/*.ts',
-    '!src/pool/{connection-source,create-token-pool,generic-pool,select-one}.ts',
-    'src/connections/{dial,dialer}.ts',
-  ],
+  mutate: [...WITH_POOLS, ...not(WITH_SOCKETS)],
   vitest: { ...modules.vitest, configFile: 'vitest.mutate-pool.config.ts' },
-  timeoutMS: 3_000,
+  timeoutMS: 6_000,
   timeoutFactor: 1.5,
   incrementalFile: 'reports/stryker-incremental-pool.json',
   htmlReporter: { fileName: 'reports/mutation-pool.html' },

@@ -5,8 +5,11 @@ const LONGEST = 65_536;
 
 /** Whether a text is a URL and not `key=value;...`. */
 export function isUrl(text: string): boolean {
-  return /^\s{0,100}[a-z][a-z0-9+.-]{1,20}:\/\//i.test(text);
+  return /^\s{0,100}(?:jdbc:)?[a-z][a-z0-9+.-]{1,20}:\/\//i.test(text);
 }
+
+/** The form of JDBC and Prisma; with `;database=...` after the port it is no URL. */
+const OF_JDBC = /^\s{0,100}(?:jdbc:|sqlserver:)/i;
 
 /**
  * A URL as the ADO.NET connection string that says the same. Names in the query are those of connection strings.
@@ -14,8 +17,7 @@ export function isUrl(text: string): boolean {
  * @throws ConfigurationError that never quotes a part of the URL
  */
 export function connectionStringFromUrl(text: string): string {
-  const url = parse(text);
-  if (url.protocol === 'sqlserver:' || url.protocol === 'jdbc:') {
+  if (OF_JDBC.test(text)) {
     throw new ConfigurationError(
       "Connection URL: 'sqlserver://' is the form of JDBC and Prisma, which is not read here.",
       {
@@ -23,6 +25,7 @@ export function connectionStringFromUrl(text: string): string {
       },
     );
   }
+  const url = parse(text);
   if (url.protocol !== 'mssql:') {
     throw new ConfigurationError('Connection URL: only mssql:// is known.', { hint: `The form is ${FORM}.` });
   }

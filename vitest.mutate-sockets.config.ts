@@ -1,0 +1,20 @@
+import { defineConfig } from 'vitest/config';
+
+/** Tests in process first, then those with sockets that take a fraction of a second each. */
+export default defineConfig({
+  test: {
+    include: [
+      'test/connections/{contain-parser,guarded-connection,shrink-listeners,session,token-login}.test.ts',
+      'test/pool/{logins,read-only-fallback,session-reset,retry-options}.test.ts',
+      'test/connections/{application-listeners,ended-sessions,echoed-secrets,hostile-logins}.sockets.test.ts',
+      'test/mssql/session-reset.sockets.test.ts',
+      'test/hostile/sql/rows-during-login.sockets.test.ts',
+      'test/pool/{encryption,read-only-pool,session-reset,tarn-facade,transaction,with-retry}.sockets.test.ts',
+    ],
+    testTimeout: 15_000,
+    hookTimeout: 15_000,
+    expect: { poll: { timeout: 5_000 } },
+    fileParallelism: false,
+    isolate: false,
+  },
+});
