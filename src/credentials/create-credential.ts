@@ -7,6 +7,7 @@ import { didYouMean } from './input/did-you-mean.js';
 import { readEnvironment } from './input/environment.js';
 import { credentialFromTedious, type TediousAuthentication } from './input/from-tedious.js';
 import { fromText } from './input/from-text.js';
+import { requireSelected } from './input/require-option.js';
 import type { DeviceCodeOptions } from './methods/device-code.js';
 import type { InteractiveOptions } from './methods/interactive.js';
 import type { CredentialMethod, OptionsOf } from './methods/method.js';
@@ -93,6 +94,7 @@ const BROWSER_FLOWS = /^(implicit|implicit-grant|id-token)$/i;
 function fromOptions(options: Record<string, unknown>, authority: AuthorityOptions): Credential {
   const given = Object.keys(options).filter((key) => options[key] !== undefined && key !== 'method');
   const method = options.method === undefined ? impliedMethod(options, given) : namedMethod(options.method);
+  requireSelected(options, method.selectedBy ?? []);
   const known = Object.keys(method.options);
   for (const option of given) {
     if (!known.includes(option)) {
@@ -129,7 +131,16 @@ function namedMethod(name: unknown): CredentialMethod<Record<string, unknown>> {
  * Options that make someone other than the application itself log in. `{ clientId, clientSecret, userAssertion: undefined }`,
  * for a request without an Authorization header, would otherwise give its caller the application's own rights.
  */
-const CHOOSES_PRINCIPAL = ['userAssertion', 'agentId', 'agentUserName', 'refreshToken', 'username', 'password'];
+const CHOOSES_PRINCIPAL = [
+  'userAssertion',
+  'agentId',
+  'agentUserName',
+  'refreshToken',
+  'username',
+  'password',
+  'token',
+  'credential',
+];
 
 /**
  * The method that the options imply. Where options imply several methods, one that accepts all of those options wins:
@@ -139,12 +150,7 @@ function impliedMethod(
   options: Record<string, unknown>,
   given: readonly string[],
 ): CredentialMethod<Record<string, unknown>> {
-  const unset = CHOOSES_PRINCIPAL.find((name) => Object.hasOwn(options, name) && options[name] === undefined);
-  if (unset !== undefined) {
-    throw new ConfigurationError(`'${unset}' is undefined.`, {
-      hint: `Without it, another principal would log in. Set '${unset}', or remove the key. A missing header or an environment variable that is not set may be the reason.`,
-    });
-  }
+  for (const name of CHOOSES_PRINCIPAL) requireSelected(options, [name]);
   const implied = [...METHODS.values()].filter(({ impliedBy = [] }) => impliedBy.some((name) => given.includes(name)));
   const implying = given.filter((name) => implied.some(({ impliedBy = [] }) => impliedBy.includes(name)));
   const [method, another] = implied.filter((candidate) =>

@@ -1,6 +1,13 @@
 import type { TokenCredential as AzureTokenCredential } from '@azure/core-auth';
 import { describe, expect, test } from 'vitest';
-import { ConfigurationError, createCredential, sharedTokenCache, type TokenCredential } from '../../src/index.js';
+import * as registry from '../../src/credentials/methods/registry.js';
+import {
+  ConfigurationError,
+  createCredential,
+  createTokenPool,
+  sharedTokenCache,
+  type TokenCredential,
+} from '../../src/index.js';
 import { printed } from './printed.js';
 
 const tenantId = '72f988bf-86f1-41af-91ab-2d7cd011db47';
@@ -106,7 +113,7 @@ test('the tenant can be part of the authority', () => {
   expect(createCredential({ clientId, clientSecret, authority }).principal.tenantId).toBe(tenantId);
 });
 
-test.each(['userAssertion', 'agentId', 'refreshToken', 'username', 'password'])(
+test.each(['userAssertion', 'agentId', 'refreshToken', 'username', 'password', 'token', 'credential'])(
   'without the value of %s the application itself does not log in',
   (name) => {
     const application = {
@@ -122,3 +129,57 @@ test.each(['userAssertion', 'agentId', 'refreshToken', 'username', 'password'])(
     ).not.toThrow();
   },
 );
+
+describe('an option that selects who logs in', () => {
+  /** What else a method needs. */
+  const NEEDED: Record<string, object> = {
+    'agent-identity': { tenantId, clientId, clientSecret, agentId: clientId },
+    'refresh-token': { refreshToken: 'a-refresh-token' },
+    'workload-identity': { tenantId, tokenFilePath: '/a/token' },
+  };
+  const cases = Object.values(registry).flatMap(({ name, selectedBy = [] }) =>
+    selectedBy.flatMap((option) =>
+      [undefined, null, ''].map((value) => [name, option, value === '' ? 'empty' : String(value), value] as const),
+    ),
+  );
+
+  test.each(cases)('%s: %s that is %s is refused', (method, option, what, value) => {
+    const error = refusal(() => createCredential({ ...NEEDED[method], method, [option]: value } as never));
+    expect(error.message).toBe(`'${option}' is ${what}.`);
+    expect(error.hint).toMatch(/environment variable that is not set/);
+  });
+
+  test('may be left out, and one of several is enough', () => {
+    for (const { name, selectedBy } of Object.values(registry)) {
+      if (selectedBy === undefined) continue;
+      // Its application has no default.
+      if (name === 'workload-identity') continue;
+      expect(() => createCredential({ ...NEEDED[name], method: name } as never), name).not.toThrow();
+    }
+    const chosen = { method: 'managed-identity', clientId, objectId: undefined, resourceId: undefined };
+    expect(createCredential(chosen as never).principal.id).toBe(clientId);
+  });
+
+  test.each([undefined, null, ''])('in the choice of a federated identity is refused when it is %j', (value) => {
+    const from = { managedIdentity: { clientId: value } };
+    const error = refusal(() => createCredential({ method: 'federated', tenantId, clientId, from } as never));
+    expect(error.message).toMatch(/^'from.managedIdentity.clientId' is /);
+  });
+
+  test('is refused inherited, and in the options of a pool', () => {
+    class FromEnvironment {
+      method = 'managed-identity';
+      get clientId() {
+        return process.env.NOT_SET_HERE;
+      }
+    }
+    expect(refusal(() => createCredential(new FromEnvironment() as never)).message).toBe("'clientId' is undefined.");
+    const authentication = { method: 'managed-identity', clientId: undefined } as never;
+    expect(refusal(() => createTokenPool({ server: 'localhost', authentication })).message).toMatch(/'clientId'/);
+  });
+
+  test('of tedious keeps the meaning that it has there: no client id is the system-assigned identity', () => {
+    const own = { type: 'azure-active-directory-msi-app-service', options: { clientId: undefined } };
+    expect(createCredential(own).principal.id).toBe('system-assigned');
+  });
+});

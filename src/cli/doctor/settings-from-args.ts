@@ -166,7 +166,7 @@ function loginFrom(values: Values, env: NodeJS.ProcessEnv): Partial<TokenPoolCon
       return { authentication: { method, tenantId, clientId, clientSecret } as CredentialInput };
     }
     case 'managed-identity':
-      return { authentication: { method, clientId } };
+      return { authentication: { method, ...(clientId === undefined ? {} : { clientId }) } };
     case 'federated': {
       const from = sourceFrom(required(values.from, '--from'));
       return {
@@ -176,7 +176,9 @@ function loginFrom(values: Values, env: NodeJS.ProcessEnv): Partial<TokenPoolCon
     default:
       assertMethod(method);
       // Which options it takes is checked when the credential is created.
-      return { authentication: { method, tenantId, clientId } as CredentialInput };
+      return {
+        authentication: { method, tenantId, ...(clientId === undefined ? {} : { clientId }) } as CredentialInput,
+      };
   }
 }
 

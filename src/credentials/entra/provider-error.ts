@@ -36,6 +36,8 @@ export interface ProviderErrorOptions {
   person?: boolean | undefined;
   /** Secrets that must not appear in the error. */
   secrets?: readonly (string | undefined)[] | undefined;
+  /** Who answered, if not the identity provider: `GitHub Actions`. `who` then says what was requested: `issue a token`. */
+  answeredBy?: string | undefined;
   /** A more specific hint than that of the AADSTS number. */
   explain?: ((aadsts: number | undefined) => string | undefined) | undefined;
 }
@@ -103,12 +105,12 @@ const HINTS = new Map<number, string>([
 /**
  * The typed error for an identity provider's answer.
  *
- * @param who what made the request, for the message: `client secret of application 0000-...`
+ * @param who what made the request, for the message: `client secret of application 0000-...`; what `answeredBy` was to do
  */
 export function providerError(
   answer: ProviderAnswer,
   who: string,
-  { person = false, secrets = [], explain }: ProviderErrorOptions = {},
+  { person = false, secrets = [], answeredBy, explain }: ProviderErrorOptions = {},
 ): CredentialError {
   const { status, error, aadsts, cause } = answer;
   const clean = (text: string | undefined) => redact(text ?? '', secrets);
@@ -124,6 +126,12 @@ export function providerError(
   };
   const message = (text: string) => `${text} (${status === undefined ? '' : `HTTP ${status}, `}${reason})`;
 
+  if (answeredBy !== undefined) {
+    if (status === 429)
+      return new TokenThrottledError(message(`${answeredBy} throttles the request to ${who}`), details);
+    if (isPassing(answer)) return new TokenUnavailableError(message(`${answeredBy} failed to ${who}`), details);
+    return new CredentialRejectedError(message(`${answeredBy} refused to ${who}`), details);
+  }
   if (status === 429) return new TokenThrottledError(message(`Too many token requests for the ${who}`), details);
   if (isPassing(answer)) {
     return new TokenUnavailableError(message(`The identity provider failed for the ${who}`), details);

@@ -30,6 +30,7 @@ export function fromSqlClient(entries: ReadonlyMap<string, string>, authority: A
   const clientId = value('client id');
   const keyword = (entries.get('authentication') ?? '').replace(/\s/g, '').toLowerCase();
   const options = { ...authority, tenantId };
+  const person = { ...options, clientId, ...(user === undefined ? {} : { username: user }) };
   switch (keyword) {
     case 'activedirectoryserviceprincipal':
       return servicePrincipal();
@@ -48,9 +49,9 @@ export function fromSqlClient(entries: ReadonlyMap<string, string>, authority: A
         password: needed(password, 'Password'),
       });
     case 'activedirectoryinteractive':
-      return interactive({ method: 'interactive', ...options, clientId, username: user });
+      return interactive({ method: 'interactive', ...person });
     case 'activedirectorydevicecodeflow':
-      return deviceCode({ method: 'device-code', ...options, clientId, username: user });
+      return deviceCode({ method: 'device-code', ...person });
     case 'activedirectoryintegrated':
       return integrated();
     default:

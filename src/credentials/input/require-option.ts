@@ -32,6 +32,25 @@ export function optionalText(value: unknown, option: string): string | undefined
   return value === undefined || value === null || value === '' ? undefined : requireText(value, option);
 }
 
+/**
+ * Refuses options that select a principal if one is present and none has a value, as when it is read from an environment
+ * variable that is not set: another principal would log in.
+ *
+ * @param names alternatives to each other
+ * @param prefix of the name in the message, e.g. `from.managedIdentity.`
+ * @throws ConfigurationError naming the option
+ */
+export function requireSelected(options: object, names: readonly string[], prefix = ''): void {
+  const given = options as Record<string, unknown>;
+  const isUnset = (name: string): boolean => given[name] === undefined || given[name] === null || given[name] === '';
+  const unset = names.find((name) => Object.hasOwn(given, name));
+  if (unset === undefined || !names.every(isUnset)) return;
+  const what = given[unset] === '' ? 'empty' : String(given[unset]);
+  throw new ConfigurationError(`'${prefix}${unset}' is ${what}.`, {
+    hint: `Without it, another principal would log in. Set '${prefix}${unset}', or remove the key. A missing header or an environment variable that is not set may be the reason.`,
+  });
+}
+
 /** No token takes longer than a day. */
 const LONGEST_MS = 86_400_000;
 

@@ -24,7 +24,7 @@ export interface AgentIdentityOptions
   /** Client id of the agent identity: the principal that SQL Server sees. */
   agentId: string;
   /** User name of the agent's own user account, where the agent acts as that user. */
-  agentUserName?: string | undefined;
+  agentUserName?: string;
 }
 
 /** @throws ConfigurationError naming the option */
@@ -98,5 +98,6 @@ export const agentIdentityMethod = defineMethod<AgentIdentityOptions>({
     agentUserName: true,
   },
   impliedBy: ['agentId'],
+  selectedBy: ['agentUserName'],
   create: agentIdentity,
 });

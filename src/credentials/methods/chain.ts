@@ -27,7 +27,7 @@ export interface ChainOptions {
   /** Or credential objects. */
   credentials?: readonly TokenCredential[] | undefined;
   /** Client id of the workload identity or user-assigned managed identity. Default `AZURE_CLIENT_ID`. */
-  clientId?: string | undefined;
+  clientId?: string;
   /** For the developer tools. */
   tenantId?: string | undefined;
 }
@@ -51,7 +51,10 @@ const REQUEST_TIMEOUT_MS = 180_000;
  * @param authority where `AZURE_AUTHORITY_HOST` is not set
  * @throws ConfigurationError naming the option
  */
-export function defaultChain(options: Omit<ChainOptions, 'method'> = {}, authority: AuthorityOptions = {}): Credential {
+export function defaultChain(
+  options: Omit<ChainOptions, 'method' | 'clientId'> & { clientId?: string | undefined } = {},
+  authority: AuthorityOptions = {},
+): Credential {
   const { credentials, members = DEFAULT_MEMBERS } = options;
   if (credentials !== undefined) {
     if (options.members !== undefined) throw new ConfigurationError("Set either 'members' or 'credentials', not both.");
@@ -115,5 +118,6 @@ function memberOf(name: ChainMemberName, of: MemberOptions): ChainMember {
 export const chainMethod = defineMethod<ChainOptions>({
   name: 'chain',
   options: { members: true, credentials: true, clientId: true, tenantId: true },
+  selectedBy: ['clientId'],
   create: (options, { authority }) => defaultChain(options, authority),
 });

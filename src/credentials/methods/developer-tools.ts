@@ -26,7 +26,7 @@ interface ToolOptions {
 export interface AzureCliOptions extends ToolOptions {
   method: 'azure-cli';
   /** The subscription whose account to use. */
-  subscription?: string | undefined;
+  subscription?: string;
 }
 
 /** The person who is signed in to Azure Developer CLI on this machine. */
@@ -181,6 +181,7 @@ function checked(value: unknown, key: string, pattern: RegExp): string | undefin
 export const azureCliMethod = defineMethod<AzureCliOptions>({
   name: 'azure-cli',
   options: { tenantId: true, timeoutMs: true, subscription: true },
+  selectedBy: ['subscription'],
   create: (options) => developerTool(options),
 });
 

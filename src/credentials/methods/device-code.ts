@@ -180,5 +180,6 @@ function seconds(value: unknown, otherwise: number): number {
 export const deviceCodeMethod = defineMethod<DeviceCodeOptions>({
   name: 'device-code',
   options: { ...PERSON_OPTIONS, onCode: true },
+  selectedBy: ['username'],
   create: deviceCode,
 });

@@ -4,7 +4,7 @@ import { federationHint } from '../entra/federation-hint.js';
 import { currentSecret } from '../input/current-secret.js';
 import { didYouMean } from '../input/did-you-mean.js';
 import { type Environment, readEnvironment } from '../input/environment.js';
-import { optionalText, requireText } from '../input/require-option.js';
+import { optionalText, requireSelected, requireText } from '../input/require-option.js';
 import { APPLICATION_OPTIONS, type ApplicationOptions, applicationCredential, type Prover } from './application.js';
 import type { AssertionSource, FederatedSource } from './federated/assertion-source.js';
 import { aws } from './federated/aws.js';
@@ -81,6 +81,10 @@ function sourceOf(from: FederatedSource): AssertionSource {
     throw new ConfigurationError(`Unknown source in 'from'.${didYouMean(from, Object.keys(NAMED))}`, { hint: SOURCES });
   }
   if (typeof from === 'object' && from !== null) {
+    const [, another] = Object.keys(from);
+    if (another !== undefined) {
+      throw new ConfigurationError("'from' must have one property only.", { hint: SOURCES });
+    }
     if ('file' in from) return fromFile(requireText(from.file, 'from.file'));
     if ('variable' in from) return fromVariable(requireText(from.variable, 'from.variable'));
     if ('managedIdentity' in from) return fromManagedIdentity(requireIdentityChoice(from.managedIdentity));
@@ -90,13 +94,16 @@ function sourceOf(from: FederatedSource): AssertionSource {
 
 const IDENTITY_IDS = ['clientId', 'objectId', 'resourceId'];
 
-/** A choice that is not understood would ask for another identity: the system-assigned one. */
+/** A choice that is not understood, or has no value, would ask for another identity: the system-assigned one. */
 function requireIdentityChoice<T>(choice: T): T {
   if (typeof choice !== 'object' || choice === null) {
     throw new ConfigurationError("'from.managedIdentity' must be an object such as { clientId }.");
   }
   const unknown = Object.keys(choice).find((name) => !IDENTITY_IDS.includes(name));
-  if (unknown === undefined) return choice;
+  if (unknown === undefined) {
+    requireSelected(choice, IDENTITY_IDS, 'from.managedIdentity.');
+    return choice;
+  }
   throw new ConfigurationError(`Unknown option in 'from.managedIdentity'.${didYouMean(unknown, IDENTITY_IDS)}`, {
     hint: `Options: ${IDENTITY_IDS.join(', ')}.`,
   });

@@ -125,5 +125,6 @@ function openSystemBrowser(url: string): Promise<void> {
 export const interactiveMethod = defineMethod<InteractiveOptions>({
   name: 'interactive',
   options: { ...PERSON_OPTIONS, openBrowser: true, signInTimeoutMs: true, port: true },
+  selectedBy: ['username'],
   create: interactive,
 });

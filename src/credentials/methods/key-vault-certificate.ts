@@ -105,5 +105,5 @@ async function readSecret(url: URL, token: string): Promise<string> {
       hint: "Let the managed identity read secrets of the vault, and check the secret's name.",
     });
   }
-  throw oauthRefusal(reply, body, { who: 'Key Vault' });
+  throw oauthRefusal(reply, body, { answeredBy: 'Key Vault', who: 'return the certificate' });
 }

@@ -34,9 +34,9 @@ import { longestPatienceMs, whileNotReady } from './while-not-ready.js';
  */
 export interface ManagedIdentityOptions {
   method: 'managed-identity';
-  clientId?: string | undefined;
-  objectId?: string | undefined;
-  resourceId?: string | undefined;
+  clientId?: string;
+  objectId?: string;
+  resourceId?: string;
   /** Where Azure Arc keeps its key files, if mounted elsewhere in a container. */
   arcKeyDirectory?: string | undefined;
   /**
@@ -59,7 +59,7 @@ const LONGEST_RETRY_TIMEOUT_MS = 3_600_000;
  * @throws ConfigurationError naming the option
  */
 export function managedIdentity(
-  options: Omit<ManagedIdentityOptions, 'method'> = {},
+  options: Partial<IdentityChoice> & Pick<ManagedIdentityOptions, 'arcKeyDirectory' | 'retryTimeoutMs'> = {},
   { inChain = false, environment = readEnvironment() }: { inChain?: boolean; environment?: Environment } = {},
 ): Credential {
   const choice = readChoice(options);
@@ -111,7 +111,7 @@ export function longestRequestMs(retryTimeoutMs: number | undefined): number {
 /** Azure Arc needs two exchanges for one token, each of 5 s at most. */
 const ATTEMPT_MS = 10_000;
 
-function readChoice(options: Omit<ManagedIdentityOptions, 'method'>): IdentityChoice {
+function readChoice(options: Partial<IdentityChoice>): IdentityChoice {
   const choice = {
     clientId: optionalText(options.clientId, 'clientId'),
     objectId: optionalText(options.objectId, 'objectId'),
@@ -259,5 +259,6 @@ function readRefusal(body: Record<string, unknown> | undefined): { error?: strin
 export const managedIdentityMethod = defineMethod<ManagedIdentityOptions>({
   name: 'managed-identity',
   options: { clientId: true, objectId: true, resourceId: true, arcKeyDirectory: true, retryTimeoutMs: true },
+  selectedBy: ['clientId', 'objectId', 'resourceId'],
   create: (options) => managedIdentity(options),
 });

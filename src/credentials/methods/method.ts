@@ -20,6 +20,11 @@ export interface CredentialMethod<Options extends object> {
   /** Options that imply this method where `method` is left out. */
   readonly impliedBy?: readonly (keyof Options & string)[] | undefined;
   /**
+   * Options, alternatives to each other, that select who logs in and may be left out. One that is present without a
+   * value is refused: another principal than the intended one would log in.
+   */
+  readonly selectedBy?: readonly (keyof Options & string)[] | undefined;
+  /**
    * @param context defaults that come from where the credential is used
    * @throws ConfigurationError naming the option
    */

@@ -35,7 +35,7 @@ export interface PersonOptions extends AuthorityOptions {
   /** Application (client) id of a public client. Default: that of Azure CLI. */
   clientId?: string | undefined;
   /** The person's user name: selects one of several signed-in accounts, and is filled in on the sign-in page. */
-  username?: string | undefined;
+  username?: string;
   /** Keeps the sign-in across restarts. Default: for the life of the process. */
   persistentCache?: PersistentCache | undefined;
   /** For a proxy, or a private certificate authority in front of the identity provider. */

@@ -37,6 +37,7 @@ export function refreshToken(options: RefreshTokenOptions): PersonCredential {
 export const refreshTokenMethod = defineMethod<RefreshTokenOptions>({
   name: 'refresh-token',
   options: { ...PERSON_OPTIONS, refreshToken: true, clientSecret: true },
+  selectedBy: ['username'],
   impliedBy: ['refreshToken'],
   create: refreshToken,
 });

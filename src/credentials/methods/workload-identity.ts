@@ -10,7 +10,7 @@ import { defineMethod } from './method.js';
 export interface WorkloadIdentityOptions extends Omit<ApplicationOptions, 'clientId'> {
   method?: 'workload-identity' | undefined;
   /** Default `AZURE_CLIENT_ID`. `tenantId`: default `AZURE_TENANT_ID`. */
-  clientId?: string | undefined;
+  clientId?: string;
   /** Default `AZURE_FEDERATED_TOKEN_FILE`. */
   tokenFilePath?: string | undefined;
 }
@@ -18,7 +18,10 @@ export interface WorkloadIdentityOptions extends Omit<ApplicationOptions, 'clien
 const HINT = 'The AKS webhook sets it in pods labelled azure.workload.identity/use: "true".';
 
 /** @throws ConfigurationError naming the option */
-export function workloadIdentity(options: WorkloadIdentityOptions, env = readEnvironment()): Credential {
+export function workloadIdentity(
+  options: Omit<WorkloadIdentityOptions, 'clientId'> & { clientId?: string | undefined },
+  env = readEnvironment(),
+): Credential {
   const path = requireText(
     options.tokenFilePath ?? env.AZURE_FEDERATED_TOKEN_FILE,
     'tokenFilePath',
@@ -50,5 +53,6 @@ export const workloadIdentityMethod = defineMethod<WorkloadIdentityOptions>({
   name: 'workload-identity',
   options: { ...APPLICATION_OPTIONS, tokenFilePath: true },
   impliedBy: ['tokenFilePath'],
+  selectedBy: ['clientId'],
   create: (options) => workloadIdentity(options),
 });

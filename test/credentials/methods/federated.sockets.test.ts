@@ -270,6 +270,7 @@ test.each([
   ['an empty file name', { file: '' }, /'from.file' is missing/],
   ['a client id in place of the choice', { managedIdentity: 'client-id' }, /'from.managedIdentity' must be an object/],
   ['no choice', { managedIdentity: null }, /'from.managedIdentity' must be an object/],
+  ['two sources', { file: '/a/token', variable: 'TOKEN' }, /'from' must have one property only/],
   ['a misspelt choice', { managedIdentity: { clientID: 'x' } }, /Did you mean 'clientId'/],
 ])('%s is refused', (_, from, message) => {
   expect(() => createCredential(options(from as never, 'x'))).toThrow(message);
@@ -297,20 +298,23 @@ test('plain http to another machine is refused before anything is sent', async (
 });
 
 test.each([
-  ['a page', { status: 200, body: '<html>sign in</html>' }, 'ERR_TOKEN_UNAVAILABLE'],
-  ['a failure', { status: 500, body: 'runner-request-token' }, 'ERR_TOKEN_UNAVAILABLE'],
+  ['a page', { status: 200, body: '<html>sign in</html>' }, 'ERR_TOKEN_UNAVAILABLE', /^GitHub Actions failed to/],
+  ['a failure', { status: 500, body: 'runner-request-token' }, 'ERR_TOKEN_UNAVAILABLE', /^GitHub Actions failed to/],
+  ['throttling', { status: 429, body: 'runner-request-token' }, 'ERR_TOKEN_THROTTLED', /^GitHub Actions throttles/],
   [
     'a refusal that repeats the secret',
     { status: 401, body: '{"error":"denied","error_description":"runner-request-token"}' },
     'ERR_CREDENTIAL_REJECTED',
+    /^GitHub Actions refused to issue a token \(HTTP 401, .* Add 'permissions: id-token: write' to the job/,
   ],
-])('%s instead of a token is an error without secrets', async (_, reply, code) => {
+])('%s instead of a token is an error without secrets, of the issuer', async (_, reply, code, text) => {
   const from = WAYS['GitHub Actions']?.from() as FederatedSource;
   answer = reply;
   const error = await createCredential(options(from, 'x'))
     .getToken(SCOPE)
     .catch((thrown) => thrown);
   expect(error).toMatchObject({ code });
+  expect(`${error.message} ${error.hint}`).toMatch(text);
   expect(printed(error)).not.toContain('runner-request-token');
 });
 

@@ -148,7 +148,8 @@ describe('a persistent cache', () => {
     } as const;
     expect(await upn(createCredential(loud))).toBe(one.userName);
     expect(asked).toBe(0);
-    expect(await upn(createCredential({ ...loud, username: undefined }))).toBe(two.userName);
+    const { username: _, ...anyone } = loud;
+    expect(await upn(createCredential(anyone))).toBe(two.userName);
     expect(asked).toBe(1);
   });
 

@@ -21,9 +21,9 @@ export type FederatedSource =
   | 'aws'
   | {
       managedIdentity: {
-        clientId?: string | undefined;
-        objectId?: string | undefined;
-        resourceId?: string | undefined;
+        clientId?: string;
+        objectId?: string;
+        resourceId?: string;
       };
     }
   | { variable: string }

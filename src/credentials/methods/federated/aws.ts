@@ -34,14 +34,14 @@ export const aws: AssertionSource = {
     const headers = signedHeaders({ url, body, region, keys, at: new Date() });
     const reply = await httpExchange({ url, method: 'POST', headers, body, agent, abortSignal });
     if (reply.status === 400 || reply.status === 403) throw refusedBy(reply);
-    return tokenIn(reply, between(reply.body, '<WebIdentityToken>', '</WebIdentityToken>'), 'AWS STS');
+    return tokenIn(reply, between(reply.body, '<WebIdentityToken>', '</WebIdentityToken>'), { issuer: 'AWS STS' });
   },
 };
 
 function refusedBy(reply: HttpReply): CredentialRejectedError {
   const code = between(reply.body, '<Code>', '</Code>') ?? '';
   const reason = /^\w{1,80}$/.test(code) ? code : redact(code, reply.secrets()).slice(0, 80);
-  return new CredentialRejectedError(`AWS STS rejected the request for a token (HTTP ${reply.status}, ${reason}).`, {
+  return new CredentialRejectedError(`AWS STS refused to issue a token (HTTP ${reply.status}, ${reason}).`, {
     status: reply.status,
     hint: 'Enable outbound identity federation for the account, and allow sts:GetWebIdentityToken for the role.',
   });

@@ -9,6 +9,8 @@ import { looksLikeJwt, readTokenFile } from './token-file.js';
 /** A local metadata service that takes longer than this will not answer. */
 const METADATA_TIMEOUT_MS = 5_000;
 
+const OF_THE_JOB = "Add 'permissions: id-token: write' to the job. Jobs of pull requests from forks get no token.";
+
 /**
  * GitHub Actions. The runner sets both variables in jobs with `permissions: id-token: write`.
  * https://docs.github.com/actions/reference/security/oidc
@@ -20,13 +22,13 @@ export const githubActions: AssertionSource = {
     const { ACTIONS_ID_TOKEN_REQUEST_URL: text, ACTIONS_ID_TOKEN_REQUEST_TOKEN: token } = environment;
     if (text === undefined || token === undefined) {
       throw new CredentialUnavailableError('This job has no id token of GitHub Actions.', {
-        hint: "Add 'permissions: id-token: write' to the job. Jobs of pull requests from forks get no token.",
+        hint: OF_THE_JOB,
       });
     }
     const url = secureUrl(text, 'ACTIONS_ID_TOKEN_REQUEST_URL');
     url.searchParams.set('audience', audience);
     const reply = await httpExchange({ url, headers: { authorization: `Bearer ${token}` }, agent, abortSignal });
-    return tokenIn(reply, jsonObject(reply.body)?.value, 'GitHub Actions');
+    return tokenIn(reply, jsonObject(reply.body)?.value, { issuer: 'GitHub Actions', hint: OF_THE_JOB });
   },
 };
 
@@ -50,7 +52,10 @@ export const googleCloud: AssertionSource = {
       abortSignal,
     };
     const reply = await httpExchange(request);
-    return tokenIn(reply, reply.body.trim(), 'the metadata server of Google Cloud');
+    return tokenIn(reply, reply.body.trim(), {
+      issuer: 'The metadata server of Google Cloud',
+      hint: 'Attach a service account to the VM or service. On GKE, bind one with Workload Identity Federation for GKE.',
+    });
   },
 };
 
@@ -110,8 +115,19 @@ export function secureUrl(text: string, variable: string): URL {
   throw new ConfigurationError(`The environment variable '${variable}' must be an https URL.`);
 }
 
-/** The token of an issuer's answer. @throws a typed error that never quotes the answer as it is */
-export function tokenIn(reply: HttpReply, token: unknown, issuer: string): string {
-  if (reply.status === 200 && typeof token === 'string' && looksLikeJwt(token)) return token;
-  throw oauthRefusal(reply, jsonObject(reply.body), { who: `request for a token to ${issuer}` });
+/**
+ * The token of an issuer's answer.
+ *
+ * @param about `hint`: what to do about a refusal (HTTP 4xx)
+ * @throws a typed error that never quotes the answer as it is
+ */
+export function tokenIn(reply: HttpReply, token: unknown, about: { issuer: string; hint?: string }): string {
+  const { status } = reply;
+  if (status === 200 && typeof token === 'string' && looksLikeJwt(token)) return token;
+  const refused = status >= 400 && status < 500;
+  throw oauthRefusal(reply, jsonObject(reply.body), {
+    answeredBy: about.issuer,
+    who: 'issue a token',
+    explain: () => (refused ? about.hint : undefined),
+  });
 }
