@@ -9,8 +9,8 @@ test.each(named(ways))('%s: the next request finds nothing of the last one', asy
   const config = { ...server.config(), authentication: entra.credential(), pool: { max: 1, resetSession: 'always' } };
   const pool = await way.open(config as never);
   try {
-    // Without parameters mssql sends a batch; with one, sp_executesql.
-    await pool.query('USE elsewhere SET LOCK_TIMEOUT 100');
+    // What query() sets ends with it, because mssql sends it with sp_executesql; what batch() sets stays.
+    await pool.request().batch('USE elsewhere SET LOCK_TIMEOUT 100');
     await pool.query("EXEC sp_set_session_context N'tenant', 7");
     const { recordset } = await pool.query(
       "SELECT DB_NAME() AS name, @@LOCK_TIMEOUT AS wait, SESSION_CONTEXT(N'tenant') AS t",
@@ -34,7 +34,7 @@ test.each(named(ways))('%s: sessions are not reset unless it is set, as with mss
   const config = { ...server.config(), authentication: entra.credential(), pool: { max: 1 } };
   const pool = await way.open(config as never);
   try {
-    await pool.query('USE elsewhere');
+    await pool.request().batch('USE elsewhere');
     const { recordset } = await pool.query('SELECT DB_NAME() AS name');
     expect(recordset[0]).toEqual({ name: 'elsewhere' });
     expect(server.sessions.at(-1)?.resets).toBe(0);

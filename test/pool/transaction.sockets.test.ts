@@ -13,7 +13,7 @@ import {
 } from '../../src/index.js';
 import { startSqlGateway } from '../../src/testing/index.js';
 import { type Site, site } from '../support/pool.js';
-import { query } from '../support/query.js';
+import { batch, query } from '../support/query.js';
 
 const soon = { firstWaitMs: 10 };
 let s: Site | undefined;
@@ -344,7 +344,7 @@ test('a function that has returned its connection fails with its own error', asy
 test('a nested transaction that was left open: COMMIT commits nothing, which is an error and not a success', async () => {
   const { pool, server } = await siteWithLog();
   const one = pool({ pool: { max: 1 } });
-  const leavesOpen = (connection: Connection) => query(connection, 'BEGIN TRANSACTION');
+  const leavesOpen = (connection: Connection) => batch(connection, 'BEGIN TRANSACTION');
   await expect(transaction(one, leavesOpen, soon)).rejects.toMatchObject({
     code: 'ERR_TRANSACTION_ROLLED_BACK',
     message: expect.stringContaining('left a nested transaction open'),
@@ -370,7 +370,7 @@ test('a nested transaction that was left open: COMMIT commits nothing, which is 
 
 test('a function that sends COMMIT itself: the error does not say that nothing was done', async () => {
   const { pool } = await siteWithLog();
-  const commits = (connection: Connection) => query(connection, 'COMMIT');
+  const commits = (connection: Connection) => batch(connection, 'COMMIT');
   await expect(transaction(pool(), commits, soon)).rejects.toMatchObject({
     code: 'ERR_COMMIT_OUTCOME_UNKNOWN',
     message: expect.stringContaining('may or may not have been committed'),

@@ -1,11 +1,20 @@
 import { type Connection, Request } from 'tedious';
 
-/** Runs one batch on a raw tedious connection and gives the rows as arrays. */
+/** Runs a statement with sp_executesql on a raw tedious connection and gives the rows as arrays. What it sets ends with it. */
 export function query(connection: Connection, sql: string): Promise<unknown[][]> {
+  return rowsOf(sql, (request) => connection.execSql(request));
+}
+
+/** Runs one batch on a raw tedious connection and gives the rows as arrays. What it sets stays in the session. */
+export function batch(connection: Connection, sql: string): Promise<unknown[][]> {
+  return rowsOf(sql, (request) => connection.execSqlBatch(request));
+}
+
+function rowsOf(sql: string, send: (request: Request) => void): Promise<unknown[][]> {
   return new Promise((resolve, reject) => {
     const rows: unknown[][] = [];
     const request = new Request(sql, (error) => (error ? reject(error) : resolve(rows)));
     request.on('row', (columns: { value: unknown }[]) => rows.push(columns.map((column) => column.value)));
-    connection.execSql(request);
+    send(request);
   });
 }

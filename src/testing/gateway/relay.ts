@@ -58,7 +58,15 @@ function requestsTo(upstream: Duplex, client: Duplex, gate: Gate, tap: Tap | und
       const opening = starts ? gate.open() : undefined;
       if (opening !== undefined) {
         upstream.uncork();
-        opening.then(() => pass(done)).catch(done);
+        const abandon = (): void => void client.destroy();
+        // The client has given up: nothing has been sent upstream yet.
+        client.once('end', abandon);
+        opening
+          .then(() => {
+            client.off('end', abandon);
+            pass(done);
+          })
+          .catch(done);
         return;
       }
       const refusal = starts ? gate.refuse(packet.type, packet.status) : undefined;

@@ -31,7 +31,7 @@ export async function acceptEncryption(
     if (head[0] !== PacketType.PreLogin) throw new ProtocolError('the client does not speak TDS');
     messages.start();
   }
-  await server.running();
+  await messages.whilePresent(server.running());
 
   const preLogin = readPreLogin((await messages.readOf(PacketType.PreLogin)).body);
   const encryption = strict ? Encryption.NotSupported : answerTo(preLogin.encryption, encrypt);
@@ -57,6 +57,7 @@ async function secure(socket: Socket, messages: MessageStream, secured: TLSSocke
     const onLeft = () => {
       if (!isSecure) reject(new ConnectionClosedError('the client left during the TLS handshake'));
     };
+    if (socket.readableEnded || socket.destroyed) onLeft();
     for (const event of ['end', 'close']) {
       for (const stream of [socket, secured]) stream.once(event, onLeft);
     }

@@ -61,7 +61,7 @@ async function answerRequests(client: LoggedInClient, session: SessionState, emu
   });
   for (;;) {
     const message = await messages.read();
-    await emulator.running();
+    await messages.whilePresent(emulator.running());
     const refusal = client.expiryRefusal(message.type, message.status);
     if (refusal !== undefined) {
       client.refuse(refusal);

@@ -75,7 +75,7 @@ export function property(name: string, { serverName, versionNumber }: ServerFact
 export function objectId(name: string, session: SessionState): number | null {
   const parts = name.replaceAll(/[[\]"]/g, '').split('.');
   const last = parts.at(-1) ?? '';
-  if (last.startsWith('#')) return session.temporaryId(last);
+  if (last.startsWith('#')) return session.temporary.idOf(last);
   const view = [...SYSTEM_VIEWS.keys()].indexOf(parts.slice(-2).join('.').toLowerCase());
   return view === -1 ? null : -385 - view;
 }

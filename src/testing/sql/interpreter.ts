@@ -148,11 +148,11 @@ async function runStatement(statement: Statement, batch: Batch): Promise<boolean
       output.statementDone();
       return true;
     case 'createTemporary':
-      session.createTemporary(statement.name);
+      session.temporary.create(statement.name);
       output.statementDone();
       return true;
     case 'dropTemporary':
-      for (const name of statement.names) session.dropTemporary(name, statement.ifExists);
+      for (const name of statement.names) session.temporary.drop(name, statement.ifExists);
       output.statementDone();
       return true;
     case 'use':

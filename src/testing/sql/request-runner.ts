@@ -160,21 +160,47 @@ export class RequestRunner {
     const batch: Batch = { session: this.#session, variables, output, facts: this.#facts };
     const query = this.#recordOf(sql, variables);
     this.#hooks.record(query);
+    const { transactionDepth } = this.#session;
     try {
       const status =
         (await this.#expected(batch, query)) ??
         (await this.#replayed(batch, query)) ??
         (await this.#answered(understand, batch, query));
+      if (output.inProcedure) this.#checkTransactionCount(transactionDepth, output);
       query.error = output.error;
       return status;
     } catch (error) {
       if (!(error instanceof SqlServerError)) throw error;
       query.error = error.number;
-      batch.session.lastError = error.number;
-      output.message(error);
+      this.#report(error, output);
       output.statementDone();
       return 0;
     }
+  }
+
+  /** Runs the query of sp_executesql or of a prepared statement: in a scope of its own, like a procedure. */
+  async #runInProcedure(sql: string, variables: Variables, output: ResponseOutput): Promise<number> {
+    const session = this.#session;
+    const leave = session.enterProcedure();
+    try {
+      return await this.#runQuery(sql, variables, output);
+    } finally {
+      const { database, setOptions } = session;
+      leave();
+      output.restored({ database, language: setOptions.get('LANGUAGE') ?? '' });
+    }
+  }
+
+  /** SQL Server compares the transaction count at the start and at the end of a procedure. */
+  #checkTransactionCount(before: number, output: ResponseOutput): void {
+    const { transactionDepth: after, abortsOnError } = this.#session;
+    const rolledBackByError = after === 0 && abortsOnError && output.error !== undefined;
+    if (after !== before && !rolledBackByError) this.#report(transactionCountMismatch(before, after), output);
+  }
+
+  #report(error: SqlServerError, output: ResponseOutput): void {
+    this.#session.lastError = error.number;
+    output.message(error);
   }
 
   /** Handles the message with the rows, which follows the INSERT BULK statement. */
@@ -192,8 +218,7 @@ export class RequestRunner {
       output.statementDone(rows);
     } catch (error) {
       if (!(error instanceof SqlServerError)) throw error;
-      this.#session.lastError = error.number;
-      output.message(error);
+      this.#report(error, output);
       output.statementDone();
     }
   }
@@ -256,8 +281,7 @@ export class RequestRunner {
       output.endProcedure(status, outputs);
     } catch (error) {
       if (!(error instanceof SqlServerError)) throw error;
-      this.#session.lastError = error.number;
-      output.message(error);
+      this.#report(error, output);
       output.endProcedure(error.number, []);
     }
   }
@@ -266,7 +290,7 @@ export class RequestRunner {
     switch (procedure.toLowerCase()) {
       case 'sp_executesql': {
         const variables = declared(textOf(parameters[1]), parameters.slice(2));
-        const status = await this.#runQuery(textOf(parameters[0]), variables, output);
+        const status = await this.#runInProcedure(textOf(parameters[0]), variables, output);
         return { status, outputs: outputsOf(parameters.slice(2), variables) };
       }
       case 'sp_prepare': {
@@ -279,14 +303,14 @@ export class RequestRunner {
       case 'sp_execute': {
         const statement = this.#session.prepared(handleOf(parameters[0]));
         const variables = bindParameters(statement.parameters, parameters.slice(1));
-        const status = await this.#runQuery(statement.sql, variables, output);
+        const status = await this.#runInProcedure(statement.sql, variables, output);
         return { status, outputs: outputsOf(parameters.slice(1), variables) };
       }
       case 'sp_prepexec': {
         const statement = { parameters: parseParameterList(textOf(parameters[1])), sql: textOf(parameters[2]) };
         const handle = this.#session.prepare(statement);
         const variables = bindParameters(statement.parameters, parameters.slice(3));
-        const status = await this.#runQuery(statement.sql, variables, output);
+        const status = await this.#runInProcedure(statement.sql, variables, output);
         const outputs = outputsOf(parameters.slice(3), variables);
         const first = { ordinal: 0, name: parameters[0]?.name ?? '', type: INT, value: handle };
         return { status, outputs: [first, ...outputs] };
@@ -391,6 +415,15 @@ function missingParameter(name: string): SqlServerError {
   return new SqlServerError({
     number: 8178,
     message: `The parameterized query expects the parameter '${name}', which was not supplied.`,
+  });
+}
+
+function transactionCountMismatch(before: number, after: number): SqlServerError {
+  return new SqlServerError({
+    number: 266,
+    class: 16,
+    state: 2,
+    message: `Transaction count after EXECUTE indicates a mismatching number of BEGIN and COMMIT statements. Previous count = ${before}, current count = ${after}.`,
   });
 }
 

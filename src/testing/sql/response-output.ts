@@ -108,6 +108,16 @@ export class ResponseOutput implements Output {
     this.#information(5703, 1, message);
   }
 
+  /** Reports the database and language that are in effect again after a procedure, without a message. */
+  restored(was: { database: string; language: string }): void {
+    const { database, setOptions } = this.#session;
+    const language = setOptions.get('LANGUAGE') ?? '';
+    if (database === was.database && language === was.language) return;
+    this.#flushDone(DoneStatus.More);
+    if (database !== was.database) this.#response.envChangeText(EnvChange.Database, database, was.database);
+    if (language !== was.language) this.#response.envChangeText(EnvChange.Language, language, was.language);
+  }
+
   #information(number: number, state: number, message: string): void {
     this.#response.message({ number, state, class: 0, message, procName: '', lineNumber: 1 }, this.#serverName);
   }

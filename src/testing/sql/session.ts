@@ -2,6 +2,7 @@ import type { Scalar, SqlType, SqlValue } from '../tds/data-type.js';
 import { SqlServerError } from '../tds/server-error.js';
 import { toJs } from './conversion.js';
 import { SET_OPTION_DEFAULTS, SET_OPTION_DEFAULTS_WITHOUT_ODBC } from './session-settings.js';
+import { TemporaryTables } from './temporary-tables.js';
 
 /** The state of a session, as exposed to `onQuery` and `server.sessions`. */
 export interface SqlSession {
@@ -65,14 +66,16 @@ export class SessionState implements SqlSession {
   transactionDepth = 0;
   resets = 0;
   readonly #initialOptions: ReadonlyMap<string, string>;
-  readonly #setOptions: Map<string, string>;
+  /** Replaced at each change, so that a procedure can keep the former ones. */
+  #setOptions: ReadonlyMap<string, string>;
   readonly #context = new Map<string, { name: string; variable: Variable; readOnly: boolean }>();
-  readonly #temporary = new Map<string, { name: string; id: number }>();
-  #lastObjectId = -1_000_000_000;
+  readonly temporary = new TemporaryTables();
   /** `CONTEXT_INFO()`. */
   contextInfo: Buffer | null = null;
   /** The stack of EXECUTE AS principals, latest last. */
   readonly #impersonated: string[] = [];
+  /** How many of them REVERT cannot undo: those of the caller of the running procedure. */
+  #impersonatedByCaller = 0;
   /** When the session began, epoch ms. */
   readonly loginTime = Date.now();
   /** `@@ROWCOUNT`. */
@@ -107,7 +110,7 @@ export class SessionState implements SqlSession {
     this.tokenExpiry = login.tokenExpiry;
     this.#onTransaction = login.onTransaction;
     this.#initialOptions = login.odbc === false ? SET_OPTION_DEFAULTS_WITHOUT_ODBC : SET_OPTION_DEFAULTS;
-    this.#setOptions = new Map(this.#initialOptions);
+    this.#setOptions = this.#initialOptions;
   }
 
   get setOptions(): ReadonlyMap<string, string> {
@@ -120,7 +123,7 @@ export class SessionState implements SqlSession {
   }
 
   setOption(name: string, value: string): void {
-    this.#setOptions.set(name, value);
+    this.#setOptions = new Map(this.#setOptions).set(name, value);
   }
 
   get context(): Readonly<Record<string, unknown>> {
@@ -147,27 +150,7 @@ export class SessionState implements SqlSession {
   }
 
   get temporaryTables(): readonly string[] {
-    return [...this.#temporary.values()].map(({ name }) => name);
-  }
-
-  /** `OBJECT_ID('tempdb..#name')`; null if there is no such temporary table. */
-  temporaryId(name: string): number | null {
-    return this.#temporary.get(name.toLowerCase())?.id ?? null;
-  }
-
-  createTemporary(name: string): void {
-    if (this.#temporary.has(name.toLowerCase())) {
-      const message = `There is already an object named '${name}' in the database.`;
-      throw new SqlServerError({ number: 2714, state: 6, message });
-    }
-    this.#lastObjectId -= 1;
-    this.#temporary.set(name.toLowerCase(), { name, id: this.#lastObjectId });
-  }
-
-  dropTemporary(name: string, ifExists: boolean): void {
-    if (this.#temporary.delete(name.toLowerCase()) || ifExists) return;
-    const message = `Cannot drop the table '${name}', because it does not exist or you do not have permission.`;
-    throw new SqlServerError({ number: 3701, class: 11, state: 5, message });
+    return this.temporary.names;
   }
 
   /** The effective principal: the one logged in, or the latest of EXECUTE AS. */
@@ -179,9 +162,31 @@ export class SessionState implements SqlSession {
     this.#impersonated.push(name);
   }
 
-  /** REVERT; has no effect outside EXECUTE AS, as in SQL Server. */
+  /** REVERT; has no effect outside EXECUTE AS, as in SQL Server. A procedure cannot revert what its caller did. */
   revert(): void {
-    this.#impersonated.pop();
+    if (this.#impersonated.length > this.#impersonatedByCaller) this.#impersonated.pop();
+  }
+
+  /**
+   * Enters a procedure, and returns a function that leaves it. As in SQL Server, the end of a procedure or of
+   * sp_executesql undoes its `USE`, its SET options, its isolation level and its EXECUTE AS, and drops the temporary tables
+   * that it created. `SESSION_CONTEXT` and `CONTEXT_INFO` stay.
+   */
+  enterProcedure(): () => void {
+    const { database, isolationLevel } = this;
+    const options = this.#setOptions;
+    const callers = this.#impersonatedByCaller;
+    const impersonated = this.#impersonated.length;
+    this.#impersonatedByCaller = impersonated;
+    this.temporary.enter();
+    return () => {
+      this.database = database;
+      this.isolationLevel = isolationLevel;
+      this.#setOptions = options;
+      this.#impersonated.length = impersonated;
+      this.#impersonatedByCaller = callers;
+      this.temporary.leave();
+    };
   }
 
   /** Transaction descriptor on the wire. */
@@ -294,8 +299,8 @@ export class SessionState implements SqlSession {
     this.contextInfo = null;
     this.#prepared.clear();
     this.#context.clear();
-    this.#temporary.clear();
-    for (const [name, value] of this.#initialOptions) this.#setOptions.set(name, value);
+    this.temporary.clear();
+    this.#setOptions = this.#initialOptions;
   }
 }
 

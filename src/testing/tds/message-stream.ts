@@ -116,7 +116,8 @@ export class MessageStream {
   }
 
   /** Resolves like `work`, but rejects as soon as the peer is {@link gone}. */
-  async whilePresent<T>(work: Promise<T>): Promise<T> {
+  async whilePresent<T>(work: Promise<T> | undefined): Promise<T | undefined> {
+    if (work === undefined) return undefined;
     if (this.#failure !== undefined) throw this.#failure;
     let remove = (): void => {};
     const gone = new Promise<never>((_, reject) => {
