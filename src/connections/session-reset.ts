@@ -21,7 +21,7 @@ const UNCHANGED = 0;
 
 /** tedious sends it after each login. A login with fODBC, and a reset, leave it OFF. */
 const ARITHABORT_ON = 'set arithabort on';
-const LEVEL = 'set transaction isolation level ';
+const LEVEL_OF_LOGIN = 'set transaction isolation level read committed';
 
 /**
  * What the session has after a reset: the state after a login with fODBC, of all the lines that tedious may send after a
@@ -43,7 +43,7 @@ const GIVEN_BY_RESET = new Set([
   'set numeric_roundabort off',
   'set quoted_identifier on',
   'set textsize 2147483647',
-  `${LEVEL}read committed`,
+  LEVEL_OF_LOGIN,
   'set xact_abort off',
 ]);
 
@@ -152,17 +152,18 @@ export class SessionReset {
   }
 
   /**
-   * What tedious sends after the login and with a reset. After the login, no option that a reset would take back: plans are
-   * cached by ARITHABORT too, and a session should not change it at its first reset. With a reset, only the isolation
-   * level where the server restores all options by itself.
+   * What tedious sends after the login, of all that it would: no option that a reset takes back. Plans are cached by ARITHABORT
+   * too, and a session should not change it at its first reset.
    */
   initialSql(all: string): string {
     const lines = all.split('\n').filter((line) => line !== '');
     this.#restoresOptions = !this.hasLoginOptions || lines.some((line) => !GIVEN_BY_RESET.has(line));
-    if (!this.#runsOwnRequest) {
-      return this.#restoresOptions ? all : lines.filter((line) => line !== ARITHABORT_ON).join('\n');
-    }
-    return this.#restoresOptions ? all : (lines.find((line) => line.startsWith(LEVEL)) ?? all);
+    return this.#restoresOptions ? all : lines.filter((line) => line !== ARITHABORT_ON).join('\n');
+  }
+
+  /** What it sends with a reset of its own; undefined: all. The server restores everything else. */
+  get resetSql(): string | undefined {
+    return this.#runsOwnRequest && !this.#restoresOptions ? LEVEL_OF_LOGIN : undefined;
   }
 
   /** Called for each request that is about to be sent. */
@@ -278,8 +279,9 @@ function onConfirmed(this: Connection): void {
 }
 
 function getInitialSql(this: Resettable): string {
-  const all = (Object.getPrototypeOf(this) as Resettable).getInitialSql.call(this);
-  return resets.get(this)?.initialSql(all) ?? all;
+  const reset = resets.get(this) as SessionReset;
+  if (reset.resetSql !== undefined) return reset.resetSql;
+  return reset.initialSql((Object.getPrototypeOf(this) as Resettable).getInitialSql.call(this));
 }
 
 function outlastsReset(text: unknown): boolean {

@@ -10,7 +10,6 @@ import type { PooledConnection } from './pooled-connection.js';
 export async function resetOnReturn(connections: OpenConnections, pooled: PooledConnection): Promise<void> {
   const { connection, expiry, reset } = pooled.live;
   connections.move(pooled, 'idle');
-  pooled.lastUsedAt = performance.now();
   if (!mayReset(expiry, expiry.now())) {
     if (!connections.replaceWithStandby(pooled)) connections.expire(pooled);
     return;

@@ -260,7 +260,9 @@ export class TokenPool extends OperatedPool {
     const need = pooled.live.reset?.returned(pooled.connection) ?? 'none';
     if (need === 'none' || need === 'flag') return true;
     if (need === 'request') {
-      void resetOnReturn(this.#connections, pooled).then(() => this.changed());
+      pooled.lastUsedAt = this.#timeOfReturn(pooled);
+      const isReset = resetOnReturn(this.#connections, pooled);
+      void isReset.then(() => (pooled.missedRenewal ? this.changed() : this.#afterReturn()));
     } else this.#connections.close(pooled, 'reset-failed');
     this.#afterReturn();
     return false;

@@ -168,3 +168,12 @@ test('a server that never confirms a reset: the connection is closed, and no oth
   expect(pool.stats.evictions).toEqual({ 'reset-failed': 2 });
   pool.release(settled(waiting));
 });
+
+test('a connection that was reset when it was returned is idle from then on: it holds no process and is closed in time', async () => {
+  const { pool, connection } = await used({ idleTimeoutMillis: MINUTE });
+  pool.release(connection);
+  await pass(3 * SECOND);
+  expect(driven(connection)).toMatchObject({ resets: 1, held: false });
+  await pass(MINUTE);
+  expect(pool.stats).toMatchObject({ size: 0, evictions: { idle: 1 } });
+});
