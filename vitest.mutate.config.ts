@@ -11,8 +11,8 @@ export default defineConfig({
     ],
     exclude: ['test/**/*.sockets.test.ts'],
     // A mutant that hangs has been noticed.
-    testTimeout: 10_000,
-    hookTimeout: 10_000,
+    testTimeout: 6_000,
+    hookTimeout: 6_000,
     expect: { poll: { timeout: 1_000 } },
     fileParallelism: false,
     isolate: false,

@@ -80,8 +80,8 @@ function rawStore(client: NodeRedisClient | IORedisClient, prefix: string): Toke
     async get(name) {
       const [value, ttlMs] = (await run(GET, prefix + name)) as [unknown, unknown];
       if (value === null || value === undefined) return undefined;
-      // Negative: no time to live was set, so the entry is not from this library.
-      return { value: String(value), ttlMs: Number(ttlMs) >= 0 ? Number(ttlMs) : undefined };
+      // Negative if the time to live was removed: then the entry's own expiry applies.
+      return { value: String(value), ttlMs: Number(ttlMs) };
     },
     async set(name, value, ttlMs) {
       await run(SET, prefix + name, value, String(ttlMs));
