@@ -81,7 +81,7 @@ function linesOf(captured: { stack?: unknown }): string[] {
 
 function readable(line: string): string {
   const frame = line.slice(0, LONGEST_LINE).replace(/\bdata:[^\s)]*/g, 'data:');
-  const short = withoutQuery(frame).replace('file://', '').replace(`${workingFolder()}${sep}`, '');
+  const short = withoutQuery(frame).replace('file://', '').replace(workingFolder(), '');
   return redact(short).slice(0, LONGEST_FRAME);
 }
 
@@ -94,9 +94,10 @@ function withoutQuery(frame: string): string {
   return frame.slice(0, scheme + query) + position;
 }
 
+/** Empty where it has been deleted. */
 function workingFolder(): string {
   try {
-    return process.cwd();
+    return `${process.cwd()}${sep}`;
   } catch {
     return '';
   }
@@ -114,7 +115,7 @@ function isOurs(line: string): boolean {
 function findOwnFolder(): string {
   const captured: { stack?: unknown } = {};
   Error.captureStackTrace(captured);
-  const line = linesOf(captured)[0] ?? '';
-  const file = line.slice(line.indexOf('(') + 1).search(/[\\/]pool[\\/]checkout-stack\.[cm]?[jt]s:/);
-  return file < 0 ? '' : line.slice(line.indexOf('(') + 1).slice(0, file + 1);
+  const [line = ''] = linesOf(captured);
+  const place = line.slice(line.indexOf('(') + 1);
+  return place.slice(0, place.search(/[\\/]pool[\\/]checkout-stack\.[cm]?[jt]s:/) + 1);
 }

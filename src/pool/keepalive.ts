@@ -31,7 +31,6 @@ export class Keepalive {
   /** Monotonic ms of the latest answer. */
   readonly #answeredAt = new WeakMap<PooledConnection, number>();
   #timer: NodeJS.Timeout | undefined;
-  #isStopped = false;
 
   constructor(connections: IdleConnections, pool: Demand, settings: Settings) {
     this.#connections = connections;
@@ -41,7 +40,6 @@ export class Keepalive {
   }
 
   stop(): void {
-    this.#isStopped = true;
     clearTimeout(this.#timer);
   }
 
@@ -51,7 +49,6 @@ export class Keepalive {
 
   /** After a quarter of the spread, so that each connection is asked close to its own time. */
   #lookLater(): void {
-    if (this.#isStopped) return;
     this.#timer = setTimeout(() => this.#look(), Math.max(1, (this.#everyMs * SPREAD) / 4)).unref();
   }
 

@@ -1,10 +1,12 @@
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { CheckoutStack } from '../../src/pool/checkout-stack.js';
+import { CheckoutStacks } from '../../src/pool/checkout-stacks.js';
 
 const { prepareStackTrace, stackTraceLimit } = Error;
 afterEach(() => {
   Error.prepareStackTrace = prepareStackTrace;
   Error.stackTraceLimit = stackTraceLimit;
+  vi.restoreAllMocks();
 });
 
 /** A stack whose frames are these. */
@@ -82,4 +84,100 @@ test('a stack is as deep as it has to be, and the limit of the application stays
   const nested = (depth: number): CheckoutStack => (depth === 0 ? acquire() : nested(depth - 1));
   expect(nested(10).text?.match(/nested/g)).toHaveLength(11);
   expect(Error.stackTraceLimit).toBe(3);
+});
+
+test('the frames of this package are not shown, whatever else is named like its files', async () => {
+  vi.resetModules();
+  const fresh = await import('../../src/pool/checkout-stack.js');
+  const acquire = (): CheckoutStack => new fresh.CheckoutStack(acquire);
+  expect(acquire().text).toBeDefined();
+  const own = (file: string): string => decodeURI(new URL(`../../src/${file}`, import.meta.url).href);
+  const frames = [
+    `TokenPool.acquire (${own('pool/token-pool.ts')}:1:2)`,
+    `async request (${own('mssql/request.ts').replace('file://', '')}:3:4)`,
+    'acquire (/srv/app/src/pool/checkout-stack.js:1:2)',
+    APPLICATION,
+  ];
+  Error.prepareStackTrace = () => ['Error', ...frames.map((frame) => `    at ${frame}`)].join('\n');
+  const { text } = new fresh.CheckoutStack(() => undefined);
+  expect(text?.split('\n')).toEqual(frames.slice(2));
+});
+
+test('at most 20 frames are shown, the innermost ones', () => {
+  const frames = Array.from({ length: 29 }, (_, i) => `f${i} (/srv/app/a.js:${i}:1)`);
+  expect(stackOf(...frames).text).toBe(frames.slice(0, 20).join('\n'));
+});
+
+test('at most 30 frames are read', () => {
+  const frames = Array.from({ length: 29 }, (_, i) => `f${i} (/app/node_modules/a/b.js:${i}:1)`);
+  expect(stackOf(...frames, APPLICATION).holder).toBe(APPLICATION);
+  expect(stackOf(...frames, 'g (/app/node_modules/a/b.js:30:1)', APPLICATION).holder).toBe(frames[0]);
+});
+
+test.each<[frame: string, shown: string]>([
+  [`f (file://${process.cwd()}/src/a.js:1:2)`, 'f (src/a.js:1:2)'],
+  [`${process.cwd()}/src/a.js:1:2`, 'src/a.js:1:2'],
+  ['file:///srv/a.js:1:2', '/srv/a.js:1:2'],
+  ['f (file:///srv/a.js?v=1:123:45)', 'f (/srv/a.js:123:45)'],
+  ['f (file:///srv/a.js?v=1)', 'f (/srv/a.js'],
+  ['f (file:///srv/a.js?at=1:2:/x)', 'f (/srv/a.js'],
+  ['Orders.#load (C:\\app\\what?.js:1:2)', 'Orders.#load (C:\\app\\what?.js:1:2)'],
+  ['f (data:text/javascript,a:1:2) (data:b)', 'f (data:) (data:)'],
+])('%s is shown as %s', (frame, shown) => {
+  expect(stackOf(frame).text).toBe(shown);
+});
+
+test('one frame takes 300 characters at most', () => {
+  expect(stackOf(`f (/srv/${'a/'.repeat(400)}b.js:1:2)`).text).toHaveLength(300);
+});
+
+test('a working folder that has been deleted does no harm', () => {
+  vi.spyOn(process, 'cwd').mockImplementation(() => {
+    throw new Error('ENOENT: no such file or directory, uv_cwd');
+  });
+  expect(stackOf(APPLICATION).text).toBe(APPLICATION);
+});
+
+test('a stack can be captured where Error is frozen', () => {
+  const limit = vi.spyOn(Error, 'captureStackTrace');
+  const frozen = Object.getOwnPropertyDescriptor(Error, 'stackTraceLimit');
+  Object.defineProperty(Error, 'stackTraceLimit', { value: 10, writable: false, configurable: true });
+  try {
+    const acquire = (): CheckoutStack => new CheckoutStack(acquire);
+    expect(acquire().text).toContain('checkout-stack.test.ts');
+    expect(limit).toHaveBeenCalled();
+  } finally {
+    Object.defineProperty(Error, 'stackTraceLimit', frozen as PropertyDescriptor);
+  }
+});
+
+test('a checkout that a library makes later has the stack of the request that it is for', () => {
+  const stacks = new CheckoutStacks((below) => new CheckoutStack(below));
+  const [first, second, unknown] = [{}, {}, {}];
+  function createFirst(): void {
+    stacks.note(first);
+  }
+  function createSecond(): void {
+    stacks.note(second);
+  }
+  createFirst();
+  createSecond();
+  expect(stacks.current).toBeUndefined();
+  const holder = (requester: object) => stacks.during(requester, () => stacks.current?.holder);
+  expect(holder(second)).toMatch(/^createSecond /);
+  expect(holder(first)).toMatch(/^createFirst /);
+  expect(holder(unknown)).toBeUndefined();
+  expect(() =>
+    stacks.during(first, () => {
+      throw new Error('refused');
+    }),
+  ).toThrow('refused');
+  expect(stacks.current).toBeUndefined();
+});
+
+test('a checkout that was not sampled has no stack', () => {
+  const stacks = new CheckoutStacks(() => undefined);
+  const request = {};
+  stacks.note(request);
+  expect(stacks.during(request, () => stacks.current)).toBeUndefined();
 });

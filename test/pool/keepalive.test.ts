@@ -1,5 +1,6 @@
-import { expect, test } from 'vitest';
-import { driven, drivenWorld, MINUTE, SECOND } from '../support/driven-world.js';
+import type { Connection } from 'tedious';
+import { expect, test, vi } from 'vitest';
+import { borrowAtOnce, driven, drivenWorld, HOUR, MINUTE, outcome, SECOND, settled } from '../support/driven-world.js';
 
 const world = drivenWorld();
 
@@ -98,4 +99,139 @@ test('a reset that the server does not confirm on a keepalive closes the connect
   server.confirmsResets = true;
   await clock.pass(SECOND);
   expect(pool.stats.available).toBe(1);
+});
+
+/** The server answers the requests of these connections when the test says so. */
+function answersOnDemand(): { answer: (error?: Error) => void } {
+  const pending: ((error: Error | null) => void)[] = [];
+  for (const connection of world.server.connections) {
+    connection.execSqlBatch = ({ sql, done }) => {
+      world.server.queries.push(sql);
+      pending.push(done);
+    };
+  }
+  return {
+    answer(error) {
+      for (const done of pending.splice(0)) done(error ?? null);
+    },
+  };
+}
+
+/** A pool of one connection, for which a keepalive has just been sent. */
+async function asked(pool = {}) {
+  const { clock, server, opened, aPool } = world;
+  vi.spyOn(Math, 'random').mockReturnValue(0);
+  const one = aPool({ ...idle, min: 1, max: 1, ...pool });
+  await opened(one, 1);
+  const [connection] = server.connections;
+  const { answer } = answersOnDemand();
+  // It looks every 3 s.
+  await clock.pass(63 * SECOND - server.loginMs);
+  expect(server.queries).toEqual(['SELECT 1']);
+  return { pool: one, connection: connection as unknown as Connection, answer };
+}
+
+test('each keepalive is reported, with the time that the server took', async () => {
+  const { pool, answer } = await asked();
+  await world.clock.pass(3 * SECOND);
+  answer();
+  await world.clock.pass(0);
+  const reported = world.events.filter(({ name }) => name === 'connection:keepalive').map(({ payload }) => payload);
+  expect(reported).toEqual([{ pool: pool.name, connection: expect.any(Number), answered: true, durationMs: 3_000 }]);
+});
+
+test('a request that fails closes the connection', async () => {
+  const { pool, answer } = await asked();
+  answer(new Error('The session was killed.'));
+  await world.clock.pass(0);
+  expect(pool.stats.evictions).toEqual({ broken: 1 });
+});
+
+test('a session whose token is refused by the answer is closed for that reason', async () => {
+  const { pool, connection, answer } = await asked();
+  driven(connection).emit('errorMessage', { number: 37396, state: 1, class: 16, message: 'The token has expired.' });
+  answer();
+  await world.clock.pass(0);
+  expect(pool.stats.evictions).toEqual({ 'token-invalidated': 1 });
+});
+
+test('a connection is not closed for being idle while its answer is awaited, but soon after it', async () => {
+  const { pool, answer } = await asked({ min: 0, idleTimeoutMillis: MINUTE + 5 * SECOND });
+  await world.clock.pass(4 * SECOND);
+  expect(pool.stats.evictions).toEqual({});
+  answer();
+  await world.clock.pass(30 * SECOND);
+  expect(pool.stats.evictions).toEqual({ idle: 1 });
+});
+
+test('an answer that comes after the pool was closed changes nothing, and no timer is left', async () => {
+  const { pool, answer } = await asked();
+  const ended = outcome(pool.close());
+  await world.clock.pass(10 * SECOND);
+  settled(ended);
+  const { stats } = pool;
+  answer();
+  await world.clock.pass(0);
+  expect(pool.stats).toEqual(stats);
+  expect(world.clock.pending.size).toBe(0);
+});
+
+test('the connection that was used last is handed out first after a keepalive, too', async () => {
+  const { clock, server, opened, aPool } = world;
+  vi.spyOn(Math, 'random').mockReturnValue(0);
+  const pool = aPool({ ...idle, min: 3, max: 3 });
+  await opened(pool, 3);
+  await clock.pass(30 * SECOND);
+  const last = await borrowAtOnce(pool);
+  pool.release(last);
+  await clock.pass(35 * SECOND);
+  expect(server.queries).toHaveLength(2);
+  expect(await borrowAtOnce(pool)).toBe(last);
+  pool.release(last);
+});
+
+test('a successor that has logged in meanwhile takes over after the answer', async () => {
+  const { clock, server, opened, aPool } = world;
+  vi.spyOn(Math, 'random').mockReturnValue(0);
+  let issued = 0;
+  /** Tokens of one principal. */
+  const credential = () => ({
+    async getToken() {
+      issued += 1;
+      const claims = Buffer.from(JSON.stringify({ tid: 't', oid: 'o', uti: issued })).toString('base64url');
+      return { token: `e30.${claims}.s`, expiresOnTimestamp: Date.now() + HOUR };
+    },
+  });
+  const pool = aPool({ ...idle, min: 1, max: 1 }, { authentication: credential() });
+  await opened(pool, 1);
+  const [old] = server.connections;
+  const { answer } = answersOnDemand();
+  server.loginMs = 12 * SECOND;
+  await clock.pass(53 * SECOND);
+  const replaced = outcome(pool.replaceCredential(credential()));
+  await clock.pass(13 * SECOND);
+  expect([server.queries.length, server.connections.size]).toEqual([1, 2]);
+  answer();
+  await clock.pass(SECOND);
+  expect(old?.closed).toBe(true);
+  expect(pool.stats).toMatchObject({ size: 1, available: 1, renewals: 1 });
+  settled(replaced);
+});
+
+test('no keepalive carries a reset that the server would refuse, because the token has expired', async () => {
+  const { clock, server, provider, opened, aPool } = world;
+  const pool = aPool({ ...idle, min: 1, max: 1, idleTimeoutMillis: 24 * HOUR, resetSession: 'always' });
+  await opened(pool, 1);
+  provider.sticky = new Error('down');
+  const request = { sql: 'SELECT name FROM sys.tables', done: () => {} };
+  await pool.use((connection) => driven(connection).execSqlBatch(request));
+  await clock.pass(55 * MINUTE);
+  const before = server.queries.length;
+  expect(before).toBeGreaterThan(50);
+  await pool.use((connection) => driven(connection).execSqlBatch(request));
+  await clock.pass(30 * SECOND);
+  await clock.pass(4 * MINUTE);
+  const late = server.queries.length;
+  await clock.pass(10 * MINUTE);
+  expect(server.queries.length).toBe(late);
 });

@@ -1,0 +1,160 @@
+import type { Connection } from 'tedious';
+import { expect, test } from 'vitest';
+import type { TokenPool } from '../../src/pool/token-pool.js';
+import {
+  borrowAtOnce,
+  driven,
+  drivenWorld,
+  HOUR,
+  LOGIN_FAILED,
+  MINUTE,
+  outcome,
+  pass,
+  releaseAll,
+  SECOND,
+  settled,
+} from '../support/driven-world.js';
+
+const world = drivenWorld();
+
+const READ_ONLY = { number: 3906, class: 16, state: 1, message: 'The database is read-only.' };
+
+/** The network ends it: tedious reports an error. */
+function cut(connection: Connection | undefined): void {
+  driven(connection).emit('error', new Error('read ECONNRESET'));
+  driven(connection).end();
+}
+
+/** A pool that keeps so many idle connections for hours; and those connections. */
+async function poolOf(count: number, config = {}): Promise<{ pool: TokenPool; connections: Connection[] }> {
+  const pool = world.aPool({ max: count, idleTimeoutMillis: 24 * HOUR, maxAgeMillis: 0 }, config);
+  const connections = await world.borrow(pool, count);
+  releaseAll(pool, connections);
+  return { pool, connections };
+}
+
+const failovers = () => world.events.filter(({ name }) => name === 'pool:failover').map(({ payload }) => payload);
+
+test('two connections that break within a second close their idle siblings; a borrowed one is closed when it is returned', async () => {
+  const { pool, connections } = await poolOf(6);
+  const borrowed = await borrowAtOnce(pool);
+  const [first, second, ...others] = connections.filter((connection) => connection !== borrowed);
+  cut(first);
+  await pass(900);
+  cut(second);
+  await pass(0);
+  expect(failovers()).toEqual([{ pool: pool.name, sign: 'broken-connections', drained: 4 }]);
+  for (const connection of others) expect(driven(connection).closed).toBe(true);
+  expect(driven(borrowed).closed).toBe(false);
+  pool.release(borrowed);
+  await pass(SECOND);
+  expect(driven(borrowed).closed).toBe(true);
+  expect(pool.stats.evictions).toEqual({ broken: 2, failover: 4 });
+});
+
+test('connections that break a second and more apart are no failover', async () => {
+  const { pool, connections } = await poolOf(6);
+  for (const connection of connections.slice(0, 4)) {
+    cut(connection);
+    await pass(SECOND);
+  }
+  expect(failovers()).toEqual([]);
+  expect(pool.stats).toMatchObject({ size: 2, evictions: { broken: 4 } });
+});
+
+test('in a large pool, a tenth of the connections must break together', async () => {
+  const { connections } = await poolOf(30);
+  for (const connection of connections.slice(0, 2)) cut(connection);
+  await pass(0);
+  expect(failovers()).toEqual([]);
+  cut(connections[2]);
+  await pass(0);
+  expect(failovers()).toMatchObject([{ sign: 'broken-connections', drained: 27 }]);
+});
+
+test('a second burst is another failover, which one more broken connection is not', async () => {
+  const { pool, connections } = await poolOf(3);
+  for (const connection of connections.slice(0, 2)) cut(connection);
+  await pass(100);
+  const [third, fourth] = await world.borrow(pool, 2);
+  cut(third);
+  await pass(0);
+  expect(failovers()).toHaveLength(1);
+  cut(fourth);
+  await pass(0);
+  expect(failovers()).toHaveLength(2);
+  releaseAll(pool, [third as Connection, fourth as Connection]);
+});
+
+test('connections that the application closes are no failover', async () => {
+  const { connections } = await poolOf(4);
+  for (const connection of connections) driven(connection).end();
+  await pass(0);
+  expect(failovers()).toEqual([]);
+});
+
+test('a session that has become read-only closes its idle siblings', async () => {
+  const { pool } = await poolOf(4);
+  const borrowed = await borrowAtOnce(pool);
+  driven(borrowed).emit('errorMessage', READ_ONLY);
+  await pass(0);
+  expect(failovers()).toEqual([{ pool: pool.name, sign: 'read-only', drained: 3 }]);
+  pool.release(borrowed);
+  await pass(SECOND);
+  expect(pool.stats.evictions).toEqual({ 'read-only': 1, failover: 3 });
+});
+
+test('a database that is read-only for good costs all connections less and less often: after 1 min, 2 min, ... an hour', async () => {
+  const { pool } = await poolOf(2);
+  let from = performance.now();
+  const drainedAfter: number[] = [];
+  for (let seconds = 0; seconds < 3 * 3_600 + 300; seconds += 30) {
+    const connection = settled(await use(pool));
+    driven(connection).emit('errorMessage', READ_ONLY);
+    const count = failovers().length;
+    if (count > drainedAfter.length) {
+      drainedAfter.push(Math.round((performance.now() - from) / MINUTE));
+      from = performance.now();
+    }
+    pool.release(connection);
+    await pass(30 * SECOND - world.server.loginMs);
+  }
+  expect(drainedAfter).toEqual([0, 1, 2, 4, 8, 16, 32, 60, 60]);
+});
+
+test('after a time without one, a read-only session counts again at once', async () => {
+  const { pool } = await poolOf(2);
+  for (const pauseMs of [0, MINUTE, 4 * MINUTE, MINUTE]) {
+    await pass(pauseMs);
+    const connection = settled(await use(pool));
+    driven(connection).emit('errorMessage', READ_ONLY);
+    pool.release(connection);
+    await pass(SECOND);
+  }
+  // 1 min after the first; 4 min later, which is twice the pause of 2 min, the pause is a minute again.
+  expect(failovers()).toHaveLength(4);
+});
+
+test('what the new primary refuses within a minute of a failover is tried again; later it is an error', async () => {
+  const refusal = { ...LOGIN_FAILED, number: 4060, message: 'Cannot open database "app".' };
+  const { pool, connections } = await poolOf(2);
+  for (const connection of connections) cut(connection);
+  await pass(59 * SECOND);
+  world.server.refusals = [refusal];
+  const acquired = outcome(pool.acquire());
+  await pass(10 * SECOND);
+  const connection = settled(acquired);
+  pool.destroy(connection);
+  await pass(SECOND);
+  world.server.refusals = [refusal];
+  const refused = outcome(pool.acquire());
+  await pass(10 * SECOND);
+  expect(refused.error).toMatchObject({ code: 'ERR_LOGIN_REFUSED', number: 4060 });
+});
+
+/** A checkout, with the time of a login. */
+async function use(pool: TokenPool) {
+  const acquired = outcome(pool.acquire());
+  await pass(world.server.loginMs);
+  return acquired;
+}
