@@ -18,7 +18,7 @@ export interface CheckedConfig {
   config: TokenPoolConfig;
   /** For tedious; without `authentication` when a token is used. */
   configuration: ConnectionConfiguration;
-  pool: PoolSettings;
+  pool: Readonly<PoolSettings>;
   validateConnection: boolean | 'socket';
   strictExpiry: boolean;
   beforeConnect: ((connection: Connection) => void) | undefined;
@@ -85,7 +85,7 @@ export function checkConfig(input: TokenPoolConfig | string, options: CheckOptio
   const checked: CheckedConfig = {
     config,
     configuration: tediousConfiguration(config, withToken),
-    pool: poolSettings(config.pool ?? {}, withToken),
+    pool: shared(poolSettings(config.pool ?? {}, withToken)),
     validateConnection: config.validateConnection ?? 'socket',
     strictExpiry: config.strictExpiry === true,
     beforeConnect: config.beforeConnect ?? undefined,
@@ -259,6 +259,17 @@ function poolSettings(given: PoolConfig, withToken: boolean): PoolSettings {
   }
   pool.keepaliveMillis = Math.min(pool.keepaliveMillis, LONGEST_TIMER_MS);
   return pool;
+}
+
+let latest: Readonly<PoolSettings> | undefined;
+
+/** An application with a pool for each of its databases has the same settings a thousand times: those pools share one object. */
+function shared(pool: PoolSettings): Readonly<PoolSettings> {
+  const isSame = (key: keyof PoolSettings): boolean => latest?.[key] === pool[key];
+  if (latest !== undefined && (Object.keys(pool) as (keyof PoolSettings)[]).every(isSame)) return latest;
+  // A function may hold on to anything.
+  if (pool.validate === undefined) latest = pool;
+  return Object.freeze(pool);
 }
 
 /** An object without its values that are undefined or null. */

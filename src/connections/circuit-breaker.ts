@@ -16,6 +16,11 @@ export class CircuitBreaker {
   #nextProbeAt = 0;
   #probe: Promise<unknown> | undefined;
 
+  /** The server works. */
+  get isClosed(): boolean {
+    return this.#failures === 0;
+  }
+
   /** Milliseconds until the next attempt may start; 0 while the server works. */
   get pauseMs(): number {
     return this.#failures === 0 ? 0 : Math.max(0, this.#nextProbeAt - performance.now());

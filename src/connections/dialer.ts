@@ -51,7 +51,8 @@ export class Dialer {
   readonly #settings: Settings;
   readonly #pool: DialingPool;
   readonly #owner: DialerOwner;
-  readonly #breaker = new CircuitBreaker();
+  /** Undefined while no `open` is in progress and the server works. */
+  #breaker: CircuitBreaker | undefined;
   /** One for each `open` in progress; undefined while there is none. */
   #calls: Set<AbortController> | undefined;
   #closed: Error | undefined;
@@ -72,12 +73,12 @@ export class Dialer {
 
   /** Milliseconds until the server is contacted again; 0 while it works. */
   get pauseMs(): number {
-    return this.#breaker.pauseMs;
+    return this.#breaker?.pauseMs ?? 0;
   }
 
   /** When the next attempt may start, monotonic ms; 0 while the server works. */
   get nextAttemptAt(): number {
-    return this.#breaker.nextAttemptAt;
+    return this.#breaker?.nextAttemptAt ?? 0;
   }
 
   /** Why the last attempt failed, also while it is being retried; undefined once an attempt has succeeded. */
@@ -113,8 +114,13 @@ export class Dialer {
       clearTimeout(timer);
       signal?.removeEventListener('abort', onAbort);
       this.#calls.delete(call);
-      if (this.#calls.size === 0) this.#calls = undefined;
+      if (this.#calls.size === 0) this.#atRest();
     }
+  }
+
+  #atRest(): void {
+    this.#calls = undefined;
+    if (this.#breaker?.isClosed === true) this.#breaker = undefined;
   }
 
   /** Aborts all dials in progress with `reason`; later calls of `open` reject. */
@@ -125,16 +131,18 @@ export class Dialer {
 
   /** Token requests have their own time limit and a better error, so only `givenUp` ends them. */
   async #openUnless(givenUp: AbortSignal, ended: AbortSignal, deadline: number): Promise<Session> {
+    this.#breaker ??= new CircuitBreaker();
+    const breaker = this.#breaker;
     let freshTokenTried = false;
     for (;;) {
       try {
         await this.#prefetchToken(deadline, givenUp);
-        return await this.#breaker.run(() => this.#attempt(ended), ended);
+        return await breaker.run(() => this.#attempt(ended), ended);
       } catch (error) {
         if (!(error instanceof DialFailedError)) throw error;
         this.#lastFailure = { error: error.failure.error, at: performance.now() };
         const { kind } = error.failure;
-        if (kind === 'transient' && performance.now() + this.#breaker.pauseMs < deadline) continue;
+        if (kind === 'transient' && performance.now() + breaker.pauseMs < deadline) continue;
         if (freshTokenTried || !(await this.#getFreshToken(error, deadline, givenUp))) throw error.failure.error;
         freshTokenTried = true;
       }

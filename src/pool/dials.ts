@@ -54,10 +54,12 @@ export abstract class Dials extends PooledConnections implements ConnectionHome,
   protected standingBy = 0;
   protected readonly physical: ResourcePool<PooledConnection>;
   readonly #waiters: DialsOptions['waiters'];
-  readonly #pacedLogins: PacedLogins;
+  /** Of many pools together. */
+  readonly #pacing: LoginPacing | undefined;
+  #logins: PacedLogins | undefined;
   #dials: Map<PooledConnection, Waiter | undefined> | undefined;
-  /** Connections for which generic-pool has yet to call `create`. */
-  readonly #toDial: PooledConnection[] = [];
+  /** Connections for which generic-pool has yet to call `create`; undefined while there are none. */
+  #toDial: PooledConnection[] | undefined;
   #lastFailure: Error | undefined;
   /** Consecutive failures of background attempts, and when the next one may start, monotonic ms. */
   #failures = 0;
@@ -70,7 +72,7 @@ export abstract class Dials extends PooledConnections implements ConnectionHome,
     this.limit = limit;
     this.#waiters = waiters;
     this.dialer = new Dialer(settings, pool, this);
-    this.#pacedLogins = new PacedLogins(this.dialer, settings.pool.maxOpening, pacing);
+    this.#pacing = pacing;
     this.physical = createResourcePool(this, settings.pool.max + settings.pool.overlap);
   }
 
@@ -106,7 +108,7 @@ export abstract class Dials extends PooledConnections implements ConnectionHome,
 
   /** Logins in progress; other dials wait for their turn or for a permit. */
   get opening(): number {
-    return this.#pacedLogins.running;
+    return this.#logins?.running ?? 0;
   }
 
   /** Connections that count against `max`. */
@@ -128,7 +130,7 @@ export abstract class Dials extends PooledConnections implements ConnectionHome,
     const monotonic = performance.now();
     const pausedUntil = this.isSuspended ? NEVER : Math.max(this.#retryAt, monotonic + this.dialer.pauseMs);
     // How many more connections may be opened, including those that would stand by.
-    const free = this.physical.max - this.physical.size - this.#toDial.length + this.standingBy;
+    const free = this.physical.max - this.physical.size - (this.#toDial?.length ?? 0) + this.standingBy;
     const { size, renewing, standingBy } = this;
     const counts = { size, opening: this.dials.size, renewing, standingBy, free };
     return { wall: Date.now(), monotonic, ...counts, failing: this.#failures > 0, pausedUntil };
@@ -156,13 +158,14 @@ export abstract class Dials extends PooledConnections implements ConnectionHome,
       successorOf.successor = pooled;
       this.renewing += 1;
     } else this.dialFor(pooled, caller);
+    this.#toDial ??= [];
     this.#toDial.push(pooled);
     void this.physical.acquire().then((opened) => this.#dialed(opened));
   }
 
   /** For generic-pool: resolves with the outcome of a dial, good or failed. */
   async create(): Promise<PooledConnection> {
-    const pooled = this.#toDial.shift() ?? withdrawn();
+    const pooled = this.#nextToDial() ?? withdrawn();
     try {
       if (pooled.state !== 'closed' && !pooled.hasPermit) {
         await this.limit.take();
@@ -173,7 +176,7 @@ export abstract class Dials extends PooledConnections implements ConnectionHome,
         return pooled;
       }
       const isNeeded = (): boolean => this.dials.get(pooled)?.settled !== true || this.hasWaiters;
-      await this.#pacedLogins.run(isNeeded, (session) => {
+      await this.#logIn(isNeeded, (session) => {
         pooled.session = session;
       });
     } catch (error) {
@@ -182,15 +185,31 @@ export abstract class Dials extends PooledConnections implements ConnectionHome,
     return pooled;
   }
 
+  #nextToDial(): PooledConnection | undefined {
+    const pooled = this.#toDial?.shift();
+    if (this.#toDial?.length === 0) this.#toDial = undefined;
+    return pooled;
+  }
+
+  async #logIn(isNeeded: () => boolean, opened: (session: Session) => void): Promise<void> {
+    this.#logins ??= new PacedLogins(this.dialer, this.settings.pool.maxOpening, this.#pacing);
+    const logins = this.#logins;
+    try {
+      await logins.run(isNeeded, opened);
+    } finally {
+      if (logins.isOver && this.#logins === logins) this.#logins = undefined;
+    }
+  }
+
   /** For generic-pool: the socket is gone already. */
   async destroy(): Promise<void> {}
 
   /** Withdraws a dial that waits for a permit, of generic-pool or of the shared limit; false if there is none. */
   protected withdrawDial(): boolean {
     for (const pooled of this.dials.keys()) {
-      const position = this.#toDial.indexOf(pooled);
+      const position = this.#toDial?.indexOf(pooled) ?? -1;
       if (position < 0 && pooled.hasPermit) continue;
-      if (position >= 0) this.#toDial.splice(position, 1);
+      if (position >= 0) this.#toDial?.splice(position, 1);
       if (pooled.hasPermit) this.limit.give();
       pooled.hasPermit = false;
       this.#deleteDial(pooled);
@@ -250,7 +269,7 @@ export abstract class Dials extends PooledConnections implements ConnectionHome,
   /** Dials in progress start again; `mark` is called for every session that is open. */
   protected beginGeneration(mark: (session: Session) => void): void {
     this.forgetFailures();
-    this.#pacedLogins.beginAgain(mark);
+    this.#logins?.beginAgain(mark);
     // A connection that has just logged in may not have been checked yet.
     for (const { session } of this) if (session !== undefined) mark(session);
   }

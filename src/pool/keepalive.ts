@@ -7,6 +7,7 @@ import { isReady } from '../connections/session.js';
 import type { Settings } from '../connections/settings.js';
 import type { Demand } from './dials.js';
 import type { PooledConnection } from './pooled-connection.js';
+import type { ReadyList } from './ready-list.js';
 
 /** A server that does not answer within this time is gone, or as good as. */
 const ANSWER_MS = 5_000;
@@ -15,7 +16,7 @@ const SPREAD = 0.2;
 
 /** What it needs of a pool's connections. */
 interface IdleConnections {
-  readonly ready: PooledConnection[];
+  readonly ready: ReadyList;
   makeReady(pooled: PooledConnection): void;
   close(pooled: PooledConnection, reason: EvictionReason): void;
 }
@@ -65,8 +66,7 @@ export class Keepalive {
   async #ask(pooled: PooledConnection): Promise<void> {
     const connections = this.#connections;
     const { connection, expiry, id, reset } = pooled.live;
-    const position = connections.ready.indexOf(pooled);
-    connections.ready.splice(position, 1);
+    connections.ready.remove(pooled);
     pooled.reserved = true;
     const askedAt = performance.now();
     const answered = await ping(await tediousOf(this.#settings), connection);
@@ -84,7 +84,7 @@ export class Keepalive {
       connections.close(pooled, expiry.unusable ?? 'broken');
     } else if (pooled.successor?.standsBy === true) connections.makeReady(pooled);
     // Where it was: the one used last is still handed out first.
-    else connections.ready.splice(Math.min(position, connections.ready.length), 0, pooled);
+    else connections.ready.insert(pooled);
     this.#pool.changed();
   }
 }

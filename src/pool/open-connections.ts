@@ -8,6 +8,7 @@ import { FailoverWatch, whenBroken } from './failover.js';
 import { renewalSlots } from './housekeeping.js';
 import { Keepalive } from './keepalive.js';
 import type { PooledConnection } from './pooled-connection.js';
+import { ReadyList } from './ready-list.js';
 
 const NEVER = Number.POSITIVE_INFINITY;
 const NO_EVICTIONS: Readonly<Partial<Record<EvictionReason, number>>> = {};
@@ -17,8 +18,7 @@ const NO_EVICTIONS: Readonly<Partial<Record<EvictionReason, number>>> = {};
  * over, ready, closing, and messages from the server. How they are opened is in dials.ts.
  */
 export class OpenConnections extends Dials {
-  /** Idle connections that can be handed out, last in, first out. */
-  readonly ready: PooledConnection[] = [];
+  readonly ready = new ReadyList();
   /** Connections closed, by reason. */
   evictions = NO_EVICTIONS;
   renewals = 0;
@@ -30,7 +30,7 @@ export class OpenConnections extends Dials {
 
   /** Nothing can be done for a caller until a connection is returned. */
   get areAllBorrowed(): boolean {
-    return this.ready.length === 0 && this.dials.size === 0 && !this.mayOpen;
+    return this.ready.isEmpty && this.dials.size === 0 && !this.mayOpen;
   }
 
   of(connection: Connection): PooledConnection | undefined {
@@ -117,8 +117,7 @@ export class OpenConnections extends Dials {
     successor.successorOf = undefined;
     successor.reserved = false;
     successor.lastUsedAt = old.state === 'borrowed' ? performance.now() : old.lastUsedAt;
-    const position = this.ready.indexOf(old);
-    if (position >= 0) this.ready[position] = successor;
+    if (this.ready.has(old)) this.ready.replace(old, successor);
     else this.ready.push(successor);
     this.renewals += 1;
     publish('connection:renewed', () => ({
@@ -135,10 +134,14 @@ export class OpenConnections extends Dials {
     const standby = this.#findStandby();
     if (standby === undefined || !(this.mayOpen || this.withdrawDial())) return undefined;
     this.#detach(standby);
+    this.#becomeOrdinary(standby);
+    return standby;
+  }
+
+  #becomeOrdinary(standby: PooledConnection): void {
     standby.successorOf = undefined;
     standby.reserved = false;
     this.standingBy -= 1;
-    return standby;
   }
 
   #findStandby(): PooledConnection | undefined {
@@ -160,8 +163,7 @@ export class OpenConnections extends Dials {
   close(pooled: PooledConnection, reason: EvictionReason): void {
     const { id, connection, expiry } = pooled.live;
     const { successor, successorOf } = pooled;
-    const position = pooled.state === 'idle' ? this.ready.lastIndexOf(pooled) : -1;
-    if (position >= 0) this.ready.splice(position, 1);
+    if (pooled.state === 'idle') this.ready.remove(pooled);
     if (pooled.standsBy && successorOf !== undefined) {
       this.standingBy -= 1;
       successorOf.successor = undefined;
@@ -176,8 +178,12 @@ export class OpenConnections extends Dials {
       ageMs: Date.now() - expiry.openedAt,
     }));
     connection.close();
-    if (successor?.standsBy === true) this.close(successor, reason);
-    else if (successor !== undefined) {
+    if (successor?.standsBy === true) {
+      // It is open already: the next caller gets it.
+      this.#becomeOrdinary(successor);
+      if (this.isClosed) this.close(successor, reason);
+      else this.ready.push(successor);
+    } else if (successor !== undefined) {
       // Its successor becomes an ordinary dial.
       successor.successorOf = undefined;
       this.renewing -= 1;

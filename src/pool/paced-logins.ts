@@ -6,15 +6,19 @@ import { LoginPacing } from './login-pacing.js';
 /** The error of a dial that is no longer needed when its turn comes. */
 export const notNeeded = new Error('No caller needs this connection any more.');
 
-/** The logins of one pool: each waits for its turn, and starts over when a new generation begins. */
+/**
+ * The logins of one pool: each waits for its turn, and starts over when a new generation begins. Exists while there are any: most of
+ * the time a pool opens nothing.
+ */
 export class PacedLogins {
   /** Logins in progress. */
   running = 0;
+  /** Those that wait for their turn included. */
+  #count = 0;
   readonly #dialer: Dialer;
   readonly #own: LoginPacing | undefined;
   readonly #shared: LoginPacing | undefined;
-  /** Of the logins in progress; undefined while there are none. */
-  #generations: Generations | undefined;
+  readonly #generations = new Generations();
 
   /**
    * @param maxOpening 0 for no limit
@@ -30,24 +34,31 @@ export class PacedLogins {
    * @param opened gets the session, as {@link Generations.dial}
    * @throws `notNeeded` if `isNeeded` returns false when its turn comes; the error of a failed dial
    */
-  run(isNeeded: () => boolean, opened: (session: Session) => void): Promise<void> {
+  async run(isNeeded: () => boolean, opened: (session: Session) => void): Promise<void> {
     const logIn = async (): Promise<void> => {
       if (!isNeeded()) throw notNeeded;
       this.running += 1;
-      this.#generations ??= new Generations();
       try {
         await this.#generations.dial((signal) => this.#dialer.open({ signal }), opened);
       } finally {
         this.running -= 1;
-        if (this.running === 0) this.#generations = undefined;
       }
     };
     const inTurn = (): Promise<void> => (this.#shared === undefined ? logIn() : this.#shared.run(logIn));
-    return this.#own === undefined ? inTurn() : this.#own.run(inTurn);
+    this.#count += 1;
+    try {
+      await (this.#own === undefined ? inTurn() : this.#own.run(inTurn));
+    } finally {
+      this.#count -= 1;
+    }
+  }
+
+  get isOver(): boolean {
+    return this.#count === 0;
   }
 
   /** Restarts the logins in progress; `mark` is called for a session that has just been opened. */
   beginAgain(mark: (session: Session) => void): void {
-    this.#generations?.next(mark);
+    this.#generations.next(mark);
   }
 }

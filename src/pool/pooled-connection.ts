@@ -48,6 +48,9 @@ export class PooledConnection extends ConnectionFlags implements SessionOwner {
   /** Its neighbours among all connections of the pool; maintained by `PooledConnections`. */
   previous: PooledConnection | undefined = undefined;
   next: PooledConnection | undefined = undefined;
+  /** Its neighbours among those that can be handed out; maintained by `ReadyList`. */
+  above: PooledConnection | undefined = undefined;
+  below: PooledConnection | undefined = undefined;
   /** Changed by `PooledConnections.move` only. */
   state: ConnectionState = 'connecting';
   /** Undefined while connecting. */

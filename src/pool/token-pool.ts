@@ -112,7 +112,7 @@ export class TokenPool extends OperatedPool {
     if (signal?.aborted) return Promise.reject(aborted(signal));
     const stack = this.#leaks === undefined ? undefined : this.#leaks.capture(TokenPool.prototype.acquire, options);
     const { ready, isSuspended } = this.#connections;
-    const pooled = ready.length > 0 ? ready[ready.length - 1] : undefined;
+    const pooled = ready.top;
     if (pooled !== undefined && !isSuspended && this.#check.isFit(pooled, Date.now(), performance.now())) {
       ready.pop();
       return Promise.resolve(this.#checkOut(pooled, startedAt, stack));

@@ -136,3 +136,52 @@ test('a successor that waits for a connection that is never returned is closed a
   pool.release(first);
   expect(pool.stats).toMatchObject({ size: 0, evictions: { 'max-age': 2 } });
 });
+
+test('a caller whose connection fails its check gets the successor that stands by, without another login', async () => {
+  vi.spyOn(Math, 'random').mockReturnValue(0.5);
+  const answers: ((isGood: boolean) => void)[] = [];
+  const validate = (): Promise<boolean> => new Promise((resolve) => answers.push(resolve));
+  const pool = aPool({ max: 1, maxAgeMillis: 10 * MINUTE, idleTimeoutMillis, validate }, sqlLogin);
+  const first = outcome(pool.acquire());
+  await pass(SECOND);
+  answers[0]?.(true);
+  await pass(0);
+  const old = settled(first);
+  await pass(9.5 * MINUTE - 2 * SECOND);
+  pool.release(old);
+  world.server.loginMs = 5 * SECOND;
+  await pass(3 * SECOND);
+  // Its successor is being opened, and is ready before the check has ended.
+  expect(pool.stats).toMatchObject({ size: 1, opening: 1 });
+  const waiting = outcome(pool.acquire());
+  await pass(10 * SECOND);
+  expect(world.server.connections.size).toBe(2);
+  expect(pool.stats).toMatchObject({ size: 1, opening: 0, logins: 2, pending: 1 });
+  answers[1]?.(false);
+  await pass(0);
+  answers[2]?.(true);
+  await pass(0);
+  expect(settled(waiting)).not.toBe(old);
+  expect(pool.stats).toMatchObject({ size: 1, borrowed: 1, logins: 2, opening: 0, evictions: { broken: 1 } });
+  await pass(SECOND);
+  expect(world.server.connections.size).toBe(1);
+});
+
+test('the successor of a connection that its borrower destroys serves the next caller', async () => {
+  const pool = aPool({ max: 1, maxAgeMillis: 10 * MINUTE, idleTimeoutMillis }, sqlLogin);
+  const [first] = (await borrowedAndDue(pool, 1)) as [Connection];
+  pool.destroy(first);
+  const next = await borrowAtOnce(pool);
+  expect(next).not.toBe(first);
+  expect(pool.stats).toMatchObject({ size: 1, borrowed: 1, logins: 2, evictions: { 'destroyed-by-caller': 1 } });
+});
+
+test('a pool that is closed closes successors that stand by with the connections that they were for', async () => {
+  const pool = aPool({ max: 1, maxAgeMillis: 10 * MINUTE, idleTimeoutMillis }, sqlLogin);
+  await borrowedAndDue(pool, 1);
+  const closed = outcome(pool.close({ timeoutMs: SECOND }));
+  await pass(2 * SECOND);
+  expect(closed.error).toBeUndefined();
+  expect(world.server.connections.size).toBe(0);
+  expect(pool.stats).toMatchObject({ size: 0, evictions: { 'pool-closed': 2 } });
+});

@@ -130,8 +130,8 @@ export const BREAKS: readonly Break[] = [
   {
     promise: 'P2',
     what: 'connections are closed at the end of their token, without a successor',
-    settings: ({ pool }) => {
-      pool.maxRenewals = 0;
+    settings: (settings) => {
+      settings.pool = { ...settings.pool, maxRenewals: 0 };
     },
   },
   {
@@ -219,8 +219,8 @@ export const BREAKS: readonly Break[] = [
   {
     promise: 'P6',
     what: 'a dial has no time limit of its own',
-    settings: ({ pool }) => {
-      pool.createTimeoutMillis = 86_400_000;
+    settings: (settings) => {
+      settings.pool = { ...settings.pool, createTimeoutMillis: 86_400_000 };
     },
   },
   {
@@ -237,8 +237,8 @@ export const BREAKS: readonly Break[] = [
   {
     promise: 'P7',
     what: 'the pool allows two connections more than its limit',
-    settings: ({ pool }) => {
-      pool.max += 2;
+    settings: (settings) => {
+      settings.pool = { ...settings.pool, max: settings.pool.max + 2 };
     },
   },
   {
