@@ -10,6 +10,18 @@ const shared = {
 };
 
 /**
+ * What the tests of these folders change is their own: a module that one file has loaded may serve the next, which saves half of
+ * the time. The others set environment variables, replace modules or start programs, so each file has a process of its own.
+ */
+const SHARING = 'test/{connections,identities,mssql,orm,pool,telemetry,testing,tokens}/**/*.sockets.test.ts';
+
+const sockets = {
+  ...shared,
+  // A stall of the build machine must not refuse a change. What needs its second attempt is listed at the end of the run.
+  retry: CI === undefined ? 0 : 1,
+};
+
+/**
  * Two tiers, in the name of each file. `*.test.ts` runs in one process: what waits for time waits for a driven clock.
  * `*.sockets.test.ts` opens real sockets or starts processes. `*.soak.test.ts` takes minutes: `npm run soak`.
  *
@@ -22,21 +34,17 @@ export default defineConfig({
         test: {
           ...shared,
           name: 'in-process',
-          // Starts in half the time of a process. What opens sockets or ends processes has a process of its own.
+          // Starts in half the time of a process. What opens sockets or ends processes is in the other projects.
           pool: 'threads',
+          isolate: false,
           include: ['test/**/*.test.ts'],
           exclude: ['test/container/**', 'test/**/*.{sockets,soak}.test.ts'],
           setupFiles: ['test/support/no-sockets.ts'],
         },
       },
+      { test: { ...sockets, name: 'sockets', isolate: false, include: [SHARING] } },
       {
-        test: {
-          ...shared,
-          name: 'sockets',
-          include: ['test/**/*.sockets.test.ts'],
-          // A stall of the build machine must not refuse a change. What needs its second attempt is listed at the end of the run.
-          retry: CI === undefined ? 0 : 1,
-        },
+        test: { ...sockets, name: 'sockets, own process', include: ['test/**/*.sockets.test.ts'], exclude: [SHARING] },
       },
     ],
     // Socket tests wait for a third of their time (tokens that expire, time limits), so one more than the cores of a build machine.

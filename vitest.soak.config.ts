@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
 /**
- * `npm run soak`: many processes, whole minutes, thousands of identities. What these tests assert in the large, tests of
+ * `npm run soak`: many processes, whole tables of faults, thousands of identities. What these tests assert in the large, tests of
  * `npm test` assert in the small.
  */
 export default defineConfig({

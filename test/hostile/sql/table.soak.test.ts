@@ -4,7 +4,7 @@ import { PHASES } from './server.js';
 import { type CellResult, everyCell, linesOf, runCells } from './table.js';
 
 const SEED = 1;
-/** The libraries that hand out our pool's connections; the others run by hand: npm run fuzz -- --table. */
+/** The libraries that hand out our pool's connections; npm run fuzz -- --table runs the others. */
 const OURS = ['createTokenPool', 'ConnectionPool of mssql-token-pool/mssql'];
 
 const watch = new ProcessWatch();
