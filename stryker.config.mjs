@@ -1,4 +1,4 @@
-/** What is tested with sockets (stryker.sockets.config.mjs). */
+/** What only a real tedious connection reaches (stryker.sockets.config.mjs). */
 export const WITH_SOCKETS = [
   'src/pool/{read-only-pool,tarn-facade,transaction,with-retry}.ts',
   'src/connections/{bound-connector,contain-parser,guarded-connection,login-guard,login-watch,session-reset}.ts',
@@ -7,7 +7,7 @@ export const WITH_SOCKETS = [
 /** What is tested with whole pools on a driven clock (stryker.pool.config.mjs). */
 export const WITH_POOLS = [
   'src/pool/*.ts',
-  'src/connections/{dial,dialer,expiry-policy,load-tedious,session-expiry,token-outlook}.ts',
+  'src/connections/{circuit-breaker,dial,dialer,expiry-policy,load-tedious,session-expiry,token-outlook}.ts',
 ];
 
 export const not = (patterns) => patterns.map((pattern) => `!${pattern}`);

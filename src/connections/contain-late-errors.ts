@@ -1,3 +1,5 @@
+import { replaceMethod } from './replace-method.js';
+
 /** The parts of a tedious connection that are used here. */
 interface Dispatching {
   state?: { name: string } | undefined;
@@ -16,13 +18,7 @@ type DispatchEvent = (this: Dispatching, name: string, ...args: unknown[]) => vo
  */
 export function containLateErrors(connection: Dispatching): void {
   if (typeof connection.dispatchEvent !== 'function') return;
-  Object.defineProperty(connection, 'dispatchEvent', {
-    // One function for all connections: a closure each would cost memory in every pool.
-    value: dispatchUnlessClosed,
-    enumerable: false,
-    configurable: true,
-    writable: true,
-  });
+  replaceMethod(connection, 'dispatchEvent', dispatchUnlessClosed);
 }
 
 const dispatchUnlessClosed: DispatchEvent = function (name, ...args) {

@@ -1,5 +1,6 @@
 import type { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
+import { replaceMethod } from './replace-method.js';
 
 /** A login response is a few hundred bytes; a longer one than this is refused. */
 const MAX_LOGIN_RESPONSE_BYTES = 256 * 1024;
@@ -36,13 +37,7 @@ export interface ContainedConnection {
  */
 export function containParser(connection: ContainedConnection): void {
   if (typeof connection.createTokenStreamParser !== 'function') return;
-  Object.defineProperty(connection, 'createTokenStreamParser', {
-    // One function for all connections: a closure each would cost memory in every pool.
-    value: createContainedParser,
-    enumerable: false,
-    configurable: true,
-    writable: true,
-  });
+  replaceMethod(connection, 'createTokenStreamParser', createContainedParser);
 }
 
 const createContainedParser: CreateParser = function (message, handler) {

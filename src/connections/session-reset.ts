@@ -1,5 +1,6 @@
 import type { Connection } from 'tedious';
 import { ConfigurationError } from '../errors.js';
+import { replaceMethod } from './replace-method.js';
 
 /**
  * Requests that may carry a reset (MS-TDS 2.2.3.1.2, RESETCONNECTION): a batch, a remote procedure call, or a request to
@@ -229,20 +230,15 @@ export function makeResettable(connection: Connection): void {
     );
   }
   resets.set(connection, new SessionReset(tedious.config?.options?.connectionIsolationLevel ?? READ_COMMITTED));
-  // One function each for all connections: a closure per connection would cost memory in every pool.
-  define(tedious, 'makeRequest', makeRequest);
-  define(tedious, 'getInitialSql', getInitialSql);
-  if (typeof tedious.sendLogin7Packet === 'function') define(tedious, 'sendLogin7Packet', sendLogin7);
+  replaceMethod(tedious, 'makeRequest', makeRequest);
+  replaceMethod(tedious, 'getInitialSql', getInitialSql);
+  if (typeof tedious.sendLogin7Packet === 'function') replaceMethod(tedious, 'sendLogin7Packet', sendLogin7);
   connection.on('resetConnection', onConfirmed);
 }
 
 /** The reset of a connection that {@link makeResettable} was called for. */
 export function resetOf(connection: Connection): SessionReset | undefined {
   return resets.get(connection);
-}
-
-function define(target: object, name: keyof Resettable, value: unknown): void {
-  Object.defineProperty(target, name, { value, enumerable: false, configurable: true, writable: true });
 }
 
 function makeRequest(this: Resettable, request: TediousRequest, type: number, payload: unknown): void {

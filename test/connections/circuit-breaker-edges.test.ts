@@ -93,3 +93,38 @@ test('after an answer of the server the next failure is the first again', async 
   await breaker.run(fails('transient')).catch(() => undefined);
   expect(breaker.pauseMs).toBe(5_000);
 });
+
+test('the pause before a probe keeps no process alive', async () => {
+  const breaker = await shut();
+  const run = breaker.run(async () => 'connected');
+  await clock.settle();
+  expect([...clock.pending].map((timer) => timer.hasRef())).toEqual([false]);
+  await clock.pass(5_000);
+  expect(await run).toBe('connected');
+});
+
+test('when the next attempt may start is known during a pause, and 0 while the server works', async () => {
+  expect(new CircuitBreaker().nextAttemptAt).toBe(0);
+  const breaker = await shut();
+  expect(breaker.nextAttemptAt).toBe(performance.now() + 5_000);
+  const run = breaker.run(async () => 'connected');
+  await clock.pass(5_000);
+  await run;
+  expect(breaker.nextAttemptAt).toBe(0);
+});
+
+test('a caller that gives up does not wait for the probe of another one', async () => {
+  const breaker = await shut();
+  const probe = breaker.run(async () => 'connected');
+  const end = new AbortController();
+  const waiting = breaker.run(async () => 'connected', end.signal).catch((error: unknown) => error);
+  await clock.settle();
+  end.abort(new Error('given up'));
+  expect(await waiting).toMatchObject({ message: 'given up' });
+  expect(await breaker.run(async () => 'connected', end.signal).catch((error: unknown) => error)).toMatchObject({
+    message: 'given up',
+  });
+  await clock.pass(5_000);
+  expect(await probe).toBe('connected');
+  expect(getEventListeners(end.signal, 'abort')).toEqual([]);
+});

@@ -189,6 +189,20 @@ describe('a URL', () => {
     });
   });
 
+  test.each<[url: string, config: object]>([
+    ['mssql://host', { server: 'host' }],
+    [' mssql://host/ ', { server: 'host' }],
+    ['mssql://[::1]:1434', { server: '::1', port: 1434 }],
+    ['mssql://sa@host', { server: 'host', user: 'sa' }],
+    ['mssql://:p%22w@host/a%20b', { server: 'host', password: 'p"w', database: 'a b' }],
+  ])('%s says no more than it says', (url, config) => {
+    const read = configFromConnectionString(url);
+    expect(read).toMatchObject(config);
+    expect(Object.keys(read).sort()).toEqual(
+      [...new Set(['options', 'pool', 'server', ...Object.keys(config)])].sort(),
+    );
+  });
+
   test('may name a credential', () => {
     const { authentication, server } = configFromConnectionString(
       'mssql://db/x?authentication=active directory default',

@@ -32,3 +32,25 @@ test('an open connection handles the event itself', () => {
   connection.dispatchEvent('socketError', new Error('read ECONNRESET'));
   expect(connection.state.name).toBe('Final');
 });
+
+test('any other event of a closed connection is passed on, with its arguments', () => {
+  const dispatched: unknown[][] = [];
+  const proto = { dispatchEvent: (...args: unknown[]) => void dispatched.push(args) };
+  const connection = Object.assign(Object.create(proto) as typeof proto, { state: { name: 'Final' } });
+  containLateErrors(connection as never);
+  connection.dispatchEvent('message', 1, 2);
+  expect(dispatched).toEqual([['message', 1, 2]]);
+});
+
+test('a tedious without the method, and a connection without a state, are left as they are', () => {
+  const other = { state: { name: 'Final' } };
+  containLateErrors(other);
+  expect(Object.getOwnPropertyNames(other)).toEqual(['state']);
+  const dispatched: unknown[] = [];
+  const stateless = Object.create({ dispatchEvent: (name: unknown) => void dispatched.push(name) }) as {
+    dispatchEvent(name: string): void;
+  };
+  containLateErrors(stateless);
+  stateless.dispatchEvent('socketError');
+  expect(dispatched).toEqual(['socketError']);
+});

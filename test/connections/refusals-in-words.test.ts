@@ -41,7 +41,9 @@ test('config object', () => {
     { ...login, domain: 42 },
     { ...login, encrypt: 'true' },
     { ...login, options: { encrypt: 'False' } },
-    { ...login, encrypt: 'yes' },
+    { ...login, encrypt: 'untrue' },
+    { ...login, encrypt: 'falsely' },
+    { ...login, database: 42 },
     { ...login, trustServerCertificate: 'true' },
     { ...login, options: { trustServerCertificate: 1 } },
     { ...login, strictExpiry: 'FALSE' },
@@ -96,6 +98,8 @@ test('config object', () => {
     ERR_CONFIGURATION: 'options.encrypt' must be true, false or 'strict'.
       It is text: compare it, e.g. text === 'true'.
     ERR_CONFIGURATION: 'encrypt' must be true, false or 'strict'.
+    ERR_CONFIGURATION: 'encrypt' must be true, false or 'strict'.
+    ERR_CONFIGURATION: 'database' must be a name without line breaks.
     ERR_CONFIGURATION: 'trustServerCertificate' must be true or false.
       It is text: compare it, e.g. text === 'true'.
     ERR_CONFIGURATION: 'options.trustServerCertificate' must be true or false.

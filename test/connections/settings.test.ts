@@ -279,3 +279,30 @@ test.each([undefined, ''])('%j is no server', (server) => {
   const config = { server, user: 'sa', password: 'p' } as unknown as TokenPoolConfig;
   expect(() => settingsFrom(config)).toThrow("'server' is missing: set it to the host name of the SQL Server.");
 });
+
+test.each(['default', 'ntlm'])("mssql's flat authentication_type '%s' is a login with a password", (type) => {
+  const read = settingsFrom({
+    server: SERVER,
+    user: 'sa',
+    password: 'p',
+    authentication_type: type,
+  } as TokenPoolConfig);
+  expect(read.source).toBeUndefined();
+  expect(read.configuration.authentication?.options).toEqual({ userName: 'sa', password: 'p' });
+});
+
+test('null next to options and in them is as good as nothing', () => {
+  const none = { port: null, database: null, instanceName: null, encrypt: null, connectTimeout: null };
+  expect(options({ port: null, options: none } as never)).toEqual(options({}));
+  // For other options of tedious null is a value of its own: it sends no SET statement.
+  expect(options({ options: { enableArithAbort: null } } as never)).toMatchObject({ enableArithAbort: null });
+});
+
+test('a port in the name of the server needs no other one', () => {
+  expect(settings({ server: 'host,1434', options: undefined }).configuration.options?.port).toBe(1434);
+  expect(options({ port: 65_535 }).port).toBe(65_535);
+});
+
+test.each([true, false, 'socket'] as const)('validateConnection: %j is accepted', (validateConnection) => {
+  expect(settings({ validateConnection }).validateConnection).toBe(validateConnection);
+});
