@@ -101,7 +101,14 @@ export interface PoolStats {
 }
 
 /** Reasons for which a token store is not used. */
-export type StoreFailure = 'unreachable' | 'slow' | 'unreadable-entry' | 'clock-skew' | 'no-keys' | 'old-keys';
+export type StoreFailure =
+  | 'unreachable'
+  | 'slow'
+  | 'wrong-answer'
+  | 'unreadable-entry'
+  | 'clock-skew'
+  | 'no-keys'
+  | 'old-keys';
 
 /** Why a physical connection was closed. */
 export type EvictionReason =

@@ -42,12 +42,14 @@ const NAMES = Object.keys(SETTINGS);
  * mssql ignores settings that it does not know, and so does this library, because configs carry those of others. One that is
  * almost the name of a setting is a misspelt one: `databse` would let the session run in the wrong database.
  *
+ * @param further settings of `createTokenPools`, beside those of a pool
  * @throws ConfigurationError that names the setting that was meant
  */
-export function refuseMisspelt(config: TokenPoolConfig): void {
+export function refuseMisspelt(config: object, further: readonly string[] = []): void {
+  const names = [...NAMES, ...further];
   for (const key of Object.keys(config)) {
-    if (Object.hasOwn(SETTINGS, key) || closest(key, NAMES) === undefined) continue;
-    throw new ConfigurationError(`The config has an unknown setting.${didYouMean(key, NAMES)}`, {
+    if (names.includes(key) || closest(key, names) === undefined) continue;
+    throw new ConfigurationError(`The config has an unknown setting.${didYouMean(key, names)}`, {
       hint: 'Rename it, or leave it out of the config for this library.',
     });
   }

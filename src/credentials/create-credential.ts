@@ -1,4 +1,5 @@
 import { ConfigurationError } from '../errors.js';
+import { requireKnownOptions } from '../known-options.js';
 import type { Credential, TokenCredential } from './credential.js';
 import type { AuthorityOptions } from './entra/authority.js';
 import { property } from './entra/redact.js';
@@ -53,6 +54,7 @@ export const METHOD_NAMES: readonly string[] = [...METHODS.keys()];
 export function createCredential(input: PersonInput, context?: CredentialContext): PersonCredential;
 export function createCredential(input?: CredentialInput, context?: CredentialContext): Credential;
 export function createCredential(input: CredentialInput = '', context: CredentialContext = {}): Credential {
+  requireKnownOptions('The context of createCredential()', context, { server: true });
   const authority = authorityFor(context);
   if (typeof input === 'string') return fromText(input, authority);
   if (typeof input === 'function') return tokenFunction(input);

@@ -1,5 +1,6 @@
 import type { TokenPoolConfig } from '../connections/config.js';
 import { withInherited } from '../connections/inherited-settings.js';
+import { refuseMisspelt } from '../connections/misspelt-settings.js';
 import { settingsFrom } from '../connections/settings.js';
 import { type OnBehalfOfApplication, onBehalfOf } from '../credentials/methods/on-behalf-of.js';
 import { ConfigurationError } from '../errors.js';
@@ -36,12 +37,9 @@ interface PoolLimits {
 
 /** @throws ConfigurationError that names the setting: a mistake is reported now, not to the first user */
 export function checkPoolsConfig(config: TokenPoolsConfig): CheckedPoolsConfig {
-  const {
-    maxConnections = 100,
-    maxPools = MOST_POOLS,
-    maxOpening = 0,
-    ...forEach
-  } = withInherited(config as TokenPoolConfig) as TokenPoolsConfig;
+  const given = withInherited(config as TokenPoolConfig) as TokenPoolsConfig;
+  refuseMisspelt(given, ['maxConnections', 'maxPools', 'maxOpening']);
+  const { maxConnections = 100, maxPools = MOST_POOLS, maxOpening = 0, ...forEach } = given;
   for (const [name, value, least] of [
     ['maxConnections', maxConnections, 1],
     ['maxPools', maxPools, 1],

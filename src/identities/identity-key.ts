@@ -5,6 +5,7 @@ import { userOfAssertion } from '../credentials/entra/jwt-claims.js';
 import { identityOf } from '../credentials/identity.js';
 import { type OnBehalfOfApplication, onBehalfOf } from '../credentials/methods/on-behalf-of.js';
 import { ConfigurationError } from '../errors.js';
+import { requireKnownOptions } from '../known-options.js';
 
 /** Who a connection is for. */
 export type Identity =
@@ -24,6 +25,12 @@ export type Identity =
       key?: string | undefined;
     };
 
+interface IdentityOptions {
+  userAssertion?: string;
+  authentication?: Authentication;
+  key?: string | undefined;
+}
+
 /** An identity with its key, before it has a pool. */
 export interface KeyedIdentity {
   /** Two identities with the same key share a pool. Holds no secret. */
@@ -42,6 +49,11 @@ export interface KeyedIdentity {
  */
 export function keyedIdentity(identity: Identity, application: OnBehalfOfApplication | undefined): KeyedIdentity {
   if (typeof identity !== 'object' || identity === null) throw noIdentity();
+  requireKnownOptions('pools.for()', identity as IdentityOptions, {
+    userAssertion: true,
+    authentication: true,
+    key: true,
+  });
   const { key } = identity;
   if (key !== undefined && (typeof key !== 'string' || key === '')) {
     throw new ConfigurationError("The 'key' of an identity must be a string that is not empty.");

@@ -5,6 +5,7 @@ import type { Settings } from '../connections/settings.js';
 import { createCredential } from '../credentials/create-credential.js';
 import { redact } from '../credentials/entra/redact.js';
 import { ConfigurationError } from '../errors.js';
+import { requireKnownOptions } from '../known-options.js';
 import { sharedTokenCache } from '../tokens/shared-token-cache.js';
 import type { TokenPoolStats } from './connection-source.js';
 import { healthOf, type PoolHealth } from './health.js';
@@ -117,6 +118,7 @@ export abstract class OperatedPool {
    */
   evictAll(options: { reason?: string | undefined } = {}): void {
     if (typeof options !== 'object' || options === null) throw new ConfigurationError('evictAll() takes { reason }.');
+    requireKnownOptions('evictAll()', options, { reason: true });
     const { reason } = options;
     if (reason !== undefined && typeof reason !== 'string') throw new ConfigurationError("'reason' must be text.");
     const { connections, isClosed, wake } = this.parts();
@@ -169,10 +171,9 @@ export abstract class OperatedPool {
    * @example
    * await pool.replaceCredential({ tenantId, clientId, clientSecret: newSecret });
    */
-  async replaceCredential(
-    authentication: Authentication,
-    { timeoutMs, signal }: ReplaceCredentialOptions = {},
-  ): Promise<void> {
+  async replaceCredential(authentication: Authentication, options: ReplaceCredentialOptions = {}): Promise<void> {
+    requireKnownOptions('replaceCredential()', options, { timeoutMs: true, signal: true });
+    const { timeoutMs, signal } = options;
     const { settings, isClosed } = this.parts();
     const { source, tokenStore, configuration } = settings;
     if (isClosed()) throw poolClosed();

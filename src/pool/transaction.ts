@@ -9,8 +9,8 @@ import {
   TokenPoolError,
   TransactionRolledBackError,
 } from '../errors.js';
+import { type KnownOptions, requireKnownOptions } from '../known-options.js';
 import type { ConnectionSource } from './connection-source.js';
-import { requireRetryOptions } from './retry-options.js';
 import {
   checkoutVerdict,
   errorNumber,
@@ -45,6 +45,13 @@ export interface TransactionOptions {
   /** Gives up waiting for a connection or for the next attempt. It does not stop a running `fn`. */
   signal?: AbortSignal | undefined;
 }
+
+const OPTIONS: KnownOptions<TransactionOptions> = {
+  isolationLevel: true,
+  retries: true,
+  firstWaitMs: true,
+  signal: true,
+};
 
 /** The part of an mssql transaction that {@link transaction} uses: `pool.transaction()` returns one. */
 export interface DriverTransaction {
@@ -88,6 +95,8 @@ export async function transaction<T>(
   fn: (scope: never) => T | Promise<T>,
   options: TransactionOptions = {},
 ): Promise<T> {
+  // `withRetry` has a limit by another name.
+  requireKnownOptions('transaction()', options, OPTIONS);
   const level = isolationLevelOf(options);
   if (typeof fn !== 'function') throw new ConfigurationError('transaction() takes a pool and a function.');
   const work = fn as (scope: unknown) => T | Promise<T>;
@@ -108,6 +117,8 @@ export async function retryTransaction<T>(
   run: () => T | Promise<T>,
   options: Omit<TransactionOptions, 'isolationLevel'> = {},
 ): Promise<T> {
+  const { isolationLevel: _, ...known } = OPTIONS;
+  requireKnownOptions('retryTransaction()', options, known);
   return await attempts(options, async () => {
     try {
       return { value: await run() };
@@ -120,7 +131,6 @@ export async function retryTransaction<T>(
 type Outcome<T> = { value: T } | { error: unknown; verdict: RetryVerdict };
 
 async function attempts<T>(options: TransactionOptions, attempt: () => Promise<Outcome<T>>): Promise<T> {
-  requireRetryOptions('transaction', options, ['isolationLevel', 'retries', 'firstWaitMs', 'signal']);
   const { retries = 3, firstWaitMs = 5_000, signal } = options;
   requireAmount('retries', retries);
   requireAmount('firstWaitMs', firstWaitMs);

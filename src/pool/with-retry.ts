@@ -1,7 +1,7 @@
 import type { Connection } from 'tedious';
 import type { ServerMessage } from '../connections/login-failure.js';
 import { ConfigurationError } from '../errors.js';
-import { requireRetryOptions } from './retry-options.js';
+import { type KnownOptions, requireKnownOptions } from '../known-options.js';
 import { checkoutVerdict, type RetryVerdict, retryVerdict, retryWaitMs, waitForRetry } from './retry-verdict.js';
 import type { TokenPool } from './token-pool.js';
 
@@ -14,6 +14,8 @@ export interface RetryOptions {
   /** Gives up waiting for a connection or for the next try. It does not stop a running `fn`. */
   signal?: AbortSignal | undefined;
 }
+
+const OPTIONS: KnownOptions<RetryOptions> = { maxTries: true, firstWaitMs: true, signal: true };
 
 /**
  * Runs work that may be repeated: on a transient error of Azure SQL, a deadlock or snapshot conflict, a lost connection, or a
@@ -32,7 +34,8 @@ export async function withRetry<T>(
   fn: (connection: Connection) => T | Promise<T>,
   options: RetryOptions = {},
 ): Promise<T> {
-  requireRetryOptions('withRetry', options, ['maxTries', 'firstWaitMs', 'signal']);
+  // `transaction` has a limit by another name.
+  requireKnownOptions('withRetry()', options, OPTIONS);
   const { maxTries = 5, firstWaitMs = 5_000, signal } = options;
   if (!(maxTries >= 1)) throw new ConfigurationError('maxTries must be 1 or more.');
   if (!(firstWaitMs >= 0)) throw new ConfigurationError('firstWaitMs must be 0 or more, in ms.');

@@ -4,6 +4,7 @@
  * @module mssql-token-pool/otel
  */
 import type { Meter, Tracer } from '@opentelemetry/api';
+import { requireKnownOptions } from '../known-options.js';
 import { api } from './otel/api.js';
 import { recordMetrics } from './otel/metrics.js';
 import { recordSpans } from './otel/spans.js';
@@ -48,7 +49,9 @@ const SCOPE = 'mssql-token-pool';
  * import { instrument } from 'mssql-token-pool/otel';
  * instrument();
  */
-export function instrument({ meterProvider, tracerProvider }: InstrumentOptions = {}): Instrumentation {
+export function instrument(options: InstrumentOptions = {}): Instrumentation {
+  requireKnownOptions('instrument()', options, { meterProvider: true, tracerProvider: true });
+  const { meterProvider, tracerProvider } = options;
   const stopMetrics = recordMetrics((meterProvider ?? api.metrics).getMeter(SCOPE) as Meter);
   const stopSpans = recordSpans((tracerProvider ?? api.trace).getTracer(SCOPE) as Tracer);
   const stop = (): void => {

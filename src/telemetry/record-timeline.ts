@@ -1,3 +1,4 @@
+import { requireKnownOptions } from '../known-options.js';
 import { listen } from './listen.js';
 import type { Timeline, TimelineEvent } from './timeline-events.js';
 
@@ -32,8 +33,10 @@ export interface TimelineRecorder {
  */
 export function recordTimeline(
   pool?: { readonly name: string },
-  { title = pool?.name ?? 'All pools' }: RecordTimelineOptions = {},
+  options: RecordTimelineOptions = {},
 ): TimelineRecorder {
+  requireKnownOptions('recordTimeline()', options, { title: true });
+  const { title = pool?.name ?? 'All pools' } = options;
   const from = Date.now();
   const events: TimelineEvent[] = [];
   let to: number | undefined;

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { requireKnownOptions } from '../known-options.js';
 import type { Timeline } from './timeline-events.js';
 
 /**
@@ -8,10 +9,9 @@ import type { Timeline } from './timeline-events.js';
  * @param options `title`: heading of the page
  * @throws Error when the package has not been built: `npm run build` bundles the page's script
  */
-export function timelineReport(
-  timelines: readonly Timeline[],
-  { title = 'Connections and their tokens' } = {},
-): string {
+export function timelineReport(timelines: readonly Timeline[], options: { title?: string | undefined } = {}): string {
+  requireKnownOptions('timelineReport()', options, { title: true });
+  const { title = 'Connections and their tokens' } = options;
   // Resolved from the folder above, because the bundler may have put this file into dist/shared.
   const script = readFileSync(new URL('../telemetry/timeline-page.js', import.meta.url), 'utf8');
   const style = readFileSync(new URL('../telemetry/timeline-page.css', import.meta.url), 'utf8');

@@ -12,7 +12,7 @@ export interface CredentialRequest extends GetTokenOptions {
   cached?: CachedToken | undefined;
   /** Id of the token that the server refused: it is of no use if another can be obtained. */
   refusedId?: string | undefined;
-  /** How long the callers wait for a connection, ms, if that is known: a shared store must take less. */
+  /** How long the callers wait, ms, if that is known: a shared store must take less. */
   patienceMs?: number | undefined;
 }
 

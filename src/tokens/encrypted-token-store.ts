@@ -1,6 +1,7 @@
 import type { TokenCredential } from '../credentials/credential.js';
 import { portableIdentityOf } from '../credentials/identity.js';
 import { ConfigurationError } from '../errors.js';
+import { type KnownOptions, requireKnownOptions } from '../known-options.js';
 import { LONGEST_TIMER_MS } from '../time.js';
 import type { CachedToken } from './cached-token.js';
 import type { CredentialRequest } from './credential-request.js';
@@ -25,6 +26,13 @@ export interface TokenEncryptionOptions {
   /** Longest wait for one answer of the store, ms; after that, tokens are requested without it. Default 500. */
   timeoutMs?: number | undefined;
 }
+
+/** Names of {@link TokenEncryptionOptions}. */
+export const TOKEN_ENCRYPTION_OPTIONS: KnownOptions<TokenEncryptionOptions> = {
+  keys: true,
+  leaseMs: true,
+  timeoutMs: true,
+};
 
 /** A token store that reveals nothing about its tokens; for `tokenStore` in a pool's config or a `TokenCache`. */
 export interface EncryptedTokenStore {
@@ -65,6 +73,7 @@ export function encryptedTokenStore(store: TokenStore, options: TokenEncryptionO
       throw new ConfigurationError(`A token store must have the functions get, set and lease; '${method}' is missing.`);
     }
   }
+  requireKnownOptions('encryptedTokenStore()', options ?? {}, TOKEN_ENCRYPTION_OPTIONS);
   const { keys, leaseMs = DEFAULT_LEASE_MS, timeoutMs = DEFAULT_TIMEOUT_MS } = options ?? {};
   for (const [name, value] of Object.entries({ leaseMs, timeoutMs })) {
     if (typeof value !== 'number' || !(value > 0 && value <= LONGEST_TIMER_MS)) {

@@ -13,7 +13,7 @@ type Ciphers = readonly [EntryCipher, ...EntryCipher[]];
  * every process has read it, that is, after this time.
  */
 const READ_AGAIN_AFTER_MS = 5 * 60_000;
-/** A key vault first needs a token of its own. */
+/** A key vault first needs a token of its own. Callers wait for less, and go on without the new keys. */
 const LONGEST_READ_MS = 10_000;
 /** Between two calls of a function that fails while no key is known, ms. */
 const AFTER_FAILURE_MS = 60_000;
@@ -24,6 +24,8 @@ export class KeyRing {
   readonly #health: StoreHealth;
   #ciphers: Ciphers | undefined;
   #reading: Promise<void> | undefined;
+  /** A caller gave up on the call that is under way: further ones do not wait for it. */
+  #isOverdue = false;
   /** When to call the function again, monotonic ms. */
   #readAgainAt = Number.NEGATIVE_INFINITY;
 
@@ -32,11 +34,6 @@ export class KeyRing {
     this.#health = health;
     if (typeof keys === 'function') this.#read = keys;
     else this.#ciphers = ciphersFor(keys);
-  }
-
-  /** The longest that {@link read} takes, ms. */
-  get longestMs(): number {
-    return this.#read === undefined ? 0 : LONGEST_READ_MS;
   }
 
   /** Whether the function is due to be called. */
@@ -49,12 +46,25 @@ export class KeyRing {
     return this.#ciphers;
   }
 
-  /** Calls the function, once for all callers. It never rejects: if the function fails, the known keys remain in use. */
-  read(): Promise<void> {
+  /**
+   * Calls the function, once for all callers, and waits for its keys, at most for a time. It never rejects: if the function
+   * fails or is late, the known keys remain in use.
+   */
+  async read(withinMs: number): Promise<void> {
     this.#reading ??= this.#readOnce().finally(() => {
       this.#reading = undefined;
+      this.#isOverdue = false;
     });
-    return this.#reading;
+    if (this.#isOverdue) return;
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(() => {
+        this.#isOverdue = this.#reading !== undefined;
+        resolve();
+      }, withinMs).unref();
+    });
+    await Promise.race([this.#reading, late]);
+    clearTimeout(timer);
   }
 
   async #readOnce(): Promise<void> {

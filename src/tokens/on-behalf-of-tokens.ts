@@ -2,7 +2,8 @@ import { fingerprint } from '../credentials/identity.js';
 import { requireText } from '../credentials/input/require-option.js';
 import { type OnBehalfOfApplication, onBehalfOf } from '../credentials/methods/on-behalf-of.js';
 import { ConfigurationError } from '../errors.js';
-import { TokenCache, type TokenCacheOptions } from './token-cache.js';
+import { requireKnownOptions } from '../known-options.js';
+import { TOKEN_CACHE_OPTIONS, TokenCache, type TokenCacheOptions } from './token-cache.js';
 
 /** Settings of {@link OnBehalfOfTokens}. */
 export interface OnBehalfOfTokensOptions extends TokenCacheOptions {
@@ -29,8 +30,11 @@ export class OnBehalfOfTokens {
   readonly #users = new Map<string, TokenCache>();
 
   /** @throws ConfigurationError naming the key */
-  constructor(application: OnBehalfOfApplication, { maxUsers = MAX_USERS, ...options }: OnBehalfOfTokensOptions = {}) {
-    if (!(maxUsers >= 1)) throw new ConfigurationError("'maxUsers' must be a number above 0.");
+  constructor(application: OnBehalfOfApplication, given: OnBehalfOfTokensOptions = {}) {
+    requireKnownOptions('new OnBehalfOfTokens()', given, { maxUsers: true, ...TOKEN_CACHE_OPTIONS });
+    const { maxUsers = MAX_USERS, ...options } = given;
+    if (typeof maxUsers !== 'number' || !(maxUsers >= 1))
+      throw new ConfigurationError("'maxUsers' must be a number above 0.");
     onBehalfOf({ ...application, userAssertion: 'checks the other options' });
     this.#application = application;
     this.#options = options;

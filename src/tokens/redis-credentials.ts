@@ -1,8 +1,9 @@
 import { readJwtClaims } from '../credentials/entra/jwt-claims.js';
 import { ConfigurationError } from '../errors.js';
+import { requireKnownOptions } from '../known-options.js';
 import { sleep } from '../time.js';
 import type { CachedToken } from './cached-token.js';
-import type { TokenCache } from './token-cache.js';
+import { TokenCache } from './token-cache.js';
 
 /** The resource for which Azure Managed Redis and Azure Cache for Redis accept tokens. */
 const REDIS_SCOPE = 'https://redis.azure.com/.default';
@@ -53,7 +54,7 @@ export interface AuthenticatingClient {
  * const client = createClient({ url: 'rediss://example.redis.azure.net:10000', credentialsProvider: redisCredentials(tokens) });
  */
 export function redisCredentials(tokens: TokenCache, options: RedisCredentialsOptions = {}): RedisCredentialsProvider {
-  const { scope = REDIS_SCOPE } = options;
+  const scope = scopeOf('redisCredentials()', tokens, options);
   return {
     type: 'streaming-credentials-provider',
     async subscribe({ onNext, onError }) {
@@ -84,7 +85,7 @@ export async function keepAuthenticated(
   tokens: TokenCache,
   options: RedisCredentialsOptions = {},
 ): Promise<() => void> {
-  const { scope = REDIS_SCOPE } = options;
+  const scope = scopeOf('keepAuthenticated()', tokens, options);
   const end = new AbortController();
   const use = (token: CachedToken): RedisCredentials => {
     const credentials = credentialsOf(token, options);
@@ -102,6 +103,21 @@ export async function keepAuthenticated(
   const stop = (): void => end.abort();
   client.on('end', stop);
   return stop;
+}
+
+/** @throws ConfigurationError for anything but a token cache, and for an option that does not exist or has a wrong type */
+function scopeOf(call: string, tokens: TokenCache, options: RedisCredentialsOptions): string {
+  if (!(tokens instanceof TokenCache)) {
+    throw new ConfigurationError(`${call} needs a TokenCache.`, {
+      hint: "Make one with new TokenCache(createCredential({ method: 'managed-identity' })).",
+    });
+  }
+  requireKnownOptions(call, options, { scope: true, username: true });
+  for (const [name, value] of Object.entries(options)) {
+    if (value === undefined || (typeof value === 'string' && value !== '')) continue;
+    throw new ConfigurationError(`'${name}' must be a string that is not empty.`);
+  }
+  return options.scope ?? REDIS_SCOPE;
 }
 
 function credentialsOf(token: CachedToken, { username }: RedisCredentialsOptions): RedisCredentials {

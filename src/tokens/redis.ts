@@ -5,7 +5,13 @@
  */
 import { randomUUID } from 'node:crypto';
 import { ConfigurationError } from '../errors.js';
-import { type EncryptedTokenStore, encryptedTokenStore, type TokenEncryptionOptions } from './encrypted-token-store.js';
+import { requireKnownOptions } from '../known-options.js';
+import {
+  type EncryptedTokenStore,
+  encryptedTokenStore,
+  TOKEN_ENCRYPTION_OPTIONS,
+  type TokenEncryptionOptions,
+} from './encrypted-token-store.js';
 import type { TokenStore } from './token-store.js';
 
 export type { EncryptedTokenStore, TokenEncryptionOptions } from './encrypted-token-store.js';
@@ -65,6 +71,7 @@ export function redisTokenStore(
   if (typeof client?.eval !== 'function') {
     throw new ConfigurationError("redisTokenStore needs a client of the package 'redis' or 'ioredis'.");
   }
+  requireKnownOptions('redisTokenStore()', options ?? {}, { prefix: true, ...TOKEN_ENCRYPTION_OPTIONS });
   const { prefix = 'mssql-token-pool:', ...encryption } = options ?? {};
   if (typeof prefix !== 'string') throw new ConfigurationError("'prefix' must be a string.");
   return encryptedTokenStore(rawStore(client, prefix), encryption);

@@ -54,22 +54,24 @@ export class SharedTokens {
     this.#leaseMs = leaseMs * LEASE_SHARE;
     this.#health = new StoreHealth(timeoutMs);
     this.#keys = new KeyRing(keys, this.#health);
-    this.longestMs = leaseMs + 3 * timeoutMs + this.#keys.longestMs;
+    this.longestMs = leaseMs + 3 * timeoutMs;
   }
 
   /**
    * The token of an identity: the one in the store, if it is later than the one in the cache; else a new one, requested
    * by the process that holds the lease. The others look again until it is there, for at most `leaseMs` or half of their
-   * callers' patience: the holder may have died, and the store may grant the lease to no one.
+   * callers' patience: the holder may have died, and the store may grant the lease to no one. The keys of a function must
+   * arrive within the same time.
    */
   async obtain(identity: string, request: CredentialRequest, ask: () => Promise<CachedToken>): Promise<CachedToken> {
-    if (this.#keys.isDue) await this.#keys.read();
+    const patienceMs = request.patienceMs ?? Number.POSITIVE_INFINITY;
+    const maxWaitMs = Math.min(this.#waitMs, patienceMs * PATIENCE_SHARE);
+    const waitUntil = performance.now() + maxWaitMs;
+    if (this.#keys.isDue) await this.#keys.read(maxWaitMs);
     // Without a key no entry can be read, and none is stored.
     const { ciphers } = this.#keys;
     if (ciphers === undefined) return ask();
     const entry: SoughtEntry = { subject: subjectOf(identity, request), request, ciphers };
-    const patienceMs = request.patienceMs ?? Number.POSITIVE_INFINITY;
-    const waitUntil = performance.now() + Math.min(this.#waitMs, patienceMs * PATIENCE_SHARE);
     let pauseMs = FIRST_PAUSE_MS;
     for (;;) {
       const shared = await this.#find(entry);
@@ -110,12 +112,18 @@ export class SharedTokens {
   async #lease({ subject, ciphers }: SoughtEntry): Promise<ReleaseLease | undefined | 'store-failed'> {
     let granted: Promise<ReleaseLease | null | undefined> | undefined;
     const lease = await this.#health.run(() => {
-      granted = this.#store.lease(ciphers[0].nameOf(subject), this.#leaseMs);
+      granted = Promise.resolve(this.#store.lease(ciphers[0].nameOf(subject), this.#leaseMs));
       return granted;
     });
     // A lease that is granted after we continued without it would block the others.
     if (lease === 'store-failed') granted?.then((releaseLease) => releaseLease?.()).catch(() => {});
-    return lease ?? undefined;
+    if (lease === 'store-failed' || typeof lease === 'function') return lease;
+    if (lease === undefined || lease === null) return undefined;
+    this.#health.failed(
+      'wrong-answer',
+      new Error(`lease() must resolve to a function that releases it, or to undefined: it was ${kindOf(lease)}`),
+    );
+    return 'store-failed';
   }
 
   /** Stores a new token for the other processes. */
@@ -149,6 +157,16 @@ export class SharedTokens {
     );
     if (stored === 'store-failed') return stored;
     if (stored === undefined || stored === null) return undefined;
+    if (typeof stored !== 'object' || typeof stored.value !== 'string') {
+      const was = typeof stored === 'object' ? `an object whose value is ${kindOf(stored.value)}` : kindOf(stored);
+      this.#health.failed(
+        'wrong-answer',
+        new Error(
+          `get() must resolve to { value, ttlMs } with the text given to set(), or to undefined: it was ${was}`,
+        ),
+      );
+      return 'store-failed';
+    }
     try {
       const { token, skewMs } = readEntry(parseEntry(cipher.open(stored.value, subject)), stored.ttlMs);
       if (Math.abs(skewMs) > SKEW_MS) {
@@ -161,6 +179,13 @@ export class SharedTokens {
       return undefined;
     }
   }
+}
+
+/** What an adapter returned, without its content. */
+function kindOf(value: unknown): string {
+  if (value === undefined || value === null) return String(value);
+  if (value instanceof Uint8Array) return 'bytes';
+  return Array.isArray(value) ? 'an array' : `a value of type ${typeof value}`;
 }
 
 /**

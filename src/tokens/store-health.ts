@@ -6,6 +6,7 @@ const MEANING: Readonly<Record<StoreFailure, string>> = {
   unreachable: 'it cannot be reached, or refuses the request',
   slow: 'it does not answer in time',
   'unreadable-entry': 'an entry was changed, cut short, or written under a key that is not in `keys`',
+  'wrong-answer': 'its adapter does not return what it should',
   'clock-skew': 'the clocks of two machines differ',
   'no-keys': '`keys` failed',
   'old-keys': '`keys` failed',
@@ -13,8 +14,8 @@ const MEANING: Readonly<Record<StoreFailure, string>> = {
 
 /**
  * Calls a store that may be down, slow or wrong, with a short time limit. An outage is published as an event each time
- * the store stops working, and as a process warning the first time only. A bad entry and a wrong clock are each
- * reported once, as an event and a warning.
+ * the store stops working, and as a process warning the first time only. A bad entry, a wrong answer of the adapter and a wrong
+ * clock are each reported once, as an event and a warning.
  */
 export class StoreHealth {
   readonly #timeoutMs: number;

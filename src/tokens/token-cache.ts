@@ -2,6 +2,7 @@ import type { AccessToken, GetTokenOptions, TokenCredential } from '../credentia
 import { PUBLIC_SQL_SCOPE } from '../credentials/entra/scope-for-server.js';
 import { identityOf } from '../credentials/identity.js';
 import { ConfigurationError, TokenUnavailableError } from '../errors.js';
+import { type KnownOptions, requireKnownOptions } from '../known-options.js';
 import { durationMs, timerMs } from '../time.js';
 import { CachedToken } from './cached-token.js';
 import { requestToken } from './credential-request.js';
@@ -21,11 +22,30 @@ export interface TokenCacheOptions {
   tokenStore?: EncryptedTokenStore | undefined;
 }
 
+/** Names of {@link TokenCacheOptions}. */
+export const TOKEN_CACHE_OPTIONS: KnownOptions<TokenCacheOptions> = {
+  scope: true,
+  requestTimeoutMs: true,
+  tokenStore: true,
+};
+
 /** How one caller waits; the shared request is not affected. */
 export interface WaitOptions extends GetTokenOptions {
-  /** How long this caller waits, ms; the shared request goes on. */
+  /**
+   * How long this caller waits, ms; the shared request goes on. If this caller starts it, a shared store takes at most half
+   * of that time.
+   */
   timeoutMs?: number | undefined;
 }
+
+const WAIT_OPTIONS: KnownOptions<WaitOptions> = {
+  abortSignal: true,
+  claims: true,
+  tenantId: true,
+  enableCae: true,
+  requestOptions: true,
+  timeoutMs: true,
+};
 
 const DEFAULT_REQUEST_TIMEOUT_MS = 10_000;
 /**
@@ -64,8 +84,12 @@ export class TokenCache implements TokenCredential {
   /** @throws ConfigurationError if `credential` has no `getToken` or a setting makes no sense */
   constructor(credential: TokenCredential, options: TokenCacheOptions = {}) {
     requireCredential(credential);
+    requireKnownOptions('new TokenCache()', options, TOKEN_CACHE_OPTIONS);
     const { scope = PUBLIC_SQL_SCOPE, requestTimeoutMs = timeoutOf(credential) } = options;
-    if (!(requestTimeoutMs > 0)) throw new ConfigurationError("'requestTimeoutMs' must be a number of ms above 0.");
+    if (typeof scope !== 'string' || scope === '')
+      throw new ConfigurationError("'scope' must be a string that is not empty.");
+    if (typeof requestTimeoutMs !== 'number' || !(requestTimeoutMs > 0))
+      throw new ConfigurationError("'requestTimeoutMs' must be a number of ms above 0.");
     this.#credential = credential;
     this.#scope = scope;
     this.#requestTimeoutMs = timerMs(requestTimeoutMs);
@@ -113,7 +137,12 @@ export class TokenCache implements TokenCredential {
    *
    * @throws CredentialError and its subclasses, with `retryAfterMs`; AbortedError, TokenTimeoutError for this caller alone
    */
-  get(scope: string = this.#scope, options?: WaitOptions): Promise<CachedToken> {
+  async get(scope: string = this.#scope, options?: WaitOptions): Promise<CachedToken> {
+    if (options !== undefined) requireKnownOptions('get()', options, WAIT_OPTIONS);
+    return this.#get(scope, options);
+  }
+
+  #get(scope: string = this.#scope, options?: WaitOptions): Promise<CachedToken> {
     const refresher = this.#refresher(scope, options);
     return refresher === undefined ? Promise.reject(tooManyScopes()) : refresher.get(options);
   }
@@ -146,7 +175,8 @@ export class TokenCache implements TokenCredential {
 
   #await(scope: string | undefined, options: WaitOptions = {}): Promise<CachedToken> {
     const timeoutMs = options.timeoutMs ?? (options.requestOptions?.timeout || undefined);
-    return this.get(scope, { ...options, timeoutMs });
+    // Clients of Azure services pass options of their own as well.
+    return this.#get(scope, { ...options, timeoutMs });
   }
 
   /**
@@ -185,7 +215,8 @@ export class TokenCache implements TokenCredential {
       refresher = new TokenRefresher({
         request: (request) => {
           const ask = () => requestToken(this.#credential, request);
-          return this.#store?.obtain(this.#credential, { ...request, patienceMs: this.#patienceMs }, ask) ?? ask();
+          const patienceMs = least(request.patienceMs, this.#patienceMs);
+          return this.#store?.obtain(this.#credential, { ...request, patienceMs }, ask) ?? ask();
         },
         identity: this.identity,
         scope,
@@ -207,6 +238,10 @@ export class TokenCache implements TokenCredential {
     const unknown = [...this.#refreshers.values()].filter((refresher) => !refresher.hasSucceeded);
     return this.#refreshers.size < MOST_SCOPES && unknown.length < MOST_UNKNOWN_SCOPES;
   }
+}
+
+function least(one: number | undefined, other: number | undefined): number | undefined {
+  return one === undefined || other === undefined ? (one ?? other) : Math.min(one, other);
 }
 
 function tooManyScopes(): TokenUnavailableError {

@@ -73,14 +73,18 @@ export class TokenRefresher {
     this.#settings = settings;
   }
 
-  /** A usable token or undefined, at once. Starts a refresh in the background when one is due. */
-  current(): CachedToken | undefined {
+  /**
+   * A usable token or undefined, at once. Starts a refresh in the background when one is due.
+   *
+   * @param patienceMs how long the caller waits for that refresh, ms
+   */
+  current(patienceMs?: number): CachedToken | undefined {
     const wall = Date.now();
     const monotonic = performance.now();
     const token = this.#current;
     if (token !== undefined && token.now(wall, monotonic) < this.#refreshDueAt) return token;
     const usable = token?.isUsable(wall, monotonic) ? token : undefined;
-    if (this.#flight === undefined && this.#mayRefresh(usable)) this.#refresh();
+    if (this.#flight === undefined && this.#mayRefresh(usable)) this.#refresh(patienceMs);
     return usable;
   }
 
@@ -115,7 +119,7 @@ export class TokenRefresher {
     if (terms.abortSignal?.aborted) return Promise.reject(aborted(terms.abortSignal));
     const { claims } = terms;
     if (claims === undefined || claims === this.#currentClaims) {
-      const token = this.current();
+      const token = this.current(terms.timeoutMs);
       if (token !== undefined) return Promise.resolve(token);
     }
     const flight = this.#flight;
@@ -130,7 +134,7 @@ export class TokenRefresher {
     const { failure, waitMs } = this.#backOff;
     if (failure !== undefined && waitMs > 0) return Promise.reject(failure);
     if (claims !== undefined) this.#demand(claims);
-    return this.#refresh().wait(terms);
+    return this.#refresh(terms.timeoutMs).wait(terms);
   }
 
   /** Adopts a token that its identity obtained in another way. */
@@ -168,7 +172,7 @@ export class TokenRefresher {
     return this.#backOff.waitMs === 0;
   }
 
-  #refresh(): RefreshFlight {
+  #refresh(patienceMs: number | undefined): RefreshFlight {
     const { request, identity, scope, options } = this.#settings;
     const claims = this.#claims;
     const refusedId = this.#refusedId;
@@ -178,7 +182,8 @@ export class TokenRefresher {
     // If the current token was refused, this is the forced refresh, whatever starts it.
     if (cached !== undefined && cached.id === refusedId) this.#forcedAt = startedAt;
     const flight = new RefreshFlight({
-      request: (abortSignal) => request({ ...options, identity, scope, claims, cached, refusedId, abortSignal }),
+      request: (abortSignal) =>
+        request({ ...options, identity, scope, claims, cached, refusedId, patienceMs, abortSignal }),
       claims,
       timeoutMs: this.#settings.timeoutMs(),
       onAnswer: (answer, late) => {

@@ -126,7 +126,7 @@ test('P5: while Entra throttles the application, new assertions of proven and ot
   await a.pools.for({ userAssertion: proven }).use(whoAmI);
 });
 
-test('of 40 assertions of one user, three are exchanged at once', async () => {
+test('of 40 assertions of one user, five are exchanged at once', async () => {
   await using a = await api();
   const ada = a.entra.addUser();
   a.entra.fail({ delayMs: 20 });
@@ -140,5 +140,5 @@ test('of 40 assertions of one user, three are exchanged at once', async () => {
       requests.filter((other) => other.time <= time && (other.answeredAt ?? Number.POSITIVE_INFINITY) > time).length,
   );
   expect(requests).toHaveLength(40);
-  expect(Math.max(...atOnce)).toBeLessThanOrEqual(3);
+  expect(Math.max(...atOnce)).toBeLessThanOrEqual(5);
 });

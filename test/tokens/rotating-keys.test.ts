@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, expect, type MockInstance, test, vi } from 'vitest';
 import { encryptedTokenStore, type StoreKey, type StoreKeysFunction, TokenCache } from '../../src/index.js';
+import { sleep } from '../../src/time.js';
 import { clockPerTest } from '../support/clock-per-test.js';
 import { FakeProvider } from './fake-provider.js';
 import { MemoryStore } from './memory-store.js';
@@ -84,12 +85,18 @@ test.each<[string, StoreKeysFunction]>([
   ['returns something that is not a key', async () => 'a password'],
   ['returns nothing', async () => undefined as never],
   ['never answers', () => new Promise(() => {})],
-])('if the function %s, the token is requested without the store, within 10 s', async (_, keys) => {
+])('if the function %s, the token is requested without the store, within 5 s', async (_, keys) => {
   const store = new MemoryStore();
-  const taken = aProcess(store, new FakeProvider(), keys).get();
-  await clock.pass(10_000);
-  expect((await taken).reveal()).toBe('token-1');
+  let token: string | undefined;
+  void aProcess(store, new FakeProvider(), keys)
+    .get()
+    .then((taken) => {
+      token = taken.reveal();
+    });
+  await clock.pass(5_000);
+  expect(token).toBe('token-1');
   expect(store.calls).toBe(0);
+  await clock.pass(5_000);
   expect(warnings.mock.calls.map(([text]) => text)).toEqual([expect.stringMatching(/is not used: `keys` failed/)]);
 });
 
@@ -129,4 +136,71 @@ test('keys that were read once remain in use while the vault is down', async () 
   expect(warnings.mock.calls.map(([text]) => text)).toEqual([
     expect.stringMatching(/goes on with the keys that it has: `keys` failed/),
   ]);
+});
+
+test('only the first caller waits for a function that hangs', async () => {
+  const tokenStore = encryptedTokenStore(new MemoryStore(), { keys: () => new Promise(() => {}) }).named('orders-api');
+  const first = new TokenCache(new FakeProvider(), { tokenStore }).get();
+  await clock.pass(5_000);
+  await first;
+  let served = false;
+  void new TokenCache(new FakeProvider(), { tokenStore }).get().then(() => {
+    served = true;
+  });
+  await clock.settle();
+  expect(served).toBe(true);
+});
+
+test('a vault that becomes slow delays a refresh by at most 5 s; the keys are used once they arrive', async () => {
+  const store = new MemoryStore();
+  let answerAfterMs = 0;
+  const keys: StoreKeysFunction = async () => {
+    await sleep(answerAfterMs);
+    return answerAfterMs === 0 ? oldKey : [newKey, oldKey];
+  };
+  const tokenStore = encryptedTokenStore(store, { keys }).named('orders-api');
+  const first = new TokenCache(new FakeProvider(), { tokenStore }).get();
+  await clock.pass(1_000);
+  await first;
+  answerAfterMs = 8_000;
+  await clock.pass(6 * MINUTE);
+  store.values.clear();
+  const second = new TokenCache(new FakeProvider(), { tokenStore }).get();
+  await clock.pass(5_000);
+  await second;
+  const [underOldKey] = store.values.keys();
+  await clock.pass(4_000);
+  store.values.clear();
+  await new TokenCache(new FakeProvider(), { tokenStore }).get();
+  await clock.settle();
+  expect(underOldKey).toBeDefined();
+  expect([...store.values.keys()]).not.toContain(underOldKey);
+});
+
+test.each<[string, (timeoutMs: number) => Promise<unknown>]>([
+  [
+    'a function for keys that hangs',
+    (timeoutMs) =>
+      aProcess(new MemoryStore(), new FakeProvider(), () => new Promise(() => {})).get(undefined, { timeoutMs }),
+  ],
+  [
+    'a lease that is always taken',
+    (timeoutMs) => {
+      const store = new MemoryStore();
+      store.lease = async () => undefined;
+      return aProcess(store, new FakeProvider(), () => oldKey).get(undefined, { timeoutMs });
+    },
+  ],
+])('with %s, a caller of the cache that waits for 2 s gets its token after half of that', async (_, get) => {
+  let outcome = 'waits';
+  void get(2_000).then(
+    () => {
+      outcome = 'served';
+    },
+    () => {
+      outcome = 'failed';
+    },
+  );
+  await clock.pass(1_200);
+  expect(outcome).toBe('served');
 });

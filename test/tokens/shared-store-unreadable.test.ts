@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { inspect } from 'node:util';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { encryptedTokenStore, TokenCache } from '../../src/index.js';
 import { FakeProvider } from './fake-provider.js';
 import { MemoryStore } from './memory-store.js';
@@ -127,4 +127,34 @@ test('a config with a store does not print the key', () => {
   const text = inspect({ tokenStore }, { depth: 10, showHidden: true }) + JSON.stringify({ tokenStore });
   expect(text).not.toContain(oldKey.toString('hex').slice(0, 12));
   expect(text).not.toMatch(/Buffer|KeyObject/);
+});
+
+describe('an adapter that does not return what it should', () => {
+  const secret = 'what-the-store-holds';
+  test.each<[string, object, RegExp]>([
+    ['get: text', { get: async () => secret }, /get\(\) must resolve to \{ value, ttlMs \}.*a value of type string/],
+    ['get: a number', { get: async () => 5 }, /a value of type number/],
+    ['get: bytes', { get: async () => Buffer.from(secret) }, /an object whose value is undefined/],
+    ['get: bytes as the value', { get: async () => ({ value: Buffer.from(secret) }) }, /whose value is bytes/],
+    ['get: a list', { get: async () => [secret, 5] }, /an object whose value is undefined/],
+    ['get: an object of its own', { get: async () => ({ token: secret }) }, /an object whose value is undefined/],
+    ['lease: true', { lease: async () => true }, /lease\(\) must resolve to a function.*a value of type boolean/],
+    ['lease: false', { lease: async () => false }, /a value of type boolean/],
+    ['lease: a text', { lease: async () => 'OK' }, /a value of type string/],
+    ['lease: an object', { lease: async () => ({ release: async () => {} }) }, /a value of type object/],
+    ['lease: true, without a promise', { lease: () => true }, /a value of type boolean/],
+  ])('%s is reported as such, and the token is requested without the store', async (_, methods, message) => {
+    const store = Object.assign(new MemoryStore(), methods);
+    expect(await takes(store, new FakeProvider(), [oldKey])).toBe('token-1');
+    const texts = vi.mocked(process.emitWarning).mock.calls.map(([text]) => String(text));
+    expect(texts).toEqual([expect.stringMatching(/is not used: its adapter does not return what it should/)]);
+    expect(texts[0]).toMatch(message);
+    expect(texts[0]).not.toContain(secret);
+  });
+
+  test('null from either means undefined', async () => {
+    const store = Object.assign(new MemoryStore(), { get: async () => null });
+    expect(await takes(store as never, new FakeProvider(), [oldKey])).toBe('token-1');
+    expect(process.emitWarning).not.toHaveBeenCalled();
+  });
 });

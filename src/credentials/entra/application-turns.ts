@@ -3,8 +3,8 @@ import { backOffMs } from '../../time.js';
 
 /** Requests of one application on behalf of its users at once. */
 const MOST_AT_ONCE = 10;
-/** Of these, for one user: assertions that anyone forges in the name of one leave turns for the others. */
-const MOST_PER_USER = 3;
+/** Of these, for one user: assertions that anyone forges in the name of one leave half of the turns to the others. */
+const MOST_PER_USER = MOST_AT_ONCE / 2;
 /** Longest wait for a turn, ms. It does not count against the time limit of the request itself. */
 export const LONGEST_TURN_WAIT_MS = 10_000;
 /** The pause after a 429 without `Retry-After`, as after any other failure (P5). */
@@ -18,7 +18,7 @@ interface Waiting {
 /**
  * The turns of one application at its identity provider, for all users on whose behalf it requests tokens. Each assertion
  * has a back-off of its own, because one that is refused says nothing about another; a throttled application has to pause as a
- * whole (P5). At most 10 requests are under way at once, 3 of them for one user; the others wait, each user in turn.
+ * whole (P5). At most 10 requests are under way at once, 5 of them for one user; the others wait, each user in turn.
  */
 export class ApplicationTurns {
   readonly #clientId: string;

@@ -1,6 +1,7 @@
 import { beforeEach, expect, test } from 'vitest';
 import { ApplicationTurns, turnsOf } from '../../../src/credentials/entra/application-turns.js';
 import { CredentialRejectedError, TokenThrottledError, TokenUnavailableError } from '../../../src/index.js';
+import { sleep } from '../../../src/time.js';
 import { clockPerTest } from '../../support/clock-per-test.js';
 
 const clock = clockPerTest();
@@ -102,10 +103,10 @@ test('ten requests that are throttled together count as one failure', async () =
   expect(sent.at(-1)).toBe('bob');
 });
 
-test('at most ten requests of an application are under way, three of them for one user', async () => {
+test('at most ten requests of an application are under way, five of them for one user', async () => {
   for (let i = 0; i < 40; i += 1) ask('ada', `ada ${i}`);
   await clock.settle();
-  expect(sent).toEqual(['ada 0', 'ada 1', 'ada 2']);
+  expect(sent).toEqual(['ada 0', 'ada 1', 'ada 2', 'ada 3', 'ada 4']);
   for (let i = 0; i < 40; i += 1) ask(`user ${i}`);
   await clock.settle();
   expect(sent).toHaveLength(10);
@@ -113,53 +114,65 @@ test('at most ten requests of an application are under way, three of them for on
 
 test('users take turns, and the requests of one user go in order', async () => {
   for (let i = 0; i < 8; i += 1) ask(`early ${i}`);
-  for (let i = 0; i < 5; i += 1) ask('ada', `ada ${i}`);
+  for (let i = 0; i < 7; i += 1) ask('ada', `ada ${i}`);
   for (const user of ['bob', 'cleo']) ask(user);
   await clock.settle();
   sent = [];
-  for (let i = 0; i < 4; i += 1) await answer(`early ${i}`);
-  expect(sent).toEqual(['ada 2', 'bob', 'cleo']);
+  for (let i = 0; i < 6; i += 1) await answer(`early ${i}`);
+  expect(sent).toEqual(['ada 2', 'bob', 'cleo', 'ada 3', 'ada 4']);
   await answer('ada 0');
-  expect(sent).toEqual(['ada 2', 'bob', 'cleo', 'ada 3']);
+  expect(sent).toEqual(['ada 2', 'bob', 'cleo', 'ada 3', 'ada 4', 'ada 5']);
+});
+
+test('forty assertions of one user are exchanged within 2.4 s by a provider that takes 300 ms', async () => {
+  let exchanged = 0;
+  const exchange = () => sleep(300);
+  for (let i = 0; i < 40; i += 1) {
+    void turns.run('ada', exchange, undefined).then(() => {
+      exchanged += 1;
+    });
+  }
+  await clock.pass(2_400);
+  await clock.settle();
+  expect(exchanged).toBe(40);
 });
 
 test('a 429 refuses the requests that wait for a turn as well', async () => {
-  const asked = Array.from({ length: 5 }, (_, i) => ask('ada', `ada ${i}`));
+  const asked = Array.from({ length: 7 }, (_, i) => ask('ada', `ada ${i}`));
   await clock.settle();
   await answer('ada 0', throttled(60_000));
-  for (const waiting of asked.slice(3)) await expect(waiting).rejects.toMatchObject({ code: 'ERR_TOKEN_THROTTLED' });
-  await answer('ada 1');
-  await answer('ada 2');
-  expect(sent).toHaveLength(3);
+  for (const waiting of asked.slice(5)) await expect(waiting).rejects.toMatchObject({ code: 'ERR_TOKEN_THROTTLED' });
+  for (let i = 1; i < 5; i += 1) await answer(`ada ${i}`);
+  expect(sent).toHaveLength(5);
 });
 
 test('the wait for a turn ends after 10 s, with the reason', async () => {
-  const asked = Array.from({ length: 4 }, (_, i) => ask('ada', `ada ${i}`));
+  const asked = Array.from({ length: 6 }, (_, i) => ask('ada', `ada ${i}`));
   await clock.pass(10_000);
-  await expect(asked[3]).rejects.toMatchObject({
+  await expect(asked[5]).rejects.toMatchObject({
     code: 'ERR_TOKEN_TIMEOUT',
-    message: 'No turn within 10000 ms: 3 on-behalf-of requests of application web-api are under way.',
+    message: 'No turn within 10000 ms: 5 on-behalf-of requests of application web-api are under way.',
   });
   await answer('ada 0');
-  expect(sent).toHaveLength(3);
+  expect(sent).toHaveLength(5);
 });
 
 test('an aborted request gives its turn back, whether it waits or is under way', async () => {
   const abort = new AbortController();
-  const asked = Array.from({ length: 4 }, (_, i) => ask('ada', `ada ${i}`, abort.signal));
+  const asked = Array.from({ length: 6 }, (_, i) => ask('ada', `ada ${i}`, abort.signal));
   ask('ada', 'last');
   await clock.settle();
-  expect(sent).toHaveLength(3);
+  expect(sent).toHaveLength(5);
   abort.abort(new Error('enough'));
   await clock.settle();
-  await expect(asked[3]).rejects.toMatchObject({ code: 'ERR_ABORTED' });
-  expect(sent).toEqual(['ada 0', 'ada 1', 'ada 2', 'last']);
+  await expect(asked[5]).rejects.toMatchObject({ code: 'ERR_ABORTED' });
+  expect(sent).toEqual(['ada 0', 'ada 1', 'ada 2', 'ada 3', 'ada 4', 'last']);
   await expect(ask('ada', 'too late', abort.signal)).rejects.toMatchObject({ code: 'ERR_ABORTED' });
   // Its late answer gives no second turn back.
   await answer('ada 0');
   for (let i = 0; i < 9; i += 1) ask('ada', `more ${i}`);
   await clock.settle();
-  expect(sent).toHaveLength(6);
+  expect(sent).toHaveLength(10);
 });
 
 test('an application has the same turns in the whole process, another one its own', () => {
