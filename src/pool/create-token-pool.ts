@@ -20,7 +20,7 @@ export function createTokenPool(config: TokenPoolConfig | string): TokenPool {
   const settings = settingsFrom(config);
   const { readOnly = false } = typeof config === 'string' ? {} : config;
   if (readOnly === false || readOnly === null) return new TokenPool(settings);
-  return withReadOnlyPool(settings, replicaSettings(config as TokenPoolConfig, settings), readOnly);
+  return openWithReplica(settings, replicaSettings(config as TokenPoolConfig, settings), readOnly).primary;
 }
 
 /** The same credential and token, and the server of the replica. */
@@ -40,7 +40,12 @@ function replicaSettings(config: TokenPoolConfig, { source, tedious, tokenStore 
   return { ...checked, tedious, source, tokenStore };
 }
 
-function withReadOnlyPool(settings: Settings, replica: Settings, readOnly: true | ReadOnlyConfig): TokenPool {
+/** The pool of a primary, and that of its replica behind `primary.readOnly`. */
+export function openWithReplica(
+  settings: Settings,
+  replica: Settings,
+  readOnly: true | ReadOnlyConfig,
+): { primary: TokenPool; replica: TokenPool } {
   const { max, overlap, acquireTimeoutMillis } = settings.pool;
   const pools: TokenPool[] = [];
   const limit = limitForBoth(max + overlap, () => pools);
@@ -52,5 +57,5 @@ function withReadOnlyPool(settings: Settings, replica: Settings, readOnly: true 
   const fallback = typeof readOnly === 'object' && readOnly.fallback === true;
   const pool = new ReadOnlyPool(primary, secondary, { acquireTimeoutMs: acquireTimeoutMillis, fallback });
   primary.attachReadOnly(pool, secondary);
-  return primary;
+  return { primary, replica: secondary };
 }

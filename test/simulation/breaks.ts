@@ -1,11 +1,13 @@
 import type { TediousModule } from '../../src/connections/dial.js';
 import type { Settings } from '../../src/connections/settings.js';
+import type { OpenConnections } from '../../src/pool/open-connections.js';
 import type { TokenPool } from '../../src/pool/token-pool.js';
 import { CachedToken, refreshTime } from '../../src/tokens/cached-token.js';
-import type { PoolTokens } from '../../src/tokens/one-principal.js';
+import { OnePrincipal, type PoolTokens } from '../../src/tokens/one-principal.js';
 import { sharedTokenCache } from '../../src/tokens/shared-token-cache.js';
 import { TokenCache } from '../../src/tokens/token-cache.js';
 import type { DrivenClock } from '../support/driven-clock.js';
+import type { Features } from './features.js';
 import type { IdentityProvider } from './identity-provider.js';
 import type { SimConnection } from './server.js';
 import type { PromiseName } from './watch.js';
@@ -18,9 +20,15 @@ export interface Break {
   settings?: (settings: Settings, providers: IdentityProvider[]) => void;
   tedious?: (tedious: TediousModule, clock: DrivenClock) => TediousModule;
   pool?: (pool: TokenPool) => void;
+  /** The settings of the pool of a replica; its token source is that of the primary until this changes it. */
+  replica?: (settings: Settings, provider: IdentityProvider) => void;
+  /** Instead of what the config of the replica says. */
+  readOnly?: { fallback: boolean };
   /** Whether timers that do not keep the process alive fire: those of housekeeping do not. */
   unheldTimersFire?: boolean;
   random?: () => number;
+  /** Features that it needs, and that few seeds have. */
+  features?: Partial<Features>;
   /** It shows in calm weather only. */
   calm?: boolean;
   /** It shows in faults of this kind, and too rarely for a test among all the others. */
@@ -45,6 +53,11 @@ function deaf(
     } as unknown as TediousModule['Connection'],
     Request,
   });
+}
+
+/** The connections of a pool; TypeScript's `protected` does not exist at run time. */
+function connectionsOf(pool: TokenPool): OpenConnections {
+  return (pool as unknown as { parts(): { connections: OpenConnections } }).parts().connections;
 }
 
 /** A cache with some of its methods replaced. */
@@ -112,6 +125,7 @@ export const BREAKS: readonly Break[] = [
         },
       }));
     },
+    fault: 'jump',
   },
   {
     promise: 'P2',
@@ -145,6 +159,7 @@ export const BREAKS: readonly Break[] = [
     settings: (settings) => {
       patched(settings, (real) => ({ status: (scope: string) => ({ ...real.status(scope), refresh: undefined }) }));
     },
+    fault: 'suspend',
   },
   {
     promise: 'P3',
@@ -215,6 +230,7 @@ export const BREAKS: readonly Break[] = [
     promise: 'P6',
     what: 'sessions are handed out after the server has refused their token',
     tedious: deaf((connection, name) => name !== 'errorMessage' || !connection.ready),
+    fault: 'midSession',
   },
   {
     promise: 'P6',
@@ -233,6 +249,86 @@ export const BREAKS: readonly Break[] = [
     what: 'a login that fails during a failover is not repeated',
     tedious: deaf((_, name, [message]) => name !== 'errorMessage' || (message as { number: number }).number !== 40613),
     fault: 'failover',
+  },
+  {
+    promise: 'P6',
+    what: 'connections that break are not taken for a failover, and their siblings go on being handed out',
+    tedious: deaf((_, name) => name !== 'error'),
+    fault: 'failover',
+  },
+  {
+    promise: 'P6',
+    what: 'sessions that have become read-only go on being handed out',
+    tedious: deaf((_, name, [message]) => name !== 'errorMessage' || (message as { number: number }).number !== 3906),
+    fault: 'failover',
+  },
+  {
+    promise: 'P3',
+    what: 'a refusal during a failover is taken for a wrong credential, and a good token is thrown away',
+    pool: (pool) => {
+      Object.defineProperty(connectionsOf(pool), 'isFailingOver', { value: false });
+    },
+    fault: 'failover',
+  },
+  {
+    promise: 'P6',
+    what: 'idle connections get no keepalive',
+    settings: ({ pool }) => {
+      pool.keepaliveMillis = 0;
+    },
+    features: { keepaliveMs: 120_000 },
+  },
+  {
+    promise: 'P3',
+    what: 'a connection stays out of reach for some seconds after the answer to its keepalive',
+    tedious: ({ Connection, Request }) => ({
+      Connection,
+      Request: class extends Request {
+        constructor(...[sql, done]: ConstructorParameters<typeof Request>) {
+          super(sql, (...answer) => setTimeout(() => done(...answer), 3_000).unref());
+        }
+      },
+    }),
+    // Nothing else sends a request.
+    settings: (settings) => {
+      settings.validateConnection = 'socket';
+    },
+    features: { keepaliveMs: 120_000 },
+    // Costs no caller anything.
+    fault: 'replaceCredential',
+  },
+  {
+    promise: 'P6',
+    what: 'connections that are never returned are not reported',
+    settings: ({ pool }) => {
+      pool.leakDetectionMillis = 0;
+    },
+    features: { leakDetectionMs: 60_000 },
+  },
+  {
+    promise: 'P7',
+    what: 'any number of logins run at once',
+    settings: ({ pool }) => {
+      pool.maxOpening = 0;
+    },
+    features: { maxOpening: 2 },
+  },
+  {
+    promise: 'P3',
+    what: 'the pool of a replica requests tokens of its own',
+    replica: (settings, { credential }) => {
+      const { source } = settings;
+      if (source === undefined) return;
+      settings.source = { ...source, tokens: new OnePrincipal(new TokenCache(credential)) };
+    },
+    features: { readOnly: { fallback: false } },
+  },
+  {
+    promise: 'P6',
+    what: 'the primary does not serve callers of a replica that is down',
+    readOnly: { fallback: false },
+    features: { readOnly: { fallback: true } },
+    fault: 'replica',
   },
   {
     promise: 'P7',
@@ -267,10 +363,29 @@ export const BREAKS: readonly Break[] = [
   },
   {
     promise: 'P9',
+    what: 'logins go on with the old credential after replaceCredential()',
+    settings: (settings) => {
+      patched(settings, () => ({
+        switchTo: (cache: PoolTokens, scope: string, wait?: object) => cache.get(scope, wait),
+      }));
+    },
+    fault: 'replaceCredential',
+  },
+  {
+    promise: 'P9',
+    what: 'connections of the old credential stay in use after replaceCredential()',
+    pool: (pool) => {
+      connectionsOf(pool).supersedeAll = () => {};
+    },
+    fault: 'replaceCredential',
+  },
+  {
+    promise: 'P9',
     what: 'evictAll() closes nothing',
     pool: (pool) => {
       pool.evictAll = () => {};
     },
+    fault: 'evictAll',
   },
   {
     promise: 'P6',
@@ -278,6 +393,7 @@ export const BREAKS: readonly Break[] = [
     pool: (pool) => {
       pool.suspend = () => {};
     },
+    fault: 'suspendPool',
   },
   {
     promise: 'P11',

@@ -11,8 +11,13 @@ import type { Watch } from './watch.js';
 
 /** A token as those see it who know everything. Epoch ms; `expiresOn` and `obtainedAt` by the clock of the process. */
 export interface IssuedToken {
+  /** As it is sent. */
   text: string;
+  /** For people. */
+  name: string;
   principal: string;
+  /** The number of the credential that it was issued to. */
+  credential: number;
   expiresOn: number;
   trueExpiry: number;
   obtainedAt: number;
@@ -70,9 +75,13 @@ const ODD_ERRORS: readonly unknown[] = [
   }),
 ];
 
-/** An identity provider for one principal, with its moods. */
+/** An identity provider for one credential of a principal, with its moods. */
 export class IdentityProvider {
   readonly principal: string;
+  /** The number of the credential among those of the principal. */
+  readonly number: number;
+  /** All its tokens begin with this. */
+  readonly prefix: string;
   readonly tokens = new Map<string, IssuedToken>();
   readonly credential: TokenCredential;
   readonly #clock: DrivenClock;
@@ -92,18 +101,47 @@ export class IdentityProvider {
   #issued = 0;
   /** Monotonic ms until which a `Retry-After` asks for silence. */
   silentUntil = 0;
+  /** Called when it has failed, perhaps after the fault that is to blame: `silentMs` is what it asks for. */
+  onFailure: (silentMs: number) => void = () => {};
   latest: IssuedToken | undefined;
   #cached: IssuedToken | undefined;
   #inFlight = 0;
   #failures = 0;
   #notBefore = 0;
+  readonly #credentials: { credentials: number };
 
-  constructor(principal: string, clock: DrivenClock, random: Random, watch: Watch) {
+  /** @param issued counts the credentials of the principal */
+  constructor(
+    principal: string,
+    clock: DrivenClock,
+    random: Random,
+    watch: Watch,
+    issued: { credentials: number } = { credentials: 0 },
+  ) {
+    issued.credentials += 1;
     this.principal = principal;
+    this.number = issued.credentials;
+    this.#credentials = issued;
+    const claims = Buffer.from(JSON.stringify({ tid: 'tenant', oid: principal })).toString('base64url');
+    this.prefix = `e30.${claims}.${this.number}-`;
     this.#clock = clock;
     this.#random = random;
     this.#watch = watch;
     this.credential = { getToken: (_scope, options) => this.#getToken(options) };
+  }
+
+  /** Another credential of the same principal, as after a secret has been rotated. */
+  another(): IdentityProvider {
+    const other = new IdentityProvider(this.principal, this.#clock, this.#random, this.#watch, this.#credentials);
+    const { latencyMs, lifeMs, refreshAfter, renewsBeforeEndMs } = this;
+    return Object.assign(other, {
+      latencyMs,
+      lifeMs,
+      refreshAfter,
+      renewsBeforeEndMs,
+      wellSince: this.#clock.now,
+      onFailure: this.onFailure,
+    });
   }
 
   get inFlight(): number {
@@ -194,7 +232,7 @@ export class IdentityProvider {
       case 'odd-error':
         throw this.#random.pick(ODD_ERRORS);
       case 'expired':
-        return { token: `${this.principal}.expired`, expiresOnTimestamp: this.#clock.wall - 1_000 };
+        return { token: `${this.prefix}expired`, expiresOnTimestamp: this.#clock.wall - 1_000 };
     }
   }
 
@@ -212,8 +250,10 @@ export class IdentityProvider {
       this.#issued += 1;
       const life = this.lifeMs * this.#random.between(1, 1.2);
       issued = {
-        text: `${this.principal}.${this.#issued}`,
+        text: `${this.prefix}${this.#issued}`,
+        name: `${this.principal}/${this.number}.${this.#issued}`,
         principal: this.principal,
+        credential: this.number,
         expiresOn: Math.floor(clock.wall + life),
         trueExpiry: clock.trueTime + life,
         obtainedAt: clock.wall,
@@ -229,7 +269,7 @@ export class IdentityProvider {
     if (this.latest === undefined || this.latest.suspect || issued.expiresOn >= this.latest.expiresOn) {
       this.latest = issued;
     }
-    this.#watch.note(`${this.principal}: gives ${issued.text}, ends in ${issued.expiresOn - clock.wall} ms`);
+    this.#watch.note(`${this.principal}: gives ${issued.name}, ends in ${issued.expiresOn - clock.wall} ms`);
     const refreshAfterTimestamp =
       this.refreshAfter === undefined
         ? undefined
@@ -243,6 +283,7 @@ export class IdentityProvider {
     const pause = Math.max(retryAfterMs, Math.min(60_000, 5_000 * 2 ** (this.#failures - 1)));
     this.#notBefore = this.#clock.now + pause;
     this.silentUntil = Math.max(this.silentUntil, this.#notBefore + pause * 0.1);
+    this.onFailure(pause * 1.1);
     this.#watch.note(`${this.principal}: failure ${this.#failures}, silence for ${pause} ms`);
   }
 }

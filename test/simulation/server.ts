@@ -21,7 +21,8 @@ export type ServerFault =
   | 'ambiguous'
   | 'anonymous'
   | 'configuration'
-  | 'firewall';
+  | 'firewall'
+  | 'not-open';
 
 const SERVER_ERRORS: Partial<Record<ServerFault, { number: number; state: number; message: string }>> = {
   '40613': { number: 40613, state: 1, message: 'Database is not currently available.' },
@@ -35,15 +36,36 @@ const SERVER_ERRORS: Partial<Record<ServerFault, { number: number; state: number
     message: 'The server is not currently configured to accept this token.',
   },
   firewall: { number: 40615, state: 1, message: 'Client with this address is not allowed.' },
+  'not-open': { number: 4060, state: 1, message: 'Cannot open database "app" requested by the login.' },
 };
+
+/** How logins are refused until the new primary of a database is ready. */
+export const FAILOVER_REFUSALS = ['40613', 'ambiguous', 'anonymous', 'not-open'] as const;
+
+/** For so long after a pool has noticed a failover, a refusal of its logins says nothing about its credential. */
+const FAILOVER_AFTERMATH_MS = 60_000;
+/** A client notices after this time that nothing arrives any more. */
+const UNANSWERED_MS = 20_000;
+/** The most severe message that leaves the session alone. */
+const READ_ONLY = { number: 3906, state: 1, class: 16, message: 'Failed to update database because it is read-only.' };
 
 /** One pool as the server knows it. */
 export interface Client {
   name: string;
   principal: string;
   provider: IdentityProvider;
-  /** `max` plus the overlap. */
+  /** `max` plus the overlap; one bound for a pool and its companion. */
   bound: number;
+  /** The pool of the read-only replica beside this one, or the other way round. */
+  companion?: Client | undefined;
+  /** Its server is the read-only replica. */
+  isReplica: boolean;
+  /** Most logins at once. */
+  maxOpening: number;
+  /** A connection that carries nothing for longer is dropped by a firewall, without a word to either end. */
+  idleLimitMs: number;
+  /** Monotonic ms of the latest failover that at least two open connections of the pool have met. */
+  failedOverAt: number;
   /** Longest time of one dial, ms. */
   createTimeoutMs: number;
   /** Sockets that are open, from the start of the connect to the `end` event. */
@@ -62,6 +84,10 @@ export class Server {
   readonly watch: Watch;
   readonly connections = new Set<SimConnection>();
   fault: ServerFault | undefined;
+  /** The same for logins to the read-only replica. */
+  replicaFault: ServerFault | undefined;
+  /** Monotonic ms at which the process last went on after a pause. */
+  resumedAt = -1;
   /** Share of logins that the fault hits. */
   faultShare = 1;
   connectMs = 5;
@@ -92,6 +118,26 @@ export class Server {
     for (const connection of [...this.connections]) {
       if (this.random.chance(share)) connection.cut();
     }
+  }
+
+  /**
+   * A failover: the sessions of the old primary break, or only some of them while the others are cut off without a word, or
+   * they all go on at what is a secondary now.
+   */
+  failOver(kind: 'cut' | 'half' | 'read-only'): void {
+    const { clock } = this;
+    const seen = new Map<Client, number>();
+    for (const connection of [...this.connections]) {
+      const { client } = connection;
+      if (client.isReplica) continue;
+      if (kind === 'read-only') connection.isSecondary ||= connection.ready;
+      else if (kind === 'half' && this.random.chance(0.4)) connection.isLost ||= connection.ready;
+      else {
+        if (connection.ready) seen.set(client, (seen.get(client) ?? 0) + 1);
+        connection.cut();
+      }
+    }
+    for (const [client, broken] of seen) if (broken >= 2) client.failedOverAt = clock.now;
   }
 
   /** Ends sessions with an ERROR token: 37396 for a token that has expired, or one after which the server ends the session. */
@@ -146,6 +192,17 @@ export class SimConnection extends EventEmitter {
   inTransaction = false;
   /** Number of the error with which the server ended the session, or refused its token, although the socket is open. */
   endedBy: number | undefined;
+  /** Nothing arrives any more, and neither end has been informed. */
+  isLost = false;
+  /** Its server is not the primary any more. */
+  isSecondary = false;
+  /** The pool waits for an answer, of its own accord. */
+  isAsked = false;
+  /** Monotonic ms; undefined until it has logged in. */
+  loggedInAt: number | undefined;
+  /** Monotonic ms of the latest traffic. */
+  usedAt = 0;
+  readonly config: { options: { readOnlyIntent: boolean } };
   token: IssuedToken | undefined;
   resetConnectionOnNextRequest = false;
   /** What a borrower has left in the session. */
@@ -165,11 +222,22 @@ export class SimConnection extends EventEmitter {
     this.#server = server;
     this.client = client;
     this.openedAt = server.clock.now;
+    this.config = { options: { readOnlyIntent: client.isReplica } };
     this.#credential = (configuration.authentication?.options as { credential?: TokenCredential })?.credential;
   }
 
   get ready(): boolean {
     return this.state.name === 'LoggedIn' && !this.closed;
+  }
+
+  /** A firewall has forgotten it. */
+  get isDropped(): boolean {
+    return this.isLost || this.#server.clock.now - this.usedAt > this.client.idleLimitMs;
+  }
+
+  /** Logging in. */
+  get isOpening(): boolean {
+    return this.#listener !== undefined;
   }
 
   connect(listener: (error?: Error) => void): void {
@@ -179,12 +247,15 @@ export class SimConnection extends EventEmitter {
     this.client.dials += 1;
     this.client.physical.add(this);
     this.#server.connections.add(this);
-    watch.note(`c${this.id}: ${this.client.name} connects (${this.#server.fault ?? 'well'})`);
-    watch.check(
-      'P7',
-      this.client.physical.size <= this.client.bound,
-      () => `${this.client.name} has ${this.client.physical.size} connections, bound is ${this.client.bound}`,
-    );
+    const { client } = this;
+    watch.note(`c${this.id}: ${client.name} connects (${this.#fault ?? 'well'})`);
+    const open = client.physical.size + (client.companion?.physical.size ?? 0);
+    watch.check('P7', open <= client.bound, () => `${client.name} has ${open} connections, bound is ${client.bound}`);
+    if (client.maxOpening > 0) {
+      let opening = 0;
+      for (const connection of client.physical) if (connection.isOpening) opening += 1;
+      watch.check('P7', opening <= client.maxOpening, () => `${client.name} opens ${opening} connections at once`);
+    }
     clock.schedule(this.client.createTimeoutMs + 100, () =>
       watch.check(
         'P6',
@@ -216,6 +287,10 @@ export class SimConnection extends EventEmitter {
     );
   }
 
+  get #fault(): ServerFault | undefined {
+    return this.client.isReplica ? this.#server.replicaFault : this.#server.fault;
+  }
+
   #stopTimeout(): void {
     if (this.#timeout !== undefined) this.#timeout.run = undefined;
   }
@@ -224,7 +299,9 @@ export class SimConnection extends EventEmitter {
     const server = this.#server;
     const { clock, random } = server;
     await clock.sleep(server.connectMs * random.between(0.5, 1.5));
-    const fault = server.fault !== undefined && random.chance(server.faultShare) ? server.fault : undefined;
+    const trouble = this.#fault;
+    const isHit = trouble !== undefined && (this.client.isReplica || random.chance(server.faultShare));
+    const fault = isHit ? trouble : undefined;
     if (fault === 'black-hole') await new Promise(() => {});
     if (fault === 'refuses-tcp')
       throw Object.assign(new Error('Failed to connect - ECONNREFUSED'), { code: 'ESOCKET' });
@@ -252,7 +329,9 @@ export class SimConnection extends EventEmitter {
     }
     this.#judge(fault);
     this.state = { name: 'LoggedIn' };
-    server.watch.note(`c${this.id}: logged in with ${this.token?.text ?? 'no token'}`);
+    this.loggedInAt = clock.now;
+    this.usedAt = clock.now;
+    server.watch.note(`c${this.id}: logged in with ${this.token?.name ?? 'no token'}`);
     const listener = this.#listener;
     this.#listener = undefined;
     process.nextTick(() => listener?.());
@@ -282,42 +361,44 @@ export class SimConnection extends EventEmitter {
       watch.check(
         'P4',
         clock.now - askedAt <= clock.frozen - frozen,
-        () => `a login waited ${clock.now - askedAt} ms for a token although ${provider.latest?.text} was good`,
+        () => `a login waited ${clock.now - askedAt} ms for a token although ${provider.latest?.name} was good`,
       );
     }
     const token = provider.tokens.get(text);
     this.token = token;
     watch.check(
       'P9',
-      text.startsWith(`${principal}.`),
-      () => `a login of ${this.client.name} (${principal}) sends the token ${text}`,
+      text.startsWith(provider.prefix),
+      () => `a login of ${this.client.name} (${principal}, credential ${provider.number}) sends the token ${text}`,
     );
     if (token === undefined) {
-      watch.check('P1', !text.startsWith(`${principal}.`), () => `unknown or long gone token ${text} is sent`);
+      watch.check('P1', !text.startsWith(provider.prefix), () => `unknown or long gone token ${text} is sent`);
       return;
     }
     watch.check(
       'P1',
       clock.wall < loginBefore(token),
-      () => `c${this.id} sends ${text} ${clock.wall - loginBefore(token)} ms inside its login margin`,
+      () => `c${this.id} sends ${token.name} ${clock.wall - loginBefore(token)} ms inside its login margin`,
     );
     // The wall clock may have been set back since.
     const age = clock.now - (token.deliveredAt ?? clock.now);
     watch.check(
       'P1',
       age < loginBefore(token) - token.obtainedAt + 2,
-      () => `c${this.id} sends ${text}, received ${age} ms ago: the wall clock was set back, not its end`,
+      () => `c${this.id} sends ${token.name}, received ${age} ms ago: the wall clock was set back, not its end`,
     );
   }
 
   #judge(fault: ServerFault | undefined): void {
     let error = fault === undefined ? undefined : SERVER_ERRORS[fault];
     const { token } = this;
-    if (error === undefined && token !== undefined && this.#server.clock.trueTime > token.trueExpiry) {
+    const { clock } = this.#server;
+    if (error === undefined && token !== undefined && clock.trueTime > token.trueExpiry) {
       error = SERVER_ERRORS.stale;
     }
     if (error === undefined) return;
-    if (error.number === 18456) this.#suspect();
+    // What a pool has seen to be a failover is no reason to doubt its token.
+    if (error.number === 18456 && clock.now - this.client.failedOverAt > FAILOVER_AFTERMATH_MS) this.#suspect();
     this.emit('errorMessage', { class: 14, ...error });
     throw Object.assign(new Error(error.message), { code: 'ELOGIN' });
   }
@@ -398,14 +479,35 @@ export class SimConnection extends EventEmitter {
     this.makeRequest(request, 0x01, { sqlText: '' });
   }
 
-  makeRequest(request: { callback: (error?: Error) => void }, _type: number, _payload: { sqlText: string }): void {
+  makeRequest(request: { callback: (error?: Error) => void }, _type: number, { sqlText }: { sqlText: string }): void {
+    const { clock, random, watch } = this.#server;
+    const isOwn = !this.client.borrowed.has(this);
+    if (isOwn) {
+      watch.check(
+        'P6',
+        this.endedBy === undefined,
+        () => `the pool sends a request on c${this.id}, which the server has ended with ${this.endedBy}`,
+      );
+    }
+    if (this.isDropped) {
+      clock.schedule(UNANSWERED_MS, () => {
+        this.cut();
+        request.callback(hangUp());
+      });
+      return;
+    }
     if (this.resetConnectionOnNextRequest && this.ready) this.#resetSession();
-    const { clock, random, fault } = this.#server;
-    if (fault === 'black-hole') {
+    if (this.#fault === 'black-hole') {
       clock.schedule(15_000, () => request.callback(new Error('Timeout: Request failed to complete in 15000ms')));
       return;
     }
-    clock.schedule(random.between(1, 20), () => request.callback(this.ready ? undefined : hangUp()));
+    this.usedAt = clock.now;
+    this.isAsked = isOwn;
+    if (this.isSecondary && /^UPDATE/.test(sqlText)) this.emit('errorMessage', { ...READ_ONLY });
+    clock.schedule(random.between(1, 20), () => {
+      this.isAsked = false;
+      request.callback(this.ready ? undefined : hangUp());
+    });
   }
 
   /** The server validates the token again. */
@@ -416,7 +518,7 @@ export class SimConnection extends EventEmitter {
     watch.check(
       'P1',
       token === undefined || clock.wall < loginBefore(token),
-      () => `c${this.id} is reset on ${token?.text} inside its login margin`,
+      () => `c${this.id} is reset on ${token?.name} inside its login margin`,
     );
     this.leftBehind = undefined;
     this.emit('resetConnection');

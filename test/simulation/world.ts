@@ -3,12 +3,15 @@ import { CHANNEL_PREFIX, type ChannelName, type ChannelPayloads } from '../../sr
 import { sessionOf } from '../../src/connections/session.js';
 import { type Settings, settingsFrom } from '../../src/connections/settings.js';
 import { TokenPoolError } from '../../src/errors.js';
+import { openWithReplica } from '../../src/pool/create-token-pool.js';
 import { auditTransitions } from '../../src/pool/pooled-connections.js';
 import { TokenPool } from '../../src/pool/token-pool.js';
+import { OnePrincipal } from '../../src/tokens/one-principal.js';
 import { TokenCache } from '../../src/tokens/token-cache.js';
 import { DrivenClock } from '../support/driven-clock.js';
 import { Random } from '../support/random.js';
 import type { Break } from './breaks.js';
+import { type Features, featuresOf, idleLimitOf } from './features.js';
 import {
   evictionMargin,
   IdentityProvider,
@@ -16,13 +19,26 @@ import {
   loginBefore,
   PROVIDER_FAULTS,
 } from './identity-provider.js';
-import { type Client, SESSION_ENDS, Server, type ServerFault, type SimConnection } from './server.js';
+import {
+  type Client,
+  FAILOVER_REFUSALS,
+  SESSION_ENDS,
+  Server,
+  type ServerFault,
+  type SimConnection,
+} from './server.js';
 import { type Violation, Watch } from './watch.js';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 /** A connection unused for longer may be closed instead of renewed. */
 const IN_USE_MS = 30_000;
+/** In calm weather all connections of a pool have been replaced by then. */
+const HAND_OVER_MS = 2 * MINUTE;
+/** After this time a database that is said to be read-only is taken at its word again. */
+const READ_ONLY_FORGOTTEN_MS = 2 * HOUR;
+/** Housekeeping looks at least this often, ms. */
+const LONGEST_LOOK_MS = 31_000;
 
 /** The kinds of faults, and how often each occurs. */
 export const FAULTS = {
@@ -36,6 +52,8 @@ export const FAULTS = {
   failover: 2,
   evictAll: 2,
   suspendPool: 1,
+  replaceCredential: 2,
+  replica: 2,
   jump: 2,
   suspend: 1,
   freeze: 2,
@@ -92,6 +110,11 @@ interface Use {
 interface Site extends Client {
   settings: Settings;
   pool: TokenPool;
+  companion: Site | undefined;
+  /** Of the replica: its callers may get connections of the primary. */
+  fallback: boolean;
+  /** Where callers go: the pool, or what stands before the replica's. */
+  source: ConnectionSource;
   waiting: Set<Waiter>;
   closing: boolean;
   /** Mean ms between two callers; Infinity when all is quiet. */
@@ -110,8 +133,19 @@ interface Site extends Client {
   minutesBelowMin: number;
   /** Monotonic ms of the latest `evictAll()`. */
   evictedAt: number;
+  /** The credential that the latest `replaceCredential()` is for. */
+  replacing: IdentityProvider | undefined;
+  /** Monotonic ms of the latest credential's hand-over. */
+  replacedAt: number;
+  /** Monotonic ms at which a session was first refused a change because it is read-only. */
+  readOnlySince: number;
+  /** Connections borrowed for longer than leak detection allows, reported as such. */
+  leaks: Set<SimConnection>;
   suspended: boolean;
 }
+
+/** The part of a pool that callers use. */
+type ConnectionSource = Pick<TokenPool, 'acquire' | 'release' | 'destroy'>;
 
 /**
  * One seed's world: identity providers, a server, pools of the real code, callers, and faults. All that happens follows
@@ -122,13 +156,19 @@ export class World {
   readonly watch: Watch;
   readonly #options: SimulationOptions;
   readonly #random: Random;
+  readonly #features: Features;
+  /** For what came later: the same seeds go on meaning the same weather. */
+  readonly #later: Random;
   readonly #server: Server;
   readonly #sites: Site[] = [];
-  readonly #providers: IdentityProvider[] = [];
+  #providers: IdentityProvider[] = [];
   /** Monotonic ms until which a failure can be blamed on a fault. */
   #troubledUntil = 0;
   #troubledBesidesFailoverUntil = 0;
   #failedOverAt = Number.NEGATIVE_INFINITY;
+  /** How the latest failover refuses logins. */
+  #failoverRefusal: ServerFault = '40613';
+  #replicaTroubledUntil = 0;
   #activeFaults = 0;
   #result = { checkouts: 0, failedCheckouts: 0, faults: 0 };
   #closedStats = { logins: 0, renewals: 0 };
@@ -139,6 +179,8 @@ export class World {
   constructor(options: SimulationOptions) {
     this.#options = options;
     this.#random = new Random(options.seed);
+    this.#later = new Random(options.seed ^ 0x1a7e);
+    this.#features = { ...featuresOf(options.seed, options.calm === true), ...options.sabotage?.features };
     // Any instant will do, but not always the same one.
     this.clock = new DrivenClock(1_700_000_000_000 + Math.floor(this.#random.next() * 1e10));
     this.watch = new Watch(this.clock);
@@ -200,6 +242,7 @@ export class World {
     const pools = random.chance(0.3) || identities === 2 ? 2 : 1;
     for (let i = 0; i < identities; i += 1) {
       const provider = new IdentityProvider(`app${i}`, this.clock, random, this.watch);
+      provider.onFailure = (silentMs) => this.#troubled(silentMs);
       provider.latencyMs = random.pick([1, 50, 200, 800]);
       provider.lifeMs = random.pick([MINUTE, 5 * MINUTE, 10 * MINUTE, HOUR, HOUR, HOUR, HOUR, 24 * HOUR]);
       if (random.chance(0.3)) provider.refreshAfter = random.pick([0.5, 0.8]);
@@ -222,7 +265,8 @@ export class World {
     const caches = this.#providers.map((provider) => new TokenCache(provider.credential));
     for (let i = 0; i < pools; i += 1) {
       const provider = this.#providers[i % identities] as IdentityProvider;
-      this.#sites.push(this.#site(i, provider, caches[i % identities] as TokenCache));
+      const site = this.#site(i, provider, caches[i % identities] as TokenCache);
+      this.#sites.push(...(site.companion === undefined ? [site] : [site, site.companion]));
     }
     if (!random.chance(0.2) && this.#options.calm !== true) this.#nextFault();
     for (const site of this.#sites) this.#nextCaller(site);
@@ -248,9 +292,12 @@ export class World {
         // Not by the generator: the same seeds go on meaning the same weather.
         resetSession: this.#options.seed % 3 === 0 ? 'always' : 'never',
         ...(random.chance(0.3) ? { maxAgeMillis: random.pick([0, 10 * MINUTE, 2 * HOUR]) } : {}),
+        keepaliveMillis: this.#features.keepaliveMs,
+        leakDetectionMillis: this.#features.leakDetectionMs,
+        maxOpening: this.#features.maxOpening,
       },
     });
-    if (settings.source !== undefined) settings.source.tokens = tokens;
+    if (settings.source !== undefined) settings.source.tokens = new OnePrincipal(tokens);
     if (this.#options.calm === true) {
       const calmMax = random.whole(12, 20);
       Object.assign(settings.pool, {
@@ -265,6 +312,12 @@ export class World {
       principal: provider.principal,
       provider,
       bound: settings.pool.max + settings.pool.overlap,
+      companion: undefined,
+      isReplica: false,
+      fallback: false,
+      maxOpening: this.#features.maxOpening,
+      idleLimitMs: idleLimitOf(this.#features),
+      failedOverAt: Number.NEGATIVE_INFINITY,
       createTimeoutMs: settings.pool.createTimeoutMillis,
       physical: new Set(),
       dials: 0,
@@ -282,19 +335,66 @@ export class World {
       latestUse: new Map(),
       minutesBelowMin: 0,
       evictedAt: -1,
+      replacing: undefined,
+      replacedAt: Number.NEGATIVE_INFINITY,
+      readOnlySince: Number.NEGATIVE_INFINITY,
+      leaks: new Set(),
       suspended: false,
-    } as Omit<Site, 'pool'> as Site;
+    } as Omit<Site, 'pool' | 'source'> as Site;
     this.#options.sabotage?.settings?.(settings, this.#providers);
-    site.pool = this.#open(site);
+    if (this.#features.readOnly !== undefined) site.companion = this.#replicaOf(site, this.#features.readOnly);
+    this.#open(site);
     return site;
   }
 
-  #open(site: Site): TokenPool {
-    const real = this.#server.tediousFor(site);
-    const tedious = this.#options.sabotage?.tedious?.(real, this.clock) ?? real;
-    const pool = new TokenPool({ ...site.settings, tedious });
-    this.#options.sabotage?.pool?.(pool);
-    return pool;
+  /** The replica's pool has the settings of the primary's, and nothing else in common with it but its credential. */
+  #replicaOf(site: Site, { fallback }: { fallback: boolean }): Site {
+    const { configuration, pool } = site.settings;
+    const settings: Settings = {
+      ...site.settings,
+      configuration: { ...configuration, options: { ...configuration.options, readOnlyIntent: true } },
+      pool: { ...pool, min: 0 },
+    };
+    this.#options.sabotage?.replica?.(settings, site.provider);
+    return {
+      ...site,
+      name: `${site.name}-replica`,
+      companion: site,
+      isReplica: true,
+      fallback,
+      physical: new Set(),
+      borrowed: new Set(),
+      settings,
+      waiting: new Set(),
+      latestUse: new Map(),
+      leaks: new Set(),
+    };
+  }
+
+  /** Opens the pool of a site, and that of its replica. */
+  #open(site: Site): void {
+    const { sabotage } = this.#options;
+    const settingsOf = (each: Site): Settings => {
+      const real = this.#server.tediousFor(each);
+      return { ...each.settings, tedious: sabotage?.tedious?.(real, this.clock) ?? real };
+    };
+    const { companion } = site;
+    if (companion === undefined) {
+      site.pool = new TokenPool(settingsOf(site));
+      site.source = site.pool;
+    } else {
+      const readOnly = { fallback: companion.fallback, ...sabotage?.readOnly };
+      const { primary, replica } = openWithReplica(settingsOf(site), settingsOf(companion), readOnly);
+      site.pool = primary;
+      site.source = primary;
+      companion.pool = replica;
+      companion.source = primary.readOnly;
+    }
+    for (const each of together(site)) {
+      each.failedOverAt = Number.NEGATIVE_INFINITY;
+      each.readOnlySince = Number.NEGATIVE_INFINITY;
+    }
+    sabotage?.pool?.(site.pool);
   }
 
   // ---- callers ----
@@ -318,7 +418,7 @@ export class World {
     if (site.closing) return;
     const { clock, watch } = this;
     const random = this.#random;
-    const { pool } = site;
+    const { source } = site;
     this.#waiters += 1;
     site.calls += 1;
     if (site.waiting.size > 0) site.latestCallAt = clock.now;
@@ -326,7 +426,7 @@ export class World {
       id: this.#waiters,
       startedAt: clock.now,
       frozen: clock.frozen,
-      sawPoolExhausted: site.borrowed.size + site.waiting.size >= site.settings.pool.max,
+      sawPoolExhausted: isExhausted(site),
       aborted: false,
       warm: this.#isWarm(site),
     };
@@ -341,7 +441,7 @@ export class World {
     }
     site.waiting.add(waiter);
     watch.note(`w${waiter.id}: ${site.name} acquire`);
-    pool.acquire({ signal }).then(
+    source.acquire({ signal }).then(
       (connection) => {
         site.waiting.delete(waiter);
         this.#result.checkouts += 1;
@@ -353,14 +453,22 @@ export class World {
         this.#turnedAway(site, waiter, error);
       },
     );
-    if (site.borrowed.size + site.waiting.size >= site.settings.pool.max)
-      for (const each of site.waiting) each.sawPoolExhausted = true;
+    this.#noteExhaustion(site);
+  }
+
+  #noteExhaustion(site: Site): void {
+    if (isExhausted(site))
+      for (const { waiting } of together(site)) for (const each of waiting) each.sawPoolExhausted = true;
   }
 
   /** Every connection is fine and one is free: nothing in the world can hold up a checkout (P3, P4). */
   #isWarm(site: Site): boolean {
     const { stats } = site.pool;
-    if (site.waiting.size > 0 || stats.available === 0 || stats.pending > 0) return false;
+    if (site.waiting.size > 0 || stats.pending > 0) return false;
+    // A keepalive takes a connection for as long as the server needs to answer; the others are there meanwhile.
+    let asked = 0;
+    for (const connection of site.physical) if (connection.isAsked) asked += 1;
+    if (stats.available <= asked) return false;
     const { wall } = this.clock;
     const { maxAgeMillis } = site.settings.pool;
     for (const connection of site.physical) {
@@ -383,7 +491,9 @@ export class World {
       () => `w${waiter.id} waited ${clock.now - waiter.startedAt} ms for a warm connection`,
     );
     watch.check('P8', !site.borrowed.has(connection), () => `c${connection.id} is borrowed twice`);
-    watch.check('P9', connection.client === site, () => `c${connection.id} belongs to ${connection.client.name}`);
+    // Of a replica whose callers the primary serves while it cannot.
+    const owner = site.fallback && connection.client === site.companion ? site.companion : site;
+    watch.check('P9', connection.client === owner, () => `c${connection.id} belongs to ${connection.client.name}`);
     watch.check('P6', connection.ready, () => `c${connection.id} is handed out in state ${connection.state.name}`);
     watch.check(
       'P6',
@@ -397,11 +507,47 @@ export class World {
       connection.openedAt >= site.evictedAt,
       () => `c${connection.id} is handed out although it was opened before evictAll()`,
     );
-    this.#checkToken(site, connection, waiter);
-    site.borrowed.add(connection);
-    if (site.borrowed.size >= site.settings.pool.max) for (const each of site.waiting) each.sawPoolExhausted = true;
-    if (site.settings.pool.resetSession === 'always') this.#useSession(site, connection);
-    this.#hold(site, connection);
+    this.#checkToken(owner, connection, waiter);
+    this.#checkFailover(owner, connection);
+    owner.borrowed.add(connection);
+    this.#noteExhaustion(owner);
+    if (!connection.ready) this.watch.note(`c${connection.id}: its borrower finds it dead`);
+    else if (site.settings.pool.resetSession === 'always') this.#useSession(site, connection);
+    else if (connection.isSecondary && this.#later.chance(0.5)) this.#change(owner, connection);
+    this.#hold(site, owner, connection);
+  }
+
+  /** A connection from before a failover is not handed out once its pool could see the failover. */
+  #checkFailover(site: Site, connection: SimConnection): void {
+    const { clock, watch } = this;
+    const loggedInAt = connection.loggedInAt ?? 0;
+    const knowsOfFailover = loggedInAt < site.failedOverAt;
+    const knowsOfSecondary = loggedInAt < site.readOnlySince && clock.now - site.readOnlySince < MINUTE;
+    watch.check(
+      'P6',
+      !knowsOfFailover && !knowsOfSecondary,
+      () =>
+        `c${connection.id} is handed out after ${knowsOfFailover ? 'the others broke' : 'one was read-only'} in a failover`,
+    );
+    if (!connection.isDropped) {
+      connection.usedAt = clock.now;
+      return;
+    }
+    // Neither end can know before it sends something: that is what a keepalive is for.
+    watch.check(
+      'P6',
+      connection.isLost || connection.usedAt < this.#server.resumedAt,
+      () => `c${connection.id} is handed out, which was idle for ${clock.now - connection.usedAt} ms and is dead`,
+    );
+    // It fails with the first request of its borrower.
+    connection.cut();
+  }
+
+  /** What a secondary refuses. From then on its pool knows, unless it has been misled by it lately. */
+  #change(site: Site, connection: SimConnection): void {
+    const { now } = this.clock;
+    if (now - site.readOnlySince > READ_ONLY_FORGOTTEN_MS) site.readOnlySince = now;
+    connection.makeRequest({ callback: () => {} }, 0x01, { sqlText: 'UPDATE stock SET amount -= 1' });
   }
 
   /** The first request of a borrower must find nothing of the one before. */
@@ -427,6 +573,14 @@ export class World {
       token.principal === site.principal,
       () => `c${connection.id} lives on a token of ${token.principal}`,
     );
+    const sinceHandOver = clock.now - site.replacedAt;
+    if (sinceHandOver > HAND_OVER_MS && this.#quietMs > sinceHandOver) {
+      watch.check(
+        'P9',
+        token.credential === provider.number,
+        () => `c${connection.id} on ${token.name} is handed out, whose credential was replaced ${sinceHandOver} ms ago`,
+      );
+    }
     const margin = evictionMargin(token);
     const nearEnd = clock.wall >= token.expiresOn - margin;
     watch.check('P2', !nearEnd || !site.settings.strictExpiry, () => `strictExpiry: c${connection.id} is near its end`);
@@ -443,19 +597,19 @@ export class World {
       'P2',
       !laterIsHere,
       () =>
-        `c${connection.id} on ${token.text} is ${clock.wall - token.expiresOn} ms from its end, ${latest?.text} is at hand`,
+        `c${connection.id} on ${token.name} is ${clock.wall - token.expiresOn} ms from its end, ${latest?.name} is at hand`,
     );
     watch.check(
       'P2',
       !this.#answersAtOnce(provider) || clock.frozen !== waiter.frozen,
-      () => `c${connection.id} on ${token.text} is near its end, and the next token was not waited for`,
+      () => `c${connection.id} on ${token.name} is near its end, and the next token was not waited for`,
     );
     const cachedIsAllThereIs = provider.renewsBeforeEndMs !== undefined;
     watch.check(
       'P2',
       // A connection that has just been opened may be the first for long: no caller has requested a token meanwhile.
       cachedIsAllThereIs || Math.min(this.#quietMs, clock.now - connection.openedAt) < 90_000 + provider.lifeMs / 4,
-      () => `c${connection.id} on ${token.text} is near its end although the provider has been well for long`,
+      () => `c${connection.id} on ${token.name} is near its end although the provider has been well for long`,
     );
   }
 
@@ -469,33 +623,62 @@ export class World {
     return isFast && this.clock.now - Math.max(wellSince, silentUntil) > 70_000 && latest?.suspect === false;
   }
 
-  #hold(site: Site, connection: SimConnection): void {
+  #hold(site: Site, owner: Site, connection: SimConnection): void {
     const random = this.#random;
     const fate = random.chance(site.careless)
       ? random.weighted({ forgets: 1, holdsLong: 6, destroys: 4, breaks: 3, twice: 3 })
       : 'returns';
     const ms =
       fate === 'forgets' ? 20 * HOUR : fate === 'holdsLong' ? random.around(40 * MINUTE) : random.around(site.holdMs);
-    const { pool } = site;
+    const { source } = site;
+    const { pool } = owner;
     const from = this.clock.now;
     this.clock.schedule(ms, () => {
-      site.borrowed.delete(connection);
+      this.#checkLeak(owner, connection, from);
+      owner.borrowed.delete(connection);
       if (!pool.isBorrowed(connection as never)) return;
+      if (connection.isDropped) connection.cut();
+      else connection.usedAt = this.clock.now;
       const number = sessionOf(connection as never)?.id ?? 0;
-      site.latestUse.set(number, { connection, from, until: this.clock.now });
+      owner.latestUse.set(number, { connection, from, until: this.clock.now });
       this.watch.note(`c${connection.id}: returned (${fate})`);
-      if (fate === 'destroys') pool.destroy(connection as never);
+      if (fate === 'destroys') source.destroy(connection as never);
       else {
         if (fate === 'breaks') connection.inTransaction = true;
-        pool.release(connection as never);
+        source.release(connection as never);
         if (fate === 'twice') {
           try {
-            pool.release(connection as never);
+            source.release(connection as never);
             this.watch.broken('P6', 'a connection could be returned twice');
           } catch {}
         }
       }
     });
+  }
+
+  /** A connection that is borrowed for long is reported, once. */
+  #checkLeak(site: Site, connection: SimConnection, since: number): void {
+    const { leakDetectionMs } = this.#features;
+    const heldMs = this.clock.now - since;
+    if (leakDetectionMs === 0 || site.closing || !site.pool.isBorrowed(connection as never)) return;
+    this.watch.check(
+      'P6',
+      site.leaks.has(connection) || heldMs < leakDetectionMs + LONGEST_LOOK_MS,
+      () => `c${connection.id} was borrowed for ${heldMs} ms and never reported`,
+    );
+    site.leaks.delete(connection);
+  }
+
+  #leaked({ pool, connection: number, borrowedMs }: ChannelPayloads['connection:leaked']): void {
+    const site = this.#sites.find((each) => each.pool?.name === pool);
+    if (site === undefined) return;
+    const connection = [...site.borrowed].find((each) => sessionOf(each as never)?.id === number);
+    this.watch.check(
+      'P6',
+      connection !== undefined && !site.leaks.has(connection) && borrowedMs >= this.#features.leakDetectionMs,
+      () => `connection ${number} of ${site.name}, borrowed for ${borrowedMs} ms, is reported as a leak`,
+    );
+    if (connection !== undefined) site.leaks.add(connection);
   }
 
   #turnedAway(site: Site, waiter: Waiter, error: unknown): void {
@@ -524,9 +707,11 @@ export class World {
       latest !== undefined &&
       clock.wall >= latest.expiresOn - evictionMargin(latest);
     const timeoutMs = site.settings.pool.acquireTimeoutMillis;
-    const mayTakeLonger = site.pool.stats.available === 0 && this.#slowestLoginMs(site) >= timeoutMs;
+    // The test of a connection that is lost lasts until the network reports it.
+    const testsLost = site.settings.validateConnection === true && [...site.physical].some((each) => each.isDropped);
+    const mayTakeLonger = testsLost || (site.pool.stats.available === 0 && this.#slowestLoginMs(site) >= timeoutMs);
     const explained =
-      this.#mayFail(waiter, timeoutMs) ||
+      this.#mayFail(site, waiter, timeoutMs) ||
       strictlyRefused ||
       (code === 'ERR_ACQUIRE_TIMEOUT' && (waiter.sawPoolExhausted || mayTakeLonger));
     watch.check('P6', explained, () => `w${waiter.id} failed without a cause: ${name}: ${message}`);
@@ -536,16 +721,28 @@ export class World {
    * A failover costs the requests in flight and the logins under way; a caller who comes afterwards and waits for as long as by
    * default is served.
    */
-  #mayFail(waiter: Waiter, timeoutMs: number): boolean {
+  #mayFail(site: Site, waiter: Waiter, timeoutMs: number): boolean {
+    const hasNoTimeToSpare = timeoutMs < 30_000;
+    // The primary serves the callers of a replica that is down, if it is asked to.
+    if (site.isReplica && this.clock.now < this.#replicaTroubledUntil && (!site.fallback || hasNoTimeToSpare))
+      return true;
     if (this.#quietMs >= 0) return false;
     const isFailoverAlone = this.#activeFaults === 0 && this.clock.now >= this.#troubledBesidesFailoverUntil;
-    return !isFailoverAlone || timeoutMs < 30_000 || waiter.startedAt <= this.#failedOverAt;
+    if (!isFailoverAlone || hasNoTimeToSpare || waiter.startedAt <= this.#failedOverAt) return true;
+    // A pool that has lost one connection cannot tell a failover by a refusal alone.
+    return this.#failoverRefusal !== '40613' && site.failedOverAt < this.#failedOverAt;
   }
 
-  /** A token request and a login, nothing wrong with either: the distances are longer than some callers wait. */
-  #slowestLoginMs({ provider }: Site): number {
+  /**
+   * A token request and a login, nothing wrong with either: the distances are longer than some callers wait, and logins that
+   * wait for their turn or for a connection of the companion to make way take longer.
+   */
+  #slowestLoginMs(site: Site): number {
     const { connectMs, loginMs, redirects } = this.#server;
-    return 1.5 * (provider.latencyMs + connectMs + loginMs * (redirects > 0 ? 2 : 1));
+    const { provider, maxOpening, companion, settings } = site;
+    const turns = maxOpening > 0 ? Math.ceil(settings.pool.max / maxOpening) + 1 : 1;
+    const makesWayMs = companion === undefined ? 0 : 100 * settings.pool.max + 300;
+    return 1.5 * (provider.latencyMs + turns * (connectMs + loginMs * (redirects > 0 ? 2 : 1)) + makesWayMs);
   }
 
   #checkWait(site: Site, waiter: Waiter): void {
@@ -680,6 +877,7 @@ export class World {
       case 'suspend': {
         const ms = random.pick([MINUTE, 20 * MINUTE, 3 * HOUR, 12 * HOUR, this.#untilNearEnd(), this.#untilNearEnd()]);
         this.clock.suspend(ms);
+        this.#server.resumedAt = this.clock.now;
         if (random.chance(0.5)) this.#server.drop(1);
         this.#at(`suspended for ${ms} ms`);
         return;
@@ -687,6 +885,7 @@ export class World {
       case 'freeze': {
         const ms = random.pick([500, 20_000, 10 * MINUTE, 3 * HOUR]);
         this.clock.freeze(ms);
+        this.#server.resumedAt = this.clock.now;
         this.#at(`frozen for ${ms} ms`);
         return;
       }
@@ -702,6 +901,12 @@ export class World {
       case 'failover':
         this.#failover(random.pick([0, 500, 5_000, 8_000]));
         return;
+      case 'replaceCredential':
+        this.#replaceCredential(primaryOf(random.pick(this.#sites)));
+        return;
+      case 'replica':
+        this.#replicaFails(lasts);
+        return;
     }
   }
 
@@ -716,38 +921,101 @@ export class World {
   }
 
   /** Costs no caller anything but the time of a login. */
-  #evictAll(site: Site): void {
+  #evictAll(picked: Site): void {
+    const site = primaryOf(picked);
     // The new dials would count as those of a storm.
     if (site.closing || this.#dialsAtOutage !== undefined) return;
     const besides = this.#troubledBesidesFailoverUntil;
     this.#at(`${site.name} evicts all`);
     this.#troubledBesidesFailoverUntil = besides;
-    site.evictedAt = this.clock.now;
+    for (const each of together(site)) each.evictedAt = this.clock.now;
     site.pool.evictAll();
   }
 
-  #suspendPool(site: Site, ms: number): void {
+  /** Costs no caller anything: connections are replaced as in a renewal. */
+  #replaceCredential(site: Site): void {
+    if (site.closing) return;
+    const next = site.provider.another();
+    if (this.#later.chance(0.2)) next.fault = this.#later.pick(PROVIDER_FAULTS);
+    site.replacing = next;
+    this.watch.note(`--- ${site.name} goes on with credential ${next.number} (${next.fault ?? 'well'})`);
+    let settled = false;
+    site.pool.replaceCredential(next.credential as never, { timeoutMs: 30_000 }).then(
+      () => {
+        settled = true;
+        if (site.replacing === next) site.replacing = undefined;
+      },
+      (error: unknown) => {
+        settled = true;
+        if (site.replacing === next) site.replacing = undefined;
+        this.watch.check(
+          'P6',
+          error instanceof TokenPoolError && (next.fault !== undefined || this.#quietMs < 0 || site.closing),
+          () => `replaceCredential() of ${site.name} failed: ${(error as Error)?.stack}`,
+        );
+      },
+    );
+    const { frozen } = this.clock;
+    this.clock.schedule(31_000, () =>
+      this.watch.check('P6', settled || this.clock.frozen > frozen, () => `replaceCredential() of ${site.name} hangs`),
+    );
+  }
+
+  #credentialReplaced({ pool }: ChannelPayloads['pool:credential-replaced']): void {
+    const site = this.#sites.find((each) => each.pool?.name === pool);
+    if (site?.replacing === undefined) return;
+    this.watch.note(`--- ${site.name} has credential ${site.replacing.number}`);
+    for (const each of together(site)) {
+      each.provider = site.replacing;
+      each.replacedAt = this.clock.now;
+    }
+    const used = new Set(this.#sites.map(({ provider }) => provider));
+    this.#providers = [...this.#providers.filter((provider) => used.has(provider)), site.replacing];
+    site.replacing = undefined;
+  }
+
+  /** Nothing but the replica is in trouble. */
+  #replicaFails(ms: number): void {
+    const server = this.#server;
+    if (this.#features.readOnly === undefined || server.replicaFault !== undefined) return;
+    const fault = this.#later.pick<ServerFault>(['refuses-tcp', 'drops-before-login', '40613', 'firewall', 'not-open']);
+    server.replicaFault = fault;
+    for (const { isReplica, physical } of this.#sites) if (isReplica) for (const each of [...physical]) each.cut();
+    const slowest = Math.max(...this.#sites.map((site) => site.settings.pool.acquireTimeoutMillis));
+    this.#replicaTroubledUntil = this.clock.now + ms + 66_000 + 2 * server.connectTimeoutMs + slowest;
+    this.watch.note(`--- replica: ${fault} for ${Math.round(ms)} ms`);
+    this.clock.schedule(ms, () => {
+      this.watch.note(`--- over: replica: ${fault}`);
+      server.replicaFault = undefined;
+    });
+  }
+
+  #suspendPool(picked: Site, ms: number): void {
+    const site = primaryOf(picked);
     if (site.closing || site.suspended) return;
     const { pool } = site;
-    site.suspended = true;
+    for (const each of together(site)) each.suspended = true;
     pool.suspend();
     this.#lasting(`${site.name} is suspended`, ms, () => {
-      if (site.pool === pool) site.suspended = false;
+      if (site.pool === pool) for (const each of together(site)) each.suspended = false;
       pool.resume();
       return 0;
     });
   }
 
-  /** All sessions break at once, logins fail with 40613 for so long, and then another server takes them. */
+  /** Sessions break or become useless at once, logins are refused for so long, and then another server takes them. */
   #failover(ms: number): void {
     const server = this.#server;
     if (server.fault !== undefined) return;
     const besides = this.#troubledBesidesFailoverUntil;
-    server.fault = '40613';
+    const kind = this.#later.pick(['cut', 'cut', 'half', 'read-only'] as const);
+    const refusal = this.#later.pick(FAILOVER_REFUSALS);
+    server.fault = refusal;
     server.faultShare = 1;
-    server.drop(1);
+    server.failOver(kind);
     this.#failedOverAt = this.clock.now;
-    this.#at(`failover for ${ms} ms`, ms);
+    this.#failoverRefusal = refusal;
+    this.#at(`failover (${kind}, ${refusal}) for ${ms} ms`, ms);
     this.#troubledBesidesFailoverUntil = besides;
     this.clock.schedule(ms, () => {
       server.fault = undefined;
@@ -821,13 +1089,14 @@ export class World {
       site.minutesBelowMin = stats.size < stats.min && !site.closing ? site.minutesBelowMin + 1 : 0;
       watch.check(
         'P6',
-        site.minutesBelowMin < 2 || this.#quietMs < 3 * MINUTE || site.borrowed.size >= stats.max,
+        site.minutesBelowMin < 2 || this.#quietMs < 3 * MINUTE || isExhausted(site) || site.companion !== undefined,
         () => `${site.name} has ${stats.size} connections, min is ${stats.min}`,
       );
     }
     const idle =
-      this.#sites.every((site) => site.waiting.size === 0 && site.pool.stats.pending === 0) &&
-      this.#providers.every((provider) => provider.inFlight === 0);
+      this.#sites.every(
+        (site) => site.waiting.size === 0 && site.replacing === undefined && site.pool.stats.pending === 0,
+      ) && this.#providers.every((provider) => provider.inFlight === 0);
     if (idle && [...this.#server.connections].every((connection) => connection.ready)) {
       for (const timer of clock.pending) {
         watch.check('P6', !timer.hasRef(), () => 'a timer keeps the idle process alive');
@@ -846,6 +1115,8 @@ export class World {
     };
     on('connection:renewed', (event) => this.#renewed(event));
     on('connection:evicted', (event) => this.#evicted(event));
+    on('pool:credential-replaced', (event) => this.#credentialReplaced(event));
+    if (this.#features.leakDetectionMs > 0) on('connection:leaked', (event) => this.#leaked(event));
     if (trace) {
       on('connection:evicted', (e) => this.watch.note(`    evicted ${e.connection}: ${e.reason}`));
       on('connection:login-failed', (e) => this.watch.note(`    login failed: ${e.kind}: ${e.error.message}`));
@@ -868,6 +1139,8 @@ export class World {
     const renewsBefore = site.provider.renewsBeforeEndMs ?? Number.POSITIVE_INFINITY;
     // A provider whose next token comes after the eviction margin has begun leaves no time to spread anything over.
     if (renewsBefore < 1.5 * evictionMargin(token)) return;
+    // After a change of credentials, what is old is replaced as soon as it can be.
+    if (this.clock.now - site.replacedAt < HAND_OVER_MS) return;
     if (renewals.length < many || this.#quietMs < 2 * lifeOf(token)) return;
     const latest = renewals.slice(-many);
     const tookMs = this.clock.now - (latest[0]?.at as number);
@@ -916,7 +1189,12 @@ export class World {
     const laterSince = Math.max(wall - (now - openedAt), site.provider.latest?.obtainedAt ?? 0);
     const lastTenth = (token.expiresOn - margin - laterSince) / 10;
     // It needs a permit and time: one may be opened on a token near its expiry.
-    const renewable = site.settings.pool.overlap > 0 && now - openedAt > margin && until - from < lastTenth;
+    // The companion may have the permit for it.
+    const renewable =
+      site.settings.pool.overlap > 0 &&
+      site.companion === undefined &&
+      now - openedAt > margin &&
+      until - from < lastTenth;
     if (!inUse || !renewable) return;
     this.watch.check(
       'P2',
@@ -928,6 +1206,8 @@ export class World {
   /** P2: what waits for the next caller is not inside its eviction margin. */
   #checkIdle(site: Site): void {
     const { now, wall } = this.clock;
+    // What the companion holds leaves no permit for a successor.
+    if (site.companion !== undefined && site.physical.size + site.companion.physical.size >= site.bound) return;
     for (const { connection } of site.latestUse.values()) {
       const { token, openedAt } = connection;
       if (token === undefined || !connection.ready || site.borrowed.has(connection)) continue;
@@ -944,46 +1224,49 @@ export class World {
 
   // ---- close ----
 
-  #closeAndReopen(site: Site): void {
+  #closeAndReopen(picked: Site): void {
+    const site = primaryOf(picked);
     if (site.closing) return;
     const { pool } = site;
-    site.closing = true;
+    for (const each of together(site)) each.closing = true;
     this.watch.note(`--- ${site.name} closes`);
     const timeoutMs = this.#random.pick([0, 1_000, 10_000, 10_000]);
     const startedAt = this.clock.now;
     const frozen = this.clock.frozen;
-    this.clock.schedule(timeoutMs, () => {
-      site.mayCutBorrowed = true;
-    });
-    if (timeoutMs === 0) site.mayCutBorrowed = true;
+    const cut = (): void => {
+      for (const each of together(site)) each.mayCutBorrowed = true;
+    };
+    this.clock.schedule(timeoutMs, cut);
+    if (timeoutMs === 0) cut();
     let closed = false;
     void pool.close({ timeoutMs }).then(async () => {
       closed = true;
       const took = this.clock.now - startedAt - (this.clock.frozen - frozen);
       this.watch.note(`--- ${site.name} is closed after ${Math.round(took)} ms`);
-      this.watch.check(
-        'P6',
-        site.waiting.size === 0,
-        () => `${site.waiting.size} callers of ${site.name} still wait after close()`,
-      );
+      for (const { name, waiting } of together(site))
+        this.watch.check('P6', waiting.size === 0, () => `${waiting.size} callers of ${name} still wait after close()`);
       await this.clock.sleep(1);
-      this.watch.check(
-        'P7',
-        site.physical.size === 0,
-        () => `${site.physical.size} connections of ${site.name} are open after close()`,
-      );
+      for (const { name, physical } of together(site))
+        this.watch.check(
+          'P7',
+          physical.size === 0,
+          () => `${physical.size} connections of ${name} are open after close()`,
+        );
       this.watch.check('P7', pool.stats.size === 0, () => `${site.name} counts ${pool.stats.size} after close()`);
     });
     this.clock.schedule(timeoutMs + 30_000, () => {
       this.watch.check('P6', closed, () => `close() of ${site.name} hangs`);
       this.#closedStats.logins += pool.stats.logins;
       this.#closedStats.renewals += pool.stats.renewals;
-      site.mayCutBorrowed = false;
-      site.borrowed.clear();
-      site.latestUse.clear();
-      site.closing = false;
-      site.suspended = false;
-      site.pool = this.#open(site);
+      for (const each of together(site)) {
+        each.mayCutBorrowed = false;
+        each.borrowed.clear();
+        each.latestUse.clear();
+        each.leaks.clear();
+        each.closing = false;
+        each.suspended = false;
+      }
+      this.#open(site);
       this.watch.note(`--- ${site.name} opens again`);
     });
   }
@@ -1001,6 +1284,22 @@ export class World {
       this.watch.check('P6', !timer.hasRef() || busy, () => 'a timer keeps the process alive after close()');
     }
   }
+}
+
+/** A site and its companion: one limit, and one hand on the switches. */
+function together(site: Site): Site[] {
+  return site.companion === undefined ? [site] : [site, site.companion];
+}
+
+function primaryOf(site: Site): Site {
+  return site.isReplica ? (site.companion as Site) : site;
+}
+
+/** As many callers as the pool may have connections. */
+function isExhausted(site: Site): boolean {
+  const { borrowed, waiting, companion, settings } = site;
+  const others = companion === undefined ? 0 : companion.borrowed.size + companion.waiting.size;
+  return borrowed.size + waiting.size + others >= settings.pool.max;
 }
 
 function lifeOf(token: { expiresOn: number; obtainedAt: number }): number {
