@@ -7,7 +7,7 @@ export const WITH_SOCKETS = [
 /** What is tested with whole pools on a driven clock (stryker.pool.config.mjs). */
 export const WITH_POOLS = [
   'src/pool/*.ts',
-  'src/connections/{circuit-breaker,dial,dialer,expiry-policy,load-tedious,session-expiry,token-outlook}.ts',
+  'src/connections/{circuit-breaker,dial,dialer,expiry-policy,load-tedious,session,session-expiry,token-outlook}.ts',
 ];
 
 export const not = (patterns) => patterns.map((pattern) => `!${pattern}`);

@@ -33,7 +33,10 @@ class InThisOrder extends BaseSequencer {
 /** Whole pools on a driven clock, without sockets. */
 export default defineConfig({
   test: {
-    include: ['test/pool/*.test.ts', 'test/connections/{circuit-breaker,circuit-breaker-edges,expiry-policy}.test.ts'],
+    include: [
+      'test/pool/*.test.ts',
+      'test/connections/{circuit-breaker,circuit-breaker-edges,expiry-policy,session}.test.ts',
+    ],
     exclude: ['test/**/*.sockets.test.ts'],
     sequence: { sequencer: InThisOrder },
     // The slowest takes 0.1 s. Less than Stryker's own limit: what hangs fails as a test, and its process goes on.

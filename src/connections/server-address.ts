@@ -37,8 +37,7 @@ export function parseServerAddress(text: unknown): ServerAddress {
     throw new ConfigurationError("'server' is missing: set it to the host name of the SQL Server.");
   }
   if (typeof text !== 'string') throw new ConfigurationError(FORMS);
-  // Checked first, so that thousands of blanks cost no time.
-  const trimmed = text.length > 4 * LONGEST ? text.slice(0, 4 * LONGEST).trim() : text.trim();
+  const trimmed = text.trim();
   if (trimmed.length > LONGEST) throw new ConfigurationError(FORMS);
   if (/^(np|lpc|admin):/i.test(trimmed)) {
     throw new ConfigurationError("'server' must use TCP; named pipes, shared memory and DAC are not supported.");

@@ -72,6 +72,10 @@ test('config object', () => {
     { ...login, pool: { leakDetectionMillis: '1' } },
     { acquire() {}, release() {} },
     { run() {}, current: {} },
+    { run() {} },
+    { current: {} },
+    { acquire() {} },
+    { release() {} },
   ].map(refusal);
   expect(`\n${refusals.join('\n')}\n`).toMatchInlineSnapshot(`
     "
@@ -140,6 +144,10 @@ test('config object', () => {
       The library keeps a pool of its own: pass the config that your pool was created from.
     ERR_CONFIGURATION: The pools of createTokenPools() were passed where one pool or a config is needed.
       Where a pool is accepted, pass pools.current; it is the pool of the identity that pools.run() was called for.
+    ERR_CONFIGURATION: 'server' is missing: set it to the host name of the SQL Server.
+    ERR_CONFIGURATION: 'server' is missing: set it to the host name of the SQL Server.
+    ERR_CONFIGURATION: 'server' is missing: set it to the host name of the SQL Server.
+    ERR_CONFIGURATION: 'server' is missing: set it to the host name of the SQL Server.
     "
   `);
 });

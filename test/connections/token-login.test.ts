@@ -192,3 +192,59 @@ test('a connection that has logged in keeps a credential that hands out no token
   expect(it.token?.reveal()).toBe('token-1');
   expect(provider.requests).toHaveLength(1);
 });
+
+test('the errors of a login say what was not sent, and what to do', async () => {
+  const { ask, secure } = login();
+  await expect(ask(OWN)).rejects.toMatchObject({
+    message: 'The server does not encrypt this connection; the access token was not sent.',
+  });
+  secure();
+  await expect(ask('https://vault.azure.net/.default')).rejects.toMatchObject({
+    code: 'ERR_CONFIGURATION',
+    message: 'The server asked for an access token for something other than SQL; none was sent.',
+    hint: "Check that 'server' is the right one. If it is, name the resource with the 'scope' setting.",
+  });
+  const unbound = new TokenLogin({ tokens: new TokenCache(new FakeProvider()), scope: OWN, scopeIsFixed: false });
+  await expect(unbound.credential.getToken(OWN)).rejects.toMatchObject({
+    code: 'ERR_CONFIGURATION',
+    message: 'The credential of a connection was used by another one.',
+    hint: 'Each connection needs its own credential: pass the configuration on as it is, without copying it.',
+  });
+});
+
+test.each([
+  ...['xhttps://database.windows.net/.default', 'https://database.windows.net/.defaults', 'https://database/.default'],
+  ...[
+    'https://database.windows.net.default',
+    'https://database.windows.net///.default',
+    'https://database.a/b/.default',
+  ],
+  `https://database.${'a'.repeat(300)}/.default`,
+])('a server does not get a token for %s', async (scope) => {
+  const { ask, secure, provider } = login();
+  secure();
+  await expect(ask(scope)).rejects.toMatchObject({ code: 'ERR_CONFIGURATION' });
+  expect(provider.requests).toEqual([]);
+});
+
+test.each([
+  ...['https://database.windows.net//.default', 'HTTPS://DATABASE.CHINACLOUDAPI.CN/.default'],
+  `https://database.${'a'.repeat(300 - 'https://database./.default'.length)}/.default`,
+])('a server may name %s', async (scope) => {
+  const { ask, secure, provider } = login();
+  secure();
+  await ask(scope);
+  expect(provider.requests.map((request) => request.scope)).toEqual([scope]);
+});
+
+test('the end of a login leaves the credential of the application, and a connection without a config, as they are', () => {
+  const { it } = login();
+  const credential = { getToken: async () => null };
+  const own = { config: { authentication: { options: { credential } } } };
+  for (const connection of [own, { config: { authentication: {} } }, { config: {} }, {}]) {
+    const before = JSON.stringify(connection);
+    it.end(connection as never);
+    expect(JSON.stringify(connection)).toBe(before);
+  }
+  expect(own.config.authentication.options.credential).toBe(credential);
+});
