@@ -3,7 +3,7 @@ import { isInstanceName, namesPort, parseServerAddress } from '../../src/connect
 
 const label = 'a'.repeat(63);
 
-test.each<[text: string, host: string, port?: number, instanceName?: string]>([
+test.each<[text: string, host: string, port?: number | undefined, instanceName?: string]>([
   ['db.example.com', 'db.example.com'],
   ['  tcp:db.example.com , 1433 ', 'db.example.com', 1433],
   ['host,1', 'host', 1],
