@@ -273,8 +273,8 @@ export const BREAKS: readonly Break[] = [
   {
     promise: 'P6',
     what: 'idle connections get no keepalive',
-    settings: ({ pool }) => {
-      pool.keepaliveMillis = 0;
+    settings: (settings) => {
+      settings.pool = { ...settings.pool, keepaliveMillis: 0 };
     },
     features: { keepaliveMs: 120_000 },
   },
@@ -300,16 +300,16 @@ export const BREAKS: readonly Break[] = [
   {
     promise: 'P6',
     what: 'connections that are never returned are not reported',
-    settings: ({ pool }) => {
-      pool.leakDetectionMillis = 0;
+    settings: (settings) => {
+      settings.pool = { ...settings.pool, leakDetectionMillis: 0 };
     },
     features: { leakDetectionMs: 60_000 },
   },
   {
     promise: 'P7',
     what: 'any number of logins run at once',
-    settings: ({ pool }) => {
-      pool.maxOpening = 0;
+    settings: (settings) => {
+      settings.pool = { ...settings.pool, maxOpening: 0 };
     },
     features: { maxOpening: 2 },
   },
