@@ -5,7 +5,7 @@ export default defineConfig({
   test: {
     include: [
       'test/connections/{contain-parser,guarded-connection,shrink-listeners,session,token-login}.test.ts',
-      'test/pool/{logins,read-only-fallback,session-reset,retry-options}.test.ts',
+      'test/pool/{logins,read-only-fallback,session-reset,call-options}.test.ts',
       'test/connections/{application-listeners,ended-sessions,echoed-secrets,hostile-logins}.sockets.test.ts',
       'test/mssql/session-reset.sockets.test.ts',
       'test/hostile/sql/rows-during-login.sockets.test.ts',

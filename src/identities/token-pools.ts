@@ -12,6 +12,7 @@ import {
   NotBorrowedError,
   PoolClosedError,
 } from '../errors.js';
+import { refusalOf, refusalToClose } from '../pool/call-options.js';
 import { CheckoutStack } from '../pool/checkout-stack.js';
 import { type LimitShare, SharedLimit } from '../pool/connection-limit.js';
 import type { AcquireOptions, ConnectionSource, SourceStats } from '../pool/connection-source.js';
@@ -178,6 +179,8 @@ export class TokenPools implements AsyncDisposable {
   // ---- checkout ----
 
   async #acquire(identity: KeyedIdentity, options: AcquireOptions = {}): Promise<Connection> {
+    const refusal = refusalOf(options);
+    if (refusal !== undefined) throw refusal;
     const startedAt = performance.now();
     const deadline = startedAt + this.#waitMs;
     const leftMs = (): number => Math.max(1, Math.ceil(deadline - performance.now()));
@@ -414,6 +417,8 @@ export class TokenPools implements AsyncDisposable {
    * @param options.timeoutMs how long to wait for borrowed connections before they are closed, ms. Default 10,000
    */
   close(options: { timeoutMs?: number | undefined } = {}): Promise<void> {
+    const refusal = refusalToClose(options);
+    if (refusal !== undefined) return Promise.reject(refusal);
     this.#closed ??= this.#closeAll(options);
     return this.#closed;
   }

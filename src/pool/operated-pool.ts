@@ -7,6 +7,7 @@ import { redact } from '../credentials/entra/redact.js';
 import { ConfigurationError } from '../errors.js';
 import { requireKnownOptions } from '../known-options.js';
 import { sharedTokenCache } from '../tokens/shared-token-cache.js';
+import { requireOptions } from './call-options.js';
 import type { TokenPoolStats } from './connection-source.js';
 import { healthOf, type PoolHealth } from './health.js';
 import type { OpenConnections } from './open-connections.js';
@@ -172,8 +173,9 @@ export abstract class OperatedPool {
    * await pool.replaceCredential({ tenantId, clientId, clientSecret: newSecret });
    */
   async replaceCredential(authentication: Authentication, options: ReplaceCredentialOptions = {}): Promise<void> {
-    requireKnownOptions('replaceCredential()', options, { timeoutMs: true, signal: true });
-    const { timeoutMs, signal } = options;
+    requireOptions('replaceCredential()', options, { timeoutMs: true, signal: true });
+    const timeoutMs = options.timeoutMs ?? undefined;
+    const signal = options.signal ?? undefined;
     const { settings, isClosed } = this.parts();
     const { source, tokenStore, configuration } = settings;
     if (isClosed()) throw poolClosed();

@@ -2,6 +2,7 @@ import type { Connection } from 'tedious';
 import { publish } from '../channels.js';
 import { LoginRefusedError, ServerUnavailableError } from '../errors.js';
 import { backOffMs } from '../time.js';
+import { refusalOf } from './call-options.js';
 import { SharedLimit } from './connection-limit.js';
 import type { AcquireOptions, ConnectionSource, SourceStats, TokenPoolStats } from './connection-source.js';
 import type { PoolHealth } from './health.js';
@@ -53,11 +54,13 @@ export class ReadOnlyPool implements ConnectionSource {
    * @throws as `TokenPool.acquire`
    */
   async acquire(options: AcquireOptions = {}): Promise<Connection> {
+    const refusal = refusalOf(options);
+    if (refusal !== undefined) throw refusal;
     if (!this.#options.fallback) return this.#replica.acquire(options);
     if (performance.now() < this.#detourUntil) return this.#primary.acquire(options);
     const startedAt = options.startedAt ?? performance.now();
     const tooSlow = new AbortController();
-    const { signal = tooSlow.signal } = options;
+    const signal = options.signal ?? tooSlow.signal;
     const halfTime = setTimeout(() => {
       if (cannotConnect(this.#replica)) tooSlow.abort();
     }, this.#options.acquireTimeoutMs / 2).unref();

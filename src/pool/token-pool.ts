@@ -7,6 +7,7 @@ import { outlookOf } from '../connections/token-outlook.js';
 import { type AcquireTimeoutError, NotBorrowedError } from '../errors.js';
 import { sleep } from '../time.js';
 import { acquireTimedOut, tokenExpired, unavailableUntil } from './acquire-errors.js';
+import { refusalOf, refusalToClose } from './call-options.js';
 import type { CheckoutStack } from './checkout-stack.js';
 import { ConnectionCheck, isPastLimits } from './connection-check.js';
 import { type ConnectionLimit, noFurtherLimit } from './connection-limit.js';
@@ -19,7 +20,7 @@ import { OpenConnections } from './open-connections.js';
 import { type OperatedParts, OperatedPool } from './operated-pool.js';
 import type { PooledConnection } from './pooled-connection.js';
 import { resetOnReturn } from './reset-on-return.js';
-import { aborted, poolClosed, type Waiter, WaitQueue } from './wait-queue.js';
+import { poolClosed, type Waiter, WaitQueue } from './wait-queue.js';
 
 /** How long `close` waits for borrowed connections by default, ms. */
 const CLOSE_TIMEOUT_MS = 10_000;
@@ -49,7 +50,6 @@ export class TokenPool extends OperatedPool {
   readonly #check: ConnectionCheck;
   /** Undefined while it is off. */
   readonly #leaks: LeakDetection | undefined;
-  /** Sessions are reset between borrowers. */
   readonly #resets: boolean;
   #timer: NodeJS.Timeout | undefined;
   #planAt = NEVER;
@@ -103,13 +103,12 @@ export class TokenPool extends OperatedPool {
    * A connection whose token has not expired, for the exclusive use of the caller until `release` or `destroy`.
    *
    * @throws AcquireTimeoutError after `pool.acquireTimeoutMillis`, with the last failure to connect as its cause;
-   * AbortedError; PoolClosedError; and the error of a failed login or token request, at once
+   * AbortedError; PoolClosedError; ConfigurationError; and the error of a failed login or token request, at once
    */
   acquire(options?: AcquireOptions): Promise<Connection> {
-    const signal = options?.signal;
+    const refusal = this.#isClosed ? poolClosed() : refusalOf(options);
+    if (refusal !== undefined) return Promise.reject(refusal);
     const startedAt = options?.startedAt;
-    if (this.#isClosed) return Promise.reject(poolClosed());
-    if (signal?.aborted) return Promise.reject(aborted(signal));
     const stack = this.#leaks === undefined ? undefined : this.#leaks.capture(TokenPool.prototype.acquire, options);
     const { ready, isSuspended } = this.#connections;
     const pooled = ready.top;
@@ -117,7 +116,7 @@ export class TokenPool extends OperatedPool {
       ready.pop();
       return Promise.resolve(this.#checkOut(pooled, startedAt, stack));
     }
-    const { waiter, result } = this.#waiters.add(signal, startedAt ?? handOvers.now);
+    const { waiter, result } = this.#waiters.add(options?.signal, startedAt ?? handOvers.now);
     if (stack !== undefined) waiter.stack = stack;
     if (isSuspended || this.#connections.areAllBorrowed) return result;
     const pauseMs = this.#connections.size === 0 ? this.#connections.dialer.pauseMs : 0;
@@ -230,7 +229,7 @@ export class TokenPool extends OperatedPool {
    * Returns a connection. It is closed instead of reused if it nears its limits, is broken, is in the middle of a
    * request or is inside a transaction.
    *
-   * @throws NotBorrowedError
+   * @throws NotBorrowedError, unless another caller has borrowed it meanwhile; {@link use} returns it exactly once
    */
   release(connection: Connection): void {
     const pooled = this.#returned(connection);
@@ -351,8 +350,8 @@ export class TokenPool extends OperatedPool {
     this.#planAt = NEVER;
     this.#firstReturnAt = NEVER;
     const { pool } = this.#settings;
-    if (this.#isClosed || (this.#connections.isEmpty && pool.min === 0)) return;
     const connections = this.#connections;
+    if (this.#isClosed || (connections.isEmpty && pool.min === 0)) return;
     const { evict, renew, dueOnReturn, unref, open, nextAt } = plan(
       connections,
       this.#tokens.outlook(),
@@ -416,12 +415,14 @@ export class TokenPool extends OperatedPool {
   /**
    * Closes the pool: rejects waiting callers, waits for borrowed connections, then closes everything. Nothing is left open.
    *
-   * @param options `timeoutMs`: how long to wait for borrowed connections before they are closed under their users.
-   *   Default 10,000
+   * @param options `timeoutMs`: how long to wait for borrowed ones before they are closed under their users. Default 10,000
+   * @throws ConfigurationError
    */
-  close({ timeoutMs = CLOSE_TIMEOUT_MS }: { timeoutMs?: number | undefined } = {}): Promise<void> {
+  close(options: { timeoutMs?: number | undefined } = {}): Promise<void> {
+    const refusal = refusalToClose(options);
+    if (refusal !== undefined) return Promise.reject(refusal);
     this.#isClosed = true;
-    this.#closing ??= this.#shutDown(timeoutMs);
+    this.#closing ??= this.#shutDown(options.timeoutMs ?? CLOSE_TIMEOUT_MS);
     return this.#closing;
   }
 

@@ -9,8 +9,9 @@ import {
   TokenPoolError,
   TransactionRolledBackError,
 } from '../errors.js';
-import { type KnownOptions, requireKnownOptions } from '../known-options.js';
-import type { ConnectionSource } from './connection-source.js';
+import type { KnownOptions } from '../known-options.js';
+import { requireOptions } from './call-options.js';
+import { type ConnectionSource, isConnectionSource } from './connection-source.js';
 import {
   checkoutVerdict,
   errorNumber,
@@ -96,9 +97,12 @@ export async function transaction<T>(
   options: TransactionOptions = {},
 ): Promise<T> {
   // `withRetry` has a limit by another name.
-  requireKnownOptions('transaction()', options, OPTIONS);
+  requireOptions('transaction()', options, OPTIONS);
+  const isDrivers = typeof (pool as { transaction?: unknown } | null | undefined)?.transaction === 'function';
+  if (!(isDrivers || isConnectionSource(pool)) || typeof fn !== 'function') {
+    throw new ConfigurationError('transaction() takes a pool and a function.');
+  }
   const level = isolationLevelOf(options);
-  if (typeof fn !== 'function') throw new ConfigurationError('transaction() takes a pool and a function.');
   const work = fn as (scope: unknown) => T | Promise<T>;
   if ('transaction' in pool) return await attempts(options, () => tryWithDriver(pool.transaction(), work, level));
   return await attempts(options, () => tryWithConnection(pool, work, level, options.signal));
@@ -118,7 +122,7 @@ export async function retryTransaction<T>(
   options: Omit<TransactionOptions, 'isolationLevel'> = {},
 ): Promise<T> {
   const { isolationLevel: _, ...known } = OPTIONS;
-  requireKnownOptions('retryTransaction()', options, known);
+  requireOptions('retryTransaction()', options, known);
   return await attempts(options, async () => {
     try {
       return { value: await run() };

@@ -106,7 +106,7 @@ export class WaitQueue<T> {
 
   /** Adds a caller at the end. `startedAt`: monotonic ms, if it has waited elsewhere before. */
   add(
-    signal: AbortSignal | undefined,
+    signal: AbortSignal | null | undefined,
     startedAt = performance.now(),
   ): { readonly waiter: Waiter; readonly result: Promise<T> } {
     const waiter = new QueuedWaiter<T>(startedAt, startedAt + this.#timeoutMs);
@@ -115,7 +115,7 @@ export class WaitQueue<T> {
     waiter.previous = this.#newest;
     this.#newest = waiter;
     this.#length += 1;
-    if (signal !== undefined) {
+    if (signal) {
       const onAbort = (): void => this.reject(waiter, aborted(signal));
       signal.addEventListener('abort', onAbort, { once: true });
       waiter.stopListening = () => signal.removeEventListener('abort', onAbort);

@@ -1,7 +1,9 @@
 import type { Connection } from 'tedious';
 import type { ServerMessage } from '../connections/login-failure.js';
 import { ConfigurationError } from '../errors.js';
-import { type KnownOptions, requireKnownOptions } from '../known-options.js';
+import type { KnownOptions } from '../known-options.js';
+import { requireOptions } from './call-options.js';
+import { isConnectionSource } from './connection-source.js';
 import { checkoutVerdict, type RetryVerdict, retryVerdict, retryWaitMs, waitForRetry } from './retry-verdict.js';
 import type { TokenPool } from './token-pool.js';
 
@@ -35,7 +37,10 @@ export async function withRetry<T>(
   options: RetryOptions = {},
 ): Promise<T> {
   // `transaction` has a limit by another name.
-  requireKnownOptions('withRetry()', options, OPTIONS);
+  requireOptions('withRetry()', options, OPTIONS);
+  if (!isConnectionSource(pool) || typeof fn !== 'function') {
+    throw new ConfigurationError('withRetry() takes a pool and a function.');
+  }
   const { maxTries = 5, firstWaitMs = 5_000, signal } = options;
   if (!(maxTries >= 1)) throw new ConfigurationError('maxTries must be 1 or more.');
   if (!(firstWaitMs >= 0)) throw new ConfigurationError('firstWaitMs must be 0 or more, in ms.');
