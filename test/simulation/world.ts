@@ -300,12 +300,13 @@ export class World {
     if (settings.source !== undefined) settings.source.tokens = new OnePrincipal(tokens);
     if (this.#options.calm === true) {
       const calmMax = random.whole(12, 20);
-      Object.assign(settings.pool, {
+      settings.pool = {
+        ...settings.pool,
         max: calmMax,
         min: Math.min(min, calmMax),
         overlap: random.pick([1, 2]),
         idleTimeoutMillis: 600_000,
-      });
+      };
     }
     const site = {
       name: `pool${index}`,
