@@ -3,7 +3,7 @@ import { TokenPoolError } from '../errors.js';
 import { type AssessOptions, assess, assessPatiently, type OutlookSource, type Verdict } from './expiry-policy.js';
 import { classifyLoginFailure, type ServerMessage, saysTokenExpired } from './login-failure.js';
 import { LoginGuard } from './login-guard.js';
-import { openSession, type Session, sessionOf } from './session.js';
+import { isInTransaction, openSession, type Session, sessionOf } from './session.js';
 import { makeResettable } from './session-reset.js';
 import type { Settings } from './settings.js';
 import { TokenLogin, type TokenSource } from './token-login.js';
@@ -67,6 +67,7 @@ export class LoginWatch {
   async mayServe(connection: Connection): Promise<boolean> {
     const session = sessionOf(connection);
     if (session === undefined) return true;
+    if (isInTransaction(connection)) return false;
     const now = clockOf(session);
     const verdict = await assessPatiently(session.expiry, this.#tokens, now, this.#optionsFor(session));
     if (!this.#keeps(verdict)) return false;
@@ -82,6 +83,7 @@ export class LoginWatch {
   mayServeNow(connection: Connection): boolean {
     const session = sessionOf(connection);
     if (session === undefined) return true;
+    if (isInTransaction(connection)) return false;
     const { expiry, reset } = session;
     const verdict = assess(expiry, this.#tokens.outlook(), clockOf(session)(), this.#optionsFor(session));
     if (!this.#keeps(verdict)) return false;

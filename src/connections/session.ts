@@ -108,3 +108,11 @@ export function isLoggedIn(connection: Connection): boolean {
   };
   return closed !== true && hasError !== true && state?.name === 'LoggedIn';
 }
+
+/**
+ * tedious follows the server's ENVCHANGE tokens (MS-TDS 2.2.7.9, types 8 to 10). A connection that waits in a pool in this state
+ * would run the next borrower's work inside the last borrower's transaction.
+ */
+export function isInTransaction(connection: Connection): boolean {
+  return (connection as { inTransaction?: boolean }).inTransaction === true;
+}

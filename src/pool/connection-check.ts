@@ -3,7 +3,7 @@ import type { EvictionReason } from '../channels.js';
 import type { TediousModule } from '../connections/dial.js';
 import { assess, assessPatiently, evictionReason, type OutlookSource } from '../connections/expiry-policy.js';
 import { tediousOf } from '../connections/load-tedious.js';
-import { isLoggedIn, isReady } from '../connections/session.js';
+import { isInTransaction, isLoggedIn, isReady } from '../connections/session.js';
 import type { Settings } from '../connections/settings.js';
 import type { PooledConnection } from './pooled-connection.js';
 import type { Waiter } from './wait-queue.js';
@@ -39,7 +39,7 @@ export class ConnectionCheck {
     const { connection, expiry } = pooled.live;
     if (expiry.unusable !== undefined) return expiry.unusable;
     if (!isLoggedIn(connection)) return 'broken';
-    if ((connection as { inTransaction?: boolean }).inTransaction === true) return 'broken';
+    if (isInTransaction(connection)) return 'broken';
     if (!pooled.dueOnReturn) return undefined;
     const now = expiry.now();
     const verdict = assess(expiry, this.#tokens.outlook(), now, { strictExpiry: false });

@@ -1,12 +1,17 @@
+import { inspect } from 'node:util';
+import { PrismaMssql } from '@prisma/adapter-mssql';
 import { drizzle } from 'drizzle-orm/node-mssql';
 import knex from 'knex';
 import { Kysely, MssqlDialect, sql } from 'kysely';
+import stock from 'mssql';
 import { Sequelize } from 'sequelize';
 import { DataSource } from 'typeorm';
 import { expect, test } from 'vitest';
+import { withTokenRefresh } from '../../src/index.js';
 import { connectClient } from '../../src/orm/drizzle.js';
 import { knexConfig } from '../../src/orm/knex.js';
 import { dialectConfig } from '../../src/orm/kysely.js';
+import { adapterConfig } from '../../src/orm/prisma.js';
 import { sequelizeOptions } from '../../src/orm/sequelize.js';
 import { dataSourceOptions } from '../../src/orm/typeorm.js';
 import { site } from '../support/pool.js';
@@ -54,7 +59,38 @@ const orms: [string, (config: never) => Promise<Orm>][] = [
       return { query: (text) => db.execute(text), close: () => client.close() };
     },
   ],
+  [
+    'stock mssql with withTokenRefresh',
+    async (config) => {
+      const pool = await new stock.ConnectionPool(withTokenRefresh(config) as never).connect();
+      return { query: (text) => pool.request().batch(text), close: () => pool.close() };
+    },
+  ],
+  [
+    'Prisma',
+    async (config) => {
+      const adapter = await new PrismaMssql(adapterConfig(config) as never).connect();
+      const query = (sql: string) => adapter.queryRaw({ sql, args: [], argTypes: [] });
+      return { query, close: () => adapter.dispose() };
+    },
+  ],
 ];
+
+test.each(orms)(
+  '%s: a transaction that was left open does not reach the next borrower, without resetSession too',
+  async (_, open) => {
+    await using s = await site();
+    const orm = await open({ ...s.server.config(), authentication: s.entra.credential(), pool: { max: 1 } } as never);
+    try {
+      // Error 266 where it is sent with sp_executesql; the transaction stays open all the same.
+      await orm.query('BEGIN TRANSACTION').catch(() => {});
+      const rows = inspect(await orm.query('SELECT @@TRANCOUNT + 70 AS transactions'), { depth: 6 });
+      expect(rows).toContain('70');
+    } finally {
+      await orm.close();
+    }
+  },
+);
 
 test.each(orms)('%s: pool.resetSession resets sessions between two queries', async (_, open) => {
   await using s = await site();
