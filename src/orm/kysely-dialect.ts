@@ -1,4 +1,5 @@
 import type { Connection } from 'tedious';
+import { isInTransaction } from '../connections/session.js';
 import { ConfigurationError } from '../errors.js';
 import type { TarnFacade } from '../pool/tarn-facade.js';
 import { boundTo } from './bound-to.js';
@@ -81,7 +82,16 @@ function poolClass(open: () => TarnFacade, wrap: Wrap) {
   };
 }
 
-/** Kysely's driver connects what its factory gives it; ours is connected. */
+/**
+ * Kysely's driver connects what its factory gives it; ours is connected.
+ *
+ * After any error in a transaction Kysely sends ROLLBACK. Where the server has rolled back already, as for a deadlock victim, that
+ * fails with error 3903, which Kysely would throw in place of the first error.
+ */
 function alreadyConnected(connection: Connection): Connection {
-  return boundTo(connection, { connect: (listener) => listener?.() });
+  const rollbackTransaction: Connection['rollbackTransaction'] = (callback, savepoint) => {
+    if (savepoint === undefined && !isInTransaction(connection)) callback(null);
+    else connection.rollbackTransaction(callback, savepoint);
+  };
+  return boundTo(connection, { connect: (listener) => listener?.(), rollbackTransaction });
 }

@@ -19,7 +19,8 @@ export type RetryVerdict = 'final' | 'at-once' | 'soon' | 'later';
  * conflict under snapshot isolation (3960), its metadata changed (3961), and conflict, validation failure and dependency
  * failure of memory-optimized tables (41301, 41302, 41305, 41325, 41839).
  */
-const ROLLED_BACK = new Set<unknown>([1205, 3960, 3961, 41301, 41302, 41305, 41325, 41839]);
+const DEADLOCK_VICTIM = 1205;
+const ROLLED_BACK = new Set<unknown>([DEADLOCK_VICTIM, 3960, 3961, 41301, 41302, 41305, 41325, 41839]);
 
 /** Codes of tedious and of Node for a connection that is lost. */
 const LOST = new Set<unknown>(['ESOCKET', 'ECLOSE', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ECONNCLOSED']);
@@ -33,6 +34,8 @@ const END_OF_STREAM = 'unexpected end of message stream';
 
 /** Causes of an error that are looked at; a cycle ends here. */
 const DEEPEST_CAUSE = 8;
+/** Where mssql, knex, TypeORM, Sequelize, MikroORM, Drizzle and Prisma keep the error that they wrap. */
+const WRAPPED = ['cause', 'originalError', 'original', 'parent', 'driverError', 'meta', 'driverAdapterError'] as const;
 
 /** True where the server has rolled the whole transaction back, so that nothing of it has been done. */
 export function wasRolledBack(error: unknown, messages: readonly ServerMessage[] = []): boolean {
@@ -103,6 +106,15 @@ function numbersOf(error: unknown): unknown[] {
   return causesOf(error).map(({ number }) => number);
 }
 
+/**
+ * The error number as Prisma passes it on: a deadlock victim as `TransactionWriteConflict`, or as `P2034` in the client, and the
+ * others as `code` of an error of the kind `mssql`.
+ */
+function numberOfPrisma({ kind, code }: Record<string, unknown>): unknown {
+  if (kind === 'TransactionWriteConflict' || code === 'P2034') return DEADLOCK_VICTIM;
+  return kind === 'mssql' ? code : undefined;
+}
+
 interface Cause {
   readonly number?: unknown;
   readonly code?: unknown;
@@ -119,12 +131,10 @@ function causesOf(error: unknown): Cause[] {
     if (typeof next !== 'object' || next === null || seen.includes(next)) continue;
     seen.push(next);
     try {
-      const { number, code, message, cause, originalError, original, parent, driverError } = next as Record<
-        string,
-        unknown
-      >;
+      const link = next as Record<string, unknown>;
+      const { number = numberOfPrisma(link), code, message } = link;
       causes.push({ number, code, message });
-      pending.push(cause, originalError, original, parent, driverError);
+      pending.push(...WRAPPED.map((key) => link[key]));
     } catch {
       // It says nothing, so nothing speaks for another attempt.
     }
