@@ -172,7 +172,9 @@ const FUNCTIONS = {
 };
 
 function bindings(parameters: Record<string, unknown>): Record<string, SqlValue> {
-  return Object.fromEntries(Object.entries(parameters).map(([name, value]) => [`@${name}`, bound(value)]));
+  return Object.fromEntries(
+    Object.entries(parameters).map(([name, value]) => [`@${name.toLowerCase()}`, bound(value)]),
+  );
 }
 
 function bound(value: unknown): SqlValue {

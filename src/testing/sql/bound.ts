@@ -17,7 +17,7 @@ export interface Scope {
   /** `DB_NAME()`, `SUSER_SNAME()` and similar functions, by upper-case name. */
   fact(name: string): string | undefined;
   /** `SERVERPROPERTY(name)`. */
-  property(name: string): string | null;
+  property(name: string): string | number | null;
   /** `OBJECT_ID(name)`, for temporary tables and the system views. */
   objectId(name: string): number | null;
   /** `DB_ID(name)`. */

@@ -17,6 +17,7 @@ import {
   UNTYPED,
 } from '../tds/data-type.js';
 import { SqlServerError } from '../tds/server-error.js';
+import { dateText } from './date-text.js';
 
 /** Longer text cannot be a SQL Server number or time, and parsing a BigInt takes time quadratic in its digits. */
 const LONGEST_NUMBER = 400;
@@ -37,7 +38,7 @@ export function convert(value: Scalar, from: SqlType, to: SqlType): Scalar {
     case 'tinyint':
     case 'smallint':
     case 'int':
-      return Number(inRange(toInteger(value, from, to), to));
+      return Number(fitsInteger(toInteger(value, from, to), from, to));
     case 'bigint':
       return inRange(toInteger(value, from, to), to);
     case 'real':
@@ -76,6 +77,40 @@ export function convert(value: Scalar, from: SqlType, to: SqlType): Scalar {
     case 'table':
       throw clash(from, to);
   }
+}
+
+/** CONVERT with a style: of dates as text, and of binary values as hexadecimal text and back. */
+export function convertStyled(value: Scalar, from: SqlType, to: SqlType, style: number): Scalar {
+  if (value === null) return null;
+  if (from.name === 'sql_variant') {
+    const inner = value as SqlValue;
+    return convertStyled(inner.value, inner.type, to, style);
+  }
+  if (MOMENTS.has(from.name) && isText(to)) return fitText(dateText(value as Moment, from, style), UNTYPED_TEXT, to);
+  const hexadecimal = style === 1 || style === 2;
+  if (hexadecimal && isBytes(from) && isText(to)) {
+    return fitText((style === 1 ? '0x' : '') + (value as Buffer).toString('hex').toUpperCase(), UNTYPED_TEXT, to);
+  }
+  if (hexadecimal && isText(from) && isBytes(to)) {
+    const [, digits] = (style === 1 ? /^0x((?:[0-9a-f]{2})*)$/i : /^((?:[0-9a-f]{2})*)$/i).exec(value as string) ?? [];
+    if (digits === undefined) throw failed(value as string, from, to);
+    return fitBytes(Buffer.from(digits, 'hex'), to);
+  }
+  if (isText(from) && MOMENTS.has(to.name)) return toMoment(reordered(value as string, style), from, to);
+  return convert(value, from, to);
+}
+
+const UNTYPED_TEXT: SqlType = { name: 'varchar', length: MAX };
+
+/** The text of a date in ISO order. */
+function reordered(text: string, style: number): string {
+  const separator = style === 104 ? '\\.' : '/';
+  if (style !== 101 && style !== 103 && style !== 104) return text;
+  const match = new RegExp(`^(\\d\\d?)${separator}(\\d\\d?)${separator}(\\d{4})$`).exec(text.trim());
+  if (match === null) return text;
+  const [, first = '', second = '', year = ''] = match;
+  const [month, day] = style === 101 ? [first, second] : [second, first];
+  return `${year}-${month.padStart(2, '0')}-${day.padStart(2, '0')}`;
 }
 
 const TEXT = new Set<TypeName>(['char', 'nchar', 'varchar', 'nvarchar', 'text', 'ntext', 'xml']);
@@ -143,6 +178,28 @@ const RANGES: Partial<Record<TypeName, readonly [bigint, bigint]>> = {
   bigint: [-9_223_372_036_854_775_808n, 9_223_372_036_854_775_807n],
 };
 
+/** The integer itself, or the error of a conversion from that type. */
+function fitsInteger(value: bigint, from: SqlType, to: SqlType): bigint {
+  const range = RANGES[to.name];
+  if (range === undefined || (value >= range[0] && value <= range[1])) return value;
+  if (isText(from)) throw textOverflow(value, from, to);
+  if ((from.name === 'int' || from.name === 'smallint') && to.name !== 'int') {
+    const message = `Arithmetic overflow error for data type ${to.name}, value = ${value}.`;
+    throw new SqlServerError({ number: 220, state: 2, message });
+  }
+  throw overflow(undefined, to);
+}
+
+function textOverflow(value: bigint, from: SqlType, to: SqlType): SqlServerError {
+  const large = to.name === 'int';
+  const column = large ? 'an int' : to.name === 'smallint' ? 'an INT2' : 'an INT1';
+  const advice = large ? '' : ' Use a larger integer column.';
+  return new SqlServerError({
+    number: large ? 248 : 244,
+    message: `The conversion of the ${from.name} value '${value}' overflowed ${column} column.${advice}`,
+  });
+}
+
 /** The integer itself, or error 8115 if it does not fit the type. */
 export function inRange(value: bigint, type: SqlType): bigint {
   const range = RANGES[type.name];
@@ -175,8 +232,28 @@ function toMoment(value: Scalar, from: SqlType, to: SqlType): Moment {
   else throw clash(from, to);
   if (to.name === 'date') return { days: moment.days, ticks: 0 };
   if (to.name === 'time') return { days: DAYS_TO_1900, ticks: cut(moment.ticks, to.scale ?? 7) };
+  const first = FIRST_DAYS[to.name];
+  if (first !== undefined && moment.days < first) throw outOfRange(from, to);
   const ticks = to.scale === undefined ? moment.ticks : cut(moment.ticks, to.scale);
   return { days: moment.days, ticks, offset: moment.offset ?? 0 };
+}
+
+/** Days since the year 1 of 1753-01-01 and 1900-01-01. */
+const FIRST_DAYS: Partial<Record<TypeName, number>> = { datetime: 639_905, smalldatetime: DAYS_TO_1900 };
+
+function notADate(): SqlServerError {
+  const message = 'Conversion failed when converting date and/or time from character string.';
+  return new SqlServerError({ number: 241, message });
+}
+
+/** A date that does not exist, or that the type cannot hold. */
+function outOfRange(from: SqlType, to: SqlType): SqlServerError {
+  if (to.name !== 'datetime' && to.name !== 'smalldatetime') return notADate();
+  return new SqlServerError({
+    number: 242,
+    state: 3,
+    message: `The conversion of a ${from.name} data type to a ${to.name} data type resulted in an out-of-range value.`,
+  });
 }
 
 function cut(ticks: number, scale: number): number {
@@ -189,18 +266,13 @@ function parseMoment(text: string, from: SqlType, to: SqlType): Moment {
     /^(?:(\d{4})-?(\d\d)-?(\d\d))?(?:T|\s{0,20})(?:(\d\d?):(\d\d)(?::(\d\d)(?:\.(\d{1,7}))?)?)?\s{0,20}(Z|[+-]\d\d:\d\d)?$/i.exec(
       text.trim(),
     );
-  if (match === null || (match[1] === undefined && match[4] === undefined)) {
-    throw new SqlServerError({
-      number: 241,
-      message: 'Conversion failed when converting date and/or time from character string.',
-    });
-  }
+  if (match === null || (match[1] === undefined && match[4] === undefined)) throw notADate();
   const [, year = '1900', month = '01', day = '01', hour = '0', minute = '0', second = '0', fraction = '', zone] =
     match;
   const date = new Date(
     Date.UTC(Number(year), Number(month) - 1, Number(day), Number(hour), Number(minute), Number(second)),
   );
-  if (date.getUTCDate() !== Number(day) || Number(hour) > 23 || Number(minute) > 59) throw failed(text, from, to);
+  if (date.getUTCDate() !== Number(day) || Number(hour) > 23 || Number(minute) > 59) throw outOfRange(from, to);
   const base = momentOf(date);
   const offset = zone === undefined || /z/i.test(zone) ? 0 : zoneMinutes(zone);
   const ticks = base.ticks + Number(fraction.padEnd(7, '0')) - offset * 600_000_000;
@@ -238,32 +310,19 @@ export function toText(value: Scalar, from: SqlType): string {
     return money ? decimalText(rescale(value, 4, 2), 2) : decimalText(value, scaleOf(from));
   }
   if (Buffer.isBuffer(value)) return value.toString('latin1');
-  if (MOMENTS.has(from.name)) return momentText(value as Moment, from);
+  if (MOMENTS.has(from.name)) return dateText(value as Moment, from);
   throw clash(from, { name: 'nvarchar', length: MAX });
 }
 
-function momentText(moment: Moment, type: SqlType): string {
-  const offset = type.name === 'datetimeoffset' ? (moment.offset ?? 0) : 0;
-  const iso = new Date(dateOf(moment).getTime() + offset * 60_000).toISOString();
-  const date = iso.slice(0, 10);
-  const scale = type.scale ?? (type.name === 'datetime' ? 3 : 0);
-  const fraction = String(moment.ticks % 10_000_000)
-    .padStart(7, '0')
-    .slice(0, scale);
-  const time = iso.slice(11, 19) + (scale > 0 ? `.${fraction}` : '');
-  if (type.name === 'date') return date;
-  if (type.name === 'time') return time;
-  if (type.name !== 'datetimeoffset') return `${date} ${time}`;
-  const size = Math.abs(offset);
-  const zone = `${String(Math.floor(size / 60)).padStart(2, '0')}:${String(size % 60).padStart(2, '0')}`;
-  return `${date} ${time} ${offset < 0 ? '-' : '+'}${zone}`;
-}
+/** SQL Server writes these as `*` where they do not fit. */
+const STAR_IF_TOO_LONG = new Set<TypeName>(['int', 'smallint', 'tinyint']);
 
 function fitText(text: string, from: SqlType, to: SqlType): string {
   const length = to.length ?? MAX;
   if (text.length > length) {
-    if (!isText(from) && !isBytes(from)) throw overflow(from, to);
-    return text.slice(0, length);
+    if (isText(from) || isBytes(from)) return text.slice(0, length);
+    if (STAR_IF_TOO_LONG.has(from.name) && !to.name.startsWith('n')) return '*'.padEnd(to.name === 'char' ? length : 1);
+    throw overflow(from, to);
   }
   return to.name === 'char' || to.name === 'nchar' ? text.padEnd(length) : text;
 }
@@ -369,6 +428,11 @@ function mergeDecimals(left: ReturnType<typeof asDecimal>, right: ReturnType<typ
 
 /** Compares two values of `type`: -1, 0 or 1. */
 export function compare(left: Scalar, right: Scalar, type: SqlType): number {
+  if (type.name === 'sql_variant') {
+    const [a, b] = [left as SqlValue, right as SqlValue];
+    const common = commonType(a.type, b.type);
+    return compare(convert(a.value, a.type, common), convert(b.value, b.type, common), common);
+  }
   if (MOMENTS.has(type.name)) {
     const [a, b] = [left as Moment, right as Moment];
     return Math.sign(a.days - b.days) || Math.sign(a.ticks - b.ticks);
@@ -408,6 +472,12 @@ export function fromJs(value: unknown, type: SqlType): Scalar {
   if (value === null || value === undefined) return null;
   const own = typeOfJs(value);
   if (own === undefined) throw new TypeError(`a value of type '${typeof value}' cannot be sent as ${typeText(type)}`);
+  if (typeof value === 'number' && !Number.isFinite(value)) {
+    throw new TypeError(`${value} cannot be sent as ${typeText(type)}`);
+  }
+  if (value instanceof Date && Number.isNaN(value.getTime())) {
+    throw new TypeError(`an invalid Date cannot be sent as ${typeText(type)}`);
+  }
   let scalar = value as Scalar;
   if (value instanceof Date) scalar = momentOf(value);
   else if (value instanceof Uint8Array && !Buffer.isBuffer(value)) scalar = Buffer.from(value);

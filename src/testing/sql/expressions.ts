@@ -6,6 +6,7 @@ import {
   commonType,
   compare,
   convert,
+  convertStyled,
   fitsDecimal,
   inRange,
   isBytes,
@@ -14,6 +15,7 @@ import {
   toText,
 } from './conversion.js';
 import { callFunction, concatenate } from './functions.js';
+import { isLike } from './like.js';
 import { undeclared } from './parser.js';
 import type { Condition, Expression } from './syntax.js';
 
@@ -43,7 +45,7 @@ export function bind(expression: Expression, scope: Scope): Bound {
     case 'count':
       return { type: INT, get: () => scope.count() };
     case 'cast':
-      return cast(bind(expression.operand, scope), expression.type, expression.orNull);
+      return cast(bind(expression.operand, scope), expression.type, expression.orNull, expression.style);
     case 'negate':
       return arithmetic('-', { type: INT, get: () => 0 }, bind(expression.operand, scope));
     case 'binary':
@@ -98,11 +100,13 @@ export function bindCondition(condition: Condition, scope: Scope): () => boolean
     }
     case 'like': {
       const [operand, pattern] = [bind(condition.operand, scope), bind(condition.pattern, scope)];
+      const national = operand.type.name.startsWith('n') || pattern.type.name.startsWith('n');
       return () => {
         const [value, like] = [operand.get(), pattern.get()];
-        return value === null || like === null
-          ? null
-          : isLike(toText(value, operand.type).toLowerCase(), toText(like, pattern.type).toLowerCase());
+        if (value === null || like === null) return null;
+        const [text, sought] = [toText(value, operand.type), toText(like, pattern.type)];
+        // Blanks at the end of the text count only in Unicode.
+        return isLike(text, sought) || (!national && isLike(text.trimEnd(), sought));
       };
     }
     case 'compare': {
@@ -118,28 +122,6 @@ export function bindCondition(condition: Condition, scope: Scope): () => boolean
   }
 }
 
-/** LIKE with `%` and `_`, in O(text × pattern) at worst. */
-function isLike(text: string, pattern: string): boolean {
-  let [at, from] = [0, 0];
-  let [afterPercent, resumeAt] = [-1, 0];
-  while (at < text.length) {
-    if (pattern.charAt(from) === '%') {
-      from += 1;
-      [afterPercent, resumeAt] = [from, at];
-    } else if (from < pattern.length && (pattern.charAt(from) === '_' || pattern.charAt(from) === text.charAt(at))) {
-      at += 1;
-      from += 1;
-    } else if (afterPercent !== -1) {
-      resumeAt += 1;
-      [at, from] = [resumeAt, afterPercent];
-    } else {
-      return false;
-    }
-  }
-  while (pattern.charAt(from) === '%') from += 1;
-  return from === pattern.length;
-}
-
 const COMPARISONS: Record<'=' | '<>' | '<' | '<=' | '>' | '>=', (order: number) => boolean> = {
   '=': (order) => order === 0,
   '<>': (order) => order !== 0,
@@ -149,9 +131,12 @@ const COMPARISONS: Record<'=' | '<>' | '<' | '<=' | '>' | '>=', (order: number) 
   '>=': (order) => order >= 0,
 };
 
-function cast(operand: Bound, type: SqlType, orNull = false): Bound {
+function cast(operand: Bound, type: SqlType, orNull = false, style?: number): Bound {
   if (sameType(operand.type, type)) return operand;
-  const get = (): Scalar => convert(operand.get(), operand.type, type);
+  const get = (): Scalar =>
+    style === undefined
+      ? convert(operand.get(), operand.type, type)
+      : convertStyled(operand.get(), operand.type, type, style);
   if (!orNull) return { type, get };
   return {
     type,

@@ -41,7 +41,7 @@ export const FACTS: Readonly<Record<string, (session: SessionState, facts: Serve
 };
 
 /** `SERVERPROPERTY(name)`; null for an unknown name, as in SQL Server. */
-export function property(name: string, { serverName, versionNumber }: ServerFacts): string | null {
+export function property(name: string, { serverName, versionNumber }: ServerFacts): string | number | null {
   switch (name.toLowerCase()) {
     case 'productversion':
       return versionNumber;
@@ -56,11 +56,11 @@ export function property(name: string, { serverName, versionNumber }: ServerFact
     case 'issingleuser':
     case 'isintegratedsecurityonly':
     case 'isfulltextinstalled':
-      return '0';
+      return 0;
     case 'edition':
       return 'Developer Edition (64-bit)';
     case 'engineedition':
-      return '3';
+      return 3;
     case 'collation':
       return 'SQL_Latin1_General_CP1_CI_AS';
     case 'servername':

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import {
   BIGINT,
   DATETIME,
-  decimalText,
+  FLOAT,
   INT,
   MAX,
   momentOf,
@@ -11,9 +11,9 @@ import {
   type SqlType,
   UNTYPED,
 } from '../tds/data-type.js';
-import { SqlServerError } from '../tds/server-error.js';
+import { type SqlErrorInfo, SqlServerError } from '../tds/server-error.js';
 import type { Bound, Scope } from './bound.js';
-import { commonType, compare, convert, isText, toDecimal, toText } from './conversion.js';
+import { commonType, compare, convert, isText, toText } from './conversion.js';
 import { FACTS } from './facts.js';
 
 /** The built-in functions. */
@@ -62,6 +62,16 @@ class Call {
     return () => Number(convert(get(), type, INT) ?? 0);
   }
 
+  /** A count that must not be negative. */
+  length(index: number, negative: SqlErrorInfo): () => number {
+    const count = this.count(index);
+    return () => {
+      const length = count();
+      if (length < 0) throw new SqlServerError(negative);
+      return length;
+    };
+  }
+
   /** Type of the first argument as text. */
   get textType(): SqlType {
     const { type } = this.arg(0);
@@ -90,6 +100,20 @@ class Call {
   }
 }
 
+function asVariant(value: string | number | null): Scalar {
+  if (value === null) return null;
+  return typeof value === 'number' ? { type: INT, value } : { type: nvarchar(128), value };
+}
+
+function leftLength(name: string): SqlErrorInfo {
+  return { number: 536, message: `Invalid length parameter passed to the ${name} function.` };
+}
+
+const SUBSTRING_LENGTH: SqlErrorInfo = {
+  number: 537,
+  message: 'Invalid length parameter passed to the LEFT or SUBSTRING function.',
+};
+
 function now(type: SqlType): (call: Call) => Bound {
   return ({ scope }) => ({ type, get: () => momentOf(new Date(scope.now())) });
 }
@@ -116,7 +140,7 @@ const FUNCTIONS: Readonly<Record<string, (call: Call) => Bound>> = {
     return call.ofText(nvarchar(128), (database) => call.scope.databaseProperty(database, name() ?? ''));
   },
   SCOPE_IDENTITY: () => ({ type: { name: 'numeric', precision: 38, scale: 0 }, get: () => null }),
-  SERVERPROPERTY: (call) => call.ofText(nvarchar(128), (name) => call.scope.property(name)),
+  SERVERPROPERTY: (call) => call.ofText({ name: 'sql_variant' }, (name) => asVariant(call.scope.property(name))),
 
   LEN: (call) => {
     const long = call.textType.length === MAX;
@@ -136,15 +160,15 @@ const FUNCTIONS: Readonly<Record<string, (call: Call) => Bound>> = {
   RTRIM: (call) => call.ofText(call.textType, withoutTrailingBlanks),
   REVERSE: (call) => call.ofText(call.textType, (value) => [...value].reverse().join('')),
   LEFT: (call) => {
-    const length = call.count(1);
+    const length = call.length(1, leftLength('left'));
     return call.ofText(call.textType, (value) => value.slice(0, length()));
   },
   RIGHT: (call) => {
-    const length = call.count(1);
+    const length = call.length(1, leftLength('right'));
     return call.ofText(call.textType, (value) => value.slice(Math.max(0, value.length - length())));
   },
   SUBSTRING: (call) => {
-    const [from, length] = [call.count(1), call.count(2)];
+    const [from, length] = [call.count(1), call.length(2, SUBSTRING_LENGTH)];
     return call.ofText(call.textType, (value) => {
       const start = from() - 1;
       return value.slice(Math.max(0, start), Math.max(0, start + length()));
@@ -175,7 +199,9 @@ const FUNCTIONS: Readonly<Record<string, (call: Call) => Bound>> = {
     // As in SQL Server, the result is truncated at 8000 bytes unless the input has a MAX type.
     const { textType } = call;
     const limit = textType.length === MAX ? MAX : textType.name.startsWith('n') ? 4000 : 8000;
-    return call.ofText({ ...textType, length: limit }, (value) => replicate(value, times(), limit));
+    return call.ofText({ ...textType, length: limit }, (value) =>
+      times() < 0 ? null : replicate(value, times(), limit),
+    );
   },
   CONCAT: (call) => {
     if (call.args.length < 2) throw call.wrongCount();
@@ -183,11 +209,13 @@ const FUNCTIONS: Readonly<Record<string, (call: Call) => Bound>> = {
   },
   STR: (call) => {
     const { type, get } = call.arg(0);
+    const length = call.args.length > 1 ? call.count(1) : () => 10;
+    const decimals = call.args.length > 2 ? call.count(2) : () => 0;
     return {
-      type: { name: 'varchar', length: 30 },
+      type: { name: 'varchar', length: 8000 },
       get: () => {
-        const value = get();
-        return value === null ? null : decimalText(toDecimal(value, type, 0, INT), 0).padStart(10);
+        const value = convert(get(), type, FLOAT);
+        return value === null ? null : rightAligned(value as number, length(), decimals());
       },
     };
   },
@@ -233,6 +261,16 @@ const FUNCTIONS: Readonly<Record<string, (call: Call) => Bound>> = {
     };
   },
 };
+
+/** STR: with as many decimal places as fit; asterisks if the whole number does not fit. */
+function rightAligned(value: number, length: number, decimals: number): string | null {
+  if (length < 0 || length > 8000 || decimals < 0) return null;
+  for (let places = Math.min(16, decimals); places >= 0; places -= 1) {
+    const text = value.toFixed(places);
+    if (text.length <= length && !text.includes('e')) return text.padStart(length);
+  }
+  return '*'.repeat(length);
+}
 
 // No regular expression: ` +$` takes time quadratic in the number of blanks before another character.
 function withoutTrailingBlanks(value: string): string {

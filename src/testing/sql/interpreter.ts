@@ -86,7 +86,7 @@ function withLine(error: SqlServerError, lineNumber: number): SqlServerError {
 }
 
 /** Errors that end only the statement; all others end the batch. */
-const STATEMENT_ERRORS = new Set([8134, 8115, 3902, 3903, 628]);
+const STATEMENT_ERRORS = new Set([8134, 8115, 3902, 3903, 628, 6401]);
 
 function endsBatch(statement: Statement, error: SqlServerError, session: SessionState): boolean {
   return statement.kind === 'throw' || session.abortsOnError || !STATEMENT_ERRORS.has(error.number);
@@ -159,7 +159,7 @@ async function runStatement(statement: Statement, batch: Batch): Promise<boolean
       use(statement.database, batch);
       return true;
     case 'begin':
-      if (session.begin()) output.transaction('begin');
+      if (session.begin(statement.name)) output.transaction('begin');
       output.statementDone();
       return true;
     case 'commit':

@@ -10,6 +10,7 @@ export type TokenKind =
   | 'integer'
   | 'decimal'
   | 'float'
+  | 'money'
   | 'symbol'
   | 'end';
 
@@ -37,6 +38,7 @@ const WORD = /[\p{L}_#][\p{L}\p{N}_$#@]*/uy;
 const BINARY = /0x[0-9a-f]*/iy;
 const EXPONENT = /e[+-]?\d+/iy;
 const DIGITS = /\d+/y;
+const MONEY = /\$(?:\d{1,20}(?:\.\d{0,20})?|\.\d{1,20})/y;
 const SYMBOL = /<>|!=|<=|>=|[-+*/%(),.;=<>&|^~:]/y;
 
 /**
@@ -72,6 +74,7 @@ function next(sql: string, at: number, line: number): { kind: TokenKind | 'space
   if (isDigit(first) || (first === '.' && isDigit(second))) return number(sql, at);
   const kinds = [
     ['space', SPACE],
+    ['money', MONEY],
     ['global', GLOBAL],
     ['variable', VARIABLE],
     ['word', WORD],
@@ -89,9 +92,16 @@ function match(pattern: RegExp, sql: string, at: number): string | undefined {
   return pattern.exec(sql)?.[0];
 }
 
+/** Comments nest in T-SQL. */
 function comment(sql: string, at: number, lineNumber: number): string {
-  const end = sql.indexOf('*/', at + 2);
-  if (end !== -1) return sql.slice(at, end + 2);
+  let depth = 1;
+  for (let end = at + 2; end < sql.length; end += 1) {
+    const pair = sql.slice(end, end + 2);
+    if (pair !== '/*' && pair !== '*/') continue;
+    depth += pair === '/*' ? 1 : -1;
+    if (depth === 0) return sql.slice(at, end + 2);
+    end += 1;
+  }
   throw new SqlServerError({ number: 113, class: 15, message: "Missing end comment mark '*/'.", lineNumber });
 }
 

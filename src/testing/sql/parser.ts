@@ -1,5 +1,6 @@
-import { FLOAT, INT, MAX, parseDecimal, type SqlType, typeNamed, UNTYPED } from '../tds/data-type.js';
+import { FLOAT, INT, MAX, parseDecimal, rescale, type SqlType, typeNamed, UNTYPED } from '../tds/data-type.js';
 import { SqlServerError } from '../tds/server-error.js';
+import { STYLES } from './date-text.js';
 import { GLOBALS } from './facts.js';
 import { isFunction } from './functions.js';
 import { type Token, tokenize } from './lexer.js';
@@ -47,6 +48,8 @@ const RESERVED = new Set([
 
 const DEEPEST_NESTING = 100;
 const LONGEST_CHAIN = 1000;
+/** The precision of a number. */
+const MOST_DIGITS = 38;
 /** 38 digits, a decimal point and some leading zeros. */
 const LONGEST_NUMBER = 100;
 
@@ -159,6 +162,7 @@ class Parser {
 
   #select(): Omit<SelectStatement, 'line'> {
     let top: Expression | undefined;
+    if (this.#peek().kind === 'word' && this.#peek().text === 'DISTINCT') throw this.#syntaxError(this.#peek(), true);
     if (this.#acceptWord('TOP')) top = this.#accept('(') ? this.#closing(this.#expression()) : this.#primary();
     const outer = this.#columns;
     this.#columns = [];
@@ -270,7 +274,10 @@ class Parser {
       }
       return { kind: 'executeAs', name };
     }
-    const name = this.#objectName(this.#next());
+    const procedure = this.#next();
+    // EXEC('...') and EXEC @procedure.
+    if (procedure.kind !== 'word' && procedure.kind !== 'quoted') throw this.#syntaxError(procedure);
+    const name = this.#objectName(procedure);
     if (!/^(sys\.)?sp_set_session_context$/i.test(name)) throw noSuchProcedure(name, token.line);
     const given = new Map<string, Expression>();
     do {
@@ -497,15 +504,22 @@ class Parser {
     const token = this.#next();
     switch (token.kind) {
       case 'integer':
-        if (token.text.length > LONGEST_NUMBER) throw numberOutOfRange(token);
+        if (digitsOf(token.text) > MOST_DIGITS) throw numberOutOfRange(token);
         return integerLiteral(token.text);
       case 'decimal': {
-        if (token.text.length > LONGEST_NUMBER) throw numberOutOfRange(token);
+        if (digitsOf(token.text) > MOST_DIGITS) throw numberOutOfRange(token);
         const { unscaled, precision, scale } = parseDecimal(token.text) as NonNullable<ReturnType<typeof parseDecimal>>;
         return { kind: 'literal', type: { name: 'numeric', precision, scale }, value: unscaled };
       }
-      case 'float':
-        return { kind: 'literal', type: FLOAT, value: Number(token.text) };
+      case 'money': {
+        const { unscaled, scale } = parseDecimal(token.text.slice(1)) as NonNullable<ReturnType<typeof parseDecimal>>;
+        return { kind: 'literal', type: { name: 'money' }, value: rescale(unscaled, scale, 4) };
+      }
+      case 'float': {
+        const value = Number(token.text);
+        if (!Number.isFinite(value)) throw floatOutOfRange(token);
+        return { kind: 'literal', type: FLOAT, value };
+      }
       case 'binary': {
         const hex = token.text.slice(2);
         const value = Buffer.from(hex.length % 2 === 0 ? hex : `0${hex}`, 'hex');
@@ -571,10 +585,9 @@ class Parser {
       const type = this.#type();
       this.#expectSymbol(',');
       const operand = this.#expression();
-      // The style of a conversion is parsed but ignored.
-      if (this.#accept(',')) this.#expression();
+      const style = this.#accept(',') ? this.#style() : undefined;
       this.#expectSymbol(')');
-      return { kind: 'cast', operand, type, orNull: name === 'TRY_CONVERT' };
+      return { kind: 'cast', operand, type, orNull: name === 'TRY_CONVERT', style };
     }
     if (!isFunction(name)) throw notAFunction(name, this.#peek().line);
     const args: Expression[] = [];
@@ -583,6 +596,13 @@ class Parser {
     while (this.#accept(','));
     this.#expectSymbol(')');
     return { kind: 'call', name, args };
+  }
+
+  #style(): number {
+    const token = this.#expect('integer');
+    const style = Number(token.text);
+    if (!STYLES.has(style)) throw this.#syntaxError(token);
+    return style;
   }
 
   #case(): Expression {
@@ -727,6 +747,19 @@ class Parser {
       lineNumber: token.line,
     });
   }
+}
+
+/** The digits of a number without leading zeros. */
+function digitsOf(text: string): number {
+  if (text.length > LONGEST_NUMBER) return text.length;
+  let zeros = 0;
+  while (text.charAt(zeros) === '0') zeros += 1;
+  return text.length - zeros - (text.includes('.') ? 1 : 0);
+}
+
+function floatOutOfRange({ text, line }: Token): SqlServerError {
+  const message = `The floating point value '${text.slice(0, 130)}' is out of the range of computer representation (8 bytes).`;
+  return new SqlServerError({ number: 168, class: 15, message, lineNumber: line });
 }
 
 function integerLiteral(text: string): Expression {

@@ -45,7 +45,7 @@ async function ask(
   query: QueryRecord,
 ): Promise<number | undefined> {
   query.answeredBy = by;
-  const status = await askHandler(handler, query.sql, batch);
+  const status = await askHandler(handler, query.sql, batch, by === 'onQuery' ? 'onQuery' : 'expect()');
   if (status === undefined) query.answeredBy = undefined;
   return status;
 }
@@ -162,10 +162,11 @@ export class RequestRunner {
     this.#hooks.record(query);
     const { transactionDepth } = this.#session;
     try {
+      const { handler, failure } = this.#hooks.expectations.find({ sql, variables, parameters: query.parameters });
       const status =
-        (await this.#expected(batch, query)) ??
+        (handler === undefined ? undefined : await ask('expectation', handler, batch, query)) ??
         (await this.#replayed(batch, query)) ??
-        (await this.#answered(understand, batch, query));
+        (await this.#answered(understand, batch, query, failure));
       if (output.inProcedure) this.#checkTransactionCount(transactionDepth, output);
       query.error = output.error;
       return status;
@@ -223,13 +224,6 @@ export class RequestRunner {
     }
   }
 
-  async #expected(batch: Batch, query: QueryRecord): Promise<number | undefined> {
-    const { expectations } = this.#hooks;
-    if (expectations.isEmpty) return undefined;
-    const handler: QueryHandler = (sql, parameters, session) => expectations.answer(sql, parameters, session);
-    return await ask('expectation', handler, batch, query);
-  }
-
   async #replayed(batch: Batch, query: QueryRecord): Promise<number | undefined> {
     const { recording } = this.#hooks;
     if (recording === undefined) return undefined;
@@ -238,7 +232,13 @@ export class RequestRunner {
     return status;
   }
 
-  async #answered(understand: () => Statement[], batch: Batch, query: QueryRecord): Promise<number> {
+  /** `failure`: why an expectation may have missed this query; reported if nothing answers it. */
+  async #answered(
+    understand: () => Statement[],
+    batch: Batch,
+    query: QueryRecord,
+    failure: Error | undefined,
+  ): Promise<number> {
     this.#bulkLoadTable = bulkLoadTable(query.sql);
     if (this.#bulkLoadTable !== undefined) {
       query.answeredBy = 'emulator';
@@ -252,7 +252,7 @@ export class RequestRunner {
       if (!(unknown instanceof SqlServerError)) throw unknown;
       const { onQuery } = this.#hooks;
       const status = onQuery === undefined ? undefined : await ask('onQuery', onQuery, batch, query);
-      if (status === undefined) throw unknown;
+      if (status === undefined) throw failure === undefined ? unknown : asSqlError(failure);
       return status;
     }
     query.answeredBy = 'emulator';
@@ -338,7 +338,7 @@ export class RequestRunner {
       switch (request.kind) {
         case 'begin':
           session.isolationLevel = ISOLATION_LEVELS[request.isolationLevel - 1] ?? session.isolationLevel;
-          if (session.begin()) output.transaction('begin');
+          if (session.begin(request.name)) output.transaction('begin');
           break;
         case 'commit':
           if (session.commit()) output.transaction('commit');
@@ -393,7 +393,7 @@ function bindParameters(
       parameters.find((parameter) => parameter.name.toLowerCase() === name.toLowerCase()) ?? byPosition(parameters, i);
     if (sent === undefined) throw missingParameter(name);
     const value = type.name === 'table' ? sent.value : convert(sent.value, sent.type, type);
-    variables.set(name.toLowerCase(), { type, value });
+    variables.set(name.toLowerCase(), { name, type, value });
   });
   return variables;
 }

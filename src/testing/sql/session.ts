@@ -30,6 +30,8 @@ export interface SqlSession {
 }
 
 export interface Variable {
+  /** As written; variables are found without regard to case. */
+  name?: string | undefined;
   type: SqlType;
   value: Scalar;
 }
@@ -83,6 +85,8 @@ export class SessionState implements SqlSession {
   /** `@@ERROR`. */
   lastError = 0;
   readonly #prepared = new Map<number, PreparedStatement>();
+  /** Of the outermost transaction, in lower case. */
+  #transactionName = '';
   #savepoints: string[] = [];
   #lastHandle = 0;
   #lastTransaction = 0n;
@@ -198,9 +202,10 @@ export class SessionState implements SqlSession {
   }
 
   /** True if this starts a transaction, false if it only deepens the nesting. */
-  begin(): boolean {
+  begin(name = ''): boolean {
     this.transactionDepth += 1;
     if (this.transactionDepth > 1) return false;
+    this.#transactionName = name.toLowerCase();
     this.#lastTransaction += 1n;
     this.#report('begin');
     return true;
@@ -235,6 +240,9 @@ export class SessionState implements SqlSession {
       this.#report('rollback', name.toLowerCase());
       return false;
     }
+    // The value of a variable is not known here.
+    if (name !== '' && !name.startsWith('@') && name.toLowerCase() !== this.#transactionName)
+      throw nothingToRollBack(name);
     this.transactionDepth = 0;
     this.#savepoints = [];
     this.#report('rollback');
@@ -304,6 +312,11 @@ export class SessionState implements SqlSession {
   }
 }
 
+function nothingToRollBack(name: string): SqlServerError {
+  const message = `Cannot roll back ${name}. No transaction or savepoint of that name was found.`;
+  return new SqlServerError({ number: 6401, message });
+}
+
 function resetWhileImpersonating(): SqlServerError {
   return new SqlServerError({
     number: 18_059,
@@ -317,5 +330,5 @@ function resetWhileImpersonating(): SqlServerError {
 export type Variables = Map<string, Variable>;
 
 export function variablesOf(parameters: readonly ({ name: string } & SqlValue)[]): Variables {
-  return new Map(parameters.map(({ name, type, value }) => [name.toLowerCase(), { type, value }]));
+  return new Map(parameters.map(({ name, type, value }) => [name.toLowerCase(), { name, type, value }]));
 }

@@ -10,7 +10,7 @@ export type Expression =
   | { kind: 'call'; name: string; args: Expression[] }
   /** `COUNT(*)` as a whole item of the select list. */
   | { kind: 'count' }
-  | { kind: 'cast'; operand: Expression; type: SqlType; orNull: boolean }
+  | { kind: 'cast'; operand: Expression; type: SqlType; orNull: boolean; style?: number | undefined }
   | { kind: 'negate'; operand: Expression }
   | { kind: 'binary'; operator: '+' | '-' | '*' | '/' | '%'; left: Expression; right: Expression }
   | { kind: 'case'; branches: { when: Condition; result: Expression }[]; otherwise: Expression | undefined };

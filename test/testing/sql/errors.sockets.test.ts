@@ -20,7 +20,7 @@ describe('errors', () => {
       "SELECT CAST('x' AS int)",
       { number: 245, message: "Conversion failed when converting the varchar value 'x' to data type int." },
     ],
-    ['SELECT CAST(300 AS tinyint)', { number: 8115 }],
+    ['SELECT CAST(300 AS tinyint)', { number: 220 }],
     ['SELECT 2147483647 + 1', { number: 8115 }],
     ['SELEKT 1', { number: 102, class: 15, message: "Incorrect syntax near 'SELEKT'." }],
     ['SELECT 1 +', { number: 102, message: "Incorrect syntax near '+'." }],

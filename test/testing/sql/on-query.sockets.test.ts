@@ -1,6 +1,6 @@
 import sql from 'mssql';
 import { describe, expect, test } from 'vitest';
-import { type QueryHandler, startSqlEmulator } from '../../../src/testing/index.js';
+import { type QueryHandler, type QueryResult, type QueryRow, startSqlEmulator } from '../../../src/testing/index.js';
 import { closing, mssqlPool, rejection } from '../sql-clients.js';
 
 async function poolWith(onQuery: QueryHandler): Promise<sql.ConnectionPool> {
@@ -48,6 +48,8 @@ describe('onQuery', () => {
     [null, 'onQuery returned null; return rows'],
     ['hello', 'onQuery returned a string; return rows'],
     [5, 'onQuery returned a number; return rows'],
+    [{ id: 7 }, "onQuery returned an object with the key 'id'"],
+    [{ rowsAffected: 1.5 }, 'onQuery: rowsAffected is 1.5'],
     [[{ id: 1, data: { a: 1 } }], 'onQuery: column "data": a value of type \'object\' cannot be sent as'],
   ])('that returns %j fails the query with what to return instead', async (result, message) => {
     const pool = await poolWith(() => result as never);
@@ -109,3 +111,60 @@ describe('onQuery', () => {
     expect((await rejection(pool.query`EXEC x`)).message).toContain('cannot be sent as');
   });
 });
+
+describe('rows without types', () => {
+  test.each<[string, QueryResult, unknown]>([
+    ['a whole number before a fraction', [{ n: 12 }, { n: 12.5 }], [{ n: 12 }, { n: 12.5 }]],
+    ['null before a number', [{ n: null }, { n: 5 }], [{ n: null }, { n: 5 }]],
+    ['null before a boolean', [{ n: null }, { n: true }], [{ n: null }, { n: true }]],
+    ['null before a date', [{ n: null }, { n: new Date(0) }], [{ n: null }, { n: new Date(0) }]],
+    ['a small number before a large one', [{ n: 1 }, { n: 2 ** 40 }], [{ n: '1' }, { n: '1099511627776' }]],
+    ['a large number before a fraction', [{ n: 2 ** 40 }, { n: 0.5 }], [{ n: 2 ** 40 }, { n: 0.5 }]],
+    [
+      'a column that only a later row has',
+      [{ a: 1 }, { a: 2, b: 3 }],
+      [
+        { a: 1, b: null },
+        { a: 2, b: 3 },
+      ],
+    ],
+    [
+      'arrays, with names',
+      {
+        columns: ['a', 'b'],
+        rows: [
+          [1, null],
+          [1.5, 'x'],
+        ],
+      },
+      [
+        { a: 1, b: null },
+        { a: 1.5, b: 'x' },
+      ],
+    ],
+    ['a stream', { rows: streamed({ n: 1.5 }, { n: 2 }, { n: null }) }, [{ n: 1.5 }, { n: 2 }, { n: null }]],
+  ])('get the type that holds all values: %s', async (_, result, rows) => {
+    const pool = await poolWith(() => result);
+    expect([...(await pool.query`SELECT * FROM t`).recordset]).toEqual(rows);
+  });
+
+  test.each<[string, QueryResult, string]>([
+    ['a number and text', [{ n: 1 }, { n: 'x' }], 'column "n" has values of different types (int and nvarchar)'],
+    ['NaN', [{ n: Number.NaN }], 'column "n": NaN cannot be sent as float'],
+    ['Infinity', [{ n: Number.POSITIVE_INFINITY }], 'column "n": Infinity cannot be sent as float'],
+    ['an invalid Date', [{ n: new Date(Number.NaN) }], 'column "n": an invalid Date cannot be sent as datetime2(7)'],
+    ['a fraction in a stream of whole numbers', { rows: streamed({ n: 1 }, { n: 1.5 }) }, 'does not fit the type int'],
+    ['a number after null in a stream', { rows: streamed({ n: null }, { n: 5 }) }, 'does not fit the type nvarchar'],
+    ['a later column in a stream', { rows: streamed({ a: 1 }, { a: 1, b: 2 }) }, 'column "b" is not in the first row'],
+    ['a row that is a number', [5] as never, 'a row is a number'],
+    ['a row that is null', [{ a: 1 }, null] as never, 'a row is null'],
+  ])('are refused: %s', async (_, result, message) => {
+    const pool = await poolWith(() => result);
+    expect((await rejection(pool.query`SELECT * FROM t`)).message).toContain(message);
+    expect((await pool.query`SELECT 1 AS one`).recordset).toEqual([{ one: 1 }]);
+  });
+});
+
+function* streamed(...rows: QueryRow[]): Generator<QueryRow> {
+  yield* rows;
+}

@@ -121,7 +121,7 @@ describe('startup queries of applications', () => {
     ["SELECT OBJECT_ID(N'dbo.users', N'U')", [[null]]],
     ["SELECT CHARINDEX('b', 'ABC'), CHARINDEX('', 'x'), CHARINDEX('c', 'abcabc', 4)", [[2, 0, 6]]],
     ["SELECT DB_ID('master'), DB_ID('nowhere'), DB_ID()", [[1, null, 5]]],
-    ["SELECT SERVERPROPERTY('ProductMajorVersion'), SERVERPROPERTY('EngineEdition')", [['16', '3']]],
+    ["SELECT SERVERPROPERTY('ProductMajorVersion'), SERVERPROPERTY('EngineEdition')", [['16', 3]]],
     ["SELECT name FROM sys.databases WHERE name = N'APP'", [['app']]],
     ["SELECT COUNT(*) AS n FROM sys.databases WHERE name NOT IN ('master', 'tempdb', 'model', 'msdb')", [[1]]],
     [

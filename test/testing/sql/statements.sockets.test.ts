@@ -25,7 +25,7 @@ describe('the SQL it answers', () => {
       [[null, 3, 'b', 'three']],
     ],
     ['SELECT DB_NAME(), SUSER_SNAME(), @@TRANCOUNT, @@ROWCOUNT, @@ERROR', [['master', 'sa', 0, 0, 0]]],
-    ["SELECT SERVERPROPERTY('EngineEdition'), SERVERPROPERTY('nothing')", [['3', null]]],
+    ["SELECT SERVERPROPERTY('EngineEdition'), SERVERPROPERTY('nothing')", [[3, null]]],
     ['SELECT value FROM GENERATE_SERIES(1, 3)', [[1], [2], [3]]],
     [
       'SELECT s.value * 2 AS even, value FROM GENERATE_SERIES(3, 1) AS s',
