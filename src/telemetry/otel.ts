@@ -7,6 +7,7 @@ import type { Meter, Tracer } from '@opentelemetry/api';
 import { requireKnownOptions } from '../known-options.js';
 import { api } from './otel/api.js';
 import { recordMetrics } from './otel/metrics.js';
+import { recordOnce } from './otel/recordings.js';
 import { recordSpans } from './otel/spans.js';
 
 /** A `MeterProvider` of `@opentelemetry/api`; its types are not imported, so that they need not be installed. */
@@ -39,7 +40,8 @@ const SCOPE = 'mssql-token-pool';
 
 /**
  * Reports every pool and token of this process to OpenTelemetry. Call it once, before pools are created: a pool that
- * already exists reports its events, but not its size. docs/telemetry.md lists the metrics and spans.
+ * already exists reports its events, but not its size. A second call with the same providers counts nothing twice.
+ * docs/telemetry.md lists the metrics and spans.
  *
  * Names are those of the semantic conventions for database client connection pools and for Microsoft SQL Server. The
  * conventions have no metrics for tokens; ours start with `mssql_token_pool`. No attribute carries a token or secret: an
@@ -52,8 +54,11 @@ const SCOPE = 'mssql-token-pool';
 export function instrument(options: InstrumentOptions = {}): Instrumentation {
   requireKnownOptions('instrument()', options, { meterProvider: true, tracerProvider: true });
   const { meterProvider, tracerProvider } = options;
-  const stopMetrics = recordMetrics((meterProvider ?? api.metrics).getMeter(SCOPE) as Meter);
-  const stopSpans = recordSpans((tracerProvider ?? api.trace).getTracer(SCOPE) as Tracer);
+  const meters = meterProvider ?? api.metrics.getMeterProvider();
+  const stopMetrics = recordOnce('metrics', meters, () => recordMetrics(meters.getMeter(SCOPE) as Meter));
+  // The API's tracer finds a provider that is registered later.
+  const tracers = tracerProvider ?? api.trace;
+  const stopSpans = recordOnce('spans', tracers, () => recordSpans(tracers.getTracer(SCOPE) as Tracer));
   const stop = (): void => {
     stopMetrics();
     stopSpans();

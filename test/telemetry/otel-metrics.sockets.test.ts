@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { PrometheusExporter, PrometheusSerializer } from '@opentelemetry/exporter-prometheus';
 import { DataPointType, MeterProvider, type MetricData } from '@opentelemetry/sdk-metrics';
 import * as conventions from '@opentelemetry/semantic-conventions/incubating';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { instrument } from '../../src/telemetry/otel.js';
 import { site } from '../support/pool.js';
 
@@ -32,6 +32,7 @@ function measuring() {
     async prometheus(): Promise<string> {
       return new PrometheusSerializer().serialize(await collect());
     },
+    meterProvider,
     [Symbol.dispose]: instrumentation.stop,
   };
 }
@@ -168,4 +169,28 @@ test('records nothing after stop()', async () => {
   await using here = await site();
   await here.pool().use(() => {});
   expect(await otel.metrics()).toEqual([]);
+});
+
+test('instrument() called again with the same provider counts nothing twice', async () => {
+  using otel = measuring();
+  using again = instrument({ meterProvider: otel.meterProvider });
+  await using here = await site();
+  const pool = here.pool();
+  await pool.use(() => {});
+  expect(await otel.value('db.client.connection.create_time')).toBe(1);
+
+  again.stop();
+  await pool.use(() => {});
+  expect(await otel.value('db.client.connection.use_time')).toBe(2);
+});
+
+test('a copy of the module that a framework loads again counts nothing twice', async () => {
+  using otel = measuring();
+  vi.resetModules();
+  const copy = await import('../../src/telemetry/otel.js');
+  expect(copy.instrument).not.toBe(instrument);
+  using _ = copy.instrument({ meterProvider: otel.meterProvider });
+  await using here = await site();
+  await here.pool().use(() => {});
+  expect(await otel.value('db.client.connection.create_time')).toBe(1);
 });
