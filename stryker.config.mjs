@@ -1,7 +1,7 @@
 /** What only a real tedious connection reaches (stryker.sockets.config.mjs). */
 export const WITH_SOCKETS = [
-  'src/pool/{read-only-pool,tarn-facade,transaction,with-retry}.ts',
-  'src/connections/{bound-connector,contain-parser,guarded-connection,login-guard,login-watch,session-reset}.ts',
+  'src/pool/transaction.ts',
+  'src/connections/{contain-parser,login-guard,login-watch,session-reset}.ts',
 ];
 
 /** What is tested with whole pools on a driven clock (stryker.pool.config.mjs). */

@@ -3,11 +3,15 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** Quick ones first, the others after them: a mutant is done with at the first test that fails. */
 const FIRST = [
+  'expiry-policy',
+  'dial',
+  'circuit-breaker-edges',
   'housekeeping-plan',
   'wait-queue',
   'pooled-connection',
   'connection-limit',
   'waiting-for-a-connection',
+  'logins',
   'returning',
   'near-the-end',
   'testing-connections',
@@ -17,8 +21,7 @@ const FIRST = [
   'successors',
   'when-to-try-again',
   'like-tarn',
-  'logins',
-].map((name) => `test/pool/${name}.test.ts`);
+].map((name) => `/${name}.test.ts`);
 
 class InThisOrder extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
@@ -35,7 +38,7 @@ export default defineConfig({
   test: {
     include: [
       'test/pool/*.test.ts',
-      'test/connections/{circuit-breaker,circuit-breaker-edges,expiry-policy,session}.test.ts',
+      'test/connections/{circuit-breaker,circuit-breaker-edges,dial,expiry-policy,session}.test.ts',
     ],
     exclude: ['test/**/*.sockets.test.ts'],
     sequence: { sequencer: InThisOrder },

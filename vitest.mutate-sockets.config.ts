@@ -5,11 +5,11 @@ export default defineConfig({
   test: {
     include: [
       'test/connections/{contain-parser,guarded-connection,shrink-listeners,session,token-login}.test.ts',
-      'test/pool/{logins,read-only-fallback,session-reset,call-options}.test.ts',
+      'test/pool/{call-options,session-reset}.test.ts',
       'test/connections/{application-listeners,ended-sessions,echoed-secrets,hostile-logins}.sockets.test.ts',
       'test/mssql/session-reset.sockets.test.ts',
       'test/hostile/sql/rows-during-login.sockets.test.ts',
-      'test/pool/{encryption,read-only-pool,session-reset,tarn-facade,transaction,with-retry}.sockets.test.ts',
+      'test/pool/{encryption,session-reset,transaction}.sockets.test.ts',
     ],
     testTimeout: 15_000,
     hookTimeout: 15_000,
