@@ -1,4 +1,3 @@
-import type { EventEmitter } from 'node:events';
 import type { Connection } from 'tedious';
 import { publish } from '../channels.js';
 import type { ServerMessage } from '../connections/login-failure.js';
@@ -22,6 +21,7 @@ import {
   wasNotSent,
   wasRolledBack,
 } from './retry-verdict.js';
+import { TransactionWatch } from './transaction-watch.js';
 
 /** tedious's `ISOLATION_LEVEL` (MS-TDS 2.2.6.9, TM_BEGIN_XACT). */
 const ISOLATION_LEVELS = {
@@ -204,14 +204,8 @@ async function runOn<T>(
   const onMessage = (message: ServerMessage): void => {
     messages.push(message);
   };
-  let wasRolledBackByServer = false;
-  const onRollback = (): void => {
-    wasRolledBackByServer = true;
-  };
+  let watch: TransactionWatch | undefined;
   connection.on('errorMessage', onMessage);
-  // tedious's types leave this event out.
-  const events: EventEmitter = connection as EventEmitter;
-  events.on('rollbackTransaction', onRollback);
   const step = (run: (done: (error?: Error | null) => void) => void): Promise<void> =>
     new Promise((resolve, reject) => run((error) => (error ? reject(error) : resolve())));
   // What happens to the connection after COMMIT changes nothing about the outcome: it is committed.
@@ -225,8 +219,10 @@ async function runOn<T>(
   let isCommitting = false;
   try {
     await step((done) => connection.beginTransaction(done, undefined, level));
+    watch = new TransactionWatch(connection);
     const value = await fn(connection);
-    if (!isInTransaction(connection)) throw wasRolledBackByServer ? rolledBackMeanwhile(messages) : endedMeanwhile();
+    if (watch.state !== 'open') throw endedMeanwhile(watch, messages);
+    watch.stop();
     isCommitting = true;
     await step((done) => connection.commitTransaction(done));
     isCommitting = false;
@@ -239,14 +235,15 @@ async function runOn<T>(
       const outcome: Outcome<T> = { error: commitFailure(error, messages), verdict };
       return { outcome, isReusable: verdict === 'soon' && (await isRestored()) };
     }
-    const verdict = await retryVerdict(error, messages, connection);
+    const outcome = failureOf(error, await retryVerdict(error, messages, connection), watch, messages);
+    watch?.stop();
     if (isInTransaction(connection)) await step((done) => connection.rollbackTransaction(done)).catch(() => {});
     // Azure SQL: after a transient error, open a fresh connection.
-    const isReusable = (verdict === 'soon' || verdict === 'final') && (await isRestored());
-    return { outcome: { error, verdict }, isReusable };
+    const isReusable = (outcome.verdict === 'soon' || outcome.verdict === 'final') && (await isRestored());
+    return { outcome, isReusable };
   } finally {
+    watch?.stop();
     connection.off('errorMessage', onMessage);
-    events.off('rollbackTransaction', onRollback);
   }
 }
 
@@ -255,23 +252,46 @@ function isInTransaction(connection: Connection): boolean {
   return (connection as unknown as { inTransaction: boolean }).inTransaction;
 }
 
-function rolledBackMeanwhile(messages: readonly ServerMessage[]): TransactionRolledBackError {
-  const cause = messages.at(-1);
-  return new TransactionRolledBackError(
-    'The server rolled the transaction back before it was committed; nothing of it was done.',
-    {
-      number: cause?.number,
-      state: cause?.state,
-      class: cause?.class,
-      hint: 'An error inside the transaction was caught and ignored: let it reach transaction().',
-    },
-  );
+/**
+ * What the failure of the function comes to. The whole transaction runs again only where it is certain that nothing of it was
+ * committed and nothing was done outside of it.
+ */
+function failureOf(
+  error: unknown,
+  verdict: RetryVerdict,
+  watch: TransactionWatch | undefined,
+  messages: readonly ServerMessage[],
+): { error: unknown; verdict: RetryVerdict } {
+  if (watch === undefined) return { error, verdict };
+  if (watch.state === 'unknown') {
+    const isOurs = error instanceof CommitOutcomeUnknownError;
+    return { error: isOurs ? error : endedMeanwhile(watch, messages, error), verdict: 'final' };
+  }
+  if (verdict === 'final' || (watch.state === 'rolled-back' && wasRolledBack(error))) return { error, verdict };
+  if (watch.wentOn) return { error: endedMeanwhile(watch, messages, error), verdict: 'final' };
+  const isLost = watch.state === 'open' && !wasRolledBack(error, messages) && watch.mayHaveCommitted;
+  return isLost ? { error: endedMeanwhile(watch, messages, error), verdict: 'final' } : { error, verdict };
 }
 
-function endedMeanwhile(): CommitOutcomeUnknownError {
-  return new CommitOutcomeUnknownError(
-    'The transaction ended before transaction() sent COMMIT: it may or may not have been committed.',
-    { hint: 'The function has sent COMMIT itself. Leave COMMIT and ROLLBACK to transaction().' },
+/** The transaction has ended, or may have, before `transaction()` has sent COMMIT. */
+function endedMeanwhile(
+  { state, wentOn }: Pick<TransactionWatch, 'state' | 'wentOn'>,
+  messages: readonly ServerMessage[],
+  error?: unknown,
+): TransactionRolledBackError | CommitOutcomeUnknownError {
+  const { number, state: errorState, class: severity } = messages.at(-1) ?? {};
+  const about = { number, state: errorState, class: severity, cause: error };
+  if (state !== 'rolled-back') {
+    return new CommitOutcomeUnknownError(
+      'The transaction ended before transaction() sent COMMIT: it may or may not have been committed.',
+      { ...about, hint: 'The function has sent COMMIT itself. Leave COMMIT and ROLLBACK to transaction().' },
+    );
+  }
+  return new TransactionRolledBackError(
+    wentOn
+      ? 'The transaction was rolled back before it was committed. What the function sent afterwards ran outside of it.'
+      : 'The server rolled the transaction back before it was committed; nothing of it was done.',
+    { ...about, hint: 'An error inside the transaction was caught and ignored: let it reach transaction().' },
   );
 }
 
@@ -334,15 +354,22 @@ async function tryWithDriver<T>(
     const verdict = cause === undefined ? await retryVerdict(error, [], undefined) : checkoutVerdict(cause);
     return { error, verdict };
   }
+  const connection = connectionOf(scope);
+  const watch = connection && new TransactionWatch(connection);
   let value: T;
   try {
     value = await fn(scope);
   } catch (error) {
-    const verdict = await retryVerdict(error, [], undefined);
+    const outcome = failureOf(error, await retryVerdict(error, [], undefined), watch, []);
+    watch?.stop();
     await scope.rollback().catch(() => {});
-    return { error, verdict };
+    return outcome;
   }
-  const connection = connectionOf(scope);
+  watch?.stop();
+  if (watch !== undefined && watch.state !== 'open') {
+    await scope.rollback().catch(() => {});
+    return { error: endedMeanwhile(watch, []), verdict: 'final' };
+  }
   try {
     await scope.commit();
     if (connection === undefined || !isInTransaction(connection)) return { value };
@@ -351,8 +378,9 @@ async function tryWithDriver<T>(
     return { error: leftOpen(), verdict: 'final' };
   } catch (error) {
     // mssql refuses to send COMMIT for a transaction that the server has rolled back.
-    if ((error as { code?: unknown } | undefined)?.code === 'EABORT')
-      return { error: rolledBackMeanwhile([]), verdict: 'final' };
+    if ((error as { code?: unknown } | undefined)?.code === 'EABORT') {
+      return { error: endedMeanwhile({ state: 'rolled-back', wentOn: false }, []), verdict: 'final' };
+    }
     if (wasNotSent(error)) return { error, verdict: await retryVerdict(error, [], undefined) };
     return { error: commitFailure(error, []), verdict: verdictOfCommit(error, []) };
   }

@@ -1,0 +1,107 @@
+import type { EventEmitter } from 'node:events';
+import type { Connection } from 'tedious';
+import { replaceMethod } from '../connections/replace-method.js';
+
+/** A request to the transaction manager, and TM_COMMIT_XACT (MS-TDS 2.2.3.1.1 and 2.2.6.9). */
+const TRANSACTION_MANAGER = 0x0e;
+const COMMIT = 7;
+/** In SQL text. A word in vain, such as that of a nested transaction, costs a retry that would have been possible. */
+const COMMITS = /\bcommit\b/i;
+
+/** The parts of tedious that are used here; present in tedious 18 to 20. */
+interface Watched {
+  inTransaction: boolean;
+  /** The first stands for no transaction; the second is that of the outermost one (ENVCHANGE 8, MS-TDS 2.2.7.9). */
+  transactionDescriptors?: unknown[];
+  makeRequest?(request: SentRequest, type: number, payload: unknown): void;
+}
+
+interface SentRequest {
+  sqlTextOrProcedure?: unknown;
+}
+
+/**
+ * - `open`: the transaction that was begun is still there
+ * - `rolled-back`: it was rolled back
+ * - `unknown`: it has ended otherwise. Something else than `transaction()` has sent COMMIT
+ */
+export type TransactionState = 'open' | 'rolled-back' | 'unknown';
+
+/** Follows a transaction of `transaction()` while the caller's function works with the connection. Create it after BEGIN. */
+export class TransactionWatch {
+  readonly #connection: Connection;
+  readonly #descriptor: unknown;
+  readonly #onRollback = (): void => {
+    this.#wasRolledBack = true;
+  };
+  readonly #stopNoting: () => void;
+  #wasRolledBack = false;
+  #wasCommitted = false;
+  /** Requests were sent after the rollback: they ran outside of the transaction. */
+  wentOn = false;
+  /** The latest request may have committed the transaction. */
+  mayHaveCommitted = false;
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+    this.#descriptor = this.#watched.transactionDescriptors?.[1];
+    // tedious's types leave this event out.
+    (connection as EventEmitter).on('rollbackTransaction', this.#onRollback);
+    this.#stopNoting = beforeEachRequest(connection, (request, type, payload) => this.#note(request, type, payload));
+  }
+
+  get state(): TransactionState {
+    if (this.#isOpen) return 'open';
+    return this.#wasRolledBack && !this.#wasCommitted ? 'rolled-back' : 'unknown';
+  }
+
+  stop(): void {
+    this.#stopNoting();
+    (this.#connection as EventEmitter).off('rollbackTransaction', this.#onRollback);
+  }
+
+  get #watched(): Watched {
+    return this.#connection as unknown as Watched;
+  }
+
+  get #isOpen(): boolean {
+    const { inTransaction, transactionDescriptors } = this.#watched;
+    return inTransaction && !this.#wasRolledBack && transactionDescriptors?.[1] === this.#descriptor;
+  }
+
+  #note(request: SentRequest, type: number, payload: unknown): void {
+    if (this.#wasRolledBack) this.wentOn = true;
+    else if (!this.#isOpen) this.#wasCommitted = true;
+    this.mayHaveCommitted =
+      type === TRANSACTION_MANAGER
+        ? isCommit(payload as Iterable<Buffer>)
+        : COMMITS.test(String(request.sqlTextOrProcedure));
+  }
+}
+
+function isCommit(payload: Iterable<Buffer>): boolean {
+  const bytes = Buffer.concat([...payload]);
+  const start = bytes.length >= 4 ? bytes.readUInt32LE(0) : 0;
+  return bytes.length >= start + 2 && bytes.readUInt16LE(start) === COMMIT;
+}
+
+/** Returns a function that restores the connection as it was. */
+function beforeEachRequest(
+  connection: Connection,
+  note: (request: SentRequest, type: number, payload: unknown) => void,
+): () => void {
+  const { makeRequest } = connection as unknown as Watched;
+  // A stand-in for a connection.
+  if (makeRequest === undefined) return () => {};
+  const own = Object.getOwnPropertyDescriptor(connection, 'makeRequest');
+  replaceMethod(connection, 'makeRequest', (request: SentRequest, type: number, payload: unknown): void => {
+    // tedious does not send one on a connection that is closed or busy.
+    if ((connection as unknown as { state?: { name: string } }).state?.name === 'LoggedIn')
+      note(request, type, payload);
+    makeRequest.call(connection as never, request, type, payload);
+  });
+  return () => {
+    if (own === undefined) delete (connection as unknown as Watched).makeRequest;
+    else Object.defineProperty(connection, 'makeRequest', own);
+  };
+}
