@@ -7,11 +7,12 @@ interface KnexClient {
   schemaBuilder(...given: unknown[]): object;
   raw(...given: unknown[]): object;
   runner(builder: object): { ensureConnection(...given: unknown[]): unknown };
+  transaction(...given: unknown[]): { acquireConnection(...given: unknown[]): unknown };
 }
 
 /**
- * The same client; its checkouts have the stack of the builder that they are made for. knex runs a builder when it is
- * awaited, and no stack reaches back from there to the code that built it.
+ * The same client; its checkouts have the stack of the builder or transaction that they are made for. knex runs a builder when it is
+ * awaited and begins a transaction after that, and no stack reaches back from there to the code that asked for it.
  */
 export function withBuilderStacks<Dialect extends new (...args: never[]) => object>(dialect: Dialect): Dialect {
   const Base = dialect as unknown as new (...given: unknown[]) => KnexClient;
@@ -35,6 +36,17 @@ export function withBuilderStacks<Dialect extends new (...args: never[]) => obje
       const ensureConnection = runner.ensureConnection;
       runner.ensureConnection = (...given) => stacks.during(builder, () => ensureConnection.apply(runner, given));
       return runner;
+    }
+
+    override transaction(...given: unknown[]): ReturnType<KnexClient['transaction']> {
+      const transaction = super.transaction(...given);
+      const stacks = this.pool?.stacks;
+      if (stacks === undefined) return transaction;
+      stacks.note(transaction);
+      const acquireConnection = transaction.acquireConnection;
+      transaction.acquireConnection = (...args) =>
+        stacks.during(transaction, () => acquireConnection.apply(transaction, args));
+      return transaction;
     }
   }
   return Following as unknown as Dialect;

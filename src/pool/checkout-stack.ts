@@ -103,7 +103,7 @@ function workingFolder(): string {
   }
 }
 
-/** The folder of this package, as the first stack shows it: run from its sources it is not in node_modules. */
+/** The folder of this package, as the first stack shows it. */
 let ownFolder: string | undefined;
 
 function isOurs(line: string): boolean {
@@ -111,11 +111,18 @@ function isOurs(line: string): boolean {
   return ownFolder !== '' && line.includes(ownFolder);
 }
 
-/** Empty where the application has been bundled into one file. */
 function findOwnFolder(): string {
   const captured: { stack?: unknown } = {};
   Error.captureStackTrace(captured);
-  const [line = ''] = linesOf(captured);
-  const place = line.slice(line.indexOf('(') + 1);
-  return place.slice(0, place.search(/[\\/]pool[\\/]checkout-stack\.[cm]?[jt]s:/) + 1);
+  return folderOfPackage(linesOf(captured)[0] ?? '');
+}
+
+/**
+ * The folder of this package in a frame of this file: where it is installed, or its sources, which are not in node_modules. Empty
+ * where the application has been bundled into one file, in which no frame can be told from those of the application.
+ */
+export function folderOfPackage(frame: string): string {
+  const place = frame.slice(frame.indexOf('(') + 1);
+  const installed = /^.*[\\/]node_modules[\\/]mssql-token-pool[\\/]/.exec(place)?.[0];
+  return installed ?? place.slice(0, place.search(/[\\/]pool[\\/]checkout-stack\.[cm]?[jt]s:/) + 1);
 }

@@ -57,9 +57,42 @@ const CLIENTS: Record<string, (pool: TokenPool) => Promise<Client>> = {
     const db = knex(knexConfig(pool));
     return { run: async () => await db.raw(SLOW), close: () => db.destroy() };
   },
+  async 'a transaction of knex'(pool) {
+    const db = knex(knexConfig(pool));
+    return {
+      run: () => db.transaction(async (trx) => await trx.raw(SLOW)),
+      close: () => db.destroy(),
+    };
+  },
+  async 'a transaction of knex without a function'(pool) {
+    const db = knex(knexConfig(pool));
+    const run = async () => {
+      const trx = await db.transaction();
+      await trx.raw(SLOW);
+      await trx.commit();
+    };
+    return { run, close: () => db.destroy() };
+  },
   async Kysely(pool) {
     const db = new Kysely({ dialect: new MssqlDialect(dialectConfig(pool)) });
     return { run: async () => await db.executeQuery(CompiledQuery.raw(SLOW)), close: () => db.destroy() };
+  },
+  async 'a transaction of Kysely'(pool) {
+    const db = new Kysely({ dialect: new MssqlDialect(dialectConfig(pool)) });
+    return {
+      run: () => db.transaction().execute((trx) => trx.executeQuery(CompiledQuery.raw(SLOW))),
+      close: () => db.destroy(),
+    };
+  },
+  async 'a transaction of mssql'(pool) {
+    const db = await new sql.ConnectionPool(pool).connect();
+    const run = async () => {
+      const transaction = db.transaction();
+      await transaction.begin();
+      await transaction.request().query(SLOW);
+      await transaction.commit();
+    };
+    return { run, close: () => db.close() };
   },
   async TypeORM(pool) {
     const db = await new DataSource(dataSourceOptions(pool)).initialize();

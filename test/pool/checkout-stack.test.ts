@@ -1,5 +1,5 @@
 import { afterEach, expect, test, vi } from 'vitest';
-import { CheckoutStack } from '../../src/pool/checkout-stack.js';
+import { CheckoutStack, folderOfPackage } from '../../src/pool/checkout-stack.js';
 import { CheckoutStacks } from '../../src/pool/checkout-stacks.js';
 
 const { prepareStackTrace, stackTraceLimit } = Error;
@@ -180,4 +180,20 @@ test('a checkout that was not sampled has no stack', () => {
   const request = {};
   stacks.note(request);
   expect(stacks.during(request, () => stacks.current)).toBeUndefined();
+});
+
+test.each([
+  ['CheckoutStack (/srv/repo/src/pool/checkout-stack.ts:1:2)', '/srv/repo/src/'],
+  [
+    'CheckoutStack (/srv/app/node_modules/mssql-token-pool/dist/shared/core-x.js:1:2)',
+    '/srv/app/node_modules/mssql-token-pool/',
+  ],
+  [
+    'new CheckoutStack (file:///srv/node_modules/.pnpm/mssql-token-pool@1.0.0/node_modules/mssql-token-pool/dist/shared/core-x.mjs:1:2)',
+    'file:///srv/node_modules/.pnpm/mssql-token-pool@1.0.0/node_modules/mssql-token-pool/',
+  ],
+  ['C:\\app\\node_modules\\mssql-token-pool\\dist\\shared\\core-x.js:1:2', 'C:\\app\\node_modules\\mssql-token-pool\\'],
+  ['CheckoutStack (/srv/app/dist/bundle.js:1:2)', ''],
+])('frames of this package are left out, wherever it is: %s', (frame, folder) => {
+  expect(folderOfPackage(frame)).toBe(folder);
 });
