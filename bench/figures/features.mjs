@@ -175,7 +175,11 @@ async function requests(quick) {
         reached: ({ ratio }) => ratio >= 0.75,
       }),
       figure({
-        ...{ name: 'the same after SET TRANSACTION ISOLATION LEVEL: reset by a request', ...higher, against: OFF },
+        ...{
+          name: "SELECT 1, 10 callers: resetSession: 'always', reset by a request of its own",
+          ...higher,
+          against: OFF,
+        },
         ...{ aim: `>= 0.45 x ${OFF}: two requests instead of one`, results: byRequest },
         reached: ({ ratio }) => ratio >= 0.45,
       }),
@@ -268,7 +272,7 @@ async function coldStarts(quick) {
         ...(holds && { [BARE]: () => coldStartByHand(site, callers) }),
       };
       const results = await interleaveMany(contestants, { rounds: quick ? 1 : 3, warmUp: 0 });
-      const work = holds ? 'all connections at once' : 'one row each';
+      const work = holds ? 'all connections held at once' : 'one query each';
       const title = `cold start, ${callers} callers, max ${callers}, logins of ${LOGIN_MS} ms, maxOpening: ${PACED}, ${work}`;
       figures.push(
         figure({

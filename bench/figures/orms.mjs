@@ -91,7 +91,7 @@ async function firstQuery(rounds) {
   for (const client of Object.values(clients)) await client.close();
   child.kill();
   return figure({
-    name: `first query after the token was renewed, a login takes ${LOGIN_MS} ms`,
+    name: `first query after a token renewal, logins of ${LOGIN_MS} ms`,
     unit: 'ms',
     against: SEQUELIZE,
     aim: '<= 0.5 x an ORM with a pool of its own, which waits for a login',
@@ -132,7 +132,7 @@ async function theLook(quick) {
     );
     figures.push(
       figure({
-        name: `SELECT 1 through ${name}, with the look at the token`,
+        name: `SELECT 1 through ${name}, checking the token`,
         unit: 'queries/s',
         better: 'higher',
         aim: '>= 0.95 x without',

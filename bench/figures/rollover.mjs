@@ -10,7 +10,7 @@ import { figure, interleaveMany, median, OURS } from '../lib/rounds.mjs';
 
 const MSSQL = 'mssql, token-credential, validateConnection';
 const STATIC = 'mssql, one static token';
-const REBUILT = 'mssql, rebuilt every 3/4 life';
+const REBUILT = 'mssql, pool rebuilt at 3/4 of the lifetime';
 const KNEX = 'knex, expirationChecker';
 /**
  * The next token is requested after a quarter of a lifetime; connections on the old one remain usable until three quarters.
@@ -48,7 +48,11 @@ async function measure({ quick }) {
   const title = `rollover, pool of ${about.size}`;
   return [
     figure({
-      ...{ name: `${title}: p99 wait while opening, to that of the rest`, unit: 'x', aim: '1.2 or less' },
+      ...{
+        name: `${title}: p99 wait while connections are opened, relative to the rest`,
+        unit: 'x',
+        aim: '1.2 or less',
+      },
       ...{ results: measured.ratio, reached: ({ ours }) => ours <= 1.2 },
     }),
     figure({
