@@ -1,3 +1,4 @@
+import { decodeCp1252, encodeCp1252 } from '../tds/code-page-1252.js';
 import {
   BIT,
   DAYS_TO_1900,
@@ -309,7 +310,7 @@ export function toText(value: Scalar, from: SqlType): string {
     const money = from.name === 'money' || from.name === 'smallmoney';
     return money ? decimalText(rescale(value, 4, 2), 2) : decimalText(value, scaleOf(from));
   }
-  if (Buffer.isBuffer(value)) return value.toString('latin1');
+  if (Buffer.isBuffer(value)) return decodeCp1252(value);
   if (MOMENTS.has(from.name)) return dateText(value as Moment, from);
   throw clash(from, { name: 'nvarchar', length: MAX });
 }
@@ -331,7 +332,7 @@ function toBytes(value: Scalar, from: SqlType): Buffer {
   if (Buffer.isBuffer(value)) return value;
   if (typeof value === 'string') {
     if (from.name === 'uniqueidentifier') return Buffer.from(value.replaceAll('-', ''), 'hex');
-    return Buffer.from(value, from.name.startsWith('n') ? 'utf16le' : 'latin1');
+    return from.name.startsWith('n') ? Buffer.from(value, 'utf16le') : encodeCp1252(value);
   }
   if (typeof value === 'number' || typeof value === 'boolean') {
     const bytes = Buffer.alloc(4);

@@ -3,9 +3,11 @@ import type { Column } from '../tds/response.js';
 import { SqlServerError } from '../tds/server-error.js';
 import type { Bound, Scope } from './bound.js';
 import { compare, convert, toText } from './conversion.js';
+import { rollBackAfter } from './error-effects.js';
 import { bind, bindCondition } from './expressions.js';
 import { databaseId, databaseProperty, FACTS, GLOBALS, objectId, property, sessionProperty } from './facts.js';
 import { parseBatch, undeclared } from './parser.js';
+import { printf } from './printf.js';
 import { exists, type ServerFacts } from './server-facts.js';
 import type { SessionState, TransactionEvent, Variables } from './session.js';
 import type { Expression, SelectStatement, Series, Statement } from './syntax.js';
@@ -73,10 +75,7 @@ function reportError(error: SqlServerError, line: number, { session, output }: B
   session.lastError = error.number;
   output.message(error.lineNumber > 1 ? error : withLine(error, line));
   output.statementDone();
-  if (session.abortsOnError && session.transactionDepth > 0) {
-    session.rollback();
-    output.transaction('rollback');
-  }
+  rollBackAfter(error, session, output);
 }
 
 function withLine(error: SqlServerError, lineNumber: number): SqlServerError {
@@ -447,9 +446,7 @@ function raised(
   });
   // SQL Server truncates messages at the same length.
   const text = (value === null ? '' : toText(value, what.type)).slice(0, 2047);
-  const filled = text.replace(/%%|%[-+0 #]{0,5}\d{0,10}(?:\.\d{1,10})?(?:I64)?[diosuxX]/g, (mark) =>
-    mark === '%%' ? '%' : (values.shift() ?? mark),
-  );
+  const filled = printf(text, values);
   return new SqlServerError({ number: 50_000, message: filled, ...common });
 }
 

@@ -2,6 +2,7 @@ import { EnvChange } from '../tds/response.js';
 import { SqlServerError } from '../tds/server-error.js';
 import type { AnswerPart, RecordedMessage, RecordedStatement, Recording } from '../traffic/recording.js';
 import { fromTextValue, parseTypeText } from '../traffic/value-text.js';
+import { rollBackAfter } from './error-effects.js';
 import { type Batch, parse, ROWS_PER_TURN } from './interpreter.js';
 import type { Statement } from './syntax.js';
 
@@ -41,6 +42,7 @@ async function write(part: AnswerPart, { output, session }: Batch): Promise<void
     const error = errorOf(part.message);
     if (error.class > 10) session.lastError = error.number;
     output.message(error);
+    rollBackAfter(error, session, output);
   } else if ('rowsAffected' in part) {
     session.rowCount = part.rowsAffected ?? 0;
     output.statementDone(part.rowsAffected ?? undefined);

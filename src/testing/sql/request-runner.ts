@@ -14,6 +14,7 @@ import { SqlServerError } from '../tds/server-error.js';
 import type { Recording } from '../traffic/recording.js';
 import { type BulkLoadHandler, bulkLoadTable, takeBulkLoad } from './bulk-load.js';
 import { convert } from './conversion.js';
+import { endsTransaction, rollBackAfter } from './error-effects.js';
 import type { Expectations } from './expectations.js';
 import { type Batch, parse, run } from './interpreter.js';
 import { parseParameterList } from './parser.js';
@@ -175,6 +176,7 @@ export class RequestRunner {
       query.error = error.number;
       this.#report(error, output);
       output.statementDone();
+      rollBackAfter(error, this.#session, output);
       return 0;
     }
   }
@@ -194,8 +196,8 @@ export class RequestRunner {
 
   /** SQL Server compares the transaction count at the start and at the end of a procedure. */
   #checkTransactionCount(before: number, output: ResponseOutput): void {
-    const { transactionDepth: after, abortsOnError } = this.#session;
-    const rolledBackByError = after === 0 && abortsOnError && output.error !== undefined;
+    const { transactionDepth: after } = this.#session;
+    const rolledBackByError = after === 0 && endsTransaction(output.error, this.#session);
     if (after !== before && !rolledBackByError) this.#report(transactionCountMismatch(before, after), output);
   }
 

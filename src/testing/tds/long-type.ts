@@ -1,6 +1,6 @@
 import type { ByteWriter } from './byte-writer.js';
 import type { Scalar, SqlType } from './data-type.js';
-import { COLLATION, encodeCp1252 } from './wire-type.js';
+import { COLLATION, codePage } from './wire-type.js';
 
 /**
  * text, ntext and image as clients before TDS 7.2 read them ([MS-TDS] 2.2.5.4.3): each value follows a text pointer and a
@@ -14,7 +14,7 @@ interface LongType {
 }
 
 const TYPES: Readonly<Partial<Record<string, LongType>>> = {
-  text: { id: 0x23, longest: 0x7fffffff, encode: encodeCp1252 },
+  text: { id: 0x23, longest: 0x7fffffff, encode: codePage },
   ntext: { id: 0x63, longest: 0x7ffffffe, encode: (value) => Buffer.from(value as string, 'utf16le') },
   image: { id: 0x22, longest: 0x7fffffff, encode: (value) => value as Buffer },
 };

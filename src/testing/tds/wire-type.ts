@@ -1,5 +1,6 @@
 import type { ByteReader } from './byte-reader.js';
 import type { ByteWriter } from './byte-writer.js';
+import { decodeCp1252, encodeCp1252 } from './code-page-1252.js';
 import {
   DAYS_TO_1900,
   MAX,
@@ -340,8 +341,6 @@ function readTableValue(reader: ByteReader): SqlValue {
   return { type: { name: 'table' }, value };
 }
 
-const CP1252 = new TextDecoder('windows-1252');
-
 function decode(type: SqlType, bytes: Buffer): Scalar {
   switch (type.name) {
     case 'bit':
@@ -388,7 +387,7 @@ function decode(type: SqlType, bytes: Buffer): Scalar {
     case 'char':
     case 'varchar':
     case 'text':
-      return CP1252.decode(bytes);
+      return decodeCp1252(bytes);
     case 'nchar':
     case 'nvarchar':
     case 'ntext':
@@ -591,12 +590,12 @@ export function valueWriter(type: SqlType): (writer: ByteWriter, value: Scalar) 
       return type.length === MAX ? chunkWriter(utf16) : nvarcharWriter;
     case 'varchar':
     case 'char':
-      return type.length === MAX ? chunkWriter(encodeCp1252) : shortWriter(encodeCp1252);
+      return type.length === MAX ? chunkWriter(codePage) : shortWriter(codePage);
     case 'varbinary':
     case 'binary':
       return type.length === MAX ? chunkWriter(asBytes) : shortWriter(asBytes);
     case 'text':
-      return chunkWriter(encodeCp1252);
+      return chunkWriter(codePage);
     case 'ntext':
     case 'xml':
       return chunkWriter(utf16);
@@ -652,24 +651,12 @@ function utf16(value: Scalar): Buffer {
   return Buffer.from(value as string, 'utf16le');
 }
 
-function asBytes(value: Scalar): Buffer {
-  return value as Buffer;
+export function codePage(value: Scalar): Buffer {
+  return encodeCp1252(value as string);
 }
 
-/** The characters of code page 1252 that are not in Latin-1. */
-const CP1252_EXTRAS = new Map<string, number>(
-  Array.from({ length: 32 }, (_, i) => [CP1252.decode(Buffer.from([0x80 + i])), 0x80 + i] as const),
-);
-
-export function encodeCp1252(value: Scalar): Buffer {
-  const text = value as string;
-  const bytes = Buffer.allocUnsafe(text.length);
-  for (let i = 0; i < text.length; i += 1) {
-    const code = text.charCodeAt(i);
-    const plain = code < 0x80 || (code >= 0xa0 && code <= 0xff);
-    bytes[i] = plain ? code : (CP1252_EXTRAS.get(text.charAt(i)) ?? 0x3f);
-  }
-  return bytes;
+function asBytes(value: Scalar): Buffer {
+  return value as Buffer;
 }
 
 function writeMoney(writer: ByteWriter, value: bigint): void {

@@ -8,7 +8,7 @@ const EXPECTED: [string, unknown[] | number][] = [
   ["LEFT('abc', -1)", 536],
   ["RIGHT('abc', -1)", 536],
   ["SUBSTRING('hello', 1, -1)", 537],
-  ["SUBSTRING('hello', 0, 3), SUBSTRING('hello', 2, 100)", ['he', 'ello']],
+  ["SUBSTRING('works', 0, 3), SUBSTRING('works', 2, 100)", ['wo', 'orks']],
   ["REPLICATE('a', -1), REPLICATE('ab', 2), REPLICATE('a', 0)", [null, 'abab', '']],
   ['STR(123.456, 6, 1), STR(123.456), STR(12345, 3)', [' 123.5', '       123', '***']],
   ['STR(-1.5, 5, 1), STR(1234.567, 6, 2), STR(NULL), STR(1, -1)', [' -1.5', '1234.6', null, null]],
@@ -66,6 +66,11 @@ const EXPECTED: [string, unknown[] | number][] = [
   ["SERVERPROPERTY('EngineEdition'), SERVERPROPERTY('ProductMajorVersion'), SERVERPROPERTY('none')", [3, '16', null]],
   ["CASE WHEN SERVERPROPERTY('EngineEdition') = 5 THEN 'Azure' ELSE 'box' END", ['box']],
   ['DISTINCT 1', 156],
+  [
+    "'€“š', CAST('€“š' AS varbinary(3)), CAST(0x809A AS varchar(2)), N'€“š'",
+    ['€“š', Buffer.from([0x80, 0x93, 0x9a]), '€š', '€“š'],
+  ],
+  ["CAST(N'日é' AS varchar(2))", ['?é']],
 ];
 
 test.each(EXPECTED)('SELECT %s', async (expressions, expected) => {
@@ -100,4 +105,18 @@ test('ROLLBACK with a name needs a savepoint or the outermost transaction of tha
   expect(await batch('SELECT @@TRANCOUNT')).toEqual([[2]]);
   await batch('ROLLBACK TRAN Outermost');
   expect(await batch('SELECT @@TRANCOUNT')).toEqual([[0]]);
+});
+
+test.each([
+  ["'%d %i %s', 16, 1, 5, -6, 'x'", '5 -6 x'],
+  ["'%x %X %o %#x', 16, 1, 255, 255, 8, 255", 'ff FF 10 0xff'],
+  ["'%05d|%5d|%-5d|%+d', 16, 1, 7, 7, 7, 7", '00007|    7|7    |+7'],
+  ["'%-5s|%5s|%.2s', 16, 1, 'ab', 'ab', 'abc'", 'ab   |   ab|ab'],
+  ["'%u %x', 16, 1, -1, -1", '4294967295 ffffffff'],
+  ["'100%% %d', 16, 1", '100% %d'],
+])('RAISERROR(%s)', async (args, message) => {
+  const server = closing(await startSqlEmulator());
+  const { connection } = await tediousConnect(server.config() as never);
+  const failed = rejection(execute(connection, `RAISERROR(${args})`, { batch: true }));
+  expect(await failed).toMatchObject({ number: 50_000, message });
 });

@@ -1,7 +1,7 @@
 import sql from 'mssql';
 import { ISOLATION_LEVEL } from 'tedious';
 import { describe, expect, test } from 'vitest';
-import { type SqlSession, startSqlEmulator } from '../../../src/testing/index.js';
+import { type QueryHandler, type SqlSession, startSqlEmulator } from '../../../src/testing/index.js';
 import { closing, execute, mssqlPool, rejection, reset, tediousConnect } from '../sql-clients.js';
 
 describe('a transaction', () => {
@@ -95,5 +95,65 @@ describe('a transaction', () => {
     await execute(connection, 'BEGIN TRAN; USE elsewhere', { batch: true });
     await reset(connection);
     expect(await execute(connection, 'SELECT @@TRANCOUNT, DB_NAME()')).toEqual([[0, 'master']]);
+  });
+});
+
+describe('an error that ends the transaction in SQL Server', () => {
+  const FAILURES: [string, number, QueryHandler | undefined, string][] = [
+    ...[1205, 3960, 3961, 41_301, 41_302, 41_305, 41_325, 41_839].map(
+      (number): [string, number, QueryHandler, string] => [
+        `${number} thrown by onQuery`,
+        number,
+        () => {
+          throw { number, class: 13, message: 'a conflict' };
+        },
+        'UPDATE t SET a = 1',
+      ],
+    ),
+    ['1205 of THROW', 1205, undefined, "THROW 1205, 'deadlock', 1"],
+    ['a failed conversion of text', 245, undefined, "SELECT CAST('x' AS int)"],
+    ['a failed conversion to a date', 241, undefined, "SELECT CAST('x' AS date)"],
+  ];
+
+  test.each(FAILURES)('rolls it back, and mssql reports the rollback: %s', async (_, number, onQuery, text) => {
+    const kinds: string[] = [];
+    const server = closing(await startSqlEmulator({ onQuery, onTransaction: ({ kind }) => kinds.push(kind) }));
+    const pool = await mssqlPool(server.config());
+    const transaction = new sql.Transaction(pool);
+    const rolledBack: boolean[] = [];
+    transaction.on('rollback', (aborted) => rolledBack.push(aborted));
+    await transaction.begin();
+    expect(await rejection(transaction.request().query(text))).toMatchObject({ number });
+    expect(rolledBack).toEqual([true]);
+    expect(await rejection(transaction.rollback())).toMatchObject({ code: 'EABORT' });
+    expect(kinds).toEqual(['begin', 'rollback']);
+    expect((await pool.query('SELECT @@TRANCOUNT AS n')).recordset).toEqual([{ n: 0 }]);
+  });
+
+  test.each([
+    ['a violated constraint', 2627, 'INSERT INTO t VALUES (1)'],
+    ['a division by zero', 8134, 'SELECT 1 / 0'],
+    ['RAISERROR', 50_000, "RAISERROR('no', 16, 1)"],
+  ])('but not another one: %s', async (_, number, text) => {
+    const onQuery = () => {
+      throw { number: 2627, class: 14, message: 'Violation of PRIMARY KEY constraint.' };
+    };
+    const server = closing(await startSqlEmulator({ onQuery }));
+    const pool = await mssqlPool(server.config());
+    const transaction = new sql.Transaction(pool);
+    await transaction.begin();
+    expect(await rejection(transaction.request().query(text))).toMatchObject({ number });
+    await transaction.commit();
+  });
+
+  test('with XACT_ABORT, each error of onQuery too', async () => {
+    const onQuery = () => {
+      throw { number: 2627, class: 14, message: 'Violation of PRIMARY KEY constraint.' };
+    };
+    const server = closing(await startSqlEmulator({ onQuery }));
+    const { connection } = await tediousConnect(server.config() as never);
+    await execute(connection, 'SET XACT_ABORT ON; BEGIN TRAN', { batch: true });
+    expect(await rejection(execute(connection, 'INSERT INTO t VALUES (1)'))).toMatchObject({ number: 2627 });
+    expect(await execute(connection, 'SELECT @@TRANCOUNT')).toEqual([[0]]);
   });
 });
