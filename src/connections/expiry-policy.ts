@@ -37,13 +37,19 @@ export interface TokenOutlook {
  */
 export type Verdict = 'fit' | 'renew' | 'wait' | 'replace' | 'expired' | 'unusable';
 
+/** When the first later token arrived, epoch ms, by the token that it is later than. */
+const laterSince = new WeakMap<TokenTimes, number>();
+
 /**
  * Counted from the arrival of a later token: one that arrived late does not cause all sessions to be renewed at once
- * (P11).
+ * (P11). From the first one: where tokens are short-lived, a third one arrives while sessions on the first are still waiting for their
+ * turn, and would push all of them to the end of their time.
  */
-function renewalTimeWith(current: TokenTimes, { renewBefore, renewAt, share }: SessionExpiry): number {
-  const remaining = Math.max(0, renewBefore - current.obtainedAt);
-  return Math.max(renewAt, Math.min(renewBefore, current.obtainedAt + remaining * 0.8 * share));
+function renewalTimeWith(current: TokenTimes, { token, renewBefore, renewAt, share }: SessionExpiry): number {
+  const since = (token && laterSince.get(token)) ?? current.obtainedAt;
+  if (token !== undefined) laterSince.set(token, since);
+  const remaining = Math.max(0, renewBefore - since);
+  return Math.max(renewAt, Math.min(renewBefore, since + remaining * 0.8 * share));
 }
 
 /**

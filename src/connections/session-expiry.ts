@@ -1,4 +1,5 @@
 import type { EvictionReason } from '../channels.js';
+import { renewalShares } from './renewal-share.js';
 
 /** Sessions are renewed up to this share of their age limit early, so that those opened together do not end together (P11). */
 const AGE_JITTER = 0.1;
@@ -58,17 +59,18 @@ export class SessionExpiry<T extends TokenTimes = TokenTimes> {
   /** Set when the server has ended the session or refused its token. */
   unusable: EvictionReason | undefined = undefined;
 
-  /** @param maxAgeMillis 0 for no limit */
+  /** @param maxAgeMillis 0 for no limit @param random for tests: what spreads renewals */
   constructor(
     { token, openedAt, openedAtMonotonic = performance.now(), dialMs = 0 }: Opening<T>,
     maxAgeMillis: number,
-    random: () => number = Math.random,
+    random?: () => number,
   ) {
     const start = Math.ceil(Math.max(openedAt, token?.now() ?? 0));
     const limited = maxAgeMillis > 0;
-    const agedAt = limited ? start + Math.round(maxAgeMillis * (1 - AGE_JITTER * (1 - random()))) : NEVER;
+    const ageShare = random?.() ?? Math.random();
+    const agedAt = limited ? start + Math.round(maxAgeMillis * (1 - AGE_JITTER * (1 - ageShare))) : NEVER;
     const retireAt = limited ? start + maxAgeMillis : NEVER;
-    const share = Math.round(random() * SHARES);
+    const share = Math.round((random?.() ?? renewalShares.next(token)) * SHARES);
     const renewBefore = token === undefined ? NEVER : lastRenewal(token, start, dialMs);
     const renewAt = token === undefined ? NEVER : renewalTime(token, start, renewBefore, share / SHARES);
     this.token = token;

@@ -2,7 +2,17 @@ import type { Connection } from 'tedious';
 import { expect, test, vi } from 'vitest';
 import type { TokenPool } from '../../src/index.js';
 import type { DrivenConnection } from '../support/driven-server.js';
-import { drivenWorld, HOUR, live, MINUTE, pass, releaseAll, SECOND, sqlLogin } from '../support/driven-world.js';
+import {
+  drivenWorld,
+  HOUR,
+  live,
+  MINUTE,
+  pass,
+  releaseAll,
+  SECOND,
+  sqlLogin,
+  withoutSpread,
+} from '../support/driven-world.js';
 
 const world = drivenWorld();
 const { aPool, borrow, opened } = world;
@@ -136,7 +146,7 @@ test('connections in use are replaced before their token expires: two at a time,
 });
 
 test.each([1, 2, 3])('of many that are due together, %i are opened at once', async (maxRenewals) => {
-  vi.spyOn(Math, 'random').mockReturnValue(0.5);
+  withoutSpread();
   world.server.loginMs = SECOND;
   const pool = aPool({ max: 6, overlap: 6, maxRenewals });
   await opened(pool, 6);
@@ -326,7 +336,7 @@ test('while the provider gives no later token connections serve on, and are repl
 
 test('while the server is down at renewal time the old connections serve on; then they are replaced', async () => {
   // Half-way between refresh (47.5 min) and the eviction margin (55 min).
-  vi.spyOn(Math, 'random').mockReturnValue(0.5);
+  withoutSpread();
   const pool = aPool({ max: 3 });
   await opened(pool, 3);
   await live(pool, 51 * MINUTE, 3);

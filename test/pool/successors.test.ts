@@ -11,6 +11,7 @@ import {
   releaseAll,
   SECOND,
   sqlLogin,
+  withoutSpread,
 } from '../support/driven-world.js';
 
 const world = drivenWorld();
@@ -51,7 +52,7 @@ test('the replacement of a connection that broke while borrowed takes over', asy
 });
 
 test('a replacement that waits for a borrowed connection replaces another that is due', async () => {
-  vi.spyOn(Math, 'random').mockReturnValue(0.5);
+  withoutSpread();
   const pool = aPool({ max: 2, maxRenewals: 1, idleTimeoutMillis });
   await opened(pool, 2);
   world.server.loginMs = 20 * SECOND;

@@ -2,6 +2,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { Connection } from 'tedious';
 import { afterEach, beforeEach, expect, vi } from 'vitest';
 import { CHANNEL_NAMES, CHANNEL_PREFIX, type ChannelName, type ChannelPayloads } from '../../src/channels.js';
+import { renewalShares } from '../../src/connections/renewal-share.js';
 import { settingsFrom } from '../../src/connections/settings.js';
 import type { TokenPoolConfig } from '../../src/index.js';
 import type { ConnectionLimit } from '../../src/pool/connection-limit.js';
@@ -162,6 +163,12 @@ export function settled<T>({ value, error, at }: Outcome<T>): T {
 /** The server's view of a connection. */
 export const driven = (connection: Connection | undefined): DrivenConnection =>
   connection as unknown as DrivenConnection;
+
+/** Sessions that are opened together are due together, half-way through their renewal period. */
+export function withoutSpread(): void {
+  vi.spyOn(Math, 'random').mockReturnValue(0.5);
+  vi.spyOn(renewalShares, 'next').mockReturnValue(0.5);
+}
 
 /** A `pool.validate` that says yes, but the second time, when it waits for `answer`. */
 export function undecidedTest(): { validate: () => boolean | Promise<boolean>; answer: (fit: boolean) => void } {
