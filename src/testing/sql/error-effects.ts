@@ -1,6 +1,5 @@
 import type { SqlServerError } from '../tds/server-error.js';
-import type { Output } from './interpreter.js';
-import type { SessionState } from './session.js';
+import type { SessionState, TransactionEvent } from './session.js';
 
 /** Errors that end the transaction with the batch: deadlock victim, snapshot and in-memory conflicts, failed conversions. */
 const ENDS_TRANSACTION = new Set([
@@ -14,7 +13,11 @@ export function endsTransaction(number: number | undefined, session: SessionStat
 }
 
 /** Rolls the transaction back if the error demands it. The error has been sent. */
-export function rollBackAfter(error: SqlServerError, session: SessionState, output: Output): void {
+export function rollBackAfter(
+  error: SqlServerError,
+  session: SessionState,
+  output: { transaction(event: TransactionEvent): void },
+): void {
   if (error.class <= 10 || session.transactionDepth === 0 || !endsTransaction(error.number, session)) return;
   session.rollback();
   output.transaction('rollback');

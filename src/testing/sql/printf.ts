@@ -1,4 +1,4 @@
-/** Fills the arguments of RAISERROR into its message; a place without an argument stays as it is. */
+/** Fills the arguments of RAISERROR into its message; a specification without an argument stays as it is. */
 export function printf(text: string, args: readonly string[]): string {
   const values = [...args];
   return text.replace(
