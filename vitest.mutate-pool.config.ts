@@ -39,6 +39,7 @@ export default defineConfig({
     include: [
       'test/pool/*.test.ts',
       'test/connections/{circuit-breaker,circuit-breaker-edges,dial,expiry-policy,session}.test.ts',
+      'test/tokens/one-principal.test.ts',
     ],
     exclude: ['test/**/*.sockets.test.ts'],
     sequence: { sequencer: InThisOrder },
