@@ -44,6 +44,39 @@ export function backOffMs(failures: number, { firstMs, longestMs, jitter = 0 }: 
   return Math.max(doubled, atLeastMs) * (1 + Math.random() * jitter);
 }
 
+/** The part of an AbortSignal that is used; signals of `abort-controller` and `node-abort-controller` have no more. */
+type Abortable = Pick<AbortSignal, 'addEventListener' | 'removeEventListener'>;
+
+/** What is to be called when a signal fires. */
+class AbortListeners {
+  readonly all = new Set<() => void>();
+  readonly fire = (): void => {
+    for (const listener of this.all) listener();
+  };
+}
+
+const listenersOf = new WeakMap<Abortable, AbortListeners>();
+
+/**
+ * Calls `listener` when a signal fires, unless the function that is returned is called before. All listeners share one on the signal
+ * itself: Node.js warns of a leak at the eleventh, and the signal of an application's shutdown may have thousands.
+ *
+ * @example
+ * const stopListening = onAbort(signal, () => reject(signal.reason));
+ */
+export function onAbort(signal: Abortable, listener: () => void): () => void {
+  const listeners = listenersOf.get(signal) ?? new AbortListeners();
+  const { all, fire } = listeners;
+  if (all.size === 0) {
+    listenersOf.set(signal, listeners);
+    signal.addEventListener('abort', fire, { once: true });
+  }
+  all.add(listener);
+  return () => {
+    if (all.delete(listener) && all.size === 0) signal.removeEventListener('abort', fire);
+  };
+}
+
 export interface SleepOptions {
   /** Ends the sleep early: it rejects with the signal's reason. */
   signal?: AbortSignal | undefined;
@@ -62,15 +95,16 @@ export function sleep(ms: number, { signal, ref = true }: SleepOptions = {}): Pr
       reject(signal.reason);
       return;
     }
-    const onAbort = (): void => {
-      clearTimeout(timer);
-      reject(signal?.reason);
-    };
     const timer = setTimeout(() => {
-      signal?.removeEventListener('abort', onAbort);
+      stopListening?.();
       resolve();
     }, timerMs(ms));
     if (!ref) timer.unref();
-    signal?.addEventListener('abort', onAbort, { once: true });
+    const stopListening =
+      signal &&
+      onAbort(signal, () => {
+        clearTimeout(timer);
+        reject(signal.reason);
+      });
   });
 }

@@ -1,3 +1,5 @@
+import { onAbort } from '../time.js';
+
 interface Waiting {
   key: string;
   wake: () => void;
@@ -32,13 +34,13 @@ export class AdmissionQueue {
     return new Promise((resolve) => {
       const wake = (): void => {
         clearTimeout(timer);
-        signal?.removeEventListener('abort', wake);
+        stopListening?.();
         this.#waiting = this.#waiting.filter((waiting) => waiting.wake !== wake);
         this.#woken += 1;
         resolve();
       };
       const timer = setTimeout(wake, ms);
-      signal?.addEventListener('abort', wake, { once: true });
+      const stopListening = signal && onAbort(signal, wake);
       if (again) this.#waiting.unshift({ key, wake });
       else this.#waiting.push({ key, wake });
     });

@@ -1,4 +1,5 @@
 import { AbortedError, PoolClosedError } from '../errors.js';
+import { onAbort } from '../time.js';
 import type { CheckoutStack } from './checkout-stack.js';
 
 /** One waiting caller of `acquire`. */
@@ -115,11 +116,7 @@ export class WaitQueue<T> {
     waiter.previous = this.#newest;
     this.#newest = waiter;
     this.#length += 1;
-    if (signal) {
-      const onAbort = (): void => this.reject(waiter, aborted(signal));
-      signal.addEventListener('abort', onAbort, { once: true });
-      waiter.stopListening = () => signal.removeEventListener('abort', onAbort);
-    }
+    if (signal) waiter.stopListening = onAbort(signal, () => this.reject(waiter, aborted(signal)));
     if (waiter.deadline < this.#timerAt) this.#setTimer(waiter.deadline);
     else if (this.#length === 1) this.#timer?.ref();
     return { waiter, result: waiter.result };

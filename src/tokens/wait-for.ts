@@ -1,5 +1,5 @@
 import { AbortedError, TokenTimeoutError } from '../errors.js';
-import { timerMs } from '../time.js';
+import { onAbort, timerMs } from '../time.js';
 
 /** How one caller waits for a shared promise. */
 export interface WaitTerms {
@@ -16,9 +16,8 @@ export interface WaitTerms {
 export function waitFor<T>(shared: Promise<T>, { abortSignal, timeoutMs }: WaitTerms): Promise<T> {
   if (abortSignal === undefined && timeoutMs === undefined) return shared;
   return new Promise<T>((resolve, reject) => {
-    const onAbort = () => leave(aborted(abortSignal));
     const timer = timeoutMs === undefined ? undefined : setTimeout(() => leave(tooLate(timeoutMs)), timerMs(timeoutMs));
-    abortSignal?.addEventListener('abort', onAbort, { once: true });
+    const stopListening = abortSignal && onAbort(abortSignal, () => leave(aborted(abortSignal)));
     shared.then(
       (value) => {
         cleanUp();
@@ -33,7 +32,7 @@ export function waitFor<T>(shared: Promise<T>, { abortSignal, timeoutMs }: WaitT
     }
     function cleanUp(): void {
       clearTimeout(timer);
-      abortSignal?.removeEventListener('abort', onAbort);
+      stopListening?.();
     }
   });
 }

@@ -77,6 +77,20 @@ test('a caller that is served leaves no listener behind, and the timer does not 
   expect(clock.pending.size).toBe(0);
 });
 
+test('any number of callers with one signal share one listener, because Node.js warns of a leak at the eleventh', async () => {
+  const queue = aQueue();
+  const controller = new AbortController();
+  const callers = Array.from({ length: 20 }, () => queue.add(controller.signal));
+  expect(getEventListeners(controller.signal, 'abort')).toHaveLength(1);
+  queue.serve(callers[0]?.waiter as Waiter, 'a connection');
+  const left = callers.slice(1).map(({ result }) => outcome(result));
+  controller.abort('shutdown');
+  await turn();
+  expect(await callers[0]?.result).toBe('a connection');
+  expect(left.map(({ error }) => (error as AbortedError).cause)).toEqual(left.map(() => 'shutdown'));
+  expect(queue.length).toBe(0);
+});
+
 test('a caller leaves with the error of its dial, and only once', async () => {
   const queue = aQueue();
   const { waiter, result } = queue.add(undefined);
