@@ -27,6 +27,7 @@ const application = {
 };
 const pool = createTokenPool({ server: 'localhost', authentication: credential });
 const pools = createTokenPools({ server: 'localhost' });
+const ioredis = { status: 'wait', options: {}, auth: async () => {}, on: () => {} };
 const redis = { eval: async () => null };
 
 /** Every public function and constructor that takes options, but for configs, which have tables of their own. */
@@ -43,8 +44,8 @@ const CALLS: Record<string, (options: never) => unknown> = {
     encryptedTokenStore(new MemoryStore(), { keys, ...(options as object) } as never),
   'redisTokenStore()': (options) => redisTokenStore(redis as never, { keys, ...(options as object) } as never),
   'redisCredentials()': (options) => redisCredentials(tokens, options),
-  'keepAuthenticated()': (options) => keepAuthenticated({} as never, tokens, options),
-  'The context of createCredential()': (options) => createCredential('', options),
+  'keepAuthenticated()': (options) => keepAuthenticated(ioredis as never, tokens, options),
+  'The context of createCredential()': (options) => createCredential({ method: 'chain' }, options),
   'withRetry()': (options) => withRetry(pool, async () => {}, options),
   'transaction()': (options) => transaction(pool, async () => {}, options),
   'retryTransaction()': (options) => retryTransaction(async () => {}, options),
@@ -122,6 +123,13 @@ test.each<[string, () => unknown, RegExp]>([
 ])('%s is refused', (_, call, message) => {
   expect(call).toThrow(message);
 });
+
+test.each([undefined, {}, { options: {}, auth: async () => {}, on: () => {} }])(
+  'keepAuthenticated refuses what is no client of ioredis: %j',
+  async (client) => {
+    await expect(keepAuthenticated(client as never, tokens)).rejects.toThrow(/needs a client of the package 'ioredis'/);
+  },
+);
 
 test('a misspelt limit of createTokenPools is refused, with what was meant', () => {
   for (const name of ['maxConections', 'maxPool', 'maxOpenning']) {

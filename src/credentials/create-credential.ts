@@ -43,7 +43,8 @@ export const METHOD_NAMES: readonly string[] = [...METHODS.keys()];
  *   `Authentication=Active Directory ...`
  * - any `TokenCredential`
  * - tedious's own `{ type: 'azure-active-directory-...', options }`
- * - nothing: the variable `AzureServicesAuthConnectionString`, else the default chain
+ * - nothing at all: the variable `AzureServicesAuthConnectionString`, else the default chain. An argument that is undefined or
+ *   empty, such as an environment variable that is not set, is refused: another principal would log in.
  *
  * Nothing is sent before the first token is requested.
  *
@@ -53,7 +54,13 @@ export const METHOD_NAMES: readonly string[] = [...METHODS.keys()];
  */
 export function createCredential(input: PersonInput, context?: CredentialContext): PersonCredential;
 export function createCredential(input?: CredentialInput, context?: CredentialContext): Credential;
-export function createCredential(input: CredentialInput = '', context: CredentialContext = {}): Credential {
+export function createCredential(...given: [input?: CredentialInput, context?: CredentialContext]): Credential {
+  const [input = '', context = {}] = given;
+  if (given.length > 0 && typeof input === 'string' && input.trim() === '') {
+    throw new ConfigurationError(`The credential is ${given[0] === undefined ? 'undefined' : 'empty'}.`, {
+      hint: "An environment variable that is not set may be the reason. For the default chain, pass { method: 'chain' }.",
+    });
+  }
   requireKnownOptions('The context of createCredential()', context, { server: true });
   const authority = authorityFor(context);
   if (typeof input === 'string') return fromText(input, authority);

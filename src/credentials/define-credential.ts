@@ -7,6 +7,7 @@ import type {
   IssuedToken,
   Principal,
 } from './credential.js';
+import { readJwtClaims } from './entra/jwt-claims.js';
 import { registerIdentity } from './identity.js';
 
 /** The definition of a credential. */
@@ -39,7 +40,7 @@ export function defineCredential(definition: CredentialDefinition): Credential {
       const scope = Array.isArray(scopes) ? scopes.join(' ') : scopes;
       const options = { ...requested, abortSignal: signalFrom(requested.abortSignal) };
       const answer = await orAborted(request(scope, options), options.abortSignal);
-      expiresOn = answer?.expiresOnTimestamp;
+      expiresOn = answer === null ? undefined : earliestEnd(answer);
       // A credential of the caller's own may return anything.
       return typeof answer === 'object' && answer !== null ? issued(answer) : null;
     },
@@ -55,6 +56,14 @@ export function defineCredential(definition: CredentialDefinition): Credential {
     portable: definition.sameEverywhere,
   });
   return credential;
+}
+
+/** As its issuer said, or by its own `exp`, whichever is earlier. */
+function earliestEnd(answer: AccessToken): number | undefined {
+  // A credential of the caller's own may return anything.
+  const { token, expiresOnTimestamp } = Object(answer) as Partial<AccessToken>;
+  const exp = typeof token === 'string' ? readJwtClaims(token)?.expiresOn : undefined;
+  return expiresOnTimestamp === undefined || exp === undefined ? expiresOnTimestamp : Math.min(expiresOnTimestamp, exp);
 }
 
 function issued({ refreshAfterTimestamp, ...token }: AccessToken): IssuedToken {

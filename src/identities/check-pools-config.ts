@@ -56,7 +56,7 @@ export function checkPoolsConfig(config: TokenPoolsConfig): CheckedPoolsConfig {
   requireUnnamed(forEach.tokenStore);
   requireNoLogin(forEach);
   if (forEach.authentication !== undefined)
-    onBehalfOf({ ...forEach.authentication, userAssertion: 'checks the other options' });
+    onBehalfOf({ ...forEach.authentication, userAssertion: 'checks-the-other-options' });
   const { acquireTimeoutMillis } = pool;
   return { maxConnections, maxPools, maxOpening, acquireTimeoutMillis, scope: source?.scope ?? '', forEach };
 }

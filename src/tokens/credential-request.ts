@@ -42,8 +42,15 @@ function checkAnswer(answer: unknown): AccessToken {
   }
   const { token, expiresOnTimestamp, refreshAfterTimestamp, tokenType } = answer as Partial<AccessToken>;
   if (typeof token !== 'string' || token === '') {
-    throw new TokenUnavailableError('The credential returned an empty token.', {
+    const what = token === '' ? 'an empty token' : `a token that is not text, but of type ${typeof token}`;
+    throw new TokenUnavailableError(`The credential returned ${what}.`, {
       hint: 'getToken must return { token, expiresOnTimestamp } with the access token as a string.',
+    });
+  }
+  // RFC 6749 appendix A.12: visible ASCII characters.
+  if (/[^\x21-\x7e]/.test(token)) {
+    throw new TokenUnavailableError('The credential returned a token with a character that no token has.', {
+      hint: 'Return the token alone: without spaces, line breaks or letters beyond ASCII.',
     });
   }
   if (typeof expiresOnTimestamp !== 'number' || !Number.isFinite(expiresOnTimestamp)) {

@@ -1,3 +1,4 @@
+import { userOfAssertion } from '../credentials/entra/jwt-claims.js';
 import { fingerprint } from '../credentials/identity.js';
 import { requireText } from '../credentials/input/require-option.js';
 import { type OnBehalfOfApplication, onBehalfOf } from '../credentials/methods/on-behalf-of.js';
@@ -35,7 +36,10 @@ export class OnBehalfOfTokens {
     const { maxUsers = MAX_USERS, ...options } = given;
     if (typeof maxUsers !== 'number' || !(maxUsers >= 1))
       throw new ConfigurationError("'maxUsers' must be a number above 0.");
-    onBehalfOf({ ...application, userAssertion: 'checks the other options' });
+    if (Object.hasOwn(application, 'userAssertion')) {
+      throw new ConfigurationError("new OnBehalfOfTokens() takes the application only: 'userAssertion' goes to for().");
+    }
+    onBehalfOf({ ...application, userAssertion: 'checks-the-other-options' });
     this.#application = application;
     this.#options = options;
     this.#maxUsers = maxUsers;
@@ -50,6 +54,7 @@ export class OnBehalfOfTokens {
   for(userAssertion: string): TokenCache {
     // A request without an Authorization header.
     requireText(userAssertion, 'userAssertion');
+    userOfAssertion(userAssertion);
     const key = fingerprint(userAssertion);
     const known = this.#users.get(key);
     const tokens = known ?? new TokenCache(onBehalfOf({ ...this.#application, userAssertion }), this.#options);

@@ -85,6 +85,7 @@ export async function keepAuthenticated(
   tokens: TokenCache,
   options: RedisCredentialsOptions = {},
 ): Promise<() => void> {
+  requireIORedis(client);
   const scope = scopeOf('keepAuthenticated()', tokens, options);
   const end = new AbortController();
   const use = (token: CachedToken): RedisCredentials => {
@@ -103,6 +104,16 @@ export async function keepAuthenticated(
   const stop = (): void => end.abort();
   client.on('end', stop);
   return stop;
+}
+
+/** A client of node-redis would stay logged in as it is. @throws ConfigurationError */
+function requireIORedis(client: AuthenticatingClient): void {
+  const { status, options, auth, on } = Object(client) as Partial<AuthenticatingClient>;
+  const isIORedis = typeof status === 'string' && typeof options === 'object' && options !== null;
+  if (isIORedis && typeof auth === 'function' && typeof on === 'function') return;
+  throw new ConfigurationError("keepAuthenticated() needs a client of the package 'ioredis'.", {
+    hint: "A client of 'redis' (node-redis) takes credentialsProvider: redisCredentials(tokens).",
+  });
 }
 
 /** @throws ConfigurationError for anything but a token cache, and for an option that does not exist or has a wrong type */

@@ -165,7 +165,7 @@ export class TokenCache implements TokenCredential {
    * const pool = new pg.Pool({ host, user, ssl: true, password });
    */
   passwordFor(scope: string): () => Promise<string> {
-    if (typeof scope !== 'string' || scope === '') {
+    if (typeof scope !== 'string' || !/^\S+$/.test(scope)) {
       throw new ConfigurationError(
         "passwordFor() needs a scope, e.g. 'https://ossrdbms-aad.database.windows.net/.default'.",
       );

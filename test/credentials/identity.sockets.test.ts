@@ -15,7 +15,8 @@ beforeEach(() => {
 });
 afterEach(() => vi.unstubAllEnvs());
 
-const identity = (input: CredentialInput) => identityOf(createCredential(input));
+const identity = (input: CredentialInput | undefined) =>
+  identityOf(input === undefined ? createCredential() : createCredential(input));
 
 describe("the caller's credential objects", () => {
   async function getToken(this: { user: string }) {
@@ -70,11 +71,11 @@ describe("the caller's credential objects", () => {
 });
 
 describe('the environment is part of the identity', () => {
-  const fromEnvironment: [string, CredentialInput][] = [
+  const fromEnvironment: [string, CredentialInput | undefined][] = [
     ["tedious's default", { type: 'azure-active-directory-default' }],
     ['the chain', { method: 'chain' }],
     ['a chain of some members', { method: 'chain', members: ['managed-identity', 'azure-cli'] }],
-    ['nothing at all', ''],
+    ['nothing at all', undefined],
   ];
   const VARIABLES = [
     'IDENTITY_ENDPOINT',

@@ -20,7 +20,7 @@ const later = NOW + HOUR;
 test.each([
   ['a bare string', 'eyJ0', 'no token', 'getToken must return { token, expiresOnTimestamp }'],
   ['undefined', undefined, 'no token', 'null means'],
-  ['a token that is no string', { token: 7, expiresOnTimestamp: later }, 'empty token', 'as a string'],
+  ['a token that is no string', { token: 7, expiresOnTimestamp: later }, 'not text, but of type number', 'as a string'],
   ['an expiry as text', { token: 't', expiresOnTimestamp: String(later) }, 'without its expiry', 'epoch milliseconds'],
   ['an endless expiry', { token: 't', expiresOnTimestamp: Number.POSITIVE_INFINITY }, 'without its expiry', 'a number'],
   ['seconds', { token: 't', expiresOnTimestamp: later / 1000 }, 'an expiry in seconds', 'multiply the `exp`'],

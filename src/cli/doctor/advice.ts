@@ -139,7 +139,8 @@ const UNTRUSTED = new Set([
 const FEDERATION = new Set([70021, 700211, 700212, 700213]);
 
 /** The hint of the error has the values to enter. */
-function federation({ hint }: Failure): Advice {
+function federation({ hint, message }: Failure): Advice {
+  if (hint?.startsWith("Check 'agentId'")) return { cause: message, next: hint };
   return {
     cause: 'The app registration has no federated credential that matches the assertion.',
     next:
@@ -172,7 +173,9 @@ export function adviceFor(failure: Failure): Advice {
   }
   // An error of a credential that is not a managed identity knows better than the table.
   const { hint, message } = failure;
-  if (hint !== undefined && code === 'ERR_CREDENTIAL_UNAVAILABLE' && !/managed identit|metadata/i.test(message)) {
+  const isMissingIdentity =
+    /managed identit|IMDS|metadata endpoint/i.test(message) && !message.startsWith('Tried the following');
+  if (hint !== undefined && code === 'ERR_CREDENTIAL_UNAVAILABLE' && !isMissingIdentity) {
     return { cause: message, next: hint };
   }
   if (code !== undefined && BY_CODE[code] !== undefined) return BY_CODE[code];

@@ -16,9 +16,13 @@ export async function fetchToken(context: DoctorContext): Promise<StepResult> {
   }
   const { tokens, scope } = source;
   const method = tokens.identity.split(':')[0];
+  if (method === 'password') {
+    context.findings.push({ text: `The credential method 'password' is deprecated. ${INSTEAD_OF_PASSWORD}` });
+  }
   const token = await tokens.get(scope, { timeoutMs: context.timeoutMs }).catch((error: CredentialError) => {
     // An endpoint that answers has a status; without one there is no such endpoint.
-    if (method !== 'managed-identity' || error.status !== undefined) throw error;
+    const isMissing = error.status === undefined && error.code !== 'ERR_CONFIGURATION';
+    if (method !== 'managed-identity' || !isMissing) throw error;
     throw new StepFailure(error.message, error.code, NO_MANAGED_IDENTITY);
   });
   const claims = decodeJwt(token.reveal());
@@ -38,9 +42,6 @@ export async function fetchToken(context: DoctorContext): Promise<StepResult> {
     `by ${method}, as ${facts.principal ?? 'an unknown principal (the token cannot be read)'}${facts.tenantId ? ` of tenant ${facts.tenantId}` : ''}`,
     `for ${facts.audience ?? scope}, ${minutesLeft.toFixed(minutesLeft < 10 ? 1 : 0)} min left`,
   ];
-  if (method === 'password') {
-    context.findings.push({ text: `The credential method 'password' is deprecated. ${INSTEAD_OF_PASSWORD}` });
-  }
   const skew = facts.issuerClockSkewMs;
   if (skew !== undefined) {
     lines.push(`clock: ${describeSkew(skew)} the issuer`);

@@ -1,6 +1,6 @@
 import { request as httpRequest, type IncomingHttpHeaders, type IncomingMessage, type RequestOptions } from 'node:http';
 import { request as httpsRequest } from 'node:https';
-import { AbortedError, TokenTimeoutError, TokenUnavailableError } from '../../errors.js';
+import { AbortedError, ConfigurationError, TokenTimeoutError, TokenUnavailableError } from '../../errors.js';
 import { errorCode, redactedCause } from './redact.js';
 
 /**
@@ -79,13 +79,27 @@ export function httpExchange(request: HttpRequest): Promise<HttpReply> {
     }
     const secure = url.protocol === 'https:';
     const pinned = request.certificateThumbprint?.replaceAll(':', '').toLowerCase();
+    const headers = {
+      accept: 'application/json',
+      ...request.headers,
+      ...(request.body === undefined ? {} : { 'content-length': String(Buffer.byteLength(request.body)) }),
+    };
+    for (const [name, value] of Object.entries(headers)) {
+      // Node.js would throw a TypeError (RFC 9110 section 5.5).
+      if (!/[^\t\x20-\x7e\x80-\xff]/.test(String(value))) continue;
+      reject(
+        new ConfigurationError(
+          `The header '${name}' for ${url.host} contains a line break or another control character.`,
+          {
+            hint: 'The secret or the environment variable that it is made from has one. Remove it.',
+          },
+        ),
+      );
+      return;
+    }
     const outgoing = (secure ? httpsRequest : httpRequest)(url, {
       method: request.method ?? 'GET',
-      headers: {
-        accept: 'application/json',
-        ...request.headers,
-        ...(request.body === undefined ? {} : { 'content-length': String(Buffer.byteLength(request.body)) }),
-      },
+      headers,
       agent: request.agent ?? false,
       // A pinned certificate is compared below before anything is sent.
       ...(pinned === undefined ? {} : { rejectUnauthorized: false }),

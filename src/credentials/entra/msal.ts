@@ -4,6 +4,7 @@ import type { AccessToken, GetTokenOptions } from '../credential.js';
 import type { Authority } from './authority.js';
 import type { ClientProof } from './client-proof.js';
 import { type HttpAgent, httpExchange, jsonObject } from './http-request.js';
+import { readJwtClaims } from './jwt-claims.js';
 import { oauthRefusal } from './oauth-refusal.js';
 import { redact, redactedCause, textOf, textProperty } from './redact.js';
 
@@ -62,7 +63,7 @@ async function requestToken(
     ...(cachePlugin === undefined ? {} : { cache: { cachePlugin } }),
   };
   try {
-    return accessTokenOf(await ask(config), request.who);
+    return accessTokenOf(await ask(config), request.who, network.hasExpiry);
   } catch (thrown) {
     if (thrown instanceof TokenPoolError) throw thrown;
     throw network.failure ?? msalFailure(thrown, [...(request.secrets ?? []), ...network.secrets], request.who);
@@ -72,6 +73,8 @@ async function requestToken(
 interface RecordingNetwork {
   module: Msal.INetworkModule;
   failure: Error | undefined;
+  /** Whether the last token came with an `expires_in` that is a number. */
+  hasExpiry: boolean;
   /** Every secret that MSAL sent: its cached refresh tokens and signed assertions are only visible here. */
   secrets: string[];
 }
@@ -83,6 +86,7 @@ interface RecordingNetwork {
 function recordingNetwork(request: MsalRequest): RecordingNetwork {
   const record: RecordingNetwork = {
     failure: undefined,
+    hasExpiry: true,
     secrets: [],
     module: {
       sendGetRequestAsync: (url, options) => send('GET', url, options),
@@ -111,6 +115,7 @@ function recordingNetwork(request: MsalRequest): RecordingNetwork {
       if (body === undefined || reply.status < 200 || reply.status >= 400 || 'error' in body) {
         record.failure = oauthRefusal(reply, body, request);
       }
+      if (body !== undefined && 'access_token' in body) record.hasExpiry = isSeconds(body.expires_in);
       // MSAL's throttle would reject further requests for a minute, so the answers that trigger it are hidden from it.
       if (body === undefined || reply.status < 200 || reply.status === 429 || reply.status >= 500) throw record.failure;
       const { 'retry-after': _, ...headers } = reply.headers;
@@ -122,6 +127,10 @@ function recordingNetwork(request: MsalRequest): RecordingNetwork {
   }
 }
 
+function isSeconds(value: unknown): boolean {
+  return typeof value === 'number' || (typeof value === 'string' && /^-?\d+(\.\d+)?$/.test(value));
+}
+
 /** MSAL found the fault before it sent anything, a malformed key for example. */
 function msalFailure(thrown: unknown, secrets: readonly (string | undefined)[], who: string): Error {
   const reason = textOf(thrown) || textProperty(thrown, 'errorCode') || 'unknown reason';
@@ -130,13 +139,21 @@ function msalFailure(thrown: unknown, secrets: readonly (string | undefined)[], 
   });
 }
 
-function accessTokenOf(result: Msal.AuthenticationResult | null, who: string): AccessToken {
+/** `expires_in` is recommended only (RFC 6749 section 5.1); MSAL counts its absence as 0. */
+function expiryOf(token: unknown, who: string): number {
+  const exp = typeof token === 'string' ? readJwtClaims(token)?.expiresOn : undefined;
+  if (exp !== undefined) return exp;
+  throw new TokenUnavailableError(`The identity provider returned a token without its expiry for the ${who}.`);
+}
+
+function accessTokenOf(result: Msal.AuthenticationResult | null, who: string, hasExpiry: boolean): AccessToken {
   if (result === null || result.expiresOn === null) {
     throw new TokenUnavailableError(`The identity provider returned no token for the ${who}.`);
   }
+  const { accessToken } = result;
   return {
-    token: result.accessToken,
-    expiresOnTimestamp: result.expiresOn.getTime(),
+    token: accessToken,
+    expiresOnTimestamp: hasExpiry ? result.expiresOn.getTime() : expiryOf(accessToken, who),
     refreshAfterTimestamp: result.refreshOn?.getTime(),
     tokenType: result.tokenType,
   };

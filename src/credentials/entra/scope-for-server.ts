@@ -1,3 +1,5 @@
+import { ConfigurationError } from '../../errors.js';
+
 /** Scope of Azure SQL, Managed Instance and Synapse in the public cloud, and of SQL Server with Entra (Arc). */
 export const PUBLIC_SQL_SCOPE = 'https://database.windows.net/.default';
 
@@ -48,6 +50,7 @@ function cloudOf(serverName: string) {
 const LONGEST_NAME = 1_000;
 
 function hostOf(serverName: string): string {
+  if (typeof serverName !== 'string') throw new ConfigurationError('The name of the server must be a string.');
   const bare = serverName
     .slice(0, LONGEST_NAME)
     .trim()

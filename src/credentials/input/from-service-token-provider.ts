@@ -35,6 +35,12 @@ export function fromServiceTokenProvider(
   entries: ReadonlyMap<string, string>,
   authority: AuthorityOptions,
 ): Credential {
+  for (const key of SELECTS_WHO) {
+    if (entries.get(key.toLowerCase())?.trim() !== '') continue;
+    throw new ConfigurationError(`Connection string: '${key}' is empty.`, {
+      hint: `Without it, another principal would log in. Set '${key}', or remove it. An environment variable that is not set may be the reason.`,
+    });
+  }
   const value = (key: string) => entries.get(key.toLowerCase()) || undefined;
   switch (value('RunAs')?.toLowerCase()) {
     case 'developer':
@@ -50,6 +56,18 @@ export function fromServiceTokenProvider(
       throw new ConfigurationError("Connection string: 'RunAs' must be App, Developer or CurrentUser.");
   }
 }
+
+/** Without these a string for an application describes the managed identity of the machine. */
+const SELECTS_WHO = [
+  'AppId',
+  'AppKey',
+  'TenantId',
+  'CertificatePath',
+  'CertificateThumbprint',
+  'CertificateSubjectName',
+  'KeyVaultCertificateSecretIdentifier',
+  'KeyVaultUserAssignedManagedIdentityId',
+];
 
 const WHERE: Readonly<Record<string, string>> = {
   AppId: 'It is the Application (client) ID of the app registration.',

@@ -28,6 +28,7 @@ export function fromSqlClient(entries: ReadonlyMap<string, string>, authority: A
   const password = value('password', 'pwd');
   const tenantId = value('tenant id');
   const clientId = value('client id');
+  requireWho(entries);
   const keyword = (entries.get('authentication') ?? '').replace(/\s/g, '').toLowerCase();
   const options = { ...authority, tenantId };
   const person = { ...options, clientId, ...(user === undefined ? {} : { username: user }) };
@@ -81,6 +82,21 @@ export function fromSqlClient(entries: ReadonlyMap<string, string>, authority: A
     if (value('client secret') !== undefined) return servicePrincipal();
     if (value('msi endpoint') !== undefined) return managedIdentity({ clientId });
     return defaultChain({ clientId, tenantId }, authority);
+  }
+}
+
+/** SqlClient takes an empty name for none, and so for the machine's own identity. */
+function requireWho(entries: ReadonlyMap<string, string>): void {
+  for (const [key, shown] of [
+    ['user id', 'User ID'],
+    ['uid', 'UID'],
+    ['user', 'User'],
+    ['client id', 'Client Id'],
+  ] as const) {
+    if (entries.get(key)?.trim() !== '') continue;
+    throw new ConfigurationError(`Connection string: '${shown}' is empty.`, {
+      hint: `Without it, another principal would log in. Set '${shown}', or remove it. An environment variable that is not set may be the reason.`,
+    });
   }
 }
 

@@ -51,6 +51,12 @@ export function requireSelected(options: object, names: readonly string[], prefi
   });
 }
 
+/** @throws ConfigurationError for anything that cannot be an agent of `node:http` */
+export function requireAgent(value: unknown): void {
+  if (value === undefined || value === null || (typeof value === 'object' && !Array.isArray(value))) return;
+  throw new ConfigurationError("'agent' must be an agent of node:https, or one for a proxy.");
+}
+
 /** No token takes longer than a day. */
 const LONGEST_MS = 86_400_000;
 

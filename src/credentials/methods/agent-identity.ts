@@ -2,7 +2,13 @@ import { ConfigurationError } from '../../errors.js';
 import type { AccessToken, Credential } from '../credential.js';
 import { identityOf, portableIdentityOf } from '../identity.js';
 import { optionalText, requireClientId } from '../input/require-option.js';
-import { APPLICATION_OPTIONS, type ApplicationOptions, applicationCredential, type Grant } from './application.js';
+import {
+  APPLICATION_OPTIONS,
+  type ApplicationOptions,
+  applicationCredential,
+  type Grant,
+  type Prover,
+} from './application.js';
 import { APPLICATION_PROOF_OPTIONS, type ApplicationProofOptions, proofOf } from './application-proof.js';
 import { exchangeAudience, type FederatedOptions, proveByFederation } from './federated.js';
 import { defineMethod } from './method.js';
@@ -32,7 +38,14 @@ export function agentIdentity(options: AgentIdentityOptions): Credential {
   const agentId = requireClientId(options.agentId, 'agentId');
   const userName = optionalText(options.agentUserName, 'agentUserName');
   const exchangeScope = `${exchangeAudience(options)}/.default`;
-  const proof = options.from === undefined ? proofOf(options, 'agent identity') : federation(options);
+  const given = options.from === undefined ? proofOf(options, 'agent identity') : federation(options);
+  const proof: Prover = {
+    ...given,
+    async prove(abortSignal) {
+      const proven = await given.prove(abortSignal);
+      return { ...proven, explain: (aadsts) => proven.explain?.(aadsts) ?? explainAgent(aadsts) };
+    },
+  };
   const blueprint = applicationCredential(options, proof, {
     method: proof.method,
     noun: proof.noun,
@@ -57,6 +70,12 @@ export function agentIdentity(options: AgentIdentityOptions): Credential {
     },
     userName === undefined ? undefined : asUser(userName, exchangeScope),
   );
+}
+
+/** The refusals of a blueprint whose own proof is right. */
+function explainAgent(aadsts: number | undefined): string | undefined {
+  if (aadsts !== 700213) return undefined;
+  return "Check 'agentId' and 'clientId': this agent identity does not belong to this blueprint.";
 }
 
 /** The agent's token for the exchange, presented for its user account (grant `user_fic`). */

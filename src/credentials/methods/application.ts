@@ -1,10 +1,11 @@
+import { ConfigurationError } from '../../errors.js';
 import type { AccessToken, Credential, GetTokenOptions } from '../credential.js';
 import { defineCredential } from '../define-credential.js';
 import { type AuthorityOptions, resolveAuthority } from '../entra/authority.js';
 import type { ClientProof } from '../entra/client-proof.js';
 import type { HttpAgent } from '../entra/http-request.js';
 import { requestAsConfidentialApp } from '../entra/msal.js';
-import { requireClientId } from '../input/require-option.js';
+import { requireAgent, requireClientId } from '../input/require-option.js';
 import type { OptionNames } from './method.js';
 
 /** Options of every method with which an application signs in as itself. */
@@ -97,6 +98,10 @@ const FOR_ITSELF: Pick<Grant, 'person' | 'ask' | 'inTurn'> = {
 export function applicationCredential(options: ApplicationOptions, prover: Prover, grant?: Grant): Credential {
   const { agent, enableCae } = options;
   const clientId = requireClientId(options.clientId);
+  if (enableCae !== undefined && typeof enableCae !== 'boolean') {
+    throw new ConfigurationError("'enableCae' must be true or false.");
+  }
+  requireAgent(agent);
   const authority = resolveAuthority(options);
   const { person, ask, inTurn = (_, request) => request() } = grant ?? FOR_ITSELF;
   const application = { tokenEndpoint: authority.tokenEndpoint.href, clientId };

@@ -112,6 +112,8 @@ async function start(attempt: SignIn): Promise<Started> {
   };
 }
 
+const NEW_CODE = 'Sign in with a new code, and confirm it on the page.';
+
 /** Polls until the person is done. @returns the refresh token */
 async function poll(attempt: SignIn, { code, deviceCode, intervalMs }: Started): Promise<string> {
   const { authority, clientId, options } = attempt;
@@ -139,10 +141,10 @@ async function poll(attempt: SignIn, { code, deviceCode, intervalMs }: Started):
       });
     }
     if (body?.error === 'authorization_declined' || body?.error === 'access_denied') {
-      throw new InteractionRequiredError('The device code sign-in was declined.');
+      throw new InteractionRequiredError('The device code sign-in was declined.', { hint: NEW_CODE });
     }
     if (body?.error === 'expired_token' || Date.now() > code.expiresOn) {
-      throw new InteractionRequiredError('No one signed in before the device code expired.');
+      throw new InteractionRequiredError('No one signed in before the device code expired.', { hint: NEW_CODE });
     }
     if (body?.error === 'slow_down') waitMs += SLOW_DOWN_S * 1000;
     else if (body?.error !== 'authorization_pending') {

@@ -201,7 +201,8 @@ function refuseChoice(
   because: string,
 ): void {
   const key = keys.find((name) => choice[name] !== undefined);
-  if (key !== undefined) throw new ConfigurationError(`'${key}' has no effect on ${platform}: ${because}.`);
+  if (key === undefined) return;
+  throw new ConfigurationError(`'${key}' has no effect on ${platform}: ${because}.`, { hint: `Leave '${key}' out.` });
 }
 
 function endpointIn({ environment }: SourceRequest, name: VariableName): URL {

@@ -5,6 +5,8 @@ import {
   CredentialRejectedError,
   CredentialUnavailableError,
   type TokenPoolError,
+  TokenTimeoutError,
+  TokenUnavailableError,
 } from '../../errors.js';
 import { epochMs } from '../../time.js';
 import type { AccessToken, Credential, GetTokenOptions } from '../credential.js';
@@ -94,7 +96,11 @@ export function managedIdentity(
       probed = true;
     }
     const resource = scope.replace(/\/\.default$/, '');
-    const reply = await source({ resource, choice, arcKeyDirectory, options: requested, environment });
+    const reply = await source({ resource, choice, arcKeyDirectory, options: requested, environment }).catch(
+      (error: unknown) => {
+        throw unreachable(error);
+      },
+    );
     const body = jsonObject(reply.body);
     if (reply.status !== 200 || typeof body?.access_token !== 'string') throw refusal(reply, body, choice, inChain);
     if (typeof body.client_id === 'string') id = body.client_id;
@@ -155,6 +161,20 @@ async function probeImds(options: GetTokenOptions, environment: Environment): Pr
       hint: 'Managed identity works on Azure, and on servers with Azure Arc.',
     });
   }
+}
+
+/** The network path that matters here is a local one: a proxy has no part in it. */
+function unreachable(error: unknown): unknown {
+  const { message, cause } = error as Error;
+  const hint =
+    'Off Azure there is no managed identity. On Azure, assign one to this app or machine, and let this process reach the metadata endpoint directly.';
+  const text = `The managed identity endpoint does not answer: ${message}`;
+  if (error instanceof TokenTimeoutError) return new TokenTimeoutError(text, { cause, hint });
+  // Anything else has an answer, or is about a file or a setting.
+  if (error instanceof TokenUnavailableError && / cannot be reached /.test(message)) {
+    return new TokenUnavailableError(text, { cause, hint });
+  }
+  return error;
 }
 
 function readAnswer(body: Record<string, unknown>): AccessToken {

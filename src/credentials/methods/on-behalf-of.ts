@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import type { Credential, Secret } from '../credential.js';
 import { LONGEST_TURN_WAIT_MS, turnsOf } from '../entra/application-turns.js';
-import { readJwtClaims } from '../entra/jwt-claims.js';
+import { readJwtClaims, userOfAssertion } from '../entra/jwt-claims.js';
 import { fingerprint } from '../identity.js';
-import { currentSecret } from '../input/current-secret.js';
+import { currentSecret, withoutTrailingNewline } from '../input/current-secret.js';
 import { requireSecret } from '../input/require-option.js';
 import { APPLICATION_OPTIONS, type ApplicationOptions, applicationCredential } from './application.js';
 import { APPLICATION_PROOF_OPTIONS, type ApplicationProofOptions, proofOf } from './application-proof.js';
@@ -29,6 +29,7 @@ export type OnBehalfOfOptions = OnBehalfOfApplication & {
  */
 export function onBehalfOf(options: OnBehalfOfOptions): Credential {
   const userAssertion = requireSecret(options.userAssertion, 'userAssertion');
+  if (typeof userAssertion === 'string') userOfAssertion(withoutTrailingNewline(userAssertion));
   const user = claimedUser(userAssertion);
   return applicationCredential(options, proofOf(options, 'on-behalf-of flow'), {
     method: 'on-behalf-of',

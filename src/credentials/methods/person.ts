@@ -9,7 +9,7 @@ import { type HttpAgent, jsonObject } from '../entra/http-request.js';
 import { requestAsConfidentialApp, requestAsPublicApp } from '../entra/msal.js';
 import { redact, textOf } from '../entra/redact.js';
 import { scopeForAuthority } from '../entra/scope-for-server.js';
-import { optionalText, requireClientId } from '../input/require-option.js';
+import { optionalText, requireAgent, requireClientId } from '../input/require-option.js';
 import type { OptionNames } from './method.js';
 
 /** Azure CLI's application: exists in every tenant and may request Azure SQL. `@azure/identity` uses it as well. */
@@ -119,6 +119,7 @@ export interface PersonCredential extends Credential {
  */
 export function personCredential(options: PersonOptions, flow: Flow): PersonCredential {
   const { agent } = options;
+  requireAgent(agent);
   const clientId = options.clientId === undefined ? AZURE_CLI : requireClientId(options.clientId);
   const username = optionalText(options.username, 'username');
   const authority = resolveAuthority(options, flow.anyTenant);

@@ -157,6 +157,12 @@ const REFUSALS = {
     error: 'invalid_client',
     message: () => 'The provided certificate is not within its specified validity period.',
   },
+  // Before 2023, and still for some issuers, one number for all three of the following.
+  70021: {
+    status: 401,
+    error: 'invalid_client',
+    message: () => 'No matching federated identity record found for presented assertion.',
+  },
   700211: {
     status: 401,
     error: 'invalid_client',

@@ -63,7 +63,7 @@ test('workload identity reads everything from the environment, and reads the fil
   const credential = createCredential({ method: 'workload-identity' });
   await expect(credential.getToken(SCOPE)).rejects.toMatchObject({ code: 'ERR_TOKEN_UNAVAILABLE' });
   writeFileSync(tokenFile, 'half written');
-  await expect(credential.getToken(SCOPE)).rejects.toMatchObject({ code: 'ERR_CONFIGURATION' });
+  await expect(credential.getToken(SCOPE)).rejects.toMatchObject({ code: 'ERR_TOKEN_UNAVAILABLE' });
   writeFileSync(tokenFile, entra.issueFederatedToken({ subject, expiresInSeconds: -60 }));
   await expect(credential.getToken(SCOPE)).rejects.toMatchObject({ code: 'ERR_CREDENTIAL_REJECTED' });
   writeFileSync(tokenFile, `${entra.issueFederatedToken({ subject })}\n`);

@@ -159,12 +159,13 @@ export const METHODS: Readonly<Record<string, Method>> = {
     create: (world) => federated(world, 'managed-identity'),
   },
   'a certificate in Key Vault': {
-    environment: ({ url, secret }) => ({ IDENTITY_ENDPOINT: `${url}/token`, IDENTITY_HEADER: secret }),
+    environment: ({ url, secret }) => ({
+      AZURE_AUTHORITY_HOST: url,
+      IDENTITY_ENDPOINT: `${url}/token`,
+      IDENTITY_HEADER: secret,
+    }),
     create: ({ url }) =>
-      createCredential(
-        `RunAs=App;AppId=${clientId};KeyVaultCertificateSecretIdentifier=${url}/secrets/app` as never,
-        { authority: url } as never,
-      ),
+      createCredential(`RunAs=App;AppId=${clientId};KeyVaultCertificateSecretIdentifier=${url}/secrets/app`),
   },
   'an agent identity': {
     create: (world) =>

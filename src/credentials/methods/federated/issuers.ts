@@ -1,6 +1,6 @@
 import { ConfigurationError, CredentialUnavailableError } from '../../../errors.js';
-import { type HttpReply, type HttpRequest, httpExchange, jsonObject } from '../../entra/http-request.js';
-import { oauthRefusal } from '../../entra/oauth-refusal.js';
+import { type HttpReply, type HttpRequest, httpExchange, jsonObject, retryAfterMs } from '../../entra/http-request.js';
+import { providerError } from '../../entra/provider-error.js';
 import { readVariable } from '../../input/environment.js';
 import { managedIdentity } from '../managed-identity.js';
 import type { AssertionSource } from './assertion-source.js';
@@ -52,10 +52,15 @@ export const googleCloud: AssertionSource = {
       abortSignal,
     };
     const reply = await httpExchange(request);
-    return tokenIn(reply, reply.body.trim(), {
-      issuer: 'The metadata server of Google Cloud',
-      hint: 'Attach a service account to the VM or service. On GKE, bind one with Workload Identity Federation for GKE.',
-    });
+    const hint =
+      'Attach a service account to the VM or service. On GKE, bind one with Workload Identity Federation for GKE.';
+    if (reply.status === 404) {
+      throw new CredentialUnavailableError('This machine or service of Google Cloud has no service account.', {
+        status: reply.status,
+        hint,
+      });
+    }
+    return tokenIn(reply, reply.body.trim(), { issuer: 'The metadata server of Google Cloud', hint });
   },
 };
 
@@ -93,7 +98,9 @@ export function fromVariable(name: string): AssertionSource {
         });
       }
       if (looksLikeJwt(token)) return token;
-      throw new ConfigurationError(`The environment variable '${name}' holds no token (JWT).`);
+      throw new ConfigurationError(`The environment variable '${name}' holds no token (JWT).`, {
+        hint: 'It must hold the JWT alone, without "Bearer" or quotation marks.',
+      });
     },
   };
 }
@@ -122,12 +129,20 @@ export function secureUrl(text: string, variable: string): URL {
  * @throws a typed error that never quotes the answer as it is
  */
 export function tokenIn(reply: HttpReply, token: unknown, about: { issuer: string; hint?: string }): string {
-  const { status } = reply;
+  const { status, headers } = reply;
   if (status === 200 && typeof token === 'string' && looksLikeJwt(token)) return token;
+  const { error, error_description: description, message } = jsonObject(reply.body) ?? {};
+  const [reason] = [description, message, error].filter((text) => typeof text === 'string');
   const refused = status >= 400 && status < 500;
-  throw oauthRefusal(reply, jsonObject(reply.body), {
-    answeredBy: about.issuer,
-    who: 'issue a token',
-    explain: () => (refused ? about.hint : undefined),
-  });
+  throw providerError(
+    {
+      status,
+      // A captive portal or a proxy answers with its own page.
+      foreign: status < 400,
+      description: status < 400 ? 'the answer has no token' : reason,
+      retryAfterMs: retryAfterMs(headers['retry-after']),
+    },
+    'issue a token',
+    { answeredBy: about.issuer, secrets: reply.secrets(), explain: () => (refused ? about.hint : undefined) },
+  );
 }
