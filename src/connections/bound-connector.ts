@@ -20,7 +20,7 @@ export function boundConnector(configuration: ConnectionConfiguration, signal?: 
 function socketUnlessAborted(opening: Promise<Socket>, signal: AbortSignal): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const onAbort = (): void => reject(signal.reason);
-    signal.addEventListener('abort', onAbort, { once: true });
+    signal.addEventListener('abort', onAbort);
     if (signal.aborted) onAbort();
     Promise.resolve(opening).then(
       (socket) => {

@@ -100,7 +100,7 @@ async function outcomeOf(probe: Promise<unknown>, signal?: AbortSignal): Promise
   if (signal === undefined) return outcome;
   await new Promise<void>((resolve, reject) => {
     const onAbort = (): void => reject(signal.reason);
-    signal.addEventListener('abort', onAbort, { once: true });
+    signal.addEventListener('abort', onAbort);
     if (signal.aborted) onAbort();
     outcome.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
   });

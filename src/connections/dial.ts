@@ -135,7 +135,7 @@ function connected(
       guard.cancel(signal.reason);
       settle(signal.reason);
     };
-    signal.addEventListener('abort', onAbort, { once: true });
+    signal.addEventListener('abort', onAbort);
     guard.begin();
     connection.connect(settle);
     try {

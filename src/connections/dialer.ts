@@ -96,7 +96,7 @@ export class Dialer {
     signal?.throwIfAborted();
     const call = new AbortController();
     const onAbort = (): void => call.abort(signal?.reason);
-    signal?.addEventListener('abort', onAbort, { once: true });
+    signal?.addEventListener('abort', onAbort);
     this.#calls ??= new Set();
     this.#calls.add(call);
     const { createTimeoutMillis: createTimeoutMs } = this.#settings.pool;

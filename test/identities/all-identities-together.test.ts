@@ -246,3 +246,30 @@ describe('the key of an identity', () => {
     expect(other?.key).not.toBe(first?.key);
   });
 });
+
+test('a caller waits for the first token of its identity no longer than acquireTimeoutMillis, or until its signal fires', async () => {
+  const pools = many({ pool: { acquireTimeoutMillis: 3 * SECOND } });
+  const slow = () => {
+    const provider = new FakeProvider();
+    provider.delayMs = 9 * SECOND;
+    return provider;
+  };
+  const late = outcome(pools.for({ authentication: slow(), key: 'ada' }).acquire());
+  const end = new AbortController();
+  const aborted = outcome(pools.for({ authentication: slow(), key: 'bob' }).acquire({ signal: end.signal }));
+  await pass(SECOND);
+  end.abort(new Error('the request was cancelled'));
+  await pass(0);
+  expect(aborted.error).toMatchObject({ code: 'ERR_ABORTED' });
+  await pass(1_900);
+  expect(late.at).toBeUndefined();
+  await pass(200);
+  expect(late.error).toMatchObject({ code: expect.stringMatching(/^ERR_/) });
+  expect(pools.stats.pools).toBe(0);
+});
+
+test.each([null, 'ada', 7])('run() refuses %j as an identity', (identity) => {
+  expect(() => many().run(identity as never, () => 1)).toThrow(
+    'pools.for() needs { userAssertion } or { authentication }.',
+  );
+});
