@@ -13,6 +13,7 @@ import {
   PoolClosedError,
 } from '../errors.js';
 import { refusalOf, refusalToClose } from '../pool/call-options.js';
+import { withCheckout } from '../pool/checkout.js';
 import { CheckoutStack } from '../pool/checkout-stack.js';
 import { type LimitShare, SharedLimit } from '../pool/connection-limit.js';
 import type { AcquireOptions, ConnectionSource, SourceStats } from '../pool/connection-source.js';
@@ -95,7 +96,13 @@ export class TokenPools implements AsyncDisposable {
   readonly #assertions: AssertionCheck;
   /** In the order in which they were last used. */
   readonly #entries = new Map<string, Entry>();
-  readonly #borrowed = new Map<Connection, Entry>();
+  /** One object for each checkout. */
+  readonly #borrowed = new Map<Connection, { readonly entry: Entry }>();
+  readonly #returns = {
+    checkoutOf: (connection: Connection): unknown => this.#borrowed.get(connection),
+    release: (connection: Connection): void => this.#return(connection, false),
+    destroy: (connection: Connection): void => this.#return(connection, true),
+  };
   readonly #queue = new AdmissionQueue();
   readonly #currentIdentity = new CurrentIdentity();
   #lookAgain: NodeJS.Timeout | undefined;
@@ -129,8 +136,8 @@ export class TokenPools implements AsyncDisposable {
     return {
       key: keyed.key,
       acquire: (options) => pools.#acquire(keyed, options),
-      release: (connection) => pools.#return(connection, false),
-      destroy: (connection) => pools.#return(connection, true),
+      release: pools.#returns.release,
+      destroy: pools.#returns.destroy,
       use: (fn, options) => pools.#use(keyed, fn, options),
       get stats() {
         return pools.#entries.get(keyed.key)?.pool.stats ?? NOTHING;
@@ -162,8 +169,8 @@ export class TokenPools implements AsyncDisposable {
     const pools = this;
     return {
       acquire: async (options) => pools.#currentIdentity.get().acquire(options),
-      release: (connection) => pools.#return(connection, false),
-      destroy: (connection) => pools.#return(connection, true),
+      release: pools.#returns.release,
+      destroy: pools.#returns.destroy,
       use: async (fn, options) => pools.#currentIdentity.get().use(fn, options),
       close: (options) => pools.close(options),
       captureStack: (this.#config.pool?.leakDetectionMillis ?? 0) > 0 ? (below) => new CheckoutStack(below) : undefined,
@@ -194,7 +201,7 @@ export class TokenPools implements AsyncDisposable {
     try {
       this.#switchTo(entry, proven);
       const connection = await this.#checkOut(entry, { ...options, startedAt });
-      this.#borrowed.set(connection, entry);
+      this.#borrowed.set(connection, { entry });
       return connection;
     } catch (error) {
       this.#leave(entry);
@@ -301,18 +308,13 @@ export class TokenPools implements AsyncDisposable {
     fn: (connection: Connection) => T | Promise<T>,
     options?: AcquireOptions,
   ): Promise<T> {
-    const connection = await this.#acquire(identity, options);
-    try {
-      return await fn(connection);
-    } finally {
-      if (this.#borrowed.has(connection)) this.#return(connection, false);
-    }
+    return withCheckout(this.#returns, await this.#acquire(identity, options), fn, options?.onCheckout);
   }
 
   // ---- return ----
 
   #return(connection: Connection, isBroken: boolean): void {
-    const entry = this.#borrowed.get(connection);
+    const entry = this.#borrowed.get(connection)?.entry;
     if (entry === undefined) {
       throw new NotBorrowedError('This connection is not borrowed from these pools: it was returned before, or never.');
     }

@@ -41,7 +41,12 @@ function isObject(value: unknown): boolean {
 }
 
 /** What ORM adapters and pools pass on is not for applications. */
-function withoutInternal({ startedAt: _, stack: __, ...own }: AcquireOptions): Pick<AcquireOptions, 'signal'> {
+function withoutInternal({
+  startedAt: _,
+  stack: __,
+  onCheckout: ___,
+  ...own
+}: AcquireOptions): Pick<AcquireOptions, 'signal'> {
   return own;
 }
 

@@ -1,5 +1,6 @@
 import type { Connection } from 'tedious';
 import type { EvictionReason } from '../channels.js';
+import type { Checkout } from './checkout.js';
 import type { CheckoutStack } from './checkout-stack.js';
 
 /** How to wait for a connection. */
@@ -18,6 +19,12 @@ export interface AcquireOptions {
    * @internal
    */
   stack?: CheckoutStack | undefined;
+  /**
+   * For `use`: called before its function.
+   *
+   * @internal
+   */
+  onCheckout?: ((checkout: Checkout) => void) | undefined;
 }
 
 /** A source of connections: a pool, the pool of one identity, or the pool of the current identity. */

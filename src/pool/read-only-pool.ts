@@ -3,6 +3,7 @@ import { publish } from '../channels.js';
 import { LoginRefusedError, ServerUnavailableError } from '../errors.js';
 import { backOffMs } from '../time.js';
 import { refusalOf } from './call-options.js';
+import { withCheckout } from './checkout.js';
 import { SharedLimit } from './connection-limit.js';
 import type { AcquireOptions, ConnectionSource, SourceStats, TokenPoolStats } from './connection-source.js';
 import type { PoolHealth } from './health.js';
@@ -20,6 +21,7 @@ interface BackingPool extends ConnectionSource {
   health(): PoolHealth;
   ready(): Promise<void>;
   isBorrowed(connection: Connection): boolean;
+  checkoutOf(connection: Connection): unknown;
   closeIdle(): boolean;
 }
 
@@ -101,12 +103,7 @@ export class ReadOnlyPool implements ConnectionSource {
   /** Runs `fn` with a connection and returns it afterwards, whatever happens. */
   async use<T>(fn: (connection: Connection) => T | Promise<T>, options?: AcquireOptions): Promise<T> {
     const connection = await this.acquire(options);
-    const owner = this.#ownerOf(connection);
-    try {
-      return await fn(connection);
-    } finally {
-      if (owner.isBorrowed(connection)) owner.release(connection);
-    }
+    return withCheckout(this.#ownerOf(connection), connection, fn, options?.onCheckout);
   }
 
   /** Closes the connections to the replica; closing the primary's pool does so too. */

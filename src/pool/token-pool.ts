@@ -8,6 +8,7 @@ import { type AcquireTimeoutError, NotBorrowedError } from '../errors.js';
 import { sleep } from '../time.js';
 import { acquireTimedOut, tokenExpired, unavailableUntil } from './acquire-errors.js';
 import { refusalOf, refusalToClose } from './call-options.js';
+import { withCheckout } from './checkout.js';
 import type { CheckoutStack } from './checkout-stack.js';
 import { ConnectionCheck, isPastLimits } from './connection-check.js';
 import { type ConnectionLimit, noFurtherLimit } from './connection-limit.js';
@@ -279,21 +280,18 @@ export class TokenPool extends OperatedPool {
 
   /** Runs `fn` with a connection and returns it afterwards, whatever happens. */
   async use<T>(fn: (connection: Connection) => T | Promise<T>, options?: AcquireOptions): Promise<T> {
-    const connection = await this.acquire(options);
-    const pooled = this.#connections.of(connection);
-    const checkout = pooled?.checkouts;
-    try {
-      return await fn(connection);
-    } finally {
-      // `fn` may have returned or destroyed it already, and another caller may hold it.
-      if (pooled?.checkouts === checkout && this.isBorrowed(connection)) this.release(connection);
-    }
+    return withCheckout(this, await this.acquire(options), fn, options?.onCheckout);
   }
 
   /** True while the connection is borrowed from this pool. */
   isBorrowed(connection: Connection): boolean {
     const pooled = this.#connections.of(connection);
     return pooled?.state === 'borrowed' && !pooled.inTransit;
+  }
+
+  /** The number of its current checkout; undefined while it is not borrowed. @internal */
+  checkoutOf(connection: Connection): number | undefined {
+    return this.isBorrowed(connection) ? this.#connections.of(connection)?.checkouts : undefined;
   }
 
   #returned(connection: Connection): PooledConnection {

@@ -4,12 +4,12 @@ import type { ServerMessage } from '../connections/login-failure.js';
 import {
   CommitOutcomeUnknownError,
   ConfigurationError,
-  NotBorrowedError,
   TokenPoolError,
   TransactionRolledBackError,
 } from '../errors.js';
 import type { KnownOptions } from '../known-options.js';
 import { requireOptions } from './call-options.js';
+import { type Checkout, returnedEarly, usedAfterReturn } from './checkout.js';
 import { type ConnectionSource, isConnectionSource } from './connection-source.js';
 import {
   checkoutVerdict,
@@ -73,8 +73,8 @@ export interface DriverTransaction {
  * `fn` gets a tedious connection, or an mssql `Transaction` for `new sql.Request(transaction)`. An ORM has its own
  * transactions: {@link retryTransaction} repeats those.
  *
- * @throws CommitOutcomeUnknownError; TransactionRolledBackError where `fn` went on after the server had rolled back; AbortedError;
- *   ConfigurationError; otherwise what `fn`, BEGIN or COMMIT failed with
+ * @throws CommitOutcomeUnknownError; TransactionRolledBackError where `fn` went on after the server had rolled back;
+ *   NotBorrowedError where `fn` has returned its connection; AbortedError; ConfigurationError; otherwise what `fn`, BEGIN or COMMIT failed with
  * @example
  * await transaction(pool, async (connection) => {
  *   await run(connection, 'UPDATE accounts SET balance -= 10 WHERE id = 1');
@@ -169,40 +169,38 @@ async function tryWithConnection<T>(
   level: number | undefined,
   signal: AbortSignal | undefined,
 ): Promise<Outcome<T>> {
-  let isCheckedOut = false;
+  let checkout: Checkout | undefined;
+  const onCheckout = (begun: Checkout): void => {
+    checkout = begun;
+  };
   try {
     return await pool.use(
       async (connection) => {
-        isCheckedOut = true;
-        const { outcome, isReusable } = await runOn(connection, fn, level);
-        if (!isReusable) destroyIfBorrowed(pool, connection);
+        const own = checkout as Checkout;
+        const { outcome, isReusable } = await runOn(connection, fn, level, own);
+        if (!isReusable) own.destroy();
         return outcome;
       },
-      { signal },
+      { signal, onCheckout },
     );
   } catch (error) {
-    return { error, verdict: isCheckedOut ? 'final' : checkoutVerdict(error) };
+    return { error, verdict: checkout === undefined ? checkoutVerdict(error) : 'final' };
   }
 }
 
-/** `fn` may have returned or destroyed it already, and its own error counts. */
-function destroyIfBorrowed(pool: ConnectionSource, connection: Connection): void {
-  try {
-    pool.destroy(connection);
-  } catch (error) {
-    if (!(error instanceof NotBorrowedError)) throw error;
-  }
-}
-
-/** `isReusable`: the connection may go to the next borrower. */
+/**
+ * `isReusable`: the connection may go to the next borrower. Once `fn` has returned it, it may have one already, whose transaction
+ * is not to be touched.
+ */
 async function runOn<T>(
   connection: Connection,
   fn: (connection: Connection) => T | Promise<T>,
   level: number | undefined,
+  checkout: Checkout,
 ): Promise<{ outcome: Outcome<T>; isReusable: boolean }> {
   const messages: ServerMessage[] = [];
   const onMessage = (message: ServerMessage): void => {
-    messages.push(message);
+    if (!checkout.isOver) messages.push(message);
   };
   let watch: TransactionWatch | undefined;
   connection.on('errorMessage', onMessage);
@@ -210,7 +208,7 @@ async function runOn<T>(
     new Promise((resolve, reject) => run((error) => (error ? reject(error) : resolve())));
   // What happens to the connection after COMMIT changes nothing about the outcome: it is committed.
   const isRestored = (): Promise<boolean> =>
-    level === undefined
+    level === undefined || checkout.isOver
       ? Promise.resolve(true)
       : restoreIsolationLevel(connection).then(
           () => true,
@@ -221,19 +219,25 @@ async function runOn<T>(
     await step((done) => connection.beginTransaction(done, undefined, level));
     watch = new TransactionWatch(connection);
     const value = await fn(connection);
+    if (checkout.isOver) throw returnedEarly();
     if (watch.state !== 'open') throw endedMeanwhile(watch, messages);
     watch.stop();
     isCommitting = true;
     await step((done) => connection.commitTransaction(done));
     isCommitting = false;
     // COMMIT of a nested transaction commits nothing.
-    if (isInTransaction(connection)) throw leftOpen();
+    if (!checkout.isOver && isInTransaction(connection)) throw leftOpen();
     return { outcome: { value }, isReusable: await isRestored() };
   } catch (error) {
     if (isCommitting && !wasNotSent(error)) {
       const verdict = verdictOfCommit(error, messages);
       const outcome: Outcome<T> = { error: commitFailure(error, messages), verdict };
       return { outcome, isReusable: verdict === 'soon' && (await isRestored()) };
+    }
+    if (checkout.isOver) {
+      // Its own error counts, but what has become of the transaction is not known.
+      const outcome: Outcome<T> = { error: usedAfterReturn(error, checkout, 'transaction') ?? error, verdict: 'final' };
+      return { outcome, isReusable: false };
     }
     const outcome = failureOf(error, await retryVerdict(error, messages, connection), watch, messages);
     watch?.stop();

@@ -3,6 +3,7 @@ import type { ServerMessage } from '../connections/login-failure.js';
 import { ConfigurationError } from '../errors.js';
 import type { KnownOptions } from '../known-options.js';
 import { requireOptions } from './call-options.js';
+import { type Checkout, usedAfterReturn } from './checkout.js';
 import { isConnectionSource } from './connection-source.js';
 import { checkoutVerdict, type RetryVerdict, retryVerdict, retryWaitMs, waitForRetry } from './retry-verdict.js';
 import type { TokenPool } from './token-pool.js';
@@ -59,28 +60,39 @@ async function tryOnce<T>(
   fn: (connection: Connection) => T | Promise<T>,
   signal: AbortSignal | undefined,
 ): Promise<Outcome<T>> {
-  let connection: Connection;
+  let checkout: Checkout | undefined;
+  const onCheckout = (begun: Checkout): void => {
+    checkout = begun;
+  };
   try {
-    connection = await pool.acquire({ signal });
+    return await pool.use((connection) => runOn(connection, fn, checkout as Checkout), { signal, onCheckout });
   } catch (error) {
-    return { error, verdict: checkoutVerdict(error) };
+    return { error, verdict: checkout === undefined ? checkoutVerdict(error) : 'final' };
   }
+}
+
+async function runOn<T>(
+  connection: Connection,
+  fn: (connection: Connection) => T | Promise<T>,
+  checkout: Checkout,
+): Promise<Outcome<T>> {
   // Whether a session's own error is one of these is known only from its messages: tedious keeps the number, but knex and
   // others wrap its errors.
   const messages: ServerMessage[] = [];
   const onMessage = (message: ServerMessage): void => {
-    messages.push(message);
+    if (!checkout.isOver) messages.push(message);
   };
   connection.on('errorMessage', onMessage);
   try {
     return { value: await fn(connection) };
   } catch (error) {
-    const verdict = await retryVerdict(error, messages, connection);
+    const misuse = usedAfterReturn(error, checkout, 'withRetry');
+    if (misuse !== undefined) return { error: misuse, verdict: 'final' };
+    const verdict = await retryVerdict(error, messages, checkout.isOver ? undefined : connection);
     // Azure SQL: after a failed query, open a fresh connection. The session of a deadlock victim is still good.
-    if ((verdict === 'at-once' || verdict === 'later') && pool.isBorrowed(connection)) pool.destroy(connection);
+    if (verdict === 'at-once' || verdict === 'later') checkout.destroy();
     return { error, verdict };
   } finally {
     connection.off('errorMessage', onMessage);
-    if (pool.isBorrowed(connection)) pool.release(connection);
   }
 }

@@ -200,6 +200,8 @@ export class SimConnection extends EventEmitter {
   isAsked = false;
   /** Monotonic ms; undefined until it has logged in. */
   loggedInAt: number | undefined;
+  /** Borrowed when its credential was replaced: until then, monotonic ms, it may be handed out while its successor logs in. */
+  sparedUntil = -1;
   /** Monotonic ms of the latest traffic. */
   usedAt = 0;
   readonly config: { options: { readOnlyIntent: boolean } };
@@ -398,7 +400,9 @@ export class SimConnection extends EventEmitter {
     }
     if (error === undefined) return;
     // What a pool has seen to be a failover is no reason to doubt its token.
-    if (error.number === 18456 && clock.now - this.client.failedOverAt > FAILOVER_AFTERMATH_MS) this.#suspect();
+    const isOfFailover =
+      (fault === 'ambiguous' || fault === 'anonymous') && clock.now - this.client.failedOverAt < FAILOVER_AFTERMATH_MS;
+    if (error.number === 18456 && !isOfFailover) this.#suspect();
     this.emit('errorMessage', { class: 14, ...error });
     throw Object.assign(new Error(error.message), { code: 'ELOGIN' });
   }

@@ -523,7 +523,9 @@ export class World {
     const { clock, watch } = this;
     const loggedInAt = connection.loggedInAt ?? 0;
     const knowsOfFailover = loggedInAt < site.failedOverAt;
-    const knowsOfSecondary = loggedInAt < site.readOnlySince && clock.now - site.readOnlySince < MINUTE;
+    // Those that got one at the same moment have it already.
+    const sinceReadOnly = clock.now - site.readOnlySince;
+    const knowsOfSecondary = loggedInAt < site.readOnlySince && sinceReadOnly > 0 && sinceReadOnly < MINUTE;
     watch.check(
       'P6',
       !knowsOfFailover && !knowsOfSecondary,
@@ -578,7 +580,7 @@ export class World {
     if (sinceHandOver > HAND_OVER_MS && this.#quietMs > sinceHandOver) {
       watch.check(
         'P9',
-        token.credential === provider.number,
+        token.credential === provider.number || clock.now < connection.sparedUntil,
         () => `c${connection.id} on ${token.name} is handed out, whose credential was replaced ${sinceHandOver} ms ago`,
       );
     }
@@ -634,9 +636,11 @@ export class World {
     const { source } = site;
     const { pool } = owner;
     const from = this.clock.now;
+    const { frozen } = this.clock;
     this.clock.schedule(ms, () => {
-      this.#checkLeak(owner, connection, from);
+      this.#checkLeak(owner, connection, this.clock.now - from - (this.clock.frozen - frozen));
       owner.borrowed.delete(connection);
+      if (from < owner.replacedAt) connection.sparedUntil = this.clock.now + HAND_OVER_MS;
       if (!pool.isBorrowed(connection as never)) return;
       if (connection.isDropped) connection.cut();
       else connection.usedAt = this.clock.now;
@@ -658,9 +662,8 @@ export class World {
   }
 
   /** A connection that is borrowed for long is reported, once. */
-  #checkLeak(site: Site, connection: SimConnection, since: number): void {
+  #checkLeak(site: Site, connection: SimConnection, heldMs: number): void {
     const { leakDetectionMs } = this.#features;
-    const heldMs = this.clock.now - since;
     if (leakDetectionMs === 0 || site.closing || !site.pool.isBorrowed(connection as never)) return;
     this.watch.check(
       'P6',
@@ -1208,7 +1211,7 @@ export class World {
   #checkIdle(site: Site): void {
     const { now, wall } = this.clock;
     // What the companion holds leaves no permit for a successor.
-    if (site.companion !== undefined && site.physical.size + site.companion.physical.size >= site.bound) return;
+    if (site.companion !== undefined) return;
     for (const { connection } of site.latestUse.values()) {
       const { token, openedAt } = connection;
       if (token === undefined || !connection.ready || site.borrowed.has(connection)) continue;
