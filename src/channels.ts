@@ -123,6 +123,7 @@ export type EvictionReason =
   | 'credential-replaced'
   | 'unneeded'
   | 'reset-failed'
+  | 'misused'
   | 'read-only'
   | 'failover'
   | 'pool-closed';

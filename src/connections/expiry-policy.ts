@@ -209,5 +209,8 @@ export function endsSession(message: ServerMessage, isResetting = false): Evicti
   // At any other time it comes from a linked server.
   if (isResetting && message.number === LOGIN_FAILED) return 'token-invalidated';
   if (NOT_PRIMARY.has(message.number)) return 'read-only';
-  return message.class >= FATAL_CLASS || FATAL_NUMBERS.has(message.number) ? 'broken' : undefined;
+  if (FATAL_NUMBERS.has(message.number)) return 'broken';
+  if (message.class < FATAL_CLASS) return undefined;
+  // After EXECUTE AS, the server ends a session that it has to reset (18059).
+  return isResetting ? 'reset-failed' : 'broken';
 }

@@ -93,8 +93,10 @@ export type ResetNeed = 'none' | 'flag' | 'request' | 'impossible';
 export class SessionReset {
   /** Called when the server has reset the session. */
   onReset: ((this: Connection, withOwnRequest: boolean) => void) | undefined;
-  /** Called when it has not, although it was asked to. */
-  onFailure: ((this: Connection) => void) | undefined;
+  /** Called when it has not, although it was asked to, or when a request was made after the connection was returned. */
+  onFailure: ((this: Connection, reason: 'reset-failed' | 'misused') => void) | undefined;
+  /** A borrower or its pool may use the session. Always true in the pools of other libraries. */
+  inUse = true;
   /** The next request carries a reset. */
   isDue = false;
   /** A request was made since the login or the last reset. */
@@ -173,7 +175,10 @@ export class SessionReset {
       this.#carrier = request;
       return;
     }
-    if (!this.#settleCarrier(tedious)) this.onFailure?.call(tedious as unknown as Connection);
+    const connection = tedious as unknown as Connection;
+    if (!this.#settleCarrier(tedious)) this.onFailure?.call(connection, 'reset-failed');
+    // The next borrower would find what this request leaves behind: the reset for it would be spent.
+    if (!this.inUse) this.onFailure?.call(connection, 'misused');
     if (this.isDue && (type === BATCH || type === RPC || type === TRANSACTION_MANAGER)) {
       tedious.resetConnectionOnNextRequest = true;
       this.#carrier = request;

@@ -57,7 +57,7 @@ export function openSession(
   count += 1;
   const reset = resetOf(connection);
   const session = new Session(count, connection, { token, openedAt: Date.now(), dialMs }, maxAgeMillis);
-  if (reset !== undefined) reset.onFailure = noteFailedReset;
+  if (reset !== undefined) reset.onFailure = noteFailure;
   sessions.set(connection, session);
   return session;
 }
@@ -77,10 +77,10 @@ function hasReadOnlyIntent(connection: Connection): boolean {
   return config?.options?.readOnlyIntent === true;
 }
 
-/** The server has not reset the session: no other borrower may have it. */
-function noteFailedReset(this: Connection): void {
+/** The session has not been reset, or not for its next borrower: no other borrower may have it. */
+function noteFailure(this: Connection, reason: EvictionReason): void {
   const session = sessions.get(this);
-  if (session !== undefined) end(session, 'reset-failed');
+  if (session !== undefined) end(session, reason);
 }
 
 function end(session: Session, reason: EvictionReason): void {
@@ -95,18 +95,21 @@ export function sessionOf(connection: Connection): Session | undefined {
 
 /** False for a connection that is closed, has failed, was ended by the server, or has a request in progress. Sends nothing. */
 export function isReady(connection: Connection): boolean {
-  return isLoggedIn(connection) && sessions.get(connection)?.expiry.unusable !== 'broken';
+  const unusable = sessions.get(connection)?.expiry.unusable;
+  return isLoggedIn(connection) && unusable !== 'broken' && unusable !== 'reset-failed';
+}
+
+/** False for a connection that is closed or has failed. */
+export function isOpen(connection: Connection): boolean {
+  const { closed, hasError } = connection as unknown as { closed?: boolean; hasError?: boolean };
+  return closed !== true && hasError !== true;
 }
 
 /** False for a connection that is closed, has failed, or has a request in progress. */
 export function isLoggedIn(connection: Connection): boolean {
   // `state` is not in tedious's documentation, but sequelize and mssql rely on its names too.
-  const { closed, hasError, state } = connection as unknown as {
-    closed?: boolean;
-    hasError?: boolean;
-    state?: { name: string };
-  };
-  return closed !== true && hasError !== true && state?.name === 'LoggedIn';
+  const { state } = connection as unknown as { state?: { name: string } };
+  return isOpen(connection) && state?.name === 'LoggedIn';
 }
 
 /**

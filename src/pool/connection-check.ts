@@ -3,7 +3,7 @@ import type { EvictionReason } from '../channels.js';
 import type { TediousModule } from '../connections/dial.js';
 import { assess, assessPatiently, evictionReason, type OutlookSource } from '../connections/expiry-policy.js';
 import { tediousOf } from '../connections/load-tedious.js';
-import { isInTransaction, isLoggedIn, isReady } from '../connections/session.js';
+import { isInTransaction, isLoggedIn, isOpen, isReady } from '../connections/session.js';
 import type { Settings } from '../connections/settings.js';
 import type { PooledConnection } from './pooled-connection.js';
 import type { Waiter } from './wait-queue.js';
@@ -38,8 +38,8 @@ export class ConnectionCheck {
   reasonToClose(pooled: PooledConnection, isFull: boolean): EvictionReason | undefined {
     const { connection, expiry } = pooled.live;
     if (expiry.unusable !== undefined) return expiry.unusable;
-    if (!isLoggedIn(connection)) return 'broken';
-    if (isInTransaction(connection)) return 'broken';
+    if (!isLoggedIn(connection)) return isOpen(connection) ? 'misused' : 'broken';
+    if (isInTransaction(connection)) return 'misused';
     if (!pooled.dueOnReturn) return undefined;
     const now = expiry.now();
     const verdict = assess(expiry, this.#tokens.outlook(), now, { strictExpiry: false });
@@ -54,7 +54,10 @@ export class ConnectionCheck {
     if (verdict !== 'fit' || !this.testsAlways || waiter.settled || !isReady(connection)) return verdict;
     // A test that outlasts its caller has failed: nothing may hold a connection forever.
     pooled.isTested = true;
+    const { reset } = pooled.live;
+    if (reset !== undefined) reset.inUse = true;
     const passed = await Promise.race([this.#test(connection), waiter.done]);
+    if (reset !== undefined) reset.inUse = false;
     pooled.isTested = false;
     if (passed !== true) return 'broken';
     // The test may have taken the connection into its eviction margin (P2).

@@ -69,20 +69,24 @@ export class Keepalive {
     connections.ready.remove(pooled);
     pooled.reserved = true;
     const askedAt = performance.now();
-    const answered = await ping(await tediousOf(this.#settings), connection);
+    const tedious = await tediousOf(this.#settings);
+    if (reset !== undefined) reset.inUse = true;
+    const answered = await ping(tedious, connection);
+    if (reset !== undefined) reset.inUse = false;
     pooled.reserved = false;
+    // Closing the pool is no answer.
+    if (pooled.state === 'closed') return;
     publish('connection:keepalive', () => ({
       pool: this.#pool.name,
       connection: id,
       answered,
       durationMs: performance.now() - askedAt,
     }));
-    if (pooled.state === 'closed') return;
     this.#answeredAt.set(pooled, performance.now());
-    if (reset?.returned(connection) === 'impossible') connections.close(pooled, expiry.unusable ?? 'reset-failed');
-    else if (!answered || !isReady(connection) || expiry.unusable !== undefined) {
+    if (!answered || !isReady(connection) || expiry.unusable !== undefined) {
       connections.close(pooled, expiry.unusable ?? 'broken');
-    } else if (pooled.successor?.standsBy === true) connections.makeReady(pooled);
+    } else if (reset?.returned(connection) === 'impossible') connections.close(pooled, 'reset-failed');
+    else if (pooled.successor?.standsBy === true) connections.makeReady(pooled);
     // Where it was: the one used last is still handed out first.
     else connections.ready.insert(pooled);
     this.#pool.changed();

@@ -243,7 +243,11 @@ export class OpenConnections extends Dials {
   /** A borrowed connection is kept until it is returned. */
   ended(pooled: PooledConnection): void {
     if (pooled.isGone) return;
-    if (pooled.state !== 'closed') whenBroken(pooled.connection, () => this.#failoverWatch.connectionBroke());
+    // A session that the server has ended for its own sake says nothing about the others.
+    const { unusable = 'broken' } = pooled.live.expiry;
+    if (pooled.state !== 'closed' && unusable === 'broken') {
+      whenBroken(pooled.connection, () => this.#failoverWatch.connectionBroke());
+    }
     this.gone(pooled);
     if (pooled.state === 'idle' && !pooled.isChecked) this.close(pooled, 'broken');
     this.pool.changed();

@@ -1,7 +1,20 @@
 import { mayReset } from '../connections/expiry-policy.js';
-import { isReady } from '../connections/session.js';
+import { isOpen, isReady } from '../connections/session.js';
+import type { ResetNeed } from '../connections/session-reset.js';
 import type { OpenConnections } from './open-connections.js';
 import type { PooledConnection } from './pooled-connection.js';
+
+/** From now on its requests are those of a borrower. */
+export function checkedOut({ live: { reset } }: PooledConnection): void {
+  if (reset !== undefined) reset.inUse = true;
+}
+
+/** It has been returned: what its next borrower needs. A request that is made meanwhile is a misuse. */
+export function checkedIn({ live: { connection, reset } }: PooledConnection): ResetNeed {
+  if (reset === undefined) return 'none';
+  reset.inUse = false;
+  return reset.returned(connection);
+}
 
 /**
  * Resets a connection that has just been returned, with a request of its own: the flag on the next request would not do.
@@ -23,7 +36,7 @@ export async function resetOnReturn(connections: OpenConnections, pooled: Pooled
   // The pool may have been closed meanwhile.
   if (isClosed(pooled)) return;
   if (isReset && isReady(connection) && expiry.unusable === undefined) connections.makeReady(pooled);
-  else connections.close(pooled, expiry.unusable ?? 'reset-failed');
+  else connections.close(pooled, expiry.unusable ?? (isOpen(connection) ? 'reset-failed' : 'broken'));
 }
 
 function isClosed({ state }: PooledConnection): boolean {

@@ -20,7 +20,7 @@ import type { LoginPacing } from './login-pacing.js';
 import { OpenConnections } from './open-connections.js';
 import { type OperatedParts, OperatedPool } from './operated-pool.js';
 import type { PooledConnection } from './pooled-connection.js';
-import { resetOnReturn } from './reset-on-return.js';
+import { checkedIn, checkedOut, resetOnReturn } from './reset-on-return.js';
 import { poolClosed, type Waiter, WaitQueue } from './wait-queue.js';
 
 /** How long `close` waits for borrowed connections by default, ms. */
@@ -49,7 +49,6 @@ export class TokenPool extends OperatedPool {
   readonly #connections: OpenConnections;
   readonly #waiters: WaitQueue<Connection>;
   readonly #check: ConnectionCheck;
-  /** Undefined while it is off. */
   readonly #leaks: LeakDetection | undefined;
   readonly #resets: boolean;
   #timer: NodeJS.Timeout | undefined;
@@ -128,6 +127,7 @@ export class TokenPool extends OperatedPool {
 
   #checkOut(pooled: PooledConnection, startedAt: number | undefined, stack: CheckoutStack | undefined): Connection {
     this.#connections.move(pooled, 'borrowed');
+    if (this.#resets) checkedOut(pooled);
     pooled.checkouts += 1;
     if (this.#leaks !== undefined) this.#planBy(this.#leaks.borrowed(pooled, stack));
     if (!pooled.holdsProcess) pooled.holdProcess(true);
@@ -257,7 +257,7 @@ export class TokenPool extends OperatedPool {
 
   /** False if that takes a separate request or is impossible. */
   #isReset(pooled: PooledConnection): boolean {
-    const need = pooled.live.reset?.returned(pooled.connection) ?? 'none';
+    const need = checkedIn(pooled);
     if (need === 'none' || need === 'flag') return true;
     if (need === 'request') {
       pooled.lastUsedAt = this.#timeOfReturn(pooled);

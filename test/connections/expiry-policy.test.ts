@@ -161,6 +161,15 @@ test.each([
   expect(endsSession({ number, state, class: severity, message: 'x' })).toBe(expected);
 });
 
+test.each([
+  ['refused while another user is impersonated', 18059, 20, 'reset-failed'],
+  ['session killed', 596, 21, 'broken'],
+  ['login failed', 18456, 14, 'token-invalidated'],
+  ['deadlock', 1205, 13, undefined],
+] as const)('during a reset, %s: error %i, class %i', (_, number, severity, expected) => {
+  expect(endsSession({ number, state: 1, class: severity, message: 'x' }, true)).toBe(expected);
+});
+
 describe('a check that waits', () => {
   /** A provider whose request has been under way for a while, and ends on command. */
   function provider(refreshingForMs: number | undefined, current: TokenTimes | undefined = own) {

@@ -235,3 +235,30 @@ test('no keepalive carries a reset that the server would refuse, because the tok
   await clock.pass(10 * MINUTE);
   expect(server.queries.length).toBe(late);
 });
+
+test('the pool can be closed while an answer is awaited: nothing is left, and it is not reported as unanswered', async () => {
+  const { clock, server, opened, aPool } = world;
+  const pool = aPool({ ...idle, min: 1, max: 1 });
+  await opened(pool, 1);
+  server.query = () => undefined;
+  for (let i = 0; i < 60 && server.queries.length === 0; i += 1) await clock.pass(SECOND);
+  const closed = outcome(pool.close());
+  await clock.pass(SECOND);
+  settled(closed);
+  expect(server.connections.size).toBe(0);
+  await clock.pass(MINUTE);
+  expect(server.queries).toHaveLength(1);
+  expect(world.events.filter(({ name }) => name === 'connection:keepalive')).toEqual([]);
+});
+
+test('connections that are evicted while an answer is awaited are closed after it', async () => {
+  const { clock, server, opened, aPool } = world;
+  const pool = aPool({ ...idle, min: 1, max: 1 });
+  await opened(pool, 1);
+  const { answer } = answersOnDemand();
+  for (let i = 0; i < 60 && server.queries.length === 0; i += 1) await clock.pass(SECOND);
+  pool.evictAll();
+  answer();
+  await clock.pass(SECOND);
+  expect(pool.stats).toMatchObject({ size: 1, logins: 2, evictions: { 'evicted-by-caller': 1 } });
+});

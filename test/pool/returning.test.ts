@@ -1,5 +1,6 @@
 import type { Connection } from 'tedious';
 import { expect, test, vi } from 'vitest';
+import type { EvictionReason } from '../../src/channels.js';
 import { NotBorrowedError } from '../../src/errors.js';
 import type { DrivenConnection } from '../support/driven-server.js';
 import {
@@ -44,23 +45,25 @@ test('what is not borrowed can neither be returned nor destroyed', async () => {
   expect(driven(connection).closed).toBe(false);
 });
 
-test.each<[string, (connection: DrivenConnection) => void]>([
-  ['that was closed meanwhile', (connection) => connection.end()],
-  ['that its caller has closed', (connection) => connection.close()],
-  ['that has failed', (connection) => connection.emit('error', new Error('ECONNRESET'))],
+test.each<[string, (connection: DrivenConnection) => void, EvictionReason]>([
+  ['that was closed meanwhile', (connection) => connection.end(), 'broken'],
+  ['that its caller has closed', (connection) => connection.close(), 'broken'],
+  ['that has failed', (connection) => connection.emit('error', new Error('ECONNRESET')), 'broken'],
   [
     'in the middle of a request',
     (connection) => {
       connection.state = { name: 'SentClientRequest' };
     },
+    'misused',
   ],
   [
     'in the middle of a transaction',
     (connection) => {
       connection.inTransaction = true;
     },
+    'misused',
   ],
-])('a connection %s is closed, and the waiting caller gets another', async (_, happens) => {
+])('a connection %s is closed, and the waiting caller gets another', async (_, happens, reason) => {
   const pool = aPool({ max: 1 });
   const [connection] = (await borrow(pool, 1)) as [Connection];
   const waiting = outcome(pool.acquire());
@@ -70,7 +73,7 @@ test.each<[string, (connection: DrivenConnection) => void]>([
   expect(pool.isBorrowed(connection)).toBe(false);
   await pass(world.server.loginMs + 1);
   expect(settled(waiting)).not.toBe(connection);
-  expect(pool.stats).toMatchObject({ size: 1, borrowed: 1, evictions: { broken: 1 } });
+  expect(pool.stats).toMatchObject({ size: 1, borrowed: 1, evictions: { [reason]: 1 } });
   pool.release(settled(waiting));
   expect(world.server.connections.size).toBe(1);
 });

@@ -179,6 +179,64 @@ test('a session that the server cannot reset is replaced without an error for th
   const found = await pool.use((connection) => query(connection, 'SELECT 1'));
   expect(found).toEqual([[1]]);
   expect(s.server.logins).toHaveLength(2);
+  expect(pool.stats.evictions).toEqual({ 'reset-failed': 1 });
+});
+
+test('several sessions that cannot be reset are not taken for a failover', async () => {
+  await using s = await site();
+  const failovers: unknown[] = [];
+  const onFailover = (message: unknown) => failovers.push(message);
+  subscribe('mssql-token-pool:pool:failover', onFailover);
+  onTestFinished(() => {
+    unsubscribe('mssql-token-pool:pool:failover', onFailover);
+  });
+  const pool = s.pool({ pool: { resetSession: 'always', max: 4 } });
+  const connections = await Promise.all(Array.from({ length: 4 }, () => pool.acquire()));
+  for (const connection of connections.slice(0, 3)) await batch(connection, "EXECUTE AS USER = 'somebody'");
+  for (const connection of connections) pool.release(connection);
+  await expect.poll(() => pool.stats.evictions, { timeout: 10_000 }).toEqual({ 'reset-failed': 3 });
+  expect(failovers).toEqual([]);
+  expect(pool.stats.size).toBe(1);
+});
+
+test('a connection that is used after it was returned is closed, so that its next borrower finds nothing of that', async () => {
+  await using s = await site();
+  const pool = s.pool(ALWAYS);
+  let kept: Connection | undefined;
+  await pool.use(async (connection) => {
+    kept = connection;
+    await query(connection, 'SELECT 1');
+  });
+  await expect(batch(kept as Connection, 'USE elsewhere')).rejects.toMatchObject({ code: 'EINVALIDSTATE' });
+  expect(await pool.use((connection) => query(connection, 'SELECT DB_NAME()'))).not.toEqual([['elsewhere']]);
+  expect(pool.stats).toMatchObject({ logins: 2, evictions: { misused: 1 } });
+});
+
+test("the pool's own requests on an idle connection are no misuse", async () => {
+  await using s = await site();
+  const pool = s.pool({
+    validateConnection: true,
+    pool: {
+      resetSession: 'always',
+      max: 1,
+      min: 1,
+      keepaliveMillis: 50,
+      validate: (c) => batch(c, 'SELECT 1').then(() => true),
+    },
+  });
+  let keepalives = 0;
+  const onKeepalive = () => {
+    keepalives += 1;
+  };
+  subscribe('mssql-token-pool:connection:keepalive', onKeepalive);
+  onTestFinished(() => {
+    unsubscribe('mssql-token-pool:connection:keepalive', onKeepalive);
+  });
+  for (let i = 1; i <= 3; i += 1) {
+    await pool.use((connection) => batch(connection, 'SELECT 1'));
+    await expect.poll(() => keepalives, { timeout: 10_000 }).toBeGreaterThanOrEqual(i);
+  }
+  expect(pool.stats).toMatchObject({ logins: 1, evictions: {} });
 });
 
 test('a request that was cancelled before it was sent does not use up the reset', async () => {

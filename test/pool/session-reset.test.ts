@@ -117,6 +117,17 @@ test('a session that the server ends during its reset is not handed out', async 
   expect(pool.stats).toMatchObject({ size: 1, borrowed: 1, evictions: { broken: 1 } });
 });
 
+test('a connection that is lost during its reset is broken; the server has not refused to reset it', async () => {
+  const { pool, connection } = await used();
+  world.server.query = () => undefined;
+  const waiting = outcome(pool.acquire());
+  pool.release(connection);
+  driven(connection).end();
+  await pass(5 * SECOND + world.server.loginMs);
+  expect(settled(waiting)).not.toBe(connection);
+  expect(pool.stats).toMatchObject({ evictions: { broken: 1 } });
+});
+
 test('a pool can be closed during a reset', async () => {
   const { pool, connection } = await used();
   world.server.query = () => undefined;

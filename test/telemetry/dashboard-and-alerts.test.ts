@@ -3,7 +3,7 @@ import { PrometheusExporter, PrometheusSerializer } from '@opentelemetry/exporte
 import { MeterProvider } from '@opentelemetry/sdk-metrics';
 import { beforeAll, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { type ChannelPayloads, publish } from '../../src/channels.js';
+import { type ChannelPayloads, type EvictionReason, publish } from '../../src/channels.js';
 import { instrument } from '../../src/telemetry/otel.js';
 
 interface Dashboard {
@@ -17,7 +17,18 @@ const dashboard: Dashboard = JSON.parse(
 const alerts: { groups: { rules: { alert: string; expr: string; annotations: { summary: string } }[] }[] } = parse(
   readFileSync(new URL('../../docs/prometheus-alerts.yml', import.meta.url), 'utf8'),
 );
-const PROMQL = new Set(['sum', 'min', 'max', 'by', 'rate', 'histogram_quantile', 'label_values']);
+const PROMQL = new Set([
+  'sum',
+  'min',
+  'max',
+  'by',
+  'and',
+  'on',
+  'rate',
+  'increase',
+  'histogram_quantile',
+  'label_values',
+]);
 
 let names: Set<string>;
 let labels: Set<string>;
@@ -119,4 +130,39 @@ test('every alert uses exported metrics and labels', () => {
     expect(unknown, alert).toEqual([]);
     expect(used.filter((label) => !expr.includes(label))).toEqual([]);
   }
+});
+
+const REASONS: Record<EvictionReason, true> = {
+  renewed: true,
+  'token-expiry': true,
+  'token-invalidated': true,
+  'max-age': true,
+  idle: true,
+  broken: true,
+  'destroyed-by-caller': true,
+  'evicted-by-caller': true,
+  'credential-replaced': true,
+  unneeded: true,
+  'reset-failed': true,
+  misused: true,
+  'read-only': true,
+  failover: true,
+  'pool-closed': true,
+};
+
+test('the documentation explains every reason for which a connection is closed, and alerts use no other', () => {
+  const page = readFileSync(new URL('../../docs/telemetry.md', import.meta.url), 'utf8');
+  const table = page.slice(page.indexOf('The `reason` of'), page.indexOf('## OpenTelemetry'));
+  const rows = table.split('\n').filter((line) => line.startsWith('| `'));
+  const explained = rows.flatMap((row) =>
+    [...(row.split('|')[1] as string).matchAll(/`([a-z-]+)`/g)].map(([, name]) => name),
+  );
+  expect(explained.sort()).toEqual(Object.keys(REASONS).sort());
+  const used = alerts.groups
+    .flatMap(({ rules }) => rules)
+    .flatMap(({ expr }) =>
+      [...expr.matchAll(/eviction_reason=~?"([^"]*)"/g)].flatMap(([, names = '']) => names.split('|')),
+    );
+  expect(used).toContain('reset-failed');
+  for (const reason of used) expect(Object.keys(REASONS)).toContain(reason);
 });
