@@ -107,9 +107,7 @@ test.each(
       },
     },
   });
-  // With XACT_ABORT the server rolls back for every error, as it always does for these.
-  const options = { ...s.server.config().options, abortTransactionOnError: true };
-  const config = { ...s.server.config(), options, authentication: s.entra.credential(), pool: { max: 1 } };
+  const config = { ...s.server.config(), authentication: s.entra.credential(), pool: { max: 1 } };
   const orm = await open(config as never);
   try {
     await retryTransaction(() =>

@@ -3,7 +3,7 @@ import type { Column } from '../tds/response.js';
 import { SqlServerError } from '../tds/server-error.js';
 import type { Bound, Scope } from './bound.js';
 import { compare, convert, toText } from './conversion.js';
-import { rollBackAfter } from './error-effects.js';
+import { endsTransaction, isLostConflict, rollBackAfter } from './error-effects.js';
 import { bind, bindCondition } from './expressions.js';
 import { databaseId, databaseProperty, FACTS, GLOBALS, objectId, property, sessionProperty } from './facts.js';
 import { parseBatch, undeclared } from './parser.js';
@@ -74,8 +74,8 @@ export async function run(statements: readonly Statement[], batch: Batch): Promi
 function reportError(error: SqlServerError, line: number, { session, output }: Batch): void {
   session.lastError = error.number;
   output.message(error.lineNumber > 1 ? error : withLine(error, line));
-  output.statementDone();
   rollBackAfter(error, session, output);
+  output.statementDone();
 }
 
 function withLine(error: SqlServerError, lineNumber: number): SqlServerError {
@@ -85,10 +85,10 @@ function withLine(error: SqlServerError, lineNumber: number): SqlServerError {
 }
 
 /** Errors that end only the statement; all others end the batch. */
-const STATEMENT_ERRORS = new Set([8134, 8115, 3902, 3903, 628, 6401]);
+const STATEMENT_ERRORS = new Set([8134, 8115, 220, 242, 244, 248, 536, 537, 3902, 3903, 628, 6401]);
 
 function endsBatch(statement: Statement, error: SqlServerError, session: SessionState): boolean {
-  return statement.kind === 'throw' || session.abortsOnError || !STATEMENT_ERRORS.has(error.number);
+  return statement.kind === 'throw' || endsTransaction(error, session) || !STATEMENT_ERRORS.has(error.number);
 }
 
 async function runStatement(statement: Statement, batch: Batch): Promise<boolean> {
@@ -186,6 +186,7 @@ async function runStatement(statement: Statement, batch: Batch): Promise<boolean
     }
     case 'raiserror': {
       const error = raised(statement, evaluate);
+      if (isLostConflict(error)) throw error;
       if (error.class > 10) session.lastError = error.number;
       output.message(error);
       output.statementDone();

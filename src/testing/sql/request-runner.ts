@@ -169,14 +169,13 @@ export class RequestRunner {
         (await this.#replayed(batch, query)) ??
         (await this.#answered(understand, batch, query, failure));
       if (output.inProcedure) this.#checkTransactionCount(transactionDepth, output);
-      query.error = output.error;
+      query.error = output.error?.number;
       return status;
     } catch (error) {
       if (!(error instanceof SqlServerError)) throw error;
       query.error = error.number;
       this.#report(error, output);
       output.statementDone();
-      rollBackAfter(error, this.#session, output);
       return 0;
     }
   }
@@ -197,13 +196,15 @@ export class RequestRunner {
   /** SQL Server compares the transaction count at the start and at the end of a procedure. */
   #checkTransactionCount(before: number, output: ResponseOutput): void {
     const { transactionDepth: after } = this.#session;
-    const rolledBackByError = after === 0 && endsTransaction(output.error, this.#session);
+    const { error } = output;
+    const rolledBackByError = after === 0 && error !== undefined && endsTransaction(error, this.#session);
     if (after !== before && !rolledBackByError) this.#report(transactionCountMismatch(before, after), output);
   }
 
   #report(error: SqlServerError, output: ResponseOutput): void {
     this.#session.lastError = error.number;
     output.message(error);
+    rollBackAfter(error, this.#session, output);
   }
 
   /** Handles the message with the rows, which follows the INSERT BULK statement. */

@@ -28,8 +28,8 @@ export class ResponseOutput implements Output {
   #onCancel: (() => void) | undefined;
   inProcedure = false;
   #cancelled = false;
-  /** Number of the last error that was sent. */
-  error: number | undefined;
+  /** The last error that was sent. */
+  error: SqlServerError | undefined;
   /** An error of class 20 or more was sent. */
   fatal = false;
 
@@ -78,7 +78,7 @@ export class ResponseOutput implements Output {
     this.#flushDone(DoneStatus.More);
     if (error.class > 10) {
       this.#failed = true;
-      this.error = error.number;
+      this.error = error;
     }
     if (error.class >= 20) this.fatal = true;
     this.#response.message(error, this.#serverName);
