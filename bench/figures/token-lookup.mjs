@@ -1,6 +1,9 @@
 /**
  * Looking up a cached token that is valid for a day. The pool itself uses `current`, which is synchronous; `getToken` is the
- * interface of every Azure SDK. A bare memo is the minimum: is there a token, and is it still valid?
+ * interface of every Azure SDK. A bare memo is the minimum: is there a token, and is it still valid by the wall clock?
+ *
+ * `current` also has to be right when the wall clock is set back (P1), so it reads the monotonic clock too, and two clocks cost 2.1 to
+ * 2.2 x one (72 to 75 ns and 34 ns, Node.js 20). Its minimum is therefore a memo that reads both.
  */
 import { ClientSecretCredential, getBearerTokenProvider } from '@azure/identity';
 import { ConfidentialClientApplication } from '@azure/msal-node';
@@ -13,6 +16,7 @@ import { startSite } from '../lib/site.mjs';
 
 const SCOPE = 'https://database.windows.net/.default';
 const MEMO = 'a bare memo';
+const SAFE_MEMO = 'a memo that reads both clocks';
 
 /** @param {{ quick: boolean }} options */
 async function measure({ quick }) {
@@ -23,6 +27,7 @@ async function measure({ quick }) {
     const { clientId, clientSecret } = await site.addApp();
     const cache = new TokenCache(createCredential({ tenantId, clientId, clientSecret }));
     const memo = await cache.getToken(SCOPE);
+    const epoch = Date.now() - performance.now();
     const authority = `https://login.microsoftonline.com/${tenantId}`;
     const application = new ConfidentialClientApplication({ auth: { clientId, clientSecret, authority } });
     const identity = new ClientSecretCredential(tenantId, clientId, clientSecret);
@@ -43,6 +48,12 @@ async function measure({ quick }) {
             (held) => isToken({ token: held?.reveal() ?? '' }),
           ),
         [MEMO]: () => nanoseconds(many, () => (Date.now() < memo.expiresOnTimestamp ? memo : undefined), isToken),
+        [SAFE_MEMO]: () =>
+          nanoseconds(
+            many,
+            () => (Math.max(Date.now(), epoch + performance.now()) < memo.expiresOnTimestamp ? memo : undefined),
+            isToken,
+          ),
       },
       options,
     );
@@ -63,7 +74,11 @@ async function measure({ quick }) {
     const aim = '<= 2 x the memo';
     const reached = ({ ratio }) => ratio <= 2;
     return [
-      figure({ name: 'warm token lookup: current', unit: 'ns', aim, against: MEMO, results: synchronous, reached }),
+      figure({
+        ...{ name: 'warm token lookup: current', unit: 'ns', against: SAFE_MEMO, results: synchronous },
+        aim: '<= 1.2 x a memo that reads both clocks',
+        reached: ({ ratios }) => ratios[SAFE_MEMO] <= 1.2,
+      }),
       figure({ name: 'warm token lookup: getToken', unit: 'ns', aim, against: MEMO, results: asynchronous, reached }),
     ];
   } finally {
