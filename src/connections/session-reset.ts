@@ -155,7 +155,7 @@ export class SessionReset {
   }
 
   /**
-   * What tedious sends after the login, of all that it would: no option that a reset takes back. Plans are cached by ARITHABORT
+   * What tedious sends after the login, of all that it would: no option that a reset undoes. Plans are cached by ARITHABORT
    * too, and a session should not change it at its first reset.
    */
   initialSql(all: string): string {

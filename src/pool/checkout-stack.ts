@@ -119,7 +119,7 @@ function findOwnFolder(): string {
 
 /**
  * The folder of this package in a frame of this file: where it is installed, or its sources, which are not in node_modules. Empty
- * where the application has been bundled into one file, in which no frame can be told from those of the application.
+ * where the application has been bundled into one file, in which our frames look like those of the application.
  */
 export function folderOfPackage(frame: string): string {
   const place = frame.slice(frame.indexOf('(') + 1);

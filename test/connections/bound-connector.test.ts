@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import { expect, test } from 'vitest';
 import { boundConnector } from '../../src/connections/bound-connector.js';
 
-/** A socket that the connector opens when the test says so. */
+/** A socket that the connector opens when the test decides. */
 function aConnector() {
   const socket = Object.assign(new EventEmitter(), {
     destroyed: 0,

@@ -101,7 +101,7 @@ test('a reset that the server does not confirm on a keepalive closes the connect
   expect(pool.stats.available).toBe(1);
 });
 
-/** The server answers the requests of these connections when the test says so. */
+/** The server answers the requests of these connections when the test decides. */
 function answersOnDemand(): { answer: (error?: Error) => void } {
   const pending: ((error: Error | null) => void)[] = [];
   for (const connection of world.server.connections) {

@@ -54,7 +54,7 @@ describe('health', () => {
       'degraded',
       'No token is available: ERR_TOKEN_UNAVAILABLE: HTTP 503',
     ],
-    ['without a token that nobody has asked for', { ...empty, hasToken: false }, 'ok'],
+    ['without a token, before the first request', { ...empty, hasToken: false }, 'ok'],
     ['suspended', { stats: { ...stats, isSuspended: true } }, 'degraded', 'The pool is suspended: callers wait.'],
     [
       'with callers that wait',

@@ -733,7 +733,7 @@ export class World {
     if (this.#quietMs >= 0) return false;
     const isFailoverAlone = this.#activeFaults === 0 && this.clock.now >= this.#troubledBesidesFailoverUntil;
     if (!isFailoverAlone || hasNoTimeToSpare || waiter.startedAt <= this.#failedOverAt) return true;
-    // A pool that has lost one connection cannot tell a failover by a refusal alone.
+    // A pool that has lost one connection cannot recognize a failover by a refusal alone.
     return this.#failoverRefusal !== '40613' && site.failedOverAt < this.#failedOverAt;
   }
 
