@@ -1,5 +1,6 @@
 import type { Connection } from 'tedious';
 import type { AccessToken, TokenCredential } from '../credentials/credential.js';
+import { repeatsSecret } from '../credentials/entra/repeated-secret.js';
 import { ConfigurationError } from '../errors.js';
 import type { CachedToken } from '../tokens/cached-token.js';
 import type { PoolTokens } from '../tokens/one-principal.js';
@@ -85,15 +86,21 @@ export class TokenLogin {
 
   /**
    * The server names the resource in FEDAUTHINFO (MS-TDS 2.2.7.12). It must not get a token for anything but SQL: with
-   * `trustServerCertificate` the server may be an impostor, and a token for a key vault is worth stealing.
+   * `trustServerCertificate` the server may be an impostor, and a token for a key vault is worth stealing. Nor may the resource be
+   * a piece of the token that the server got at an earlier login: it is a label of metrics (P10).
    */
   #scopeFor(asked: string | undefined): string {
     const { scope, scopeIsFixed } = this.#source;
     if (scopeIsFixed || asked === undefined || asked === scope) return scope;
-    if (asked.length <= 300 && /^https:\/\/database\.[a-z0-9.-]+\/{1,2}\.default$/i.test(asked)) return asked;
+    if (asked.length <= LONGEST_SCOPE && OF_SQL.test(asked) && !this.#repeatsToken(asked)) return asked;
     throw new ConfigurationError('The server asked for an access token for something other than SQL; none was sent.', {
       hint: "Check that 'server' is the right one. If it is, name the resource with the 'scope' setting.",
     });
+  }
+
+  #repeatsToken(text: string): boolean {
+    const cached = this.#source.tokens.peek(this.#source.scope);
+    return cached !== undefined && repeatsSecret(text, [cached.reveal()]);
   }
 
   #requireGuard(): LoginGuard {
@@ -101,6 +108,10 @@ export class TokenLogin {
     throw usedByAnother();
   }
 }
+
+/** Those of the known clouds have 37 to 48 characters. */
+const LONGEST_SCOPE = 80;
+const OF_SQL = /^https:\/\/database\.[a-z0-9.-]+\/{1,2}\.default$/i;
 
 /** The credential of every connection that has logged in. */
 const SPENT: TokenCredential = Object.freeze({ getToken: () => Promise.reject(usedByAnother()) });

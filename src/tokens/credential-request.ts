@@ -19,6 +19,9 @@ export interface CredentialRequest extends GetTokenOptions {
 /** A smaller number is seconds, not milliseconds: it would be before 1973. */
 const SMALLEST_EPOCH_MS = 1e11;
 
+/** Types of tokens that are known (OAuth Access Token Types of IANA, and Entra's own). */
+const OTHER_TYPES = ['pop', 'dpop', 'mac', 'n_a', 'ssh-cert'];
+
 /**
  * The only place that requests a token from a credential. Every mistake of a user's own credential becomes a typed
  * error here.
@@ -64,7 +67,10 @@ function checkAnswer(answer: unknown): AccessToken {
     });
   }
   if (tokenType !== undefined && String(tokenType).toLowerCase() !== 'bearer') {
-    throw new TokenUnavailableError(`The credential returned a token of type '${String(tokenType).slice(0, 16)}'.`, {
+    // Any other text may be a secret that the identity provider repeats.
+    const type = OTHER_TYPES.find((name) => name === String(tokenType).toLowerCase());
+    const what = type === undefined ? 'of an unknown type' : `of type '${type}'`;
+    throw new TokenUnavailableError(`The credential returned a token ${what}.`, {
       hint: 'SQL Server accepts bearer tokens only; disable proof-of-possession for this credential.',
     });
   }

@@ -219,7 +219,7 @@ test.each([
     'https://database.windows.net///.default',
     'https://database.a/b/.default',
   ],
-  `https://database.${'a'.repeat(300)}/.default`,
+  `https://database.${'a'.repeat(81 - 'https://database./.default'.length)}/.default`,
 ])('a server does not get a token for %s', async (scope) => {
   const { ask, secure, provider } = login();
   secure();
@@ -229,7 +229,7 @@ test.each([
 
 test.each([
   ...['https://database.windows.net//.default', 'HTTPS://DATABASE.CHINACLOUDAPI.CN/.default'],
-  `https://database.${'a'.repeat(300 - 'https://database./.default'.length)}/.default`,
+  `https://database.${'a'.repeat(80 - 'https://database./.default'.length)}/.default`,
 ])('a server may name %s', async (scope) => {
   const { ask, secure, provider } = login();
   secure();

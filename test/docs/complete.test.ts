@@ -5,9 +5,11 @@ import { CHANNEL_NAMES } from '../../src/channels.js';
 import { EXIT_CODES } from '../../src/cli/doctor/step.js';
 import { LOGIN_REFUSALS } from '../../src/connections/login-refusals.js';
 import { settingsFrom } from '../../src/connections/settings.js';
+import { METHOD_NAMES } from '../../src/credentials/create-credential.js';
 import * as errors from '../../src/errors.js';
 import { BREAKS } from '../simulation/breaks.js';
-import { pages, ROOT, read } from './snippets.js';
+import { methodsOf } from '../support/method-of.js';
+import { pages, ROOT, read, snippetsOf } from './snippets.js';
 
 const page = (name: string) => read(`docs/${name}.md`);
 
@@ -43,6 +45,22 @@ test('the pages list every channel of telemetry and every exit code of the docto
   for (const [step, code] of Object.entries(EXIT_CODES)) {
     expect(page('doctor')).toMatch(new RegExp(`\\| ${step} .*\\| ${code} +\\|`));
   }
+});
+
+test('the page about credentials has a snippet for every method', () => {
+  // Some options of a method are enough; the snippets themselves are run by snippets.sockets.test.ts.
+  const code = snippetsOf('docs/which-credential.md').map((snippet) => snippet.shown);
+  const objects = code.flatMap((text) =>
+    [...text.matchAll(/(?:createCredential\(|authentication: )\{([^{}]*)/g)].map((match) => match[1] ?? ''),
+  );
+  const shown = objects.flatMap((text) => {
+    const keys = [...text.matchAll(/(?:^|,)\s*(\w+)/g)].map((match) => match[1] as string);
+    return methodsOf(keys, /\bmethod: '([\w-]+)'/.exec(text)?.[1]);
+  });
+  // Passed as it is: `authentication: new DefaultAzureCredential()`.
+  if (code.some((text) => text.includes('authentication: new DefaultAzureCredential()')))
+    shown.push('token-credential');
+  expect([...new Set(shown)].sort()).toEqual([...METHOD_NAMES].sort());
 });
 
 const LINKING = [...pages(), 'CONTRIBUTING.md', 'SECURITY.md', 'examples/README.md'];

@@ -8,6 +8,8 @@ export interface Snippet {
   line: number;
   /** With what is hidden around it. */
   code: string;
+  /** What the reader sees of it. */
+  shown: string;
   /** What has to be there to run it: `redis`, `Node.js 22`. */
   needs: string | undefined;
 }
@@ -25,7 +27,7 @@ export function pages(): string[] {
 export function snippetsOf(page: string): Snippet[] {
   return fencesOf(page, /ts|js|mjs|typescript|javascript/).map(({ line, code, said }) => {
     const { before = '', after = '', needs } = said;
-    return { line, code: `${before}\n${code}\n${after}`, needs };
+    return { line, code: `${before}\n${code}\n${after}`, shown: code, needs };
   });
 }
 

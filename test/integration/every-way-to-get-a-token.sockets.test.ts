@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { CHANNEL_NAMES, CHANNEL_PREFIX } from '../../src/channels.js';
+import { METHOD_NAMES } from '../../src/credentials/create-credential.js';
 import {
   type CredentialInput,
   createCredential,
@@ -25,6 +26,7 @@ import {
 import { FakeTools } from '../credentials/fake-tools.js';
 import { clearEnvironment } from '../support/clear-environment.js';
 import { clockPerTest } from '../support/clock-per-test.js';
+import { methodsOf } from '../support/method-of.js';
 import { query } from '../support/query.js';
 
 // Before anything is loaded: every debug switch that a library may look at.
@@ -393,6 +395,7 @@ const renewals = () =>
 describe.each(WAYS)('%s', (name, setUp) => {
   test('logs in, shares one request, survives two expiries and an outage, and reveals no secret', async () => {
     const { authentication, principal, asked = requestsOfOurs(), secrets = [], ...ready } = setUp();
+    note(authentication);
     const config = server.config({
       authentication,
       options: { appName: name },
@@ -451,6 +454,7 @@ describe.each(WAYS)('%s', (name, setUp) => {
 test('a static token logs in until it expires, then rejects before a connection is opened', async () => {
   const clientId = application().clientId;
   const authentication = { token: entra.issueToken({ principal: clientId, expiresInSeconds: 3600 }) };
+  note(authentication);
   const config = server.config({ authentication, options: { appName: 'static token' } }) as unknown as TokenPoolConfig;
   const whoAmI = async () => {
     await using pool = createTokenPool(config);
@@ -465,6 +469,10 @@ test('a static token logs in until it expires, then rejects before a connection 
   expect(server.logins.filter(({ appName }) => appName === 'static token')).toHaveLength(1);
 });
 
+test('every method of createCredential() is among them', () => {
+  expect([...methods].sort()).toEqual([...METHOD_NAMES].sort());
+});
+
 test('every identity has its own token', () => {
   const principals = new Map<string, Set<string | undefined>>();
   for (const { appName, principal } of server.logins) {
@@ -473,6 +481,15 @@ test('every identity has its own token', () => {
   expect(principals.size).toBe(WAYS.length + 1);
   for (const [, names] of principals) expect(names.size).toBe(1);
 });
+
+/** Methods that were tried. */
+const methods = new Set<string>();
+
+function note(authentication: CredentialInput): void {
+  if (typeof authentication !== 'object' || 'type' in authentication || 'getToken' in authentication) return;
+  const { method } = authentication as { method?: string };
+  for (const name of methodsOf(Object.keys(authentication), method)) methods.add(name);
+}
 
 /** Requests that gave a token since now; a test that runs alone has no others. */
 function requestsOfOurs(): () => number {

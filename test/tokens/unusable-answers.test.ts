@@ -28,8 +28,8 @@ test.each([
   ['the end just now', { token: 't', expiresOnTimestamp: NOW }, 'expired at 2026-01-01T00:00:00.000Z', 'caches tokens'],
   [
     'another type of token',
-    { token: 't', expiresOnTimestamp: later, tokenType: 'proof-of-possession' },
-    "of type 'proof-of-possess'.",
+    { token: 't', expiresOnTimestamp: later, tokenType: 'PoP' },
+    "of type 'pop'.",
     'bearer tokens only',
   ],
 ])('%s in place of a token: the error says what is wrong, the hint what to do', async (_, answer, message, hint) => {

@@ -34,6 +34,8 @@ interface World {
 }
 
 interface Method {
+  /** Of the method in createCredential(). */
+  name: string;
   environment?: (world: World) => Record<string, string>;
   create(world: World): TokenCredential;
   /** The provider speaks https, with this certificate. */
@@ -61,70 +63,94 @@ const application = (world: World) => ({ tenantId, clientId, authority: world.ur
 
 /** Every method that talks HTTP, with the provider in the position of its authority or of its platform. */
 export const METHODS: Readonly<Record<string, Method>> = {
-  'a client secret': { create: (world) => createCredential({ ...application(world), clientSecret: world.secret }) },
-  'a certificate': { create: (world) => createCredential({ ...application(world), certificate } as never) },
+  'a client secret': {
+    name: 'service-principal-secret',
+    create: (world) => createCredential({ ...application(world), clientSecret: world.secret }),
+  },
+  'a certificate': {
+    name: 'service-principal-certificate',
+    create: (world) => createCredential({ ...application(world), certificate } as never),
+  },
   'an assertion': {
+    name: 'client-assertion',
     create: (world) => createCredential({ ...application(world), assertion: async () => world.secret } as never),
   },
   'a workload identity': {
+    name: 'workload-identity',
     readsFile: true,
     create: (world) =>
       createCredential({ method: 'workload-identity', ...application(world), tokenFilePath: world.file } as never),
   },
   'on behalf of': {
+    name: 'on-behalf-of',
     create: (world) =>
       createCredential({ ...application(world), clientSecret: world.secret, userAssertion: jwt(world.secret) }),
   },
-  'a refresh token': { create: (world) => createCredential({ ...application(world), refreshToken: world.secret }) },
+  'a refresh token': {
+    name: 'refresh-token',
+    create: (world) => createCredential({ ...application(world), refreshToken: world.secret }),
+  },
   'a password': {
+    name: 'password',
     create: (world) => createCredential({ ...application(world), username: 'u@t', password: world.secret }),
   },
   'a device code': {
+    name: 'device-code',
     create: (world) => createCredential({ method: 'device-code', ...application(world), onCode: () => {} }),
   },
   'a managed identity, IMDS': {
+    name: 'managed-identity',
     environment: ({ url }) => ({ AZURE_POD_IDENTITY_AUTHORITY_HOST: url }),
     create: () => createCredential({ method: 'managed-identity' }),
   },
   'a managed identity, App Service': {
+    name: 'managed-identity',
     environment: ({ url, secret }) => ({ IDENTITY_ENDPOINT: `${url}/token`, IDENTITY_HEADER: secret }),
     create: () => createCredential({ method: 'managed-identity', retryTimeoutMs: 0 }),
   },
   'a managed identity, Azure Machine Learning': {
+    name: 'managed-identity',
     environment: ({ url, secret }) => ({ MSI_ENDPOINT: `${url}/token`, MSI_SECRET: secret }),
     create: () => createCredential({ method: 'managed-identity', retryTimeoutMs: 0 }),
   },
   'a managed identity, Cloud Shell': {
+    name: 'managed-identity',
     environment: ({ url }) => ({ MSI_ENDPOINT: `${url}/token` }),
     create: () => createCredential({ method: 'managed-identity', retryTimeoutMs: 0 }),
   },
   'a managed identity, Azure Arc': {
+    name: 'managed-identity',
     environment: ({ url }) => ({ IDENTITY_ENDPOINT: `${url}/token`, IMDS_ENDPOINT: url }),
     create: ({ folder }) =>
       createCredential({ method: 'managed-identity', arcKeyDirectory: folder, retryTimeoutMs: 0 } as never),
   },
   'a managed identity, Service Fabric': {
+    name: 'managed-identity',
     https: ofProvider,
     environment: serviceFabric,
     create: () => createCredential({ method: 'managed-identity', retryTimeoutMs: 0 }),
   },
   'a managed identity, user-assigned': {
+    name: 'managed-identity',
     environment: ({ url }) => ({ AZURE_POD_IDENTITY_AUTHORITY_HOST: url }),
     create: () => createCredential({ method: 'managed-identity', clientId, retryTimeoutMs: 0 }),
   },
   'GitHub Actions': {
+    name: 'federated',
     environment: ({ url, secret }) => ({
       ACTIONS_ID_TOKEN_REQUEST_URL: `${url}/token?x=1`,
       ACTIONS_ID_TOKEN_REQUEST_TOKEN: secret,
     }),
     create: (world) => federated(world, 'github-actions'),
   },
-  GitLab: { create: (world) => federated(world, { variable: world.variable }) },
+  GitLab: { name: 'federated', create: (world) => federated(world, { variable: world.variable }) },
   'Google Cloud': {
+    name: 'federated',
     environment: ({ url }) => ({ GCE_METADATA_HOST: new URL(url).host }),
     create: (world) => federated(world, 'google-cloud'),
   },
   'AWS STS, with keys in variables': {
+    name: 'federated',
     environment: ({ url, secret }) => ({
       AWS_REGION: 'eu-west-1',
       AWS_ENDPOINT_URL_STS: url,
@@ -135,6 +161,7 @@ export const METHODS: Readonly<Record<string, Method>> = {
     create: (world) => federated(world, 'aws'),
   },
   'AWS STS, with keys of the container': {
+    name: 'federated',
     environment: ({ url, secret }) => ({
       AWS_REGION: 'eu-west-1',
       AWS_ENDPOINT_URL_STS: url,
@@ -144,6 +171,7 @@ export const METHODS: Readonly<Record<string, Method>> = {
     create: (world) => federated(world, 'aws'),
   },
   'AWS STS, with a token file of the container': {
+    name: 'federated',
     readsFile: true,
     environment: ({ url, file }) => ({
       AWS_REGION: 'eu-west-1',
@@ -153,12 +181,14 @@ export const METHODS: Readonly<Record<string, Method>> = {
     }),
     create: (world) => federated(world, 'aws'),
   },
-  SPIFFE: { readsFile: true, create: (world) => federated(world, { file: world.file }) },
+  SPIFFE: { name: 'federated', readsFile: true, create: (world) => federated(world, { file: world.file }) },
   'a managed identity as federated credential': {
+    name: 'federated',
     environment: ({ url, secret }) => ({ IDENTITY_ENDPOINT: `${url}/token`, IDENTITY_HEADER: secret }),
     create: (world) => federated(world, 'managed-identity'),
   },
   'a certificate in Key Vault': {
+    name: 'service-principal-certificate',
     environment: ({ url, secret }) => ({
       AZURE_AUTHORITY_HOST: url,
       IDENTITY_ENDPOINT: `${url}/token`,
@@ -168,6 +198,7 @@ export const METHODS: Readonly<Record<string, Method>> = {
       createCredential(`RunAs=App;AppId=${clientId};KeyVaultCertificateSecretIdentifier=${url}/secrets/app`),
   },
   'an agent identity': {
+    name: 'agent-identity',
     create: (world) =>
       createCredential({
         method: 'agent-identity',
@@ -177,6 +208,7 @@ export const METHODS: Readonly<Record<string, Method>> = {
       } as never),
   },
   'a browser': {
+    name: 'interactive',
     create: (world) =>
       createCredential({
         method: 'interactive',
@@ -185,6 +217,7 @@ export const METHODS: Readonly<Record<string, Method>> = {
       } as never),
   },
   'the environment': {
+    name: 'environment',
     environment: ({ url, secret }) => ({
       AZURE_AUTHORITY_HOST: url,
       AZURE_TENANT_ID: tenantId,
@@ -194,6 +227,7 @@ export const METHODS: Readonly<Record<string, Method>> = {
     create: () => createCredential({ method: 'environment' }),
   },
   'a chain': {
+    name: 'chain',
     readsFile: true,
     environment: ({ url, secret, file }) => ({
       AZURE_AUTHORITY_HOST: url,
