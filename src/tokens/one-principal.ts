@@ -38,6 +38,8 @@ export class OnePrincipal implements PoolTokens {
   #latestScope: string | undefined;
   #refusal: PrincipalChangedError | undefined;
   #switches = 0;
+  /** The call of `switchTo` whose cache is in use. */
+  #switchedAt = 0;
 
   constructor(cache: Tokens) {
     this.#cache = cache;
@@ -82,8 +84,8 @@ export class OnePrincipal implements PoolTokens {
   }
 
   /**
-   * Continues with another cache, once that has a token for this pool's principal. Undefined where a later call has overtaken
-   * this one.
+   * Continues with another cache, once that has a token for this pool's principal. Undefined where a later call has been
+   * quicker.
    *
    * @throws PrincipalChangedError, also where either token does not name its principal; and what the cache throws
    */
@@ -91,9 +93,11 @@ export class OnePrincipal implements PoolTokens {
     this.#switches += 1;
     const turn = this.#switches;
     const token = await cache.get(scope, wait);
-    if (turn !== this.#switches) return undefined;
+    // A later call that has failed does not count.
+    if (turn < this.#switchedAt) return undefined;
     const isProven = !this.#hasHadToken || (token.principal !== undefined && this.isOwn(token));
     if (!isProven) throw principalChanged(this.#principal, token.principal);
+    this.#switchedAt = turn;
     this.#cache = cache;
     this.#keep(token, scope);
     this.#refusal = undefined;

@@ -110,24 +110,3 @@ test('a pool with read-only intent keeps a session that refuses a change', async
   await pool.use((connection) => query(connection, 'SELECT 1'));
   expect(s.server.logins).toHaveLength(1);
 });
-
-test('logins that a new primary refuses during a failover are repeated, although the same refusal is final at other times', async () => {
-  await using s = await site();
-  const refusal = {
-    number: 18456,
-    state: 1,
-    class: 14,
-    message: "Login failed for user '<token-identified principal>'.",
-  };
-  const pool = s.pool({ pool: { max: 4 } });
-  for (const connection of (await opened(pool, 4)).slice(0, 2)) cut(connection);
-  await expect.poll(() => pool.stats.size, { timeout: 10_000 }).toBe(0);
-  const requestsBefore = s.entra.requests.length;
-  s.server.failLogins({ ...refusal, count: 1 });
-  expect(await pool.use((connection) => query(connection, 'SELECT 1'))).toEqual([[1]]);
-  expect(s.entra.requests.length).toBe(requestsBefore);
-
-  const other = s.pool({ pool: { max: 1 } });
-  s.server.failLogins({ ...refusal, count: 1 });
-  await expect(other.acquire()).rejects.toMatchObject({ code: 'ERR_LOGIN_REFUSED', number: 18456 });
-});

@@ -135,22 +135,33 @@ test('after a time without one, a read-only session counts again at once', async
   expect(failovers()).toHaveLength(4);
 });
 
-test('what the new primary refuses within a minute of a failover is tried again; later it is an error', async () => {
-  const refusal = { ...LOGIN_FAILED, number: 4060, message: 'Cannot open database "app".' };
-  const { pool, connections } = await poolOf(2);
-  for (const connection of connections) cut(connection);
-  await pass(59 * SECOND);
-  world.server.refusals = [refusal];
-  const acquired = outcome(pool.acquire());
-  await pass(10 * SECOND);
-  const connection = settled(acquired);
-  pool.destroy(connection);
-  await pass(SECOND);
-  world.server.refusals = [refusal];
-  const refused = outcome(pool.acquire());
-  await pass(10 * SECOND);
-  expect(refused.error).toMatchObject({ code: 'ERR_LOGIN_REFUSED', number: 4060 });
-});
+test.each([
+  { ...LOGIN_FAILED, message: "Login failed for user '<token-identified principal>'." },
+  { ...LOGIN_FAILED, number: 4060, message: 'Cannot open database "app".' },
+])(
+  'what the new primary refuses within a minute of a failover ($number) is tried again; at other times it is an error',
+  async (refusal) => {
+    const { pool, connections } = await poolOf(2);
+    for (const connection of connections) cut(connection);
+    await pass(59 * SECOND);
+    const requests = world.provider.requests.length;
+    world.server.refusals = [refusal];
+    const acquired = outcome(pool.acquire());
+    await pass(10 * SECOND);
+    const connection = settled(acquired);
+    expect(world.provider.requests).toHaveLength(requests);
+    pool.destroy(connection);
+    const other = world.aPool({ max: 1 });
+    await pass(SECOND);
+    for (const later of [pool, other]) {
+      world.server.refusals = [refusal, refusal];
+      const refused = outcome(later.acquire());
+      await pass(10 * SECOND);
+      expect(refused.error).toMatchObject({ code: 'ERR_LOGIN_REFUSED', number: refusal.number });
+      world.server.refusals = [];
+    }
+  },
+);
 
 /** A checkout, with the time of a login. */
 async function use(pool: TokenPool) {
