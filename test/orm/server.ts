@@ -48,9 +48,9 @@ export async function startSite({ shortTokens = true } = {}): Promise<Site> {
       : await startSqlEmulator({
           entra,
           onTransaction,
-          onQuery(sql, parameters, session) {
+          onQuery(sql, parameters, session, request) {
             note(sql, session);
-            return onQuery(sql, parameters, session);
+            return onQuery(sql, parameters, session, request);
           },
         });
   return {

@@ -18,7 +18,12 @@ export interface BulkLoad {
  * Takes the rows of bulk loads. Throw an object with a `number` for a SQL error; return `false` for a table that does not
  * exist, which is error 208.
  */
-export type BulkLoadHandler = (load: BulkLoad, session: SqlSession) => unknown;
+export type BulkLoadHandler = (
+  load: BulkLoad,
+  session: SqlSession,
+  /** Its signal is aborted when the client cancels, which does not wait for the handler. */
+  request: { readonly signal: AbortSignal },
+) => unknown;
 
 /** The longest supported table name: server, database, schema and table, each of 128 characters in brackets. */
 const LONGEST_NAME = 600;
@@ -38,6 +43,7 @@ export async function takeBulkLoad(
   { columns, rows }: BulkRows,
   handler: BulkLoadHandler | undefined,
   session: SqlSession,
+  request: { readonly signal: AbortSignal },
 ): Promise<number> {
   const load = {
     table,
@@ -45,7 +51,7 @@ export async function takeBulkLoad(
     rows: rows.map((row) => row.map((value, i) => toJs(value, (columns[i] as (typeof columns)[number]).type))),
   };
   const exists = session.temporaryTables.some((name) => name.toLowerCase() === table.toLowerCase());
-  const taken = handler === undefined ? exists : (await handler(load, session)) !== false;
+  const taken = handler === undefined ? exists : (await handler(load, session, request)) !== false;
   if (!taken) throw new SqlServerError({ number: 208, message: `Invalid object name '${table}'.` });
   return rows.length;
 }

@@ -29,6 +29,10 @@ export interface Output {
   readonly cancelled: boolean;
   /** Resolves after `ms`, or at once when the client cancels. */
   delay(ms: number): Promise<void>;
+  /** Resolves like `work`, but rejects with a {@link RequestCancelledError} as soon as the client cancels or is gone. */
+  unlessCancelled<T>(work: T | PromiseLike<T>): Promise<T>;
+  /** Aborted when the client cancels or is gone while the request runs. */
+  readonly signal: AbortSignal;
 }
 
 export interface Batch {

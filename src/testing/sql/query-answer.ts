@@ -2,6 +2,7 @@ import { MAX, nvarchar, type Scalar, type SqlType, typeNamed } from '../tds/data
 import type { Column } from '../tds/response.js';
 import { fromJs, typeOfJs } from './conversion.js';
 import { type Batch, ROWS_PER_TURN } from './interpreter.js';
+import { rowsUnlessCancelled } from './request-cancelled.js';
 
 /** What a query handler returns: rows, a complete answer, or `undefined` for an unknown query. */
 export type QueryResult = undefined | readonly QueryRow[] | QueryAnswer;
@@ -79,6 +80,10 @@ function isIterable(value: unknown): boolean {
   return Symbol.iterator in value || Symbol.asyncIterator in value;
 }
 
+function isAsync(rows: QueryAnswer['rows']): rows is AsyncIterable<QueryRow> {
+  return rows !== undefined && Symbol.asyncIterator in rows;
+}
+
 /** Writes one result: a result set, or a row count. */
 export async function writeAnswer(answer: QueryAnswer, { output, session }: Batch, source: string): Promise<void> {
   const { rows, columns: given, rowsAffected } = answer;
@@ -91,7 +96,7 @@ export async function writeAnswer(answer: QueryAnswer, { output, session }: Batc
   let columns = Array.isArray(rows) ? columnsOfAll(named, rows, source) : undefined;
   let write: ((row: readonly Scalar[]) => void) | undefined;
   let count = 0;
-  for await (const row of rows ?? []) {
+  for await (const row of isAsync(rows) ? rowsUnlessCancelled(rows, output) : (rows ?? [])) {
     columns ??= columnsOfAll(named, [row], source);
     write ??= output.resultSet(columns);
     if (!Array.isArray(rows)) refuseUnknownColumns(row, columns, named, source);

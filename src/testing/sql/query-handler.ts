@@ -2,6 +2,7 @@ import { SqlServerError } from '../tds/server-error.js';
 import { fromJs, toJs } from './conversion.js';
 import { type Batch, run } from './interpreter.js';
 import { answerOf, type QueryResult, writeAnswer } from './query-answer.js';
+import { RequestCancelledError } from './request-cancelled.js';
 import type { SqlSession, Variables } from './session.js';
 import { trailingRowCount } from './statement-text.js';
 
@@ -9,11 +10,15 @@ import { trailingRowCount } from './statement-text.js';
  * Answers SQL that the emulator does not support. `parameters` holds JavaScript values by name without `@`. A stored
  * procedure call is passed as `EXEC name`. Return an array of rows, a {@link QueryAnswer}, or `undefined` for unknown SQL
  * (the client then gets SQL Server's own error). Throw an object with a `number` for a SQL error.
+ *
+ * A client that cancels or times out is answered at once, even if the handler is still running. Its `signal` is aborted then,
+ * and what it returns has no effect.
  */
 export type QueryHandler = (
   sql: string,
   parameters: Record<string, unknown>,
   session: SqlSession,
+  request: { readonly signal: AbortSignal },
 ) => QueryResult | Promise<QueryResult>;
 
 /** Variables by name as sent, without `@`, as JavaScript values. */
@@ -34,7 +39,9 @@ export async function askHandler(
   source: string,
 ): Promise<number | undefined> {
   try {
-    const result = await handler(sql, parametersOf(batch.variables), batch.session);
+    const result = await batch.output.unlessCancelled(
+      handler(sql, parametersOf(batch.variables), batch.session, requestOf(batch.output)),
+    );
     if (result === undefined) return undefined;
     const answer = answerOf(result, source);
     for (const each of [answer, ...(answer.more ?? [])]) await writeAnswer(each, batch, source);
@@ -43,8 +50,17 @@ export async function askHandler(
     setOutputs(answer.outputs ?? {}, batch.variables, source);
     return answer.returnStatus ?? 0;
   } catch (error) {
-    throw asSqlError(error);
+    throw error instanceof RequestCancelledError ? error : asSqlError(error);
   }
+}
+
+/** What a handler receives about its request. The signal is created when the handler reads it. */
+export function requestOf(output: Batch['output']): { readonly signal: AbortSignal } {
+  return {
+    get signal() {
+      return output.signal;
+    },
+  };
 }
 
 function hasOnlyRowCount({ rows, columns, more }: Exclude<QueryResult, undefined | readonly unknown[]>): boolean {

@@ -18,9 +18,10 @@ import { endsTransaction, rollBackAfter } from './error-effects.js';
 import type { Expectations } from './expectations.js';
 import { type Batch, parse, run } from './interpreter.js';
 import { parseParameterList } from './parser.js';
-import { askHandler, asSqlError, parametersOf, type QueryHandler } from './query-handler.js';
+import { askHandler, asSqlError, parametersOf, type QueryHandler, requestOf } from './query-handler.js';
 import type { RecordedQuery } from './recorded-query.js';
 import { replay } from './replay.js';
+import { RequestCancelledError } from './request-cancelled.js';
 import { type OutputValue, ResponseOutput } from './response-output.js';
 import type { ServerFacts } from './server-facts.js';
 import { type SessionState, type Variables, variablesOf } from './session.js';
@@ -99,6 +100,7 @@ export class RequestRunner {
       response.end();
     } finally {
       this.#messages.onAttention = undefined;
+      output.close();
     }
     // The rest of the cancelled response and the attention acknowledgement are two messages; tedious waits for both.
     if (output.attention) this.#acknowledgeAttention(this.#newResponse());
@@ -172,6 +174,7 @@ export class RequestRunner {
       query.error = output.error?.number;
       return status;
     } catch (error) {
+      if (error instanceof RequestCancelledError) return 0;
       if (!(error instanceof SqlServerError)) throw error;
       query.error = error.number;
       this.#report(error, output);
@@ -213,14 +216,12 @@ export class RequestRunner {
     this.#bulkLoadTable = undefined;
     try {
       if (table === undefined) throw noBulkLoad();
-      const rows = await takeBulkLoad(table, readBulkLoad(body), this.#hooks.onBulkLoad, this.#session).catch(
-        (error) => {
-          throw asSqlError(error);
-        },
-      );
+      const load = takeBulkLoad(table, readBulkLoad(body), this.#hooks.onBulkLoad, this.#session, requestOf(output));
+      const rows = await output.unlessCancelled(load.catch((error) => Promise.reject(asSqlError(error))));
       this.#session.rowCount = rows;
       output.statementDone(rows);
     } catch (error) {
+      if (error instanceof RequestCancelledError) return;
       if (!(error instanceof SqlServerError)) throw error;
       this.#report(error, output);
       output.statementDone();

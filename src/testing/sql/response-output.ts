@@ -5,6 +5,7 @@ import { type Column, type DoneKind, DoneStatus, EnvChange, type Response } from
 import type { SqlServerError } from '../tds/server-error.js';
 import type { Output } from './interpreter.js';
 import { columnFor, outputFor } from './older-clients.js';
+import { RequestCancelledError } from './request-cancelled.js';
 import type { SessionState, TransactionEvent } from './session.js';
 
 /** The value of an output parameter. */
@@ -26,6 +27,7 @@ export class ResponseOutput implements Output {
   #unfinished: { status: number; rows: number | undefined } | undefined;
   #failed = false;
   #onCancel: (() => void) | undefined;
+  #abort: { controller: AbortController; stopListening: () => void } | undefined;
   inProcedure = false;
   #cancelled = false;
   /** The last error that was sent. */
@@ -56,6 +58,23 @@ export class ResponseOutput implements Output {
   cancel(): void {
     this.#cancelled = true;
     this.#onCancel?.();
+    this.#abort?.controller.abort(new RequestCancelledError());
+  }
+
+  /** Created for the handlers that ask for it. */
+  get signal(): AbortSignal {
+    if (this.#abort === undefined) {
+      const controller = new AbortController();
+      const abort = (): void => controller.abort(new RequestCancelledError());
+      this.#abort = { controller, stopListening: this.#messages.onceGone(abort) };
+      if (this.cancelled) abort();
+    }
+    return this.#abort.controller.signal;
+  }
+
+  /** Ends the request: its signal does not change any more. */
+  close(): void {
+    this.#abort?.stopListening();
   }
 
   resultSet(columns: readonly Column[]): (row: readonly Scalar[]) => void {
@@ -127,6 +146,23 @@ export class ResponseOutput implements Output {
     await this.#messages.drained();
   }
 
+  async unlessCancelled<T>(work: T | PromiseLike<T>): Promise<T> {
+    if (!isPromiseLike(work)) return work;
+    let remove = (): void => {};
+    try {
+      return await new Promise<T>((resolve, reject) => {
+        const stop = (): void => reject(new RequestCancelledError());
+        this.#onCancel = stop;
+        remove = this.#messages.onceGone(stop);
+        if (this.cancelled) stop();
+        work.then(resolve, reject);
+      });
+    } finally {
+      this.#onCancel = undefined;
+      remove();
+    }
+  }
+
   delay(ms: number): Promise<void> {
     return new Promise((resolve) => {
       const finish = (): void => {
@@ -143,12 +179,14 @@ export class ResponseOutput implements Output {
 
   /** Ends a batch: its last DONE does not have the "more" flag. */
   end(): void {
+    this.#rollBackIfCancelled();
     if (this.#unfinished === undefined) this.statementDone();
     this.#flushDone(0);
   }
 
   /** Ends a procedure call. */
   endProcedure(status: number, outputs: readonly OutputValue[]): void {
+    this.#rollBackIfCancelled();
     const failed = this.#failed || this.#unfinished?.status === DoneStatus.Error;
     this.#flushDone(DoneStatus.More);
     this.#response.returnStatus(status);
@@ -159,6 +197,14 @@ export class ResponseOutput implements Output {
     this.#response.done('doneProc', failed ? DoneStatus.Error : 0);
   }
 
+  /** Under XACT_ABORT, a cancel rolls the transaction back like an error. */
+  #rollBackIfCancelled(): void {
+    const session = this.#session;
+    if (!this.#cancelled || !session.abortsOnError || session.transactionDepth === 0) return;
+    session.rollback();
+    this.transaction('rollback');
+  }
+
   #flushDone(more: number): void {
     if (this.#unfinished === undefined) return;
     const { status, rows } = this.#unfinished;
@@ -167,4 +213,8 @@ export class ResponseOutput implements Output {
     const inTransaction = this.#session.transactionDepth > 0 ? DoneStatus.InTransaction : 0;
     this.#response.done(kind, status | more | inTransaction, rows);
   }
+}
+
+function isPromiseLike<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
 }
