@@ -15,6 +15,8 @@ export class CircuitBreaker {
   #failures = 0;
   #nextProbeAt = 0;
   #probe: Promise<unknown> | undefined;
+  /** Sessions have ended right after their login: a login alone does not show that the server works. */
+  #isOnProbation = false;
 
   /** The server works. */
   get isClosed(): boolean {
@@ -29,6 +31,19 @@ export class CircuitBreaker {
   /** When the next attempt may start, monotonic ms; 0 while the server works. */
   get nextAttemptAt(): number {
     return this.#failures === 0 ? 0 : this.#nextProbeAt;
+  }
+
+  /** Sessions have ended right after their login, for the `count`th time in a row: like a server that cannot be reached. */
+  sessionEndedEarly(count: number): void {
+    this.#isOnProbation = true;
+    this.#failures = Math.max(this.#failures, count);
+    this.#nextProbeAt = performance.now() + pauseAfter('unreachable', this.#failures);
+  }
+
+  /** Sessions last again. */
+  sessionsLast(): void {
+    this.#isOnProbation = false;
+    this.#failures = 0;
   }
 
   /**
@@ -61,7 +76,8 @@ export class CircuitBreaker {
     const failuresBefore = this.#failures;
     try {
       const result = await attempt();
-      this.#failures = 0;
+      if (this.#isOnProbation) this.#nextProbeAt = performance.now() + pauseAfter('unreachable', this.#failures);
+      else this.#failures = 0;
       return result;
     } catch (error) {
       this.#note(error, failuresBefore);
@@ -74,7 +90,7 @@ export class CircuitBreaker {
     const { kind } = error.failure;
     if (kind !== 'unreachable' && kind !== 'transient') {
       // Any other answer shows that the server is up.
-      if (kind !== 'credential') this.#failures = 0;
+      if (kind !== 'credential' && !this.#isOnProbation) this.#failures = 0;
       return;
     }
     // Dials that ran in parallel met the same outage: it counts once.

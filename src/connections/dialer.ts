@@ -4,6 +4,7 @@ import { timerMs } from '../time.js';
 import type { CachedToken } from '../tokens/cached-token.js';
 import { CircuitBreaker } from './circuit-breaker.js';
 import { DialFailedError, DialTimeout, dial } from './dial.js';
+import { EarlyEnds } from './early-ends.js';
 import { tediousOf } from './load-tedious.js';
 import { freshTokenMayHelp, isJustIssued } from './login-failure.js';
 import type { Session } from './session.js';
@@ -57,6 +58,8 @@ export class Dialer {
   #calls: Set<AbortController> | undefined;
   #closed: Error | undefined;
   #lastFailure: DialFailure | undefined;
+  /** Undefined while sessions last. */
+  #earlyEnds: EarlyEnds | undefined;
   /**
    * A token that was refused although it was fresh: its principal has no user on the server, and a newer token does not
    * help.
@@ -81,9 +84,35 @@ export class Dialer {
     return this.#breaker?.nextAttemptAt ?? 0;
   }
 
-  /** Why the last attempt failed, also while it is being retried; undefined once an attempt has succeeded. */
+  /**
+   * Why the last attempt failed, also while it is being retried; undefined once an attempt has succeeded and its session has
+   * lasted.
+   */
   get lastFailure(): DialFailure | undefined {
-    return this.#lastFailure;
+    return this.#lastFailure ?? (this.earlyEnds > 0 ? this.#earlyEnds?.latest : undefined);
+  }
+
+  /** How often in a row sessions have ended right after their login; 0 while they last. */
+  get earlyEnds(): number {
+    if (this.#earlyEnds?.isOver === true) this.sessionsLast();
+    return this.#earlyEnds?.count ?? 0;
+  }
+
+  /** A session that was opened `ageMs` ago has ended without having served: it counts as a failed attempt. */
+  sessionEndedEarly(error: Error, ageMs: number): void {
+    this.#earlyEnds ??= new EarlyEnds();
+    // The first time in a row changes nothing: any session may be cut, and its siblings with it.
+    if (!this.#earlyEnds.add(error, ageMs) || this.#earlyEnds.count === 1) return;
+    this.#breaker ??= new CircuitBreaker();
+    this.#breaker.sessionEndedEarly(this.#earlyEnds.count);
+  }
+
+  /** A session has served, or has lasted for long enough. */
+  sessionsLast(): void {
+    if (this.#earlyEnds === undefined) return;
+    this.#earlyEnds = undefined;
+    this.#breaker?.sessionsLast();
+    if (this.#calls === undefined) this.#atRest();
   }
 
   /**
@@ -107,6 +136,7 @@ export class Dialer {
     try {
       const session = await this.#openUnless(call.signal, AbortSignal.any([call.signal, limit.signal]), latest);
       this.#lastFailure = undefined;
+      this.#earlyEnds?.loggedIn();
       return session;
     } catch (error) {
       throw error === timedOut ? this.#tooLate(timedOut) : error;
@@ -131,6 +161,7 @@ export class Dialer {
 
   /** Token requests have their own time limit and a better error, so only `givenUp` ends them. */
   async #openUnless(givenUp: AbortSignal, ended: AbortSignal, deadline: number): Promise<Session> {
+    if (this.#earlyEnds?.isOver === true) this.sessionsLast();
     this.#breaker ??= new CircuitBreaker();
     const breaker = this.#breaker;
     let freshTokenTried = false;

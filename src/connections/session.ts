@@ -42,6 +42,8 @@ export interface SessionOwner {
 }
 
 const sessions = new WeakMap<Connection, Session>();
+/** What the server said when it ended a session; redacted. */
+const lastWords = new WeakMap<Session, string>();
 let count = 0;
 
 /**
@@ -69,7 +71,13 @@ export function noteEndOfSession(connection: Connection, message: ServerMessage)
   const reason = endsSession(message, session.reset?.isUnderWay === true);
   // Where the application has asked for a replica, read-only is as it should be.
   if (reason === undefined || (reason === 'read-only' && hasReadOnlyIntent(connection))) return;
+  lastWords.set(session, message.message);
   end(session, reason);
+}
+
+/** What the server said when it ended the session; undefined if it said nothing. */
+export function lastWordsOf(session: Session): string | undefined {
+  return lastWords.get(session);
 }
 
 function hasReadOnlyIntent(connection: Connection): boolean {
@@ -93,7 +101,7 @@ export function sessionOf(connection: Connection): Session | undefined {
   return sessions.get(connection);
 }
 
-/** False for a connection that is closed, has failed, was ended by the server, or has a request in progress. Sends nothing. */
+/** As {@link isLoggedIn}, and false for a connection that was ended by the server. Sends nothing. */
 export function isReady(connection: Connection): boolean {
   const unusable = sessions.get(connection)?.expiry.unusable;
   return isLoggedIn(connection) && unusable !== 'broken' && unusable !== 'reset-failed';
@@ -105,7 +113,7 @@ export function isOpen(connection: Connection): boolean {
   return closed !== true && hasError !== true;
 }
 
-/** False for a connection that is closed, has failed, or has a request in progress. */
+/** False for a connection that is closed, has failed, has a request in progress, or has received what no request asked for. */
 export function isLoggedIn(connection: Connection): boolean {
   // `state` is not in tedious's documentation, but sequelize and mssql rely on its names too.
   const { state } = connection as unknown as { state?: { name: string } };

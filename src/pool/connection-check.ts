@@ -56,10 +56,13 @@ export class ConnectionCheck {
     pooled.isTested = true;
     const { reset } = pooled.live;
     if (reset !== undefined) reset.inUse = true;
-    const passed = await Promise.race([this.#test(connection), waiter.done]);
+    const outcome = await Promise.race([this.#test(connection), waiter.done.then(() => lateness(waiter))]);
     if (reset !== undefined) reset.inUse = false;
     pooled.isTested = false;
-    if (passed !== true) return 'broken';
+    if (outcome !== 'passed') {
+      outcomes.set(pooled, outcome);
+      return 'broken';
+    }
     // The test may have taken the connection into its eviction margin (P2).
     return this.#assess(pooled, waiter);
   }
@@ -78,21 +81,43 @@ export class ConnectionCheck {
     return verdict === 'replace' || verdict === 'expired' ? verdict : 'fit';
   }
 
-  async #test(connection: Connection): Promise<boolean> {
+  async #test(connection: Connection): Promise<'passed' | Error> {
     const { validateConnection, pool } = this.#settings;
     try {
-      if (pool.validate !== undefined && !(await pool.validate(connection))) return false;
-      return validateConnection !== true || (await selectOne(await tediousOf(this.#settings), connection));
-    } catch {
-      return false;
+      if (pool.validate !== undefined && !(await pool.validate(connection))) {
+        return new Error('pool.validate did not return true.');
+      }
+      if (validateConnection !== true) return 'passed';
+      return (await failureOfSelectOne(await tediousOf(this.#settings), connection)) ?? 'passed';
+    } catch (error) {
+      return error instanceof Error ? error : new Error('pool.validate threw something that is not an Error.');
     }
   }
 }
 
+/** How the test of a connection ended that did not pass it; not a field, because most connections have none. */
+const outcomes = new WeakMap<PooledConnection, Error | 'caller-left'>();
+
+/** Undefined for a connection that has not failed a test. */
+export function outcomeOfTest(pooled: PooledConnection): Error | 'caller-left' | undefined {
+  return outcomes.get(pooled);
+}
+
+/** A caller that gives up before its time says nothing about the connection. */
+function lateness({ deadline }: Waiter): Error | 'caller-left' {
+  // A timer may fire a fraction of a millisecond before its time.
+  if (performance.now() + 1 < deadline) return 'caller-left';
+  return new Error('The test (pool.validate or validateConnection: true) had no result within acquireTimeoutMillis.');
+}
+
 /** Asks the server whether the session works, as mssql does with `validateConnection: true`. Never rejects. */
-export function selectOne({ Request }: TediousModule, connection: Connection): Promise<boolean> {
+export async function selectOne(tedious: TediousModule, connection: Connection): Promise<boolean> {
+  return (await failureOfSelectOne(tedious, connection)) === undefined;
+}
+
+function failureOfSelectOne({ Request }: TediousModule, connection: Connection): Promise<Error | undefined> {
   return new Promise((resolve) => {
-    connection.execSqlBatch(new Request('SELECT 1', (error) => resolve(!error)));
+    connection.execSqlBatch(new Request('SELECT 1', (error) => resolve(error ?? undefined)));
   });
 }
 

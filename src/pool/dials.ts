@@ -44,6 +44,8 @@ export abstract class Dials extends PooledConnections implements ConnectionHome,
   logins = 0;
   failedLogins = 0;
   renewing = 0;
+  /** Sessions have ended right after their login, and none has served since. */
+  endsEarly = false;
   /** Until the pool is resumed, nothing is opened and no caller is rejected. */
   isSuspended = false;
   protected readonly pool: Demand;
@@ -114,6 +116,13 @@ export abstract class Dials extends PooledConnections implements ConnectionHome,
   /** Connections that count against `max`. */
   get size(): number {
     return this.idle + this.borrowed - this.standingBy;
+  }
+
+  /** How long the oldest dial for a caller or for `min` has taken, ms; 0 without one. */
+  get openingForMs(): number {
+    let oldest = NEVER;
+    for (const { lastUsedAt } of this.dials.keys()) oldest = Math.min(oldest, lastUsedAt);
+    return Math.max(0, performance.now() - oldest);
   }
 
   get mayOpen(): boolean {
@@ -233,6 +242,7 @@ export abstract class Dials extends PooledConnections implements ConnectionHome,
       this.logins += 1;
       this.#lastFailure = undefined;
       this.forgetFailures();
+      this.#backOffFromEarlyEnds();
       pooled.lastUsedAt = performance.now();
       this.move(pooled, 'idle');
       this.opened(pooled, caller !== undefined);
@@ -264,6 +274,28 @@ export abstract class Dials extends PooledConnections implements ConnectionHome,
     if (now < this.#retryAt) return;
     this.#failures += 1;
     this.#retryAt = now + retryPauseMs(this.#failures);
+  }
+
+  /** A session that was opened `ageMs` ago has ended without having served. */
+  protected endedEarly(error: Error, ageMs: number): void {
+    this.endsEarly = true;
+    this.dialer.sessionEndedEarly(error, ageMs);
+    this.#backOffFromEarlyEnds();
+  }
+
+  /** A connection has been returned in a good state. */
+  sessionsLast(): void {
+    this.endsEarly = false;
+    this.dialer.sessionsLast();
+    this.forgetFailures();
+  }
+
+  /** The first time in a row costs no pause: any session may be cut. From then on a login alone is no success. */
+  #backOffFromEarlyEnds(): void {
+    const repeated = this.dialer.earlyEnds - 1;
+    if (repeated <= 0) return;
+    this.#failures = repeated;
+    this.#retryAt = performance.now() + retryPauseMs(repeated);
   }
 
   /** Dials in progress start again; `mark` is called for every session that is open. */

@@ -4,12 +4,15 @@ import { evictionReason } from '../connections/expiry-policy.js';
 import { type Session, sessionOf } from '../connections/session.js';
 import type { CachedToken } from '../tokens/cached-token.js';
 import { Dials } from './dials.js';
+import { isEarlyEnd, whyEndedEarly } from './early-end.js';
 import { FailoverWatch, whenBroken } from './failover.js';
 import { renewalSlots } from './housekeeping.js';
 import { Keepalive } from './keepalive.js';
 import type { PooledConnection } from './pooled-connection.js';
 import { ReadyList } from './ready-list.js';
 
+/** A failover may take two attempts. Sessions that end more often right after their login are no failover each time. */
+const MOST_FAILOVERS = 2;
 const NEVER = Number.POSITIVE_INFINITY;
 const NO_EVICTIONS: Readonly<Partial<Record<EvictionReason, number>>> = {};
 
@@ -164,6 +167,7 @@ export class OpenConnections extends Dials {
     const { id, connection, expiry } = pooled.live;
     const { successor, successorOf } = pooled;
     if (pooled.state === 'idle') this.ready.remove(pooled);
+    if (reason === 'broken' && pooled.checkouts === 0 && isEarlyEnd(pooled)) this.#countEarlyEnd(pooled);
     if (pooled.standsBy && successorOf !== undefined) {
       this.standingBy -= 1;
       successorOf.successor = undefined;
@@ -243,14 +247,27 @@ export class OpenConnections extends Dials {
   /** A borrowed connection is kept until it is returned. */
   ended(pooled: PooledConnection): void {
     if (pooled.isGone) return;
-    // A session that the server has ended for its own sake says nothing about the others.
-    const { unusable = 'broken' } = pooled.live.expiry;
-    if (pooled.state !== 'closed' && unusable === 'broken') {
-      whenBroken(pooled.connection, () => this.#failoverWatch.connectionBroke());
-    }
+    if (pooled.state !== 'closed') this.#broke(pooled);
     this.gone(pooled);
     if (pooled.state === 'idle' && !pooled.isChecked) this.close(pooled, 'broken');
     this.pool.changed();
+  }
+
+  #broke(pooled: PooledConnection): void {
+    // A session that the server has ended for its own sake says nothing about the others.
+    if ((pooled.live.expiry.unusable ?? 'broken') !== 'broken') return;
+    const isEarly = isEarlyEnd(pooled);
+    const wasBorrowed = pooled.state === 'borrowed';
+    whenBroken(pooled.connection, () => {
+      if (isEarly && wasBorrowed) this.#countEarlyEnd(pooled);
+      if (!isEarly || this.dialer.earlyEnds <= MOST_FAILOVERS) this.#failoverWatch.connectionBroke();
+    });
+  }
+
+  #countEarlyEnd(pooled: PooledConnection): void {
+    const { expiry } = pooled.live;
+    const ageMs = expiry.now() - expiry.openedAt;
+    this.endedEarly(whyEndedEarly(pooled, ageMs), ageMs);
   }
 
   becameUnusable(pooled: PooledConnection, reason: EvictionReason): void {

@@ -213,10 +213,7 @@ export class TokenPool extends OperatedPool {
     const waitedMs = performance.now() - startedAt;
     const error = acquireTimedOut(this.stats, {
       timeoutMs: this.#settings.pool.acquireTimeoutMillis,
-      openingForMs: Math.max(
-        0,
-        ...[...this.#connections.dials.keys()].map((dial) => performance.now() - dial.lastUsedAt),
-      ),
+      openingForMs: this.#connections.openingForMs,
       lastFailure: this.#connections.lastFailure,
       isSuspended: this.#connections.isSuspended,
     });
@@ -235,6 +232,7 @@ export class TokenPool extends OperatedPool {
   release(connection: Connection): void {
     const pooled = this.#returned(connection);
     const reason = this.#isClosed ? 'pool-closed' : this.#check.reasonToClose(pooled, this.#connections.isFull);
+    if (reason === undefined && this.#connections.endsEarly) this.#connections.sessionsLast();
     // Soft eviction (P8): a successor was opened while this one was borrowed, or for another that still is.
     const isReplaceable = pooled.successor?.standsBy === true ? !this.#isClosed : isPastLimits(reason);
     if (isReplaceable && this.#connections.replaceWithStandby(pooled)) {

@@ -1,0 +1,38 @@
+/** A session that ends sooner after its login, without having served, has failed like the login itself. */
+export const PROBATION_MS = 10_000;
+
+/**
+ * Sessions that have ended right after their login, as with a login trigger that rolls back, a proxy that cuts what it has
+ * just accepted, or a test that every new connection fails. Exists until a session serves or lasts.
+ */
+export class EarlyEnds {
+  /** In a row. Sessions that were open together have met one failure. */
+  count = 0;
+  #latest: { error: Error; at: number } | undefined;
+  /** When a session will have lasted, monotonic ms. */
+  #provenAt = Number.POSITIVE_INFINITY;
+
+  get latest(): { readonly error: Error; readonly at: number } | undefined {
+    return this.#latest;
+  }
+
+  /** A session has lasted. */
+  get isOver(): boolean {
+    return performance.now() >= this.#provenAt;
+  }
+
+  /** False if it has been counted already. `ageMs`: of the session that ended. */
+  add(error: Error, ageMs: number): boolean {
+    const now = performance.now();
+    const isCounted = this.#latest !== undefined && now - ageMs < this.#latest.at;
+    this.#provenAt = Number.POSITIVE_INFINITY;
+    if (isCounted) return false;
+    this.count += 1;
+    this.#latest = { error, at: now };
+    return true;
+  }
+
+  loggedIn(): void {
+    this.#provenAt = Math.min(this.#provenAt, performance.now() + PROBATION_MS);
+  }
+}

@@ -1,0 +1,192 @@
+import { expect, test } from 'vitest';
+import { AcquireTimeoutError } from '../../src/errors.js';
+import { borrowAtOnce, driven, drivenWorld, MINUTE, outcome, pass, SECOND, settled } from '../support/driven-world.js';
+
+const world = drivenWorld();
+const { aPool, borrow, opened } = world;
+
+/** The server cuts each session so long after its login. */
+function cutAfterLogin(ms: number): void {
+  const known = new WeakSet<object>();
+  const look = setInterval(() => {
+    for (const connection of world.server.connections) {
+      if (connection.state.name !== 'LoggedIn' || known.has(connection)) continue;
+      known.add(connection);
+      setTimeout(() => {
+        // As tedious's listener for errors leaves it.
+        Object.assign(connection, { hasError: true });
+        connection.end();
+      }, ms);
+    }
+  }, 1);
+  cutting = () => clearInterval(look);
+}
+let cutting = (): void => {};
+
+/** Dials in each of the next seconds. */
+async function dialsPerSecond(seconds: number): Promise<number[]> {
+  const counts: number[] = [];
+  for (let i = 0; i < seconds; i += 1) {
+    world.server.dials = [];
+    await pass(SECOND);
+    counts.push(world.server.dials.length);
+  }
+  return counts;
+}
+
+const sum = (numbers: number[]): number => numbers.reduce((a, b) => a + b, 0);
+
+test.each([1, 10, 60, 500])(
+  'min connections whose sessions end %i ms after their login are opened ever more rarely',
+  async (ms) => {
+    cutAfterLogin(ms);
+    const pool = aPool({ max: 10, min: 5 });
+    const first = sum(await dialsPerSecond(4));
+    expect(first).toBeLessThanOrEqual(16);
+    expect(sum(await dialsPerSecond(60))).toBeLessThanOrEqual(8);
+    expect(pool.health()).toMatchObject({ reasons: [{ code: 'cannot-connect' }] });
+    // Twice it may have been one.
+    expect(world.events.filter(({ name }) => name === 'pool:failover').length).toBeLessThanOrEqual(2);
+    cutting();
+    await pass(2 * MINUTE);
+    expect(pool.stats.size).toBe(5);
+    expect(pool.health()).toEqual({ status: 'ok', reasons: [] });
+  },
+);
+
+test('health() is never ok between two such sessions, and gives their end as the reason', async () => {
+  cutAfterLogin(10);
+  const pool = aPool({ max: 3, min: 2 });
+  await pass(100);
+  for (let i = 0; i < 100; i += 1) {
+    await pass(137);
+    expect(pool.health().status).not.toBe('ok');
+    expect(pool.health().reasons[0]?.message).toMatch(/The session ended \d+ ms after its login/);
+  }
+  cutting();
+});
+
+test('callers whose connections end during their first use do not log in more often than every few seconds', async () => {
+  cutAfterLogin(5);
+  const pool = aPool({ max: 5, acquireTimeoutMillis: 20 * SECOND });
+  let isOver = false;
+  const callers = Array.from({ length: 5 }, async () => {
+    while (!isOver) {
+      const connection = await pool.acquire().catch(() => undefined);
+      if (connection === undefined) continue;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      if (isOver) return;
+      pool.release(connection);
+    }
+  });
+  await pass(10 * SECOND);
+  expect(sum(await dialsPerSecond(30))).toBeLessThanOrEqual(30 / 3);
+  isOver = true;
+  cutting();
+  await pass(30 * SECOND);
+  await Promise.all(callers);
+});
+
+test('one session that is cut right after its login costs no pause', async () => {
+  const pool = aPool({ max: 1 });
+  await opened(pool, 1);
+  world.server.cut();
+  await opened(pool, 1);
+  expect(pool.stats).toMatchObject({ size: 1, logins: 2 });
+});
+
+test('a connection that a caller returns ends the pauses', async () => {
+  cutAfterLogin(1);
+  const pool = aPool({ max: 5, min: 5 });
+  await pass(10 * SECOND);
+  cutting();
+  const acquired = outcome(pool.acquire());
+  await pass(5.5 * SECOND);
+  pool.release(settled(acquired));
+  expect(pool.health()).toEqual({ status: 'ok', reasons: [] });
+  await pass(100);
+  expect(pool.stats.size).toBe(5);
+});
+
+test.each([
+  ['pool.validate returns false', () => false, /pool\.validate did not return true/],
+  ['pool.validate returns nothing', () => undefined as unknown as boolean, /pool\.validate did not return true/],
+  ['pool.validate rejects', () => Promise.reject(new Error('no such view')), /no such view/],
+  [
+    'pool.validate throws',
+    () => {
+      throw new Error('no such view');
+    },
+    /no such view/,
+  ],
+])(
+  'where %s for each new connection, the caller gets that as the cause, after few logins',
+  async (_, validate, cause) => {
+    const pool = aPool({ max: 1, acquireTimeoutMillis: 600, validate });
+    const acquired = outcome(pool.acquire());
+    await pass(601);
+    expect(acquired.error).toBeInstanceOf(AcquireTimeoutError);
+    expect(acquired.error).toMatchObject({
+      hint: expect.stringContaining('the cause says why'),
+      cause: { code: 'ERR_SERVER_UNAVAILABLE', cause: { message: expect.stringMatching(cause) } },
+    });
+    expect(pool.stats.logins).toBeLessThanOrEqual(4);
+    expect(pool.health()).toMatchObject({ status: 'down', reasons: [{ code: 'cannot-connect' }] });
+  },
+);
+
+test('where SELECT 1 fails on each new connection, the caller gets the error of the server as the cause', async () => {
+  world.server.query = () => new Error('There is insufficient system memory.');
+  const pool = aPool({ max: 3, acquireTimeoutMillis: 2 * SECOND }, { validateConnection: true });
+  const acquired = [1, 2, 3].map(() => outcome(pool.acquire()));
+  await pass(2_001);
+  for (const { error } of acquired) {
+    expect(error).toMatchObject({ cause: { cause: { message: 'There is insufficient system memory.' } } });
+  }
+  expect(pool.stats.logins).toBeLessThanOrEqual(9);
+  world.server.query = () => null;
+  await pass(5 * SECOND);
+  const later = outcome(pool.acquire());
+  await pass(100);
+  pool.release(settled(later));
+  expect(pool.health()).toEqual({ status: 'ok', reasons: [] });
+});
+
+test('a pool.validate that never answers is given as the reason', async () => {
+  const pool = aPool({ max: 1, acquireTimeoutMillis: SECOND, validate: () => new Promise<boolean>(() => {}) });
+  for (let i = 0; i < 3; i += 1) {
+    const acquired = outcome(pool.acquire());
+    await pass(1_001);
+    expect(acquired.error).toBeInstanceOf(AcquireTimeoutError);
+  }
+  expect(pool.health()).toMatchObject({ status: 'down', reasons: [{ message: expect.stringContaining('its test') }] });
+});
+
+test('a caller that leaves during a test does not count', async () => {
+  const pool = aPool({ max: 1, validate: () => new Promise<boolean>(() => {}) });
+  for (let i = 0; i < 5; i += 1) {
+    const leaves = new AbortController();
+    outcome(pool.acquire({ signal: leaves.signal }));
+    await pass(50);
+    leaves.abort();
+    await pass(50);
+  }
+  expect(pool.health()).toEqual({ status: 'ok', reasons: [] });
+  expect(pool.stats.logins).toBe(5);
+});
+
+test('a connection that a caller closes itself does not count', async () => {
+  const pool = aPool({ max: 1 });
+  for (let i = 0; i < 5; i += 1) {
+    const connection = i === 0 ? (await borrow(pool, 1))[0] : settled(outcomeOfLogin);
+    driven(connection).close();
+    await pass(1);
+    pool.release(connection as never);
+    outcomeOfLogin = outcome(pool.acquire());
+    await pass(20);
+  }
+  pool.release(settled(outcomeOfLogin));
+  expect(pool.health()).toEqual({ status: 'ok', reasons: [] });
+  pool.release(await borrowAtOnce(pool));
+});
+let outcomeOfLogin: ReturnType<typeof outcome<Awaited<ReturnType<typeof borrowAtOnce>>>>;
