@@ -8,6 +8,7 @@ import { makeResettable } from './session-reset.js';
 import type { Settings } from './settings.js';
 import { TokenLogin, type TokenSource } from './token-login.js';
 import { outlookOf } from './token-outlook.js';
+import { hasUnread } from './unread.js';
 
 /**
  * Tracks the connections of another library's pool: the token each of them logged in with, the meaning of a failed
@@ -67,7 +68,7 @@ export class LoginWatch {
   async mayServe(connection: Connection): Promise<boolean> {
     const session = sessionOf(connection);
     if (session === undefined) return true;
-    if (isInTransaction(connection)) return false;
+    if (isInTransaction(connection) || hasUnread(connection)) return false;
     const now = clockOf(session);
     const verdict = await assessPatiently(session.expiry, this.#tokens, now, this.#optionsFor(session));
     if (!this.#keeps(verdict)) return false;
@@ -83,7 +84,7 @@ export class LoginWatch {
   mayServeNow(connection: Connection): boolean {
     const session = sessionOf(connection);
     if (session === undefined) return true;
-    if (isInTransaction(connection)) return false;
+    if (isInTransaction(connection) || hasUnread(connection)) return false;
     const { expiry, reset } = session;
     const verdict = assess(expiry, this.#tokens.outlook(), clockOf(session)(), this.#optionsFor(session));
     if (!this.#keeps(verdict)) return false;

@@ -5,6 +5,7 @@ import { endsSession } from './expiry-policy.js';
 import type { ServerMessage } from './login-failure.js';
 import { type Opening, SessionExpiry } from './session-expiry.js';
 import { resetOf, type SessionReset } from './session-reset.js';
+import { hasUnread } from './unread.js';
 
 /** The state of one physical connection that is logged in. */
 export class Session extends SessionExpiry<CachedToken> {
@@ -115,9 +116,14 @@ export function isOpen(connection: Connection): boolean {
 
 /** False for a connection that is closed, has failed, has a request in progress, or has received what no request asked for. */
 export function isLoggedIn(connection: Connection): boolean {
+  return isOpen(connection) && !isBusy(connection) && !hasUnread(connection);
+}
+
+/** True for a connection with a request in progress, or that is not logged in. */
+export function isBusy(connection: Connection): boolean {
   // `state` is not in tedious's documentation, but sequelize and mssql rely on its names too.
   const { state } = connection as unknown as { state?: { name: string } };
-  return isOpen(connection) && state?.name === 'LoggedIn';
+  return state?.name !== 'LoggedIn';
 }
 
 /**

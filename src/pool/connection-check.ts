@@ -3,7 +3,7 @@ import type { EvictionReason } from '../channels.js';
 import type { TediousModule } from '../connections/dial.js';
 import { assess, assessPatiently, evictionReason, type OutlookSource } from '../connections/expiry-policy.js';
 import { tediousOf } from '../connections/load-tedious.js';
-import { isInTransaction, isLoggedIn, isOpen, isReady } from '../connections/session.js';
+import { isBusy, isInTransaction, isLoggedIn, isOpen, isReady } from '../connections/session.js';
 import type { Settings } from '../connections/settings.js';
 import type { PooledConnection } from './pooled-connection.js';
 import type { Waiter } from './wait-queue.js';
@@ -38,7 +38,7 @@ export class ConnectionCheck {
   reasonToClose(pooled: PooledConnection, isFull: boolean): EvictionReason | undefined {
     const { connection, expiry } = pooled.live;
     if (expiry.unusable !== undefined) return expiry.unusable;
-    if (!isLoggedIn(connection)) return isOpen(connection) ? 'misused' : 'broken';
+    if (!isLoggedIn(connection)) return isOpen(connection) && isBusy(connection) ? 'misused' : 'broken';
     if (isInTransaction(connection)) return 'misused';
     if (!pooled.dueOnReturn) return undefined;
     const now = expiry.now();

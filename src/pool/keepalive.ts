@@ -66,6 +66,12 @@ export class Keepalive {
   async #ask(pooled: PooledConnection): Promise<void> {
     const connections = this.#connections;
     const { connection, expiry, id, reset } = pooled.live;
+    // It would take for its answer what the connection has received without having asked.
+    if (!isReady(connection)) {
+      connections.close(pooled, expiry.unusable ?? 'broken');
+      this.#pool.changed();
+      return;
+    }
     connections.ready.remove(pooled);
     pooled.reserved = true;
     const askedAt = performance.now();
