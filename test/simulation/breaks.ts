@@ -189,8 +189,9 @@ export const BREAKS: readonly Break[] = [
         get: async (scope: string, options?: object) => {
           for (;;) {
             const token = await real.get(scope, options);
-            if (Date.now() < token.refreshOn) return token;
-            await new Promise((resolve) => setTimeout(resolve, 100));
+            // With options it is fetched ahead, before the login that waits for it.
+            if (options !== undefined || Date.now() < token.refreshOn) return token;
+            await new Promise((resolve) => setTimeout(resolve, 100).unref());
           }
         },
       }));

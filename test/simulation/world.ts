@@ -679,7 +679,7 @@ export class World {
     const connection = [...site.borrowed].find((each) => sessionOf(each as never)?.id === number);
     this.watch.check(
       'P6',
-      connection !== undefined && !site.leaks.has(connection) && borrowedMs >= this.#features.leakDetectionMs,
+      connection !== undefined && !site.leaks.has(connection) && borrowedMs > this.#features.leakDetectionMs - 1,
       () => `connection ${number} of ${site.name}, borrowed for ${borrowedMs} ms, is reported as a leak`,
     );
     if (connection !== undefined) site.leaks.add(connection);
