@@ -90,3 +90,61 @@ test('its health is that of the replica', async () => {
   expect(pool.readOnly.health()).toMatchObject({ status: 'down', reasons: [{ code: 'cannot-connect' }] });
   expect(pool.health().status).toBe('ok');
 });
+
+test.each<[readOnly: object | true, seen: { server: string; database: string | undefined; port: number | undefined }]>([
+  [true, { server: 'host', database: 'app', port: 1434 }],
+  [{ fallback: true }, { server: 'host', database: 'app', port: 1434 }],
+  [{ server: 'replica' }, { server: 'replica', database: 'app', port: 1433 }],
+  [
+    { server: 'replica', database: 'copy' },
+    { server: 'replica', database: 'copy', port: 1433 },
+  ],
+  [{ database: 'copy' }, { server: 'host', database: 'copy', port: 1434 }],
+])('readOnly: %j is the server of the read-only connections, which ask for a replica', async (readOnly, seen) => {
+  const configurations: { server: string; options: Record<string, unknown> }[] = [];
+  const { Connection } = world.server.tedious;
+  const tedious = {
+    ...world.server.tedious,
+    Connection: class extends Connection {
+      constructor(configuration: ConstructorParameters<typeof Connection>[0]) {
+        super(configuration);
+        configurations.push(configuration as never);
+      }
+    },
+  };
+  const pool = world.aPool({ max: 1, min: 1 }, {
+    tedious,
+    port: 1434,
+    database: 'app',
+    options: { appName: 'api' },
+    readOnly,
+  } as never);
+  pool.release((await world.borrow(pool, 1))[0] as Connection);
+  const replica = outcome(pool.readOnly.acquire());
+  await pass(SECOND);
+  pool.readOnly.release(settled(replica));
+  const [ofPrimary, ofReplica] = configurations;
+  const read = ({ server, options }: NonNullable<typeof ofPrimary>) => ({
+    server,
+    database: options.database,
+    port: options.port,
+    appName: options.appName,
+    readOnlyIntent: options.readOnlyIntent,
+  });
+  expect(ofPrimary && read(ofPrimary)).toEqual({
+    server: 'host',
+    database: 'app',
+    port: 1434,
+    appName: 'api',
+    readOnlyIntent: undefined,
+  });
+  expect(ofReplica && read(ofReplica)).toEqual({ ...seen, appName: 'api', readOnlyIntent: true });
+  // One token for both.
+  expect(world.provider.requests).toHaveLength(1);
+});
+
+test('a pool without readOnly has no read-only connections', () => {
+  for (const readOnly of [undefined, false, null] as never[]) {
+    expect(() => world.aPool({}, { readOnly }).readOnly).toThrow("set 'readOnly: true' in its config");
+  }
+});
