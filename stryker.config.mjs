@@ -1,10 +1,10 @@
 /** What only a real tedious connection reaches (stryker.sockets.config.mjs). */
-export const WITH_SOCKETS = ['src/pool/transaction.ts'];
+export const WITH_SOCKETS = ['src/connections/session-reset.ts', 'src/pool/transaction.ts'];
 
 /** What is tested with whole pools on a driven clock (stryker.pool.config.mjs). */
 export const WITH_POOLS = [
   'src/pool/*.ts',
-  'src/connections/{circuit-breaker,dial,dialer,expiry-policy,load-tedious,session,session-expiry,session-reset,token-outlook}.ts',
+  'src/connections/{circuit-breaker,dial,dialer,expiry-policy,load-tedious,session,session-expiry,token-outlook}.ts',
   'src/tokens/one-principal.ts',
 ];
 
