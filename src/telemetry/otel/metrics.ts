@@ -63,6 +63,7 @@ export function recordMetrics(meter: Meter): () => void {
   const keepalives = counter('mssql_token_pool.connection.keepalives', '{request}', 'Keepalive requests, by answer');
   const failovers = counter('mssql_token_pool.failovers', '{failover}', 'Failovers noticed, by sign');
   const fallbacks = counter('mssql_token_pool.fallbacks', '{fallback}', 'Times the primary took over from a replica');
+  const retries = counter('mssql_token_pool.transaction.retries', '{transaction}', 'Transactions that run again');
   const age = meter.createObservableGauge('mssql_token_pool.token.age', {
     unit: 's',
     description: 'Time since the current token was obtained',
@@ -121,6 +122,8 @@ export function recordMetrics(meter: Meter): () => void {
       keepalives.add(1, { ...ofPool(pool), 'mssql_token_pool.keepalive.answered': answered }),
     'pool:failover': ({ pool, sign }) => failovers.add(1, { ...ofPool(pool), 'mssql_token_pool.failover.sign': sign }),
     'pool:fallback': ({ pool, error }) => fallbacks.add(1, { ...ofPool(pool), 'error.type': typeOf(error) }),
+    'transaction:retried': ({ number }) =>
+      retries.add(1, number === undefined ? {} : { 'db.response.status_code': String(number) }),
     'connection:reset': ({ pool, roundTrip }) =>
       resets.add(1, { ...ofPool(pool), 'mssql_token_pool.reset.round_trip': roundTrip }),
     'connection:login-failed': ({ pool, kind, error }) =>
