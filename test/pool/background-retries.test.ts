@@ -1,5 +1,6 @@
 import type { Connection } from 'tedious';
 import { expect, test, vi } from 'vitest';
+import { renewalShares } from '../../src/connections/renewal-share.js';
 import { LoginRefusedError } from '../../src/errors.js';
 import {
   borrowAtOnce,
@@ -137,6 +138,8 @@ test('while the server is down a connection of min stays past its eviction time,
 
 test('a renewal that fails is tried again after a pause, by one connection, and the old ones serve on', async () => {
   vi.spyOn(Math, 'random').mockReturnValue(0.5);
+  // All are due at one moment.
+  vi.spyOn(renewalShares, 'next').mockReturnValue(0.5);
   const pool = aPool({ max: 3, maxRenewals: 2, overlap: 3 });
   await opened(pool, 3);
   await live(pool, 51 * MINUTE, 3);
