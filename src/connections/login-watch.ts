@@ -3,7 +3,8 @@ import { TokenPoolError } from '../errors.js';
 import { type AssessOptions, assess, assessPatiently, type OutlookSource, type Verdict } from './expiry-policy.js';
 import { classifyLoginFailure, type ServerMessage, saysTokenExpired } from './login-failure.js';
 import { LoginGuard } from './login-guard.js';
-import { isInTransaction, openSession, type Session, sessionOf } from './session.js';
+import { ReadOnlyPause } from './read-only-pause.js';
+import { isInTransaction, openSession, type Session, type SessionOwner, sessionOf } from './session.js';
 import { makeResettable } from './session-reset.js';
 import type { Settings } from './settings.js';
 import { TokenLogin, type TokenSource } from './token-login.js';
@@ -18,6 +19,19 @@ export class LoginWatch {
   readonly #settings: Settings;
   readonly #source: TokenSource | undefined;
   readonly #tokens: OutlookSource;
+  readonly #readOnly = new ReadOnlyPause();
+  /** Of all its sessions: each is replaced once because its database is read-only, later ones only now and then. */
+  readonly #owner: SessionOwner = {
+    ended: () => {},
+    wasReset: () => {},
+    becameUnusable: (reason) => {
+      if (reason === 'read-only' && !this.#readOnly.isOn) this.#readOnly.begin();
+    },
+    keepsReadOnly: ({ expiry }) => {
+      const openedAt = performance.now() - (expiry.now() - expiry.openedAt);
+      return this.#readOnly.isOn && openedAt >= this.#readOnly.since;
+    },
+  };
 
   constructor(settings: Settings) {
     this.#settings = settings;
@@ -105,7 +119,7 @@ export class LoginWatch {
 
   #opened(connection: Connection, login: TokenLogin | undefined): void {
     const token = login?.token;
-    openSession(connection, token, { maxAgeMillis: this.#settings.pool.maxAgeMillis });
+    openSession(connection, token, { maxAgeMillis: this.#settings.pool.maxAgeMillis }).owner = this.#owner;
     const source = this.#source;
     if (token === undefined || source === undefined) return;
     connection.on('errorMessage', (message: ServerMessage) => {

@@ -38,6 +38,8 @@ export interface SessionOwner {
   ended(): void;
   /** The server has ended the session or refused its token. */
   becameUnusable(reason: EvictionReason): void;
+  /** True where another session would be read-only too. */
+  keepsReadOnly(session: Session): boolean;
   /** The server has reset the session. */
   wasReset(withOwnRequest: boolean): void;
 }
@@ -93,6 +95,7 @@ function noteFailure(this: Connection, reason: EvictionReason): void {
 }
 
 function end(session: Session, reason: EvictionReason): void {
+  if (reason === 'read-only' && session.owner?.keepsReadOnly(session) === true) return;
   session.expiry.unusable ??= reason;
   session.owner?.becameUnusable(reason);
 }

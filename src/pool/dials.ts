@@ -84,6 +84,7 @@ export abstract class Dials extends PooledConnections implements ConnectionHome,
   protected abstract successorFailed(pooled: PooledConnection): void;
   /** A failover is under way. */
   abstract readonly isFailingOver: boolean;
+  abstract readonly keepsReadOnly: boolean;
   abstract ended(pooled: PooledConnection): void;
   abstract becameUnusable(pooled: PooledConnection, reason: EvictionReason): void;
   abstract tokenRefused(token: CachedToken): void;

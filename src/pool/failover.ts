@@ -1,5 +1,6 @@
 import type { Connection } from 'tedious';
 import { type EvictionReason, publish } from '../channels.js';
+import { ReadOnlyPause } from '../connections/read-only-pause.js';
 import type { PooledConnection } from './pooled-connection.js';
 
 /** Connections that break within this time have met one event. */
@@ -9,9 +10,6 @@ const FEWEST = 2;
 const SHARE = 0.1;
 /** For so long after a failover the new primary may still refuse logins. */
 const AFTERMATH_MS = 60_000;
-/** First and longest time between two drains because a database is read-only: it may be so for good. */
-const FIRST_PAUSE_MS = 60_000;
-const LONGEST_PAUSE_MS = 3_600_000;
 
 export type FailoverSign = 'broken-connections' | 'read-only';
 
@@ -31,8 +29,7 @@ export class FailoverWatch {
   /** Monotonic ms of the connections that broke lately. */
   #broken: number[] = [];
   #latest = Number.NEGATIVE_INFINITY;
-  #pauseMs = FIRST_PAUSE_MS;
-  #readOnlySince = Number.NEGATIVE_INFINITY;
+  readonly #readOnly = new ReadOnlyPause();
 
   constructor(connections: WatchedConnections, pool: { readonly name: string }) {
     this.#connections = connections;
@@ -57,13 +54,14 @@ export class FailoverWatch {
 
   /** A session was refused a change because its database is read-only. */
   becameReadOnly(): void {
-    const now = performance.now();
-    const sinceMs = now - this.#readOnlySince;
-    if (sinceMs < this.#pauseMs) return;
-    // Sessions opened since the last drain are read-only too: the database is, and it has not failed over.
-    this.#pauseMs = sinceMs < 2 * this.#pauseMs ? Math.min(2 * this.#pauseMs, LONGEST_PAUSE_MS) : FIRST_PAUSE_MS;
-    this.#readOnlySince = now;
-    this.#failOver('read-only', now);
+    if (this.#readOnly.isOn) return;
+    this.#readOnly.begin();
+    this.#failOver('read-only', performance.now());
+  }
+
+  /** Sessions opened since the last drain are read-only too: the database is, and it has not failed over. */
+  get keepsReadOnly(): boolean {
+    return this.#readOnly.isOn;
   }
 
   #failOver(sign: FailoverSign, now: number): void {

@@ -286,6 +286,10 @@ export class OpenConnections extends Dials {
     return this.#failover;
   }
 
+  get keepsReadOnly(): boolean {
+    return this.#failover?.keepsReadOnly ?? false;
+  }
+
   get isFailingOver(): boolean {
     return this.#failover?.isRecent ?? false;
   }

@@ -39,6 +39,8 @@ export interface Purpose {
 export interface ConnectionHome {
   ended(pooled: PooledConnection): void;
   becameUnusable(pooled: PooledConnection, reason: EvictionReason): void;
+  /** Sessions whose database is read-only are not replaced now. */
+  readonly keepsReadOnly: boolean;
   wasReset(pooled: PooledConnection, withOwnRequest: boolean): void;
 }
 
@@ -81,6 +83,10 @@ export class PooledConnection extends ConnectionFlags implements SessionOwner {
   /** The server has ended the session, or refused its token before its expiry (37396). */
   becameUnusable(reason: EvictionReason): void {
     this.home?.becameUnusable(this, reason);
+  }
+
+  keepsReadOnly(): boolean {
+    return this.home?.keepsReadOnly === true;
   }
 
   wasReset(withOwnRequest: boolean): void {

@@ -122,6 +122,18 @@ test('a database that is read-only for good costs all connections less and less 
   expect(drainedAfter).toEqual([0, 1, 2, 4, 8, 16, 32, 60, 60]);
 });
 
+test('while a database is read-only for good, sessions opened since the last drain are kept: no login for each failing write', async () => {
+  const { pool } = await poolOf(3);
+  for (let i = 0; i < 20; i += 1) {
+    const connection = settled(await use(pool));
+    driven(connection).emit('errorMessage', READ_ONLY);
+    pool.release(connection);
+    await pass(SECOND);
+  }
+  expect(failovers()).toHaveLength(1);
+  expect(pool.stats).toMatchObject({ logins: 4, evictions: { 'read-only': 1, failover: 2 } });
+});
+
 test('after a time without one, a read-only session counts again at once', async () => {
   const { pool } = await poolOf(2);
   for (const pauseMs of [0, MINUTE, 4 * MINUTE, MINUTE]) {
