@@ -28,13 +28,18 @@ export function createTestClock(): TestClock {
     if (!Number.isFinite(ms)) throw new RangeError(`a clock cannot be moved by ${ms}; give a finite number of ms`);
     return ms;
   };
+  const epoch = (time: number | Date): number => {
+    const ms = time instanceof Date ? time.getTime() : time;
+    if (!Number.isFinite(ms)) throw new RangeError('a clock is set to a time in epoch ms, or to a valid Date');
+    return ms;
+  };
   return {
     now,
     advance: (ms) => {
       offset += finite(ms);
     },
     set: (time) => {
-      offset = finite(Number(time)) - Date.now();
+      offset = epoch(time) - Date.now();
     },
     reset: () => {
       offset = 0;

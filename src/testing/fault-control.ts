@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import type { EntraEmulator } from './entra/emulator.js';
 import type { Fault } from './entra/faults.js';
 import { readBody } from './entra/http-listener.js';
-import { type OptionNames, requireKnownOptions } from './known-options.js';
+import { type OptionNames, PORT, requireKnownOptions } from './known-options.js';
 import type { LoginFault } from './server/login-faults.js';
 import type { TdsServer } from './server/tds-server.js';
 
@@ -31,7 +31,7 @@ type Command =
   | ({ target: 'sql' } & LoginFault)
   | { target: 'sql'; action: 'drop-connections' | 'pause' | 'resume' };
 
-const OPTIONS: OptionNames<FaultControlOptions> = { entra: true, server: true, port: true };
+const OPTIONS: OptionNames<FaultControlOptions> = { entra: true, server: true, port: PORT };
 
 /**
  * Lets tests in other languages control the faults of emulators and gateway: POST to `/_faults` sets a fault, DELETE ends
@@ -101,6 +101,7 @@ function carryOut(command: Command, entra: EntraEmulator | undefined, server: Td
   if (command.target === 'entra') {
     if (entra === undefined) throw new TypeError("there is no target 'entra' here");
     if ('tokenLifetimeSeconds' in command) {
+      requireOnly(command, 'tokenLifetimeSeconds');
       entra.setTokenLifetime(command.tokenLifetimeSeconds);
       return { tokenLifetimeSeconds: command.tokenLifetimeSeconds };
     }
@@ -114,6 +115,7 @@ function carryOut(command: Command, entra: EntraEmulator | undefined, server: Td
     server.failLogins(fault);
     return { set: fault };
   }
+  requireOnly(command, 'action');
   switch (command.action) {
     case 'drop-connections':
       return { dropped: server.dropConnections() };
@@ -128,6 +130,13 @@ function carryOut(command: Command, entra: EntraEmulator | undefined, server: Td
   }
 }
 
+/** A command that was carried out in part would be worse than one that is refused. */
+function requireOnly(command: Command, key: string): void {
+  const other = Object.keys(command).find((each) => each !== 'target' && each !== key);
+  if (other !== undefined)
+    throw new TypeError(`'${other.slice(0, 40)}' cannot be combined with ${key}; send two requests`);
+}
+
 /** `when` is a function, which JSON cannot represent. */
 function withoutFunctions({ when: _, ...fault }: Fault): Fault {
   return fault;
@@ -139,6 +148,8 @@ function isLoopback(host: string | undefined): boolean {
 }
 
 function send(response: ServerResponse, status: number, body: object): void {
+  // The rest of a refused body would be taken for the next request.
+  if (status >= 400) response.setHeader('Connection', 'close');
   response.writeHead(status, { 'Content-Type': 'application/json; charset=utf-8', 'Cache-Control': 'no-store' });
   response.end(`${JSON.stringify(body)}\n`);
 }

@@ -51,10 +51,22 @@ describe('over HTTP', () => {
     [{ target: 'sql' }, 400, /number/],
     [{ target: 'entra' }, 400, /fault needs/],
     [{ target: 'entra', tokenLifetimeSeconds: 'long' }, 400, /tokenLifetimeSeconds/],
+    [{ target: 'entra', tokenLifetimeSeconds: 60, status: 503 }, 400, /'status' cannot be combined/],
+    [{ target: 'sql', action: 'pause', number: 5 }, 400, /'number' cannot be combined/],
+    [{ target: 'entra', hang: 'yes' }, 400, /'hang' must be true or false/],
+    [{ target: 'entra', delayMs: '5' }, 400, /'delayMs' must be a number/],
   ])('%j is refused with the reason', async (body, status, error) => {
     const { post } = await site();
     expect(await post(body)).toEqual({ status, body: { error: expect.stringMatching(error) } });
   });
+});
+
+test('a request after one whose body was too large is answered', async () => {
+  const { post } = await site();
+  for (let i = 0; i < 3; i += 1) {
+    await post({ target: 'sql', number: 40613, message: 'x'.repeat(3_000_000) }).catch(() => {});
+    expect((await post({ target: 'sql', number: 40613 })).status).toBe(200);
+  }
 });
 
 describe('a web page cannot set faults', () => {

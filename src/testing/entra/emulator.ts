@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { type OptionNames, requireKnownOptions } from '../known-options.js';
+import { OBJECT, type OptionCheck, type OptionNames, requireKnownOptions, TEXT } from '../known-options.js';
 import { credentialFor, type EntraCredential } from './credential.js';
 import type { DeviceCodes, DeviceSignIn } from './device-codes.js';
 import {
@@ -54,17 +54,23 @@ export interface FederatedTokenOptions {
   claims?: Readonly<Record<string, unknown>> | undefined;
 }
 
+const SECONDS: OptionCheck = { is: Number.isFinite, must: 'a number of seconds' };
+
 const TOKEN_OPTIONS: OptionNames<IssueTokenOptions> = {
-  principal: true,
-  audience: true,
-  expiresInSeconds: true,
-  claims: true,
+  principal: {
+    is: (value) =>
+      typeof value === 'string' || (OBJECT.is(value) && typeof (value as EntraPrincipal).tenantId === 'string'),
+    must: 'an application, a user, a client id or a user name',
+  },
+  audience: TEXT,
+  expiresInSeconds: SECONDS,
+  claims: OBJECT,
 };
 const FEDERATED_TOKEN_OPTIONS: OptionNames<FederatedTokenOptions> = {
-  subject: true,
-  audience: true,
-  expiresInSeconds: true,
-  claims: true,
+  subject: TEXT,
+  audience: TEXT,
+  expiresInSeconds: SECONDS,
+  claims: OBJECT,
 };
 
 /** The client capability that declares support for claims challenges. */

@@ -1,6 +1,6 @@
 import { validateHeaderName, validateHeaderValue } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type OptionNames, requireKnownOptions } from '../known-options.js';
+import { BOOLEAN, FUNCTION, NUMBER, OBJECT, type OptionNames, requireKnownOptions } from '../known-options.js';
 import { type AadstsNumber, isKnownRefusal } from './refusal.js';
 import type { EntraEndpoint, EntraRequest } from './request.js';
 
@@ -103,16 +103,19 @@ export class Faults {
 }
 
 const FAULT_OPTIONS: OptionNames<Fault> = {
-  status: true,
+  status: NUMBER,
   aadsts: true,
-  retryAfter: true,
-  body: true,
-  headers: true,
-  hang: true,
-  reset: true,
-  delayMs: true,
-  count: true,
-  when: true,
+  retryAfter: {
+    is: (value) => typeof value === 'string' || Number.isFinite(Number(value)),
+    must: 'seconds, a Date or text',
+  },
+  body: { is: (value) => typeof value === 'string' || OBJECT.is(value), must: 'text or an object' },
+  headers: OBJECT,
+  hang: BOOLEAN,
+  reset: BOOLEAN,
+  delayMs: NUMBER,
+  count: NUMBER,
+  when: FUNCTION,
 };
 
 function assertFault(fault: Fault): void {

@@ -32,13 +32,19 @@ export function requestedAccess(request: AccessRequest): RequestedAccess {
   const value = request.form.get(name);
   if (value === null || value === '') throw refuse(900144, name);
   const access =
-    request.version === 1 ? { resource: value, scopes: ['.default'], identityScopes: [] } : accessByScope(value);
+    request.version === 1
+      ? { resource: value, scopes: ['.default'], identityScopes: [] }
+      : accessByScope(value, request.form);
   request.directory.assertResource(access.resource, request.tenantId);
   return access;
 }
 
-function accessByScope(scope: string): RequestedAccess {
+function accessByScope(scope: string, form: URLSearchParams): RequestedAccess {
   const all = scope.split(' ').filter((name) => name !== '');
+  // A resource without a permission, such as `https://database.windows.net`.
+  if (all.some((name) => /^[a-z][a-z0-9+.-]{0,30}:\/\/[^/]{0,300}\/?$/i.test(name))) {
+    throw refuse(form.get('grant_type') === 'client_credentials' ? 1002012 : 70011, scope);
+  }
   const split = all.filter((name) => !IDENTITY_SCOPES.has(name)).map(splitScope);
   const resources = new Set(split.map(({ resource }) => resource));
   const [resource = GRAPH] = resources;

@@ -1,7 +1,17 @@
 import { randomUUID } from 'node:crypto';
 import { isIP } from 'node:net';
 import { makeCertificate, makeCertificateAuthority, sharedCertificate } from '../certificate.js';
-import { type OptionNames, requireKnownOptions } from '../known-options.js';
+import {
+  BOOLEAN,
+  CERTIFICATE,
+  CLOCK,
+  OBJECT,
+  type OptionCheck,
+  type OptionNames,
+  PORT,
+  requireKnownOptions,
+  TEXT,
+} from '../known-options.js';
 import { AuthorizationCodes } from './authorization-codes.js';
 import { type DeviceCodeSettings, DeviceCodes } from './device-codes.js';
 import { type AppOptions, Directory, type UserOptions } from './directory.js';
@@ -54,24 +64,35 @@ export interface EntraEmulatorOptions {
   now?: (() => number) | undefined;
 }
 
+const HTTPS: OptionCheck = {
+  is: (value) => BOOLEAN.is(value) || CERTIFICATE.is(value),
+  must: `true, false or ${CERTIFICATE.must}`,
+};
+/** It becomes part of URLs. */
+const TENANT: OptionCheck = {
+  is: (value) => typeof value === 'string' && /^[\w.-]{1,200}$/.test(value),
+  must: 'an id or a domain name',
+};
+const VERSION: OptionCheck = { is: (value) => value === 1 || value === 2, must: '1 or 2' };
+
 const OPTIONS: OptionNames<EntraEmulatorOptions> = {
   tokenLifetimeSeconds: true,
   refreshInSeconds: true,
-  sameToken: true,
-  tokenVersion: true,
-  https: true,
-  host: true,
-  port: true,
-  url: true,
-  tenantId: true,
-  app: true,
-  user: true,
-  deviceCode: true,
-  refreshTokens: true,
+  sameToken: BOOLEAN,
+  tokenVersion: VERSION,
+  https: HTTPS,
+  host: TEXT,
+  port: PORT,
+  url: TEXT,
+  tenantId: TENANT,
+  app: OBJECT,
+  user: OBJECT,
+  deviceCode: OBJECT,
+  refreshTokens: OBJECT,
   caeTokenLifetimeSeconds: true,
-  signingKey: true,
-  arcKeyDirectory: true,
-  now: true,
+  signingKey: TEXT,
+  arcKeyDirectory: TEXT,
+  now: CLOCK,
 };
 
 /**

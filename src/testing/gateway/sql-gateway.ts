@@ -1,4 +1,4 @@
-import { type OptionNames, requireKnownOptions } from '../known-options.js';
+import { isRecord, type OptionNames, requireKnownOptions } from '../known-options.js';
 import { TDS_SERVER_OPTIONS, type TdsServerOptions } from '../server/options.js';
 import { requireDistinct } from '../server/principals.js';
 import type { LoggedInClient, OpenSession } from '../server/session-host.js';
@@ -45,7 +45,7 @@ const UPSTREAM_OPTIONS: OptionNames<UpstreamConfig> = {
  * const pool = await new sql.ConnectionPool(gateway.config()).connect();
  */
 export async function startSqlGateway(options: SqlGatewayOptions): Promise<SqlGateway> {
-  if ((options as { onQuery?: unknown }).onQuery !== undefined) {
+  if (isRecord(options) && options.onQuery !== undefined) {
     throw new TypeError('onQuery is never called with an upstream server; leave out one of the two');
   }
   requireKnownOptions('startSqlGateway', options, OPTIONS);

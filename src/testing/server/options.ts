@@ -1,5 +1,17 @@
 import type { IssuerTrust, TokenClaims, TokenRefusal } from '../entra/verification.js';
-import type { OptionNames } from '../known-options.js';
+import {
+  CERTIFICATE,
+  CLOCK,
+  FUNCTION,
+  isRecord,
+  MILLISECONDS,
+  type OptionCheck,
+  type OptionNames,
+  PORT,
+  TEXT,
+  TEXT_OR_TEXTS,
+  TEXTS,
+} from '../known-options.js';
 import type { SqlErrorInfo } from '../tds/server-error.js';
 
 /** The part of a token credential that tedious needs. */
@@ -74,25 +86,54 @@ export interface TdsServerOptions {
   now?: (() => number) | undefined;
 }
 
+const TRUST: OptionCheck = {
+  is: (value) =>
+    isRecord(value) && (typeof value.verify === 'function' || (isRecord(value.jwks) && TEXTS.is(value.issuers))),
+  must: "an Entra emulator, an object with 'verify', or published keys ('jwks' and 'issuers')",
+};
+const PASSWORDS: OptionCheck = {
+  is: (value) => isRecord(value) && Object.values(value).every((password) => typeof password === 'string'),
+  must: 'an object of passwords by user name',
+};
+const REFUSALS: OptionCheck = {
+  is: (value) =>
+    isRecord(value) &&
+    Object.values(value).every(
+      (refusal) =>
+        refusal === undefined ||
+        refusal === 'no-database-user' ||
+        (isRecord(refusal) && Number.isInteger(refusal.number)),
+    ),
+  must: "an object of 'no-database-user' or errors ({ number, ... }) by principal",
+};
+const ADDRESS: OptionCheck = {
+  is: (value) => isRecord(value) && typeof value.server === 'string' && PORT.is(value.port),
+  must: "an object with 'server' and 'port'",
+};
+const SIZE: OptionCheck = {
+  is: (value) => Number.isSafeInteger(value) && (value as number) > 0,
+  must: 'a whole number greater than 0',
+};
+
 /** For emulator and gateway, which add their own. */
 export const TDS_SERVER_OPTIONS: OptionNames<TdsServerOptions> = {
-  entra: true,
+  entra: TRUST,
   enforceExpiry: true,
-  users: true,
-  principals: true,
-  databases: true,
-  audience: true,
+  users: PASSWORDS,
+  principals: REFUSALS,
+  databases: TEXTS,
+  audience: TEXT_OR_TEXTS,
   encrypt: true,
-  redirectTo: true,
-  loginDelayMs: true,
-  loginTimeoutMs: true,
-  maxMessageBytes: true,
-  onLogin: true,
-  host: true,
-  port: true,
-  certificate: true,
-  serverName: true,
-  now: true,
+  redirectTo: ADDRESS,
+  loginDelayMs: MILLISECONDS,
+  loginTimeoutMs: MILLISECONDS,
+  maxMessageBytes: SIZE,
+  onLogin: FUNCTION,
+  host: TEXT,
+  port: PORT,
+  certificate: CERTIFICATE,
+  serverName: TEXT,
+  now: CLOCK,
 };
 
 /** One LOGIN7, successful or not. */

@@ -1,5 +1,5 @@
 import { inspect, isDeepStrictEqual } from 'node:util';
-import { requireKnownOptions } from '../known-options.js';
+import { OBJECT, requireKnownOptions } from '../known-options.js';
 import { toJs } from './conversion.js';
 import { answerOf, type QueryResult } from './query-answer.js';
 import type { QueryHandler } from './query-handler.js';
@@ -61,7 +61,7 @@ export class Expectations {
   add(matcher: QueryMatcher, answer: ExpectedAnswer, options: ExpectationOptions): Expectation {
     requireMatcher(matcher);
     if (typeof answer !== 'function' && !(answer instanceof Error)) requireAnswer(answer);
-    requireKnownOptions('expect', options, { parameters: true, times: true });
+    requireKnownOptions('expect', options, { parameters: OBJECT, times: true });
     const { times } = options;
     if (times !== undefined && !(Number.isInteger(times) && times >= 0)) {
       throw new RangeError(`times is ${times}; it must be a whole number`);

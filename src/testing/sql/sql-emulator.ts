@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { type SqlGateway, type SqlGatewayOptions, startSqlGateway } from '../gateway/sql-gateway.js';
-import { type OptionNames, requireKnownOptions } from '../known-options.js';
+import { FUNCTION, isRecord, type OptionNames, requireKnownOptions, TEXT } from '../known-options.js';
 import { TDS_SERVER_OPTIONS, type TdsServerOptions } from '../server/options.js';
 import type { LoggedInClient, OpenSession } from '../server/session-host.js';
 import { keep, TdsServer } from '../server/tds-server.js';
@@ -35,10 +35,10 @@ export interface SqlEmulatorOptions extends TdsServerOptions {
 
 const OPTIONS: OptionNames<SqlEmulatorOptions & { upstream: undefined }> = {
   ...TDS_SERVER_OPTIONS,
-  onQuery: true,
-  replay: true,
-  onBulkLoad: true,
-  onTransaction: true,
+  onQuery: FUNCTION,
+  replay: TEXT,
+  onBulkLoad: FUNCTION,
+  onTransaction: FUNCTION,
   upstream: true,
 };
 
@@ -57,11 +57,15 @@ export async function startSqlEmulator(options?: SqlEmulatorOptions): Promise<Sq
 export async function startSqlEmulator(
   options: SqlEmulatorOptions | SqlGatewayOptions = {},
 ): Promise<SqlEmulator | SqlGateway> {
-  if ('upstream' in options && options.upstream !== undefined) return await startSqlGateway(options);
+  if (isGateway(options)) return await startSqlGateway(options);
   requireKnownOptions('startSqlEmulator', options, OPTIONS);
   const emulator = new SqlEmulator(options);
   await emulator.listen();
   return emulator;
+}
+
+function isGateway(options: SqlEmulatorOptions | SqlGatewayOptions): options is SqlGatewayOptions {
+  return isRecord(options) && options.upstream !== undefined;
 }
 
 /** A running SQL emulator, created by {@link startSqlEmulator}. */

@@ -76,7 +76,8 @@ export class Recording {
   /** The same for text; `file` is the name used in errors. */
   static parse(text: string, file: string): Recording {
     const recording = new Recording();
-    const lines = text.split('\n');
+    // Some editors begin a file with a byte order mark.
+    const lines = text.replace(/^\uFEFF/, '').split('\n');
     if (!isHeader(parseLine(lines[0] ?? ''))) {
       throw new TypeError(`${file} is not a recording: its first line must be ${JSON.stringify(HEADER)}`);
     }

@@ -141,6 +141,8 @@ test('the refusal of an incomplete request names the missing part', async () => 
     error: 'invalid_scope',
     error_codes: [1002012],
   });
+  expect(await post({ ...proved, scope: 'https://database.windows.net' })).toMatchObject({ error_codes: [1002012] });
+  expect(await post({ ...proved, scope: 'api://x openid' })).toMatchObject({ error_codes: [1002012] });
   expect(await post({ ...app, grant_type: 'magic' })).toMatchObject({ error: 'unsupported_grant_type' });
 });
 

@@ -246,6 +246,19 @@ test.each<[string, string, RegExp]>([
   await expect(startSqlEmulator({ replay: file })).rejects.toThrow(message);
 });
 
+test('a recording that an editor saved with a byte order mark is read', async () => {
+  const answer = [{ columns: [{ name: 'n', type: 'int' }], rows: [[7]] }, { rowsAffected: 1 }];
+  const recording = lines(
+    { format: 'mssql-token-pool/traffic', version: 1 },
+    { query: 'SELECT n', parameters: [], answer },
+  );
+  writeFileSync(file, `\uFEFF${recording}`);
+  await using emulator = await startSqlEmulator({ entra, replay: file });
+  const pool = await connected(emulator);
+  expect((await pool.request().query('SELECT n')).recordset).toEqual([{ n: 7 }]);
+  await pool.close();
+});
+
 test('a row that does not match its columns fails the query with the reason', async () => {
   const columns = [{ name: 'n', type: 'int' }];
   const answers = [[['seven']], [[7, 8]], [[{}]]].map((rows, i) => ({
