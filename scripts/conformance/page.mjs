@@ -31,7 +31,12 @@ import { Connection, Request } from 'tedious';
 import { createTokenPool } from 'mssql-token-pool';
 const openMyPool = async ({ credential, ...config }) => createTokenPool({ ...config, authentication: credential });
 const firstValue = (connection, sql) => new Promise((resolve, reject) => {
-  connection.execSqlBatch(new Request(sql, (error) => (error ? reject(error) : resolve())));
+  let value;
+  const request = new Request(sql, (error) => (error ? reject(error) : resolve(value)));
+  request.on('row', (columns) => {
+    value = columns[0].value;
+  });
+  connection.execSqlBatch(request);
 });
 -->
 
@@ -49,6 +54,9 @@ const report = await conformance(async ({ config, credential, max, acquireTimeou
 }, { only: ['single-flight'] }); // default: all
 console.table(report);
 \`\`\`
+
+The suite tries the adapter with \`SELECT 1\` first. An adapter that cannot run it is refused with its own error as the \`cause\`,
+because nothing could be checked.
 
 ## Check a real Azure SQL database
 

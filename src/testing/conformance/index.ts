@@ -21,6 +21,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { requireKnownOptions } from '../known-options.js';
+import { requireWorkingAdapter } from './adapter.js';
 import { CHECKS, type Check } from './checks.js';
 import type { OpenPool } from './pool-under-test.js';
 import { firstLine, NotConformant, Site } from './site.js';
@@ -53,17 +54,25 @@ export const requirements: readonly { id: string; title: string }[] = CHECKS.map
  * Checks a pool against each requirement in turn and resolves with one result per requirement. A pool that hangs or throws
  * fails that requirement; the suite continues.
  *
- * @throws RangeError if `only` contains an unknown requirement
+ * @throws RangeError if `only` contains an unknown requirement, or `timeoutMs` is not greater than 0; TypeError if `open` is no function or
+ *   its pool lacks a method; Error if the pool cannot run `SELECT 1` with a fresh token, so that nothing can be checked
  */
 export async function conformance(open: OpenPool, options: ConformanceOptions = {}): Promise<ConformanceResult[]> {
   requireKnownOptions('conformance', options, { only: true, timeoutMs: true });
   const { only, timeoutMs = 40_000 } = options;
+  if (only !== undefined && !Array.isArray(only)) {
+    throw new TypeError('conformance: only must be an array of names of requirements.');
+  }
+  if (!(typeof timeoutMs === 'number' && timeoutMs > 0)) {
+    throw new RangeError(`conformance: timeoutMs is ${String(timeoutMs)}; it must be a number greater than 0.`);
+  }
   const unknown = only?.find((id) => !CHECKS.some((check) => check.id === id));
   if (unknown !== undefined) {
     throw new RangeError(
       `conformance: no requirement is named '${unknown}'; there are ${CHECKS.map(({ id }) => id).join(', ')}.`,
     );
   }
+  await requireWorkingAdapter(open, (work) => within(timeoutMs, work));
   const results: ConformanceResult[] = [];
   for (const check of CHECKS) {
     if (only === undefined || only.includes(check.id)) results.push(await examine(check, open, timeoutMs));
@@ -74,20 +83,25 @@ export async function conformance(open: OpenPool, options: ConformanceOptions = 
 async function examine(check: Check, open: OpenPool, timeoutMs: number): Promise<ConformanceResult> {
   const { id, title, entra = {}, server = {} } = check;
   const site = await Site.start(open, entra, server);
-  const limit = new AbortController();
   try {
-    await Promise.race([
-      check.run(site),
-      sleep(timeoutMs, undefined, { signal: limit.signal }).then(() => {
-        throw new NotConformant(`did not end within ${timeoutMs} ms`);
-      }),
-    ]);
+    await within(timeoutMs, check.run(site));
     return { id, title, passed: true, seen: undefined };
   } catch (error) {
     const seen = error instanceof Error ? firstLine(error) : 'a value that is not an Error was thrown';
     return { id, title, passed: false, seen: error instanceof NotConformant ? error.message : `failed: ${seen}` };
   } finally {
-    limit.abort();
     await site.stop();
+  }
+}
+
+async function within(timeoutMs: number, work: Promise<void>): Promise<void> {
+  const limit = new AbortController();
+  const timeout = sleep(timeoutMs, undefined, { signal: limit.signal }).then(() => {
+    throw new NotConformant(`did not end within ${timeoutMs} ms`);
+  });
+  try {
+    await Promise.race([work, timeout]);
+  } finally {
+    limit.abort();
   }
 }

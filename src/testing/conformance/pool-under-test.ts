@@ -32,3 +32,19 @@ export interface PoolSetup {
 export type OpenPool<Connection = unknown> = (
   setup: PoolSetup,
 ) => PoolUnderTest<Connection> | Promise<PoolUnderTest<Connection>>;
+
+const METHODS: readonly (keyof PoolUnderTest)[] = ['acquire', 'release', 'query', 'close'];
+
+/** @throws TypeError that names what the adapter's pool lacks */
+export function requirePool(pool: unknown): asserts pool is PoolUnderTest {
+  if (typeof pool !== 'object' || pool === null) {
+    throw new TypeError(
+      `conformance: the adapter returned ${pool === null ? 'null' : `a value of type ${typeof pool}`}; it must return ${METHODS.join(', ')}.`,
+    );
+  }
+  const missing = METHODS.filter((name) => typeof (pool as Record<string, unknown>)[name] !== 'function');
+  if (missing.length === 0) return;
+  throw new TypeError(
+    `conformance: the adapter's pool has no function ${missing.map((name) => `'${name}'`).join(', ')}; it must have ${METHODS.join(', ')}.`,
+  );
+}

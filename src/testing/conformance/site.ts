@@ -3,7 +3,7 @@ import type { EntraEmulator } from '../entra/emulator.js';
 import { type EntraEmulatorOptions, startEntraEmulator } from '../entra/start.js';
 import type { ServerCredential } from '../server/options.js';
 import { type SqlEmulator, type SqlEmulatorOptions, startSqlEmulator } from '../sql/sql-emulator.js';
-import type { OpenPool, PoolSetup, PoolUnderTest } from './pool-under-test.js';
+import { type OpenPool, type PoolSetup, type PoolUnderTest, requirePool } from './pool-under-test.js';
 
 /** A requirement is not met; the message says what happened instead. */
 export class NotConformant extends Error {
@@ -44,6 +44,7 @@ export class Site {
     const { server, port, options } = this.server.config();
     const setup: PoolSetup = { config: { server, port, options }, credential, max, acquireTimeoutMillis };
     const pool = await this.#open(setup);
+    requirePool(pool);
     this.#pools.push(pool);
     return pool;
   }
