@@ -1,6 +1,6 @@
 import type { Connection } from 'tedious';
 import { publish } from '../channels.js';
-import { LoginRefusedError, ServerUnavailableError } from '../errors.js';
+import { AcquireTimeoutError, LoginRefusedError, ServerUnavailableError } from '../errors.js';
 import { backOffMs } from '../time.js';
 import { refusalOf } from './call-options.js';
 import { withCheckout } from './checkout.js';
@@ -133,6 +133,8 @@ export class ReadOnlyPool implements ConnectionSource {
 
 /** False for what the primary would refuse too: a token that cannot be obtained, a pool that is closed. */
 function isReplicasFault(error: unknown): boolean {
+  // The replica's pool also rejects at once where its next attempt would come too late for the caller.
+  if (error instanceof AcquireTimeoutError) return isReplicasFault(error.cause);
   return error instanceof ServerUnavailableError || error instanceof LoginRefusedError;
 }
 

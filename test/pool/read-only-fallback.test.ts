@@ -14,6 +14,8 @@ function isReplicas(connection: Connection): boolean {
   return driven(connection).config.options?.readOnlyIntent === true;
 }
 
+const UNAVAILABLE = { number: 40613, state: 1, class: 14, message: 'Database is not currently available.' };
+
 const fallbacks = () => world.events.filter(({ name }) => name === 'pool:fallback');
 
 test('a caller that waits only because all connections are borrowed stays in the queue, and the replica its reputation', async () => {
@@ -147,4 +149,17 @@ test('a pool without readOnly has no read-only connections', () => {
   for (const readOnly of [undefined, false, null] as never[]) {
     expect(() => world.aPool({}, { readOnly }).readOnly).toThrow("set 'readOnly: true' in its config");
   }
+});
+
+test('while the replica asks for patience the primary serves, also after each detour', async () => {
+  const pool = poolWithFallback();
+  await world.opened(pool, 1);
+  world.server.refusals = Array.from({ length: 100 }, () => UNAVAILABLE);
+  for (let at = 0; at < 300; at += 20) {
+    const borrowed = outcome(pool.readOnly.acquire());
+    await pass(20 * SECOND);
+    expect(isReplicas(settled(borrowed))).toBe(false);
+    pool.readOnly.release(settled(borrowed));
+  }
+  world.server.refusals = [];
 });
