@@ -46,6 +46,8 @@ export abstract class Dials extends PooledConnections implements ConnectionHome,
   renewing = 0;
   /** Sessions have ended right after their login, and none has served since. */
   endsEarly = false;
+  /** Callers have run out of time since a dial last ended. */
+  isUnserved = false;
   /** Until the pool is resumed, nothing is opened and no caller is rejected. */
   isSuspended = false;
   protected readonly pool: Demand;
@@ -119,10 +121,10 @@ export abstract class Dials extends PooledConnections implements ConnectionHome,
     return this.idle + this.borrowed - this.standingBy;
   }
 
-  /** How long the oldest dial for a caller or for `min` has taken, ms; 0 without one. */
+  /** How long the oldest dial for a caller or for `min` has taken, ms; 0 without one. One that waits for a permit does not count. */
   get openingForMs(): number {
     let oldest = NEVER;
-    for (const { lastUsedAt } of this.dials.keys()) oldest = Math.min(oldest, lastUsedAt);
+    for (const { lastUsedAt, hasPermit } of this.dials.keys()) if (hasPermit) oldest = Math.min(oldest, lastUsedAt);
     return Math.max(0, performance.now() - oldest);
   }
 
@@ -236,6 +238,7 @@ export abstract class Dials extends PooledConnections implements ConnectionHome,
       return;
     }
     const caller = this.dials.get(pooled);
+    this.isUnserved = false;
     if (successorOf === undefined) this.#deleteDial(pooled);
     else this.renewing -= 1;
     if (session === undefined) this.#failed(pooled, failures.get(pooled) as Error, caller);

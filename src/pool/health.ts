@@ -3,6 +3,8 @@ import type { TokenPoolStats } from './connection-source.js';
 
 /** Waits longer than this are reported, ms. */
 const NOTICEABLE_WAIT_MS = 1_000;
+/** Logins that take longer than this are reported, ms. */
+const NOTICEABLE_LOGIN_MS = 5_000;
 
 /** - `ok`: works
  *  - `degraded`: serves callers, but something is wrong
@@ -19,6 +21,7 @@ export interface HealthReason {
     | 'cannot-connect'
     | 'no-token'
     | 'token-refresh-fails'
+    | 'logins-hang'
     | 'callers-wait'
     | 'connections-leak';
   /** One sentence, without secrets. */
@@ -44,12 +47,17 @@ export interface Vitals {
   hasToken: boolean | undefined;
   /** How long the first caller has been waiting, ms. */
   longestWaitMs: number;
+  /** How long the oldest login has taken, ms. */
+  openingForMs: number;
+  /** Callers have run out of time since a login last ended. */
+  isUnserved: boolean;
   /** Connections borrowed for longer than `leakDetectionMillis`. */
   leaking: number;
 }
 
 export function healthOf(vitals: Vitals): PoolHealth {
-  const { stats, isClosed, connectFailure, tokenFailure, hasToken, longestWaitMs, leaking } = vitals;
+  const { stats, isClosed, connectFailure, tokenFailure, hasToken, longestWaitMs, leaking, openingForMs, isUnserved } =
+    vitals;
   if (isClosed) return { status: 'down', reasons: [{ code: 'closed', message: 'The pool is closed.' }] };
   const reasons: HealthReason[] = [];
   const add = (code: HealthReason['code'], message: string): void => {
@@ -61,6 +69,8 @@ export function healthOf(vitals: Vitals): PoolHealth {
     if (hasToken === false) add('no-token', `No token is available: ${inWords(tokenFailure)}`);
     else add('token-refresh-fails', `The token cannot be refreshed: ${inWords(tokenFailure)}`);
   }
+  const isHanging = openingForMs >= NOTICEABLE_LOGIN_MS || (openingForMs > 0 && isUnserved);
+  if (isHanging) add('logins-hang', `A login has not ended for ${(openingForMs / 1_000).toFixed(1)} s.`);
   if (stats.isSuspended) add('suspended', 'The pool is suspended: callers wait.');
   if (longestWaitMs >= NOTICEABLE_WAIT_MS) {
     const seconds = (longestWaitMs / 1_000).toFixed(1);
@@ -70,7 +80,8 @@ export function healthOf(vitals: Vitals): PoolHealth {
     );
   }
   if (leaking > 0) add('connections-leak', `${leaking} borrowed for longer than pool.leakDetectionMillis.`);
-  const isDown = isEmpty && (connectFailure !== undefined || (tokenFailure !== undefined && hasToken === false));
+  const isDown =
+    isEmpty && (isHanging || connectFailure !== undefined || (tokenFailure !== undefined && hasToken === false));
   return { status: isDown ? 'down' : reasons.length > 0 ? 'degraded' : 'ok', reasons };
 }
 

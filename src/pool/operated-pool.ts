@@ -104,6 +104,8 @@ export abstract class OperatedPool {
       tokenFailure: token?.failure,
       hasToken: token && token.current !== undefined,
       longestWaitMs: performance.now() - (firstWaiter()?.startedAt ?? performance.now()),
+      openingForMs: connections.openingForMs,
+      isUnserved: connections.isUnserved,
       leaking: stats.borrowers.filter(({ borrowedMs }) => borrowedMs >= settings.pool.leakDetectionMillis).length,
     });
   }

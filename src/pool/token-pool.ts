@@ -217,6 +217,7 @@ export class TokenPool extends OperatedPool {
       lastFailure: this.#connections.lastFailure,
       isSuspended: this.#connections.isSuspended,
     });
+    this.#connections.isUnserved ||= this.#connections.dials.size > 0;
     publish('checkout:timed-out', () => ({ pool: this.name, waitedMs, error }));
     return error;
   }

@@ -43,6 +43,20 @@ test('without a connection and with a server that is away it is down, with the e
   expect(pool.health()).toEqual({ status: 'ok', reasons: [] });
 });
 
+test('while logins hang and callers run out of time it is down, and ok again when the server answers', async () => {
+  const pool = aPool({ max: 2, acquireTimeoutMillis: 2 * SECOND });
+  world.server.loginMs = 20 * SECOND;
+  const waiting = outcome(pool.acquire());
+  await pass(2 * SECOND);
+  expect(waiting.error).toBeDefined();
+  expect(pool.health()).toMatchObject({
+    status: 'down',
+    reasons: [{ code: 'logins-hang', message: 'A login has not ended for 2.0 s.' }],
+  });
+  await pass(19 * SECOND);
+  expect(pool.health()).toEqual({ status: 'ok', reasons: [] });
+});
+
 test('with connections it is degraded where no further one can be opened', async () => {
   const pool = aPool({ max: 2, idleTimeoutMillis: HOUR });
   await opened(pool, 1);

@@ -17,6 +17,8 @@ describe('health', () => {
     hasToken: true,
     longestWaitMs: 0,
     leaking: 0,
+    openingForMs: 0,
+    isUnserved: false,
   };
   const empty = { stats: { ...stats, size: 0 } };
 
