@@ -601,7 +601,10 @@ class Parser {
   #style(): number {
     const token = this.#expect('integer');
     const style = Number(token.text);
-    if (!STYLES.has(style)) throw this.#syntaxError(token);
+    if (!STYLES.has(style)) {
+      const message = `${token.text} is not a valid style number when converting to or from a character string.`;
+      throw new SqlServerError({ number: 281, message, lineNumber: token.line });
+    }
     return style;
   }
 

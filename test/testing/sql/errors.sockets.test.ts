@@ -37,6 +37,7 @@ describe('errors', () => {
       { number: 195, message: "'formatmessage' is not a recognized built-in function name." },
     ],
     ['SELECT dbo.f(1)', { number: 4121 }],
+    ['SELECT CONVERT(varchar(30), GETDATE(), 999)', { number: 281 }],
     ["WAITFOR DELAY 'soon'", { number: 148 }],
   ])('%s', async (statement, error) => {
     const { connection } = await connect();
