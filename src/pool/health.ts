@@ -91,6 +91,12 @@ function inWords(error: Error): string {
   return redact(`${typeof code === 'string' ? `${code}: ` : ''}${error.message}`).slice(0, 300);
 }
 
+/** Works, but only because another pool serves its callers. */
+export function degradedBy(failure: Error | undefined): PoolHealth {
+  const message = `Callers get connections of the primary: ${failure === undefined ? 'the replica has failed.' : inWords(failure)}`;
+  return { status: 'degraded', reasons: [{ code: 'cannot-connect', message }] };
+}
+
 /** The health of many pools together: `down` if none of them can serve callers. */
 export function healthOfAll(all: readonly PoolHealth[]): PoolHealth {
   const ill = all.filter(({ status }) => status !== 'ok');

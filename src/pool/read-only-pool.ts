@@ -1,12 +1,12 @@
 import type { Connection } from 'tedious';
 import { publish } from '../channels.js';
-import { AcquireTimeoutError, LoginRefusedError, ServerUnavailableError } from '../errors.js';
+import { AbortedError, AcquireTimeoutError, LoginRefusedError, ServerUnavailableError } from '../errors.js';
 import { backOffMs } from '../time.js';
 import { refusalOf } from './call-options.js';
 import { withCheckout } from './checkout.js';
 import { SharedLimit } from './connection-limit.js';
 import type { AcquireOptions, ConnectionSource, SourceStats, TokenPoolStats } from './connection-source.js';
-import type { PoolHealth } from './health.js';
+import { degradedBy, type PoolHealth } from './health.js';
 
 /** How long callers go to the primary at once after the replica could not be used. */
 const FIRST_DETOUR_MS = 5_000;
@@ -41,6 +41,7 @@ export class ReadOnlyPool implements ConnectionSource {
   readonly #replica: BackingPool;
   readonly #options: ReadOnlyOptions;
   #failures = 0;
+  #latestFailure: Error | undefined;
   #detourUntil = Number.NEGATIVE_INFINITY;
 
   constructor(primary: BackingPool, replica: BackingPool, options: ReadOnlyOptions) {
@@ -76,14 +77,24 @@ export class ReadOnlyPool implements ConnectionSource {
       return connection;
     } catch (error) {
       if (options.signal?.aborted || !(tooSlow.signal.aborted || isReplicasFault(error))) throw error;
-      this.#makeDetour(error as Error);
+      this.#makeDetour(tooSlow.signal.aborted ? this.#tooSlow(error) : (error as Error));
     } finally {
       clearTimeout(halfTime);
     }
     return this.#primary.acquire({ ...options, startedAt });
   }
 
+  /** The replica has had its half of the time: not the caller has given up. */
+  #tooSlow(error: unknown): Error {
+    if (!(error instanceof AbortedError)) return error as Error;
+    const { acquireTimeoutMs } = this.#options;
+    return new ServerUnavailableError(`The replica opened no connection within ${acquireTimeoutMs / 2} ms.`, {
+      hint: 'That is half of pool.acquireTimeoutMillis. Check whether the replica answers.',
+    });
+  }
+
   #makeDetour(error: Error): void {
+    this.#latestFailure = error;
     this.#failures += 1;
     const detourMs = backOffMs(this.#failures, { firstMs: FIRST_DETOUR_MS, longestMs: LONGEST_DETOUR_MS });
     this.#detourUntil = performance.now() + detourMs;
@@ -116,9 +127,14 @@ export class ReadOnlyPool implements ConnectionSource {
     return this.#replica.ready();
   }
 
-  /** The health of the connections to the replica, without a query. That of the primary is separate. */
+  /**
+   * The health of the connections to the replica, without a query. That of the primary is separate. It is at least `degraded`
+   * while callers go to the primary.
+   */
   health(): PoolHealth {
-    return this.#replica.health();
+    const health = this.#replica.health();
+    if (health.status !== 'ok' || performance.now() >= this.#detourUntil) return health;
+    return degradedBy(this.#latestFailure);
   }
 
   /** Numbers of the connections to the replica. */

@@ -1,7 +1,7 @@
 import type { Connection } from 'tedious';
 import { expect, test } from 'vitest';
 import type { TokenPool } from '../../src/index.js';
-import { driven, drivenWorld, outcome, pass, SECOND, settled } from '../support/driven-world.js';
+import { driven, drivenWorld, MINUTE, outcome, pass, SECOND, settled } from '../support/driven-world.js';
 
 const world = drivenWorld();
 
@@ -143,6 +143,19 @@ test.each<[readOnly: object | true, seen: { server: string; database: string | u
   expect(ofReplica && read(ofReplica)).toEqual({ ...seen, appName: 'api', readOnlyIntent: true });
   // One token for both.
   expect(world.provider.requests).toHaveLength(1);
+});
+
+test('a replica that hangs is given as the cause of the fallback, and is not ok meanwhile', async () => {
+  const pool = poolWithFallback();
+  world.server.loginMs = 20 * SECOND;
+  const reading = outcome(pool.readOnly.acquire());
+  await pass(15 * SECOND + 1);
+  expect(fallbacks()[0]?.payload).toMatchObject({
+    error: { code: 'ERR_SERVER_UNAVAILABLE', message: 'The replica opened no connection within 15000 ms.' },
+  });
+  expect(pool.readOnly.health().status).not.toBe('ok');
+  await pass(MINUTE);
+  expect(reading.at).toBeDefined();
 });
 
 test('a pool without readOnly has no read-only connections', () => {
