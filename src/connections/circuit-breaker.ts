@@ -17,6 +17,7 @@ export class CircuitBreaker {
   #probe: Promise<unknown> | undefined;
   /** Sessions have ended right after their login: a login alone does not show that the server works. */
   #isOnProbation = false;
+  #endPause: (() => void) | undefined;
 
   /** The server works. */
   get isClosed(): boolean {
@@ -44,6 +45,13 @@ export class CircuitBreaker {
   sessionsLast(): void {
     this.#isOnProbation = false;
     this.#failures = 0;
+    this.#endPause?.();
+  }
+
+  #untilSessionsLast(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#endPause = resolve;
+    });
   }
 
   /**
@@ -65,7 +73,7 @@ export class CircuitBreaker {
     try {
       const pause = this.pauseMs;
       // The caller that waits for the connection keeps the process alive, not the pause.
-      if (pause > 0) await sleep(pause, { signal, ref: false });
+      if (pause > 0) await Promise.race([sleep(pause, { signal, ref: false }), this.#untilSessionsLast()]);
       return await this.#observe(attempt);
     } finally {
       this.#probe = undefined;

@@ -291,6 +291,8 @@ export abstract class Dials extends PooledConnections implements ConnectionHome,
   sessionsLast(): void {
     this.endsEarly = false;
     this.dialer.sessionsLast();
+    // Those that waited for this log in now.
+    for (const dial of this.dials.keys()) dial.lastUsedAt = performance.now();
     this.forgetFailures();
   }
 

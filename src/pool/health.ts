@@ -69,7 +69,9 @@ export function healthOf(vitals: Vitals): PoolHealth {
     if (hasToken === false) add('no-token', `No token is available: ${inWords(tokenFailure)}`);
     else add('token-refresh-fails', `The token cannot be refreshed: ${inWords(tokenFailure)}`);
   }
-  const isHanging = openingForMs >= NOTICEABLE_LOGIN_MS || (openingForMs > 0 && isUnserved);
+  // After a failure, a dial may wait for its turn.
+  const isHanging =
+    connectFailure === undefined && (openingForMs >= NOTICEABLE_LOGIN_MS || (openingForMs > 0 && isUnserved));
   if (isHanging) add('logins-hang', `A login has not ended for ${(openingForMs / 1_000).toFixed(1)} s.`);
   if (stats.isSuspended) add('suspended', 'The pool is suspended: callers wait.');
   if (longestWaitMs >= NOTICEABLE_WAIT_MS) {
