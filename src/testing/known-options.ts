@@ -38,18 +38,18 @@ export function requireKnownOptions(
   }
 }
 
-export const TEXT: OptionCheck = { is: (value) => typeof value === 'string', must: 'text' };
+export const TEXT: OptionCheck = { is: (value) => typeof value === 'string', must: 'a string' };
 export const BOOLEAN: OptionCheck = { is: (value) => typeof value === 'boolean', must: 'true or false' };
 export const FUNCTION: OptionCheck = { is: (value) => typeof value === 'function', must: 'a function' };
 export const NUMBER: OptionCheck = { is: (value) => typeof value === 'number', must: 'a number' };
 export const OBJECT: OptionCheck = { is: isRecord, must: 'an object' };
 export const TEXTS: OptionCheck = {
   is: (value) => Array.isArray(value) && value.every((each) => typeof each === 'string'),
-  must: 'an array of text',
+  must: 'an array of strings',
 };
 export const TEXT_OR_TEXTS: OptionCheck = {
   is: (value) => TEXT.is(value) || TEXTS.is(value),
-  must: 'text or an array of text',
+  must: 'a string or an array of strings',
 };
 /** The longest timer of Node.js. */
 const LONGEST_MS = 2 ** 31 - 1;

@@ -107,9 +107,9 @@ const FAULT_OPTIONS: OptionNames<Fault> = {
   aadsts: true,
   retryAfter: {
     is: (value) => typeof value === 'string' || Number.isFinite(Number(value)),
-    must: 'seconds, a Date or text',
+    must: 'seconds, a Date or a string',
   },
-  body: { is: (value) => typeof value === 'string' || OBJECT.is(value), must: 'text or an object' },
+  body: { is: (value) => typeof value === 'string' || OBJECT.is(value), must: 'a string or an object' },
   headers: OBJECT,
   hang: BOOLEAN,
   reset: BOOLEAN,

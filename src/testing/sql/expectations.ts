@@ -172,7 +172,7 @@ function matches(entry: Entry, { sql, variables, parameters }: IncomingQuery, ke
     const variable = variables.get(`@${name.replace(/^@/, '').toLowerCase()}`);
     if (variable !== undefined && isValue(wanted, variable)) continue;
     const got = variable === undefined ? 'missing' : inspectShort(toJs(variable.value, variable.type));
-    entry.nearMiss = `The last such query had another parameter: '${name}' was ${got} instead of ${inspectShort(wanted)}`;
+    entry.nearMiss = `The last such query had another value for a parameter: '${name}' was ${got} instead of ${inspectShort(wanted)}`;
     return false;
   }
   return true;

@@ -223,7 +223,7 @@ describe('the parameters of an expectation', () => {
     await pool.request().input('id', sent).query('SELECT * FROM t WHERE id=@id');
     expect(server.queries.at(-1)?.answeredBy).toBe('onQuery');
     expect(() => server.verify()).toThrow(
-      /: expected at least one query, received 0\. The last such query had another parameter: 'id' was .+ instead of/,
+      /: expected at least one query, received 0\. The last such query had another value for a parameter: 'id' was .+ instead of/,
     );
   });
 });
