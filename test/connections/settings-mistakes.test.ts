@@ -95,7 +95,7 @@ describe('a value of the wrong kind is refused at once, by its key', () => {
   });
 });
 
-test('null is as good as nothing', () => {
+test('null counts as not set', () => {
   const { pool, strictExpiry } = settingsFrom({ server: 'host', user: 'sa', pool: null, strictExpiry: null } as never);
   expect([pool.max, strictExpiry]).toEqual([10, false]);
 });

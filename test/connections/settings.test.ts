@@ -291,7 +291,7 @@ test.each(['default', 'ntlm'])("mssql's flat authentication_type '%s' is a login
   expect(read.configuration.authentication?.options).toEqual({ userName: 'sa', password: 'p' });
 });
 
-test('null next to options and in them is as good as nothing', () => {
+test('null beside options and inside them counts as not set', () => {
   const none = { port: null, database: null, instanceName: null, encrypt: null, connectTimeout: null };
   expect(options({ port: null, options: none } as never)).toEqual(options({}));
   // For other options of tedious null is a value of its own: it sends no SET statement.

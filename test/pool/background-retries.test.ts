@@ -221,7 +221,7 @@ test('a connection borrowed past its renewal time is checked every 30 s', async 
   pool.release(borrowed);
 });
 
-test('while the server asks for patience nothing is opened in the background', async () => {
+test('while the server asks to try again later, nothing is opened in the background', async () => {
   const BUSY = { number: 40501, state: 1, class: 20, message: 'The service is currently busy.' };
   const pool = aPool({ max: 3, min: 1, createTimeoutMillis: 4 * SECOND }, sqlLogin);
   await pass(SECOND);

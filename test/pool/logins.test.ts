@@ -119,7 +119,7 @@ test('rejects at once on a refusal for another reason', async () => {
   releaseAll(pool, borrowed);
 });
 
-test('a server that asks for patience is asked again after 5 s and 10 s more, within createTimeoutMillis', async () => {
+test('a server that asks to try again later is asked again after 5 s and 10 s more, within createTimeoutMillis', async () => {
   const pool = aPool({ max: 1, createTimeoutMillis: 30 * SECOND, acquireTimeoutMillis: MINUTE }, sqlLogin);
   world.server.loginMs = 0;
   world.server.refusals = [BUSY, BUSY];

@@ -164,7 +164,7 @@ test('a pool without readOnly has no read-only connections', () => {
   }
 });
 
-test('while the replica asks for patience the primary serves, also after each detour', async () => {
+test('while the replica asks callers to try later, the primary serves them, also after each detour', async () => {
   const pool = poolWithFallback();
   await world.opened(pool, 1);
   world.server.refusals = Array.from({ length: 100 }, () => UNAVAILABLE);

@@ -45,7 +45,7 @@ describe.each(WRAPPED)('an error of %s', (_, wrap) => {
     },
   );
 
-  test('40501: Azure SQL asks for patience', async () => {
+  test('40501: Azure SQL asks to try again later', async () => {
     const error = wrap(failure({ number: 40501 }));
     expect(wasRolledBack(error)).toBe(false);
     expect(await retryVerdict(error, [], healthy)).toBe('later');

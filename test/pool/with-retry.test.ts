@@ -47,7 +47,7 @@ test('a deadlock victim runs again on the same connection, after moments that do
   expect(tries[0]?.connection.listenerCount('errorMessage')).toBe(0);
 });
 
-test('where Azure SQL asks for patience, the next try is on a fresh connection, after 5 s, 10 s, ...', async () => {
+test('where Azure SQL asks to try again later, the next try is on a fresh connection, after 5 s, 10 s, ...', async () => {
   const { tries, run } = work(BUSY, BUSY);
   const { pool, result } = await retried(run);
   expect(settled(result)).toBe('done');
