@@ -263,7 +263,7 @@ function poolSettings(given: PoolConfig, withToken: boolean): PoolSettings {
 
 let latest: Readonly<PoolSettings> | undefined;
 
-/** An application with a pool for each of its databases has the same settings a thousand times: those pools share one object. */
+/** An application with a pool for each of a thousand databases uses the same settings for all: those pools share one object. */
 function shared(pool: PoolSettings): Readonly<PoolSettings> {
   const isSame = (key: keyof PoolSettings): boolean => latest?.[key] === pool[key];
   if (latest !== undefined && (Object.keys(pool) as (keyof PoolSettings)[]).every(isSame)) return latest;

@@ -2,14 +2,14 @@
 export const PROBATION_MS = 10_000;
 
 /**
- * Sessions that have ended right after their login, as with a login trigger that rolls back, a proxy that cuts what it has
- * just accepted, or a test that every new connection fails. Exists until a session serves or lasts.
+ * Sessions that have ended right after their login, as with a login trigger that rolls back, a proxy that cuts the
+ * connections that it has just accepted, or a test that no new connection passes. Exists until a session serves or lasts.
  */
 export class EarlyEnds {
   /** In a row. Sessions that were open together have met one failure. */
   count = 0;
   #latest: { error: Error; at: number } | undefined;
-  /** When a session will have lasted, monotonic ms. */
+  /** When a session will have lasted long enough, monotonic ms. */
   #provenAt = Number.POSITIVE_INFINITY;
 
   get latest(): { readonly error: Error; readonly at: number } | undefined {

@@ -51,7 +51,7 @@ const GIVEN_BY_RESET = new Set([
 /**
  * Text of a batch after which a reset alone may not do. SET TRANSACTION ISOLATION LEVEL survives it; after EXECUTE AS,
  * SETUSER or sp_setapprole the server refuses it and ends the session (18059). Inside a procedure, a trigger and
- * sp_executesql each of them ends with its scope, so only batches are searched. A word in vain costs one round trip.
+ * sp_executesql each of them ends with its scope, so only batches are searched. A false match costs one round trip.
  */
 const OUTLASTS_RESET = /isolation|setuser|sp_setapprole/i;
 const EXECUTE = /\bexec(?:ute)?\b/i;
@@ -93,7 +93,7 @@ export type ResetNeed = 'none' | 'flag' | 'request' | 'impossible';
 export class SessionReset {
   /** Called when the server has reset the session. */
   onReset: ((this: Connection, withOwnRequest: boolean) => void) | undefined;
-  /** Called when it has not, although it was asked to, or when a request was made after the connection was returned. */
+  /** Called when the server has not carried out a requested reset, or when a request was made after the connection was returned. */
   onFailure: ((this: Connection, reason: 'reset-failed' | 'misused') => void) | undefined;
   /** A borrower or its pool may use the session. Always true in the pools of other libraries. */
   inUse = true;

@@ -4,7 +4,7 @@ import { ServerUnavailableError } from '../errors.js';
 import { outcomeOfTest } from './connection-check.js';
 import type { PooledConnection } from './pooled-connection.js';
 
-/** A connection that ends now, soon after its login, without having served: like a login that fails. */
+/** True for a connection that ends now, soon after its login, without having served a caller: like a login that fails. */
 export function isEarlyEnd(pooled: PooledConnection): boolean {
   if (pooled.checkouts > (pooled.state === 'borrowed' ? 1 : 0)) return false;
   const { expiry } = pooled.live;
@@ -22,7 +22,7 @@ export function whyEndedEarly(pooled: PooledConnection, ageMs: number): ServerUn
   }
   const words = lastWordsOf(pooled.live);
   return new ServerUnavailableError(
-    `The session ended ${Math.max(0, Math.round(ageMs))} ms after its login, before it had served${words === undefined ? '.' : `: ${words}`}`,
+    `The session ended ${Math.max(0, Math.round(ageMs))} ms after its login, before it had served a caller${words === undefined ? '.' : `: ${words}`}`,
     { hint: 'Look for what ends sessions that have just logged in: a login trigger, a proxy, a limit or a failover.' },
   );
 }

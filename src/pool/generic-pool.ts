@@ -20,7 +20,7 @@ export interface ResourceFactory<T> {
   destroy(resource: T): Promise<void>;
 }
 
-/** The class `Pool` of generic-pool, which is given the classes of its evictor and its queues. */
+/** The class `Pool` of generic-pool. Its constructor takes the classes of its evictor and its queues. */
 type PoolClass = new <T>(
   Evictor: new () => object,
   Resources: new () => Fifo,

@@ -66,7 +66,7 @@ export class Keepalive {
   async #ask(pooled: PooledConnection): Promise<void> {
     const connections = this.#connections;
     const { connection, expiry, id, reset } = pooled.live;
-    // It would take for its answer what the connection has received without having asked.
+    // It would take data that the connection has received unasked for its answer.
     if (!isReady(connection)) {
       connections.close(pooled, expiry.unusable ?? 'broken');
       this.#pool.changed();

@@ -123,7 +123,7 @@ export abstract class OperatedPool {
     if (typeof options !== 'object' || options === null) throw new ConfigurationError('evictAll() takes { reason }.');
     requireKnownOptions('evictAll()', options, { reason: true });
     const { reason } = options;
-    if (reason !== undefined && typeof reason !== 'string') throw new ConfigurationError("'reason' must be text.");
+    if (reason !== undefined && typeof reason !== 'string') throw new ConfigurationError("'reason' must be a string.");
     const { connections, isClosed, wake } = this.parts();
     if (isClosed()) return;
     const { size, borrowed } = connections;

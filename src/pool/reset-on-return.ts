@@ -9,7 +9,7 @@ export function checkedOut({ live: { reset } }: PooledConnection): void {
   if (reset !== undefined) reset.inUse = true;
 }
 
-/** It has been returned: what its next borrower needs. A request that is made meanwhile is a misuse. */
+/** Notes that the connection was returned, and what its next borrower needs. Until then, a request on it is a misuse. */
 export function checkedIn({ live: { connection, reset } }: PooledConnection): ResetNeed {
   if (reset === undefined) return 'none';
   reset.inUse = false;

@@ -10,7 +10,7 @@ import { backOffMs, sleep } from '../time.js';
  * - `final`: no
  * - `at-once`: the session was to blame, and another one is opened anyway
  * - `soon`: the server rolled the transaction back in favour of another one, which is over in a moment
- * - `later`: the server asks for patience, or cannot be reached
+ * - `later`: the server asks to try again later, or cannot be reached
  */
 export type RetryVerdict = 'final' | 'at-once' | 'soon' | 'later';
 

@@ -5,7 +5,7 @@ import { replaceMethod } from '../connections/replace-method.js';
 /** A request to the transaction manager, and TM_COMMIT_XACT (MS-TDS 2.2.3.1.1 and 2.2.6.9). */
 const TRANSACTION_MANAGER = 0x0e;
 const COMMIT = 7;
-/** In SQL text. A word in vain, such as that of a nested transaction, costs a retry that would have been possible. */
+/** In SQL text. A false match, such as the COMMIT of a nested transaction, costs a retry that would have been safe. */
 const COMMITS = /\bcommit\b/i;
 
 /** The parts of tedious that are used here; present in tedious 18 to 20. */
@@ -23,7 +23,7 @@ interface SentRequest {
 /**
  * - `open`: the transaction that was begun is still there
  * - `rolled-back`: it was rolled back
- * - `unknown`: it has ended otherwise. Something else than `transaction()` has sent COMMIT
+ * - `unknown`: it has ended otherwise: something other than `transaction()` has sent COMMIT
  */
 export type TransactionState = 'open' | 'rolled-back' | 'unknown';
 

@@ -257,7 +257,7 @@ function isInTransaction(connection: Connection): boolean {
 }
 
 /**
- * What the failure of the function comes to. The whole transaction runs again only where it is certain that nothing of it was
+ * What a failure of the function means. The whole transaction runs again only where it is certain that nothing of it was
  * committed and nothing was done outside of it.
  */
 function failureOf(
@@ -294,7 +294,7 @@ function endedMeanwhile(
   return new TransactionRolledBackError(
     wentOn
       ? 'The transaction was rolled back before it was committed. What the function sent afterwards ran outside of it.'
-      : 'The server rolled the transaction back before it was committed; nothing of it was done.',
+      : 'The server rolled the transaction back before it was committed; none of it took effect.',
     { ...about, hint: 'An error inside the transaction was caught and ignored: let it reach transaction().' },
   );
 }

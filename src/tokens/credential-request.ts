@@ -52,8 +52,8 @@ function checkAnswer(answer: unknown): AccessToken {
   }
   // RFC 6749 appendix A.12: visible ASCII characters.
   if (/[^\x21-\x7e]/.test(token)) {
-    throw new TokenUnavailableError('The credential returned a token with a character that no token has.', {
-      hint: 'Return the token alone: without spaces, line breaks or letters beyond ASCII.',
+    throw new TokenUnavailableError('The credential returned a token with a character that a token cannot contain.', {
+      hint: 'Return the token alone: without spaces, line breaks or non-ASCII characters.',
     });
   }
   if (typeof expiresOnTimestamp !== 'number' || !Number.isFinite(expiresOnTimestamp)) {

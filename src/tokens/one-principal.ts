@@ -84,8 +84,8 @@ export class OnePrincipal implements PoolTokens {
   }
 
   /**
-   * Continues with another cache, once that has a token for this pool's principal. Undefined where a later call has been
-   * quicker.
+   * Continues with another cache, once that has a token for this pool's principal. Undefined if a later call has
+   * finished first.
    *
    * @throws PrincipalChangedError, also where either token does not name its principal; and what the cache throws
    */

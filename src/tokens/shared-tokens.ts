@@ -121,7 +121,9 @@ export class SharedTokens {
     if (lease === undefined || lease === null) return undefined;
     this.#health.failed(
       'wrong-answer',
-      new Error(`lease() must resolve to a function that releases it, or to undefined: it was ${kindOf(lease)}`),
+      new Error(
+        `lease() must resolve to a function that releases it, or to undefined: it resolved to ${kindOf(lease)}`,
+      ),
     );
     return 'store-failed';
   }

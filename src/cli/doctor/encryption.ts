@@ -135,7 +135,7 @@ function preLogin(socket: Socket, timeoutMs: number): Promise<number> {
       onError(
         new StepFailure('The server hung up at the first message.', 'ECONNRESET', {
           cause:
-            "Something else than SQL Server listens on this port, or a server that takes TDS 8 only (encrypt: 'strict').",
+            "Something other than SQL Server listens on this port, or a server that takes TDS 8 only (encrypt: 'strict').",
           next: "Check the port; try --encrypt strict for SQL Server 2022 with 'Force Strict Encryption'.",
         }),
       );

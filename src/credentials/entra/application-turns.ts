@@ -3,7 +3,7 @@ import { backOffMs } from '../../time.js';
 
 /** Requests of one application on behalf of its users at once. */
 const MOST_AT_ONCE = 10;
-/** Of these, for one user: assertions that anyone forges in the name of one leave half of the turns to the others. */
+/** Of these, for one user: assertions forged in one user's name leave half of the turns to the other users. */
 const MOST_PER_USER = MOST_AT_ONCE / 2;
 /** Longest wait for a turn, ms. It does not count against the time limit of the request itself. */
 export const LONGEST_TURN_WAIT_MS = 10_000;

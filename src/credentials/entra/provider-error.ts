@@ -105,7 +105,8 @@ const HINTS = new Map<number, string>([
 /**
  * The typed error for an identity provider's answer.
  *
- * @param who what made the request, for the message: `client secret of application 0000-...`; what `answeredBy` was to do
+ * @param who what made the request, for the message: `client secret of application 0000-...`; with `answeredBy`, what that
+ *   was asked to do: `issue a token`
  */
 export function providerError(
   answer: ProviderAnswer,

@@ -85,7 +85,7 @@ export function fromSqlClient(entries: ReadonlyMap<string, string>, authority: A
   }
 }
 
-/** SqlClient takes an empty name for none, and so for the machine's own identity. */
+/** SqlClient treats an empty name as a missing one, and so uses the machine's own identity. */
 function requireWho(entries: ReadonlyMap<string, string>): void {
   for (const [key, shown] of [
     ['user id', 'User ID'],

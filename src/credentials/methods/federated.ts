@@ -83,7 +83,7 @@ function sourceOf(from: FederatedSource): AssertionSource {
   if (typeof from === 'object' && from !== null) {
     const [, another] = Object.keys(from);
     if (another !== undefined) {
-      throw new ConfigurationError("'from' must have one property only.", { hint: SOURCES });
+      throw new ConfigurationError("'from' must have exactly one property.", { hint: SOURCES });
     }
     if ('file' in from) return fromFile(requireText(from.file, 'from.file'));
     if ('variable' in from) return fromVariable(requireText(from.variable, 'from.variable'));

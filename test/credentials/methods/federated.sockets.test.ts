@@ -270,7 +270,7 @@ test.each([
   ['an empty file name', { file: '' }, /'from.file' is missing/],
   ['a client id in place of the choice', { managedIdentity: 'client-id' }, /'from.managedIdentity' must be an object/],
   ['no choice', { managedIdentity: null }, /'from.managedIdentity' must be an object/],
-  ['two sources', { file: '/a/token', variable: 'TOKEN' }, /'from' must have one property only/],
+  ['two sources', { file: '/a/token', variable: 'TOKEN' }, /'from' must have exactly one property/],
   ['a misspelt choice', { managedIdentity: { clientID: 'x' } }, /Did you mean 'clientId'/],
 ])('%s is refused', (_, from, message) => {
   expect(() => createCredential(options(from as never, 'x'))).toThrow(message);

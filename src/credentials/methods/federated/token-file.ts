@@ -15,8 +15,8 @@ const HINT =
  * The JWT in a file that another process keeps fresh. An error names the option, not the path: a token that was
  * passed instead would be a secret.
  *
- * Whether it is missing, empty or half written, its writer may be at work: it is read once more after a moment, and the next
- * request reads it again.
+ * If it is missing, empty or half written, another process may be writing it: it is read once more after a moment, and again
+ * by the next request.
  *
  * @throws TokenUnavailableError if the file cannot be read or holds no JWT
  */
