@@ -6,7 +6,7 @@ export const PROBATION_MS = 10_000;
  * connections that it has just accepted, or a test that no new connection passes. Exists until a session serves or lasts.
  */
 export class EarlyEnds {
-  /** In a row. Sessions that were open together have met one failure. */
+  /** In a row. Sessions that were open together count once. */
   count = 0;
   #latest: { error: Error; at: number } | undefined;
   /** When a session will have lasted long enough, monotonic ms. */
@@ -16,7 +16,7 @@ export class EarlyEnds {
     return this.#latest;
   }
 
-  /** A session has lasted. */
+  /** True once a session has lasted long enough. */
   get isOver(): boolean {
     return performance.now() >= this.#provenAt;
   }

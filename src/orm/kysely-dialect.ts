@@ -83,7 +83,7 @@ function poolClass(open: () => TarnFacade, wrap: Wrap) {
 }
 
 /**
- * Kysely's driver connects what its factory gives it; ours is connected.
+ * Kysely's driver connects the connection that its factory returns; ours is connected already.
  *
  * After any error in a transaction Kysely sends ROLLBACK. Where the server has rolled back already, as for a deadlock victim, that
  * fails with error 3903, which Kysely would throw in place of the first error.

@@ -40,7 +40,7 @@ function isObject(value: unknown): boolean {
   return typeof value === 'object' && value !== null;
 }
 
-/** What ORM adapters and pools pass on is not for applications. */
+/** Options that ORM adapters and pools pass on are not for applications. */
 function withoutInternal({
   startedAt: _,
   stack: __,

@@ -2,7 +2,7 @@ import type { Connection } from 'tedious';
 import { NotBorrowedError } from '../errors.js';
 import { wasNotSent } from './retry-verdict.js';
 
-/** What a checkout needs of the pool that it is from. */
+/** What a checkout needs from its pool. */
 interface Returnable {
   checkoutOf(connection: Connection): unknown;
   release(connection: Connection): void;

@@ -95,7 +95,7 @@ export class ConnectionCheck {
   }
 }
 
-/** How the test of a connection ended that did not pass it; not a field, because most connections have none. */
+/** The results of tests that connections did not pass; not a field, because most connections have none. */
 const outcomes = new WeakMap<PooledConnection, Error | 'caller-left'>();
 
 /** Undefined for a connection that has not failed a test. */

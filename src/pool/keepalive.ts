@@ -80,7 +80,7 @@ export class Keepalive {
     const answered = await ping(tedious, connection);
     if (reset !== undefined) reset.inUse = false;
     pooled.reserved = false;
-    // Closing the pool is no answer.
+    // A request that ended because the pool was closed has not been answered.
     if (pooled.state === 'closed') return;
     publish('connection:keepalive', () => ({
       pool: this.#pool.name,

@@ -13,7 +13,7 @@ export const notNeeded = new Error('No caller needs this connection any more.');
 export class PacedLogins {
   /** Logins in progress. */
   running = 0;
-  /** Those that wait for their turn included. */
+  /** Includes those that wait for their turn. */
   #count = 0;
   readonly #dialer: Dialer;
   readonly #own: LoginPacing | undefined;

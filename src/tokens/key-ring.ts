@@ -13,7 +13,7 @@ type Ciphers = readonly [EntryCipher, ...EntryCipher[]];
  * every process has read it, that is, after this time.
  */
 const READ_AGAIN_AFTER_MS = 5 * 60_000;
-/** A key vault first needs a token of its own. Callers wait for less, and go on without the new keys. */
+/** A key vault first needs a token of its own. Callers wait for a shorter time, and go on without the new keys. */
 const LONGEST_READ_MS = 10_000;
 /** Between two calls of a function that fails while no key is known, ms. */
 const AFTER_FAILURE_MS = 60_000;

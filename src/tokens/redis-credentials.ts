@@ -106,7 +106,7 @@ export async function keepAuthenticated(
   return stop;
 }
 
-/** A client of node-redis would stay logged in as it is. @throws ConfigurationError */
+/** Refuses a client of node-redis, which would keep its first login. @throws ConfigurationError */
 function requireIORedis(client: AuthenticatingClient): void {
   const { status, options, auth, on } = Object(client) as Partial<AuthenticatingClient>;
   const isIORedis = typeof status === 'string' && typeof options === 'object' && options !== null;

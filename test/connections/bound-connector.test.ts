@@ -43,7 +43,7 @@ test('a configuration without a connector stays as it is', () => {
   }
 });
 
-test('the socket of a connector in time is used, with the arguments of tedious', async () => {
+test('a socket that the connector returns in time is used, with the arguments of tedious', async () => {
   const { connector, socket, seen, open } = aConnector();
   const [dial, tedious] = [new AbortController(), new AbortController()];
   const opened = bounded(connector, dial.signal)('a', tedious.signal);

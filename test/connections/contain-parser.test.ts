@@ -158,7 +158,7 @@ describe('during the login', () => {
     expect(failed).toEqual([errored ?? expect.objectContaining(hangUp)]);
   });
 
-  test('the end of the socket after the answer, and without a listener, is no event', async () => {
+  test('a socket that ends after the answer or without a listener has no effect', async () => {
     const { parse, socket } = parsing({ isLogin: true });
     parse();
     expect(() => socket.emit('close')).not.toThrow();
@@ -170,7 +170,7 @@ describe('during the login', () => {
     expect(failed).toEqual([]);
   });
 
-  test('a connection without a state is one that logs in', () => {
+  test('a connection without a state counts as logging in', () => {
     const { connection, parse, handler } = parsing({ isLogin: true });
     Object.assign(connection, { state: undefined });
     parse();

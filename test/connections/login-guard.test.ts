@@ -262,7 +262,7 @@ describe('messages of the server', () => {
     expect(say({ message: '', serverName: undefined }, event)).toEqual({ message: '', serverName: undefined });
   });
 
-  test('a token of somebody else is redacted by its form', () => {
+  test("someone else's token is redacted by its form", () => {
     const { say } = login();
     const token = 'eyJhbGciOiJSUzI1NiJ9.eyJvaWQiOiIxIn0.c2ln';
     expect(say({ message: `bad token ${token}!` })).toEqual({ message: 'bad token [hidden]!' });

@@ -233,7 +233,7 @@ describe('a checkout', () => {
     expect([await mayServe(connection), mayServeNow(connection)]).toEqual([false, false]);
   });
 
-  test('a session whose token the server refuses is not used again, and its token neither', async () => {
+  test('a session whose token the server refuses is not used again, and neither is the token', async () => {
     const { provider, connect, mayServe, mayServeNow } = foreignPool();
     const { connection } = await connect();
     connection.emit('errorMessage', { number: 208, state: 1, class: 16, message: 'Invalid object name.' });

@@ -298,7 +298,7 @@ test('null beside options and inside them counts as not set', () => {
   expect(options({ options: { enableArithAbort: null } } as never)).toMatchObject({ enableArithAbort: null });
 });
 
-test('a port in the name of the server needs no other one', () => {
+test('a port in the name of the server is enough', () => {
   expect(settings({ server: 'host,1434', options: undefined }).configuration.options?.port).toBe(1434);
   expect(options({ port: 65_535 }).port).toBe(65_535);
 });

@@ -5,7 +5,7 @@ import { borrowAtOnce, driven, drivenWorld, MINUTE, outcome, pass, SECOND, settl
 const world = drivenWorld();
 const { aPool, borrow, opened } = world;
 
-/** The server cuts each session so long after its login. */
+/** The server cuts each session this long after its login. */
 function cutAfterLogin(ms: number): void {
   const known = new WeakSet<object>();
   const look = setInterval(() => {

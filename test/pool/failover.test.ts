@@ -25,7 +25,7 @@ function cut(connection: Connection | undefined): void {
   driven(connection).end();
 }
 
-/** A pool that keeps so many idle connections for hours; and those connections. */
+/** A pool that keeps this many idle connections for hours, and those connections. */
 async function poolOf(count: number, config = {}): Promise<{ pool: TokenPool; connections: Connection[] }> {
   const pool = world.aPool({ max: count, idleTimeoutMillis: 24 * HOUR, maxAgeMillis: 0 }, config);
   const connections = await world.borrow(pool, count);
@@ -104,7 +104,7 @@ test('a session that has become read-only closes its idle siblings', async () =>
   expect(pool.stats.evictions).toEqual({ 'read-only': 1, failover: 3 });
 });
 
-test('a database that is read-only for good costs all connections less and less often: after 1 min, 2 min, ... an hour', async () => {
+test('a database that stays read-only causes all connections to be replaced less and less often: after 1 min, 2 min, ... an hour', async () => {
   const { pool } = await poolOf(2);
   let from = performance.now();
   const drainedAfter: number[] = [];
@@ -122,7 +122,7 @@ test('a database that is read-only for good costs all connections less and less 
   expect(drainedAfter).toEqual([0, 1, 2, 4, 8, 16, 32, 60, 60]);
 });
 
-test('while a database is read-only for good, sessions opened since the last drain are kept: no login for each failing write', async () => {
+test('while a database stays read-only, sessions opened since the last drain are kept: no login for each failing write', async () => {
   const { pool } = await poolOf(3);
   for (let i = 0; i < 20; i += 1) {
     const connection = settled(await use(pool));

@@ -132,7 +132,7 @@ test('evictAll() during replaceCredential(): callers are served with the old cre
   expect(pool.stats).toMatchObject({ failedLogins: 0, evictions: { 'evicted-by-caller': 2 } });
 });
 
-test('evictAll() in the moment in which the new credential takes over: no connection from before is handed out', async () => {
+test('evictAll() at the moment when the new credential takes over: no connection from before is handed out', async () => {
   const { pool } = await poolOf(3);
   const old = new Set<unknown>(world.server.connections);
   const after = credential();

@@ -11,7 +11,7 @@ const DEADLOCK = { number: 1205, state: 1, class: 13, message: 'Transaction was 
 const BUSY = { number: 40501, state: 1, class: 16, message: 'The service is busy.' };
 const EXPIRED = { number: 37396, state: 1, class: 16, message: 'The token has expired.' };
 
-/** Work whose tries fail with these messages of the server, one each; what it saw. */
+/** Work that fails with each of these messages of the server in turn, and what it saw. */
 function work(...failures: (typeof DEADLOCK)[]) {
   const tries: { at: number; connection: Connection }[] = [];
   return {
@@ -37,7 +37,7 @@ async function retried(run: (connection: Connection) => unknown, options?: Retry
 
 const waits = (tries: { at: number }[]) => tries.slice(1).map(({ at }, i) => Math.round(at - (tries[i]?.at ?? 0)));
 
-test('a deadlock victim runs again on the same connection, after moments that double', async () => {
+test('a deadlock victim runs again on the same connection, after short pauses that double', async () => {
   const { tries, run } = work(DEADLOCK, DEADLOCK, DEADLOCK);
   const { pool, result } = await retried(run);
   expect(settled(result)).toBe('done');

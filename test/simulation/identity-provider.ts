@@ -75,7 +75,7 @@ const ODD_ERRORS: readonly unknown[] = [
   }),
 ];
 
-/** An identity provider for one credential of a principal, with its moods. */
+/** An identity provider for one credential of a principal, which fails at times. */
 export class IdentityProvider {
   readonly principal: string;
   /** The number of the credential among those of the principal. */

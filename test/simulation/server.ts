@@ -42,7 +42,7 @@ const SERVER_ERRORS: Partial<Record<ServerFault, { number: number; state: number
 /** How logins are refused until the new primary of a database is ready. */
 export const FAILOVER_REFUSALS = ['40613', 'ambiguous', 'anonymous', 'not-open'] as const;
 
-/** For so long after a pool has noticed a failover, a refusal of its logins says nothing about its credential. */
+/** For this long after a pool has noticed a failover, a refusal of its logins says nothing about its credential. */
 const FAILOVER_AFTERMATH_MS = 60_000;
 /** A client notices after this time that nothing arrives any more. */
 const UNANSWERED_MS = 20_000;
@@ -62,7 +62,7 @@ export interface Client {
   isReplica: boolean;
   /** Most logins at once. */
   maxOpening: number;
-  /** A connection that carries nothing for longer is dropped by a firewall, without a word to either end. */
+  /** A connection that carries nothing for longer is dropped by a firewall, without notice to either end. */
   idleLimitMs: number;
   /** Monotonic ms of the latest failover that at least two open connections of the pool have met. */
   failedOverAt: number;
@@ -121,7 +121,7 @@ export class Server {
   }
 
   /**
-   * A failover: the sessions of the old primary break, or only some of them while the others are cut off without a word, or
+   * A failover: the sessions of the old primary break, or only some of them while the others are cut off without notice, or
    * they all go on at what is a secondary now.
    */
   failOver(kind: 'cut' | 'half' | 'read-only'): void {

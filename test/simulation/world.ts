@@ -157,7 +157,7 @@ export class World {
   readonly #options: SimulationOptions;
   readonly #random: Random;
   readonly #features: Features;
-  /** For what came later: the same seeds go on meaning the same weather. */
+  /** For what came later: existing seeds keep producing the same weather. */
   readonly #later: Random;
   readonly #server: Server;
   readonly #sites: Site[] = [];
@@ -1007,7 +1007,7 @@ export class World {
     });
   }
 
-  /** Sessions break or become useless at once, logins are refused for so long, and then another server takes them. */
+  /** Sessions break or become useless at once, logins are refused for a while, and then another server accepts them. */
   #failover(ms: number): void {
     const server = this.#server;
     if (server.fault !== undefined) return;
@@ -1290,7 +1290,7 @@ export class World {
   }
 }
 
-/** A site and its companion: one limit, and one hand on the switches. */
+/** A site and its companion have one limit and are operated together. */
 function together(site: Site): Site[] {
   return site.companion === undefined ? [site] : [site, site.companion];
 }

@@ -46,7 +46,7 @@ interface Entry {
   failure?: Error | undefined;
 }
 
-/** A query that is looking for its expectation. */
+/** A query that is compared with the expectations. */
 export interface IncomingQuery {
   sql: string;
   variables: Variables;
