@@ -146,7 +146,7 @@ function fromServer(login: FailedLogin, message: ServerMessage): LoginFailure {
 const SOCKET_HINTS: ReadonlyMap<string | undefined, string> = new Map([
   [
     'ETIMEOUT',
-    'The server did not answer within connectionTimeout (tedious: connectTimeout), or createTimeoutMillis was over: check address, port, firewall, and that the server is running.',
+    'The server did not answer within connectionTimeout (tedious: connectTimeout), or createTimeoutMillis ran out: check address, port, firewall, and that the server is running.',
   ],
   [
     'EPROTO',

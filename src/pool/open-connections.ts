@@ -11,7 +11,7 @@ import { Keepalive } from './keepalive.js';
 import type { PooledConnection } from './pooled-connection.js';
 import { ReadyList } from './ready-list.js';
 
-/** A failover may take two attempts. If sessions keep ending right after their login, the others are not taken for failovers. */
+/** A failover may take two attempts. Sessions that end right after their login more often than that are not taken for one. */
 const MOST_FAILOVERS = 2;
 const NEVER = Number.POSITIVE_INFINITY;
 const NO_EVICTIONS: Readonly<Partial<Record<EvictionReason, number>>> = {};

@@ -84,7 +84,7 @@ export class ReadOnlyPool implements ConnectionSource {
     return this.#primary.acquire({ ...options, startedAt });
   }
 
-  /** The replica has had its half of the time: not the caller has given up. */
+  /** The replica has used up its half of the time; the caller has not given up. */
   #tooSlow(error: unknown): Error {
     if (!(error instanceof AbortedError)) return error as Error;
     const { acquireTimeoutMs } = this.#options;

@@ -46,7 +46,7 @@ export function answerOf(result: unknown, source: string): QueryAnswer {
   if (typeof result !== 'object' || result === null) {
     const got = result === null || result === undefined ? String(result) : `a ${typeof result}`;
     throw new TypeError(
-      `${source} returned ${got}; return rows, an answer, or undefined if the statement is not yours.`,
+      `${source} returned ${got}; return rows, an answer, or undefined if there is no answer to this statement.`,
     );
   }
   if (Array.isArray(result)) return { rows: result };
