@@ -161,7 +161,7 @@ describe('when the credential does not name an identity provider', () => {
 
   test.each<[string, () => void, CredentialInput]>([
     ['the environment', secret, { method: 'environment' }],
-    ['the default chain', secret, ''],
+    ['the default chain', secret, { method: 'chain' }],
     ['a chain with a workload identity', federated, { method: 'chain', members: ['workload-identity'] }],
     ["tedious's default", secret, { type: 'azure-active-directory-default', options: {} }],
     ["ADO.NET's default", secret, `Server=${server};Authentication=Active Directory Default`],
