@@ -13,9 +13,16 @@ export function isOfFullPool(error: AcquireTimeoutError): boolean {
 /** The error of a caller whose time is up: the state of the pool, and what can be done. */
 export function acquireTimedOut(
   { borrowed, opening, pending, max, borrowers }: TokenPoolStats,
-  seen: { timeoutMs: number; openingForMs: number; lastFailure: Error | undefined; isSuspended: boolean },
+  seen: {
+    timeoutMs: number;
+    openingForMs: number;
+    lastFailure: Error | undefined;
+    isSuspended: boolean;
+    /** A connection for a caller is to be opened, and has no permit of the limit that this pool shares yet. */
+    waitsForLimit: boolean;
+  },
 ): AcquireTimeoutError {
-  const { timeoutMs, openingForMs, lastFailure, isSuspended } = seen;
+  const { timeoutMs, openingForMs, lastFailure, isSuspended, waitsForLimit } = seen;
   const others = pending - 1;
   const callers = `${others} other ${others === 1 ? 'caller' : 'callers'} waiting`;
   const dials = opening > 0 ? `, ${opening} being opened for up to ${(openingForMs / 1_000).toFixed(1)} s` : '';
@@ -39,8 +46,18 @@ export function acquireTimedOut(
       hint: 'No new connection could be opened; the cause says why.',
     });
   }
+  if (opening === 0 && waitsForLimit) {
+    const error = new AcquireTimeoutError(text, {
+      hint: 'Connections of the primary and of pool.readOnly share pool.max, and all are in use: return them sooner, or raise it.',
+    });
+    ofFullPool.add(error);
+    return error;
+  }
   return new AcquireTimeoutError(text, {
-    hint: 'The login has not ended yet: the server or the identity provider is slow to answer, or does not answer.',
+    hint:
+      opening > 0
+        ? 'The login has not ended yet: the server or the identity provider is slow to answer, or does not answer.'
+        : 'An idle connection is being checked (a keepalive, a reset or pool.validate), and the check has not ended yet.',
   });
 }
 

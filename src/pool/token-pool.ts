@@ -216,6 +216,7 @@ export class TokenPool extends OperatedPool {
       openingForMs: this.#connections.openingForMs,
       lastFailure: this.#connections.lastFailure,
       isSuspended: this.#connections.isSuspended,
+      waitsForLimit: this.#connections.dials.size > 0,
     });
     this.#connections.isUnserved ||= this.#connections.dials.size > 0;
     publish('checkout:timed-out', () => ({ pool: this.name, waitedMs, error }));

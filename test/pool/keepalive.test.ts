@@ -76,6 +76,15 @@ test('a caller who comes while an answer is awaited waits for it, not for a logi
   expect(pool.stats.logins).toBe(1);
 });
 
+test('a caller whose time is up while an answer is awaited learns that', async () => {
+  const { pool } = await asked({ acquireTimeoutMillis: 2 * SECOND });
+  const waiting = outcome(pool.acquire());
+  await world.clock.pass(3 * SECOND);
+  expect(() => settled(waiting)).toThrow(
+    expect.objectContaining({ code: 'ERR_ACQUIRE_TIMEOUT', hint: expect.stringContaining('a keepalive') }),
+  );
+});
+
 test('Infinity means never, not a timer that fires all the time', async () => {
   const { clock, server, opened, aPool } = world;
   const warnings: string[] = [];

@@ -176,3 +176,15 @@ test('while the replica asks callers to try later, the primary serves them, also
   }
   world.server.refusals = [];
 });
+
+test('a caller of the primary that the connections of the replica keep waiting learns that they share one limit', async () => {
+  const pool = world.aPool({ max: 2, overlap: 0 }, { readOnly: true });
+  const borrowed = [outcome(pool.readOnly.acquire()), outcome(pool.readOnly.acquire())];
+  await pass(SECOND);
+  const waiting = outcome(pool.acquire());
+  await pass(31 * SECOND);
+  expect(() => settled(waiting)).toThrow(
+    expect.objectContaining({ code: 'ERR_ACQUIRE_TIMEOUT', hint: expect.stringContaining('share pool.max') }),
+  );
+  for (const each of borrowed) pool.readOnly.release(settled(each));
+});

@@ -80,7 +80,13 @@ describe('health', () => {
 
 describe('a timeout', () => {
   const stats = { borrowed: 3, opening: 0, pending: 2, max: 10, borrowers: [] };
-  const seen = { timeoutMs: 3_000, openingForMs: 1_250, lastFailure: undefined, isSuspended: false };
+  const seen = {
+    timeoutMs: 3_000,
+    openingForMs: 1_250,
+    lastFailure: undefined,
+    isSuspended: false,
+    waitsForLimit: false,
+  };
   const said = (more: object, what: object = {}) => {
     const error = acquireTimedOut({ ...stats, ...more } as never, { ...seen, ...what });
     return { text: `${error.message}\n${error.hint}`, cause: error.cause, isOfFullPool: isOfFullPool(error) };
