@@ -117,12 +117,15 @@ test('the error for an unknown requirement lists the existing ones', async () =>
   expect(new Set(requirements.map(({ id }) => id)).size).toBe(requirements.length);
 });
 
-test('the run against a real server does nothing without --yes', async () => {
+test('the run against a real server prints what it will do, and does nothing without --yes', async () => {
   const { stdout } = await run(process.execPath, [
     'scripts/conformance.mjs',
     ...['--server', 'nowhere.invalid', '--database', 'app'],
   ]);
-  expect(stdout).toContain('Nothing has been done. Add --yes to go on.');
+  for (const step of ['logs in with your own credential', 'creates a schema', 'drops both', 'writes a report']) {
+    expect(stdout).toContain(step);
+  }
+  expect(stdout).toMatch(/\nNothing has been done\. Add --yes to go on\.\n$/);
 });
 
 test('the run against a real server leaves nothing behind, and its report contains no secret', async () => {
@@ -148,6 +151,8 @@ test('the run against a real server leaves nothing behind, and its report contai
     const dropped = statements.filter((sql) => sql.startsWith('DROP SCHEMA')).map((sql) => sql.split(' ').at(-1));
     expect(created).toHaveLength(1);
     expect(dropped).toEqual(created);
+    const changes = statements.filter((sql) => !sql.startsWith('SELECT @@VERSION'));
+    expect(changes.filter((sql) => !sql.includes(String(created[0])))).toEqual([]);
     const { token } = await credential.getToken('https://database.windows.net/.default');
     expect(JSON.stringify(report)).not.toContain(token);
     expect(JSON.stringify(report)).not.toContain(entra.clientId);

@@ -259,6 +259,17 @@ test('a recording that an editor saved with a byte order mark is read', async ()
   await pool.close();
 });
 
+test('the example of the format in the documentation can be replayed', async () => {
+  const page = readFileSync(new URL('../../../docs/testing-gateway.md', import.meta.url), 'utf8');
+  const [, example = ''] = /```json\n(\{ "format"[\s\S]*?)```/.exec(page) ?? [];
+  writeFileSync(file, example);
+  await using emulator = await startSqlEmulator({ entra, replay: file });
+  const pool = await connected(emulator);
+  expect((await pool.request().query('SELECT * FROM orders WHERE id = 5')).recordset).toEqual([{ id: 7 }]);
+  expect((await pool.request().query('SELECT DB_NAME() AS name')).recordset).toEqual([{ name: 'shop' }]);
+  await pool.close();
+});
+
 test('a row that does not match its columns fails the query with the reason', async () => {
   const columns = [{ name: 'n', type: 'int' }];
   const answers = [[['seven']], [[7, 8]], [[{}]]].map((rows, i) => ({
