@@ -104,6 +104,7 @@ export class SessionReset {
   /** The request that carried the reset, until the server has confirmed it. */
   #carrier: TediousRequest | undefined;
   #runsOwnRequest = false;
+  #isProbing = false;
   /** Whether the server sets the options of a login by itself. */
   hasLoginOptions = false;
   #level: number;
@@ -135,6 +136,26 @@ export class SessionReset {
     this.#isUsed = false;
     if (!this.isDue) return 'none';
     return this.#needsRequest ? 'request' : 'flag';
+  }
+
+  /**
+   * Sends a request of the pool's own that leaves nothing behind. It may carry a reset that is due, but it is not a use: the
+   * next borrower finds the session as it was, and another reset could undo the options of the login.
+   */
+  probe(send: () => void): void {
+    this.inUse = true;
+    this.#isProbing = true;
+    try {
+      send();
+    } finally {
+      this.#isProbing = false;
+      this.inUse = false;
+    }
+  }
+
+  /** False where the server has not carried out the reset that the latest request carried. */
+  isConfirmed(connection: Connection): boolean {
+    return this.#settleCarrier(connection as unknown as Resettable);
   }
 
   /** Resets with a request of its own. False where the session must not be used again. Never rejects. */
@@ -184,6 +205,7 @@ export class SessionReset {
       this.#carrier = request;
       this.isDue = false;
     }
+    if (this.#isProbing) return;
     this.#isUsed = true;
     if (type === BATCH) this.#mayOutlastReset ||= outlastsReset((payload as { sqlText?: unknown }).sqlText);
     else if (type === RPC) this.#mayOutlastReset ||= outlastsReset((payload as { procedure?: unknown }).procedure);

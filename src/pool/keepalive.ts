@@ -4,6 +4,7 @@ import type { TediousModule } from '../connections/dial.js';
 import { mayReset } from '../connections/expiry-policy.js';
 import { tediousOf } from '../connections/load-tedious.js';
 import { isReady } from '../connections/session.js';
+import type { SessionReset } from '../connections/session-reset.js';
 import type { Settings } from '../connections/settings.js';
 import type { Demand } from './dials.js';
 import type { PooledConnection } from './pooled-connection.js';
@@ -76,9 +77,7 @@ export class Keepalive {
     pooled.reserved = true;
     const askedAt = performance.now();
     const tedious = await tediousOf(this.#settings);
-    if (reset !== undefined) reset.inUse = true;
-    const answered = await ping(tedious, connection);
-    if (reset !== undefined) reset.inUse = false;
+    const answered = await ping(tedious, connection, reset);
     pooled.reserved = false;
     // A request that ended because the pool was closed has not been answered.
     if (pooled.state === 'closed') return;
@@ -91,7 +90,7 @@ export class Keepalive {
     this.#answeredAt.set(pooled, performance.now());
     if (!answered || !isReady(connection) || expiry.unusable !== undefined) {
       connections.close(pooled, expiry.unusable ?? 'broken');
-    } else if (reset?.returned(connection) === 'impossible') connections.close(pooled, 'reset-failed');
+    } else if (reset?.isConfirmed(connection) === false) connections.close(pooled, 'reset-failed');
     else if (pooled.successor?.standsBy === true) connections.makeReady(pooled);
     // Where it was: the one used last is still handed out first.
     else connections.ready.insert(pooled);
@@ -105,7 +104,7 @@ function isAskable({ live: { expiry, reset } }: PooledConnection): boolean {
 }
 
 /** Whether the server answers in time. Never rejects. */
-function ping({ Request }: TediousModule, connection: Connection): Promise<boolean> {
+function ping({ Request }: TediousModule, connection: Connection, reset: SessionReset | undefined): Promise<boolean> {
   return new Promise((resolve) => {
     const timer = setTimeout(() => resolve(false), ANSWER_MS).unref();
     const request: Request = new Request('SELECT 1', (error) => {
@@ -114,6 +113,7 @@ function ping({ Request }: TediousModule, connection: Connection): Promise<boole
     });
     // tedious's own timer would keep the process alive.
     request.setTimeout?.(0);
-    connection.execSqlBatch(request);
+    if (reset === undefined) connection.execSqlBatch(request);
+    else reset.probe(() => connection.execSqlBatch(request));
   });
 }

@@ -110,6 +110,23 @@ test('a reset that the server does not confirm on a keepalive closes the connect
   expect(pool.stats.available).toBe(1);
 });
 
+test('a keepalive calls for no reset: the options that the application has chosen for tedious stay as they are', async () => {
+  const { clock, server, opened, aPool } = world;
+  const { prototype } = server.tedious.Connection as unknown as { prototype: { getInitialSql(): string } };
+  prototype.getInitialSql = () => 'set datefirst 1\n';
+  const pool = aPool({ ...idle, min: 1, max: 1, resetSession: 'always' });
+  await opened(pool, 1);
+  const [connection] = server.connections;
+  const request = { sql: 'SELECT name FROM sys.tables', done: () => {} };
+  for (const resets of [0, 1]) {
+    await clock.pass(3 * MINUTE);
+    await pool.use((borrowed) => driven(borrowed).execSqlBatch(request));
+    // A reset of its own, with the options, follows the use; the request itself must not have carried one.
+    expect(connection?.resets).toBe(resets + 1);
+  }
+  expect(server.queries.filter((sql) => sql === 'SELECT 1').length).toBeGreaterThanOrEqual(5);
+});
+
 /** The server answers the requests of these connections when the test decides. */
 function answersOnDemand(): { answer: (error?: Error) => void } {
   const pending: ((error: Error | null) => void)[] = [];
@@ -237,9 +254,8 @@ test('no keepalive carries a reset that the server would refuse, because the tok
   await clock.pass(55 * MINUTE);
   const before = server.queries.length;
   expect(before).toBeGreaterThan(50);
+  await clock.pass(4 * MINUTE + 30 * SECOND);
   await pool.use((connection) => driven(connection).execSqlBatch(request));
-  await clock.pass(30 * SECOND);
-  await clock.pass(4 * MINUTE);
   const late = server.queries.length;
   await clock.pass(10 * MINUTE);
   expect(server.queries.length).toBe(late);
