@@ -1,4 +1,7 @@
 import { execFile } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Connection, Request } from 'tedious';
 import { expect, test } from 'vitest';
@@ -159,6 +162,37 @@ test('the run against a real server leaves nothing behind, and its report contai
     expect(report.steps[2]).toMatchObject({ refused: { number: 18456 } });
     expect(report.steps[3]).toMatchObject({ refused: { number: 4060 } });
   } finally {
+    await server.close();
+    await entra.close();
+  }
+});
+
+test('with --yes, the run against a real server writes a report without the names of server, database and login', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'conformance-'));
+  const output = join(folder, 'report.json');
+  const entra = await startEntraEmulator({ sameToken: true });
+  const onQuery = (sql: string) => (sql.startsWith('SELECT COUNT(*)') ? [{ n: 0 }] : []);
+  const server = await startSqlEmulator({ entra, databases: ['app-of-contoso'], onQuery });
+  try {
+    // @ts-expect-error a script without types
+    const { examineRealServer } = await import('../../scripts/conformance/real-server.mjs');
+    await examineRealServer({
+      server: `localhost,${server.port}`,
+      database: 'app-of-contoso',
+      authentication: entra.credential(),
+      yes: true,
+      output,
+      'trust-server-certificate': true,
+    });
+    expect(process.exitCode).toBe(0);
+    const report = readFileSync(output, 'utf8');
+    expect(JSON.parse(report)).toMatchObject({ node: process.version, steps: Array(6).fill({ passed: true }) });
+    for (const name of ['localhost', `,${server.port}`, 'app-of-contoso', entra.clientId, 'eyJ']) {
+      expect(report).not.toContain(name);
+    }
+  } finally {
+    process.exitCode = undefined;
+    rmSync(folder, { recursive: true });
     await server.close();
     await entra.close();
   }
