@@ -27,14 +27,21 @@ interface SentRequest {
  */
 export type TransactionState = 'open' | 'rolled-back' | 'unknown';
 
+/** False where the driver is not tedious. */
+export function isWatchable(connection: unknown): connection is Connection {
+  const { makeRequest, prependListener, off } = Object(connection) as Partial<Watched & EventEmitter>;
+  return [makeRequest, prependListener, off].every((method) => typeof method === 'function');
+}
+
 /** Follows a transaction of `transaction()` while the caller's function works with the connection. Create it after BEGIN. */
 export class TransactionWatch {
   readonly #connection: Connection;
+  readonly #isHeld: () => boolean;
   readonly #descriptor: unknown;
   readonly #onRollback = (): void => {
-    this.#wasRolledBack = true;
+    if (this.#isHeld()) this.#wasRolledBack = true;
   };
-  readonly #stopNoting: () => void;
+  readonly #onRequest: Note = (request, type, payload) => this.#note(request, type, payload);
   #wasRolledBack = false;
   #wasCommitted = false;
   /** Requests were sent after the rollback: they ran outside of the transaction. */
@@ -42,12 +49,14 @@ export class TransactionWatch {
   /** The latest request may have committed the transaction. */
   mayHaveCommitted = false;
 
-  constructor(connection: Connection) {
+  /** @param isHeld false once the connection may belong to another borrower, whose requests say nothing about this transaction */
+  constructor(connection: Connection, isHeld: () => boolean) {
     this.#connection = connection;
+    this.#isHeld = isHeld;
     this.#descriptor = this.#watched.transactionDescriptors?.[1];
-    // tedious's types leave this event out.
-    (connection as EventEmitter).on('rollbackTransaction', this.#onRollback);
-    this.#stopNoting = beforeEachRequest(connection, (request, type, payload) => this.#note(request, type, payload));
+    // Before mssql's listener, which returns the connection to its pool. tedious's types leave this event out.
+    (connection as EventEmitter).prependListener('rollbackTransaction', this.#onRollback);
+    addNote(connection, this.#onRequest);
   }
 
   get state(): TransactionState {
@@ -56,7 +65,7 @@ export class TransactionWatch {
   }
 
   stop(): void {
-    this.#stopNoting();
+    removeNote(this.#connection, this.#onRequest);
     (this.#connection as EventEmitter).off('rollbackTransaction', this.#onRollback);
   }
 
@@ -70,6 +79,10 @@ export class TransactionWatch {
   }
 
   #note(request: SentRequest, type: number, payload: unknown): void {
+    if (!this.#isHeld()) {
+      this.stop();
+      return;
+    }
     if (this.#wasRolledBack) this.wentOn = true;
     else if (!this.#isOpen) this.#wasCommitted = true;
     this.mayHaveCommitted =
@@ -85,19 +98,42 @@ function isCommit(payload: Iterable<Buffer>): boolean {
   return bytes.length >= start + 2 && bytes.readUInt16LE(start) === COMMIT;
 }
 
+type Note = (request: SentRequest, type: number, payload: unknown) => void;
+
+/**
+ * What is called before each request on a connection. There may be several: mssql returns a connection as soon as the
+ * server has rolled back, and the next borrower may begin a transaction while the function of the last one is still running.
+ */
+const notesOf = new WeakMap<Connection, { readonly all: Set<Note>; restore(): void }>();
+
+function addNote(connection: Connection, note: Note): void {
+  const present = notesOf.get(connection);
+  if (present !== undefined) {
+    present.all.add(note);
+    return;
+  }
+  const all = new Set([note]);
+  notesOf.set(connection, { all, restore: beforeEachRequest(connection, all) });
+}
+
+function removeNote(connection: Connection, note: Note): void {
+  const present = notesOf.get(connection);
+  if (present?.all.delete(note) !== true || present.all.size > 0) return;
+  notesOf.delete(connection);
+  present.restore();
+}
+
 /** Returns a function that restores the connection as it was. */
-function beforeEachRequest(
-  connection: Connection,
-  note: (request: SentRequest, type: number, payload: unknown) => void,
-): () => void {
+function beforeEachRequest(connection: Connection, notes: Set<Note>): () => void {
   const { makeRequest } = connection as unknown as Watched;
   // A stand-in for a connection.
   if (makeRequest === undefined) return () => {};
   const own = Object.getOwnPropertyDescriptor(connection, 'makeRequest');
   replaceMethod(connection, 'makeRequest', (request: SentRequest, type: number, payload: unknown): void => {
     // tedious does not send one on a connection that is closed or busy.
-    if ((connection as unknown as { state?: { name: string } }).state?.name === 'LoggedIn')
-      note(request, type, payload);
+    if ((connection as unknown as { state?: { name: string } }).state?.name === 'LoggedIn') {
+      for (const note of [...notes]) note(request, type, payload);
+    }
     makeRequest.call(connection as never, request, type, payload);
   });
   return () => {

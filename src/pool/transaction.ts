@@ -21,7 +21,7 @@ import {
   wasNotSent,
   wasRolledBack,
 } from './retry-verdict.js';
-import { TransactionWatch } from './transaction-watch.js';
+import { isWatchable, TransactionWatch } from './transaction-watch.js';
 
 /** tedious's `ISOLATION_LEVEL` (MS-TDS 2.2.6.9, TM_BEGIN_XACT). */
 const ISOLATION_LEVELS = {
@@ -217,7 +217,7 @@ async function runOn<T>(
   let isCommitting = false;
   try {
     await step((done) => connection.beginTransaction(done, undefined, level));
-    watch = new TransactionWatch(connection);
+    watch = new TransactionWatch(connection, () => !checkout.isOver);
     const value = await fn(connection);
     if (checkout.isOver) throw returnedEarly();
     if (watch.state !== 'open') throw endedMeanwhile(watch, messages);
@@ -359,9 +359,11 @@ async function tryWithDriver<T>(
     return { error, verdict };
   }
   const connection = connectionOf(scope);
-  const watch = connection && new TransactionWatch(connection);
+  let watch: TransactionWatch | undefined;
   let value: T;
   try {
+    // mssql returns it to its pool as soon as the transaction is over, even while the function is still running.
+    if (isWatchable(connection)) watch = new TransactionWatch(connection, () => connectionOf(scope) === connection);
     value = await fn(scope);
   } catch (error) {
     const outcome = failureOf(error, await retryVerdict(error, [], undefined), watch, []);
