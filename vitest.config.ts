@@ -34,8 +34,6 @@ export default defineConfig({
         test: {
           ...shared,
           name: 'in-process',
-          // Starts in half the time of a process. What opens sockets or ends processes is in the other projects.
-          pool: 'threads',
           isolate: false,
           include: ['test/**/*.test.ts'],
           exclude: ['test/container/**', 'test/**/*.{sockets,soak}.test.ts'],
