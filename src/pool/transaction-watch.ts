@@ -2,11 +2,16 @@ import type { EventEmitter } from 'node:events';
 import type { Connection } from 'tedious';
 import { replaceMethod } from '../connections/replace-method.js';
 
-/** A request to the transaction manager, and TM_COMMIT_XACT (MS-TDS 2.2.3.1.1 and 2.2.6.9). */
+/** A request to the transaction manager, TM_COMMIT_XACT and TM_ROLLBACK_XACT (MS-TDS 2.2.3.1.1 and 2.2.6.9). */
 const TRANSACTION_MANAGER = 0x0e;
 const COMMIT = 7;
+const ROLLBACK = 8;
 /** In SQL text. A false match, such as the COMMIT of a nested transaction, costs a retry that would have been safe. */
 const COMMITS = /\bcommit\b/i;
+/** The whole text: after the server's rollback it does nothing. */
+const ONLY_ROLLS_BACK =
+  /^(?:if (?:@@trancount|xact_state\(\)) ?(?:>|<>|!=|=) ?-?\d )?rollback(?: tran(?:saction)?)?;?$/i;
+const LONGEST_ROLLBACK = 200;
 
 /** The parts of tedious that are used here; present in tedious 18 to 20. */
 interface Watched {
@@ -44,7 +49,7 @@ export class TransactionWatch {
   readonly #onRequest: Note = (request, type, payload) => this.#note(request, type, payload);
   #wasRolledBack = false;
   #wasCommitted = false;
-  /** Requests were sent after the rollback: they ran outside of the transaction. */
+  /** Requests other than ROLLBACK were sent after the rollback: they ran outside of the transaction. */
   wentOn = false;
   /** The latest request may have committed the transaction. */
   mayHaveCommitted = false;
@@ -83,19 +88,26 @@ export class TransactionWatch {
       this.stop();
       return;
     }
-    if (this.#wasRolledBack) this.wentOn = true;
+    if (this.#wasRolledBack) this.wentOn ||= !onlyRollsBack(request, type, payload);
     else if (!this.#isOpen) this.#wasCommitted = true;
     this.mayHaveCommitted =
       type === TRANSACTION_MANAGER
-        ? isCommit(payload as Iterable<Buffer>)
+        ? operationOf(payload as Iterable<Buffer>) === COMMIT
         : COMMITS.test(String(request.sqlTextOrProcedure));
   }
 }
 
-function isCommit(payload: Iterable<Buffer>): boolean {
+/** What the transaction manager is asked to do. */
+function operationOf(payload: Iterable<Buffer>): number | undefined {
   const bytes = Buffer.concat([...payload]);
   const start = bytes.length >= 4 ? bytes.readUInt32LE(0) : 0;
-  return bytes.length >= start + 2 && bytes.readUInt16LE(start) === COMMIT;
+  return bytes.length >= start + 2 ? bytes.readUInt16LE(start) : undefined;
+}
+
+function onlyRollsBack({ sqlTextOrProcedure }: SentRequest, type: number, payload: unknown): boolean {
+  if (type === TRANSACTION_MANAGER) return operationOf(payload as Iterable<Buffer>) === ROLLBACK;
+  const text = String(sqlTextOrProcedure);
+  return text.length <= LONGEST_ROLLBACK && ONLY_ROLLS_BACK.test(text.trim().replace(/\s+/g, ' '));
 }
 
 type Note = (request: SentRequest, type: number, payload: unknown) => void;

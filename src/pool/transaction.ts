@@ -271,7 +271,7 @@ function failureOf(
     const isOurs = error instanceof CommitOutcomeUnknownError;
     return { error: isOurs ? error : endedMeanwhile(watch, messages, error), verdict: 'final' };
   }
-  if (verdict === 'final' || (watch.state === 'rolled-back' && wasRolledBack(error))) return { error, verdict };
+  if (verdict === 'final') return { error, verdict };
   if (watch.wentOn) return { error: endedMeanwhile(watch, messages, error), verdict: 'final' };
   const isLost = watch.state === 'open' && !wasRolledBack(error, messages) && watch.mayHaveCommitted;
   return isLost ? { error: endedMeanwhile(watch, messages, error), verdict: 'final' } : { error, verdict };

@@ -165,6 +165,19 @@ test('what ran outside of a transaction that the server has rolled back is not r
   expect(runs).toBe(1);
 });
 
+test("what ran outside of it is not run again where the error is the rollback's own, either", async () => {
+  const [[, run] = fail('no pool')] = POOLS;
+  let runs = 0;
+  const ran = run(async (scope) => {
+    runs += 1;
+    const error = await scope.run(`SET XACT_ABORT ON; ${DEADLOCK}`).catch((reason: unknown) => reason);
+    await scope.run('INSERT INTO failures VALUES (1)').catch(() => {});
+    throw error;
+  });
+  await expect(ran).rejects.toThrow('What the function sent afterwards ran outside of it.');
+  expect(runs).toBe(1);
+});
+
 test.each(POOLS)('%s: a function that rolls back after a deadlock and rethrows it runs again', async (_, run) => {
   let runs = 0;
   const ran = run(async (scope) => {
