@@ -1,5 +1,5 @@
 import type { Connection } from 'tedious';
-import { NotBorrowedError } from '../errors.js';
+import { ConfigurationError, NotBorrowedError } from '../errors.js';
 import { wasNotSent } from './retry-verdict.js';
 
 /** What a checkout needs from its pool. */
@@ -71,5 +71,12 @@ export function returnedEarly(): NotBorrowedError {
   return new NotBorrowedError(
     'The function has returned its connection to the pool, so transaction() could not send COMMIT.',
     { hint: 'Leave release() and destroy() to transaction().' },
+  );
+}
+
+/** @throws ConfigurationError for a wrapper of a pool whose `use` drops its options: a checkout could not be followed */
+export function missingCheckout(call: string): never {
+  throw new ConfigurationError(
+    `${call} needs a pool whose use(fn, options) passes its options on: this one has dropped them.`,
   );
 }

@@ -9,7 +9,7 @@ import {
 } from '../errors.js';
 import type { KnownOptions } from '../known-options.js';
 import { requireOptions } from './call-options.js';
-import { type Checkout, returnedEarly, usedAfterReturn } from './checkout.js';
+import { type Checkout, missingCheckout, returnedEarly, usedAfterReturn } from './checkout.js';
 import { type ConnectionSource, isConnectionSource } from './connection-source.js';
 import {
   checkoutVerdict,
@@ -135,7 +135,9 @@ export async function retryTransaction<T>(
 type Outcome<T> = { value: T } | { error: unknown; verdict: RetryVerdict };
 
 async function attempts<T>(options: TransactionOptions, attempt: () => Promise<Outcome<T>>): Promise<T> {
-  const { retries = 3, firstWaitMs = 5_000, signal } = options;
+  const retries = options.retries ?? 3;
+  const firstWaitMs = options.firstWaitMs ?? 5_000;
+  const signal = options.signal ?? undefined;
   requireAmount('retries', retries);
   requireAmount('firstWaitMs', firstWaitMs);
   for (let failures = 1; ; failures += 1) {
@@ -155,7 +157,7 @@ function requireAmount(name: string, value: unknown): void {
 }
 
 function isolationLevelOf({ isolationLevel }: TransactionOptions): number | undefined {
-  if (isolationLevel === undefined) return undefined;
+  if (isolationLevel === undefined || isolationLevel === null) return undefined;
   if (Object.hasOwn(ISOLATION_LEVELS, isolationLevel)) return ISOLATION_LEVELS[isolationLevel];
   const known = Object.keys(ISOLATION_LEVELS).join("', '");
   throw new ConfigurationError(`'isolationLevel' is unknown; it must be one of '${known}'.`);
@@ -176,7 +178,7 @@ async function tryWithConnection<T>(
   try {
     return await pool.use(
       async (connection) => {
-        const own = checkout as Checkout;
+        const own = checkout ?? missingCheckout('transaction()');
         const { outcome, isReusable } = await runOn(connection, fn, level, own);
         if (!isReusable) own.destroy();
         return outcome;

@@ -3,7 +3,7 @@ import type { ServerMessage } from '../connections/login-failure.js';
 import { ConfigurationError } from '../errors.js';
 import type { KnownOptions } from '../known-options.js';
 import { requireOptions } from './call-options.js';
-import { type Checkout, usedAfterReturn } from './checkout.js';
+import { type Checkout, missingCheckout, usedAfterReturn } from './checkout.js';
 import { isConnectionSource } from './connection-source.js';
 import { checkoutVerdict, type RetryVerdict, retryVerdict, retryWaitMs, waitForRetry } from './retry-verdict.js';
 import type { TokenPool } from './token-pool.js';
@@ -42,7 +42,9 @@ export async function withRetry<T>(
   if (!isConnectionSource(pool) || typeof fn !== 'function') {
     throw new ConfigurationError('withRetry() takes a pool and a function.');
   }
-  const { maxTries = 5, firstWaitMs = 5_000, signal } = options;
+  const maxTries = options.maxTries ?? 5;
+  const firstWaitMs = options.firstWaitMs ?? 5_000;
+  const signal = options.signal ?? undefined;
   if (!(maxTries >= 1)) throw new ConfigurationError('maxTries must be 1 or more.');
   if (!(firstWaitMs >= 0)) throw new ConfigurationError('firstWaitMs must be 0 or more, in ms.');
   for (let tries = 1; ; tries += 1) {
@@ -65,7 +67,10 @@ async function tryOnce<T>(
     checkout = begun;
   };
   try {
-    return await pool.use((connection) => runOn(connection, fn, checkout as Checkout), { signal, onCheckout });
+    return await pool.use((connection) => runOn(connection, fn, checkout ?? missingCheckout('withRetry()')), {
+      signal,
+      onCheckout,
+    });
   } catch (error) {
     return { error, verdict: checkout === undefined ? checkoutVerdict(error) : 'final' };
   }

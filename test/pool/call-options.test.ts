@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { ConfigurationError, transaction, withRetry } from '../../src/index.js';
+import { ConfigurationError, retryTransaction, transaction, withRetry } from '../../src/index.js';
 import { drivenWorld, outcome, pass, SECOND, settled } from '../support/driven-world.js';
 
 const world = drivenWorld();
@@ -85,5 +85,44 @@ test.each([[{ timeoutMs: '5' }], [{ timeoutMs: Number.NaN }], [{ timeoutMs: -1 }
     await pass(SECOND);
     pool.release(settled(acquired));
     await expect(pool.replaceCredential(world.provider, options as never)).rejects.toBeInstanceOf(ConfigurationError);
+  },
+);
+
+test.each([
+  ['withRetry', { maxTries: null, firstWaitMs: null, signal: null }],
+  ['transaction', { retries: null, firstWaitMs: null, isolationLevel: null, signal: null }],
+  ['retryTransaction', { retries: null, firstWaitMs: null, signal: null }],
+])('%s(..., %j): null stands for an option that is not set', async (name, options) => {
+  const driver = { transaction: () => ({ begin: async () => {}, commit: async () => {}, rollback: async () => {} }) };
+  const calls: Record<string, () => Promise<unknown>> = {
+    withRetry: () => withRetry(world.aPool(), () => 'done', options as never),
+    transaction: () => transaction(driver, () => 'done', options as never),
+    retryTransaction: () => retryTransaction(() => 'done', options as never),
+  };
+  const result = outcome((calls[name] as () => Promise<unknown>)());
+  await pass(SECOND);
+  expect(settled(result)).toBe('done');
+});
+
+test.each(['withRetry', 'transaction'])(
+  '%s with a wrapper whose use drops its options is refused, and fn does not run',
+  async (name) => {
+    const pool = world.aPool();
+    const wrapper = {
+      acquire: () => pool.acquire(),
+      use: (fn: () => unknown) => pool.use(fn),
+    };
+    let runs = 0;
+    const run = (name === 'withRetry' ? withRetry : transaction) as (...args: unknown[]) => Promise<unknown>;
+    const result = outcome(
+      run(wrapper, () => {
+        runs += 1;
+      }),
+    );
+    await pass(SECOND);
+    expect(() => settled(result)).toThrow(`${name}() needs a pool whose use(fn, options) passes its options on`);
+    expect(result.error).toBeInstanceOf(ConfigurationError);
+    expect(runs).toBe(0);
+    expect(pool.stats.borrowed).toBe(0);
   },
 );
