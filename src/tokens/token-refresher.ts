@@ -76,7 +76,7 @@ export class TokenRefresher {
   /**
    * A usable token or undefined, at once. Starts a refresh in the background when one is due.
    *
-   * @param patienceMs how long the caller waits for that refresh, ms
+   * @param patienceMs how long the caller waits for that refresh if there is no usable token, ms
    */
   current(patienceMs?: number): CachedToken | undefined {
     const wall = Date.now();
@@ -84,7 +84,10 @@ export class TokenRefresher {
     const token = this.#current;
     if (token !== undefined && token.now(wall, monotonic) < this.#refreshDueAt) return token;
     const usable = token?.isUsable(wall, monotonic) ? token : undefined;
-    if (this.#flight === undefined && this.#mayRefresh(usable)) this.#refresh(patienceMs);
+    if (this.#flight === undefined && this.#mayRefresh(usable)) {
+      // A caller that gets a usable token does not wait: its patience is no reason to hurry past the lease of a shared store.
+      this.#refresh(usable === undefined ? patienceMs : undefined);
+    }
     return usable;
   }
 

@@ -60,6 +60,25 @@ test('a fleet renews its token once, and no caller waits for it', async () => {
   expect(new Set(processes.map((tokens) => tokens.current()?.id)).size).toBe(1);
 });
 
+test.each([200, 0])(
+  'callers of get({ timeoutMs: %d }) do not hurry a renewal for which they need not wait',
+  async (timeoutMs) => {
+    const { provider, processes } = fleet(20);
+    const first = Promise.all(processes.map((tokens) => tokens.get()));
+    await clock.pass(1_000);
+    await first;
+    provider.delayMs = 800;
+    await clock.pass(51 * 60_000);
+    for (let passed = 0; passed < 3_000; passed += 100) {
+      const taken = Promise.all(processes.map((tokens) => tokens.get(undefined, { timeoutMs })));
+      await clock.pass(100);
+      await taken;
+    }
+    expect(provider.requests).toHaveLength(2);
+    expect(new Set(processes.map((tokens) => tokens.current()?.reveal()))).toEqual(new Set(['token-2']));
+  },
+);
+
 test('a process that joins late has the same margins as the others, not those of a new token', async () => {
   const { store, provider, processes } = fleet(1);
   const held = await processes[0]?.get();
