@@ -81,7 +81,7 @@ export class SharedTokens {
       if (lease === 'store-failed') return ask();
       if (lease !== undefined) return this.#askFor(entry, ask, lease);
       const leftMs = waitUntil - performance.now();
-      if (leftMs <= 0) return this.#askFor(entry, ask, async () => {});
+      if (!(leftMs > 0)) return this.#askFor(entry, ask, async () => {});
       request.abortSignal?.throwIfAborted();
       // The request's own timer keeps the process alive while a caller waits for it.
       await sleep(Math.min(pauseMs * (1 + Math.random()), leftMs), { signal: request.abortSignal, ref: false });

@@ -135,11 +135,12 @@ export class TokenCache implements TokenCredential {
   /**
    * A usable token, waiting for the shared request if there is none.
    *
-   * @throws CredentialError and its subclasses, with `retryAfterMs`; AbortedError, TokenTimeoutError for this caller alone
+   * @throws CredentialError and its subclasses, with `retryAfterMs`; AbortedError, TokenTimeoutError for this caller alone;
+   *   ConfigurationError for options that make no sense
    */
   async get(scope: string = this.#scope, options?: WaitOptions): Promise<CachedToken> {
     if (options !== undefined) requireKnownOptions('get()', options, WAIT_OPTIONS);
-    return this.#get(scope, options);
+    return this.#get(scope, options && { ...options, timeoutMs: patienceOf('get()', options) });
   }
 
   #get(scope: string = this.#scope, options?: WaitOptions): Promise<CachedToken> {
@@ -174,7 +175,7 @@ export class TokenCache implements TokenCredential {
   }
 
   #await(scope: string | undefined, options: WaitOptions = {}): Promise<CachedToken> {
-    const timeoutMs = options.timeoutMs ?? (options.requestOptions?.timeout || undefined);
+    const timeoutMs = patienceOf('getToken()', options) ?? (durationMs(options.requestOptions?.timeout) || undefined);
     // Clients of Azure services pass options of their own as well.
     return this.#get(scope, { ...options, timeoutMs });
   }
@@ -238,6 +239,13 @@ export class TokenCache implements TokenCredential {
     const unknown = [...this.#refreshers.values()].filter((refresher) => !refresher.hasSucceeded);
     return this.#refreshers.size < MOST_SCOPES && unknown.length < MOST_UNKNOWN_SCOPES;
   }
+}
+
+/** @throws ConfigurationError for a `timeoutMs` that is no time; `null` stands for one that is not set */
+function patienceOf(call: string, options: WaitOptions): number | undefined {
+  const timeoutMs: unknown = options.timeoutMs ?? undefined;
+  if (timeoutMs === undefined || (typeof timeoutMs === 'number' && timeoutMs >= 0)) return timeoutMs;
+  throw new ConfigurationError(`'timeoutMs' of ${call} must be a number of milliseconds, 0 or more.`);
 }
 
 function least(one: number | undefined, other: number | undefined): number | undefined {
