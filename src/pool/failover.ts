@@ -1,6 +1,6 @@
-import type { Connection } from 'tedious';
 import { type EvictionReason, publish } from '../channels.js';
 import { ReadOnlyPause } from '../connections/read-only-pause.js';
+import type { Session } from '../connections/session.js';
 import type { PooledConnection } from './pooled-connection.js';
 
 /** Connections that break within this time have met one event. */
@@ -84,9 +84,10 @@ export class FailoverWatch {
 }
 
 /** Calls `fn` where the server or the network has ended a connection, and not the application. */
-export function whenBroken(connection: Connection, fn: () => void): void {
-  // tedious reports the error after the end of the socket.
-  process.nextTick(() => {
-    if ((connection as { hasError?: boolean }).hasError === true) fn();
-  });
+export function whenBroken({ connection, expiry }: Session, fn: () => void): void {
+  const look = (): void => {
+    if (expiry.unusable === 'broken' || (connection as { hasError?: boolean }).hasError === true) fn();
+  };
+  // tedious reports the error after the end of the socket, and both after the callback of the request.
+  process.nextTick(() => process.nextTick(look));
 }

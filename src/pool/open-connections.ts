@@ -167,6 +167,10 @@ export class OpenConnections extends Dials {
     const { id, connection, expiry } = pooled.live;
     const { successor, successorOf } = pooled;
     if (pooled.state === 'idle') this.ready.remove(pooled);
+    // Returned from the callback of its last request, before tedious has reported the end.
+    if (pooled.state === 'borrowed' && !pooled.isGone && (connection.closed || expiry.unusable === 'broken')) {
+      this.#broke(pooled);
+    }
     if (reason === 'broken' && pooled.checkouts === 0 && isEarlyEnd(pooled)) this.#countEarlyEnd(pooled);
     if (pooled.standsBy && successorOf !== undefined) {
       this.standingBy -= 1;
@@ -258,7 +262,7 @@ export class OpenConnections extends Dials {
     if ((pooled.live.expiry.unusable ?? 'broken') !== 'broken') return;
     const isEarly = isEarlyEnd(pooled);
     const wasBorrowed = pooled.state === 'borrowed';
-    whenBroken(pooled.connection, () => {
+    whenBroken(pooled.live, () => {
       if (isEarly && wasBorrowed) this.#countEarlyEnd(pooled);
       if (!isEarly || this.dialer.earlyEnds <= MOST_FAILOVERS) this.#failoverWatch.connectionBroke();
     });

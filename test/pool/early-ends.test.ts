@@ -1,4 +1,5 @@
-import { expect, test } from 'vitest';
+import type { Connection } from 'tedious';
+import { describe, expect, test } from 'vitest';
 import { AcquireTimeoutError } from '../../src/errors.js';
 import { borrowAtOnce, driven, drivenWorld, MINUTE, outcome, pass, SECOND, settled } from '../support/driven-world.js';
 
@@ -85,6 +86,61 @@ test('callers whose connections end during their first use do not log in more of
   cutting();
   await pass(30 * SECOND);
   await Promise.all(callers);
+});
+
+/** What the server or the network does to each connection during its first request, in the order in which tedious reports it. */
+const ends: Record<string, () => void> = {
+  'the connection is lost': () => {
+    world.server.query = (connection) => {
+      Object.assign(connection, { closed: true, state: { name: 'Final' } });
+      queueMicrotask(() => {
+        process.nextTick(() => connection.end());
+        // After the callback of the request.
+        queueMicrotask(() => process.nextTick(() => connection.emit('error', new Error('Connection lost'))));
+      });
+      return new Error('Connection lost');
+    };
+  },
+  'an error ends the session': () => {
+    world.server.query = (connection) => {
+      connection.emit('errorMessage', { number: 596, class: 21, state: 1, message: 'Session is in the kill state.' });
+      return new Error('Session is in the kill state.');
+    };
+  },
+};
+
+/** A request whose callback returns its connection, with `how`. */
+function requestThat(how: (connection: Connection) => void): (connection: Connection) => Promise<void> {
+  return (connection) =>
+    new Promise((resolve) => {
+      const done = () => {
+        how(connection);
+        resolve();
+      };
+      driven(connection).execSqlBatch({ sql: 'SELECT 1', done });
+    });
+}
+
+describe.each(Object.keys(ends))('%s during a request whose callback returns the connection', (end) => {
+  test.each(['release', 'destroy'] as const)('with %s: few logins, and health() is not ok', async (how) => {
+    ends[end]?.();
+    const pool = aPool({ max: 1, acquireTimeoutMillis: 20 * SECOND });
+    const request = requestThat((connection) => pool[how](connection));
+    let isOver = false;
+    const caller = (async () => {
+      while (!isOver) {
+        await pool.acquire().then(request, () => undefined);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    })();
+    await pass(4 * SECOND);
+    expect(pool.stats.logins).toBeLessThanOrEqual(8);
+    expect(pool.health()).toMatchObject({ status: 'down', reasons: [{ code: 'cannot-connect' }] });
+    world.server.query = () => null;
+    isOver = true;
+    await pass(10 * SECOND);
+    await caller;
+  });
 });
 
 test('one session that is cut right after its login costs no pause', async () => {

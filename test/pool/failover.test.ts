@@ -52,6 +52,24 @@ test('two connections that break within a second close their idle siblings; a bo
   expect(pool.stats.evictions).toEqual({ broken: 2, failover: 4 });
 });
 
+test.each(['release', 'destroy'] as const)(
+  'busy connections that break together close their idle siblings where the callback of the request calls %s',
+  async (how) => {
+    const { pool } = await poolOf(6);
+    await pass(MINUTE);
+    const borrowed = await world.borrow(pool, 3);
+    for (const connection of borrowed) {
+      // In the order of tedious: the callback of the request, then the end, then the error.
+      Object.assign(driven(connection), { closed: true, state: { name: 'Final' } });
+      process.nextTick(() => driven(connection).end());
+      pool[how](connection);
+      process.nextTick(() => driven(connection).emit('error', new Error('Connection lost')));
+    }
+    await pass(10);
+    expect(failovers()).toMatchObject([{ sign: 'broken-connections', drained: 3 }]);
+  },
+);
+
 test('connections that break a second and more apart are no failover', async () => {
   const { pool, connections } = await poolOf(6);
   for (const connection of connections.slice(0, 4)) {
