@@ -118,6 +118,9 @@ export function plan<T extends Tended>(
       if (size > min) lookAgainIn(idleTimeoutMillis - idleFor);
       if (connection.holdsProcess && idleFor >= HOLDS_PROCESS_MS) result.unref.push(connection);
       else if (connection.holdsProcess) lookAgainIn(HOLDS_PROCESS_MS - idleFor);
+    } else if (connection.state === 'idle' && connection.holdsProcess) {
+      // It is being reset or tested.
+      lookAgainIn(HOLDS_PROCESS_MS);
     }
     // Whether a session may stay in use without a later token is decided at checkout.
     const verdict = assess(expiry, token, at, { strictExpiry: false });

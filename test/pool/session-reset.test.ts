@@ -188,3 +188,23 @@ test('a connection that was reset when it was returned is idle from then on: it 
   await pass(MINUTE);
   expect(pool.stats).toMatchObject({ size: 0, evictions: { idle: 1 } });
 });
+
+test.each([
+  [100, 950],
+  [1_500, 0],
+])('P6: a reset of %i ms that begins %i ms after another return does not keep the process alive', async (ms, later) => {
+  const pool = aPool({ max: 2, resetSession: 'always', idleTimeoutMillis: HOUR }, sqlLogin);
+  await opened(pool, 2);
+  const [first, second] = [await borrowAtOnce(pool), await borrowAtOnce(pool)];
+  changeLevel(second);
+  await pass(3 * SECOND);
+  const reset = driven(second).reset.bind(driven(second));
+  driven(second).reset = (done) => {
+    setTimeout(() => reset(done), ms);
+  };
+  pool.release(first);
+  await pass(later);
+  pool.release(second);
+  await pass(4 * SECOND);
+  expect(driven(second)).toMatchObject({ held: false, closed: false });
+});
