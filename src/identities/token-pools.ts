@@ -12,7 +12,7 @@ import {
   NotBorrowedError,
   PoolClosedError,
 } from '../errors.js';
-import { refusalOf, refusalToClose } from '../pool/call-options.js';
+import { closedOn, closeTerms, refusalOf } from '../pool/call-options.js';
 import { withCheckout } from '../pool/checkout.js';
 import { CheckoutStack } from '../pool/checkout-stack.js';
 import { type LimitShare, SharedLimit } from '../pool/connection-limit.js';
@@ -416,22 +416,23 @@ export class TokenPools implements AsyncDisposable {
   /**
    * Closes every pool: rejects callers, waits for borrowed connections, then closes everything.
    *
-   * @param options.timeoutMs how long to wait for borrowed connections before they are closed, ms. Default 10,000
+   * @param options.timeoutMs how long to wait for borrowed connections before they are closed, ms. Default 10,000. What a shutdown
+   *   hook passes instead, such as the name of a signal, is ignored
+   * @throws ConfigurationError for options that are wrong, once the pools are closed
    */
-  close(options: { timeoutMs?: number | undefined } = {}): Promise<void> {
-    const refusal = refusalToClose(options);
-    if (refusal !== undefined) return Promise.reject(refusal);
-    this.#closed ??= this.#closeAll(options);
-    return this.#closed;
+  close(options?: { timeoutMs?: number | undefined }): Promise<void> {
+    const { timeoutMs, refusal } = closeTerms(options);
+    this.#closed ??= this.#closeAll(timeoutMs);
+    return refusal === undefined ? this.#closed : closedOn(this.#closed, refusal);
   }
 
-  async #closeAll(options: { timeoutMs?: number | undefined }): Promise<void> {
+  async #closeAll(timeoutMs: number): Promise<void> {
     clearTimeout(this.#lookAgain);
     const pools = [...this.#entries.values()].map((entry) => entry.pool);
     // #closed is set when this first awaits.
     await null;
     this.#queue.wakeAll();
-    await Promise.all([...pools.map((pool) => pool.close(options)), ...this.#closings]);
+    await Promise.all([...pools.map((pool) => pool.close({ timeoutMs })), ...this.#closings]);
     this.#entries.clear();
   }
 

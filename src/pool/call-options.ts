@@ -50,9 +50,42 @@ function withoutInternal({
   return own;
 }
 
-/** Why a pool cannot be closed with such options. */
-export function refusalToClose(options: unknown): TokenPoolError | undefined {
-  return refusalBy(() => requireOptions('close()', options as object, CLOSE));
+/** What `close()` does with its argument. */
+interface CloseTerms {
+  timeoutMs: number;
+  /** The pool closes all the same, at its usual pace; then the caller gets this error. */
+  refusal: TokenPoolError | undefined;
+}
+
+/** How long `close` waits for borrowed connections by default, ms. */
+const CLOSE_TIMEOUT_MS = 10_000;
+
+/** How to close a pool, whatever the argument: one that stays open at shutdown holds its process and its connections. */
+export function closeTerms(given: unknown): CloseTerms {
+  if (!areOptions(given)) return { timeoutMs: CLOSE_TIMEOUT_MS, refusal: undefined };
+  const refusal = refusalBy(() => requireOptions('close()', given, CLOSE));
+  const timeoutMs = refusal === undefined ? (given.timeoutMs ?? CLOSE_TIMEOUT_MS) : CLOSE_TIMEOUT_MS;
+  return { timeoutMs, refusal };
+}
+
+/** Resolves when the pool is closed, and rejects then if the options were wrong. */
+export async function closedOn(closing: Promise<void>, refusal: TokenPoolError): Promise<void> {
+  await closing;
+  throw refusal;
+}
+
+/**
+ * Whether these are options, or what a shutdown hook passes: `process.once('SIGTERM', close)` the name of the signal, a
+ * framework its application, which may be a plain object with methods.
+ */
+function areOptions(given: unknown): given is { timeoutMs?: number | undefined } {
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) return false;
+  if ('timeoutMs' in given) return true;
+  const prototype = Object.getPrototypeOf(given);
+  // Of another realm, the prototype of a plain object is not this `Object.prototype`.
+  const isPlain = prototype === null || Object.getPrototypeOf(prototype) === null;
+  const properties = Object.values(Object.getOwnPropertyDescriptors(given));
+  return isPlain && properties.every(({ get, value }) => get === undefined && typeof value !== 'function');
 }
 
 function refusalBy(check: () => void): TokenPoolError | undefined {

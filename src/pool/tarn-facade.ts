@@ -45,7 +45,7 @@ export function tarnFacade(
   pool: ConnectionSource,
   { mapError = (error) => error, shared = false }: TarnFacadeOptions = {},
 ): TarnFacade {
-  let closing: Promise<void> | undefined;
+  let destroyed = false;
   const stacks = pool.captureStack && new CheckoutStacks(pool.captureStack);
 
   return {
@@ -80,11 +80,11 @@ export function tarnFacade(
       }
     },
     destroy(options) {
-      closing ??= shared ? Promise.resolve() : pool.close(options);
-      return closing;
+      destroyed = true;
+      return shared ? Promise.resolve() : pool.close(options);
     },
     get destroyed() {
-      return closing !== undefined;
+      return destroyed;
     },
     numUsed: () => pool.stats.borrowed,
     numFree: () => pool.stats.available,

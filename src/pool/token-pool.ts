@@ -7,7 +7,7 @@ import { outlookOf } from '../connections/token-outlook.js';
 import { type AcquireTimeoutError, NotBorrowedError } from '../errors.js';
 import { sleep } from '../time.js';
 import { acquireTimedOut, tokenExpired, unavailableUntil } from './acquire-errors.js';
-import { refusalOf, refusalToClose } from './call-options.js';
+import { closedOn, closeTerms, refusalOf } from './call-options.js';
 import { withCheckout } from './checkout.js';
 import type { CheckoutStack } from './checkout-stack.js';
 import { ConnectionCheck, isPastLimits } from './connection-check.js';
@@ -23,8 +23,6 @@ import type { PooledConnection } from './pooled-connection.js';
 import { checkedIn, checkedOut, resetOnReturn } from './reset-on-return.js';
 import { poolClosed, type Waiter, WaitQueue } from './wait-queue.js';
 
-/** How long `close` waits for borrowed connections by default, ms. */
-const CLOSE_TIMEOUT_MS = 10_000;
 const NEVER = Number.POSITIVE_INFINITY;
 /** The events of each checkout, which must cost nothing without a listener. */
 const checkouts = channelOf('checkout');
@@ -414,14 +412,14 @@ export class TokenPool extends OperatedPool {
    * Closes the pool: rejects waiting callers, waits for borrowed connections, then closes everything. Nothing is left open.
    *
    * @param options `timeoutMs`: how long to wait for borrowed ones before they are closed under their users. Default 10,000
-   * @throws ConfigurationError
+   *   ms. What a shutdown hook passes instead, such as the name of a signal, is ignored
+   * @throws ConfigurationError for options that are wrong, once the pool is closed
    */
-  close(options: { timeoutMs?: number | undefined } = {}): Promise<void> {
-    const refusal = refusalToClose(options);
-    if (refusal !== undefined) return Promise.reject(refusal);
+  close(options?: { timeoutMs?: number | undefined }): Promise<void> {
+    const { timeoutMs, refusal } = closeTerms(options);
     this.#isClosed = true;
-    this.#closing ??= this.#shutDown(options.timeoutMs ?? CLOSE_TIMEOUT_MS);
-    return this.#closing;
+    this.#closing ??= this.#shutDown(timeoutMs);
+    return refusal === undefined ? this.#closing : closedOn(this.#closing, refusal);
   }
 
   async #shutDown(timeoutMs: number): Promise<void> {

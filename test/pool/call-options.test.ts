@@ -1,5 +1,15 @@
+import type { Connection } from 'tedious';
 import { expect, test } from 'vitest';
-import { ConfigurationError, retryTransaction, transaction, withRetry } from '../../src/index.js';
+import {
+  ConfigurationError,
+  type ConnectionSource,
+  createTokenPools,
+  PoolClosedError,
+  retryTransaction,
+  transaction,
+  withRetry,
+} from '../../src/index.js';
+import { tarnFacade } from '../../src/pool/tarn-facade.js';
 import { drivenWorld, outcome, pass, SECOND, settled } from '../support/driven-world.js';
 
 const world = drivenWorld();
@@ -76,18 +86,6 @@ test('a signal that is null is not set', async () => {
   expect(pool.stats).toMatchObject({ borrowed: 0, pending: 0 });
 });
 
-test.each([[{ timeoutMs: '5' }], [{ timeoutMs: Number.NaN }], [{ timeoutMs: -1 }], [{ timeout: 5 }], [null], [5]])(
-  'close(%o) is refused, and the pool goes on',
-  async (options) => {
-    const pool = world.aPool();
-    await expect(pool.close(options as never)).rejects.toBeInstanceOf(ConfigurationError);
-    const acquired = outcome(pool.acquire());
-    await pass(SECOND);
-    pool.release(settled(acquired));
-    await expect(pool.replaceCredential(world.provider, options as never)).rejects.toBeInstanceOf(ConfigurationError);
-  },
-);
-
 test.each([
   ['withRetry', { maxTries: null, firstWaitMs: null, signal: null }],
   ['transaction', { retries: null, firstWaitMs: null, isolationLevel: null, signal: null }],
@@ -126,3 +124,101 @@ test.each(['withRetry', 'transaction'])(
     expect(pool.stats.borrowed).toBe(0);
   },
 );
+
+class Application {
+  name = 'orders';
+}
+
+const fromHooks: [string, unknown][] = [
+  ['the name of a signal', 'SIGTERM'],
+  ['an exit code', 0],
+  ['null', null],
+  ['an error', new Error('uncaught')],
+  ['an event', new Event('close')],
+  ['an array', [1]],
+  ['a function', () => {}],
+  ['an application', new Application()],
+  ['an application that is a plain object with methods', { name: 'orders', listen() {} }],
+  [
+    'an application that is a plain object with getters',
+    Object.defineProperty({}, 'server', { get: () => 1, enumerable: true }),
+  ],
+];
+
+test.each(fromHooks)('close() with %s, which a shutdown hook passes, closes the pool', async (_, given) => {
+  const pool = world.aPool({ max: 1 });
+  await borrowed(pool);
+  const closed = outcome(pool.close(given as never));
+  await pass(9 * SECOND);
+  expect(closed.at).toBeUndefined();
+  await pass(2 * SECOND);
+  settled(closed);
+  await expect(pool.acquire()).rejects.toBeInstanceOf(PoolClosedError);
+});
+
+test.each(fromHooks)('close() of all pools with %s closes them', async (_, given) => {
+  const pools = createTokenPools({ server: 'host', tedious: world.server.tedious });
+  const closed = outcome(pools.close(given as never));
+  await pass(SECOND);
+  settled(closed);
+  const late = pools.for({ authentication: world.provider, key: 'ada' }).acquire();
+  await expect(late).rejects.toBeInstanceOf(PoolClosedError);
+});
+
+const wrong = [
+  { timeoutMs: '5' },
+  { timeoutMs: Number.NaN },
+  { timeoutMs: -1 },
+  { timeout: 5 },
+  { timeoutMs: 5, now: true },
+];
+
+test.each(wrong)('close(%o) closes the pool at its usual pace, then says what is wrong', async (options) => {
+  const pool = world.aPool({ max: 1 });
+  const connection = await borrowed(pool);
+  const closed = outcome(pool.close(options as never));
+  await pass(5 * SECOND);
+  expect(closed.at).toBeUndefined();
+  pool.release(connection);
+  await pass(SECOND);
+  expect(closed.error).toBeInstanceOf(ConfigurationError);
+  expect(world.server.connections.size).toBe(0);
+  const again = outcome(pool.close());
+  await pass(0);
+  settled(again);
+});
+
+test.each(wrong)('close(%o) of all pools closes them, then says what is wrong', async (options) => {
+  const pools = createTokenPools({ server: 'host', tedious: world.server.tedious });
+  const identity = pools.for({ authentication: world.provider, key: 'ada' });
+  const held = await borrowed(identity);
+  const closed = outcome(pools.close(options as never));
+  await pass(5 * SECOND);
+  expect(closed.at).toBeUndefined();
+  identity.release(held);
+  await pass(SECOND);
+  expect(closed.error).toBeInstanceOf(ConfigurationError);
+  expect(world.server.connections.size).toBe(0);
+});
+
+test.each([null, 5, ...wrong.slice(0, 4)])('replaceCredential(credential, %o) is refused', async (options) => {
+  const pool = world.aPool();
+  await expect(pool.replaceCredential(world.provider, options as never)).rejects.toBeInstanceOf(ConfigurationError);
+});
+
+test('a pool whose destroy() had wrong options is closed, and another destroy() succeeds', async () => {
+  const facade = tarnFacade(world.aPool());
+  const wrongly = outcome(facade.destroy({ timeout: 5 } as never));
+  await pass(SECOND);
+  expect(wrongly.error).toBeInstanceOf(ConfigurationError);
+  const again = outcome(facade.destroy());
+  await pass(0);
+  settled(again);
+  expect(facade.destroyed).toBe(true);
+});
+
+async function borrowed(source: Pick<ConnectionSource, 'acquire'>): Promise<Connection> {
+  const acquired = outcome(source.acquire());
+  await pass(SECOND);
+  return settled(acquired);
+}
