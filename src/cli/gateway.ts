@@ -1,10 +1,12 @@
 import { readFileSync, writeFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import {
   type EncryptionMode,
   type FaultControl,
   type LoginRecord,
   startSqlGateway,
+  type TokenAuthority,
   trustIssuer,
   type UpstreamConfig,
 } from '../testing/index.js';
@@ -30,7 +32,8 @@ Checks Entra tokens in front of a SQL Server that cannot: logs in there with a S
   --database NAME               for clients that name none
   --upstream-encrypt on|off|strict   default on
   --trust-upstream              accept any certificate of the server behind it
-  --entra URL                   issuer to trust, with the tenant: http://localhost:8080/TENANT
+  --entra URL                   issuer to trust, with the tenant: http://localhost:8080/TENANT;
+                                it may start up to 15 s later
   --audience URI                default https://database.windows.net
   --listen [ADDRESS:]PORT       default 127.0.0.1:1433
   --encrypt on|required|strict  default required
@@ -95,7 +98,7 @@ async function run(args: string[]): Promise<number> {
   const sqlLogins = oneOf('--sql-logins', values['sql-logins'], ['pass', 'refuse']);
   const server = await startSqlGateway({
     ...parseListen(values.listen),
-    entra: await trustIssuer(values.entra),
+    entra: await issuerAt(values.entra),
     upstream,
     users: sqlLogins === 'refuse' ? {} : undefined,
     audience: values.audience,
@@ -168,4 +171,21 @@ function oneOf<T extends string>(option: string, value: string, allowed: readonl
   const found = allowed.find((each) => each === value);
   if (found === undefined) throw new UsageError(`${option}: give one of ${allowed.join(', ')}`);
   return found;
+}
+
+/** How long the issuer may take to start, ms: the programs `entra` and `gateway` are often started together. */
+const ISSUER_PATIENCE_MS = 15_000;
+const NOT_THERE_YET = new Set<unknown>(['ECONNREFUSED', 'ECONNRESET', 'ENOTFOUND', 'EAI_AGAIN']);
+
+async function issuerAt(url: string): Promise<TokenAuthority> {
+  const until = performance.now() + ISSUER_PATIENCE_MS;
+  for (;;) {
+    try {
+      return await trustIssuer(url);
+    } catch (error) {
+      const { cause } = ((error as Error).cause ?? {}) as { cause?: { code?: unknown } };
+      if (!NOT_THERE_YET.has(cause?.code) || performance.now() > until) throw error;
+    }
+    await sleep(200);
+  }
 }

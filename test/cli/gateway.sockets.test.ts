@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { makeCertificate, startEntraEmulator, startSqlEmulator } from '../../src/testing/index.js';
+import { unusedPort } from '../support/unused-port.js';
 import { closing, execute, refusedLogin, tediousConnect } from '../testing/sql-clients.js';
 import { Program } from './programs.js';
 
@@ -70,6 +71,25 @@ describe('the programs', () => {
     expect(gateway.lines.at(-1)).toContain(' stopped');
     expect(await entra.stop('SIGINT')).toBe(0);
     expect([...gateway.lines, gateway.errors].join('\n')).not.toMatch(new RegExp(`${PASSWORD}|${token.slice(0, 40)}`));
+  });
+
+  test('gateway waits for an issuer that is started with it', async () => {
+    const server = await behind();
+    const port = await unusedPort();
+    const tenantId = '4f6d3c1e-0000-4000-8000-0000000000a1';
+    const gateway = new Program(
+      [
+        ...['gateway', '--listen', '0', '--upstream', `localhost:${server.port}`, '--trust-upstream', '--user', 'app'],
+        ...['--password-env', 'UPSTREAM_PASSWORD', '--entra', `http://localhost:${port}/${tenantId}`],
+      ],
+      { UPSTREAM_PASSWORD: PASSWORD },
+    );
+    // It has asked for the keys at least once by then, and was refused.
+    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    expect(gateway.errors).toBe('');
+    closing(await startEntraEmulator({ port, tenantId }));
+    await gateway.said('ready');
+    expect(await gateway.stop()).toBe(0);
   });
 
   test('gateway does not give the login of a --login principal to a SQL login of that name', async () => {
