@@ -1,10 +1,10 @@
 /**
  * `npm run bench`: compares this library with its alternatives, prints a table, writes results.json, results.svg and the tables of
  * docs/benchmarks.md.
- * `--quick` is a smoke test that writes nothing; names of figures (`checkout queries`) run only those.
+ * `--quick` is a smoke test that writes nothing; names of figures (`checkout queries`) run only those and replace their rows.
  */
 import { fork } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { chart } from './lib/chart.mjs';
@@ -40,7 +40,7 @@ for (const name of wanted) {
   const measured = await measure(name);
   if (measured === undefined) failed.push(name);
   else {
-    figures.push(...measured);
+    figures.push(...measured.map((figure) => ({ program: name, ...figure })));
     console.log(table(measured));
   }
 }
@@ -48,10 +48,11 @@ for (const name of wanted) {
 if (failed.length > 0) {
   console.error(`No figures for ${failed.join(', ')}: the run failed or an answer was wrong; see above.`);
   process.exitCode = 1;
-} else if (!values.quick && wanted.length === FIGURES.length) {
-  writeFileSync(path('results.json'), `${JSON.stringify(figures, null, 2)}\n`);
-  writeFileSync(path('results.svg'), chart(figures));
-  publishResults(figures);
+} else if (!values.quick) {
+  const results = withRowsOf(wanted, figures);
+  writeFileSync(path('results.json'), `${JSON.stringify(results, null, 2)}\n`);
+  writeFileSync(path('results.svg'), chart(results));
+  publishResults(results);
   console.log('Written: bench/results.json, bench/results.svg, docs/benchmarks.md');
 }
 
@@ -66,6 +67,19 @@ function measure(name) {
     });
     child.once('exit', (code) => resolve(code === 0 ? measured : undefined));
   });
+}
+
+/**
+ * The stored results with those of some programs replaced. Each row compares what ran side by side in one run of its program, so
+ * rows of several runs may stand in one table.
+ *
+ * @param {string[]} programs @param {import('./lib/rounds.mjs').Figure[]} measured
+ */
+function withRowsOf(programs, measured) {
+  /** @type {import('./lib/rounds.mjs').Figure[]} */
+  const stored = JSON.parse(readFileSync(path('results.json'), 'utf8'));
+  const rows = [...stored.filter(({ program }) => !programs.includes(program ?? '')), ...measured];
+  return FIGURES.flatMap((name) => rows.filter(({ program }) => program === name));
 }
 
 /** @param {string} file */

@@ -1,5 +1,6 @@
 /**
  * @typedef {object} Figure One row of the table, as stored in bench/results.json.
+ * @property {string} [program] The file under figures/ that measured it.
  * @property {string} name
  * @property {string} unit
  * @property {'lower' | 'higher'} better
