@@ -58,6 +58,8 @@ async function run(args: string[]): Promise<number> {
     await emulator.close();
     throw error;
   }
+  // Listens before it is ready: whatever waits for that line may send a signal at once.
+  const stopped = untilStopped();
   log('ready', {
     url: emulator.url,
     tenant: emulator.tenantId,
@@ -66,7 +68,7 @@ async function run(args: string[]): Promise<number> {
     // A generated secret is shown, because it is stored nowhere else; a secret from the environment is not repeated.
     secret: clientSecret === undefined ? emulator.clientSecret : undefined,
   });
-  const signal = await untilStopped();
+  const signal = await stopped;
   log('stopping', { signal, requests: emulator.requests.length });
   await faults?.close();
   await emulator.close();

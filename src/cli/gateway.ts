@@ -124,6 +124,8 @@ async function run(args: string[]): Promise<number> {
     await server.close({ drainMs: 0 });
     throw error;
   }
+  // Listens before it is ready: whatever waits for that line may send a signal at once.
+  const stopped = untilStopped();
   log('ready', {
     listen: `${parseListen(values.listen).host}:${server.port}`,
     upstream: values.upstream,
@@ -131,7 +133,7 @@ async function run(args: string[]): Promise<number> {
     faults: faults?.url,
   });
 
-  const signal = await untilStopped();
+  const signal = await stopped;
   log('stopping', { signal, connections: server.connections.open });
   await faults?.close();
   await server.close({ drainMs });
