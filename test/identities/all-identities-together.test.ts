@@ -1,43 +1,15 @@
 import { randomBytes } from 'node:crypto';
-import type { Connection } from 'tedious';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { keyedIdentity } from '../../src/identities/identity-key.js';
-import {
-  type ConfigurationError,
-  createTokenPools,
-  encryptedTokenStore,
-  type IdentityPool,
-  type TokenPools,
-  type TokenPoolsConfig,
-} from '../../src/index.js';
+import { type ConfigurationError, createTokenPools, encryptedTokenStore } from '../../src/index.js';
+import { drivenPools } from '../support/driven-pools.js';
 import { driven, drivenWorld, outcome, pass, SECOND, settled } from '../support/driven-world.js';
 import { FakeProvider } from '../tokens/fake-provider.js';
 import { MemoryStore } from '../tokens/memory-store.js';
 
 const world = drivenWorld();
 
-let open: TokenPools[] = [];
-
-afterEach(async () => {
-  const closed = outcome(Promise.all(open.map((pools) => pools.close({ timeoutMs: 0 }))));
-  await pass(10 * SECOND);
-  settled(closed);
-  open = [];
-});
-
-function many(config: Partial<TokenPoolsConfig> = {}): TokenPools {
-  const pools = createTokenPools({ server: 'host', tedious: world.server.tedious, ...config });
-  open.push(pools);
-  return pools;
-}
-
-const of = (pools: TokenPools, key: string): IdentityPool => pools.for({ authentication: new FakeProvider(), key });
-
-async function borrow(from: { acquire(): Promise<Connection> }): Promise<Connection> {
-  const acquired = outcome(from.acquire());
-  await pass(world.server.loginMs);
-  return settled(acquired);
-}
+const { many, of, borrow } = drivenPools(world);
 
 test('evictAll() closes the idle connections of every identity, and borrowed ones when they are returned', async () => {
   const pools = many();
@@ -212,8 +184,7 @@ test('refusals in words', () => {
 test('a store without a name, and a connection string, are accepted', async () => {
   const tokenStore = encryptedTokenStore(new MemoryStore(), { keys: randomBytes(32) });
   expect(many({ tokenStore }).stats.pools).toBe(0);
-  const pools = createTokenPools('Server=host;Max Pool Size=3');
-  open.push(pools);
+  const pools = many('Server=host;Max Pool Size=3');
   expect(pools.stats).toMatchObject({ maxPools: 1_000, maxConnections: 100 });
 });
 

@@ -1,5 +1,5 @@
 import type { Connection } from 'tedious';
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import {
   AbortedError,
   AcquireTimeoutError,
@@ -9,36 +9,15 @@ import {
   NotBorrowedError,
   PoolClosedError,
 } from '../../src/errors.js';
-import { createTokenPools, type IdentityPool, type TokenPools, type TokenPoolsConfig } from '../../src/index.js';
+import type { TokenPoolsConfig } from '../../src/index.js';
+import { drivenPools } from '../support/driven-pools.js';
 import type { DrivenConnection } from '../support/driven-server.js';
 import { drivenWorld, HOUR, LOGIN_FAILED, MINUTE, outcome, pass, SECOND, settled } from '../support/driven-world.js';
 import { FakeProvider } from '../tokens/fake-provider.js';
 
 const world = drivenWorld();
 
-let open: TokenPools[] = [];
-
-afterEach(async () => {
-  const closed = outcome(Promise.all(open.map((pools) => pools.close({ timeoutMs: 0 }))));
-  await pass(10 * SECOND);
-  settled(closed);
-  open = [];
-});
-
-function many(config: Partial<TokenPoolsConfig> = {}): TokenPools {
-  const pools = createTokenPools({ server: 'host', tedious: world.server.tedious, ...config });
-  open.push(pools);
-  return pools;
-}
-
-/** An identity with its own credential. */
-const of = (pools: TokenPools, key: string): IdentityPool => pools.for({ authentication: new FakeProvider(), key });
-
-async function borrow(identity: IdentityPool): Promise<Connection> {
-  const acquired = outcome(identity.acquire());
-  await pass(world.server.loginMs);
-  return settled(acquired);
-}
+const { many, of, borrow } = drivenPools(world);
 
 const closed = (connection: Connection): boolean => (connection as unknown as DrivenConnection).closed;
 
