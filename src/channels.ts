@@ -98,6 +98,8 @@ export interface PoolStats {
   pending: number;
   min: number;
   max: number;
+  /** Callers wait until `pool.resume()`. */
+  isSuspended: boolean;
 }
 
 /** Reasons for which a token store is not used. */

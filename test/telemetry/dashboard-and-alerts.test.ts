@@ -39,7 +39,7 @@ beforeAll(async () => {
   using _ = instrument({ meterProvider: new MeterProvider({ readers: [reader] }) });
   const token = { identity: 'i', scope: 's' };
   const error = new Error('x');
-  const stats = { available: 1, borrowed: 0, pending: 0, min: 0, max: 1 };
+  const stats = { available: 1, borrowed: 0, pending: 0, min: 0, max: 1, isSuspended: false };
   const events: { [N in keyof ChannelPayloads]: ChannelPayloads[N] } = {
     'token:requested': token,
     'token:refreshed': { ...token, tokenId: 't', expiresOn: Date.now() + 1000, durationMs: 1, sameToken: false },
@@ -120,6 +120,20 @@ test('the dashboard shows every exported metric', () => {
   const missing = [...names].filter((name) => !onDashboard.has(base(name)) && !left.includes(name));
   expect(missing).toEqual([]);
 });
+
+test.each(['telemetry.md', 'operating.md', 'sessions.md', 'transactions.md'])(
+  'every metric that docs/%s names is exported',
+  (page) => {
+    const text = readFileSync(new URL(`../../docs/${page}`, import.meta.url), 'utf8');
+    const named = [...text.matchAll(/`((?:mssql_token_pool|db\.client\.connection)\.[a-z_.]+)`/g)].map(
+      ([, name = '']) => name.replaceAll('.', '_'),
+    );
+    expect(named.length).toBeGreaterThan(0);
+    // The names of attributes are exported as labels.
+    const unknown = named.filter((name) => !labels.has(name) && ![...names].some((each) => each.startsWith(name)));
+    expect(unknown).toEqual([]);
+  },
+);
 
 test('every alert uses exported metrics and labels', () => {
   const rules = alerts.groups.flatMap((group) => group.rules);

@@ -96,6 +96,21 @@ test('counts connections by state, waiting callers, and the limits', async () =>
   expect(await otel.value('db.client.connection.create_time')).toBe(2);
 });
 
+test('reports whether a pool and its read-only companion are suspended', async () => {
+  using otel = measuring();
+  await using here = await site();
+  const pool = here.pool({ readOnly: true });
+  const suspended = async () => {
+    const all = (await otel.metrics()).find(({ descriptor }) => descriptor.name === 'mssql_token_pool.pool.suspended');
+    return all?.dataPoints.map(({ value }) => value);
+  };
+  expect(await suspended()).toEqual([0, 0]);
+  pool.suspend();
+  expect(await suspended()).toEqual([1, 1]);
+  pool.resume();
+  expect(await suspended()).toEqual([0, 0]);
+});
+
 test('counts a caller that gives up waiting as a timeout', async () => {
   using otel = measuring();
   await using here = await site();

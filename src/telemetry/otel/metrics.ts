@@ -36,6 +36,10 @@ export function recordMetrics(meter: Meter): () => void {
     unit: '{request}',
     description: 'Callers waiting for a connection',
   });
+  const suspended = meter.createObservableUpDownCounter('mssql_token_pool.pool.suspended', {
+    unit: '{pool}',
+    description: '1 while callers wait for pool.resume(), otherwise 0',
+  });
   const timeouts = counter(
     'db.client.connection.timeouts',
     '{timeout}',
@@ -90,6 +94,7 @@ export function recordMetrics(meter: Meter): () => void {
       result.observe(idleMin, now.min, attributes);
       result.observe(limit, now.max, attributes);
       result.observe(pending, now.pending, attributes);
+      result.observe(suspended, now.isSuspended ? 1 : 0, attributes);
     }
   };
   const observeTokens = (result: BatchObservableResult): void => {
@@ -103,7 +108,7 @@ export function recordMetrics(meter: Meter): () => void {
       result.observe(lifeLeft, (token.expiresOn - now) / 1000, token.attributes);
     }
   };
-  const poolGauges = [count, idleMax, idleMin, limit, pending];
+  const poolGauges = [count, idleMax, idleMin, limit, pending, suspended];
   const tokenGauges = [age, lifeLeft];
   meter.addBatchObservableCallback(observePools, poolGauges);
   meter.addBatchObservableCallback(observeTokens, tokenGauges);
