@@ -224,11 +224,11 @@ function poolSettings(given: PoolConfig, withToken: boolean): PoolSettings {
   const maxAgeMillis = withToken ? POOL_DEFAULTS.maxAgeMillis : 0;
   const pool: PoolSettings = { ...POOL_DEFAULTS, maxAgeMillis, ...(givenOnly(given) as Partial<PoolSettings>) };
   for (const key of ['max', 'min', 'overlap', 'maxRenewals', 'maxOpening'] as const) {
-    if (!Number.isInteger(pool[key]) || pool[key] < 0) {
-      throw new ConfigurationError(`pool.${key} must be a whole number, 0 or more.`, numberHint(pool[key]));
+    const least = key === 'max' ? 1 : 0;
+    if (!Number.isInteger(pool[key]) || pool[key] < least) {
+      throw new ConfigurationError(`pool.${key} must be a whole number, ${least} or more.`, numberHint(pool[key]));
     }
   }
-  if (pool.max < 1) throw new ConfigurationError('pool.max must be 1 or more.');
   if (pool.min > pool.max)
     throw new ConfigurationError(`pool.min (${pool.min}) must not be more than pool.max (${pool.max}).`);
   for (const key of [

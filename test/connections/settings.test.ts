@@ -216,8 +216,7 @@ test('a longer acquireTimeoutMillis extends createTimeoutMillis, unless that is 
 });
 
 test.each([
-  ['max', [-1, 1.5, Number.NaN, '3'], 'pool.max must be a whole number, 0 or more.'],
-  ['max', [0], 'pool.max must be 1 or more.'],
+  ['max', [-1, 0, 1.5, Number.NaN, '3'], 'pool.max must be a whole number, 1 or more.'],
   ['min', [-1, 1.5], 'pool.min must be a whole number, 0 or more.'],
   ['min', [11], 'pool.min (11) must not be more than pool.max (10).'],
   ['overlap', [-1, 0.5], 'pool.overlap must be a whole number, 0 or more.'],
