@@ -1,5 +1,7 @@
 import { inspect } from 'node:util';
 import { PrismaMssql } from '@prisma/adapter-mssql';
+import * as core from '@sequelize/core';
+import { MsSqlDialect } from '@sequelize/mssql';
 import { drizzle } from 'drizzle-orm/node-mssql';
 import knex from 'knex';
 import { Kysely, MssqlDialect, sql } from 'kysely';
@@ -12,7 +14,7 @@ import { connectClient } from '../../src/orm/drizzle.js';
 import { knexConfig } from '../../src/orm/knex.js';
 import { dialectConfig } from '../../src/orm/kysely.js';
 import { adapterConfig } from '../../src/orm/prisma.js';
-import { sequelizeOptions } from '../../src/orm/sequelize.js';
+import { sequelize7Options, sequelizeOptions } from '../../src/orm/sequelize.js';
 import { dataSourceOptions } from '../../src/orm/typeorm.js';
 import { site } from '../support/pool.js';
 
@@ -44,10 +46,18 @@ const orms: [string, (config: never) => Promise<Orm>][] = [
     },
   ],
   [
-    'Sequelize',
+    'Sequelize 6',
     async (config) => {
       const options = { ...sequelizeOptions(config), logging: false, databaseVersion: '16.0.0' };
       const sequelize = new Sequelize(options as never);
+      return { query: (text) => sequelize.query(text), close: () => sequelize.close() };
+    },
+  ],
+  [
+    'Sequelize 7',
+    async (config) => {
+      const options = { dialect: MsSqlDialect, ...(sequelize7Options(config) as object), logging: false };
+      const sequelize = new core.Sequelize({ ...options, databaseVersion: '16.0.0' } as core.Options<MsSqlDialect>);
       return { query: (text) => sequelize.query(text), close: () => sequelize.close() };
     },
   ],
