@@ -364,6 +364,22 @@ export const BREAKS: readonly Break[] = [
   },
   {
     promise: 'P9',
+    what: 'sessions are taken for reset that were not',
+    tedious: ({ Connection, Request }) => ({
+      Connection: class extends (Connection as unknown as typeof SimConnection) {
+        override makeRequest(...request: Parameters<SimConnection['makeRequest']>): void {
+          if (this.resetConnectionOnNextRequest) {
+            this.resetConnectionOnNextRequest = false;
+            this.emit('resetConnection');
+          }
+          super.makeRequest(...request);
+        }
+      } as unknown as TediousModule['Connection'],
+      Request,
+    }),
+  },
+  {
+    promise: 'P9',
     what: 'logins go on with the old credential after replaceCredential()',
     settings: (settings) => {
       patched(settings, () => ({
