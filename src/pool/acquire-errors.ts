@@ -18,11 +18,11 @@ export function acquireTimedOut(
     openingForMs: number;
     lastFailure: Error | undefined;
     isSuspended: boolean;
-    /** A connection for a caller is to be opened, and has no permit of the limit that this pool shares yet. */
-    waitsForLimit: boolean;
+    /** No login is in progress: the next one waits for a permit of the limit that this pool shares, or for its turn. */
+    waitsFor: 'permit' | 'turn' | undefined;
   },
 ): AcquireTimeoutError {
-  const { timeoutMs, openingForMs, lastFailure, isSuspended, waitsForLimit } = seen;
+  const { timeoutMs, openingForMs, lastFailure, isSuspended, waitsFor } = seen;
   const others = pending - 1;
   const callers = `${others} other ${others === 1 ? 'caller' : 'callers'} waiting`;
   const dials = opening > 0 ? `, ${opening} being opened for up to ${(openingForMs / 1_000).toFixed(1)} s` : '';
@@ -46,12 +46,17 @@ export function acquireTimedOut(
       hint: 'No new connection could be opened; the cause says why.',
     });
   }
-  if (opening === 0 && waitsForLimit) {
+  if (waitsFor === 'permit') {
     const error = new AcquireTimeoutError(text, {
       hint: 'Connections of the primary and of pool.readOnly share pool.max, and all are in use: return them sooner, or raise it.',
     });
     ofFullPool.add(error);
     return error;
+  }
+  if (waitsFor === 'turn') {
+    return new AcquireTimeoutError(text, {
+      hint: 'As many logins of other identities were in progress as maxOpening allows: they take long, or it is too low.',
+    });
   }
   return new AcquireTimeoutError(text, {
     hint:

@@ -46,7 +46,7 @@ export abstract class Dials extends PooledConnections implements ConnectionHome,
   renewing = 0;
   /** Sessions have ended right after their login, and none has served since. */
   endsEarly = false;
-  /** Callers have run out of time since a dial last ended. */
+  /** Callers have run out of time during a login since a dial last ended. */
   isUnserved = false;
   /** Until the pool is resumed, nothing is opened and no caller is rejected. */
   isSuspended = false;
@@ -121,11 +121,17 @@ export abstract class Dials extends PooledConnections implements ConnectionHome,
     return this.idle + this.borrowed - this.standingBy;
   }
 
-  /** How long the oldest dial for a caller or for `min` has taken, ms; 0 without one. One that waits for a permit does not count. */
+  /** How long the oldest login for a caller or for `min` has taken, ms; 0 without one. */
   get openingForMs(): number {
     let oldest = NEVER;
-    for (const { lastUsedAt, hasPermit } of this.dials.keys()) if (hasPermit) oldest = Math.min(oldest, lastUsedAt);
+    for (const { lastUsedAt } of this.dials.keys()) oldest = Math.min(oldest, lastUsedAt);
     return Math.max(0, performance.now() - oldest);
+  }
+
+  /** What the dials for callers and for `min` wait for while no login is in progress. */
+  get dialsWaitFor(): 'permit' | 'turn' | undefined {
+    if (this.opening > 0 || this.dials.size === 0) return undefined;
+    return [...this.dials.keys()].every(({ hasPermit }) => hasPermit) ? 'turn' : 'permit';
   }
 
   get mayOpen(): boolean {
@@ -187,14 +193,22 @@ export abstract class Dials extends PooledConnections implements ConnectionHome,
         if (pooled.hasPermit) this.limit.give();
         return pooled;
       }
-      const isNeeded = (): boolean => this.dials.get(pooled)?.settled !== true || this.hasWaiters;
-      await this.#logIn(isNeeded, (session) => {
-        pooled.session = session;
-      });
+      await this.#logIn(
+        () => this.#begins(pooled),
+        (session) => {
+          pooled.session = session;
+        },
+      );
     } catch (error) {
       failures.set(pooled, error as Error);
     }
     return pooled;
+  }
+
+  /** Its turn to log in has come: false if it is not needed any more. */
+  #begins(pooled: PooledConnection): boolean {
+    pooled.lastUsedAt = performance.now();
+    return this.dials.get(pooled)?.settled !== true || this.hasWaiters;
   }
 
   #nextToDial(): PooledConnection | undefined {
@@ -203,11 +217,11 @@ export abstract class Dials extends PooledConnections implements ConnectionHome,
     return pooled;
   }
 
-  async #logIn(isNeeded: () => boolean, opened: (session: Session) => void): Promise<void> {
+  async #logIn(begins: () => boolean, opened: (session: Session) => void): Promise<void> {
     this.#logins ??= new PacedLogins(this.dialer, this.settings.pool.maxOpening, this.#pacing);
     const logins = this.#logins;
     try {
-      await logins.run(isNeeded, opened);
+      await logins.run(begins, opened);
     } finally {
       if (logins.isOver && this.#logins === logins) this.#logins = undefined;
     }
@@ -292,7 +306,7 @@ export abstract class Dials extends PooledConnections implements ConnectionHome,
     this.endsEarly = false;
     this.dialer.sessionsLast();
     // Those that waited for this log in now.
-    for (const dial of this.dials.keys()) dial.lastUsedAt = performance.now();
+    for (const dial of this.dials.keys()) if (dial.lastUsedAt < NEVER) dial.lastUsedAt = performance.now();
     this.forgetFailures();
   }
 

@@ -31,12 +31,13 @@ export class PacedLogins {
   }
 
   /**
+   * @param begins called when its turn comes: whether it is needed
    * @param opened gets the session, as {@link Generations.dial}
-   * @throws `notNeeded` if `isNeeded` returns false when its turn comes; the error of a failed dial
+   * @throws `notNeeded` if `begins` returns false; the error of a failed dial
    */
-  async run(isNeeded: () => boolean, opened: (session: Session) => void): Promise<void> {
+  async run(begins: () => boolean, opened: (session: Session) => void): Promise<void> {
     const logIn = async (): Promise<void> => {
-      if (!isNeeded()) throw notNeeded;
+      if (!begins()) throw notNeeded;
       this.running += 1;
       try {
         await this.#generations.dial((signal) => this.#dialer.open({ signal }), opened);

@@ -58,10 +58,10 @@ export class PooledConnection extends ConnectionFlags implements SessionOwner {
   /** Undefined while connecting. */
   session: Session | undefined;
   /**
-   * Monotonic ms of the latest return, of the dial's start while it connects; a successor goes on with the time of the
-   * connection that it replaces.
+   * Monotonic ms of the latest return; of the start of its login while it logs in, and infinite before. A successor goes on with
+   * the time of the connection that it replaces.
    */
-  lastUsedAt = performance.now();
+  lastUsedAt = Number.POSITIVE_INFINITY;
   /** Set while it connects, and while it waits for the return of the connection that it replaces. */
   successorOf: PooledConnection | undefined;
   /** Its successor, connecting or standing by. */

@@ -214,9 +214,9 @@ export class TokenPool extends OperatedPool {
       openingForMs: this.#connections.openingForMs,
       lastFailure: this.#connections.lastFailure,
       isSuspended: this.#connections.isSuspended,
-      waitsForLimit: this.#connections.dials.size > 0,
+      waitsFor: this.#connections.dialsWaitFor,
     });
-    this.#connections.isUnserved ||= this.#connections.dials.size > 0;
+    this.#connections.isUnserved ||= this.#connections.openingForMs > 0;
     publish('checkout:timed-out', () => ({ pool: this.name, waitedMs, error }));
     return error;
   }

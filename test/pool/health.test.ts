@@ -57,6 +57,33 @@ test('while logins hang and callers run out of time it is down, and ok again whe
   expect(pool.health()).toEqual({ status: 'ok', reasons: [] });
 });
 
+test('logins that wait for their turn do not hang', async () => {
+  const pool = aPool({ max: 12, maxOpening: 1 });
+  world.server.loginMs = SECOND;
+  const calls = Array.from({ length: 12 }, () => outcome(pool.acquire()));
+  await pass(10.5 * SECOND);
+  expect(codes(pool.health().reasons)).toEqual(['callers-wait']);
+  await pass(2 * SECOND);
+  releaseAll(pool, calls.map(settled));
+});
+
+test('a caller that has run out of time while all connections were in use says nothing about the next login', async () => {
+  const pool = aPool({ max: 1, overlap: 0, acquireTimeoutMillis: 2 * SECOND }, { readOnly: true });
+  const replicas = outcome(pool.readOnly.acquire());
+  await pass(world.server.loginMs);
+  world.server.loginMs = 500;
+  const first = outcome(pool.acquire());
+  await pass(1.5 * SECOND);
+  const second = outcome(pool.acquire());
+  await pass(SECOND);
+  expect(first.error).toBeDefined();
+  pool.readOnly.destroy(settled(replicas));
+  await pass(100);
+  expect(codes(pool.health().reasons)).toEqual(['callers-wait']);
+  await pass(SECOND);
+  pool.release(settled(second));
+});
+
 test('with connections it is degraded where no further one can be opened', async () => {
   const pool = aPool({ max: 2, idleTimeoutMillis: HOUR });
   await opened(pool, 1);

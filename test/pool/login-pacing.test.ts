@@ -1,10 +1,12 @@
 import { expect, test } from 'vitest';
 import { ConfigurationError } from '../../src/errors.js';
 import { createTokenPools } from '../../src/index.js';
+import { drivenPools } from '../support/driven-pools.js';
 import { drivenWorld, LOGIN_FAILED, outcome, pass, releaseAll, SECOND, settled } from '../support/driven-world.js';
 
 const world = drivenWorld();
 const { aPool } = world;
+const { many, of } = drivenPools(world);
 
 /** Most logins that were in progress at once. */
 function mostAtOnce(dials: readonly number[], loginMs: number): number {
@@ -95,6 +97,21 @@ test('pools of many identities: maxOpening holds for all of them together', asyn
   await pass(SECOND);
   settled(closed);
   expect(pools.health().status).toBe('down');
+});
+
+test('a caller whose login had to wait for those of other identities learns that', async () => {
+  const pools = many({ maxOpening: 1, pool: { acquireTimeoutMillis: 5 * SECOND } });
+  world.server.loginMs = 20 * SECOND;
+  const first = outcome(of(pools, 'ada').acquire());
+  await pass(100);
+  const second = outcome(of(pools, 'bob').acquire());
+  await pass(6 * SECOND);
+  expect(() => settled(first)).toThrow(expect.objectContaining({ hint: expect.stringContaining('slow to answer') }));
+  expect(() => settled(second)).toThrow(expect.objectContaining({ hint: expect.stringContaining('maxOpening') }));
+  expect(pools.health()).toEqual({
+    status: 'degraded',
+    reasons: [{ code: 'logins-hang', message: expect.stringContaining('1 of 2 pools') }],
+  });
 });
 
 test.each(['3', -1, 1.5, Number.NaN])('pool.maxOpening: %j is refused by name, and so is maxOpening', (wrong) => {

@@ -85,7 +85,7 @@ describe('a timeout', () => {
     openingForMs: 1_250,
     lastFailure: undefined,
     isSuspended: false,
-    waitsForLimit: false,
+    waitsFor: undefined,
   };
   const said = (more: object, what: object = {}) => {
     const error = acquireTimedOut({ ...stats, ...more } as never, { ...seen, ...what });
