@@ -57,7 +57,10 @@ export class Keepalive {
   #look(): void {
     this.#lookLater();
     const now = performance.now();
-    for (const pooled of [...this.#connections.ready]) {
+    const { ready } = this.#connections;
+    for (const pooled of [...ready]) {
+      // A listener may have borrowed or closed it when another one was closed.
+      if (!ready.has(pooled)) continue;
       const since = Math.max(pooled.lastUsedAt, this.#answeredAt.get(pooled) ?? 0);
       if (now - since >= this.#everyMs * (1 - SPREAD * pooled.live.expiry.share) && isAskable(pooled))
         void this.#ask(pooled);
@@ -78,15 +81,18 @@ export class Keepalive {
     const askedAt = performance.now();
     const tedious = await tediousOf(this.#settings);
     const answered = await ping(tedious, connection, reset);
-    pooled.reserved = false;
     // A request that ended because the pool was closed has not been answered.
+    if (pooled.state !== 'closed') {
+      publish('connection:keepalive', () => ({
+        pool: this.#pool.name,
+        connection: id,
+        answered,
+        durationMs: performance.now() - askedAt,
+      }));
+    }
+    pooled.reserved = false;
+    // By a listener of this event, perhaps.
     if (pooled.state === 'closed') return;
-    publish('connection:keepalive', () => ({
-      pool: this.#pool.name,
-      connection: id,
-      answered,
-      durationMs: performance.now() - askedAt,
-    }));
     this.#answeredAt.set(pooled, performance.now());
     if (!answered || !isReady(connection) || expiry.unusable !== undefined) {
       connections.close(pooled, expiry.unusable ?? 'broken');

@@ -129,7 +129,8 @@ export class OpenConnections extends Dials {
       replaced: old.live.id,
       tokenExpiresOn: successor.live.token?.expiresOn,
     }));
-    this.close(old, 'renewed');
+    // A listener may have evicted it.
+    if (old.state !== 'closed') this.close(old, 'renewed');
   }
 
   /** A borrowed connection that is never returned must not reserve a second one while a caller waits. */
@@ -165,7 +166,7 @@ export class OpenConnections extends Dials {
 
   close(pooled: PooledConnection, reason: EvictionReason): void {
     const { id, connection, expiry } = pooled.live;
-    const { successor, successorOf } = pooled;
+    const { successorOf } = pooled;
     if (pooled.state === 'idle') this.ready.remove(pooled);
     // Returned from the callback of its last request, before tedious has reported the end.
     if (pooled.state === 'borrowed' && !pooled.isGone && (connection.closed || expiry.unusable === 'broken')) {
@@ -186,6 +187,8 @@ export class OpenConnections extends Dials {
       ageMs: Date.now() - expiry.openedAt,
     }));
     connection.close();
+    // A listener may have borrowed it.
+    const { successor } = pooled;
     if (successor?.standsBy === true) {
       // It is open already: the next caller gets it.
       this.#becomeOrdinary(successor);

@@ -8,6 +8,7 @@ import { type AcquireTimeoutError, NotBorrowedError } from '../errors.js';
 import { sleep } from '../time.js';
 import { acquireTimedOut, tokenExpired, unavailableUntil } from './acquire-errors.js';
 import { closedOn, closeTerms, refusalOf } from './call-options.js';
+import { carryOut } from './carry-out.js';
 import { withCheckout } from './checkout.js';
 import type { CheckoutStack } from './checkout-stack.js';
 import { ConnectionCheck, isPastLimits } from './connection-check.js';
@@ -348,18 +349,9 @@ export class TokenPool extends OperatedPool {
     const { pool } = this.#settings;
     const connections = this.#connections;
     if (this.#isClosed || (connections.isEmpty && pool.min === 0)) return;
-    const { evict, renew, dueOnReturn, unref, open, nextAt } = plan(
-      connections,
-      this.#tokens.outlook(),
-      pool,
-      connections.instant(),
-    );
-    for (const { connection, reason } of evict) connections.close(connection, reason);
-    for (const connection of unref) connection.holdProcess(false);
-    for (const connection of dueOnReturn) connection.dueOnReturn = true;
-    for (const connection of renew) connections.renew(connection);
-    for (let i = 0; i < open; i += 1) connections.open({});
-    this.#planBy(nextAt);
+    const planned = plan(connections, this.#tokens.outlook(), pool, connections.instant());
+    carryOut(planned, connections, pool.min, () => !this.#isClosed && !connections.isSuspended);
+    this.#planBy(planned.nextAt);
     if (this.#leaks !== undefined) this.#planBy(this.#leaks.look(performance.now()));
     this.#serve();
   }
