@@ -12,12 +12,21 @@ const UNREACHABLE = { firstMs: 250, longestMs: 5_000 };
  * works, no caller waits.
  */
 export class CircuitBreaker {
-  #failures = 0;
+  /** Dials that have failed in a row. */
+  #failedDials = 0;
+  /** When the next attempt may start as far as these are concerned. */
+  #nextDialAt = 0;
+  /** Failures that early ends have added. */
+  #added = 0;
   #nextProbeAt = 0;
   #probe: Promise<unknown> | undefined;
   /** Sessions have ended right after their login: a login alone does not show that the server works. */
   #isOnProbation = false;
   #endPause: (() => void) | undefined;
+
+  get #failures(): number {
+    return this.#failedDials + this.#added;
+  }
 
   /** The server works. */
   get isClosed(): boolean {
@@ -37,15 +46,16 @@ export class CircuitBreaker {
   /** Sessions have ended right after their login, for the `count`th time in a row: like a server that cannot be reached. */
   sessionEndedEarly(count: number): void {
     this.#isOnProbation = true;
-    this.#failures = Math.max(this.#failures, count);
+    this.#added += Math.max(0, count - this.#failures);
     this.#nextProbeAt = performance.now() + pauseAfter('unreachable', this.#failures);
   }
 
-  /** Sessions last again. */
+  /** Sessions last again. That says nothing about dials that have failed since the latest login. */
   sessionsLast(): void {
     this.#isOnProbation = false;
-    this.#failures = 0;
-    this.#endPause?.();
+    this.#added = 0;
+    this.#nextProbeAt = this.#nextDialAt;
+    if (this.#failedDials === 0) this.#endPause?.();
   }
 
   #untilSessionsLast(): Promise<void> {
@@ -81,30 +91,37 @@ export class CircuitBreaker {
   }
 
   async #observe<T>(attempt: () => Promise<T>): Promise<T> {
-    const failuresBefore = this.#failures;
+    const failedBefore = this.#failedDials;
     try {
       const result = await attempt();
+      this.#answered();
       if (this.#isOnProbation) this.#nextProbeAt = performance.now() + pauseAfter('unreachable', this.#failures);
-      else this.#failures = 0;
       return result;
     } catch (error) {
-      this.#note(error, failuresBefore);
+      this.#note(error, failedBefore);
       throw error;
     }
   }
 
-  #note(error: unknown, failuresBefore: number): void {
+  /** The server is up. While sessions end early, that alone shortens no pause. */
+  #answered(): void {
+    if (this.#isOnProbation) this.#added = this.#failures;
+    this.#failedDials = 0;
+  }
+
+  #note(error: unknown, failedBefore: number): void {
     if (!(error instanceof DialFailedError)) return;
     const { kind } = error.failure;
     if (kind !== 'unreachable' && kind !== 'transient') {
-      // Any other answer shows that the server is up.
-      if (kind !== 'credential' && !this.#isOnProbation) this.#failures = 0;
+      if (kind !== 'credential') this.#answered();
       return;
     }
     // Dials that ran in parallel met the same outage: it counts once.
-    if (this.#failures !== failuresBefore) return;
-    this.#failures += 1;
-    this.#nextProbeAt = performance.now() + pauseAfter(kind, this.#failures);
+    if (this.#failedDials !== failedBefore) return;
+    this.#failedDials += 1;
+    const now = performance.now();
+    this.#nextDialAt = now + pauseAfter(kind, this.#failedDials);
+    this.#nextProbeAt = now + pauseAfter(kind, this.#failures);
   }
 }
 

@@ -128,3 +128,78 @@ test('a caller that gives up does not wait for the probe of another one', async 
   expect(await probe).toBe('connected');
   expect(getEventListeners(end.signal, 'abort')).toEqual([]);
 });
+
+/** A breaker of a server at which a session has ended right after its login, `count` times in a row, and the next login. */
+async function onProbation(count: number): Promise<CircuitBreaker> {
+  const breaker = new CircuitBreaker();
+  for (let i = 2; i <= count; i += 1) breaker.sessionEndedEarly(i);
+  const run = breaker.run(async () => 'connected');
+  await clock.passUntilIdle();
+  await run;
+  return breaker;
+}
+
+/** Each attempt is made when the pause is over. */
+async function failTimes(breaker: CircuitBreaker, times: number): Promise<void> {
+  for (let i = 0; i < times; i += 1) {
+    const run = breaker.run(fails('unreachable')).catch(() => undefined);
+    await clock.passUntilIdle();
+    await run;
+  }
+}
+
+test.each([1, 2, 5])(
+  'sessions that last after %i early ends say nothing about dials that have failed since the last login',
+  async (count) => {
+    const breaker = await onProbation(count);
+    await failTimes(breaker, 4);
+    breaker.sessionsLast();
+    expect(breaker.isClosed).toBe(false);
+    // The pause after four failures in a row: 250 ms, doubled twice.
+    expect([breaker.pauseMs, breaker.nextAttemptAt]).toEqual([1_000, performance.now() + 1_000]);
+    await failTimes(breaker, 1);
+    expect(breaker.pauseMs).toBe(2_000);
+  },
+);
+
+test('sessions that last undo what failed before the last login, and end the pause', async () => {
+  const breaker = await onProbation(3);
+  await failTimes(breaker, 3);
+  const run = breaker.run(async () => 'connected');
+  await clock.passUntilIdle();
+  await run;
+  const next = breaker.run(async () => 'connected');
+  await clock.settle();
+  expect(breaker.pauseMs).toBeGreaterThan(0);
+  breaker.sessionsLast();
+  await clock.settle();
+  expect([await next, breaker.pauseMs, breaker.isClosed]).toEqual(['connected', 0, true]);
+});
+
+test('a dial that is in progress when sessions last, and fails, is the first failure', async () => {
+  const breaker = await onProbation(3);
+  let fail: (error: Error) => void = () => {};
+  const attempt = () =>
+    new Promise<never>((_, reject) => {
+      fail = reject;
+    });
+  const run = breaker.run(attempt).catch(() => undefined);
+  await clock.passUntilIdle();
+  breaker.sessionsLast();
+  fail(new DialFailedError({ kind: 'transient', error: new ServerUnavailableError('busy') }, undefined));
+  await run;
+  expect([breaker.isClosed, breaker.pauseMs]).toEqual([false, 5_000]);
+});
+
+test('while dials go on failing, sessions that last do not end the pause before the next one', async () => {
+  const breaker = await onProbation(2);
+  await failTimes(breaker, 4);
+  const attempt = vi.fn(async () => 'connected');
+  const run = breaker.run(attempt);
+  await clock.settle();
+  breaker.sessionsLast();
+  await clock.pass(900);
+  expect(attempt).not.toHaveBeenCalled();
+  await clock.passUntilIdle();
+  expect([await run, breaker.isClosed]).toEqual(['connected', true]);
+});

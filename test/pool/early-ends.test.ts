@@ -151,6 +151,38 @@ test('one session that is cut right after its login costs no pause', async () =>
   expect(pool.stats).toMatchObject({ size: 1, logins: 2 });
 });
 
+test.each(['has lasted for 10 s', 'is returned'])(
+  'a session that was opened before the server went down, and %s, does not end the pauses between dials',
+  async (what) => {
+    const pool = aPool({ min: 1, max: 2 });
+    await pass(SECOND);
+    world.server.cut();
+    await pass(3 * SECOND);
+    const old = await borrowAtOnce(pool);
+    world.server.isDown = true;
+    let isOver = false;
+    const caller = (async () => {
+      while (!isOver) {
+        await pool.acquire().then(pool.release.bind(pool), () => undefined);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    })();
+    const before = await dialsPerSecond(6);
+    expect(sum(before)).toBeGreaterThan(2);
+    if (what === 'is returned') {
+      pool.release(old);
+      // The caller gets it; the next one has to dial again.
+      await borrowAtOnce(pool);
+    }
+    // By now the pauses are seconds long.
+    for (const dials of await dialsPerSecond(14)) expect(dials).toBeLessThanOrEqual(1);
+    isOver = true;
+    world.server.recover();
+    await pass(20 * SECOND);
+    await caller;
+  },
+);
+
 test('a connection that a caller returns ends the pauses', async () => {
   cutAfterLogin(1);
   const pool = aPool({ max: 5, min: 5 });
