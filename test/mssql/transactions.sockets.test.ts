@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import { transaction } from '../../src/index.js';
 import { named } from '../support/named.js';
+import { site } from '../support/pool.js';
 import { stockMssql, useEmulators, ways, withPool } from './three-ways.js';
 
 const emulators = useEmulators();
@@ -68,5 +70,35 @@ describe.each(named([stockMssql, ...ways]))('transactions through %s', (_, way) 
       await transaction.rollback().catch(() => {});
       expect((await pool.query('SELECT 1 AS ok')).recordset).toEqual([{ ok: 1 }]);
     });
+  });
+});
+
+test.each(named(ways))('transaction() with %s: a deadlock runs again, a lost COMMIT does not', async (_, way) => {
+  const log: string[] = [];
+  let losesCommit = false;
+  await using here = await site({
+    server: {
+      onTransaction({ kind }) {
+        log.push(kind);
+        if (kind === 'commit' && losesCommit) here.server.dropConnections();
+      },
+    },
+  });
+  const config = { ...here.server.config(), authentication: here.entra.credential() };
+  await withPool(way, config as never, async (pool) => {
+    pool.on('error', () => {});
+    let runs = 0;
+    const work = async (scope: InstanceType<typeof way.sql.Transaction>) => {
+      runs += 1;
+      if (runs === 1) await new way.sql.Request(scope).batch("SET XACT_ABORT ON; THROW 1205, 'deadlock', 1");
+      return (await new way.sql.Request(scope).query('SELECT 1 AS one')).recordset;
+    };
+    expect([...(await transaction(pool, work, { firstWaitMs: 10 }))]).toEqual([{ one: 1 }]);
+    expect(log).toEqual(['begin', 'rollback', 'begin', 'commit']);
+    losesCommit = true;
+    await expect(transaction(pool, work, { firstWaitMs: 10 })).rejects.toMatchObject({
+      code: 'ERR_COMMIT_OUTCOME_UNKNOWN',
+    });
+    expect(runs).toBe(3);
   });
 });

@@ -36,3 +36,20 @@ test('a slow identity provider does not eat connectTimeout', async () => {
   const pool = s.pool({ connectionTimeout: 600 });
   expect(await pool.use((connection) => query(connection, 'SELECT 1'))).toEqual([[1]]);
 });
+
+test('maxOpening: the server never has more logins in progress than that', async () => {
+  const inProgress: number[] = [];
+  await using s = await site({
+    server: {
+      loginDelayMs: 20,
+      // The sockets that are open, without those that have logged in; this one is still among them.
+      onLogin: () => inProgress.push(s.server.connections.open - inProgress.length),
+    },
+  });
+  const pool = s.pool({ pool: { max: 20, maxOpening: 3 } });
+  const connections = await Promise.all(Array.from({ length: 20 }, () => pool.acquire()));
+  for (const connection of connections) pool.release(connection);
+  expect(inProgress).toHaveLength(20);
+  expect(Math.max(...inProgress)).toBeLessThanOrEqual(3);
+  expect(s.entra.requests).toHaveLength(1);
+});
