@@ -110,3 +110,21 @@ test('a pool with read-only intent keeps a session that refuses a change', async
   await pool.use((connection) => query(connection, 'SELECT 1'));
   expect(s.server.logins).toHaveLength(1);
 });
+
+test('sessions that only read are replaced as well where pool.validate asks for Updateability', async () => {
+  await using s = await site();
+  const validate = async (connection: Connection) => {
+    const [[updateability] = []] = await query(connection, "SELECT DATABASEPROPERTYEX(DB_NAME(), 'Updateability')");
+    return updateability === 'READ_WRITE';
+  };
+  const pool = s.pool({ pool: { max: 2, validate } });
+  const old = new Set(await opened(pool, 2));
+  s.server.setReadOnly(true);
+  const waiting = pool.acquire();
+  await expect.poll(() => pool.stats.evictions.broken ?? 0, { timeout: 10_000 }).toBeGreaterThanOrEqual(2);
+  expect(pool.stats.borrowed).toBe(0);
+  s.server.setReadOnly(false);
+  const connection = await waiting;
+  expect(old.has(connection)).toBe(false);
+  pool.release(connection);
+});
