@@ -5,6 +5,7 @@ import { PrometheusExporter, PrometheusSerializer } from '@opentelemetry/exporte
 import { DataPointType, MeterProvider, type MetricData } from '@opentelemetry/sdk-metrics';
 import * as conventions from '@opentelemetry/semantic-conventions/incubating';
 import { expect, test, vi } from 'vitest';
+import { type ChannelName, publish } from '../../src/channels.js';
 import { instrument } from '../../src/telemetry/otel.js';
 import { site } from '../support/pool.js';
 
@@ -118,6 +119,38 @@ test('counts a caller that gives up waiting as a timeout', async () => {
   here.server.pause();
   await expect(pool.acquire()).rejects.toMatchObject({ code: 'ERR_ACQUIRE_TIMEOUT' });
   expect(await otel.value('db.client.connection.timeouts')).toBe(1);
+});
+
+const POOL = { 'db.client.connection.pool.name': 'p' };
+
+test.each<[ChannelName, object, metric: string, attributes: Record<string, unknown>]>([
+  ['connection:leaked', { connection: 1 }, 'connection.leaks', POOL],
+  [
+    'connection:reset',
+    { connection: 1, roundTrip: true },
+    'connection.resets',
+    { ...POOL, 'mssql_token_pool.reset.round_trip': true },
+  ],
+  [
+    'connection:keepalive',
+    { answered: false },
+    'connection.keepalives',
+    { ...POOL, 'mssql_token_pool.keepalive.answered': false },
+  ],
+  ['pool:failover', { sign: 'read-only' }, 'failovers', { ...POOL, 'mssql_token_pool.failover.sign': 'read-only' }],
+  [
+    'pool:fallback',
+    { error: Object.assign(new Error('x'), { code: 'ERR_SERVER_UNAVAILABLE' }) },
+    'fallbacks',
+    { ...POOL, 'error.type': 'ERR_SERVER_UNAVAILABLE' },
+  ],
+  ['transaction:retried', { number: 1205 }, 'transaction.retries', { 'db.response.status_code': '1205' }],
+])('each %s with %j is counted once', async (event, payload, name, attributes) => {
+  using otel = measuring();
+  publish(event, () => ({ pool: 'p', ...payload }) as never);
+  publish(event, () => ({ pool: 'p', ...payload }) as never);
+  const metric = (await otel.metrics()).find(({ descriptor }) => descriptor.name === `mssql_token_pool.${name}`);
+  expect(metric?.dataPoints.map((point) => [point.attributes, point.value])).toEqual([[attributes, 2]]);
 });
 
 test('does not report a closed pool', async () => {
