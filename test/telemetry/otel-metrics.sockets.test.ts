@@ -165,6 +165,29 @@ test('does not report a closed pool', async () => {
   ).toBe(1);
 });
 
+test('reports a pool that was closed since the last collection as empty, not as it was', async () => {
+  using otel = measuring();
+  await using here = await site();
+  const pool = here.pool({ pool: { max: 1 } });
+  const held = await pool.acquire();
+  const waiting = pool.acquire().catch(() => undefined);
+  pool.suspend();
+  const values = async () => {
+    const count = (state: string) => otel.value('db.client.connection.count', { 'db.client.connection.state': state });
+    const names = ['connection.pending_requests', 'connection.limit', 'connection.idle.max'];
+    const others = names.map((name) => otel.value(`db.client.${name}`));
+    const suspended = otel.value('mssql_token_pool.pool.suspended');
+    return await Promise.all([count('used'), count('idle'), ...others, suspended]);
+  };
+  expect(await values()).toEqual([1, 0, 1, 1, 1, 1]);
+  const closing = pool.close();
+  pool.release(held);
+  await closing;
+  await waiting;
+  expect(await values()).toEqual([0, 0, 0, 0, 0, 0]);
+  expect(await values()).toEqual([0, 0, 0, 0, 0, 0]);
+});
+
 test('reports the age and the remaining life of a token at every collection', async () => {
   using otel = measuring();
   await using here = await site({ entra: { tokenLifetimeSeconds: 600 } });

@@ -6,6 +6,7 @@ import { listen } from '../listen.js';
 const FORGET_TOKEN_AFTER_MS = 3_600_000;
 /** Seconds. A checkout of a warm connection takes microseconds, a login tens of ms, a wait in the queue seconds. */
 const DURATIONS = [0.0001, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+const CLOSED: PoolStats = { available: 0, borrowed: 0, pending: 0, min: 0, max: 0, isSuspended: false };
 
 interface KnownToken {
   obtainedAt: number;
@@ -84,10 +85,16 @@ export function recordMetrics(meter: Meter): () => void {
     'Tokens discarded because the server refused them',
   );
 
+  const reported = new Set<string>();
+  const closed = new Set<string>();
   const observePools = (result: BatchObservableResult): void => {
-    for (const [pool, stats] of pools) {
+    const seen: [string, PoolStats][] = [...pools].map(([pool, stats]) => [pool, stats()]);
+    for (const [pool] of seen) reported.add(pool);
+    // The SDK repeats the last value of what is not observed any more.
+    for (const pool of closed) seen.push([pool, CLOSED]);
+    closed.clear();
+    for (const [pool, now] of seen) {
       const attributes = ofPool(pool);
-      const now = stats();
       result.observe(count, now.available, { ...attributes, 'db.client.connection.state': 'idle' });
       result.observe(count, now.borrowed, { ...attributes, 'db.client.connection.state': 'used' });
       result.observe(idleMax, now.max, attributes);
@@ -115,7 +122,10 @@ export function recordMetrics(meter: Meter): () => void {
 
   const stopListening = listen({
     'pool:opened': ({ pool, stats }) => pools.set(pool, stats),
-    'pool:closed': ({ pool }) => pools.delete(pool),
+    'pool:closed': ({ pool }) => {
+      pools.delete(pool);
+      if (reported.delete(pool)) closed.add(pool);
+    },
     'connection:opened': ({ pool, durationMs }) => createTime.record(durationMs / 1000, ofPool(pool)),
     'connection:renewed': ({ pool }) => renewals.add(1, ofPool(pool)),
     'connection:evicted': ({ pool, connection, reason }) => {
