@@ -1,6 +1,7 @@
 import type { Connection } from 'tedious';
 import { publish } from '../channels.js';
 import type { ServerMessage } from '../connections/login-failure.js';
+import { isInTransaction } from '../connections/session.js';
 import {
   CommitOutcomeUnknownError,
   ConfigurationError,
@@ -251,11 +252,6 @@ async function runOn<T>(
     watch?.stop();
     connection.off('errorMessage', onMessage);
   }
-}
-
-/** tedious follows the server's ENVCHANGE tokens (MS-TDS 2.2.7.9, types 8 to 10). */
-function isInTransaction(connection: Connection): boolean {
-  return (connection as unknown as { inTransaction: boolean }).inTransaction;
 }
 
 /**
