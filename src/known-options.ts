@@ -6,6 +6,13 @@ export type KnownOptions<Options extends object> = Readonly<Record<keyof Options
 /** Anything else may be a secret that ended up as a key. */
 const LOOKS_LIKE_A_NAME = /^[A-Za-z_$][\w$]{0,39}$/;
 
+/** @throws ConfigurationError for a `timeoutMs` that is no time; `null` and `undefined` stand for one that is not set */
+export function requireTimeoutMs(call: string, timeoutMs: unknown): number | undefined {
+  if (timeoutMs === undefined || timeoutMs === null) return undefined;
+  if (typeof timeoutMs === 'number' && timeoutMs >= 0) return timeoutMs;
+  throw new ConfigurationError(`'timeoutMs' of ${call} must be a number of milliseconds, 0 or more.`);
+}
+
 /**
  * Refuses options that do not exist: a limit or a time under a misspelt name would be ignored.
  *

@@ -1,5 +1,5 @@
 import { ConfigurationError, TokenPoolError } from '../errors.js';
-import { type KnownOptions, requireKnownOptions } from '../known-options.js';
+import { type KnownOptions, requireKnownOptions, requireTimeoutMs } from '../known-options.js';
 import type { AcquireOptions } from './connection-source.js';
 import { aborted } from './wait-queue.js';
 
@@ -22,9 +22,7 @@ export function requireOptions<Options extends object>(
   if (signal !== undefined && signal !== null && !isSignal(signal)) {
     throw new ConfigurationError(`'signal' of ${call} must be an AbortSignal.`);
   }
-  if (timeoutMs !== undefined && timeoutMs !== null && !(typeof timeoutMs === 'number' && timeoutMs >= 0)) {
-    throw new ConfigurationError(`'timeoutMs' of ${call} must be a number of milliseconds, 0 or more.`);
-  }
+  requireTimeoutMs(call, timeoutMs);
 }
 
 /** Why a connection cannot be acquired with such options: they are wrong, or their signal has fired. */

@@ -2,7 +2,7 @@ import type { AccessToken, GetTokenOptions, TokenCredential } from '../credentia
 import { PUBLIC_SQL_SCOPE } from '../credentials/entra/scope-for-server.js';
 import { identityOf } from '../credentials/identity.js';
 import { ConfigurationError, TokenUnavailableError } from '../errors.js';
-import { type KnownOptions, requireKnownOptions } from '../known-options.js';
+import { type KnownOptions, requireKnownOptions, requireTimeoutMs } from '../known-options.js';
 import { durationMs, timerMs } from '../time.js';
 import { CachedToken } from './cached-token.js';
 import { requestToken } from './credential-request.js';
@@ -140,7 +140,7 @@ export class TokenCache implements TokenCredential {
    */
   async get(scope: string = this.#scope, options?: WaitOptions): Promise<CachedToken> {
     if (options !== undefined) requireKnownOptions('get()', options, WAIT_OPTIONS);
-    return this.#get(scope, options && { ...options, timeoutMs: patienceOf('get()', options) });
+    return this.#get(scope, options && { ...options, timeoutMs: requireTimeoutMs('get()', options.timeoutMs) });
   }
 
   #get(scope: string = this.#scope, options?: WaitOptions): Promise<CachedToken> {
@@ -175,7 +175,8 @@ export class TokenCache implements TokenCredential {
   }
 
   #await(scope: string | undefined, options: WaitOptions = {}): Promise<CachedToken> {
-    const timeoutMs = patienceOf('getToken()', options) ?? (durationMs(options.requestOptions?.timeout) || undefined);
+    const timeoutMs =
+      requireTimeoutMs('getToken()', options.timeoutMs) ?? (durationMs(options.requestOptions?.timeout) || undefined);
     // Clients of Azure services pass options of their own as well.
     return this.#get(scope, { ...options, timeoutMs });
   }
@@ -239,13 +240,6 @@ export class TokenCache implements TokenCredential {
     const unknown = [...this.#refreshers.values()].filter((refresher) => !refresher.hasSucceeded);
     return this.#refreshers.size < MOST_SCOPES && unknown.length < MOST_UNKNOWN_SCOPES;
   }
-}
-
-/** @throws ConfigurationError for a `timeoutMs` that is no time; `null` stands for one that is not set */
-function patienceOf(call: string, options: WaitOptions): number | undefined {
-  const timeoutMs: unknown = options.timeoutMs ?? undefined;
-  if (timeoutMs === undefined || (typeof timeoutMs === 'number' && timeoutMs >= 0)) return timeoutMs;
-  throw new ConfigurationError(`'timeoutMs' of ${call} must be a number of milliseconds, 0 or more.`);
 }
 
 function least(one: number | undefined, other: number | undefined): number | undefined {
