@@ -6,6 +6,7 @@ import { keyVaultCertificate } from '../methods/key-vault-certificate.js';
 import { managedIdentity } from '../methods/managed-identity.js';
 import { servicePrincipalCertificate } from '../methods/service-principal-certificate.js';
 import { servicePrincipalSecret } from '../methods/service-principal-secret.js';
+import { requireSelectedKeys } from './require-option.js';
 
 /** Keys of AzureServiceTokenProvider's connection strings, and our own `CertificatePath` and `CertificatePassword`. */
 export const SERVICE_TOKEN_PROVIDER_KEYS: readonly string[] = [
@@ -35,12 +36,7 @@ export function fromServiceTokenProvider(
   entries: ReadonlyMap<string, string>,
   authority: AuthorityOptions,
 ): Credential {
-  for (const key of SELECTS_WHO) {
-    if (entries.get(key.toLowerCase())?.trim() !== '') continue;
-    throw new ConfigurationError(`Connection string: '${key}' is empty.`, {
-      hint: `Without it, another principal would log in. Set '${key}', or remove it. An environment variable that is not set may be the reason.`,
-    });
-  }
+  requireSelectedKeys(entries, SELECTS_WHO);
   const value = (key: string) => entries.get(key.toLowerCase()) || undefined;
   switch (value('RunAs')?.toLowerCase()) {
     case 'developer':

@@ -10,6 +10,7 @@ import { usernamePassword } from '../methods/password.js';
 import { servicePrincipalSecret } from '../methods/service-principal-secret.js';
 import { workloadIdentity } from '../methods/workload-identity.js';
 import { readEnvironment } from './environment.js';
+import { requireSelectedKeys } from './require-option.js';
 
 /**
  * The credential that `Authentication=Active Directory ...` selects in a connection string of Microsoft.Data.SqlClient,
@@ -28,7 +29,8 @@ export function fromSqlClient(entries: ReadonlyMap<string, string>, authority: A
   const password = value('password', 'pwd');
   const tenantId = value('tenant id');
   const clientId = value('client id');
-  requireWho(entries);
+  // SqlClient treats an empty name as a missing one, and so uses the machine's own identity.
+  requireSelectedKeys(entries, ['User ID', 'UID', 'User', 'Client Id']);
   const keyword = (entries.get('authentication') ?? '').replace(/\s/g, '').toLowerCase();
   const options = { ...authority, tenantId };
   const person = { ...options, clientId, ...(user === undefined ? {} : { username: user }) };
@@ -82,21 +84,6 @@ export function fromSqlClient(entries: ReadonlyMap<string, string>, authority: A
     if (value('client secret') !== undefined) return servicePrincipal();
     if (value('msi endpoint') !== undefined) return managedIdentity({ clientId });
     return defaultChain({ clientId, tenantId }, authority);
-  }
-}
-
-/** SqlClient treats an empty name as a missing one, and so uses the machine's own identity. */
-function requireWho(entries: ReadonlyMap<string, string>): void {
-  for (const [key, shown] of [
-    ['user id', 'User ID'],
-    ['uid', 'UID'],
-    ['user', 'User'],
-    ['client id', 'Client Id'],
-  ] as const) {
-    if (entries.get(key)?.trim() !== '') continue;
-    throw new ConfigurationError(`Connection string: '${shown}' is empty.`, {
-      hint: `Without it, another principal would log in. Set '${shown}', or remove it. An environment variable that is not set may be the reason.`,
-    });
   }
 }
 

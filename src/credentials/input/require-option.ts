@@ -51,6 +51,20 @@ export function requireSelected(options: object, names: readonly string[], prefi
   });
 }
 
+/**
+ * The same for keys of a connection string, each of which selects a principal.
+ *
+ * @param entries by key in lower case
+ * @throws ConfigurationError naming the key
+ */
+export function requireSelectedKeys(entries: ReadonlyMap<string, string>, keys: readonly string[]): void {
+  const unset = keys.find((key) => entries.get(key.toLowerCase())?.trim() === '');
+  if (unset === undefined) return;
+  throw new ConfigurationError(`Connection string: '${unset}' is empty.`, {
+    hint: `Without it, another principal would log in. Set '${unset}', or remove it. An environment variable that is not set may be the reason.`,
+  });
+}
+
 /** @throws ConfigurationError for anything that cannot be an agent of `node:http` */
 export function requireAgent(value: unknown): void {
   if (value === undefined || value === null || (typeof value === 'object' && !Array.isArray(value))) return;
