@@ -88,19 +88,6 @@ test.each(Object.entries(CALLS).filter(([name]) => !SPREADS.includes(name)))(
   },
 );
 
-test.each([
-  ['withRetry', { retries: 0 }, /withRetry\(\) has no option 'retries'; it has maxTries/],
-  ['transaction', { maxTries: 1 }, /transaction\(\) has no option 'maxTries'; it has isolationLevel, retries/],
-])('%s(pool, fn, %j) is refused before anything runs', async (name, options, message) => {
-  let runs = 0;
-  const fn = async (): Promise<void> => {
-    runs += 1;
-  };
-  const run = (name === 'withRetry' ? withRetry : transaction) as (...args: unknown[]) => Promise<unknown>;
-  await expect(run({}, fn, options)).rejects.toThrow(message);
-  expect(runs).toBe(0);
-});
-
 test('an option that is undefined counts as left out', () => {
   expect(() => new TokenCache(credential, { bogus: undefined } as never)).not.toThrow();
 });
