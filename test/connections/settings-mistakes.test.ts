@@ -3,6 +3,7 @@ import { checkConfig } from '../../src/connections/check-config.js';
 import type { TokenPoolConfig } from '../../src/connections/config.js';
 import { settingsFrom } from '../../src/connections/settings.js';
 import { ConfigurationError } from '../../src/errors.js';
+import { cpuLimitMs, cpuMsOf } from '../support/cpu.js';
 
 describe('server', () => {
   test('a named instance has no port', () => {
@@ -154,4 +155,24 @@ test('a login that is decided elsewhere is not looked for', () => {
   const checked = checkConfig({ server: 'host' } as never, { tokenFromElsewhere: true });
   expect(checked.configuration.authentication).toBeUndefined();
   expect(checked.pool.maxAgeMillis).toBeGreaterThan(0);
+});
+
+test.each([
+  ['a name with 2,000 blanks on both sides', `${' '.repeat(2_000)}host${' '.repeat(2_000)}`],
+  ['1 MiB of blanks', ' '.repeat(1 << 20)],
+  ['blanks inside', `a${' '.repeat(1 << 19)}b`],
+  ['1 MiB of backslashes', '\\'.repeat(1 << 20)],
+  ['1 MiB of commas', ','.repeat(1 << 20)],
+  ['1 MiB of digits', `host,${'1'.repeat(1 << 20)}`],
+  ['1 MiB of tcp:', 'tcp:'.repeat(1 << 18)],
+])('a server of %s does not block the event loop', async (_, server) => {
+  const limitMs = cpuLimitMs(50);
+  const { longestMs } = await cpuMsOf(async () => {
+    try {
+      settingsFrom({ server, user: 'sa' });
+    } catch (error) {
+      expect((error as Error).message.length).toBeLessThan(200);
+    }
+  });
+  expect(longestMs).toBeLessThan(limitMs);
 });
