@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { expect, test, vi } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import {
   createCredential,
   encryptedTokenStore,
@@ -12,6 +12,8 @@ import { FakeProvider } from './fake-provider.js';
 import { MemoryStore } from './memory-store.js';
 
 const clock = clockPerTest();
+
+afterEach(() => void vi.restoreAllMocks());
 
 const KEY = randomBytes(32);
 const HOUR = 3_600_000;
