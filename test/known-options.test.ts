@@ -83,7 +83,7 @@ test.each(Object.entries(CALLS).filter(([name]) => !SPREADS.includes(name)))(
   '%s refuses options that are no object',
   async (_, call) => {
     for (const options of [null, 5, 'text']) {
-      expect((await refusal(call, options)).message).toMatch(/The options of .* must be an object|takes \{ reason \}/);
+      expect((await refusal(call, options)).message).toMatch(/^The options of .* must be an object/);
     }
   },
 );

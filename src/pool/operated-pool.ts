@@ -120,7 +120,6 @@ export abstract class OperatedPool {
    * pool.evictAll({ reason: 'permissions of the principal changed' });
    */
   evictAll(options: { reason?: string | undefined } = {}): void {
-    if (typeof options !== 'object' || options === null) throw new ConfigurationError('evictAll() takes { reason }.');
     requireKnownOptions('evictAll()', options, { reason: true });
     const { reason } = options;
     if (reason !== undefined && typeof reason !== 'string') throw new ConfigurationError("'reason' must be a string.");

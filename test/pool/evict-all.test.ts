@@ -182,6 +182,8 @@ test('evicting all again and again while callers come and go loses no caller and
   releaseAll(pool, []);
 });
 
-test.each([null, 'a reason', 7])('refuses %j in place of { reason }', (options) => {
-  expect(() => aPool().evictAll(options as never)).toThrow(new ConfigurationError('evictAll() takes { reason }.'));
+test.each([null, 'a reason', 7])('refuses %j as its options', (options) => {
+  expect(() => aPool().evictAll(options as never)).toThrow(
+    new ConfigurationError('The options of evictAll() must be an object.'),
+  );
 });
