@@ -1,7 +1,7 @@
 import type { Connection } from 'tedious';
 import { publish } from '../channels.js';
 import { AbortedError, AcquireTimeoutError, LoginRefusedError, ServerUnavailableError } from '../errors.js';
-import { backOffMs } from '../time.js';
+import { backOffMs, onAbort } from '../time.js';
 import { refusalOf } from './call-options.js';
 import { withCheckout } from './checkout.js';
 import { SharedLimit } from './connection-limit.js';
@@ -62,24 +62,24 @@ export class ReadOnlyPool implements ConnectionSource {
     if (!this.#options.fallback) return this.#replica.acquire(options);
     if (performance.now() < this.#detourUntil) return this.#primary.acquire(options);
     const startedAt = options.startedAt ?? performance.now();
-    const tooSlow = new AbortController();
-    const signal = options.signal ?? tooSlow.signal;
+    const { signal } = options;
+    const end = new AbortController();
+    // Not `AbortSignal.any`, which ignores the signals of polyfills, and keeps something of each call in a signal that lives on.
+    const stopListening = signal && onAbort(signal, () => end.abort(signal.reason));
     const halfTime = setTimeout(() => {
-      if (cannotConnect(this.#replica)) tooSlow.abort();
+      if (cannotConnect(this.#replica)) end.abort();
     }, this.#options.acquireTimeoutMs / 2).unref();
     try {
-      const connection = await this.#replica.acquire({
-        ...options,
-        startedAt,
-        signal: signal === tooSlow.signal ? signal : AbortSignal.any([signal, tooSlow.signal]),
-      });
+      const connection = await this.#replica.acquire({ ...options, startedAt, signal: end.signal });
       this.#failures = 0;
       return connection;
     } catch (error) {
-      if (options.signal?.aborted || !(tooSlow.signal.aborted || isReplicasFault(error))) throw error;
-      this.#makeDetour(tooSlow.signal.aborted ? this.#tooSlow(error) : (error as Error));
+      const isTooSlow = end.signal.aborted;
+      if (signal?.aborted || !(isTooSlow || isReplicasFault(error))) throw error;
+      this.#makeDetour(isTooSlow ? this.#tooSlow(error) : (error as Error));
     } finally {
       clearTimeout(halfTime);
+      stopListening?.();
     }
     return this.#primary.acquire({ ...options, startedAt });
   }

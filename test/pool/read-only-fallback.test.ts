@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import type { Connection } from 'tedious';
 import { expect, test } from 'vitest';
 import type { TokenPool } from '../../src/index.js';
@@ -61,10 +62,28 @@ test('a replica whose login hangs: the primary serves after half of the time, an
   world.server.loginMs = 10;
 });
 
-test('the signal of a caller ends the wait for the replica, and the primary is not tried', async () => {
+/** As of the package `abort-controller`. */
+function polyfilled(): Pick<AbortController, 'signal' | 'abort'> {
+  const target = new EventTarget();
+  const signal = {
+    aborted: false,
+    addEventListener: target.addEventListener.bind(target),
+    removeEventListener: target.removeEventListener.bind(target),
+  };
+  const abort = (): void => {
+    signal.aborted = true;
+    target.dispatchEvent(new Event('abort'));
+  };
+  return { signal: signal as unknown as AbortSignal, abort };
+}
+
+test.each([
+  ['AbortController', () => new AbortController()],
+  ['a polyfill', polyfilled],
+])('the signal of a caller (%s) ends the wait for the replica, and the primary is not tried', async (_, controller) => {
   const pool = poolWithFallback();
   world.server.loginMs = 60 * SECOND;
-  const left = new AbortController();
+  const left = controller();
   const waiting = outcome(pool.readOnly.acquire({ signal: left.signal }));
   await pass(SECOND);
   left.abort();
@@ -73,6 +92,15 @@ test('the signal of a caller ends the wait for the replica, and the primary is n
   await pass(20 * SECOND);
   expect(world.server.dials).toHaveLength(1);
   expect(fallbacks()).toEqual([]);
+});
+
+test('nothing of a caller stays in its signal once it has been served', async () => {
+  const pool = poolWithFallback();
+  const { signal } = new AbortController();
+  const connection = outcome(pool.readOnly.acquire({ signal }));
+  await pass(SECOND);
+  pool.readOnly.release(settled(connection));
+  expect(getEventListeners(signal, 'abort')).toEqual([]);
 });
 
 test('a closed pool reports that, also to a caller of the replica', async () => {
