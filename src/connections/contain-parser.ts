@@ -1,6 +1,8 @@
 import type { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
+import type { Connection } from 'tedious';
 import { replaceMethod } from './replace-method.js';
+import { noteAnswer } from './session.js';
 
 /** A login response is a few hundred bytes; a longer one than this is refused. */
 const MAX_LOGIN_RESPONSE_BYTES = 256 * 1024;
@@ -45,7 +47,10 @@ const createContainedParser: CreateParser = function (message, handler) {
   const isLogin = !AFTER_LOGIN.has(this.state?.name ?? '');
   if (isLogin) Object.assign(handler, REFUSES_ROWS);
   const parser = create.call(this, isLogin ? bounded(message) : message, handler);
-  if (!isLogin) endWithRequest(this, parser);
+  if (!isLogin) {
+    noteAnswer(this as unknown as Connection);
+    endWithRequest(this, parser);
+  }
   const { parser: tokens } = parser;
   const { socket } = this;
   if (socket === undefined) return parser;

@@ -14,6 +14,8 @@ export class Session extends SessionExpiry<CachedToken> {
   readonly connection: Connection;
   /** Where it belongs to a pool. */
   owner: SessionOwner | undefined = undefined;
+  /** The server has answered a request, with an error or without. */
+  hasAnswered = false;
 
   constructor(id: number, connection: Connection, opening: Opening<CachedToken>, maxAgeMillis: number) {
     super(opening, maxAgeMillis);
@@ -98,6 +100,12 @@ function end(session: Session, reason: EvictionReason): void {
   if (reason === 'read-only' && session.owner?.keepsReadOnly(session) === true) return;
   session.expiry.unusable ??= reason;
   session.owner?.becameUnusable(reason);
+}
+
+/** An answer to a request has begun to arrive. */
+export function noteAnswer(connection: Connection): void {
+  const session = sessions.get(connection);
+  if (session !== undefined) session.hasAnswered = true;
 }
 
 /** The session of a connection that this library opened; undefined for any other connection. */

@@ -86,7 +86,7 @@ export class FailoverWatch {
 /** Calls `fn` where the server or the network has ended a connection, and not the application. */
 export function whenBroken({ connection, expiry }: Session, fn: () => void): void {
   const look = (): void => {
-    if (expiry.unusable === 'broken' || (connection as { hasError?: boolean }).hasError === true) fn();
+    if (expiry.unusable === undefined && (connection as { hasError?: boolean }).hasError === true) fn();
   };
   // tedious reports the error after the end of the socket, and both after the callback of the request.
   process.nextTick(() => process.nextTick(look));

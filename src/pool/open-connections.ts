@@ -169,9 +169,7 @@ export class OpenConnections extends Dials {
     const { successorOf } = pooled;
     if (pooled.state === 'idle') this.ready.remove(pooled);
     // Returned from the callback of its last request, before tedious has reported the end.
-    if (pooled.state === 'borrowed' && !pooled.isGone && (connection.closed || expiry.unusable === 'broken')) {
-      this.#broke(pooled);
-    }
+    if (pooled.state === 'borrowed' && !pooled.isGone && connection.closed) this.#broke(pooled);
     if (reason === 'broken' && pooled.checkouts === 0 && isEarlyEnd(pooled)) this.#countEarlyEnd(pooled);
     if (pooled.standsBy && successorOf !== undefined) {
       this.standingBy -= 1;
@@ -261,10 +259,10 @@ export class OpenConnections extends Dials {
   }
 
   #broke(pooled: PooledConnection): void {
-    // A session that the server has ended for its own sake says nothing about the others.
-    if ((pooled.live.expiry.unusable ?? 'broken') !== 'broken') return;
-    const isEarly = isEarlyEnd(pooled);
+    // A session that the server has ended with an error says nothing about the others: it may be due to the request alone.
+    if (pooled.live.expiry.unusable !== undefined) return;
     const wasBorrowed = pooled.state === 'borrowed';
+    const isEarly = isEarlyEnd(pooled) && !(wasBorrowed && pooled.live.hasAnswered);
     whenBroken(pooled.live, () => {
       if (isEarly && wasBorrowed) this.#countEarlyEnd(pooled);
       if (!isEarly || this.dialer.earlyEnds <= MOST_FAILOVERS) this.#failoverWatch.connectionBroke();

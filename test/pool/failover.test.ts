@@ -70,6 +70,20 @@ test.each(['release', 'destroy'] as const)(
   },
 );
 
+test('sessions that the server ends with errors, for requests that it does not survive, are no failover', async () => {
+  const { pool } = await poolOf(6);
+  const borrowed = await world.borrow(pool, 3);
+  for (const connection of borrowed) {
+    driven(connection).emit('errorMessage', { number: 50_000, class: 20, state: 1, message: 'poison' });
+    Object.assign(driven(connection), { hasError: true });
+    driven(connection).end();
+    pool.release(connection);
+  }
+  await pass(SECOND);
+  expect(failovers()).toEqual([]);
+  expect(pool.stats.evictions).toEqual({ broken: 3 });
+});
+
 test('connections that break a second and more apart are no failover', async () => {
   const { pool, connections } = await poolOf(6);
   for (const connection of connections.slice(0, 4)) {

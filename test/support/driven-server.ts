@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events';
 import type { ConnectionConfiguration } from 'tedious';
 import type { TediousModule } from '../../src/connections/dial.js';
 import type { ServerMessage } from '../../src/connections/login-failure.js';
+import { noteAnswer } from '../../src/connections/session.js';
 import type { TokenCredential } from '../../src/credentials/credential.js';
 
 /** A SQL Server on the test's own clock: no sockets, so that hours of a pool pass in milliseconds, each at its time. */
@@ -158,6 +159,7 @@ export class DrivenConnection extends EventEmitter {
     this.resetConnectionOnNextRequest = false;
     server.queries.push(sql);
     const result = server.query(this);
+    if (result !== undefined && !this.closed) noteAnswer(this as never);
     if (result !== undefined) queueMicrotask(() => done(result));
   }
 
