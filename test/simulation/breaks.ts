@@ -363,6 +363,22 @@ export const BREAKS: readonly Break[] = [
     },
   },
   {
+    promise: 'P1',
+    what: 'sessions are reset whatever is left of their token',
+    pool: (pool) => {
+      const connections = connectionsOf(pool);
+      const makeReady = connections.makeReady.bind(connections);
+      connections.makeReady = (pooled) => {
+        const { expiry } = pooled.live;
+        Object.defineProperty(expiry, 'token', {
+          value: withMargins(expiry.token, { loginBefore: Number.POSITIVE_INFINITY }),
+          configurable: true,
+        });
+        makeReady(pooled);
+      };
+    },
+  },
+  {
     promise: 'P9',
     what: 'sessions are taken for reset that were not',
     tedious: ({ Connection, Request }) => ({
