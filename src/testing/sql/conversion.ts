@@ -52,7 +52,7 @@ export function convert(value: Scalar, from: SqlType, to: SqlType): Scalar {
       return fitsDecimal(toDecimal(value, from, to.scale ?? 0, to), to);
     case 'money':
     case 'smallmoney':
-      return toDecimal(value, from, 4, to);
+      return inRange(toDecimal(value, from, 4, to), to, from);
     case 'date':
     case 'time':
     case 'datetime':
@@ -177,6 +177,9 @@ const RANGES: Partial<Record<TypeName, readonly [bigint, bigint]>> = {
   smallint: [-32_768n, 32_767n],
   int: [-2_147_483_648n, 2_147_483_647n],
   bigint: [-9_223_372_036_854_775_808n, 9_223_372_036_854_775_807n],
+  // In units of 0.0001.
+  smallmoney: [-2_147_483_648n, 2_147_483_647n],
+  money: [-9_223_372_036_854_775_808n, 9_223_372_036_854_775_807n],
 };
 
 /** The integer itself, or the error of a conversion from that type. */
@@ -201,10 +204,10 @@ function textOverflow(value: bigint, from: SqlType, to: SqlType): SqlServerError
   });
 }
 
-/** The integer itself, or error 8115 if it does not fit the type. */
-export function inRange(value: bigint, type: SqlType): bigint {
+/** The integer or the amount of money itself, or error 8115 if it does not fit the type. */
+export function inRange(value: bigint, type: SqlType, from?: SqlType): bigint {
   const range = RANGES[type.name];
-  if (range !== undefined && (value < range[0] || value > range[1])) throw overflow(undefined, type);
+  if (range !== undefined && (value < range[0] || value > range[1])) throw overflow(from, type);
   return value;
 }
 

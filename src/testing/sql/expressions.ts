@@ -19,12 +19,18 @@ import { isLike } from './like.js';
 import { undeclared } from './parser.js';
 import type { Condition, Expression } from './syntax.js';
 
+/** Bytes of a pattern of LIKE. */
+const LONGEST_PATTERN = 8_000;
+
+type Literal = Extract<Expression, { kind: 'literal' }>;
+
 /** Determines the type of an expression and how to compute it. Throws SQL Server's error for an invalid expression. */
 export function bind(expression: Expression, scope: Scope): Bound {
   switch (expression.kind) {
     case 'literal': {
-      const { value } = expression;
-      return { type: expression.type, get: () => value };
+      const { type, value } = expression;
+      if (type.name === 'money') inRange(value as bigint, type);
+      return { type, get: () => value };
     }
     case 'variable': {
       const variable = scope.variable(expression.name);
@@ -47,6 +53,8 @@ export function bind(expression: Expression, scope: Scope): Bound {
     case 'cast':
       return cast(bind(expression.operand, scope), expression.type, expression.orNull, expression.style);
     case 'negate':
+      // The least amount has no positive counterpart.
+      if (isMoney(expression.operand)) return bind(negative(expression.operand), scope);
       return arithmetic('-', { type: INT, get: () => 0 }, bind(expression.operand, scope));
     case 'binary':
       return binary(expression.operator, bind(expression.left, scope), bind(expression.right, scope));
@@ -105,8 +113,10 @@ export function bindCondition(condition: Condition, scope: Scope): () => boolean
         const [value, like] = [operand.get(), pattern.get()];
         if (value === null || like === null) return null;
         const [text, sought] = [toText(value, operand.type), toText(like, pattern.type)];
+        if (sought.length * (pattern.type.name.startsWith('n') ? 2 : 1) > LONGEST_PATTERN) throw patternTooLong();
         // Blanks at the end of the text count only in Unicode.
-        return isLike(text, sought) || (!national && isLike(text.trimEnd(), sought));
+        const trimmed = national ? text : text.trimEnd();
+        return isLike(text, sought) || (trimmed !== text && isLike(trimmed, sought));
       };
     }
     case 'compare': {
@@ -269,7 +279,7 @@ function decimalArithmetic(operator: '+' | '-' | '*' | '/' | '%', left: Bound, r
         const l = toDecimal(x, left.type, a.scale, type);
         const r = toDecimal(y, right.type, b.scale, type);
         return money
-          ? ofDecimals(operator, l, a.scale, r, b.scale, to)
+          ? inRange(ofDecimals(operator, l, a.scale, r, b.scale, to), type)
           : fitsDecimal(ofDecimals(operator, l, a.scale, r, b.scale, to), type);
       }),
   };
@@ -312,6 +322,18 @@ function bindCase(expression: Extract<Expression, { kind: 'case' }>, scope: Scop
       return taken === undefined ? null : convert(taken.get(), taken.type, type);
     },
   };
+}
+
+function isMoney(expression: Expression): expression is Literal {
+  return expression.kind === 'literal' && expression.type.name === 'money';
+}
+
+function negative(literal: Literal): Literal {
+  return { ...literal, value: -(literal.value as bigint) };
+}
+
+function patternTooLong(): SqlServerError {
+  return new SqlServerError({ number: 8152, state: 10, message: 'String or binary data would be truncated.' });
 }
 
 function divideByZero(): SqlServerError {

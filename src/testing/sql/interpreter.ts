@@ -89,7 +89,7 @@ function withLine(error: SqlServerError, lineNumber: number): SqlServerError {
 }
 
 /** Errors that end only the statement; all others end the batch. */
-const STATEMENT_ERRORS = new Set([8134, 8115, 220, 242, 244, 248, 536, 537, 3902, 3903, 628, 6401]);
+const STATEMENT_ERRORS = new Set([8134, 8115, 8152, 220, 242, 244, 248, 536, 537, 3902, 3903, 628, 6401]);
 
 function endsBatch(statement: Statement, error: SqlServerError, session: SessionState): boolean {
   return statement.kind === 'throw' || endsTransaction(error, session) || !STATEMENT_ERRORS.has(error.number);

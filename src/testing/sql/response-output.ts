@@ -30,6 +30,7 @@ export class ResponseOutput implements Output {
   #abort: { controller: AbortController; stopListening: () => void } | undefined;
   inProcedure = false;
   #cancelled = false;
+  #closed = false;
   /** The last error that was sent. */
   error: SqlServerError | undefined;
   /** An error of class 20 or more was sent. */
@@ -66,14 +67,16 @@ export class ResponseOutput implements Output {
     if (this.#abort === undefined) {
       const controller = new AbortController();
       const abort = (): void => controller.abort(new RequestCancelledError());
-      this.#abort = { controller, stopListening: this.#messages.onceGone(abort) };
-      if (this.cancelled) abort();
+      const stopListening = this.#closed ? (): void => {} : this.#messages.onceGone(abort);
+      this.#abort = { controller, stopListening };
+      if (this.#closed ? this.#cancelled : this.cancelled) abort();
     }
     return this.#abort.controller.signal;
   }
 
   /** Ends the request: its signal does not change any more. */
   close(): void {
+    this.#closed = true;
     this.#abort?.stopListening();
   }
 
