@@ -1,5 +1,5 @@
 /** What only a real tedious connection reaches (stryker.sockets.config.mjs). */
-export const WITH_SOCKETS = ['src/connections/session-reset.ts', 'src/pool/transaction.ts'];
+export const WITH_SOCKETS = ['src/pool/transaction.ts'];
 
 /** What is tested with whole pools on a driven clock (stryker.pool.config.mjs). */
 export const WITH_POOLS = [

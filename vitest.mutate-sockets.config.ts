@@ -3,11 +3,7 @@ import { defineConfig } from 'vitest/config';
 /** Tests in process first, then those with sockets that take a fraction of a second each. */
 export default defineConfig({
   test: {
-    include: [
-      'test/pool/{call-options,session-reset}.test.ts',
-      'test/pool/{session-reset,transaction}.sockets.test.ts',
-      'test/mssql/session-reset.sockets.test.ts',
-    ],
+    include: ['test/pool/call-options.test.ts', 'test/pool/transaction.sockets.test.ts'],
     testTimeout: 15_000,
     hookTimeout: 15_000,
     expect: { poll: { timeout: 5_000 } },
