@@ -5,6 +5,8 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 const FIRST = [
   'expiry-policy',
   'dial',
+  'dialer',
+  'session',
   'circuit-breaker-edges',
   'housekeeping-plan',
   'wait-queue',
@@ -38,7 +40,7 @@ export default defineConfig({
   test: {
     include: [
       'test/pool/*.test.ts',
-      'test/connections/{circuit-breaker,circuit-breaker-edges,dial,expiry-policy,session}.test.ts',
+      'test/connections/{circuit-breaker,circuit-breaker-edges,dial,dialer,expiry-policy,session}.test.ts',
       'test/tokens/one-principal.test.ts',
     ],
     exclude: ['test/**/*.sockets.test.ts'],
