@@ -19,7 +19,7 @@ export interface ChannelPayloads {
     sameToken: boolean;
     fromStore?: boolean;
   };
-  /** The identity provider failed; the next attempt is not made before `retryAfterMs`. */
+  /** No token was obtained: the identity provider failed, or what proves the identity was not available. The next attempt is not made before `retryAfterMs`. */
   'token:failed': { identity: string; scope: string; error: Error; durationMs: number; retryAfterMs: number };
   /** A token was discarded because the server refused it. */
   'token:invalidated': { identity: string; scope: string; tokenId: string };

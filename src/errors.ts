@@ -124,7 +124,7 @@ export class InteractionRequiredError extends CredentialError {
   }
 }
 
-/** The identity provider could not be reached or failed (network, 5xx, not JSON); `retryAfterMs` says when we ask again. */
+/** The identity provider could not be reached or failed (network, 5xx, not JSON), or the caller's own credential did; `retryAfterMs` says when we ask again. */
 export class TokenUnavailableError extends CredentialError {
   override name = 'TokenUnavailableError';
   override readonly code: string = 'ERR_TOKEN_UNAVAILABLE';
@@ -140,6 +140,15 @@ export class TokenThrottledError extends TokenUnavailableError {
 export class TokenTimeoutError extends TokenUnavailableError {
   override name = 'TokenTimeoutError';
   override readonly code = 'ERR_TOKEN_TIMEOUT';
+}
+
+/**
+ * What proves who logs in is not available on this machine: a token or certificate file is missing, unreadable or half
+ * written, or a function given as a secret failed. Nothing was sent to the identity provider, so its back-off does not apply.
+ */
+export class ProofUnavailableError extends TokenUnavailableError {
+  override name = 'ProofUnavailableError';
+  override readonly code = 'ERR_PROOF_UNAVAILABLE';
 }
 
 /** The only token available has expired, or is too close to its expiry to log in with. */

@@ -3,6 +3,7 @@ import {
   CredentialRejectedError,
   CredentialUnavailableError,
   InteractionRequiredError,
+  ProofUnavailableError,
   TokenExpiredError,
   type TokenPoolError,
   TokenThrottledError,
@@ -15,6 +16,11 @@ import { backOffMs, durationMs } from '../time.js';
 const BACK_OFF = { firstMs: 5_000, longestMs: 60_000, jitter: 0.1 };
 /** The same bound as MSAL's: a wrong `Retry-After` must not stop requests for days. */
 const LONGEST_RETRY_AFTER_MS = 3_600_000;
+/**
+ * A file that is written late or a function that fails is tried again soon, because no provider is asked; the cap limits the
+ * work of a mistake that stays, such as a wrong path or a key that takes long to derive.
+ */
+const PROOF_BACK_OFF = { firstMs: 1_000, longestMs: 5_000, jitter: 0.1 };
 
 /**
  * Only the constructors of our own classes are known to take a message and details; a user's credential may throw a
@@ -28,15 +34,18 @@ const COPYABLE: readonly (typeof CredentialError)[] = [
   TokenUnavailableError,
   TokenThrottledError,
   TokenTimeoutError,
+  ProofUnavailableError,
   TokenExpiredError,
 ];
 
 /**
- * When the identity provider may be asked again. Monotonic, so that setting the wall clock neither lengthens nor shortens
+ * When a token may be requested again: of the identity provider, or for want of a proof, on a schedule of its own. Monotonic, so that setting the wall clock neither lengthens nor shortens
  * a wait.
  */
 export class ProviderBackOff {
   #failuresInRow = 0;
+  /** The proof of the identity was not available: the provider was not asked. */
+  #withoutProofInRow = 0;
   #quietUntil = Number.NEGATIVE_INFINITY;
   #failure: TokenPoolError | undefined;
 
@@ -51,7 +60,7 @@ export class ProviderBackOff {
   }
 
   get isFailing(): boolean {
-    return this.#failuresInRow > 0;
+    return this.#failuresInRow > 0 || this.#withoutProofInRow > 0;
   }
 
   /**
@@ -59,20 +68,36 @@ export class ProviderBackOff {
    * report.
    */
   failed(error: TokenPoolError): TokenPoolError {
-    this.#failuresInRow += 1;
     const retryAfterMs = Math.min(LONGEST_RETRY_AFTER_MS, durationMs(error.retryAfterMs) ?? 0);
-    const waitMs = backOffMs(this.#failuresInRow, BACK_OFF, retryAfterMs);
+    const waitMs = backOffMs(this.#count(error), isWithoutProof(error) ? PROOF_BACK_OFF : BACK_OFF, retryAfterMs);
     this.#quietUntil = performance.now() + waitMs;
     this.#failure = withRetryAfter(error, waitMs);
     return this.#failure;
   }
 
+  /** A request without proof leaves the provider's own series as it is, and ends no pause: none starts during one (P5). */
+  #count(error: TokenPoolError): number {
+    if (isWithoutProof(error)) {
+      this.#withoutProofInRow += 1;
+      return this.#withoutProofInRow;
+    }
+    this.#withoutProofInRow = 0;
+    this.#failuresInRow += 1;
+    return this.#failuresInRow;
+  }
+
   /** Records a success: the next request waits for `pauseMs`. `useless` is the reason if its token cannot be used. */
   succeeded(pauseMs: number, useless?: TokenPoolError): void {
     this.#failuresInRow = 0;
+    this.#withoutProofInRow = 0;
     this.#quietUntil = performance.now() + pauseMs;
     this.#failure = useless;
   }
+}
+
+/** A subclass of the caller's own included. */
+function isWithoutProof(error: TokenPoolError): boolean {
+  return error instanceof ProofUnavailableError;
 }
 
 /** The same error with the remaining wait, and the stack of the current caller. */

@@ -61,9 +61,9 @@ describe('a token file', () => {
     writeFileSync(file, text);
     const tokens = new TokenCache(createCredential({ method: 'federated', tenantId, clientId, from: { file } }));
     const error = await failure(tokens.get());
-    expect(error).toMatchObject({ code: 'ERR_TOKEN_UNAVAILABLE', retryAfterMs: expect.any(Number) });
+    expect(error).toMatchObject({ code: 'ERR_PROOF_UNAVAILABLE', retryAfterMs: expect.any(Number) });
     expect(error.message).toMatch(message);
-    expect(error.hint).toMatch(/read again for each request/);
+    expect(error.hint).toMatch(/read again soon, and for each request/);
     expect(error.message).not.toContain('eyJ');
   });
 

@@ -5,6 +5,7 @@ import {
   CredentialRejectedError,
   CredentialUnavailableError,
   InteractionRequiredError,
+  ProofUnavailableError,
   TokenExpiredError,
   type TokenPoolError,
   TokenThrottledError,
@@ -20,6 +21,7 @@ const LONGEST_PRINTED = 8_000;
 const CLASSES = [
   TokenThrottledError,
   TokenTimeoutError,
+  ProofUnavailableError,
   TokenExpiredError,
   CredentialRejectedError,
   CredentialUnavailableError,

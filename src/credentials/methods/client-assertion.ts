@@ -1,6 +1,6 @@
 import type { Credential, Secret } from '../credential.js';
 import { federationHint } from '../entra/federation-hint.js';
-import { currentSecret } from '../input/current-secret.js';
+import { currentJwt } from '../input/current-secret.js';
 import { requireSecret } from '../input/require-option.js';
 import { APPLICATION_OPTIONS, type ApplicationOptions, applicationCredential, type Prover } from './application.js';
 import { defineMethod } from './method.js';
@@ -28,7 +28,7 @@ export function proveByAssertion(options: Omit<ClientAssertionOptions, keyof App
     noun: 'assertion',
     identity: [assertion],
     async prove() {
-      const jwt = await currentSecret(assertion, 'assertion');
+      const jwt = await currentJwt(assertion, 'assertion');
       return { proof: { clientAssertion: jwt }, secrets: [jwt], explain: (aadsts) => federationHint(jwt, aadsts) };
     },
   };

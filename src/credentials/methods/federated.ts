@@ -1,7 +1,7 @@
 import { ConfigurationError } from '../../errors.js';
 import type { Credential } from '../credential.js';
 import { federationHint } from '../entra/federation-hint.js';
-import { currentSecret } from '../input/current-secret.js';
+import { currentJwt } from '../input/current-secret.js';
 import { didYouMean } from '../input/did-you-mean.js';
 import { type Environment, readEnvironment } from '../input/environment.js';
 import { optionalText, requireSelected, requireText } from '../input/require-option.js';
@@ -72,7 +72,7 @@ function sourceOf(from: FederatedSource): AssertionSource {
     return {
       name: "the function 'from'",
       identity: [from],
-      getAssertion: () => currentSecret(from, 'from'),
+      getAssertion: () => currentJwt(from, 'from'),
     };
   }
   if (typeof from === 'string') {

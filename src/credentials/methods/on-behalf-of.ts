@@ -3,7 +3,7 @@ import type { Credential, Secret } from '../credential.js';
 import { LONGEST_TURN_WAIT_MS, turnsOf } from '../entra/application-turns.js';
 import { readJwtClaims, userOfAssertion } from '../entra/jwt-claims.js';
 import { fingerprint } from '../identity.js';
-import { currentSecret, withoutTrailingNewline } from '../input/current-secret.js';
+import { currentJwt, withoutTrailingNewline } from '../input/current-secret.js';
 import { requireSecret } from '../input/require-option.js';
 import { APPLICATION_OPTIONS, type ApplicationOptions, applicationCredential } from './application.js';
 import { APPLICATION_PROOF_OPTIONS, type ApplicationProofOptions, proofOf } from './application-proof.js';
@@ -40,7 +40,7 @@ export function onBehalfOf(options: OnBehalfOfOptions): Credential {
     inTurn: ({ tokenEndpoint, clientId }, request, signal) =>
       turnsOf(tokenEndpoint, clientId).run(user, request, signal),
     ask: async (app, request) => {
-      const oboAssertion = await currentSecret(userAssertion, 'userAssertion');
+      const oboAssertion = await currentJwt(userAssertion, 'userAssertion');
       return app.acquireTokenOnBehalfOf({ ...request, oboAssertion });
     },
   });

@@ -1,10 +1,16 @@
-import { ConfigurationError } from '../../errors.js';
-import { checkCertificate, LARGEST_CERTIFICATE_FILE, readCertificate } from '../certificate/certificate.js';
+import { ConfigurationError, ProofUnavailableError } from '../../errors.js';
+import {
+  type ClientCertificate,
+  checkCertificate,
+  LARGEST_CERTIFICATE_FILE,
+  readCertificate,
+} from '../certificate/certificate.js';
 import type { Credential, Secret } from '../credential.js';
 import { errorCode, redactedCause } from '../entra/redact.js';
 import { currentSecret, withoutTrailingNewline } from '../input/current-secret.js';
 import { readStart } from '../input/read-file.js';
 import { optionalText, requireSecret } from '../input/require-option.js';
+import { twice } from '../input/twice.js';
 import { APPLICATION_OPTIONS, type ApplicationOptions, applicationCredential, type Prover } from './application.js';
 import { defineMethod, type OptionNames } from './method.js';
 
@@ -33,7 +39,7 @@ export interface ServicePrincipalCertificateOptions extends ApplicationOptions, 
   method?: 'service-principal-certificate' | undefined;
 }
 
-/** @throws ConfigurationError naming the option; for a file, at the first token request */
+/** @throws ConfigurationError naming the option; for a file, ProofUnavailableError at a token request */
 export function servicePrincipalCertificate(options: ServicePrincipalCertificateOptions): Credential {
   return applicationCredential(options, proveByCertificate(options));
 }
@@ -60,12 +66,10 @@ export function proveByCertificate(options: CertificateOptions): Prover {
     async prove() {
       const password =
         certificatePassword === undefined ? undefined : await currentSecret(certificatePassword, 'certificatePassword');
-      const content = certificate ?? (await readCertificateFile(path ?? ''));
-      const { thumbprintSha256, privateKey, chain } = await readCertificate(
-        content,
-        password,
-        certificate === undefined ? 'certificatePath' : 'certificate',
-      );
+      const { thumbprintSha256, privateKey, chain } =
+        certificate === undefined
+          ? await twice(() => readCertificateFile(path ?? '', password))
+          : await readCertificate(certificate, password, 'certificate');
       return {
         proof: { clientCertificate: { thumbprintSha256, privateKey, ...(sendCertificateChain ? { x5c: chain } : {}) } },
         secrets: [privateKey, ...(password === undefined ? [] : [password])],
@@ -74,15 +78,24 @@ export function proveByCertificate(options: CertificateOptions): Prover {
   };
 }
 
-async function readCertificateFile(path: string): Promise<Buffer> {
+/** What is wrong with a file, or with its password, may be over when its writer is done: nothing has been sent yet. */
+async function readCertificateFile(path: string, password: string | undefined): Promise<ClientCertificate> {
+  const option = 'certificatePath';
   try {
-    return await readStart(path, LARGEST_CERTIFICATE_FILE);
-  } catch (cause) {
-    throw new ConfigurationError(`The file in 'certificatePath' cannot be read (${errorCode(cause) ?? 'unknown'}).`, {
-      cause: redactedCause(cause),
-    });
+    return await readCertificate(await readStart(path, LARGEST_CERTIFICATE_FILE), password, option);
+  } catch (error) {
+    if (!(error instanceof ConfigurationError)) {
+      throw new ProofUnavailableError(`The file in '${option}' cannot be read (${errorCode(error) ?? 'unknown'}).`, {
+        cause: redactedCause(error, [path]),
+        hint: `Check that it exists, that this process may read it, and that its writer is running. ${READ_AGAIN}`,
+      });
+    }
+    const { message, hint } = error;
+    throw new ProofUnavailableError(message, { hint: hint === undefined ? READ_AGAIN : `${hint} ${READ_AGAIN}` });
   }
 }
+
+const READ_AGAIN = 'The file is read again soon, and for each request.';
 
 export const servicePrincipalCertificateMethod = defineMethod<ServicePrincipalCertificateOptions>({
   name: 'service-principal-certificate',

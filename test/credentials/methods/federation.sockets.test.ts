@@ -50,7 +50,7 @@ test('the error of a failing callback is the cause', async () => {
   const assertion = () => Promise.reject(new Error('vault is sealed'));
   const credential = createCredential({ tenantId: entra.tenantId, clientId, authority: entra.url, assertion });
   await expect(credential.getToken(SCOPE)).rejects.toMatchObject({
-    code: 'ERR_TOKEN_UNAVAILABLE',
+    code: 'ERR_PROOF_UNAVAILABLE',
     message: expect.stringContaining("'assertion' failed: vault is sealed"),
   });
 });
@@ -61,9 +61,9 @@ test('workload identity reads everything from the environment, and reads the fil
   vi.stubEnv('AZURE_AUTHORITY_HOST', `${entra.url}/`);
   vi.stubEnv('AZURE_FEDERATED_TOKEN_FILE', tokenFile);
   const credential = createCredential({ method: 'workload-identity' });
-  await expect(credential.getToken(SCOPE)).rejects.toMatchObject({ code: 'ERR_TOKEN_UNAVAILABLE' });
+  await expect(credential.getToken(SCOPE)).rejects.toMatchObject({ code: 'ERR_PROOF_UNAVAILABLE' });
   writeFileSync(tokenFile, 'half written');
-  await expect(credential.getToken(SCOPE)).rejects.toMatchObject({ code: 'ERR_TOKEN_UNAVAILABLE' });
+  await expect(credential.getToken(SCOPE)).rejects.toMatchObject({ code: 'ERR_PROOF_UNAVAILABLE' });
   writeFileSync(tokenFile, entra.issueFederatedToken({ subject, expiresInSeconds: -60 }));
   await expect(credential.getToken(SCOPE)).rejects.toMatchObject({ code: 'ERR_CREDENTIAL_REJECTED' });
   writeFileSync(tokenFile, `${entra.issueFederatedToken({ subject })}\n`);

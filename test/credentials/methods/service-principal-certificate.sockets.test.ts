@@ -168,7 +168,7 @@ describe('invalid input is rejected with the option and how to fix it', () => {
   test('a token request names a missing file', async () => {
     const credential = createCredential(options({ certificatePath: join(folder, 'missing.pem') }));
     await expect(credential.getToken(SCOPE)).rejects.toMatchObject({
-      code: 'ERR_CONFIGURATION',
+      code: 'ERR_PROOF_UNAVAILABLE',
       message: expect.stringContaining("'certificatePath' cannot be read (ENOENT)"),
     });
   });

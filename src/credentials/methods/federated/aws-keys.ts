@@ -1,9 +1,9 @@
 import { ConfigurationError, CredentialUnavailableError } from '../../../errors.js';
 import { type HttpReply, httpExchange, jsonObject } from '../../entra/http-request.js';
 import type { Environment } from '../../input/environment.js';
-import { readStart } from '../../input/read-file.js';
 import type { AssertionRequest } from './assertion-source.js';
 import { secureUrl } from './issuers.js';
+import { readTextFile } from './token-file.js';
 
 /** The keys of an AWS role, valid for a few hours. */
 export interface AwsKeys {
@@ -22,7 +22,6 @@ export interface AwsRole {
 const CONTAINER_TIMEOUT_MS = 5_000;
 /** Elsewhere than on EC2 nothing answers at the address of the instance metadata. AWS's own SDKs wait as long. */
 const INSTANCE_TIMEOUT_MS = 1_000;
-const LARGEST_TOKEN_FILE = 64 * 1024;
 /** Plain http is in order for these: the addresses of ECS, EKS Pod Identity and of EC2's instance metadata. */
 const LINK_LOCAL = ['169.254.170.2', '169.254.170.23', '[fd00:ec2::23]', '169.254.169.254', '[fd00:ec2::254]'];
 const ROLE_PATH = 'meta-data/iam/security-credentials/';
@@ -69,7 +68,7 @@ function containerEndpoint(environment: Environment): URL | undefined {
 async function containerAuthorization(environment: Environment): Promise<string | undefined> {
   const file = environment.AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE;
   if (file === undefined) return environment.AWS_CONTAINER_AUTHORIZATION_TOKEN;
-  return (await readStart(file, LARGEST_TOKEN_FILE)).toString('utf8').trim();
+  return readTextFile(file, 'AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE');
 }
 
 /**

@@ -1,10 +1,11 @@
 import { ConfigurationError, CredentialUnavailableError } from '../../../errors.js';
 import { type HttpReply, type HttpRequest, httpExchange, jsonObject, retryAfterMs } from '../../entra/http-request.js';
 import { providerError } from '../../entra/provider-error.js';
+import { looksLikeJwt } from '../../input/current-secret.js';
 import { readVariable } from '../../input/environment.js';
 import { managedIdentity } from '../managed-identity.js';
 import type { AssertionSource } from './assertion-source.js';
-import { looksLikeJwt, readTokenFile } from './token-file.js';
+import { readTokenFile } from './token-file.js';
 
 /** A local metadata service that takes longer than this will not answer. */
 const METADATA_TIMEOUT_MS = 5_000;
