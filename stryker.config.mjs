@@ -4,7 +4,7 @@ export const WITH_SOCKETS = ['src/pool/transaction.ts'];
 /** What is tested with whole pools on a driven clock (stryker.pool.config.mjs). */
 export const WITH_POOLS = [
   'src/pool/*.ts',
-  'src/connections/{circuit-breaker,dial,dialer,expiry-policy,load-tedious,session,session-expiry,token-outlook}.ts',
+  'src/connections/{circuit-breaker,dial,dialer,expiry-policy,session,session-expiry,token-outlook}.ts',
   'src/tokens/one-principal.ts',
 ];
 

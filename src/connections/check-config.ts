@@ -58,11 +58,6 @@ const TARN_ONLY = new Set([
   'errorHandler',
 ]);
 
-export interface CheckOptions {
-  /** How connections log in is decided elsewhere, with a token: `authentication`, `user` and `password` are not looked at. */
-  tokenFromElsewhere?: boolean | undefined;
-}
-
 /**
  * Checks an mssql config or connection string and fills in the defaults. Pure: it creates no credential and no cache, opens
  * nothing, and does not change its input.
@@ -73,7 +68,7 @@ export interface CheckOptions {
  *
  * @throws ConfigurationError that names the setting and how to fix it; values are never quoted
  */
-export function checkConfig(input: TokenPoolConfig | string, options: CheckOptions = {}): CheckedConfig {
+export function checkConfig(input: TokenPoolConfig | string): CheckedConfig {
   const config = typeof input === 'string' ? configFromConnectionString(input) : withInherited(input);
   if (config === null || typeof config !== 'object' || Array.isArray(config)) {
     throw new ConfigurationError('The config must be an mssql config object or a connection string.');
@@ -81,7 +76,7 @@ export function checkConfig(input: TokenPoolConfig | string, options: CheckOptio
   requireKinds(config);
   refuseMisspelt(config);
   requireReadOnly(config);
-  const withToken = options.tokenFromElsewhere === true || usesToken(config);
+  const withToken = usesToken(config);
   const checked: CheckedConfig = {
     config,
     configuration: tediousConfiguration(config, withToken),

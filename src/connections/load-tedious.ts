@@ -3,17 +3,23 @@ import { isMissing } from '../installed.js';
 import type { TediousModule } from './dial.js';
 import type { Settings } from './settings.js';
 
-/** The tedious of a config, or the one that is installed. */
-export async function tediousOf({ tedious }: Pick<Settings, 'tedious'>): Promise<TediousModule> {
-  return tedious ?? (await loadTedious());
-}
-
 /** Loaded at the first connection, so that importing this package costs nothing. */
-async function loadTedious(): Promise<TediousModule> {
+const importTedious = (): Promise<TediousModule> => import('tedious');
+
+/**
+ * The tedious of a config, or the one that is installed.
+ *
+ * @param load for tests
+ */
+export async function tediousOf(
+  { tedious }: Pick<Settings, 'tedious'>,
+  load: () => Promise<object> = importTedious,
+): Promise<TediousModule> {
+  if (tedious !== undefined) return tedious;
   try {
-    const tedious = await import('tedious');
+    const loaded = (await load()) as TediousModule & { default: TediousModule };
     // CommonJS under another loader may keep everything on `default`.
-    return tedious.Connection === undefined ? (tedious as unknown as { default: TediousModule }).default : tedious;
+    return loaded.Connection === undefined ? loaded.default : loaded;
   } catch (error) {
     if (!isMissing(error, 'tedious')) throw error;
     throw new ConfigurationError("The package 'tedious' is not installed: npm install tedious", { cause: error });

@@ -1,5 +1,6 @@
 import { checkConfig } from '../connections/check-config.js';
 import type { ReadOnlyConfig, TokenPoolConfig } from '../connections/config.js';
+import { withInherited } from '../connections/inherited-settings.js';
 import { type Settings, settingsFrom } from '../connections/settings.js';
 import { limitForBoth, ReadOnlyPool } from './read-only-pool.js';
 import { TokenPool } from './token-pool.js';
@@ -24,19 +25,16 @@ export function createTokenPool(config: TokenPoolConfig | string): TokenPool {
 }
 
 /** The same credential and token, and the server of the replica. */
-function replicaSettings(config: TokenPoolConfig, { source, tedious, tokenStore }: Settings): Settings {
+function replicaSettings(given: TokenPoolConfig, { source, tedious, tokenStore }: Settings): Settings {
+  const config = withInherited(given);
   const { server, database } = typeof config.readOnly === 'object' ? config.readOnly : {};
   const options = { ...config.options, readOnlyIntent: true };
-  const { config: _, ...checked } = checkConfig(
-    {
-      ...config,
-      ...(server !== undefined && { server, port: undefined, options: { ...options, port: undefined } }),
-      ...(server === undefined && { options }),
-      ...(database !== undefined && { database }),
-      readOnly: undefined,
-    },
-    { tokenFromElsewhere: source !== undefined },
-  );
+  const { config: _, ...checked } = checkConfig({
+    ...config,
+    ...(server === undefined ? { options } : { server, port: undefined, options: { ...options, port: undefined } }),
+    ...(database !== undefined && { database }),
+    readOnly: undefined,
+  });
   return { ...checked, tedious, source, tokenStore };
 }
 

@@ -5,6 +5,9 @@ import {
   endsSession,
   evictionReason,
   isLaterToken,
+  mayReset,
+  nextVerdictAt,
+  recheckMs,
   type TokenOutlook,
 } from '../../src/connections/expiry-policy.js';
 import { SessionExpiry, type TokenTimes } from '../../src/connections/session-expiry.js';
@@ -70,6 +73,7 @@ describe('later token', () => {
   test.each([
     ['none', undefined, 0, false],
     ['the same', own, 0, false],
+    ['the same, with another end', { ...own, expiresOn: own.expiresOn + HOUR }, 0, false],
     ['the same, although it has ended', own, 2 * HOUR, false],
     ['by less than half the margin', { ...later, expiresOn: own.expiresOn + 2.5 * MINUTE }, 0, false],
     ['by more than half the margin', { ...later, expiresOn: own.expiresOn + 2.5 * MINUTE + 1 }, 0, true],
@@ -128,6 +132,38 @@ describe('verdict', () => {
     expect(assess(aged, nothing, 58 * MINUTE, { strictExpiry: false })).toBe('fit');
   });
 
+  test.each([
+    ['as long as a login with its token is possible', at.unusable - 1, 'fit'],
+    ['not afterwards: the server would refuse its token', at.unusable, 'expired'],
+  ] as const)('P1: a session that has to be reset is used %s', (_, now, verdict) => {
+    expect(mayReset(session(), now)).toBe(verdict === 'fit');
+    expect(assess(session(), nothing, now, { strictExpiry: false, resets: true })).toBe(verdict);
+    expect(assess(session(), nothing, now, { strictExpiry: false })).toBe('fit');
+  });
+
+  test('P1: a reset waits for a token that is on its way once a login is not possible any more', () => {
+    const slow = { ...onItsWay, refreshingForMs: 5_000 };
+    expect(assess(session(), slow, at.unusable, { strictExpiry: false, resets: true })).toBe('wait');
+    expect(assess(session(), slow, at.unusable - 1, { strictExpiry: false, resets: true })).toBe('fit');
+  });
+
+  test('a session of a SQL login can be reset at any time', () => {
+    expect(mayReset(sqlLogin(), Number.MAX_SAFE_INTEGER)).toBe(true);
+  });
+
+  test('P11: the time for a renewal counts from the first later token, not from the latest', () => {
+    const first = { ...later, obtainedAt: 54 * MINUTE };
+    const second = { ...token('second', 54.5 * MINUTE), obtainedAt: 54.8 * MINUTE };
+    const own = token('of this test');
+    const expiry = new SessionExpiry({ token: own, openedAt: 0 }, 0, half);
+    const verdict = (current: TokenTimes, now: number) =>
+      assess(expiry, { ...nothing, current }, now, { strictExpiry: false });
+    // 40 % of the way from the arrival of the first to the eviction margin.
+    const due = 54.4 * MINUTE;
+    expect([verdict(first, due - 1), verdict(first, due), verdict(second, due)]).toEqual(['fit', 'renew', 'renew']);
+    expect(verdict(second, due - 1)).toBe('fit');
+  });
+
   test('what the server has ended is unusable at any time', () => {
     for (const expiry of [session(), sqlLogin()]) {
       expiry.unusable = 'broken';
@@ -143,8 +179,60 @@ test('the reason for closing is the server first, then age, then the token', () 
   expect(evictionReason(expiry, 55 * MINUTE)).toBe('token-expiry');
   expect(evictionReason(expiry, 0.95 * MAX_AGE)).toBe('max-age');
   expect(evictionReason(expiry, MAX_AGE)).toBe('max-age');
+  expect(evictionReason(expiry, 0.95 * MAX_AGE - 1)).toBe('token-expiry');
+  expiry.supersede(0);
+  expect(evictionReason(expiry, MAX_AGE)).toBe('credential-replaced');
   expiry.unusable = 'token-invalidated';
   expect(evictionReason(expiry, MAX_AGE)).toBe('token-invalidated');
+});
+
+describe('when to assess a session again', () => {
+  const withLater: TokenOutlook = { ...nothing, current: later };
+  const never = Number.POSITIVE_INFINITY;
+  const renewal = 52.5 * MINUTE;
+
+  test.each<[string, TokenOutlook, number, number]>([
+    ['when the refresh of its token is due', nothing, 0, own.refreshOn],
+    ['when it may be renewed', nothing, own.refreshOn, renewal],
+    ['after a while, if there is no later token yet', nothing, renewal, renewal + 5_000],
+    ['at the eviction margin', nothing, own.evictAt - 1, own.evictAt],
+    [
+      'when its turn has come',
+      { ...nothing, current: { ...later, obtainedAt: 54 * MINUTE } },
+      54 * MINUTE,
+      54.4 * MINUTE,
+    ],
+    ['after a while, although its turn has come', withLater, renewal, renewal + 5_000],
+  ])('%s', (_, outlook, now, expected) => {
+    // Its own token object: which later token came first is remembered.
+    const expiry = new SessionExpiry({ token: { ...own }, openedAt: 0 }, 0, half);
+    expect(nextVerdictAt(expiry, outlook, now)).toBe(expected);
+  });
+
+  test.each([
+    ['when it is renewed for its age', 0, 0.95 * MAX_AGE],
+    ['at its maximum age', 0.95 * MAX_AGE, MAX_AGE],
+    ['never afterwards', MAX_AGE, never],
+  ])('of a SQL login: %s', (_, now, expected) => {
+    expect(nextVerdictAt(sqlLogin(), nothing, now)).toBe(expected);
+  });
+
+  test('of a SQL login without an age limit: never', () => {
+    expect(nextVerdictAt(sqlLogin(0), nothing, 0)).toBe(never);
+  });
+
+  test.each([
+    [HOUR, 5_000],
+    [MINUTE, 1_500],
+    [1_000, 50],
+  ])('for a later token than one of %i ms: after %i ms', (lifeMs, ms) => {
+    const obtainedAt = 10 * MINUTE;
+    expect(recheckMs({ ...own, obtainedAt, expiresOn: obtainedAt + lifeMs })).toBe(ms);
+  });
+
+  test('for a token where there is none: after a second', () => {
+    expect(recheckMs(undefined)).toBe(1_000);
+  });
 });
 
 test.each([

@@ -151,12 +151,6 @@ test('a config is checked without being changed, and without a credential being 
   expect(calls).toBe(0);
 });
 
-test('a login that is decided elsewhere is not looked for', () => {
-  const checked = checkConfig({ server: 'host' } as never, { tokenFromElsewhere: true });
-  expect(checked.configuration.authentication).toBeUndefined();
-  expect(checked.pool.maxAgeMillis).toBeGreaterThan(0);
-});
-
 test.each([
   ['a name with 2,000 blanks on both sides', `${' '.repeat(2_000)}host${' '.repeat(2_000)}`],
   ['1 MiB of blanks', ' '.repeat(1 << 20)],

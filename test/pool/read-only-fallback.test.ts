@@ -1,7 +1,7 @@
 import { getEventListeners } from 'node:events';
 import type { Connection } from 'tedious';
 import { expect, test } from 'vitest';
-import type { TokenPool } from '../../src/index.js';
+import { createTokenPool, type TokenPool } from '../../src/index.js';
 import { driven, drivenWorld, MINUTE, outcome, pass, SECOND, settled } from '../support/driven-world.js';
 
 const world = drivenWorld();
@@ -172,6 +172,47 @@ test.each<[readOnly: object | true, seen: { server: string; database: string | u
   // One token for both.
   expect(world.provider.requests).toHaveLength(1);
 });
+
+test('the port of the primary, in its options too, is not that of the replica', async () => {
+  const pool = world.aPool({ max: 1 }, { options: { port: 1434 }, readOnly: { server: 'replica' } });
+  const replica = outcome(pool.readOnly.acquire());
+  await pass(SECOND);
+  expect(driven(settled(replica)).config.options).toMatchObject({ port: 1433, readOnlyIntent: true });
+  pool.readOnly.release(settled(replica));
+});
+
+test('the replica has the settings of layered configs too', async () => {
+  const defaults = { server: 'host', user: 'sa', authentication: undefined, tedious: world.server.tedious };
+  const hidden = { value: 'p', enumerable: false };
+  const config = Object.defineProperty(Object.create(defaults), 'password', hidden);
+  config.options = Object.create({ appName: 'api', encrypt: true });
+  config.readOnly = { database: 'copy' };
+  const pool = createTokenPool(config);
+  const replica = outcome(pool.readOnly.acquire());
+  await pass(SECOND);
+  expect(driven(settled(replica)).config.options).toMatchObject({
+    appName: 'api',
+    encrypt: true,
+    database: 'copy',
+    readOnlyIntent: true,
+  });
+  pool.readOnly.release(settled(replica));
+  const closed = outcome(pool.close());
+  await pass(SECOND);
+  settled(closed);
+});
+
+test.each([true, {}, { server: 'replica' }, { fallback: false }])(
+  'with readOnly: %j callers of the replica never get the primary',
+  async (readOnly) => {
+    const pool = world.aPool({ max: 1 }, { readOnly });
+    world.server.isDown = true;
+    const reading = outcome(pool.readOnly.acquire());
+    await pass(MINUTE);
+    expect(() => settled(reading)).toThrow(expect.objectContaining({ code: 'ERR_SERVER_UNAVAILABLE' }));
+    expect(fallbacks()).toEqual([]);
+  },
+);
 
 test('a replica that hangs is given as the cause of the fallback, and is not ok meanwhile', async () => {
   const pool = poolWithFallback();
