@@ -1,5 +1,8 @@
 import type { Connection } from 'tedious';
 import { expect, test } from 'vitest';
+import type { Session } from '../../src/connections/session.js';
+import { FailoverWatch, whenBroken } from '../../src/pool/failover.js';
+import type { PooledConnection } from '../../src/pool/pooled-connection.js';
 import type { TokenPool } from '../../src/pool/token-pool.js';
 import {
   borrowAtOnce,
@@ -213,3 +216,72 @@ async function use(pool: TokenPool) {
   await pass(world.server.loginMs);
   return acquired;
 }
+
+/** A watch over connections in these states. */
+function aWatch(...states: { state?: string; isGone?: boolean; session?: object | undefined }[]) {
+  const connections = states.map((state) => ({ state: 'idle', isGone: false, session: { expiry: {} }, ...state }));
+  const evicted: number[] = [];
+  const watched = {
+    size: connections.length,
+    [Symbol.iterator]: () => connections[Symbol.iterator]() as unknown as Iterator<PooledConnection>,
+    evict: (pooled: PooledConnection) => evicted.push(connections.indexOf(pooled as never)),
+  };
+  return { watch: new FailoverWatch(watched, { name: 'p' }), evicted };
+}
+
+test('a failover is recent for a minute', async () => {
+  const { watch } = aWatch({});
+  expect(watch.isRecent).toBe(false);
+  watch.becameReadOnly();
+  await pass(MINUTE - 1);
+  expect(watch.isRecent).toBe(true);
+  await pass(1);
+  expect(watch.isRecent).toBe(false);
+});
+
+test('connections that are closed, being opened or ended by the server are not drained', () => {
+  const { watch, evicted } = aWatch(
+    {},
+    { state: 'closed' },
+    { state: 'borrowed', isGone: true },
+    { state: 'connecting', session: undefined },
+    { session: { expiry: { unusable: 'broken' } } },
+    { state: 'borrowed' },
+  );
+  watch.becameReadOnly();
+  expect(evicted).toEqual([0, 5]);
+  expect(failovers()).toEqual([{ pool: 'p', sign: 'read-only', drained: 2 }]);
+});
+
+test('the connections that have broken count among all of which a tenth must break', () => {
+  for (const [open, expected] of [
+    [18, 1],
+    [19, 0],
+  ] as const) {
+    world.events.length = 0;
+    const { watch } = aWatch(...Array.from({ length: open }, () => ({})));
+    watch.connectionBroke();
+    watch.connectionBroke();
+    expect(failovers()).toHaveLength(expected);
+  }
+});
+
+test('sessions that become read-only together are one failover', () => {
+  const { watch } = aWatch({});
+  watch.becameReadOnly();
+  watch.becameReadOnly();
+  expect(failovers()).toHaveLength(1);
+});
+
+test.each([
+  [true, 'the network', { hasError: true }, undefined],
+  [false, 'the application', { hasError: false }, undefined],
+  [false, 'the server with an error', { hasError: true }, 'broken'],
+])('%s: a connection has broken that was ended by %s', async (isBroken, _, connection, unusable) => {
+  let broke = false;
+  whenBroken({ connection, expiry: { unusable } } as unknown as Session, () => {
+    broke = true;
+  });
+  await pass(0);
+  expect(broke).toBe(isBroken);
+});
