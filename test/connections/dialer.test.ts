@@ -313,6 +313,27 @@ test('one session that ends early is no reason to wait, but the latest failure',
   expect(dialer.lastFailure).toMatchObject({ error: { message: 'cut 1' }, at: performance.now() });
 });
 
+test.each([
+  ['was opened before the other ended', 51, 1],
+  ['was opened when the other ended', 50, 2],
+  ['was opened after the other ended', 49, 2],
+])('a session that ends early and %s: %i ms old, %i in a row', async (_, ageMs, count) => {
+  const { dialer } = await endedEarly(1);
+  await clock.pass(50);
+  dialer.sessionEndedEarly(new Error('cut too'), ageMs);
+  expect(dialer.earlyEnds).toBe(count);
+  expect(dialer.lastFailure?.error.message).toBe(count === 1 ? 'cut 1' : 'cut too');
+  expect(dialer.pauseMs).toBe(count === 1 ? 0 : 250);
+});
+
+test('a session that ends early with others does not count as one that has lasted', async () => {
+  const { dialer, login } = await endedEarly(1);
+  await login();
+  dialer.sessionEndedEarly(new Error('cut too'), 20);
+  await clock.pass(MINUTE);
+  expect(dialer.earlyEnds).toBe(1);
+});
+
 test('several sessions that end early put the server into a pause, until one has lasted', async () => {
   const { dialer, login } = await endedEarly(3);
   expect([dialer.earlyEnds, dialer.pauseMs]).toEqual([3, 500]);

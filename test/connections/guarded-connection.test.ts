@@ -16,8 +16,11 @@ class FakeConnection extends EventEmitter {
 }
 
 const Plain = FakeConnection as unknown as ConnectionClass;
-/** It can be constructed, but not extended. */
 const Bound = FakeConnection.bind(undefined) as unknown as ConnectionClass;
+/** It can be constructed, but not extended. */
+const BoundFunction = function Connection(config: ConnectionConfiguration) {
+  return new FakeConnection(config);
+}.bind(undefined) as unknown as ConnectionClass;
 /** Its `new` returns an object of another class. */
 const Factory = class {
   constructor(config: ConnectionConfiguration) {
@@ -29,6 +32,7 @@ const Factory = class {
 test.each([
   ['a class', Plain],
   ['a bound class', Bound],
+  ['a bound function', BoundFunction],
   ['a class whose constructor returns another object', Factory],
 ])('no listener sees a secret that the server repeats, with %s for a connection', (_, Connection) => {
   const connection = newGuardedConnection({ Connection }, { server: 'host' });
