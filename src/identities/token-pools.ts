@@ -12,7 +12,7 @@ import {
   NotBorrowedError,
   PoolClosedError,
 } from '../errors.js';
-import { closedOn, closeTerms, refusalOf } from '../pool/call-options.js';
+import { closedOn, closeTerms, refusalOf, requireWork } from '../pool/call-options.js';
 import { withCheckout } from '../pool/checkout.js';
 import { CheckoutStack } from '../pool/checkout-stack.js';
 import { type LimitShare, SharedLimit } from '../pool/connection-limit.js';
@@ -308,6 +308,7 @@ export class TokenPools implements AsyncDisposable {
     fn: (connection: Connection) => T | Promise<T>,
     options?: AcquireOptions,
   ): Promise<T> {
+    requireWork('use()', fn);
     return withCheckout(this.#returns, await this.#acquire(identity, options), fn, options?.onCheckout);
   }
 

@@ -1,4 +1,4 @@
-import { ConfigurationError, TokenPoolError } from '../errors.js';
+import { ConfigurationError, type TokenPoolError } from '../errors.js';
 import { type KnownOptions, requireKnownOptions, requireTimeoutMs } from '../known-options.js';
 import type { AcquireOptions } from './connection-source.js';
 import { aborted } from './wait-queue.js';
@@ -25,13 +25,25 @@ export function requireOptions<Options extends object>(
   requireTimeoutMs(call, timeoutMs);
 }
 
+/**
+ * Refuses work that is no function before a connection is opened for it.
+ *
+ * @throws ConfigurationError that names the call
+ */
+export function requireWork(call: string, fn: unknown): void {
+  if (typeof fn === 'function') return;
+  throw new ConfigurationError(`${call} takes a function that works with a connection.`);
+}
+
 /** Why a connection cannot be acquired with such options: they are wrong, or their signal has fired. */
 export function refusalOf(options: AcquireOptions | undefined): TokenPoolError | undefined {
   if (options === undefined) return undefined;
-  const refusal = refusalBy(() => {
+  let refusal: TokenPoolError | undefined;
+  const unusable = refusalBy('acquire()', () => {
     requireOptions('acquire()', isObject(options) ? withoutInternal(options) : options, ACQUIRE);
+    if (options.signal?.aborted) refusal = aborted(options.signal);
   });
-  return refusal ?? (options.signal?.aborted ? aborted(options.signal) : undefined);
+  return unusable ?? refusal;
 }
 
 function isObject(value: unknown): boolean {
@@ -60,10 +72,17 @@ const CLOSE_TIMEOUT_MS = 10_000;
 
 /** How to close a pool, whatever the argument: one that stays open at shutdown holds its process and its connections. */
 export function closeTerms(given: unknown): CloseTerms {
-  if (!areOptions(given)) return { timeoutMs: CLOSE_TIMEOUT_MS, refusal: undefined };
-  const refusal = refusalBy(() => requireOptions('close()', given, CLOSE));
-  const timeoutMs = refusal === undefined ? (given.timeoutMs ?? CLOSE_TIMEOUT_MS) : CLOSE_TIMEOUT_MS;
-  return { timeoutMs, refusal };
+  const usual = (refusal?: TokenPoolError): CloseTerms => ({ timeoutMs: CLOSE_TIMEOUT_MS, refusal });
+  let options: { timeoutMs?: number | undefined } | undefined;
+  try {
+    // A getter or a proxy may throw, here only.
+    if (areOptions(given)) options = { ...given, timeoutMs: given.timeoutMs };
+  } catch {
+    return usual(unreadable('close()'));
+  }
+  if (options === undefined) return usual();
+  const refusal = refusalBy('close()', () => requireOptions('close()', options, CLOSE));
+  return refusal === undefined ? { timeoutMs: options.timeoutMs ?? CLOSE_TIMEOUT_MS, refusal } : usual(refusal);
 }
 
 /** Resolves when the pool is closed, and rejects then if the options were wrong. */
@@ -86,14 +105,17 @@ function areOptions(given: unknown): given is { timeoutMs?: number | undefined }
   return isPlain && properties.every(({ get, value }) => get === undefined && typeof value !== 'function');
 }
 
-function refusalBy(check: () => void): TokenPoolError | undefined {
+function refusalBy(call: string, check: () => void): TokenPoolError | undefined {
   try {
     check();
     return undefined;
   } catch (error) {
-    if (error instanceof TokenPoolError) return error;
-    throw error;
+    return error instanceof ConfigurationError ? error : unreadable(call);
   }
+}
+
+function unreadable(call: string): ConfigurationError {
+  return new ConfigurationError(`The options of ${call} cannot be read: a getter or a proxy has thrown.`);
 }
 
 /** Those of another realm or of a polyfill are not instances of `AbortSignal`. */

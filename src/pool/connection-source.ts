@@ -53,6 +53,11 @@ export function isConnectionSource(input: unknown): input is ConnectionSource {
   return typeof input === 'object' && input !== null && 'acquire' in input;
 }
 
+/** A `ConnectionPool` of mssql, or of the drop-in; some of its methods have names of this package's pool. */
+export function isPoolOfMssql(input: unknown): boolean {
+  return typeof (input as { transaction?: unknown } | null | undefined)?.transaction === 'function';
+}
+
 /** Connections and waiting callers of a pool at this moment. */
 export interface SourceStats {
   /** Connections open, borrowed or not. */

@@ -2,7 +2,7 @@ import type { Connection } from 'tedious';
 import { publish } from '../channels.js';
 import { AbortedError, AcquireTimeoutError, LoginRefusedError, ServerUnavailableError } from '../errors.js';
 import { backOffMs, onAbort } from '../time.js';
-import { refusalOf } from './call-options.js';
+import { refusalOf, requireWork } from './call-options.js';
 import { withCheckout } from './checkout.js';
 import { SharedLimit } from './connection-limit.js';
 import type { AcquireOptions, ConnectionSource, SourceStats, TokenPoolStats } from './connection-source.js';
@@ -113,6 +113,7 @@ export class ReadOnlyPool implements ConnectionSource {
 
   /** Runs `fn` with a connection and returns it afterwards, whatever happens. */
   async use<T>(fn: (connection: Connection) => T | Promise<T>, options?: AcquireOptions): Promise<T> {
+    requireWork('use()', fn);
     const connection = await this.acquire(options);
     return withCheckout(this.#ownerOf(connection), connection, fn, options?.onCheckout);
   }

@@ -37,8 +37,20 @@ const DEEPEST_CAUSE = 8;
 /** Where mssql, knex, TypeORM, Sequelize, MikroORM, Drizzle and Prisma keep the error that they wrap. */
 const WRAPPED = ['cause', 'originalError', 'original', 'parent', 'driverError', 'meta', 'driverAdapterError'] as const;
 
+/**
+ * `transaction()` has ended with one of these: the function believed in its success, or COMMIT may have succeeded. Whatever the
+ * server has said, the same work is not to run again by itself, not even around it.
+ */
+const OUTCOMES = new Set<unknown>(['ERR_TRANSACTION_ROLLED_BACK', 'ERR_COMMIT_OUTCOME_UNKNOWN']);
+
+/** True where `transaction()` has found that work must not run again, or an error is caused by that. */
+export function isOutcome(error: unknown): boolean {
+  return causesOf(error).some(({ code }) => OUTCOMES.has(code));
+}
+
 /** True where the server has rolled the whole transaction back, so that nothing of it has been done. */
 export function wasRolledBack(error: unknown, messages: readonly ServerMessage[] = []): boolean {
+  if (isOutcome(error)) return false;
   return messages.some(({ number }) => ROLLED_BACK.has(number)) || numbersOf(error).some((n) => ROLLED_BACK.has(n));
 }
 
@@ -66,6 +78,7 @@ export async function retryVerdict(
   messages: readonly ServerMessage[],
   connection: Connection | undefined,
 ): Promise<RetryVerdict> {
+  if (isOutcome(error)) return 'final';
   if (messages.some(saysTokenExpired)) return 'at-once';
   if (wasRolledBack(error, messages)) return 'soon';
   const last = messages.at(-1);

@@ -7,7 +7,7 @@ import { outlookOf } from '../connections/token-outlook.js';
 import { type AcquireTimeoutError, NotBorrowedError } from '../errors.js';
 import { sleep } from '../time.js';
 import { acquireTimedOut, tokenExpired, unavailableUntil } from './acquire-errors.js';
-import { closedOn, closeTerms, refusalOf } from './call-options.js';
+import { closedOn, closeTerms, refusalOf, requireWork } from './call-options.js';
 import { carryOut } from './carry-out.js';
 import { withCheckout } from './checkout.js';
 import type { CheckoutStack } from './checkout-stack.js';
@@ -279,6 +279,7 @@ export class TokenPool extends OperatedPool {
 
   /** Runs `fn` with a connection and returns it afterwards, whatever happens. */
   async use<T>(fn: (connection: Connection) => T | Promise<T>, options?: AcquireOptions): Promise<T> {
+    requireWork('use()', fn);
     return withCheckout(this, await this.acquire(options), fn, options?.onCheckout);
   }
 

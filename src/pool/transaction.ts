@@ -11,10 +11,11 @@ import {
 import type { KnownOptions } from '../known-options.js';
 import { requireOptions } from './call-options.js';
 import { type Checkout, missingCheckout, returnedEarly, usedAfterReturn } from './checkout.js';
-import { type ConnectionSource, isConnectionSource } from './connection-source.js';
+import { type ConnectionSource, isConnectionSource, isPoolOfMssql } from './connection-source.js';
 import {
   checkoutVerdict,
   errorNumber,
+  isOutcome,
   type RetryVerdict,
   retryVerdict,
   retryWaitMs,
@@ -74,7 +75,7 @@ export interface DriverTransaction {
  * `fn` gets a tedious connection, or an mssql `Transaction` for `new sql.Request(transaction)`. An ORM has its own
  * transactions: {@link retryTransaction} repeats those.
  *
- * @throws CommitOutcomeUnknownError; TransactionRolledBackError where `fn` went on after the server had rolled back;
+ * @throws CommitOutcomeUnknownError; TransactionRolledBackError where `fn` succeeded although the server had rolled back (it runs once);
  *   NotBorrowedError where `fn` has returned its connection; AbortedError; ConfigurationError; otherwise what `fn`, BEGIN or COMMIT failed with
  * @example
  * await transaction(pool, async (connection) => {
@@ -99,8 +100,8 @@ export async function transaction<T>(
 ): Promise<T> {
   // `withRetry` has a limit by another name.
   requireOptions('transaction()', options, OPTIONS);
-  const isDrivers = typeof (pool as { transaction?: unknown } | null | undefined)?.transaction === 'function';
-  if (!(isDrivers || isConnectionSource(pool)) || typeof fn !== 'function') {
+  const isPool = isPoolOfMssql(pool) || (isConnectionSource(pool) && typeof pool.use === 'function');
+  if (!isPool || typeof fn !== 'function') {
     throw new ConfigurationError('transaction() takes a pool and a function.');
   }
   const level = isolationLevelOf(options);
@@ -124,6 +125,11 @@ export async function retryTransaction<T>(
 ): Promise<T> {
   const { isolationLevel: _, ...known } = OPTIONS;
   requireOptions('retryTransaction()', options, known);
+  if (typeof run !== 'function') {
+    throw new ConfigurationError('retryTransaction() takes a function that runs the transaction.', {
+      hint: 'With a pool, use transaction(pool, fn); with an ORM, retryTransaction(() => knex.transaction(...)).',
+    });
+  }
   return await attempts(options, async () => {
     try {
       return { value: await run() };
@@ -245,8 +251,9 @@ async function runOn<T>(
     const outcome = failureOf(error, await retryVerdict(error, messages, connection), watch, messages);
     watch?.stop();
     if (isInTransaction(connection)) await step((done) => connection.rollbackTransaction(done)).catch(() => {});
-    // Azure SQL: after a transient error, open a fresh connection.
-    const isReusable = (outcome.verdict === 'soon' || outcome.verdict === 'final') && (await isRestored());
+    // Azure SQL: after a transient error, open a fresh connection, even if the function has ignored the error.
+    const verdictOfSession = isOutcome(error) ? await retryVerdict(undefined, messages, connection) : outcome.verdict;
+    const isReusable = (verdictOfSession === 'soon' || verdictOfSession === 'final') && (await isRestored());
     return { outcome, isReusable };
   } finally {
     watch?.stop();
@@ -357,22 +364,32 @@ async function tryWithDriver<T>(
     return { error, verdict };
   }
   const connection = connectionOf(scope);
+  // mssql returns it to its pool as soon as the transaction is over, even while the function is still running.
+  const isHeld = (): boolean => connectionOf(scope) === connection;
+  const messages: ServerMessage[] = [];
+  const onMessage = (message: ServerMessage): void => {
+    if (isHeld()) messages.push(message);
+  };
   let watch: TransactionWatch | undefined;
   let value: T;
   try {
-    // mssql returns it to its pool as soon as the transaction is over, even while the function is still running.
-    if (isWatchable(connection)) watch = new TransactionWatch(connection, () => connectionOf(scope) === connection);
+    if (isWatchable(connection)) {
+      watch = new TransactionWatch(connection, isHeld);
+      connection.on('errorMessage', onMessage);
+    }
     value = await fn(scope);
   } catch (error) {
-    const outcome = failureOf(error, await retryVerdict(error, [], undefined), watch, []);
+    const outcome = failureOf(error, await retryVerdict(error, messages, undefined), watch, messages);
     watch?.stop();
     await scope.rollback().catch(() => {});
     return outcome;
+  } finally {
+    connection?.off?.('errorMessage', onMessage);
   }
   watch?.stop();
   if (watch !== undefined && watch.state !== 'open') {
     await scope.rollback().catch(() => {});
-    return { error: endedMeanwhile(watch, []), verdict: 'final' };
+    return { error: endedMeanwhile(watch, messages), verdict: 'final' };
   }
   try {
     await scope.commit();

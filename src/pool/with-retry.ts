@@ -4,7 +4,7 @@ import { ConfigurationError } from '../errors.js';
 import type { KnownOptions } from '../known-options.js';
 import { requireOptions } from './call-options.js';
 import { type Checkout, missingCheckout, usedAfterReturn } from './checkout.js';
-import { isConnectionSource } from './connection-source.js';
+import { isConnectionSource, isPoolOfMssql } from './connection-source.js';
 import { checkoutVerdict, type RetryVerdict, retryVerdict, retryWaitMs, waitForRetry } from './retry-verdict.js';
 import type { TokenPool } from './token-pool.js';
 
@@ -28,6 +28,8 @@ const OPTIONS: KnownOptions<RetryOptions> = { maxTries: true, firstWaitMs: true,
  * A session whose token was refused is replaced at once, a deadlock victim waits for a moment; everything else waits 5 s and
  * more (Azure SQL: troubleshoot common connection errors).
  *
+ * A `ConnectionPool` of mssql is refused: {@link transaction} takes one, and `pool.tokenPool` of the drop-in is a pool.
+ *
  * @throws what the last try failed with; AbortedError when the signal fires during a wait; ConfigurationError
  * @example
  * const rows = await withRetry(pool, (connection) => readPrices(connection));
@@ -39,7 +41,12 @@ export async function withRetry<T>(
 ): Promise<T> {
   // `transaction` has a limit by another name.
   requireOptions('withRetry()', options, OPTIONS);
-  if (!isConnectionSource(pool) || typeof fn !== 'function') {
+  if (isPoolOfMssql(pool)) {
+    throw new ConfigurationError('withRetry() takes a pool of this package, not a ConnectionPool of mssql.', {
+      hint: 'Use transaction(pool, fn), which takes both; with mssql-token-pool/mssql, pass pool.tokenPool.',
+    });
+  }
+  if (!isConnectionSource(pool) || typeof pool.use !== 'function' || typeof fn !== 'function') {
     throw new ConfigurationError('withRetry() takes a pool and a function.');
   }
   const maxTries = options.maxTries ?? 5;

@@ -165,6 +165,77 @@ test.each(fromHooks)('close() of all pools with %s closes them', async (_, given
   await expect(late).rejects.toBeInstanceOf(PoolClosedError);
 });
 
+/** Made for each use: printing the options of the test's name must not fail. */
+const unreadable: [string, () => object][] = [
+  [
+    'a getter that throws',
+    () => ({
+      get timeoutMs() {
+        throw new Error('no configuration');
+      },
+    }),
+  ],
+  [
+    'a getter that throws null',
+    () => ({
+      get timeoutMs() {
+        throw null;
+      },
+    }),
+  ],
+  [
+    'a proxy whose every trap throws',
+    () =>
+      new Proxy(
+        {},
+        new Proxy(
+          {},
+          {
+            get: () => () => {
+              throw new Error('no configuration');
+            },
+          },
+        ),
+      ),
+  ],
+  ['a revoked proxy', () => revoked()],
+];
+
+function revoked(): object {
+  const { proxy, revoke } = Proxy.revocable({}, {});
+  revoke();
+  return proxy;
+}
+
+test.each(unreadable)('close() with %s rejects, and closes the pool all the same', async (_, options) => {
+  const pool = world.aPool({ max: 1 });
+  const connection = await borrowed(pool);
+  const closed = outcome(pool.close(options() as never));
+  await pass(SECOND);
+  pool.release(connection);
+  await pass(SECOND);
+  expect(closed.error).toBeInstanceOf(ConfigurationError);
+  expect(world.server.connections.size).toBe(0);
+});
+
+test.each(unreadable)('close() of all pools with %s rejects, and closes them', async (_, options) => {
+  const pools = createTokenPools({ server: 'host', tedious: world.server.tedious });
+  const closed = outcome(pools.close(options() as never));
+  await pass(SECOND);
+  expect(closed.error).toBeInstanceOf(ConfigurationError);
+  const late = pools.for({ authentication: world.provider, key: 'ada' }).acquire();
+  await expect(late).rejects.toBeInstanceOf(PoolClosedError);
+});
+
+test.each(unreadable.slice(2))('acquire() and use() with %s reject', async (_, options) => {
+  const pool = world.aPool();
+  const work = () => 'done';
+  const results = [outcome(pool.acquire(options() as never)), outcome(pool.use(work, options() as never))];
+  await pass(SECOND);
+  for (const { error } of results) expect(error).toBeInstanceOf(ConfigurationError);
+  expect(pool.stats).toMatchObject({ borrowed: 0, pending: 0 });
+});
+
 const wrong = [
   { timeoutMs: '5' },
   { timeoutMs: Number.NaN },

@@ -3,14 +3,17 @@ import { once } from 'node:events';
 import knexModule from 'knex';
 import sql from 'mssql';
 import type { Connection } from 'tedious';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
 import {
   CommitOutcomeUnknownError,
   createTokenPools,
   retryTransaction,
+  TransactionRolledBackError,
   transaction,
   withRetry,
+  withTokenRefresh,
 } from '../../src/index.js';
+import dropIn from '../../src/mssql/index.js';
 import { startSqlGateway } from '../../src/testing/index.js';
 import { type Site, site } from '../support/pool.js';
 import { batch, query } from '../support/query.js';
@@ -243,6 +246,112 @@ test('an error that was caught inside a transaction which the server has rolled 
       soon,
     ),
   ).rejects.toMatchObject({ code: 'ERR_TRANSACTION_ROLLED_BACK', number: 50_001 });
+});
+
+/** One way to run a transaction on each kind of pool, and a statement inside it. */
+type Runs = { server: Site['server']; pool: Site['pool'] };
+type Batch = (text: string) => Promise<unknown>;
+const POOLS: [string, (site: Runs, work: (batch: Batch) => Promise<unknown>) => Promise<unknown>][] = [
+  [
+    'this package',
+    ({ pool }, work) => transaction(pool(), (connection) => work((text) => batch(connection, text)), soon),
+  ],
+  [
+    'mssql',
+    ({ server }, work) => onPoolOfMssql(new sql.ConnectionPool(server.config() as sql.config), sql.Request, work),
+  ],
+  [
+    'mssql with withTokenRefresh',
+    ({ server }, work) =>
+      onPoolOfMssql(new sql.ConnectionPool(withTokenRefresh(server.config()) as sql.config), sql.Request, work),
+  ],
+  [
+    'the drop-in',
+    ({ server }, work) => onPoolOfMssql(new dropIn.ConnectionPool(server.config() as never), dropIn.Request, work),
+  ],
+];
+
+async function onPoolOfMssql(
+  pool: sql.ConnectionPool,
+  Request: new (scope: sql.Transaction) => sql.Request,
+  work: (batch: Batch) => Promise<unknown>,
+): Promise<unknown> {
+  await pool.connect();
+  try {
+    return await transaction(pool, (scope: sql.Transaction) => work((text) => new Request(scope).batch(text)), soon);
+  } finally {
+    await pool.close();
+  }
+}
+
+const rollsBack = (number: number) => `SET XACT_ABORT ON; THROW ${number}, 'in the way', 1`;
+
+describe.each(POOLS)('a function of a transaction on a pool of %s', (_kind, run) => {
+  test.each([1205, 3960, 50_001])('that ignores a rollback (%i) runs once, and is no success', async (number) => {
+    const opened = await siteWithLog();
+    let runs = 0;
+    const work = async (statement: Batch): Promise<string> => {
+      runs += 1;
+      await statement('SELECT 1');
+      await statement(rollsBack(number)).catch(() => {});
+      return 'an e-mail was sent';
+    };
+    await expect(run(opened, work)).rejects.toMatchObject({
+      code: 'ERR_TRANSACTION_ROLLED_BACK',
+      number,
+      message: expect.stringContaining('none of it took effect'),
+    });
+    expect(runs).toBe(1);
+    expect(opened.log.filter((kind) => kind !== 'rollback')).toEqual(['begin']);
+  });
+
+  test('that reports a deadlock in an error of its own runs again', async () => {
+    const opened = await siteWithLog();
+    let runs = 0;
+    const work = async (statement: Batch): Promise<number> => {
+      runs += 1;
+      if (runs === 1) {
+        await statement(rollsBack(1205)).catch(() => {
+          throw new Error('The order could not be stored.');
+        });
+      }
+      return runs;
+    };
+    await expect(run(opened, work)).resolves.toBe(2);
+    expect(runs).toBe(2);
+  });
+
+  test('that passes on the outcome of another transaction does not run again, whatever that was', async () => {
+    for (const Kind of [TransactionRolledBackError, CommitOutcomeUnknownError]) {
+      const opened = await siteWithLog();
+      const cause = Object.assign(new Error('gone'), { code: 'ECONNRESET' });
+      const outcome = new Kind('of an inner transaction', { number: 1205, cause });
+      let runs = 0;
+      const work = async (): Promise<never> => {
+        runs += 1;
+        throw new Error('wrapped', { cause: outcome });
+      };
+      await expect(run(opened, work)).rejects.toMatchObject({ message: 'wrapped' });
+      expect(runs).toBe(1);
+      await s?.[Symbol.asyncDispose]();
+    }
+  });
+});
+
+test('retryTransaction() and withRetry() do not repeat what transaction() has found to be an outcome', async () => {
+  const { pool } = await siteWithLog();
+  const one = pool();
+  for (const Kind of [TransactionRolledBackError, CommitOutcomeUnknownError]) {
+    const outcome = new Kind('of a transaction', { number: 1205 });
+    let runs = 0;
+    const work = async (): Promise<never> => {
+      runs += 1;
+      throw outcome;
+    };
+    await expect(retryTransaction(work, soon)).rejects.toBe(outcome);
+    await expect(withRetry(one, work, soon)).rejects.toBe(outcome);
+    expect(runs).toBe(2);
+  }
 });
 
 test('the isolation level holds for the transaction and does not reach the next borrower', async () => {
