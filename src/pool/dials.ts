@@ -3,9 +3,10 @@ import { Dialer } from '../connections/dialer.js';
 import type { Session } from '../connections/session.js';
 import type { Settings } from '../connections/settings.js';
 import type { CachedToken } from '../tokens/cached-token.js';
+import { BackgroundRetries } from './background-retries.js';
 import type { ConnectionLimit } from './connection-limit.js';
 import { createResourcePool, type ResourceFactory, type ResourcePool } from './generic-pool.js';
-import { type Instant, retryPauseMs } from './housekeeping.js';
+import type { Instant } from './housekeeping.js';
 import type { LoginPacing } from './login-pacing.js';
 import { notNeeded, PacedLogins } from './paced-logins.js';
 import { type ConnectionHome, PooledConnection, type Purpose } from './pooled-connection.js';
@@ -65,9 +66,8 @@ export abstract class Dials extends PooledConnections implements ConnectionHome,
   /** Connections for which generic-pool has yet to call `create`; undefined while there are none. */
   #toDial: PooledConnection[] | undefined;
   #lastFailure: Error | undefined;
-  /** Consecutive failures of background attempts, and when the next one may start, monotonic ms. */
-  #failures = 0;
-  #retryAt = 0;
+  /** Undefined while background attempts succeed. */
+  #retries: BackgroundRetries | undefined;
 
   constructor({ pool, settings, limit, pacing, waiters }: DialsOptions) {
     super();
@@ -146,12 +146,14 @@ export abstract class Dials extends PooledConnections implements ConnectionHome,
   /** The state that housekeeping plans from. */
   instant(): Instant {
     const monotonic = performance.now();
-    const pausedUntil = this.isSuspended ? NEVER : Math.max(this.#retryAt, monotonic + this.dialer.pauseMs);
+    const pausedUntil = this.isSuspended
+      ? NEVER
+      : Math.max(this.#retries?.pausedUntil ?? 0, monotonic + this.dialer.pauseMs);
     // How many more connections may be opened, including those that would stand by.
     const free = this.physical.max - this.physical.size - (this.#toDial?.length ?? 0) + this.standingBy;
     const { size, renewing, standingBy } = this;
     const counts = { size, opening: this.dials.size, renewing, standingBy, free };
-    return { wall: Date.now(), monotonic, ...counts, failing: this.#failures > 0, pausedUntil };
+    return { wall: Date.now(), monotonic, ...counts, failing: this.#retries !== undefined, pausedUntil };
   }
 
   /** Why no connection could be opened, also while attempts continue. */
@@ -275,23 +277,19 @@ export abstract class Dials extends PooledConnections implements ConnectionHome,
     if (this.isClosed || error === notNeeded) return;
     this.failedLogins += 1;
     this.#lastFailure = error;
-    if (caller === undefined) this.#backOff();
+    if (caller === undefined) this.#backOff().dialFailed();
     else if (!this.isSuspended) this.#waiters.reject(caller, error);
     if (successorOf !== undefined) this.successorFailed(successorOf);
   }
 
   /** Background attempts may start again at once. */
   forgetFailures(): void {
-    this.#failures = 0;
-    this.#retryAt = 0;
+    this.#retries = undefined;
   }
 
-  /** Dials that ran in parallel met the same failure: it counts once. */
-  #backOff(): void {
-    const now = performance.now();
-    if (now < this.#retryAt) return;
-    this.#failures += 1;
-    this.#retryAt = now + retryPauseMs(this.#failures);
+  #backOff(): BackgroundRetries {
+    this.#retries ??= new BackgroundRetries();
+    return this.#retries;
   }
 
   /** A session that was opened `ageMs` ago has ended without having served. */
@@ -307,15 +305,13 @@ export abstract class Dials extends PooledConnections implements ConnectionHome,
     this.dialer.sessionsLast();
     // Those that waited for this log in now.
     for (const dial of this.dials.keys()) if (dial.lastUsedAt < NEVER) dial.lastUsedAt = performance.now();
-    this.forgetFailures();
+    if (this.#retries?.sessionsLast() === false) this.#retries = undefined;
   }
 
   /** The first time in a row costs no pause: any session may be cut. From then on a login alone is no success. */
   #backOffFromEarlyEnds(): void {
     const repeated = this.dialer.earlyEnds - 1;
-    if (repeated <= 0) return;
-    this.#failures = repeated;
-    this.#retryAt = performance.now() + retryPauseMs(repeated);
+    if (repeated > 0) this.#backOff().endedEarly(repeated);
   }
 
   /** Dials in progress start again; `mark` is called for every session that is open. */

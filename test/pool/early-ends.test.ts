@@ -25,6 +25,12 @@ function cutAfterLogin(ms: number): void {
 }
 let cutting = (): void => {};
 
+function cutOne(connections: Iterable<DrivenConnection>): void {
+  const [connection] = connections;
+  Object.assign(connection ?? {}, { hasError: true });
+  connection?.end();
+}
+
 /** Dials in each of the next seconds. */
 async function dialsPerSecond(seconds: number): Promise<number[]> {
   const counts: number[] = [];
@@ -205,6 +211,24 @@ test.each(['has lasted for 10 s', 'is returned'])(
     await caller;
   },
 );
+
+test('a session that is returned while a server is down does not make the pool dial for pool.min as at the start', async () => {
+  const pool = aPool({ min: 2, max: 2, idleTimeoutMillis: 60 * MINUTE });
+  await pass(SECOND);
+  for (let i = 0; i < 2; i += 1) {
+    cutOne(world.server.connections);
+    await pass(2 * SECOND);
+  }
+  const old = await borrowAtOnce(pool);
+  await pass(20 * SECOND);
+  world.server.isDown = true;
+  for (const connection of [...world.server.connections]) if (connection !== driven(old)) connection.end();
+  // By now, a minute passes between two attempts.
+  const before = await dialsPerSecond(5 * 60);
+  expect(sum(before.slice(-60))).toBeLessThanOrEqual(1);
+  pool.release(old);
+  expect(sum(await dialsPerSecond(60))).toBeLessThanOrEqual(1);
+});
 
 test('a connection that a caller returns ends the pauses', async () => {
   cutAfterLogin(1);
