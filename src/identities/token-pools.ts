@@ -385,13 +385,14 @@ export class TokenPools implements AsyncDisposable {
   /** Holds the checkouts of every identity, as `suspend` of one pool does, until {@link resume}. */
   suspend(): void {
     this.#isSuspended = true;
-    for (const { pool } of this.#entries.values()) pool.suspend();
+    // A listener may resume them.
+    for (const { pool } of this.#entries.values()) if (this.#isSuspended) pool.suspend();
   }
 
   /** Lets checkouts continue. */
   resume(): void {
     this.#isSuspended = false;
-    for (const { pool } of this.#entries.values()) pool.resume();
+    for (const { pool } of this.#entries.values()) if (!this.#isSuspended) pool.resume();
   }
 
   /** The health of all pools together: `down` if none of them can serve callers. Sends no query. */
@@ -429,9 +430,9 @@ export class TokenPools implements AsyncDisposable {
 
   async #closeAll(timeoutMs: number): Promise<void> {
     clearTimeout(this.#lookAgain);
-    const pools = [...this.#entries.values()].map((entry) => entry.pool);
-    // #closed is set when this first awaits.
+    // #closed is set when this first awaits. By then, a pool that was being opened has its entry.
     await null;
+    const pools = [...this.#entries.values()].map((entry) => entry.pool);
     this.#queue.wakeAll();
     await Promise.all([...pools.map((pool) => pool.close({ timeoutMs })), ...this.#closings]);
     this.#entries.clear();

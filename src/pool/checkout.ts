@@ -57,6 +57,12 @@ export async function withCheckout<T>(
   }
 }
 
+export function notBorrowed(): NotBorrowedError {
+  return new NotBorrowedError(
+    'This connection is not borrowed from this pool: it was returned before, or belongs to another pool.',
+  );
+}
+
 /** What `fn` has failed with because it used its connection after returning it; undefined for any other error. */
 export function usedAfterReturn(error: unknown, checkout: Checkout, by: string): NotBorrowedError | undefined {
   if (!checkout.isOver || !wasNotSent(error)) return undefined;

@@ -21,6 +21,8 @@ export class ConnectionFlags {
   declare hasPermit: boolean;
   /** Its socket is gone. */
   declare isGone: boolean;
+  /** It was closed under its borrower, which has not returned it yet. */
+  declare isOwed: boolean;
   #bits = 0;
 
   static {
@@ -34,6 +36,7 @@ export class ConnectionFlags {
       'awaitsSuccessor',
       'hasPermit',
       'isGone',
+      'isOwed',
     ] as const satisfies (keyof ConnectionFlags)[];
     for (const [position, name] of names.entries()) {
       const bit = 1 << position;

@@ -14,9 +14,10 @@ const AFTERMATH_MS = 60_000;
 export type FailoverSign = 'broken-connections' | 'read-only';
 
 /** What it needs of a pool's connections. */
-interface WatchedConnections extends Iterable<PooledConnection> {
+interface WatchedConnections {
   readonly size: number;
-  evict(pooled: PooledConnection, reason: EvictionReason): void;
+  /** Those that are open. Returns how many. */
+  evictWhere(applies: (pooled: PooledConnection) => boolean, reason: EvictionReason): number;
 }
 
 /**
@@ -72,14 +73,8 @@ export class FailoverWatch {
 
   /** Evicts what is open. What is being opened goes to where the server's name leads now. */
   #drain(): number {
-    let count = 0;
-    for (const pooled of this.#connections) {
-      if (pooled.state === 'closed' || pooled.isGone) continue;
-      if (pooled.session === undefined || pooled.session.expiry.unusable !== undefined) continue;
-      this.#connections.evict(pooled, 'failover');
-      count += 1;
-    }
-    return count;
+    const isOpen = ({ isGone, live }: PooledConnection): boolean => !isGone && live.expiry.unusable === undefined;
+    return this.#connections.evictWhere(isOpen, 'failover');
   }
 }
 

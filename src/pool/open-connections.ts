@@ -184,9 +184,16 @@ export class OpenConnections extends Dials {
       reason,
       ageMs: Date.now() - expiry.openedAt,
     }));
-    connection.close();
+    try {
+      connection.close();
+    } finally {
+      // The callback of a request in progress has run, and may have thrown.
+      this.#endSuccession(pooled, reason);
+    }
+  }
+
+  #endSuccession({ successor }: PooledConnection, reason: EvictionReason): void {
     // A listener may have borrowed it.
-    const { successor } = pooled;
     if (successor?.standsBy === true) {
       // It is open already: the next caller gets it.
       this.#becomeOrdinary(successor);
@@ -212,12 +219,20 @@ export class OpenConnections extends Dials {
     if (pooled.state === 'idle' && !pooled.isChecked) this.close(pooled, reason);
   }
 
+  /** All are marked before the first is closed, because a listener of that event may borrow another. Returns how many. */
+  evictWhere(applies: (pooled: PooledConnection) => boolean, reason: EvictionReason): number {
+    const evicted = [...this].filter((pooled) => pooled.session !== undefined && applies(pooled));
+    for (const { live } of evicted) live.expiry.unusable ??= reason;
+    for (const pooled of evicted) this.evict(pooled, reason);
+    return evicted.length;
+  }
+
   /** From now on no existing connection is handed out any more, including those being opened. */
   evictAll(reason: EvictionReason): void {
     this.beginGeneration((session) => {
       session.expiry.unusable ??= reason;
     });
-    for (const pooled of this) if (pooled.session !== undefined) this.evict(pooled, reason);
+    this.evictWhere(() => true, reason);
   }
 
   /** All existing connections are replaced as in a renewal; dials in progress start again. */
@@ -234,7 +249,18 @@ export class OpenConnections extends Dials {
   }
 
   closeAll(state: 'idle' | 'borrowed'): void {
-    for (const pooled of this) if (pooled.state === state) this.close(pooled, 'pool-closed');
+    for (const pooled of this) {
+      if (pooled.state !== state) continue;
+      pooled.isOwed = state === 'borrowed';
+      try {
+        this.close(pooled, 'pool-closed');
+      } catch (error) {
+        // The callback of a request has thrown, which is an uncaught exception and no reason to leave the others open.
+        process.nextTick(() => {
+          throw error;
+        });
+      }
+    }
   }
 
   /** Aborts all dials; resolves when all sockets are gone. */
@@ -301,7 +327,7 @@ export class OpenConnections extends Dials {
 
   /** A token was refused before its expiry: sessions on it are not handed out any more. */
   tokenRefused(token: CachedToken): void {
-    for (const pooled of this) if (pooled.session?.token?.id === token.id) this.evict(pooled, 'token-invalidated');
+    this.evictWhere(({ live }) => live.token?.id === token.id, 'token-invalidated');
   }
 }
 

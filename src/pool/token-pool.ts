@@ -4,7 +4,7 @@ import type { OutlookSource } from '../connections/expiry-policy.js';
 import { isReady } from '../connections/session.js';
 import type { Settings } from '../connections/settings.js';
 import { outlookOf } from '../connections/token-outlook.js';
-import { type AcquireTimeoutError, NotBorrowedError } from '../errors.js';
+import type { AcquireTimeoutError } from '../errors.js';
 import { sleep } from '../time.js';
 import { acquireTimedOut, tokenExpired, unavailableUntil } from './acquire-errors.js';
 import { closedOn, closeTerms, refusalOf, requireWork } from './call-options.js';
@@ -18,6 +18,7 @@ import { handOvers } from './hand-overs.js';
 import { HOLDS_PROCESS_MS, plan } from './housekeeping.js';
 import { LeakDetection } from './leak-detection.js';
 import type { LoginPacing } from './login-pacing.js';
+import { noteReturn } from './note-return.js';
 import { OpenConnections } from './open-connections.js';
 import { type OperatedParts, OperatedPool } from './operated-pool.js';
 import type { PooledConnection } from './pooled-connection.js';
@@ -25,9 +26,8 @@ import { checkedIn, checkedOut, resetOnReturn } from './reset-on-return.js';
 import { poolClosed, type Waiter, WaitQueue } from './wait-queue.js';
 
 const NEVER = Number.POSITIVE_INFINITY;
-/** The events of each checkout, which must cost nothing without a listener. */
+/** The event of each checkout, which must cost nothing without a listener. */
 const checkouts = channelOf('checkout');
-const checkins = channelOf('checkin');
 
 let pools = 0;
 
@@ -140,8 +140,7 @@ export class TokenPool extends OperatedPool {
 
   /** Brings waiting callers and ready connections together, and opens what is missing. */
   #serve(): void {
-    if (this.#isClosed || this.#connections.isSuspended) return;
-    for (let waiter = this.#waiters.first; waiter !== undefined; waiter = this.#waiters.first) {
+    for (let waiter = this.#waiters.first; waiter !== undefined && this.#serves; waiter = this.#waiters.first) {
       const pooled = this.#connections.ready.pop() ?? this.#connections.takeStandby();
       if (pooled === undefined) break;
       if (handOvers.isFit(pooled, this.#check)) this.#handOver(pooled, waiter);
@@ -149,8 +148,13 @@ export class TokenPool extends OperatedPool {
     }
     for (const waiter of this.#waiters) {
       if (waiter.checking || waiter.dial?.state === 'connecting') continue;
-      if (!this.#dialFor(waiter)) return;
+      if (!this.#serves || !this.#dialFor(waiter)) return;
     }
+  }
+
+  /** A listener may suspend or close the pool at any time. */
+  get #serves(): boolean {
+    return !this.#isClosed && !this.#connections.isSuspended;
   }
 
   #handOver(pooled: PooledConnection, waiter: Waiter): void {
@@ -232,6 +236,7 @@ export class TokenPool extends OperatedPool {
    */
   release(connection: Connection): void {
     const pooled = this.#returned(connection);
+    if (pooled === undefined) return;
     const reason = this.#isClosed ? 'pool-closed' : this.#check.reasonToClose(pooled, this.#connections.isFull);
     if (reason === undefined && this.#connections.endsEarly) this.#connections.sessionsLast();
     // Soft eviction (P8): a successor was opened while this one was borrowed, or for another that still is.
@@ -273,7 +278,9 @@ export class TokenPool extends OperatedPool {
    * @throws NotBorrowedError
    */
   destroy(connection: Connection): void {
-    this.#connections.close(this.#returned(connection), 'destroyed-by-caller');
+    const pooled = this.#returned(connection);
+    if (pooled === undefined) return;
+    this.#connections.close(pooled, 'destroyed-by-caller');
     this.#afterReturn();
   }
 
@@ -294,16 +301,8 @@ export class TokenPool extends OperatedPool {
     return this.isBorrowed(connection) ? this.#connections.of(connection)?.checkouts : undefined;
   }
 
-  #returned(connection: Connection): PooledConnection {
-    const pooled = this.#connections.of(connection);
-    if (pooled === undefined || pooled.state !== 'borrowed' || pooled.inTransit) {
-      throw new NotBorrowedError(
-        'This connection is not borrowed from this pool: it was returned before, or belongs to another pool.',
-      );
-    }
-    if (this.#leaks !== undefined) this.#leaks.returned(pooled);
-    if (checkins.hasSubscribers) publish('checkin', () => ({ pool: this.name, connection: pooled.live.id }));
-    return pooled;
+  #returned(connection: Connection): PooledConnection | undefined {
+    return noteReturn(this, this.#connections.of(connection), this.#leaks);
   }
 
   #afterReturn(): void {
@@ -351,7 +350,7 @@ export class TokenPool extends OperatedPool {
     const connections = this.#connections;
     if (this.#isClosed || (connections.isEmpty && pool.min === 0)) return;
     const planned = plan(connections, this.#tokens.outlook(), pool, connections.instant());
-    carryOut(planned, connections, pool.min, () => !this.#isClosed && !connections.isSuspended);
+    carryOut(planned, connections, pool.min, () => this.#serves);
     this.#planBy(planned.nextAt);
     if (this.#leaks !== undefined) this.#planBy(this.#leaks.look(performance.now()));
     this.#serve();

@@ -4,6 +4,7 @@ import { keyedIdentity } from '../../src/identities/identity-key.js';
 import { type ConfigurationError, createTokenPools, encryptedTokenStore } from '../../src/index.js';
 import { drivenPools } from '../support/driven-pools.js';
 import { driven, drivenWorld, outcome, pass, SECOND, settled } from '../support/driven-world.js';
+import { whenFirst } from '../support/when-first.js';
 import { FakeProvider } from '../tokens/fake-provider.js';
 import { MemoryStore } from '../tokens/memory-store.js';
 
@@ -37,6 +38,39 @@ test('suspend() holds the callers of every identity, of new ones as well, until 
   expect(waiting.map((each) => settled(each) !== undefined)).toEqual([true, true]);
   const carol = await borrow(of(pools, 'carol'));
   expect(driven(carol).closed).toBe(false);
+});
+
+test('a listener may resume all identities when the first of them has been suspended, and the reverse', async () => {
+  const pools = many();
+  const identities = ['ada', 'bob', 'carol'].map((name) => of(pools, name));
+  for (const identity of identities) identity.release(await borrow(identity));
+  whenFirst('pool:suspended', () => pools.resume());
+  pools.suspend();
+  for (const identity of identities) identity.release(await borrow(identity));
+  pools.suspend();
+  whenFirst('pool:resumed', () => pools.suspend());
+  pools.resume();
+  const waiting = identities.map((identity) => outcome(identity.acquire()));
+  await pass(SECOND);
+  expect(waiting.map(({ at }) => at)).toEqual([undefined, undefined, undefined]);
+  pools.resume();
+  await pass(SECOND);
+  expect(waiting.map(settled)).toHaveLength(3);
+});
+
+test('P7: nothing is left open when a listener closes the pools at the opening of one', async () => {
+  const pools = many();
+  const [ada, bob] = [of(pools, 'ada'), of(pools, 'bob')];
+  ada.release(await borrow(ada));
+  let closed = outcome(Promise.resolve());
+  whenFirst('pool:opened', () => {
+    closed = outcome(pools.close());
+  });
+  const caller = outcome(bob.acquire());
+  await pass(SECOND);
+  settled(closed);
+  expect(caller.error).toMatchObject({ code: 'ERR_POOL_CLOSED' });
+  expect(world.server.connections.size).toBe(0);
 });
 
 test('health() is that of all identities together, and down once the pools are closed', async () => {

@@ -2,7 +2,7 @@ import type { Connection } from 'tedious';
 import { expect, test, vi } from 'vitest';
 import { NotBorrowedError, PoolClosedError } from '../../src/errors.js';
 import type { DrivenConnection } from '../support/driven-server.js';
-import { drivenWorld, HOUR, outcome, pass, SECOND, settled } from '../support/driven-world.js';
+import { driven, drivenWorld, HOUR, outcome, pass, SECOND, settled } from '../support/driven-world.js';
 
 const world = drivenWorld();
 const { aPool, borrow, opened } = world;
@@ -44,16 +44,58 @@ test('close() waits for connections borrowed, 10 s by default, then closes them 
   expect(pool.isBorrowed(one)).toBe(true);
   pool.release(one);
   await pass(0);
-  expect((one as unknown as DrivenConnection).closed).toBe(true);
+  expect(driven(one).closed).toBe(true);
   expect(closed.at).toBeUndefined();
   await pass(5 * SECOND - 1);
-  expect((other as unknown as DrivenConnection).closed).toBe(false);
+  expect(driven(other).closed).toBe(false);
   await pass(2);
-  expect((other as unknown as DrivenConnection).closed).toBe(true);
+  expect(driven(other).closed).toBe(true);
   settled(closed);
   expect(pool.isBorrowed(other)).toBe(false);
+  // Its borrower could not know. A second return is an error, as ever.
+  pool.release(other);
   expect(() => pool.release(other)).toThrow(NotBorrowedError);
   expect(pool.stats).toMatchObject({ size: 0, available: 0, borrowed: 0, evictions: { 'pool-closed': 2 } });
+});
+
+/** As tedious, which calls the callback of a request in progress when its connection is closed: this one throws. */
+function throwsOnClose(connection: Connection): void {
+  const { close } = driven(connection);
+  driven(connection).close = function () {
+    close.call(this);
+    throw new Error('thrown by a callback');
+  };
+}
+
+test('close() closes every connection where the callback of a request throws, which is an uncaught exception', async () => {
+  const pool = aPool({ max: 3 });
+  const borrowed = await borrow(pool, 3);
+  for (const connection of borrowed.slice(0, 2)) throwsOnClose(connection);
+  const uncaught: unknown[] = [];
+  const { nextTick } = process;
+  vi.spyOn(process, 'nextTick').mockImplementation((run, ...args) =>
+    nextTick(() => {
+      try {
+        run(...args);
+      } catch (error) {
+        uncaught.push(error);
+      }
+    }),
+  );
+  const closed = outcome(pool.close({ timeoutMs: 0 }));
+  await pass(SECOND);
+  settled(closed);
+  expect(uncaught).toMatchObject([{ message: 'thrown by a callback' }, { message: 'thrown by a callback' }]);
+  expect(borrowed.map((connection) => driven(connection).closed)).toEqual([true, true, true]);
+});
+
+test('a successor takes over where the callback of a request in progress throws', async () => {
+  const pool = aPool({ max: 1, idleTimeoutMillis: 2 * HOUR });
+  const connection = await world.borrowedWhileRenewed(pool);
+  await pass(21 * SECOND);
+  throwsOnClose(connection);
+  expect(() => pool.destroy(connection)).toThrow('thrown by a callback');
+  expect(pool.stats).toMatchObject({ size: 1, available: 1, logins: 2 });
 });
 
 test('close() settles as soon as the last connection is returned', async () => {

@@ -1,3 +1,4 @@
+import { Request } from 'tedious';
 import { expect, test } from 'vitest';
 import { PoolClosedError } from '../../src/errors.js';
 import { site } from '../support/pool.js';
@@ -42,6 +43,33 @@ test('close({ timeoutMs }) does not wait longer for a connection that is never r
   expect(pool.stats.size).toBe(0);
   await expect.poll(() => s.server.connections.open).toBe(0);
 });
+
+test.each(['release', 'destroy'] as const)(
+  'close() ends everything where the callbacks of the requests in progress return their connections with %s',
+  async (how) => {
+    await using s = await site();
+    const pool = s.pool({ pool: { max: 3 } });
+    const borrowed = await Promise.all([pool.acquire(), pool.acquire(), pool.acquire()]);
+    const ended = borrowed.map(
+      (connection) =>
+        new Promise<Error | undefined | null>((resolve, reject) => {
+          const request = new Request("WAITFOR DELAY '00:00:30'", (error) => {
+            try {
+              pool[how](connection);
+              resolve(error);
+            } catch (thrown) {
+              reject(thrown);
+            }
+          });
+          connection.execSqlBatch(request);
+        }),
+    );
+    await pool.close({ timeoutMs: 0 });
+    for (const error of await Promise.all(ended)) expect(error).toMatchObject({ code: 'ECLOSE' });
+    expect(pool.stats).toMatchObject({ size: 0, borrowed: 0, evictions: { 'pool-closed': 3 } });
+    await expect.poll(() => s.server.connections.open).toBe(0);
+  },
+);
 
 test('close() in the middle of a login ends that login', async () => {
   await using s = await site({ server: { loginDelayMs: 60_000 } });

@@ -219,12 +219,19 @@ async function use(pool: TokenPool) {
 
 /** A watch over connections in these states. */
 function aWatch(...states: { state?: string; isGone?: boolean; session?: object | undefined }[]) {
-  const connections = states.map((state) => ({ state: 'idle', isGone: false, session: { expiry: {} }, ...state }));
+  const connections = states.map((state) => {
+    const pooled = { state: 'idle', isGone: false, session: { expiry: {} }, ...state };
+    return { ...pooled, live: pooled.session };
+  });
   const evicted: number[] = [];
   const watched = {
     size: connections.length,
-    [Symbol.iterator]: () => connections[Symbol.iterator]() as unknown as Iterator<PooledConnection>,
-    evict: (pooled: PooledConnection) => evicted.push(connections.indexOf(pooled as never)),
+    evictWhere: (applies: (pooled: PooledConnection) => boolean) => {
+      const open = connections.filter(({ state, session }) => state !== 'closed' && session !== undefined);
+      const found = open.filter((pooled) => applies(pooled as never));
+      evicted.push(...found.map((pooled) => connections.indexOf(pooled)));
+      return found.length;
+    },
   };
   return { watch: new FailoverWatch(watched, { name: 'p' }), evicted };
 }

@@ -1,7 +1,7 @@
-import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { Connection } from 'tedious';
-import { afterEach, expect, test, vi } from 'vitest';
-import { CHANNEL_PREFIX, type ChannelName } from '../../src/channels.js';
+import { expect, test, vi } from 'vitest';
+import type { ChannelName } from '../../src/channels.js';
+import type { TokenPool } from '../../src/pool/token-pool.js';
 import {
   borrowAtOnce,
   driven,
@@ -14,27 +14,9 @@ import {
   settled,
   withoutSpread,
 } from '../support/driven-world.js';
+import { whenFirst } from '../support/when-first.js';
 
 const world = drivenWorld();
-
-let stopListening: (() => void)[] = [];
-
-afterEach(() => {
-  for (const stop of stopListening) stop();
-  stopListening = [];
-});
-
-/** At the first event only. */
-function whenFirst(name: ChannelName, act: () => void): void {
-  const channel = CHANNEL_PREFIX + name;
-  const stop = (): boolean => unsubscribe(channel, listener);
-  const listener = (): void => {
-    stop();
-    act();
-  };
-  subscribe(channel, listener);
-  stopListening.push(stop);
-}
 
 /** The connection that a listener of the event borrows. */
 function borrowedAt(name: ChannelName, pool: { acquire(): Promise<Connection> }): { connection?: Connection } {
@@ -45,6 +27,12 @@ function borrowedAt(name: ChannelName, pool: { acquire(): Promise<Connection> })
     });
   });
   return borrowed;
+}
+
+async function borrowOne(pool: TokenPool): Promise<Connection> {
+  const [connection] = await world.borrow(pool, 1);
+  if (connection === undefined) throw new Error('no connection');
+  return connection;
 }
 
 test('an idle connection that a listener borrows when another one is closed stays open', async () => {
@@ -141,4 +129,94 @@ test('a listener may evict all connections when a keepalive has been answered', 
   for (let i = 0; i < 90 && evict.mock.calls.length === 0; i += 1) await pass(SECOND);
   await pass(SECOND);
   expect(pool.stats).toMatchObject({ size: 1, available: 1, logins: 2, evictions: { 'evicted-by-caller': 1 } });
+});
+
+test('callers wait when a listener suspends the pool at the checkout of another one', async () => {
+  const pool = world.aPool({ max: 3 });
+  await world.opened(pool, 3);
+  pool.suspend();
+  const callers = [1, 2, 3].map(() => outcome(pool.acquire()));
+  whenFirst('checkout', () => pool.suspend());
+  pool.resume();
+  await pass(0);
+  expect(pool.stats).toMatchObject({ borrowed: 1, pending: 2, isSuspended: true });
+  pool.resume();
+  await pass(0);
+  expect(callers.map(settled)).toHaveLength(3);
+});
+
+test('nothing is opened for waiting callers when a listener suspends the pool at a checkout', async () => {
+  const pool = world.aPool({ max: 3 });
+  await world.opened(pool, 1);
+  pool.suspend();
+  const callers = [1, 2, 3].map(() => outcome(pool.acquire()));
+  whenFirst('checkout', () => pool.suspend());
+  pool.resume();
+  await pass(SECOND);
+  expect(pool.stats).toMatchObject({ size: 1, borrowed: 1, pending: 2, logins: 1 });
+  pool.resume();
+  await pass(SECOND);
+  expect(callers.map(settled)).toHaveLength(3);
+});
+
+test('callers are rejected when a listener closes the pool at the checkout of another one', async () => {
+  const pool = world.aPool({ max: 3 });
+  await world.opened(pool, 2);
+  pool.suspend();
+  const callers = [1, 2, 3].map(() => outcome(pool.acquire()));
+  whenFirst('checkout', () => void pool.close());
+  pool.resume();
+  await pass(0);
+  pool.release(settled(callers[0] ?? {}));
+  await pass(SECOND);
+  expect(callers.slice(1).map(({ error }) => error)).toMatchObject([
+    { code: 'ERR_POOL_CLOSED' },
+    { code: 'ERR_POOL_CLOSED' },
+  ]);
+  expect(pool.stats).toMatchObject({ size: 0, logins: 2 });
+});
+
+test.each(['release', 'destroy'] as const)(
+  'a connection that a listener returns while it is being returned with %s is returned once',
+  async (how) => {
+    const pool = world.aPool({ max: 1 });
+    const connection = await borrowOne(pool);
+    const next = outcome(pool.acquire());
+    whenFirst('checkin', () => pool.release(connection));
+    expect(() => pool[how](connection)).toThrow(expect.objectContaining({ code: 'ERR_NOT_BORROWED' }));
+    await pass(0);
+    expect(settled(next)).toBe(connection);
+    expect(pool.isBorrowed(connection)).toBe(true);
+    expect(pool.stats).toMatchObject({ size: 1, borrowed: 1, logins: 1, evictions: {} });
+  },
+);
+
+test('P2: a listener cannot borrow a connection whose token the server has refused on another one', async () => {
+  const pool = world.aPool({ max: 4, idleTimeoutMillis: HOUR });
+  const [refused, ...others] = await world.borrow(pool, 4);
+  for (const connection of others) pool.release(connection);
+  const borrowed = borrowedAt('connection:evicted', pool);
+  driven(refused).emit('errorMessage', { number: 37396, class: 14, state: 1, message: 'The token has expired.' });
+  await pass(SECOND);
+  expect(others).not.toContain(borrowed.connection);
+  expect(pool.stats.evictions).toEqual({ 'token-invalidated': 3 });
+  pool.release(refused as Connection);
+});
+
+test('a listener cannot borrow a connection that is about to be closed after a failover', async () => {
+  const pool = world.aPool({ max: 5, idleTimeoutMillis: HOUR });
+  const [first, second, ...others] = await world.borrow(pool, 5);
+  for (const connection of others) pool.release(connection);
+  const borrowed = borrowedAt('pool:failover', pool);
+  const early = borrowedAt('connection:evicted', pool);
+  for (const connection of [first, second]) {
+    driven(connection).emit('error', new Error('read ECONNRESET'));
+    driven(connection).end();
+  }
+  await pass(SECOND);
+  for (const connection of [first, second]) pool.release(connection as Connection);
+  await pass(SECOND);
+  expect(others).not.toContain(early.connection);
+  expect(others).not.toContain(borrowed.connection);
+  expect(pool.stats.evictions).toEqual({ failover: 3, broken: 2 });
 });

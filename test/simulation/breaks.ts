@@ -369,9 +369,9 @@ export const BREAKS: readonly Break[] = [
       const connections = connectionsOf(pool);
       const makeReady = connections.makeReady.bind(connections);
       connections.makeReady = (pooled) => {
-        const { expiry } = pooled.live;
+        const { expiry, token } = pooled.live;
         Object.defineProperty(expiry, 'token', {
-          value: withMargins(expiry.token, { loginBefore: Number.POSITIVE_INFINITY }),
+          value: withMargins(token, { loginBefore: Number.POSITIVE_INFINITY }),
           configurable: true,
         });
         makeReady(pooled);
