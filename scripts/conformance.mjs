@@ -28,7 +28,13 @@ const { values: options } = parseArgs({
 });
 
 if (options.server === undefined) await compare();
-else await examineRealServer(options);
+else await examineAndExit();
+
+/** Ends the process even if a check that was stopped still waits for its server. */
+async function examineAndExit() {
+  await examineRealServer(options);
+  process.exit();
+}
 
 async function compare() {
   const { conformance, requirements } = await import('mssql-token-pool/testing/conformance');

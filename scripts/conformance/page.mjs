@@ -64,10 +64,22 @@ error as its \`cause\`.
 npm run conformance -- --server my-server.database.windows.net --database my-database
 \`\`\`
 
-The command prints what it will do and stops. With \`--yes\`, it runs, in less than ten minutes, with your own credential
+The command prints what it will do and stops. With \`--yes\`, it checks this package with your own credential
 (\`--authentication\`, default: the chain of environment, managed identity and developer tools). It creates one schema with a
 random name, drops it afterwards and changes nothing else. It writes \`conformance-report.json\`, which contains no secrets: only
 error numbers, states and classes, times, and versions.
+
+It takes about three minutes. After nine, or at Ctrl+C, it stops, drops its schema, and lists what it has not reached. If even the
+schema cannot be dropped, it prints the statements that drop it, and the report names it under \`leftBehind\`.
+
+- **How expiry is checked.** The run declares the tokens of your credential to expire after 20 s, so the pool must replace its
+  connections, refuse to log in, or keep a borrowed connection, while the server would still accept the token. Failures of the identity
+  provider are simulated between your credential and the pool; lost connections by closing their sockets.
+- **Credentials with a cache of their own** (managed identity, Azure CLI) return the same token until shortly before it expires. The
+  pool has no reason to replace a connection then, so \`warm-hand-over\` is reported as not reached.
+- **Not checked**, because a real server cannot be made to fail in this way: \`no-expired-session\` (a real server ends a session at a
+  time of its own; \`warm-hand-over\` shows that no session outlives its token in the pool), \`replaces-refused-token\` (needs a server
+  that refuses a valid token as expired) and \`waiters-settle\` (needs a server that accepts connections and does not answer).
 
 **We have not run this against Azure SQL.** The project's own tests run it only against the SQL emulator.
 `;

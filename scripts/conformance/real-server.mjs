@@ -1,132 +1,134 @@
-import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
-import { createCredential, createTokenPool } from 'mssql-token-pool';
-import { firstValue } from './query.mjs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createCredential } from 'mssql-token-pool';
+import { CHECKS, dropSchema, failureOf, NOT_RUN } from './real-checks.mjs';
+import { RealSite } from './real-site.mjs';
 
-const PLAN = `This run
-  1. logs in with your own credential, once and then 20 times at once, and counts the token requests (1 is correct);
-  2. logs in with an invalid token, and records number, state and class of the refusal;
-  3. requests a database that does not exist, and records the same;
-  4. creates a schema with a random name, a table in it, runs a transaction, and drops both;
-  5. measures a warm checkout and a login;
-  6. writes a report without tokens, server names or login names.
-It reads and changes nothing else. Nothing is sent to anyone.`;
+/** Of the checks; with {@link CLEAN_UP_MS}, a run takes less than ten minutes. */
+const LIMIT_MS = 9 * 60_000;
+/** Of closing what is open and dropping the schema. */
+const CLEAN_UP_MS = 30_000;
+/** Lifetime that the tokens are declared to have in checks of expiry. */
+const LIFETIME_MS = 20_000;
+
+const PLAN = `This run logs in with your own credential, at most 20 times at once, and
+  1. checks these requirements, with tokens that it declares to expire after ${LIFETIME_MS / 1000} s:
+${CHECKS.map(({ title }) => `       ${title}`).join('\n')}
+  2. logs in with an invalid token and to a database that does not exist, and records number, state and class of the refusals;
+  3. creates a schema with a random name, with one table, and drops both;
+  4. writes a report without tokens, server names or login names.
+It ends after ${LIMIT_MS / 60_000} minutes at the latest, or at Ctrl+C, and then drops its schema as well.
+It reads and changes nothing else. Nothing is sent to anyone.
+Not checked, because a real server cannot be made to fail: ${Object.keys(NOT_RUN).join(', ')}.`;
 
 /** Checks this package against a real server, with the caller's own credential. */
-export async function examineRealServer({ server, database, authentication, yes, output, ...flags }) {
+export async function examineRealServer({ server, database, authentication, yes, output, only, ...flags }) {
   process.stdout.write(`${PLAN}\n`);
   if (database === undefined) fail('--database is missing: name the database to log in to.');
+  const unknown = only?.find((id) => !CHECKS.some((check) => check.id === id));
+  if (unknown !== undefined)
+    fail(`--only: there is no check ${unknown}; there are ${CHECKS.map(({ id }) => id).join(', ')}.`);
   if (!yes) {
     process.stdout.write('\nNothing has been done. Add --yes to go on.\n');
     return;
   }
   const target = { server, database, trustServerCertificate: flags['trust-server-certificate'] };
-  const report = await examine(target, createCredential(authentication), (name, passed) =>
-    process.stdout.write(`${passed ? 'ok  ' : 'FAIL'} ${name}\n`),
-  );
+  const interrupted = new AbortController();
+  const interrupt = () => interrupted.abort();
+  process.once('SIGINT', interrupt);
+  const onStep = ({ title, passed, notReached, seen, error }) => {
+    const outcome = notReached !== undefined ? '-   ' : passed ? 'ok  ' : 'FAIL';
+    const reason = notReached ?? seen ?? error?.seen ?? error?.code;
+    process.stdout.write(`${outcome} ${title}${reason === undefined ? '' : ` (${reason})`}\n`);
+  };
+  const report = await examine(target, createCredential(authentication), { onStep, only, signal: interrupted.signal });
+  process.removeListener('SIGINT', interrupt);
   const file = output ?? 'conformance-report.json';
   await writeFile(file, `${JSON.stringify(report, null, 2)}\n`);
   process.stdout.write(`Written to ${file}.\n`);
-  process.exitCode = report.steps.every(({ passed }) => passed) ? 0 : 1;
+  if (report.leftBehind !== undefined) {
+    const { leftBehind: schema } = report;
+    process.stdout.write(
+      `\nThe schema could not be dropped: DROP TABLE IF EXISTS ${schema}.rows; DROP SCHEMA IF EXISTS ${schema};\n`,
+    );
+  }
+  const isComplete = report.stopped === undefined && report.leftBehind === undefined;
+  process.exitCode = isComplete && report.steps.every(({ passed }) => passed !== false) ? 0 : 1;
 }
 
-/** Runs every step of the plan; resolves with the report. */
-export async function examine(target, credential, onStep = () => {}) {
+/**
+ * Runs the checks and resolves with the report. After `limitMs`, or when `signal` fires, the rest is listed as not reached; then
+ * what is open is closed and the schema dropped, within `cleanUpMs`.
+ */
+export async function examine(target, credential, options = {}) {
+  const {
+    onStep = () => {},
+    only,
+    signal,
+    limitMs = LIMIT_MS,
+    cleanUpMs = CLEAN_UP_MS,
+    lifetimeMs = LIFETIME_MS,
+  } = options;
+  const site = new RealSite(target, credential, lifetimeMs);
+  const stop = stopAfter(limitMs, signal);
   const steps = [];
-  const step = async (name, run) => {
-    const startedAt = performance.now();
-    const outcome = await run().then(
-      (facts) => ({ passed: true, ...facts }),
-      (error) => ({ passed: false, error: factsOf(error) }),
-    );
-    steps.push({ name, ms: Math.round(performance.now() - startedAt), ...outcome });
-    onStep(name, outcome.passed);
+  for (const check of CHECKS) {
+    if (only !== undefined && !only.includes(check.id)) continue;
+    steps.push(await outcomeOf(check, site, stop));
+    onStep(steps.at(-1));
+    if (check.id === 'logs-in' && steps[0].passed === false) stop.because('the login failed');
+  }
+  stop.disarm();
+  await Promise.race([cleanUp(site), sleep(cleanUpMs, undefined, { ref: false })]);
+  site.dropConnections();
+  site.stop();
+  return {
+    date: new Date().toISOString(),
+    node: process.version,
+    steps,
+    notRun: NOT_RUN,
+    stopped: stop.reason,
+    leftBehind: site.schema,
   };
+}
 
-  let requests = 0;
-  const counted = {
-    getToken: (scopes, options) => {
-      requests += 1;
-      return credential.getToken(scopes, options);
+async function outcomeOf({ id, title, run }, site, stop) {
+  if (stop.reason !== undefined) return { id, title, notReached: stop.reason };
+  const startedAt = performance.now();
+  const work = run(site).then((facts) => ({ passed: true, ...facts }), failureOf);
+  const outcome = await Promise.race([work, stop.stopped.then(() => ({ notReached: stop.reason }))]);
+  const ms = Math.round(performance.now() - startedAt);
+  if (stop.reason === undefined) await site.closePools();
+  return { id, title, ms, ...outcome };
+}
+
+function stopAfter(limitMs, signal) {
+  const controller = new AbortController();
+  const because = (reason) => controller.abort(reason);
+  const timer = setTimeout(() => because(`the limit of ${Math.round(limitMs / 1000)} s was reached`), limitMs);
+  const onSignal = () => because('interrupted');
+  if (signal?.aborted) onSignal();
+  signal?.addEventListener('abort', onSignal);
+  return {
+    stopped: once(controller.signal, 'abort'),
+    get reason() {
+      return controller.signal.reason;
+    },
+    because,
+    disarm() {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', onSignal);
     },
   };
-  const pool = createTokenPool({ ...target, authentication: counted, pool: { max: 20 } });
-  try {
-    await step('logs in', () => pool.use(async (connection) => ({ version: await version(connection) })));
-    await step('logs in 20 times at once with one token request', async () => {
-      const borrowed = await Promise.all(Array.from({ length: 20 }, () => pool.acquire()));
-      for (const connection of borrowed) pool.release(connection);
-      if (requests !== 1) throw new Error(`${requests} token requests`);
-      return { requests };
-    });
-    await step('is refused with a token that is no token', () => refusal({ ...target, authentication: NO_TOKEN }));
-    await step('is refused for a database that does not exist', () =>
-      refusal({ ...target, database: `missing_${randomBytes(4).toString('hex')}`, authentication: credential }),
-    );
-    await step('runs a transaction in a schema of its own, and drops it', () => ownSchema(pool));
-    await step('checks out a warm connection', async () => ({ medianMs: await warmCheckout(pool) }));
-  } finally {
-    await pool.close();
-  }
-  return { date: new Date().toISOString(), node: process.version, steps };
 }
 
-/** A broken identity provider: its token is invalid. */
-const NO_TOKEN = { getToken: async () => ({ token: 'not.a.token', expiresOnTimestamp: Date.now() + 3_600_000 }) };
-
-/** Product and version, without the machine name. */
-async function version(connection) {
-  const text = String(await firstValue(connection, 'SELECT @@VERSION AS version'));
-  return text.split('\n', 1)[0].trim().slice(0, 120);
-}
-
-async function refusal(config) {
-  const pool = createTokenPool({ ...config, pool: { max: 1, acquireTimeoutMillis: 20_000 } });
-  try {
-    const connection = await pool.acquire().catch((error) => ({ refused: factsOf(error) }));
-    if (connection.refused === undefined) {
-      pool.release(connection);
-      throw new Error('the login succeeded');
-    }
-    return connection;
-  } finally {
-    await pool.close();
-  }
-}
-
-async function ownSchema(pool) {
-  const schema = `mtp_conformance_${randomBytes(6).toString('hex')}`;
-  await pool.use(async (connection) => {
-    await firstValue(connection, `CREATE SCHEMA ${schema}`);
-    try {
-      await firstValue(connection, `CREATE TABLE ${schema}.rows (n int NOT NULL)`);
-      await firstValue(connection, `BEGIN TRANSACTION; INSERT INTO ${schema}.rows VALUES (1); ROLLBACK`);
-      const rows = await firstValue(connection, `SELECT COUNT(*) AS n FROM ${schema}.rows`);
-      if (rows !== 0) throw new Error('a transaction that was rolled back left a row');
-    } finally {
-      await firstValue(connection, `DROP TABLE IF EXISTS ${schema}.rows`);
-      await firstValue(connection, `DROP SCHEMA IF EXISTS ${schema}`);
-    }
-  });
-  return {};
-}
-
-async function warmCheckout(pool) {
-  const times = [];
-  for (let i = 0; i < 200; i += 1) {
-    const startedAt = performance.now();
-    const connection = await pool.acquire();
-    times.push(performance.now() - startedAt);
-    pool.release(connection);
-  }
-  return Number(times.sort((a, b) => a - b)[100].toFixed(4));
-}
-
-/** Numbers and kinds of an error and its causes. Excludes messages, which may contain the server or login name. */
-function factsOf(error) {
-  const { name, code, number, state, class: severity, cause } = error;
-  const facts = { name, code, number, state, class: severity };
-  return cause instanceof Error ? { ...facts, cause: factsOf(cause) } : facts;
+async function cleanUp(site) {
+  // After the last check, nothing is open; a check that was stopped may wait for its server.
+  site.dropConnections();
+  await site.closePools();
+  await dropSchema(site).catch(() => {});
+  await site.closePools();
 }
 
 function fail(message) {

@@ -1,16 +1,8 @@
-import { execFile } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { Connection, Request } from 'tedious';
 import { expect, test } from 'vitest';
 import { createTokenPool } from '../../src/index.js';
 import { conformance, type OpenPool, type PoolSetup, requirements } from '../../src/testing/conformance/index.js';
-import { startEntraEmulator, startSqlEmulator } from '../../src/testing/index.js';
 import { named } from '../support/named.js';
-
-const run = promisify(execFile);
 
 /** A naive pool: one connection for all callers, always on the first token. */
 const naive: OpenPool<Connection> = async (setup) => {
@@ -118,84 +110,6 @@ test('the error for an unknown requirement lists the existing ones', async () =>
     /no requirement is named 'single-fight'.*single-flight/,
   );
   expect(new Set(requirements.map(({ id }) => id)).size).toBe(requirements.length);
-});
-
-test('the run against a real server prints what it will do, and does nothing without --yes', async () => {
-  const { stdout } = await run(process.execPath, [
-    'scripts/conformance.mjs',
-    ...['--server', 'nowhere.invalid', '--database', 'app'],
-  ]);
-  for (const step of ['logs in with your own credential', 'creates a schema', 'drops both', 'writes a report']) {
-    expect(stdout).toContain(step);
-  }
-  expect(stdout).toMatch(/\nNothing has been done\. Add --yes to go on\.\n$/);
-});
-
-test('the run against a real server leaves nothing behind, and its report contains no secret', async () => {
-  const statements: string[] = [];
-  const entra = await startEntraEmulator({ sameToken: true });
-  const server = await startSqlEmulator({
-    entra,
-    databases: ['app'],
-    onQuery(sql) {
-      statements.push(sql);
-      if (sql.startsWith('SELECT COUNT(*)')) return [{ n: 0 }];
-      return /^(CREATE|DROP|BEGIN|INSERT) /.test(sql) ? [] : undefined;
-    },
-  });
-  try {
-    // @ts-expect-error a script without types
-    const { examine } = await import('../../scripts/conformance/real-server.mjs');
-    const { server: host, port, options } = server.config();
-    const credential = entra.credential();
-    const report = await examine({ server: host, port, options, database: 'app' }, credential);
-    expect(report.steps.filter(({ passed }: { passed: boolean }) => !passed)).toEqual([]);
-    const created = statements.filter((sql) => sql.startsWith('CREATE SCHEMA')).map((sql) => sql.split(' ')[2]);
-    const dropped = statements.filter((sql) => sql.startsWith('DROP SCHEMA')).map((sql) => sql.split(' ').at(-1));
-    expect(created).toHaveLength(1);
-    expect(dropped).toEqual(created);
-    const changes = statements.filter((sql) => !sql.startsWith('SELECT @@VERSION'));
-    expect(changes.filter((sql) => !sql.includes(String(created[0])))).toEqual([]);
-    const { token } = await credential.getToken('https://database.windows.net/.default');
-    expect(JSON.stringify(report)).not.toContain(token);
-    expect(JSON.stringify(report)).not.toContain(entra.clientId);
-    expect(report.steps[2]).toMatchObject({ refused: { number: 18456 } });
-    expect(report.steps[3]).toMatchObject({ refused: { number: 4060 } });
-  } finally {
-    await server.close();
-    await entra.close();
-  }
-});
-
-test('with --yes, the run against a real server writes a report without the names of server, database and login', async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'conformance-'));
-  const output = join(folder, 'report.json');
-  const entra = await startEntraEmulator({ sameToken: true });
-  const onQuery = (sql: string) => (sql.startsWith('SELECT COUNT(*)') ? [{ n: 0 }] : []);
-  const server = await startSqlEmulator({ entra, databases: ['app-of-contoso'], onQuery });
-  try {
-    // @ts-expect-error a script without types
-    const { examineRealServer } = await import('../../scripts/conformance/real-server.mjs');
-    await examineRealServer({
-      server: `localhost,${server.port}`,
-      database: 'app-of-contoso',
-      authentication: entra.credential(),
-      yes: true,
-      output,
-      'trust-server-certificate': true,
-    });
-    expect(process.exitCode).toBe(0);
-    const report = readFileSync(output, 'utf8');
-    expect(JSON.parse(report)).toMatchObject({ node: process.version, steps: Array(6).fill({ passed: true }) });
-    for (const name of ['localhost', `,${server.port}`, 'app-of-contoso', entra.clientId, 'eyJ']) {
-      expect(report).not.toContain(name);
-    }
-  } finally {
-    process.exitCode = undefined;
-    rmSync(folder, { recursive: true });
-    await server.close();
-    await entra.close();
-  }
 });
 
 test.concurrent.each<[string, unknown, RegExp]>([
