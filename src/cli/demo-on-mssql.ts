@@ -11,7 +11,7 @@ import { demoOptions, USAGE } from './demo-options.js';
 const MSSQL = 'mssql@12';
 
 /**
- * `mssql-token-pool demo` compares with mssql, which `npx mssql-token-pool` does not install. If it is missing, npm
+ * `mssql-token-pool demo` compares this library with mssql, which `npx mssql-token-pool` does not install. If mssql is missing, npm
  * installs it into a temporary folder for the duration of the demo.
  *
  * @returns the exit code
@@ -21,7 +21,7 @@ export async function demoOnMssql(args: string[]): Promise<number> {
     process.stdout.write(USAGE);
     return 0;
   }
-  // Before anything is fetched.
+  // Checked before anything is downloaded.
   const options = demoOptions(args);
   if (options === undefined) return 2;
   if (isMssqlInstalled()) return (await import('./demo.js')).demo(options);
@@ -44,10 +44,12 @@ function isMssqlInstalled(): boolean {
 async function withTemporaryMssql(args: string[]): Promise<number> {
   const folder = mkdtempSync(join(tmpdir(), PREFIX));
   const remove = (): void => rmSync(folder, { recursive: true, force: true });
-  // Also where the program ends because its output is no longer read.
+  // Also runs if the program ends because its output is no longer read.
   process.once('exit', remove);
   try {
-    process.stdout.write(`The demo compares with ${MSSQL}, which is not installed here: fetching it for this run.\n\n`);
+    process.stdout.write(
+      `The demo compares this library with ${MSSQL}, which is not installed here; downloading it for this run.\n\n`,
+    );
     const options = [
       '--prefix',
       folder,
@@ -60,7 +62,7 @@ async function withTemporaryMssql(args: string[]): Promise<number> {
     ];
     const installed = await run(npm, ['install', ...options, MSSQL], {});
     if (installed !== 0)
-      throw new Error(`npm could not install ${MSSQL}. Run: npm install ${MSSQL}, then the demo again.`);
+      throw new Error(`npm could not install ${MSSQL}. Run npm install ${MSSQL}, then the demo again.`);
     const NODE_PATH = [join(folder, 'node_modules'), process.env.NODE_PATH].filter(Boolean).join(delimiter);
     return await run(process.execPath, [program, 'demo', ...args], { NODE_PATH });
   } finally {
@@ -73,7 +75,7 @@ const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
 // The build puts this file into dist/shared.
 const program = fileURLToPath(new URL('../cli/main.js', import.meta.url));
 
-/** Runs a program on our terminal. @returns its exit code */
+/** Runs a program in this terminal. @returns its exit code */
 async function run(command: string, args: string[], env: Record<string, string>): Promise<number> {
   // A signal from the terminal reaches the child as well; this process stays to remove the folder.
   const ignore = (): void => {};

@@ -15,9 +15,9 @@ Stock mssql beside this library while tokens expire every ${LIFETIME_SECONDS} s,
 `;
 
 export interface DemoOptions {
-  /** How long it runs. */
+  /** How long the demo runs. */
   seconds: number;
-  /** Where both timelines are written as an HTML page. */
+  /** The HTML page to which both timelines are written. */
   file: string | undefined;
 }
 
@@ -26,7 +26,7 @@ const OPTIONS = {
   report: { type: 'string' },
 } as const;
 
-/** Reads the arguments. Where they are wrong, prints why and the usage, and returns undefined. */
+/** Reads the arguments. If they are wrong, prints the reason and the usage, and returns undefined. */
 export function demoOptions(args: string[]): DemoOptions | undefined {
   try {
     const unknown = unknownArgument(args, OPTIONS);

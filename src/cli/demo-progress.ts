@@ -5,7 +5,10 @@ export interface Progress {
   failed: number;
 }
 
-/** Fits a terminal of 80 columns, and is cut on a narrower one: a line that wraps could not be overwritten by the next. */
+/**
+ * Fits a terminal of 80 columns and is truncated on a narrower one, because a wrapped line could not be overwritten by
+ * the next.
+ */
 export function progressLine(elapsedSeconds: number, pools: readonly Progress[], columns = 80): string {
   const counts = pools.map(({ name, queries, failed }) => `${name}: ${queries}, ${failed} failed`);
   return `${elapsedSeconds.toFixed(0).padStart(3)} s   ${counts.join('   ')}`.slice(0, columns - 1);

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ConnectionPool, Transaction } from 'mssql';
 
 const THINK_MS = 15;
-/** Every how many pieces of work there is a transaction. */
+/** One in this many units of work is a transaction. */
 const TRANSACTION_EVERY = 5;
 
 /** Callers that query a pool in a loop, and their results. */

@@ -9,7 +9,7 @@ import { progressLine } from './demo-progress.js';
 import { Workload } from './demo-workload.js';
 
 const CALLERS = 8;
-/** How often all connections are cut, ms; without that a pool of open connections never logs in again. */
+/** How often all connections are cut, ms; otherwise a pool of open connections would never log in again. */
 const CUT_EVERY_MS = 3_000;
 /** By then the first token has expired, and new logins are needed. */
 const ENOUGH_SECONDS = 2 * LIFETIME_SECONDS;
@@ -23,10 +23,10 @@ interface Side {
 }
 
 /**
- * The same work done by stock mssql, configured as its README says, and by ours, while tokens expire every few seconds and
- * the network cuts idle connections now and then.
+ * The same work done by stock mssql, configured as its README says, and by this library, while tokens expire every few seconds
+ * and the network cuts idle connections now and then.
  *
- * @returns 0 if stock was seen to fail and ours was not
+ * @returns 0 if stock mssql failed and this library did not
  */
 export async function demo({ seconds, file }: DemoOptions): Promise<number> {
   const print = (line: string): void => void process.stdout.write(`${line}\n`);
@@ -38,7 +38,7 @@ export async function demo({ seconds, file }: DemoOptions): Promise<number> {
 
   // Recording starts before our pool is used. Stock mssql publishes no events, so the records of its server are used.
   const recorder = recordTimeline(undefined, { title: 'mssql-token-pool' });
-  // Ours first: where a login is impossible on this machine, its error says why.
+  // This library first: if a login is impossible on this machine, its error says why.
   const own = await startOurs();
   const theirs = await startStock().catch(async (error: unknown) => {
     await own.close();
@@ -49,21 +49,21 @@ export async function demo({ seconds, file }: DemoOptions): Promise<number> {
     await compare(sides, seconds);
     print(`\n\n${table(sides)}\n`);
     const firstFailure = sides[0].workload.firstFailure;
-    if (firstFailure !== undefined) print(`What stock mssql ran into: ${firstFailure}`);
+    if (firstFailure !== undefined) print(`First error of stock mssql: ${firstFailure}`);
     const verdict = verdictOn(...sides);
     print(verdict.text);
     if (file !== undefined) {
       await writeReport(file, report(sides[0], sides[1], recorder.stop()));
-      print(`The picture: ${file}`);
+      print(`Timelines: ${file}`);
     }
     return verdict.ok ? 0 : 1;
   } finally {
-    // Whatever went wrong: what is still open would keep the program running.
+    // Whatever went wrong, connections that are still open would keep the program running.
     await Promise.all(sides.map((side) => side.close()));
   }
 }
 
-/** Runs both workloads side by side, and prints how they are doing. */
+/** Runs both workloads side by side, and prints their progress. */
 async function compare(sides: readonly Side[], seconds: number): Promise<void> {
   const { stdout } = process;
   const startedAt = Date.now();
@@ -141,7 +141,7 @@ function side(name: string, pool: stock.ConnectionPool, entra: EntraEmulator, se
   };
 }
 
-/** Cuts only idle connections: no pool could save a query that is cut. */
+/** Cuts only idle connections: no pool could save a query whose connection is cut. */
 async function cutNowAndThen(sides: readonly Side[], more: () => boolean): Promise<void> {
   while (more()) {
     await sleep(CUT_EVERY_MS);

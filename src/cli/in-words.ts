@@ -13,7 +13,7 @@ const SYSTEM_ERRORS: Readonly<
   EISDIR: ({ path }) => `${path ?? 'A path'} is a directory; a file is needed.`,
 };
 
-/** An error as the last line of a program: once, without a stack where the cause is outside the program. */
+/** An error as the last line of a program: once, and without a stack if the cause is outside the program. */
 export function inWords(thrown: unknown): string {
   if (!(thrown instanceof Error)) return String(thrown);
   const { code } = thrown as NodeJS.ErrnoException;

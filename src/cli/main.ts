@@ -9,7 +9,7 @@ type Command = (args: string[]) => Promise<number>;
 
 const COMMANDS: Record<string, { summary: string; load: () => Promise<Command> }> = {
   demo: {
-    summary: 'stock mssql beside this library while tokens expire, on embedded emulators',
+    summary: 'compares stock mssql with this library while tokens expire, on embedded emulators',
     load: async () => (await import('./demo-on-mssql.js')).demoOnMssql,
   },
   doctor: {
@@ -17,7 +17,7 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<Command> }
     load: async () => (await import('./doctor/doctor.js')).doctor,
   },
   gateway: {
-    summary: 'Entra logins in front of a SQL Server that has none',
+    summary: 'adds Entra logins to a SQL Server that has none',
     load: async () => (await import('./gateway.js')).gateway,
   },
   entra: {

@@ -2,7 +2,7 @@
 const READER_IS_GONE = 141;
 
 /**
- * Ends the program with its output: quietly when no program reads it any more (`| head -1`), and with the reason when
+ * Ends the program when its output ends: quietly if no program reads it any more (`| head -1`), and with the reason if
  * it cannot be written (a full disk). Without this, Node prints a stack trace.
  */
 export function endWithOutput(): void {
@@ -11,6 +11,6 @@ export function endWithOutput(): void {
     process.stderr.write(`The output could not be written: ${error.message}\n`);
     process.exit(1);
   });
-  // Messages that cannot be printed change nothing else.
+  // Messages that cannot be printed have no other effect.
   process.stderr.on('error', () => undefined);
 }

@@ -2,8 +2,9 @@ import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { didYouMean } from '../credentials/input/did-you-mean.js';
 
 /**
- * The error for the first argument that belongs to no option, or undefined. The argument is named by its position,
- * because it may be a connection string or a password whose option was forgotten, and `parseArgs` would quote it.
+ * The error for the first argument that does not belong to an option, or undefined. The argument is named by its
+ * position, because it may be a connection string or a password whose option was forgotten, and `parseArgs` would quote
+ * it.
  */
 export function unknownArgument(args: string[], options: NonNullable<ParseArgsConfig['options']>): string | undefined {
   const { tokens } = parseArgs({ args, options, strict: false, tokens: true });

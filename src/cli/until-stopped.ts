@@ -8,7 +8,7 @@ export async function untilStopped(): Promise<NodeJS.Signals> {
   return signal;
 }
 
-/** A line of the log: when, what, and its details as `key=value`. */
+/** A log line: the time, the event, and its details as `key=value`. */
 export function log(what: string, details: Readonly<Record<string, unknown>> = {}): void {
   const written = Object.entries(details)
     .filter(([, value]) => value !== undefined)

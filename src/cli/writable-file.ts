@@ -3,7 +3,7 @@ import { dirname, resolve } from 'node:path';
 import { UsageError } from './address.js';
 
 /**
- * Checks, before anything is started, that the file which an option names can be written.
+ * Checks, before anything is started, that the file named by an option can be written.
  *
  * @throws UsageError that names the option and what is wrong
  */
@@ -15,6 +15,6 @@ export function assertWritable(option: string, file: string): void {
   try {
     accessSync(existsSync(file) ? file : folder, constants.W_OK);
   } catch {
-    throw wrong('there is no permission to write it');
+    throw wrong('there is no permission to write to it');
   }
 }

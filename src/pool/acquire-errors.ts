@@ -48,14 +48,14 @@ export function acquireTimedOut(
   }
   if (waitsFor === 'permit') {
     const error = new AcquireTimeoutError(text, {
-      hint: 'Connections of the primary and of pool.readOnly share pool.max, and all are in use: return them sooner, or raise it.',
+      hint: 'Connections of the primary and of pool.readOnly share pool.max, and all are in use: return them sooner, or raise pool.max.',
     });
     ofFullPool.add(error);
     return error;
   }
   if (waitsFor === 'turn') {
     return new AcquireTimeoutError(text, {
-      hint: 'As many logins of other identities were in progress as maxOpening allows: they take long, or it is too low.',
+      hint: 'As many logins of other identities were in progress as maxOpening allows: logins are slow, or maxOpening is too low.',
     });
   }
   return new AcquireTimeoutError(text, {
@@ -83,7 +83,7 @@ export function tokenExpired(source: TokenSource | undefined, strictExpiry: bool
   return new TokenExpiredError('The token of every connection is near its end, and no later one is available.', {
     cause: source?.tokens.status(source.scope).failure,
     hint: strictExpiry
-      ? 'strictExpiry is on: without it the session would have continued to serve.'
+      ? 'strictExpiry is on: without it, the session would have remained in use.'
       : "pool.resetSession is 'always': the server validates the token again at a reset, and would refuse it.",
   });
 }

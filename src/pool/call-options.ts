@@ -7,8 +7,8 @@ const ACQUIRE: KnownOptions<Pick<AcquireOptions, 'signal'>> = { signal: true };
 const CLOSE: KnownOptions<{ timeoutMs?: number | undefined }> = { timeoutMs: true };
 
 /**
- * Refuses options that do not exist, and values of `signal` and `timeoutMs` that cannot be used. `null` and `undefined` stand
- * for an option that is not set.
+ * Refuses options that do not exist, and values of `signal` and `timeoutMs` that cannot be used. `null` and `undefined` mean
+ * that an option is not set.
  *
  * @throws ConfigurationError that names the option
  */
@@ -35,7 +35,7 @@ export function requireWork(call: string, fn: unknown): void {
   throw new ConfigurationError(`${call} takes a function that works with a connection.`);
 }
 
-/** Why a connection cannot be acquired with such options: they are wrong, or their signal has fired. */
+/** Why a connection cannot be acquired with these options: they are invalid, or their signal has been aborted. */
 export function refusalOf(options: AcquireOptions | undefined): TokenPoolError | undefined {
   if (options === undefined) return undefined;
   let refusal: TokenPoolError | undefined;
@@ -50,7 +50,7 @@ function isObject(value: unknown): boolean {
   return typeof value === 'object' && value !== null;
 }
 
-/** Options that ORM adapters and pools pass on are not for applications. */
+/** Options that ORM adapters and pools pass on; they are not for applications. */
 function withoutInternal({
   startedAt: _,
   stack: __,
@@ -70,7 +70,10 @@ interface CloseTerms {
 /** How long `close` waits for borrowed connections by default, ms. */
 const CLOSE_TIMEOUT_MS = 10_000;
 
-/** How to close a pool, whatever the argument: one that stays open at shutdown holds its process and its connections. */
+/**
+ * How to close a pool, whatever the argument: a pool that stays open at shutdown keeps its process and its connections
+ * alive.
+ */
 export function closeTerms(given: unknown): CloseTerms {
   const usual = (refusal?: TokenPoolError): CloseTerms => ({ timeoutMs: CLOSE_TIMEOUT_MS, refusal });
   let options: { timeoutMs?: number | undefined } | undefined;
@@ -85,21 +88,21 @@ export function closeTerms(given: unknown): CloseTerms {
   return refusal === undefined ? { timeoutMs: options.timeoutMs ?? CLOSE_TIMEOUT_MS, refusal } : usual(refusal);
 }
 
-/** Resolves when the pool is closed, and rejects then if the options were wrong. */
+/** Resolves when the pool is closed, or rejects at that point if the options were invalid. */
 export async function closedOn(closing: Promise<void>, refusal: TokenPoolError): Promise<void> {
   await closing;
   throw refusal;
 }
 
 /**
- * Whether these are options, or what a shutdown hook passes: `process.once('SIGTERM', close)` the name of the signal, a
- * framework its application, which may be a plain object with methods.
+ * Whether these are options, or the argument of a shutdown hook: `process.once('SIGTERM', close)` passes the name of the signal, a
+ * framework passes its application, which may be a plain object with methods.
  */
 function areOptions(given: unknown): given is { timeoutMs?: number | undefined } {
   if (typeof given !== 'object' || given === null || Array.isArray(given)) return false;
   if ('timeoutMs' in given) return true;
   const prototype = Object.getPrototypeOf(given);
-  // Of another realm, the prototype of a plain object is not this `Object.prototype`.
+  // The prototype of a plain object from another realm is not this `Object.prototype`.
   const isPlain = prototype === null || Object.getPrototypeOf(prototype) === null;
   const properties = Object.values(Object.getOwnPropertyDescriptors(given));
   return isPlain && properties.every(({ get, value }) => get === undefined && typeof value !== 'function');
@@ -118,7 +121,7 @@ function unreadable(call: string): ConfigurationError {
   return new ConfigurationError(`The options of ${call} cannot be read: a getter or a proxy has thrown.`);
 }
 
-/** Those of another realm or of a polyfill are not instances of `AbortSignal`. */
+/** Signals of another realm or of a polyfill are not instances of `AbortSignal`. */
 function isSignal(value: unknown): value is AbortSignal {
   const { aborted: isAborted, addEventListener } = Object(value) as Partial<AbortSignal>;
   return typeof isAborted === 'boolean' && typeof addEventListener === 'function';

@@ -2,7 +2,7 @@ import type { EvictionReason } from '../channels.js';
 import type { Plan } from './housekeeping.js';
 import type { PooledConnection } from './pooled-connection.js';
 
-/** What it needs of a pool's connections. */
+/** The part of a pool's connections that is used here. */
 export interface Planned {
   /** Connections that count against `max`. */
   readonly size: number;
@@ -14,8 +14,8 @@ export interface Planned {
 }
 
 /**
- * Carries out what housekeeping has planned. The events of the first steps have listeners that may borrow, return or close any
- * connection, suspend the pool or close it; so each step looks again at what it is about to change.
+ * Carries out what housekeeping has planned. Listeners to the events of one step may borrow, return or close any
+ * connection, or suspend or close the pool, so each step checks again what it is about to change.
  *
  * @param mayOpen false once the pool is suspended or closed
  */

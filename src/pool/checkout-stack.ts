@@ -13,10 +13,10 @@ const FRAMES_SHOWN = 20;
 const NOT_THE_APPLICATION = /\b(?:node:|node_modules[\\/])|^(?:new )?Promise |<anonymous>\)?$|\(native\)$/;
 
 /**
- * The stack of a checkout. Its text is made when it is first read, which happens only to connections that are reported
+ * The stack of a checkout. Its text is produced when it is first read, which happens only for connections that are reported
  * or listed.
  *
- * A stack names functions and files. It has no message, and anything secret in a file's name is removed (P10): the
+ * A stack names functions and files. It has no message, and anything secret in a file name is removed (P10): the
  * content of a `data:` URL, a query, text that looks like a token.
  */
 export class CheckoutStack {
@@ -53,7 +53,7 @@ export class CheckoutStack {
   }
 }
 
-/** `Error.stackTraceLimit` is 10 by default, and cannot be set where intrinsics are frozen. */
+/** `Error.stackTraceLimit` is 10 by default, and cannot be set if intrinsics are frozen. */
 function withMoreFrames(capture: () => void): void {
   const { stackTraceLimit } = Error;
   try {
@@ -66,7 +66,7 @@ function withMoreFrames(capture: () => void): void {
   Error.stackTraceLimit = stackTraceLimit;
 }
 
-/** The application may have an `Error.prepareStackTrace` of its own, which may throw or return anything. */
+/** The application may have its own `Error.prepareStackTrace`, which may throw or return anything. */
 function linesOf(captured: { stack?: unknown }): string[] {
   let text: unknown;
   try {
@@ -94,7 +94,7 @@ function withoutQuery(frame: string): string {
   return frame.slice(0, scheme + query) + position;
 }
 
-/** Empty where it has been deleted. */
+/** Empty if it has been deleted. */
 function workingFolder(): string {
   try {
     return `${process.cwd()}${sep}`;
@@ -118,8 +118,8 @@ function findOwnFolder(): string {
 }
 
 /**
- * The folder of this package in a frame of this file: where it is installed, or its sources, which are not in node_modules. Empty
- * where the application has been bundled into one file, in which our frames look like those of the application.
+ * The folder of this package in a frame of this file: the installed package, or its sources, which are not in node_modules. Empty
+ * if the application is bundled into one file, where our frames look like those of the application.
  */
 export function folderOfPackage(frame: string): string {
   const place = frame.slice(frame.indexOf('(') + 1);

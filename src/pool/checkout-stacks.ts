@@ -1,8 +1,8 @@
 import type { CheckoutStack } from './checkout-stack.js';
 
 /**
- * Stacks of checkouts that a library makes later than the application asks for them: mssql starts a request with
- * `setImmediate`, knex when its builder is awaited, and a stack does not reach back across that. So the stack is
+ * Stacks of checkouts that a library makes only after the application has asked for them: mssql starts a request with
+ * `setImmediate`, knex when its builder is awaited, and a stack does not reach back across that. The stack is therefore
  * captured when the request or builder is created, and stored with it.
  */
 export class CheckoutStacks {
@@ -15,7 +15,7 @@ export class CheckoutStacks {
     this.#capture = capture;
   }
 
-  /** The application is creating `requester`. */
+  /** Call while the application creates `requester`. */
   note(requester: object): void {
     const stack = this.#capture(CheckoutStacks.prototype.note);
     if (stack !== undefined) this.#stacks.set(requester, stack);

@@ -10,8 +10,8 @@ interface Returnable {
 }
 
 /**
- * One checkout of a connection, until it is returned. The same connection may be borrowed again afterwards, by a caller who must
- * not lose it because an earlier one returns it a second time.
+ * One checkout of a connection, until it is returned. Afterwards, another caller may borrow the same connection, and must
+ * not lose it because the earlier one returns it a second time.
  */
 export class Checkout {
   readonly #pool: Returnable;
@@ -30,7 +30,7 @@ export class Checkout {
     return this.#id === undefined || this.#pool.checkoutOf(this.#connection) !== this.#id;
   }
 
-  /** Returns the connection, unless that has been done. */
+  /** Returns the connection, unless it has already been returned. */
   release(): void {
     if (!this.isOver) this.#pool.release(this.#connection);
   }
@@ -63,26 +63,31 @@ export function notBorrowed(): NotBorrowedError {
   );
 }
 
-/** What `fn` has failed with because it used its connection after returning it; undefined for any other error. */
+/**
+ * The error to report if `fn` failed because it used its connection after returning it; undefined for any other error.
+ */
 export function usedAfterReturn(error: unknown, checkout: Checkout, by: string): NotBorrowedError | undefined {
   if (!checkout.isOver || !wasNotSent(error)) return undefined;
-  return new NotBorrowedError('The function has returned its connection to the pool, and then used it.', {
+  return new NotBorrowedError('The function returned its connection to the pool and then used it.', {
     cause: error,
     hint: `Leave release() and destroy() to ${by}().`,
   });
 }
 
-/** The error where `fn` has returned its connection inside a transaction. */
+/** The error if `fn` has returned its connection inside a transaction. */
 export function returnedEarly(): NotBorrowedError {
   return new NotBorrowedError(
-    'The function has returned its connection to the pool, so transaction() could not send COMMIT.',
+    'The function returned its connection to the pool, so transaction() could not send COMMIT.',
     { hint: 'Leave release() and destroy() to transaction().' },
   );
 }
 
-/** @throws ConfigurationError for a wrapper of a pool whose `use` drops its options: a checkout could not be followed */
+/**
+ * @throws ConfigurationError for a wrapper of a pool whose `use` drops its options, so that a checkout cannot be
+ * tracked
+ */
 export function missingCheckout(call: string): never {
   throw new ConfigurationError(
-    `${call} needs a pool whose use(fn, options) passes its options on: this one has dropped them.`,
+    `${call} needs a pool whose use(fn, options) passes its options on; this one dropped them.`,
   );
 }

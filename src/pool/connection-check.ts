@@ -24,7 +24,7 @@ export class ConnectionCheck {
     this.testsAlways = settings.validateConnection === true || settings.pool.validate !== undefined;
   }
 
-  /** No closer check and no wait is needed. */
+  /** Neither a closer check nor a wait is needed. */
   isFit({ live: { connection, expiry } }: PooledConnection, wall: number, monotonic: number): boolean {
     return (
       expiry.now(wall, monotonic) < expiry.checkAt &&
@@ -52,7 +52,7 @@ export class ConnectionCheck {
     const { connection } = pooled.live;
     const verdict = await this.#assess(pooled, waiter);
     if (verdict !== 'fit' || !this.testsAlways || waiter.settled || !isReady(connection)) return verdict;
-    // A test that outlasts its caller has failed: nothing may hold a connection forever.
+    // A test that takes longer than its caller waits has failed: nothing may hold a connection forever.
     pooled.isTested = true;
     const { reset } = pooled.live;
     if (reset !== undefined) reset.inUse = true;
@@ -95,7 +95,7 @@ export class ConnectionCheck {
   }
 }
 
-/** The results of tests that connections did not pass; not a field, because most connections have none. */
+/** The results of failed tests; not a field, because most connections have none. */
 const outcomes = new WeakMap<PooledConnection, Error | 'caller-left'>();
 
 /** Undefined for a connection that has not failed a test. */
@@ -103,7 +103,7 @@ export function outcomeOfTest(pooled: PooledConnection): Error | 'caller-left' |
   return outcomes.get(pooled);
 }
 
-/** A caller that gives up before its time says nothing about the connection. */
+/** If a caller gives up before its time, that says nothing about the connection. */
 function lateness({ deadline }: Waiter): Error | 'caller-left' {
   // A timer may fire a fraction of a millisecond before its time.
   if (performance.now() + 1 < deadline) return 'caller-left';

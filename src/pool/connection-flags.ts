@@ -1,5 +1,5 @@
 /**
- * What is true or false of a pooled connection, one bit each of one number: a field takes eight bytes, and a pool may have thousands
+ * The boolean properties of a pooled connection, each one bit of a number: a field takes eight bytes, and a pool may have thousands
  * of connections.
  */
 export class ConnectionFlags {
@@ -19,7 +19,7 @@ export class ConnectionFlags {
   declare awaitsSuccessor: boolean;
   /** It has a permit of the shared limit. */
   declare hasPermit: boolean;
-  /** Its socket is gone. */
+  /** Its socket is closed. */
   declare isGone: boolean;
   /** It was closed under its borrower, which has not returned it yet. */
   declare isOwed: boolean;

@@ -1,7 +1,7 @@
 import { PoolClosedError } from '../errors.js';
 
 /**
- * Permits for physical connections, beyond a pool's own `max` and `overlap`, which generic-pool enforces. A permit is taken
+ * Permits for physical connections, in addition to a pool's own `max` and `overlap`, which generic-pool enforces. A permit is taken
  * before the socket is opened and released when it is closed (P7).
  */
 export interface ConnectionLimit {
@@ -14,7 +14,7 @@ export interface ConnectionLimit {
   close(): void;
 }
 
-/** The limit of a single pool: none beyond its own. */
+/** The limit of a single pool: none besides its own. */
 export const noFurtherLimit: ConnectionLimit = {
   tryTake: () => true,
   take: () => Promise.resolve(),
@@ -29,7 +29,7 @@ interface Waiting {
 }
 
 /**
- * Limits the physical connections of many pools together. The pool with the fewest connections goes first, among equals
+ * Limits the physical connections of many pools together. The pool with the fewest connections goes first, and among equals
  * the one that has waited longest, so that no identity can starve another.
  */
 export class SharedLimit {

@@ -8,7 +8,8 @@ export interface AcquireOptions {
   /** Ends the wait; the error is an `AbortedError` whose `cause` is the signal's reason. */
   signal?: AbortSignal | undefined;
   /**
-   * When the caller started to wait elsewhere, monotonic ms: that time counts against `acquireTimeoutMillis`.
+   * When the caller started to wait, if that was elsewhere, monotonic ms: that time counts against
+   * `acquireTimeoutMillis`.
    *
    * @internal
    */
@@ -76,7 +77,7 @@ export interface SourceStats {
 export interface TokenPoolStats extends SourceStats {
   min: number;
   max: number;
-  /** End of the current token; undefined before the first, and for SQL login. */
+  /** Expiry of the current token; undefined before the first token, and for SQL logins. */
   tokenExpiresOn: number | undefined;
   /** Successful and failed logins since the start. */
   logins: number;
@@ -98,8 +99,8 @@ export interface Borrower {
   /** Number of the connection, as in events. */
   connection: number;
   borrowedMs: number;
-  /** Function and place of the application that checked it out; undefined where the checkout was not sampled. */
+  /** Function and location in the application that checked it out; undefined if the checkout was not sampled. */
   holder: string | undefined;
-  /** The stack of the checkout, a line each frame. */
+  /** The stack of the checkout, one line per frame. */
   stack: string | undefined;
 }

@@ -24,7 +24,7 @@ export function createTokenPool(config: TokenPoolConfig | string): TokenPool {
   return openWithReplica(settings, replicaSettings(config as TokenPoolConfig, settings), readOnly).primary;
 }
 
-/** The same credential and token, and the server of the replica. */
+/** The settings of the replica's pool: the same credential and token, but the replica's server. */
 function replicaSettings(given: TokenPoolConfig, { source, tedious, tokenStore }: Settings): Settings {
   const config = withInherited(given);
   const { server, database } = typeof config.readOnly === 'object' ? config.readOnly : {};
@@ -48,7 +48,7 @@ export function openWithReplica(
   const pools: TokenPool[] = [];
   const limit = limitForBoth(max + overlap, () => pools);
   const primary = new TokenPool(settings, { limit: limit.share(max + overlap) });
-  // What is kept open is the primary's.
+  // Only connections to the primary are kept open.
   const ofReplica = { ...replica, pool: { ...replica.pool, min: 0 } };
   const secondary = new TokenPool(ofReplica, { limit: limit.share(max + overlap) });
   pools.push(primary, secondary);

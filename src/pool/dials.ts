@@ -47,7 +47,7 @@ export abstract class Dials extends PooledConnections implements ConnectionHome,
   renewing = 0;
   /** Sessions have ended right after their login, and none has served since. */
   endsEarly = false;
-  /** Callers have run out of time during a login since a dial last ended. */
+  /** Callers have timed out during a login since a dial last ended. */
   isUnserved = false;
   /** Until the pool is resumed, nothing is opened and no caller is rejected. */
   isSuspended = false;
@@ -99,7 +99,7 @@ export abstract class Dials extends PooledConnections implements ConnectionHome,
     return this.#dials ?? NONE;
   }
 
-  /** Starts or goes on with a dial for `caller`. */
+  /** Starts or continues a dial for `caller`. */
   dialFor(pooled: PooledConnection, caller: Waiter | undefined): void {
     this.#dials ??= new Map();
     this.#dials.set(pooled, caller);
@@ -121,7 +121,7 @@ export abstract class Dials extends PooledConnections implements ConnectionHome,
     return this.idle + this.borrowed - this.standingBy;
   }
 
-  /** How long the oldest login for a caller or for `min` has taken, ms; 0 without one. */
+  /** How long the oldest login for a caller or for `min` has taken, ms; 0 if there is none. */
   get openingForMs(): number {
     let oldest = NEVER;
     for (const { lastUsedAt } of this.dials.keys()) oldest = Math.min(oldest, lastUsedAt);
@@ -207,7 +207,7 @@ export abstract class Dials extends PooledConnections implements ConnectionHome,
     return pooled;
   }
 
-  /** Its turn to log in has come: false if it is not needed any more. */
+  /** Its turn to log in has come: false if it is no longer needed. */
   #begins(pooled: PooledConnection): boolean {
     pooled.lastUsedAt = performance.now();
     return this.dials.get(pooled)?.settled !== true || this.hasWaiters;
@@ -229,7 +229,7 @@ export abstract class Dials extends PooledConnections implements ConnectionHome,
     }
   }
 
-  /** For generic-pool: the socket is gone already. */
+  /** For generic-pool: the socket is already closed. */
   async destroy(): Promise<void> {}
 
   /** Withdraws a dial that waits for a permit, of generic-pool or of the shared limit; false if there is none. */
@@ -303,12 +303,12 @@ export abstract class Dials extends PooledConnections implements ConnectionHome,
   sessionsLast(): void {
     this.endsEarly = false;
     this.dialer.sessionsLast();
-    // Those that waited for this log in now.
+    // The dials that waited for this log in now.
     for (const dial of this.dials.keys()) if (dial.lastUsedAt < NEVER) dial.lastUsedAt = performance.now();
     if (this.#retries?.sessionsLast() === false) this.#retries = undefined;
   }
 
-  /** The first time in a row costs no pause: any session may be cut. From then on a login alone is no success. */
+  /** The first one in a row causes no pause: any session may be cut. From then on, a login alone is not a success. */
   #backOffFromEarlyEnds(): void {
     const repeated = this.dialer.earlyEnds - 1;
     if (repeated > 0) this.#backOff().endedEarly(repeated);
@@ -322,7 +322,7 @@ export abstract class Dials extends PooledConnections implements ConnectionHome,
     for (const { session } of this) if (session !== undefined) mark(session);
   }
 
-  /** The socket of a connection is gone. */
+  /** The socket of a connection is closed. */
   protected gone(pooled: PooledConnection): void {
     pooled.isGone = true;
     if (pooled.hasPermit) this.limit.give();

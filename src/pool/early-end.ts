@@ -4,7 +4,9 @@ import { ServerUnavailableError } from '../errors.js';
 import { outcomeOfTest } from './connection-check.js';
 import type { PooledConnection } from './pooled-connection.js';
 
-/** True for a connection that ends now, soon after its login, without having served a caller: like a login that fails. */
+/**
+ * True for a connection that ends soon after its login without having served a caller, which counts as a failed login.
+ */
 export function isEarlyEnd(pooled: PooledConnection): boolean {
   if (pooled.checkouts > (pooled.state === 'borrowed' ? 1 : 0)) return false;
   const { expiry } = pooled.live;
@@ -17,7 +19,7 @@ export function whyEndedEarly(pooled: PooledConnection, ageMs: number): ServerUn
   if (failedTest instanceof Error) {
     return new ServerUnavailableError('A new connection failed its test.', {
       cause: failedTest,
-      hint: 'The login succeeded. The test is pool.validate or validateConnection: true; the cause is its result.',
+      hint: 'The login succeeded, but pool.validate or validateConnection: true rejected the connection; see the cause.',
     });
   }
   const words = lastWordsOf(pooled.live);

@@ -3,17 +3,17 @@ import { ReadOnlyPause } from '../connections/read-only-pause.js';
 import type { Session } from '../connections/session.js';
 import type { PooledConnection } from './pooled-connection.js';
 
-/** Connections that break within this time have met one event. */
+/** Connections that break within this time broke for the same reason. */
 const BURST_MS = 1_000;
 /** How many make a burst: two, and at least this share of all. */
 const FEWEST = 2;
 const SHARE = 0.1;
-/** For so long after a failover the new primary may still refuse logins. */
+/** For this long after a failover, the new primary may still refuse logins. */
 const AFTERMATH_MS = 60_000;
 
 export type FailoverSign = 'broken-connections' | 'read-only';
 
-/** What it needs of a pool's connections. */
+/** The part of a pool's connections that is used here. */
 interface WatchedConnections {
   readonly size: number;
   /** Those that are open. Returns how many. */
@@ -21,13 +21,13 @@ interface WatchedConnections {
 }
 
 /**
- * Notices a failover by what it does to connections: several break at once, or sessions have become read-only because their
- * server is a secondary now. The siblings are then drained together, instead of costing a borrower an error each.
+ * Detects a failover by what it does to connections: several break at once, or sessions have become read-only because their
+ * server is a secondary now. The other connections are then drained together, so that they do not cost a borrower an error each.
  */
 export class FailoverWatch {
   readonly #connections: WatchedConnections;
   readonly #pool: { readonly name: string };
-  /** Monotonic ms of the connections that broke lately. */
+  /** When connections broke recently, monotonic ms. */
   #broken: number[] = [];
   #latest = Number.NEGATIVE_INFINITY;
   readonly #readOnly = new ReadOnlyPause();
@@ -37,7 +37,7 @@ export class FailoverWatch {
     this.#pool = pool;
   }
 
-  /** True while logins may be refused only because the failover is not over. */
+  /** True while logins may be refused because the failover is not over. */
   get isRecent(): boolean {
     return performance.now() - this.#latest < AFTERMATH_MS;
   }
@@ -71,14 +71,14 @@ export class FailoverWatch {
     publish('pool:failover', () => ({ pool: this.#pool.name, sign, drained }));
   }
 
-  /** Evicts what is open. What is being opened goes to where the server's name leads now. */
+  /** Evicts what is open. Connections that are being opened already go to the server that its name resolves to now. */
   #drain(): number {
     const isOpen = ({ isGone, live }: PooledConnection): boolean => !isGone && live.expiry.unusable === undefined;
     return this.#connections.evictWhere(isOpen, 'failover');
   }
 }
 
-/** Calls `fn` where the server or the network has ended a connection, and not the application. */
+/** Calls `fn` if the server or the network has ended a connection, as opposed to the application. */
 export function whenBroken({ connection, expiry }: Session, fn: () => void): void {
   const look = (): void => {
     if (expiry.unusable === undefined && (connection as { hasError?: boolean }).hasError === true) fn();

@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import type { Session } from '../connections/session.js';
 
-/** Aborts a dial of an earlier generation; never visible outside. */
+/** Aborts a dial of an earlier generation; never reaches a caller. */
 class Overtaken extends Error {}
 
 /**
@@ -18,7 +18,7 @@ export class Generations {
   /**
    * Runs a dial. `mark` of {@link next} is called for a session that was overtaken after its login.
    *
-   * @param opened gets the session at once: one that is still on its way to its owner could not be overtaken
+   * @param opened gets the session at once, because a session that is still on its way to its owner could not be marked
    */
   async dial(open: (signal: AbortSignal) => Promise<Session>, opened: (session: Session) => void): Promise<void> {
     for (;;) {
@@ -46,7 +46,10 @@ export class Generations {
   }
 }
 
-/** Each dial in progress listens to it, and there are as many as the pool's `max`: more than ten are no leak. */
+/**
+ * Each dial in progress listens to it, and there may be as many as the pool's `max`: more than ten listeners are not a
+ * leak.
+ */
 function sharedByDials(): AbortController {
   const controller = new AbortController();
   setMaxListeners(0, controller.signal);

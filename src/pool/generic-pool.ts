@@ -44,10 +44,10 @@ export function createResourcePool<T>(factory: ResourceFactory<T>, max: number):
   return pool;
 }
 
-/** Nothing is ever in test: when a connection is checked is decided in connection-check.ts. */
+/** generic-pool tests nothing: connection-check.ts decides when a connection is checked. */
 const NONE: ReadonlySet<never> = new Set();
 
-/** When an idle connection is closed is decided in housekeeping.ts. */
+/** housekeeping.ts decides when an idle connection is closed. */
 class NoEvictor {}
 
 /** Requests that wait, or resources that no request has taken yet: usually none. First in, first out. */

@@ -35,7 +35,7 @@ export interface PoolHealth {
   reasons: readonly HealthReason[];
 }
 
-/** What health is judged by; nothing is asked of the server. */
+/** What health is judged by; the server is not queried. */
 export interface Vitals {
   stats: Pick<TokenPoolStats, 'size' | 'borrowed' | 'max' | 'pending' | 'isSuspended' | 'borrowers'>;
   isClosed: boolean;
@@ -49,7 +49,7 @@ export interface Vitals {
   longestWaitMs: number;
   /** How long the oldest login has taken, ms. */
   openingForMs: number;
-  /** Callers have run out of time since a login last ended. */
+  /** Callers have timed out since a login last ended. */
   isUnserved: boolean;
   /** Connections borrowed for longer than `leakDetectionMillis`. */
   leaking: number;
@@ -93,7 +93,7 @@ function inWords(error: Error): string {
   return redact(`${typeof code === 'string' ? `${code}: ` : ''}${error.message}`).slice(0, 300);
 }
 
-/** Works, but only because another pool serves its callers. */
+/** The pool works, but only because another pool serves its callers. */
 export function degradedBy(failure: Error | undefined): PoolHealth {
   const message = `Callers get connections of the primary: ${failure === undefined ? 'the replica has failed.' : inWords(failure)}`;
   return { status: 'degraded', reasons: [{ code: 'cannot-connect', message }] };

@@ -7,7 +7,7 @@ import type { ConnectionState } from './pooled-connection.js';
 const IN_USE_LATELY_MS = 30_000;
 /** An idle connection keeps the process alive for this long after its last use. */
 export const HOLDS_PROCESS_MS = 1_000;
-/** Longest time between two plans, ms: a jump of the clock is noticed within this time. */
+/** Longest time between two plans, ms: a jump of the clock is detected within this time. */
 const LONGEST_SLEEP_MS = 30_000;
 /** First and longest pause after a failure to open a connection that no caller waits for. */
 const FIRST_RETRY_MS = 1_000;
@@ -52,7 +52,7 @@ export interface Instant {
   readonly standingBy: number;
   /** How many more connections may be opened, including those that would stand by. */
   readonly free: number;
-  /** The latest background attempt failed. */
+  /** True if the latest background attempt failed. */
   readonly failing: boolean;
   /** No background attempt before this instant, monotonic ms. */
   readonly pausedUntil: number;

@@ -10,12 +10,15 @@ import type { Demand } from './dials.js';
 import type { PooledConnection } from './pooled-connection.js';
 import type { ReadyList } from './ready-list.js';
 
-/** A server that does not answer within this time is gone, or as good as. */
+/** A server that does not answer within this time counts as gone. */
 const ANSWER_MS = 5_000;
-/** Share of the time by which keepalives are spread, so that connections opened together do not all ask at once. */
+/**
+ * Share of the interval by which keepalives are spread, so that connections opened together do not all send them at
+ * once.
+ */
 const SPREAD = 0.2;
 
-/** What it needs of a pool's connections. */
+/** The part of a pool's connections that is used here. */
 interface IdleConnections {
   readonly ready: ReadyList;
   makeReady(pooled: PooledConnection): void;
@@ -49,7 +52,7 @@ export class Keepalive {
     return this.#settings.pool.keepaliveMillis;
   }
 
-  /** After a quarter of the spread, so that each connection is asked close to its own time. */
+  /** After a quarter of the spread, so that each connection's keepalive is sent close to its own time. */
   #lookLater(): void {
     this.#timer = setTimeout(() => this.#look(), Math.max(1, (this.#everyMs * SPREAD) / 4)).unref();
   }
@@ -70,7 +73,7 @@ export class Keepalive {
   async #ask(pooled: PooledConnection): Promise<void> {
     const connections = this.#connections;
     const { connection, expiry, id, reset } = pooled.live;
-    // It would take data that the connection has received unasked for its answer.
+    // The keepalive would mistake unsolicited data that the connection has received for its answer.
     if (!isReady(connection)) {
       connections.close(pooled, expiry.unusable ?? 'broken');
       this.#pool.changed();
@@ -91,20 +94,20 @@ export class Keepalive {
       }));
     }
     pooled.reserved = false;
-    // By a listener of this event, perhaps.
+    // Perhaps by a listener of this event.
     if (pooled.state === 'closed') return;
     this.#answeredAt.set(pooled, performance.now());
     if (!answered || !isReady(connection) || expiry.unusable !== undefined) {
       connections.close(pooled, expiry.unusable ?? 'broken');
     } else if (reset?.isConfirmed(connection) === false) connections.close(pooled, 'reset-failed');
     else if (pooled.successor?.standsBy === true) connections.makeReady(pooled);
-    // Where it was: the one used last is still handed out first.
+    // Into its old position: the connection used last is still handed out first.
     else connections.ready.insert(pooled);
     this.#pool.changed();
   }
 }
 
-/** A request would carry a reset that is due, which the server refuses with an expired token. */
+/** A request would carry a reset that is due, which the server refuses if the token has expired. */
 function isAskable({ live: { expiry, reset } }: PooledConnection): boolean {
   return reset?.isDue !== true || mayReset(expiry, expiry.now());
 }

@@ -2,10 +2,10 @@ import { publish } from '../channels.js';
 import { CheckoutStack } from './checkout-stack.js';
 import type { Borrower } from './connection-source.js';
 
-/** Maximum number of stacks captured per window: capturing them must not become the work of a busy pool. */
+/** Maximum number of stacks captured per window: capturing them must not slow down a busy pool. */
 const MOST_STACKS = 50;
 const WINDOW_MS = 100;
-/** Number of holders that an error names. */
+/** The maximum number of holders named in an error. */
 const MOST_HOLDERS = 3;
 
 const NEVER = Number.POSITIVE_INFINITY;

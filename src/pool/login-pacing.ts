@@ -14,7 +14,7 @@ export class LoginPacing {
 
   /** Rejects with what `login` rejects with. */
   async run<T>(login: () => Promise<T>): Promise<T> {
-    // The next one in turn takes over the permit of the one that ends.
+    // The next login in the queue takes over the permit.
     if (this.#running >= this.#max) await new Promise<void>((resolve) => this.#waiting.push(resolve));
     else this.#running += 1;
     try {

@@ -31,7 +31,7 @@ export class OpenConnections extends Dials {
   /** Undefined until a connection breaks. */
   #failover: FailoverWatch | undefined;
 
-  /** Nothing can be done for a caller until a connection is returned. */
+  /** A caller has to wait until a connection is returned. */
   get areAllBorrowed(): boolean {
     return this.ready.isEmpty && this.dials.size === 0 && !this.mayOpen;
   }
@@ -80,7 +80,7 @@ export class OpenConnections extends Dials {
   }
 
   /**
-   * Starts at once, because a connection that is never idle for long would otherwise get no successor. False if it has
+   * Starts at once, because a connection that is never idle for long would otherwise get no successor. False if the successor has
    * to wait.
    */
   renewOnReturn(pooled: PooledConnection): boolean {
@@ -168,7 +168,7 @@ export class OpenConnections extends Dials {
     const { id, connection, expiry } = pooled.live;
     const { successorOf } = pooled;
     if (pooled.state === 'idle') this.ready.remove(pooled);
-    // Returned from the callback of its last request, before tedious has reported the end.
+    // It was returned in the callback of its last request, before tedious has reported the end.
     if (pooled.state === 'borrowed' && !pooled.isGone && connection.closed) this.#broke(pooled);
     if (reason === 'broken' && pooled.checkouts === 0 && isEarlyEnd(pooled)) this.#countEarlyEnd(pooled);
     if (pooled.standsBy && successorOf !== undefined) {
@@ -227,7 +227,7 @@ export class OpenConnections extends Dials {
     return evicted.length;
   }
 
-  /** From now on no existing connection is handed out any more, including those being opened. */
+  /** From now on, no existing connection is handed out, including those being opened. */
   evictAll(reason: EvictionReason): void {
     this.beginGeneration((session) => {
       session.expiry.unusable ??= reason;
@@ -263,7 +263,7 @@ export class OpenConnections extends Dials {
     }
   }
 
-  /** Aborts all dials; resolves when all sockets are gone. */
+  /** Aborts all dials; resolves when all sockets are closed. */
   shutDown(reason: Error): Promise<void> {
     this.isClosed = true;
     this.dialer.close(reason);
@@ -325,7 +325,7 @@ export class OpenConnections extends Dials {
     return this.#failover?.isRecent ?? false;
   }
 
-  /** A token was refused before its expiry: sessions on it are not handed out any more. */
+  /** A token was refused before its expiry: sessions on it are no longer handed out. */
   tokenRefused(token: CachedToken): void {
     this.evictWhere(({ live }) => live.token?.id === token.id, 'token-invalidated');
   }

@@ -20,11 +20,11 @@ const LONGEST_REASON = 200;
 export interface ReplaceCredentialOptions {
   /** How long to wait for the first token of the new credential, ms. Default: what the credential itself allows. */
   timeoutMs?: number | undefined;
-  /** Gives up waiting for it; the pool keeps its credential. */
+  /** Stops waiting for it; the pool keeps its credential. */
   signal?: AbortSignal | undefined;
 }
 
-/** What operating a pool needs of it. */
+/** The part of a pool that is used here. */
 export interface OperatedParts {
   readonly settings: Settings;
   readonly connections: OpenConnections;
@@ -34,7 +34,7 @@ export interface OperatedParts {
   wake(): void;
 }
 
-/** What an operator can do with a pool while it works. */
+/** What an operator can do with a running pool. */
 export abstract class OperatedPool {
   /** Names the pool in events: server, database, number. */
   abstract readonly name: string;
@@ -52,7 +52,7 @@ export abstract class OperatedPool {
    * Connections to the read-only replica that the config's `readOnly` names. What is done to this pool (`evictAll`, `suspend`,
    * `resume`, `replaceCredential`, `close`) is done to them too.
    *
-   * @throws ConfigurationError where it names none
+   * @throws ConfigurationError if the config names none
    */
   get readOnly(): ReadOnlyPool {
     if (this.#companion !== undefined) return this.#companion.readOnly;
@@ -115,7 +115,7 @@ export abstract class OperatedPool {
    * starts again. None of them is handed out again.
    *
    * @param options `reason`: for the event, at most 200 characters
-   * @throws ConfigurationError where `reason` is not text
+   * @throws ConfigurationError if `reason` is not a string
    * @example
    * pool.evictAll({ reason: 'permissions of the principal changed' });
    */
@@ -138,8 +138,8 @@ export abstract class OperatedPool {
   }
 
   /**
-   * Holds checkouts: callers wait, each within its own `acquireTimeoutMillis`, until {@link resume}. Connections that are
-   * borrowed go on; idle ones are kept, and none is opened or renewed. Suspending twice is the same as once.
+   * Holds checkouts: callers wait, each within its own `acquireTimeoutMillis`, until {@link resume}. Borrowed connections
+   * keep working; idle ones are kept, and none is opened or renewed. Suspending twice is the same as suspending once.
    */
   suspend(): void {
     const { connections, isClosed } = this.parts();
@@ -149,7 +149,7 @@ export abstract class OperatedPool {
     publish('pool:suspended', () => ({ pool: this.name }));
   }
 
-  /** Lets checkouts continue, in the order in which the callers came. */
+  /** Lets checkouts continue, in the order in which the callers arrived. */
   resume(): void {
     const { connections, isClosed, wake } = this.parts();
     if (isClosed() || !connections.isSuspended) return;
@@ -162,13 +162,13 @@ export abstract class OperatedPool {
 
   /**
    * Continues with another credential of the same principal, for instance a new secret or certificate, or a managed identity
-   * that replaces a secret. The credential first has to obtain a token; if it cannot, the pool keeps the old one. From then on
-   * logins use the new credential, also those in progress, and the connections that exist are replaced as in a renewal: no caller
+   * that replaces a secret. The credential first has to obtain a token; if it cannot, the pool keeps the old one. From then on,
+   * logins use the new credential, including those in progress, and existing connections are replaced as in a renewal, which no caller
    * notices.
    *
-   * Of two calls at once, the later one counts.
+   * If it is called twice at the same time, the later call counts.
    *
-   * @throws PrincipalChangedError where the new token is for another principal, or one of the tokens does not name its principal;
+   * @throws PrincipalChangedError if the new token is for another principal, or one of the tokens does not name its principal;
    *   CredentialError and its subclasses; ConfigurationError for a pool that does not use tokens; PoolClosedError; AbortedError
    * @example
    * await pool.replaceCredential({ tenantId, clientId, clientSecret: newSecret });
@@ -180,7 +180,7 @@ export abstract class OperatedPool {
     const { settings, isClosed } = this.parts();
     const { source, tokenStore, configuration } = settings;
     if (isClosed()) throw poolClosed();
-    // Nothing would be the default chain of credentials, which is not what a forgotten variable stands for.
+    // Without a credential, the default chain would be used, which a forgotten variable does not mean.
     if (authentication === undefined || authentication === null) {
       throw new ConfigurationError('replaceCredential() needs a credential.');
     }

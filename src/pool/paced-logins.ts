@@ -4,11 +4,11 @@ import { Generations } from './generations.js';
 import { LoginPacing } from './login-pacing.js';
 
 /** The error of a dial that is no longer needed when its turn comes. */
-export const notNeeded = new Error('No caller needs this connection any more.');
+export const notNeeded = new Error('No caller needs this connection any longer.');
 
 /**
- * The logins of one pool: each waits for its turn, and starts over when a new generation begins. Exists while there are any: most of
- * the time a pool opens nothing.
+ * The logins of one pool: each waits for its turn, and starts over when a new generation begins. It exists only while there are
+ * logins, because most of the time a pool opens nothing.
  */
 export class PacedLogins {
   /** Logins in progress. */
@@ -31,7 +31,7 @@ export class PacedLogins {
   }
 
   /**
-   * @param begins called when its turn comes: whether it is needed
+   * @param begins called when its turn comes; returns whether the login is still needed
    * @param opened gets the session, as {@link Generations.dial}
    * @throws `notNeeded` if `begins` returns false; the error of a failed dial
    */

@@ -35,7 +35,7 @@ export interface Purpose {
   readonly successorOf?: PooledConnection | undefined;
 }
 
-/** Where a connection belongs to, and what it is notified of. */
+/** The owner of a connection, which it notifies of events. */
 export interface ConnectionHome {
   ended(pooled: PooledConnection): void;
   becameUnusable(pooled: PooledConnection, reason: EvictionReason): void;
@@ -50,7 +50,7 @@ export class PooledConnection extends ConnectionFlags implements SessionOwner {
   /** Its neighbours among all connections of the pool; maintained by `PooledConnections`. */
   previous: PooledConnection | undefined = undefined;
   next: PooledConnection | undefined = undefined;
-  /** Its neighbours among those that can be handed out; maintained by `ReadyList`. */
+  /** Its neighbours among the connections that can be handed out; maintained by `ReadyList`. */
   above: PooledConnection | undefined = undefined;
   below: PooledConnection | undefined = undefined;
   /** Changed by `PooledConnections.move` only. */
@@ -58,8 +58,8 @@ export class PooledConnection extends ConnectionFlags implements SessionOwner {
   /** Undefined while connecting. */
   session: Session | undefined;
   /**
-   * Monotonic ms of the latest return; of the start of its login while it logs in, and infinite before. A successor goes on with
-   * the time of the connection that it replaces.
+   * When it was last returned, monotonic ms; while it logs in, the start of its login, and infinite before that. A successor
+   * inherits the time of the connection that it replaces.
    */
   lastUsedAt = Number.POSITIVE_INFINITY;
   /** Set while it connects, and while it waits for the return of the connection that it replaces. */
@@ -75,7 +75,7 @@ export class PooledConnection extends ConnectionFlags implements SessionOwner {
     this.home = home;
   }
 
-  /** The socket is gone, whichever side closed it. */
+  /** The socket is closed, by whichever side. */
   ended(): void {
     this.home?.ended(this);
   }

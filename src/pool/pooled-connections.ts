@@ -27,7 +27,7 @@ export class PooledConnections implements Iterable<PooledConnection> {
     if (previous === undefined) this.#first = next;
     else previous.next = next;
     if (next !== undefined) next.previous = previous;
-    // The application may keep a closed connection, but not through it all that were opened before and after.
+    // If the application keeps a closed connection, its neighbours must not stay in memory with it.
     pooled.previous = undefined;
     pooled.next = undefined;
   }
@@ -60,7 +60,7 @@ export class PooledConnections implements Iterable<PooledConnection> {
     return this.#first === undefined;
   }
 
-  /** Those of this moment, the oldest first; connections may be opened and closed during the iteration. */
+  /** The connections at this moment, oldest first; connections may be opened and closed during the iteration. */
   [Symbol.iterator](): Iterator<PooledConnection> {
     const all: PooledConnection[] = [];
     for (let pooled = this.#first; pooled !== undefined; pooled = pooled.next) all.push(pooled);

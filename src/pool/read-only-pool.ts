@@ -8,13 +8,13 @@ import { SharedLimit } from './connection-limit.js';
 import type { AcquireOptions, ConnectionSource, SourceStats, TokenPoolStats } from './connection-source.js';
 import { degradedBy, type PoolHealth } from './health.js';
 
-/** How long callers go to the primary at once after the replica could not be used. */
+/** For how long callers go straight to the primary after the replica could not be used. */
 const FIRST_DETOUR_MS = 5_000;
 const LONGEST_DETOUR_MS = 60_000;
-/** How soon to look again for an idle connection that can make way for a caller of the other pool. */
+/** When to look again for an idle connection that can make way for a caller of the other pool. */
 const LOOK_AGAIN_MS = 100;
 
-/** What it needs of a pool: its own `TokenPool`s. */
+/** The part of a pool that is used here; its own `TokenPool`s. */
 interface BackingPool extends ConnectionSource {
   readonly name: string;
   readonly stats: TokenPoolStats;
@@ -33,8 +33,8 @@ export interface ReadOnlyOptions {
 }
 
 /**
- * The connections of a read-only replica, beside a pool of the primary: the same credential and token, and one limit for
- * both. A pool like any other to ORMs and to mssql's `ConnectionPool`.
+ * The connections of a read-only replica, next to the pool of the primary: the same credential and token, and one limit for
+ * both. To ORMs and mssql's `ConnectionPool` it is a pool like any other.
  */
 export class ReadOnlyPool implements ConnectionSource {
   readonly #primary: BackingPool;
@@ -64,7 +64,8 @@ export class ReadOnlyPool implements ConnectionSource {
     const startedAt = options.startedAt ?? performance.now();
     const { signal } = options;
     const end = new AbortController();
-    // Not `AbortSignal.any`, which ignores the signals of polyfills, and keeps something of each call in a signal that lives on.
+    // Not `AbortSignal.any`, which ignores the signals of polyfills, and leaves memory of each call in a long-lived
+    // signal.
     const stopListening = signal && onAbort(signal, () => end.abort(signal.reason));
     const halfTime = setTimeout(() => {
       if (cannotConnect(this.#replica)) end.abort();
@@ -148,14 +149,14 @@ export class ReadOnlyPool implements ConnectionSource {
   }
 }
 
-/** False for what the primary would refuse too: a token that cannot be obtained, a pool that is closed. */
+/** False for failures that the primary would have too: a token that cannot be obtained, a closed pool. */
 function isReplicasFault(error: unknown): boolean {
-  // The replica's pool also rejects at once where its next attempt would come too late for the caller.
+  // The replica's pool also rejects at once if its next attempt would come too late for the caller.
   if (error instanceof AcquireTimeoutError) return isReplicasFault(error.cause);
   return error instanceof ServerUnavailableError || error instanceof LoginRefusedError;
 }
 
-/** False where callers wait because connections are borrowed, or because the pool is suspended. */
+/** False if callers wait because connections are borrowed, or because the pool is suspended. */
 function cannotConnect(pool: BackingPool): boolean {
   if (pool.stats.isSuspended) return false;
   return pool.stats.opening > 0 || pool.health().reasons.some(({ code }) => code === 'cannot-connect');
@@ -174,7 +175,7 @@ export function limitForBoth(max: number, pools: () => readonly BackingPool[]): 
     pools().some((pool) => pool.closeIdle());
     lookIn(LOOK_AGAIN_MS);
   };
-  // Not at once: the pool that waits learns of its wait only when this returns.
+  // Not at once: the pool that waits is not notified of its wait until this returns.
   const limit = new SharedLimit(max, () => {
     if (!isLooking) lookIn(0);
   });

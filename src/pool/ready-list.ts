@@ -37,7 +37,7 @@ export class ReadyList implements Iterable<PooledConnection> {
     return this.top === pooled || pooled.above !== undefined;
   }
 
-  /** Takes a connection out, if it is there. */
+  /** Removes a connection, if it is in the list. */
   remove(pooled: PooledConnection): void {
     const { above, below } = pooled;
     if (above !== undefined) above.below = below;
@@ -67,7 +67,7 @@ export class ReadyList implements Iterable<PooledConnection> {
     if (below !== undefined) link(this, successor, below);
   }
 
-  /** From the top. The list must not change during the iteration. */
+  /** Starts with the latest. The list must not change during the iteration. */
   *[Symbol.iterator](): Iterator<PooledConnection> {
     for (let pooled = this.top; pooled !== undefined; pooled = pooled.below) yield pooled;
   }

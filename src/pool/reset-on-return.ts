@@ -4,7 +4,7 @@ import type { ResetNeed } from '../connections/session-reset.js';
 import type { OpenConnections } from './open-connections.js';
 import type { PooledConnection } from './pooled-connection.js';
 
-/** From now on its requests are those of a borrower. */
+/** From now on, its requests are those of a borrower. */
 export function checkedOut({ live: { reset } }: PooledConnection): void {
   if (reset !== undefined) reset.inUse = true;
 }
@@ -17,8 +17,8 @@ export function checkedIn({ live: { connection, reset } }: PooledConnection): Re
 }
 
 /**
- * Resets a connection that has just been returned, with a request of its own: the flag on the next request would not do.
- * It is not handed out meanwhile, and a failure never reaches the next borrower. Afterwards it is ready, or closed.
+ * Resets a connection that has just been returned with a separate request, because the flag on the next request is not enough.
+ * In the meantime the connection is not handed out, and a failure never reaches the next borrower. Afterwards it is ready, or closed.
  */
 export async function resetOnReturn(connections: OpenConnections, pooled: PooledConnection): Promise<void> {
   const { connection, expiry, reset } = pooled.live;

@@ -8,7 +8,7 @@ import { backOffMs, sleep } from '../time.js';
 /**
  * Whether work that failed may run again:
  * - `final`: no
- * - `at-once`: the session was to blame, and another one is opened anyway
+ * - `at-once`: the session was the problem, and another one is opened anyway
  * - `soon`: the server rolled the transaction back in favour of another one, which is over in a moment
  * - `later`: the server asks to try again later, or cannot be reached
  */
@@ -27,12 +27,12 @@ const LOST = new Set<unknown>(['ESOCKET', 'ECLOSE', 'ECONNRESET', 'EPIPE', 'ETIM
 
 /** tedious's code for a request that it does not send: the connection is closed, or busy with another request. */
 const NOT_SENT = 'EINVALIDSTATE';
-/** tedious's text with that code where the connection is closed. */
+/** tedious's text with that code if the connection is closed. */
 const CLOSED = 'Requests can only be made in the LoggedIn state, not the Final state';
 /** tedious's error, without a code, for a request whose server has ended the TLS session in order. */
 const END_OF_STREAM = 'unexpected end of message stream';
 
-/** Causes of an error that are looked at; a cycle ends here. */
+/** How many causes of an error are examined; this also ends a cycle. */
 const DEEPEST_CAUSE = 8;
 /** Where mssql, knex, TypeORM, Sequelize, MikroORM, Drizzle and Prisma keep the error that they wrap. */
 const WRAPPED = ['cause', 'originalError', 'original', 'parent', 'driverError', 'meta', 'driverAdapterError'] as const;
@@ -48,22 +48,23 @@ export function isOutcome(error: unknown): boolean {
   return causesOf(error).some(({ code }) => OUTCOMES.has(code));
 }
 
-/** True where the server has rolled the whole transaction back, so that nothing of it has been done. */
+/** True if the server has rolled the whole transaction back, so that none of it took effect. */
 export function wasRolledBack(error: unknown, messages: readonly ServerMessage[] = []): boolean {
   if (isOutcome(error)) return false;
   return messages.some(({ number }) => ROLLED_BACK.has(number)) || numbersOf(error).some((n) => ROLLED_BACK.has(n));
 }
 
-/** True where tedious has refused to send the request, because the connection is closed or busy. */
+/** True if tedious has refused to send the request, because the connection is closed or busy. */
 export function wasNotSent(error: unknown): boolean {
   return causesOf(error).some(({ code }) => code === NOT_SENT);
 }
 
-/** True where the connection was lost: what it had been asked to do may have been done. */
+/** True if the connection was lost: the server may have carried out the last request. */
 export async function wasLost(error: unknown, connection: Connection | undefined): Promise<boolean> {
   if (!causesOf(error).some(isOfLostConnection)) return false;
   if (connection === undefined) return true;
-  // A statement may fail a moment before the connection notices. A healthy connection has nothing to do with the error.
+  // A statement may fail a moment before the connection does. If the connection is healthy, the error has another
+  // cause.
   await turnOfTheLoop();
   return !isReady(connection);
 }
@@ -72,7 +73,7 @@ function isOfLostConnection({ code, message }: Cause): boolean {
   return LOST.has(code) || message === END_OF_STREAM || (code === NOT_SENT && message === CLOSED);
 }
 
-/** Whether work that failed on a connection may run again. `messages`: what the server said meanwhile. */
+/** Whether work that failed on a connection may run again. `messages`: what the server reported in the meantime. */
 export async function retryVerdict(
   error: unknown,
   messages: readonly ServerMessage[],
@@ -109,7 +110,7 @@ export async function waitForRetry(waitMs: number, signal: AbortSignal | undefin
   });
 }
 
-/** The SQL Server error number of an error, its own or that of a cause. */
+/** The SQL Server error number of an error or one of its causes. */
 export function errorNumber(error: unknown): number | undefined {
   return numbersOf(error).find((number): number is number => typeof number === 'number');
 }
@@ -134,7 +135,7 @@ interface Cause {
   readonly message?: unknown;
 }
 
-/** The error and what it wraps, however it is linked. An error of a stranger may refuse to be read. */
+/** The error and what it wraps, however it is linked. Reading the property of an unknown error may throw. */
 function causesOf(error: unknown): Cause[] {
   const seen: object[] = [];
   const causes: Cause[] = [];
@@ -149,7 +150,7 @@ function causesOf(error: unknown): Cause[] {
       causes.push({ number, code, message });
       pending.push(...WRAPPED.map((key) => link[key]));
     } catch {
-      // It says nothing, so nothing speaks for another attempt.
+      // Without any information, there is no reason for another attempt.
     }
   }
   return causes;

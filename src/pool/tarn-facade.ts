@@ -17,7 +17,7 @@ export interface TarnFacade {
   release(connection: Connection): boolean;
   /**
    * Closes the pool, unless it is shared: waits for borrowed connections, at most `timeoutMs` (default 10,000), then closes
-   * every connection. tarn waits without a limit, for ever when a connection is never returned.
+   * every connection. tarn waits without a limit, and forever if a connection is never returned.
    */
   destroy(options?: { timeoutMs?: number | undefined }): Promise<void>;
   /** True from the moment `destroy` is called. */
@@ -29,7 +29,7 @@ export interface TarnFacade {
   /** Connections are validated inside `acquire`. Always 0. */
   numPendingValidations(): number;
   isEmpty(): boolean;
-  /** For a library that asks later than the application does; undefined without leak detection. */
+  /** For a library that checks connections out later than the application asks; undefined without leak detection. */
   readonly stacks: CheckoutStacks | undefined;
 }
 

@@ -58,7 +58,7 @@ export class TokenPool extends OperatedPool {
   #closing: Promise<void> | undefined;
   #onAllReturned: (() => void) | undefined;
 
-  /** @param beyond limits beyond the pool's own settings */
+  /** @param beyond limits in addition to the pool's own settings */
   constructor(
     settings: Settings,
     beyond: { limit?: ConnectionLimit | undefined; pacing?: LoginPacing | undefined } = {},
@@ -161,7 +161,7 @@ export class TokenPool extends OperatedPool {
     const connection = this.#checkOut(pooled, waiter.startedAt, waiter.stack);
     handOvers.add(pooled);
     if (this.#waiters.serve(waiter, connection)) return;
-    // It has left at this moment, through a listener of the event.
+    // The caller has just left, because of a listener of the event.
     pooled.inTransit = false;
     this.release(connection);
   }
@@ -186,7 +186,7 @@ export class TokenPool extends OperatedPool {
     waiter.checking = false;
     pooled.reserved = false;
     if (pooled.state === 'closed') {
-      // Meanwhile the pool was closed or the server ended the session.
+      // In the meantime, the pool was closed or the server ended the session.
     } else if (verdict === 'broken' || !isReady(pooled.connection)) {
       connections.close(pooled, pooled.live.expiry.unusable ?? 'broken');
     } else if (verdict === 'replace') this.#replace(pooled, waiter);
@@ -199,7 +199,7 @@ export class TokenPool extends OperatedPool {
     this.#afterReturn();
   }
 
-  /** If its successor is being opened already, that is quicker than another dial. */
+  /** If its successor is already being opened, that is quicker than another dial. */
   #replace(pooled: PooledConnection, waiter: Waiter): void {
     const { successor } = pooled;
     if (successor?.state !== 'connecting') {
@@ -232,7 +232,8 @@ export class TokenPool extends OperatedPool {
    * Returns a connection. It is closed instead of reused if it nears its limits, is broken, is in the middle of a
    * request or is inside a transaction.
    *
-   * @throws NotBorrowedError, unless another caller has borrowed it meanwhile; {@link use} returns it exactly once
+   * @throws NotBorrowedError if it is not borrowed, unless another caller has borrowed it since; {@link use} returns it
+   *   exactly once
    */
   release(connection: Connection): void {
     const pooled = this.#returned(connection);
@@ -403,9 +404,9 @@ export class TokenPool extends OperatedPool {
   /**
    * Closes the pool: rejects waiting callers, waits for borrowed connections, then closes everything. Nothing is left open.
    *
-   * @param options `timeoutMs`: how long to wait for borrowed ones before they are closed under their users. Default 10,000
+   * @param options `timeoutMs`: how long to wait for borrowed connections before they are closed while in use. Default 10,000
    *   ms. What a shutdown hook passes instead, such as the name of a signal, is ignored
-   * @throws ConfigurationError for options that are wrong, once the pool is closed
+   * @throws ConfigurationError for invalid options, once the pool is closed
    */
   close(options?: { timeoutMs?: number | undefined }): Promise<void> {
     const { timeoutMs, refusal } = closeTerms(options);

@@ -26,13 +26,13 @@ interface SentRequest {
 }
 
 /**
- * - `open`: the transaction that was begun is still there
+ * - `open`: the transaction that was begun is still open
  * - `rolled-back`: it was rolled back
- * - `unknown`: it has ended otherwise: something other than `transaction()` has sent COMMIT
+ * - `unknown`: it has ended in another way: something other than `transaction()` sent COMMIT
  */
 export type TransactionState = 'open' | 'rolled-back' | 'unknown';
 
-/** False where the driver is not tedious. */
+/** False if the driver is not tedious. */
 export function isWatchable(connection: unknown): connection is Connection {
   const { makeRequest, prependListener, off } = Object(connection) as Partial<Watched & EventEmitter>;
   return [makeRequest, prependListener, off].every((method) => typeof method === 'function');
@@ -97,7 +97,7 @@ export class TransactionWatch {
   }
 }
 
-/** What the transaction manager is asked to do. */
+/** The operation that is requested of the transaction manager. */
 function operationOf(payload: Iterable<Buffer>): number | undefined {
   const bytes = Buffer.concat([...payload]);
   const start = bytes.length >= 4 ? bytes.readUInt32LE(0) : 0;

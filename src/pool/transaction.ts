@@ -41,11 +41,11 @@ export type IsolationLevel = keyof typeof ISOLATION_LEVELS;
 export interface TransactionOptions {
   /** Default: that of the session, which is read committed unless something has changed it. */
   isolationLevel?: IsolationLevel | undefined;
-  /** How often the transaction runs again after a failure that allows it. Default 3; 0 never. */
+  /** How often the transaction runs again after a failure that allows it. Default 3; 0 means never. */
   retries?: number | undefined;
   /** Wait before it runs again after a transient error, ms, doubled each time up to 60 s. Default 5,000, Azure SQL's guidance. */
   firstWaitMs?: number | undefined;
-  /** Gives up waiting for a connection or for the next attempt. It does not stop a running `fn`. */
+  /** Ends the wait for a connection or for the next attempt. It does not stop a running `fn`. */
   signal?: AbortSignal | undefined;
 }
 
@@ -64,16 +64,16 @@ export interface DriverTransaction {
 }
 
 /**
- * Runs `fn` inside a transaction and commits it. The whole transaction runs again, with another connection where that is
- * necessary, when the server has rolled it back as a deadlock victim (1205) or for a snapshot conflict (3960), after
+ * Runs `fn` inside a transaction and commits it. The whole transaction runs again, on another connection if necessary,
+ * when the server has rolled it back as a deadlock victim (1205) or because of a snapshot conflict (3960), after
  * a transient error of Azure SQL, and when the connection was lost before COMMIT was sent. `fn` must therefore do all its
  * work through the connection, and nothing outside the database that cannot be repeated.
  *
  * A connection that is lost while COMMIT is under way leaves the outcome unknown: that is never retried.
  *
  * `pool` is a pool of this package, one of `pools.for(...)`, or a `ConnectionPool` of mssql or `mssql-token-pool/mssql`;
- * `fn` gets a tedious connection, or an mssql `Transaction` for `new sql.Request(transaction)`. An ORM has its own
- * transactions: {@link retryTransaction} repeats those.
+ * `fn` gets a tedious connection, or an mssql `Transaction` for `new sql.Request(transaction)`. ORMs have their own
+ * transactions, which {@link retryTransaction} repeats.
  *
  * @throws CommitOutcomeUnknownError; TransactionRolledBackError where `fn` succeeded although the server had rolled back (it runs once);
  *   NotBorrowedError where `fn` has returned its connection; AbortedError; ConfigurationError; otherwise what `fn`, BEGIN or COMMIT failed with
@@ -98,7 +98,7 @@ export async function transaction<T>(
   fn: (scope: never) => T | Promise<T>,
   options: TransactionOptions = {},
 ): Promise<T> {
-  // `withRetry` has a limit by another name.
+  // The limit of `withRetry` has another name.
   requireOptions('transaction()', options, OPTIONS);
   const isPool = isPoolOfMssql(pool) || (isConnectionSource(pool) && typeof pool.use === 'function');
   if (!isPool || typeof fn !== 'function') {
@@ -111,8 +111,8 @@ export async function transaction<T>(
 }
 
 /**
- * Repeats a transaction that an ORM runs, by the same rules as {@link transaction}, less one: since the ORM commits by itself,
- * a lost connection is never retried, because COMMIT may have been under way.
+ * Repeats a transaction that an ORM runs, by the same rules as {@link transaction} with one exception: after a lost connection,
+ * nothing is retried, because the ORM commits by itself and its COMMIT may have been under way.
  *
  * @example
  * await retryTransaction(() => knex.transaction(async (trx) => { ... }));
@@ -198,8 +198,8 @@ async function tryWithConnection<T>(
 }
 
 /**
- * `isReusable`: the connection may go to the next borrower. Once `fn` has returned it, it may have one already, whose transaction
- * is not to be touched.
+ * `isReusable`: the connection may go to the next borrower. Once `fn` has returned it, it may already have one, whose transaction
+ * must not be touched.
  */
 async function runOn<T>(
   connection: Connection,
@@ -215,7 +215,7 @@ async function runOn<T>(
   connection.on('errorMessage', onMessage);
   const step = (run: (done: (error?: Error | null) => void) => void): Promise<void> =>
     new Promise((resolve, reject) => run((error) => (error ? reject(error) : resolve())));
-  // What happens to the connection after COMMIT changes nothing about the outcome: it is committed.
+  // The transaction is committed, whatever happens to the connection after COMMIT.
   const isRestored = (): Promise<boolean> =>
     level === undefined || checkout.isOver
       ? Promise.resolve(true)
@@ -244,7 +244,7 @@ async function runOn<T>(
       return { outcome, isReusable: verdict === 'soon' && (await isRestored()) };
     }
     if (checkout.isOver) {
-      // Its own error counts, but what has become of the transaction is not known.
+      // The function's own error is reported, but the outcome of the transaction is unknown.
       const outcome: Outcome<T> = { error: usedAfterReturn(error, checkout, 'transaction') ?? error, verdict: 'final' };
       return { outcome, isReusable: false };
     }
@@ -282,7 +282,7 @@ function failureOf(
   return isLost ? { error: endedMeanwhile(watch, messages, error), verdict: 'final' } : { error, verdict };
 }
 
-/** The transaction has ended, or may have, before `transaction()` has sent COMMIT. */
+/** The transaction ended, or may have ended, before `transaction()` sent COMMIT. */
 function endedMeanwhile(
   { state, wentOn }: Pick<TransactionWatch, 'state' | 'wentOn'>,
   messages: readonly ServerMessage[],
@@ -293,12 +293,12 @@ function endedMeanwhile(
   if (state !== 'rolled-back') {
     return new CommitOutcomeUnknownError(
       'The transaction ended before transaction() sent COMMIT: it may or may not have been committed.',
-      { ...about, hint: 'The function has sent COMMIT itself. Leave COMMIT and ROLLBACK to transaction().' },
+      { ...about, hint: 'The function sent COMMIT itself. Leave COMMIT and ROLLBACK to transaction().' },
     );
   }
   return new TransactionRolledBackError(
     wentOn
-      ? 'The transaction was rolled back before it was committed. What the function sent afterwards ran outside of it.'
+      ? 'The transaction was rolled back before it was committed. Everything that the function sent afterwards ran outside of it.'
       : 'The server rolled the transaction back before it was committed; none of it took effect.',
     { ...about, hint: 'An error inside the transaction was caught and ignored: let it reach transaction().' },
   );
@@ -326,7 +326,7 @@ function commitFailure(error: unknown, messages: readonly ServerMessage[]): unkn
       state,
       class: severity,
       cause: error,
-      hint: 'Look for its effect before you run it again.',
+      hint: 'Check whether it took effect before you run it again.',
     },
   );
 }
@@ -339,7 +339,7 @@ async function restoreIsolationLevel(connection: Connection): Promise<void> {
   const { config } = connection as unknown as { config?: { options?: { connectionIsolationLevel?: number } } };
   const level = config?.options?.connectionIsolationLevel ?? ISOLATION_LEVELS['read-committed'];
   await new Promise<void>((resolve, reject) => {
-    // An empty transaction is the one way to set a level that needs no SQL text and works on every server.
+    // An empty transaction is the only way to set the level that needs no SQL text and works on every server.
     connection.beginTransaction(
       (error) =>
         error ? reject(error) : connection.commitTransaction((failed) => (failed ? reject(failed) : resolve())),
@@ -407,7 +407,7 @@ async function tryWithDriver<T>(
   }
 }
 
-/** The connection of a transaction of mssql, as long as it runs. */
+/** The connection of a transaction of mssql, while it runs. */
 function connectionOf(scope: DriverTransaction): Connection | undefined {
   return (scope as { _acquiredConnection?: Connection })._acquiredConnection;
 }

@@ -7,7 +7,7 @@ export interface Waiter {
   /** Monotonic ms. */
   readonly startedAt: number;
   readonly deadline: number;
-  /** It has a connection or an error. */
+  /** True once it has a connection or an error. */
   readonly settled: boolean;
   /** The connection that is being opened for it. */
   dial: { readonly state: string } | undefined;
@@ -72,7 +72,7 @@ export interface QueueOwner {
 export class WaitQueue<T> {
   readonly #timeoutMs: number;
   readonly #owner: QueueOwner;
-  /** The ends of a linked list, because any of them may leave. */
+  /** The ends of a linked list, because any caller may leave. */
   #oldest: QueuedWaiter<T> | undefined;
   #newest: QueuedWaiter<T> | undefined;
   #length = 0;

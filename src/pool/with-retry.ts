@@ -14,7 +14,7 @@ export interface RetryOptions {
   maxTries?: number | undefined;
   /** Wait before the second try, ms; doubled each time, up to 60 s, plus up to 10 %. Default 5,000, Azure SQL's guidance. */
   firstWaitMs?: number | undefined;
-  /** Gives up waiting for a connection or for the next try. It does not stop a running `fn`. */
+  /** Ends the wait for a connection or for the next try. It does not stop a running `fn`. */
   signal?: AbortSignal | undefined;
 }
 
@@ -30,7 +30,7 @@ const OPTIONS: KnownOptions<RetryOptions> = { maxTries: true, firstWaitMs: true,
  *
  * A `ConnectionPool` of mssql is refused: {@link transaction} takes one, and `pool.tokenPool` of the drop-in is a pool.
  *
- * @throws what the last try failed with; AbortedError when the signal fires during a wait; ConfigurationError
+ * @throws the error of the last try; AbortedError if the signal is aborted during a wait; ConfigurationError
  * @example
  * const rows = await withRetry(pool, (connection) => readPrices(connection));
  */
@@ -39,7 +39,7 @@ export async function withRetry<T>(
   fn: (connection: Connection) => T | Promise<T>,
   options: RetryOptions = {},
 ): Promise<T> {
-  // `transaction` has a limit by another name.
+  // The limit of `transaction` has another name.
   requireOptions('withRetry()', options, OPTIONS);
   if (isPoolOfMssql(pool)) {
     throw new ConfigurationError('withRetry() takes a pool of this package, not a ConnectionPool of mssql.', {

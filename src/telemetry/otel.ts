@@ -40,8 +40,8 @@ const SCOPE = 'mssql-token-pool';
 
 /**
  * Reports every pool and token of this process to OpenTelemetry. Call it once, before pools are created: a pool that
- * already exists reports its events, but not its size. A second call with the same providers counts nothing twice.
- * docs/telemetry.md lists the metrics and spans.
+ * already exists reports its events, but not its size. After a second call with the same providers, nothing is counted
+ * twice. docs/telemetry.md lists the metrics and spans.
  *
  * Names are those of the semantic conventions for database client connection pools and for Microsoft SQL Server. The
  * conventions have no metrics for tokens; ours start with `mssql_token_pool`. No attribute carries a token or secret: an

@@ -30,7 +30,7 @@ export interface Timeline {
   from: number;
   /** Epoch ms. */
   to: number;
-  /** Longest wait of a caller, ms, where the application measured it. Default: the longest of the `wait` events. */
+  /** Longest wait of a caller, ms, if the application measured it. Default: the longest of the `wait` events. */
   worstWaitMs?: number | undefined;
   events: TimelineEvent[];
 }

@@ -7,7 +7,7 @@ import type { Timeline } from './timeline-events.js';
  * its style, script and data.
  *
  * @param options `title`: heading of the page
- * @throws Error when the package has not been built: `npm run build` bundles the page's script
+ * @throws Error if the package has not been built: `npm run build` bundles the page's script
  */
 export function timelineReport(timelines: readonly Timeline[], options: { title?: string | undefined } = {}): string {
   requireKnownOptions('timelineReport()', options, { title: true });

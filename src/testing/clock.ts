@@ -1,8 +1,8 @@
-/** A clock for both emulators, so that a test can let tokens expire without waiting. */
+/** A clock for both emulators, so that a test can make tokens expire without waiting. */
 export interface TestClock {
   /** The time, epoch ms; pass it as `now` to both emulators. */
   readonly now: () => number;
-  /** Moves the clock on, ms. */
+  /** Advances the clock by this time, ms. */
   advance(ms: number): void;
   /** Sets the clock, epoch ms or a date. */
   set(time: number | Date): void;

@@ -69,7 +69,7 @@ async function answer(
   { entra, server }: FaultControlOptions,
 ): Promise<{ status: number; body: object }> {
   if (!isLoopback(request.headers.host))
-    return { status: 403, body: { error: 'the Host header has to name the loopback' } };
+    return { status: 403, body: { error: 'the Host header must name the loopback' } };
   if (new URL(request.url ?? '/', 'http://loopback').pathname !== '/_faults')
     return { status: 404, body: { error: 'not found' } };
   if (request.method === 'DELETE') {
@@ -80,7 +80,7 @@ async function answer(
   }
   if (request.method !== 'POST') return { status: 405, body: { error: 'POST a fault, or DELETE all' } };
   if (!/^application\/json\b/i.test(request.headers['content-type'] ?? '')) {
-    return { status: 415, body: { error: 'the content type has to be application/json' } };
+    return { status: 415, body: { error: 'the content type must be application/json' } };
   }
   return { status: 200, body: carryOut(commandIn(await readBody(request)), entra, server) };
 }
@@ -94,7 +94,7 @@ function commandIn(text: string): Command {
   }
   const target = (command as { target?: unknown } | null)?.target;
   if (target === 'entra' || target === 'sql') return command as Command;
-  throw new TypeError("target has to be 'entra' or 'sql'");
+  throw new TypeError("target must be 'entra' or 'sql'");
 }
 
 function carryOut(command: Command, entra: EntraEmulator | undefined, server: TdsServer | undefined): object {
@@ -126,11 +126,11 @@ function carryOut(command: Command, entra: EntraEmulator | undefined, server: Td
       server.resume();
       return { paused: false };
     default:
-      throw new TypeError("action has to be 'drop-connections', 'pause' or 'resume'");
+      throw new TypeError("action must be 'drop-connections', 'pause' or 'resume'");
   }
 }
 
-/** A command that was carried out in part would be worse than one that is refused. */
+/** Carrying out only part of a command would be worse than refusing it. */
 function requireOnly(command: Command, key: string): void {
   const other = Object.keys(command).find((each) => each !== 'target' && each !== key);
   if (other !== undefined)

@@ -130,7 +130,7 @@ const REFUSALS: [aadsts: number, bring: (here: Site) => Partial<TokenPoolConfig>
     ({ entra }) => void entra.updateApp(entra.clientId, { secretExpiresOn: new Date(0) }),
     /has expired.*az ad app credential reset/,
   ],
-  [50034, ({ entra }) => void entra.fail({ aadsts: 50034 }), /no user of this name/],
+  [50034, ({ entra }) => void entra.fail({ aadsts: 50034 }), /no user with this name/],
   [53003, ({ entra }) => void entra.fail({ aadsts: 53003 }), /Conditional Access.*Sign-in logs/],
   [500011, () => ({ scope: 'https://nowhere.example/.default' }), /does not know the resource.*scope/],
   [65001, ({ entra }) => void entra.fail({ aadsts: 65001 }), /consent.*admin-consent/],
@@ -278,5 +278,5 @@ test('a token login at a server without Entra is not a wrong password', async ()
   await using here = await site();
   here.server.failLogins({ number: 18456, state: 1, class: 14, message: "Login failed for user ''." });
   const { output } = await diagnose(config(here));
-  expect(output).toMatch(/takes no Entra logins.*gateway/);
+  expect(output).toMatch(/accepts no Entra logins.*gateway/);
 });

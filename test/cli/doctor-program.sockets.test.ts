@@ -48,7 +48,7 @@ const there = (): string[] => ['--server', 'localhost', '--port', String(here.se
 test('with the environment of an application it prints a tick for each step, without colour into a pipe', async () => {
   const { code, stdout } = await doctor([...there(), '--database', 'app']);
   expect(stdout).toMatch(
-    /^✓ name resolution +localhost is .* ms\n✓ TCP [^✗]*✓ encryption [^✗]*✓ certificate [^✗]*✓ token [^✗]*✓ login [^✗]*✓ identity [^✗]*✓ query [^✗]*All well, in \d+ ms\. Settings for here: encrypt: true, /,
+    /^✓ name resolution +localhost is .* ms\n✓ TCP [^✗]*✓ encryption [^✗]*✓ certificate [^✗]*✓ token [^✗]*✓ login [^✗]*✓ identity [^✗]*✓ query [^✗]*All well, in \d+ ms\. Recommended settings: encrypt: true, /,
   );
   expect(stdout).not.toContain('\u001b[');
   expect(stdout).not.toContain(here.entra.clientSecret);
@@ -101,13 +101,13 @@ test.each([
   ['--database', 'app'],
   ['--encrypt', 'strict'],
   ['--client-id', 'x'],
-])('%s beside a connection string is wrong usage, not passed over', async (option, value) => {
+])('%s with a connection string is wrong usage, not ignored', async (option, value) => {
   for (const [args, env] of [
     [['--connection-string', 'Server=localhost', option, value], {}],
     [[option, value], { SQL_CONNECTION_STRING: 'Server=localhost' }],
   ] as const) {
     const { code, stderr } = await doctor([...args], env);
-    expect(stderr).toContain(`${option} has no effect beside a connection string`);
+    expect(stderr).toContain(`${option} has no effect with a connection string`);
     expect(code).toBe(2);
   }
 });

@@ -39,7 +39,7 @@ function npmThat(does: 'installs' | 'fails'): string {
 test('demo fetches mssql for its run and leaves nothing behind', async () => {
   const before = readdirSync(tmpdir()).filter((each) => each.startsWith('mssql-token-pool-demo-'));
   const { code, text } = await program(['demo', '--seconds', '9'], { PATH: npmThat('installs') });
-  expect(text).toContain('mssql@12, which is not installed here: fetching it for this run');
+  expect(text).toContain('mssql@12, which is not installed here; downloading it for this run');
   expect(text).toContain('mssql-token-pool: no failed query, no refused login.');
   expect(code).toBe(0);
   expect(readdirSync(tmpdir()).filter((each) => each.startsWith('mssql-token-pool-demo-'))).toEqual(before);
@@ -70,7 +70,7 @@ test('demo shows its options, and refuses wrong ones, before it fetches anything
 
 test('demo names the package to install if npm cannot', async () => {
   const { code, text } = await program(['demo'], { PATH: npmThat('fails') });
-  expect(text).toMatch(/npm could not install mssql@12\. Run: npm install mssql@12, then the demo again\.\n$/);
+  expect(text).toMatch(/npm could not install mssql@12\. Run npm install mssql@12, then the demo again\.\n$/);
   expect(code).toBe(1);
 });
 

@@ -161,7 +161,7 @@ test('what ran outside of a transaction that the server has rolled back is not r
     await scope.run('SELECT 1');
     await scope.run(BUSY);
   });
-  await expect(ran).rejects.toThrow('What the function sent afterwards ran outside of it.');
+  await expect(ran).rejects.toThrow('Everything that the function sent afterwards ran outside of it.');
   expect(runs).toBe(1);
 });
 
@@ -174,7 +174,7 @@ test("what ran outside of it is not run again where the error is the rollback's 
     await scope.run('INSERT INTO failures VALUES (1)').catch(() => {});
     throw error;
   });
-  await expect(ran).rejects.toThrow('What the function sent afterwards ran outside of it.');
+  await expect(ran).rejects.toThrow('Everything that the function sent afterwards ran outside of it.');
   expect(runs).toBe(1);
 });
 

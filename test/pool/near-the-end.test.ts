@@ -157,7 +157,7 @@ test('strictExpiry rejects the checkout when no later token is available, and ke
   expect(acquired.error).toBeInstanceOf(TokenExpiredError);
   expect(acquired.error).toMatchObject({
     message: 'The token of every connection is near its end, and no later one is available.',
-    hint: 'strictExpiry is on: without it the session would have continued to serve.',
+    hint: 'strictExpiry is on: without it, the session would have remained in use.',
     cause: { code: 'ERR_TOKEN_UNAVAILABLE' },
   });
   expect(pool.stats).toMatchObject({ size: 1, borrowed: 0, available: 1, logins: 1, evictions: {} });

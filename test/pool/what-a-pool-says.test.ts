@@ -149,7 +149,7 @@ describe('a timeout', () => {
     expect(tokenExpired(source as never, true)).toMatchObject({
       message,
       cause: noToken,
-      hint: 'strictExpiry is on: without it the session would have continued to serve.',
+      hint: 'strictExpiry is on: without it, the session would have remained in use.',
     });
     const ofReset = tokenExpired(undefined, false) as CredentialError;
     expect([ofReset.message, ofReset.cause, ofReset.hint]).toEqual([

@@ -6,7 +6,7 @@ export interface Advice {
   next: string;
 }
 
-/** The fields of an error that lead to advice; those of our errors and of Node's. */
+/** The fields of an error that the advice depends on, from our errors and Node's. */
 export interface Failure {
   message: string;
   code?: string | undefined;
@@ -17,7 +17,7 @@ export interface Failure {
 }
 
 const NO_DRIVER: Advice = {
-  cause: 'This program logs in with the driver tedious, which is not installed here.',
+  cause: 'This program logs in with the tedious driver, which is not installed here.',
   next: 'npm install tedious, or npx -p mssql-token-pool -p tedious mssql-token-pool doctor ...',
 };
 
@@ -31,30 +31,30 @@ const BY_AADSTS: Readonly<Record<number, Advice>> = {
   },
   7000215: {
     cause: 'The client secret is wrong; often it is the id of the secret instead of its value.',
-    next: 'Make a new secret (az ad app credential reset --id <client id> --append) and use its value.',
+    next: 'Create a new secret (az ad app credential reset --id <client id> --append) and use its value.',
   },
   7000222: {
     cause: 'The client secret has expired.',
-    next: 'Make a new secret (az ad app credential reset --id <client id> --append), or change to a managed identity, which has none.',
+    next: 'Create a new secret (az ad app credential reset --id <client id> --append), or change to a managed identity, which has none.',
   },
   50034: {
-    cause: 'The tenant has no user of this name.',
-    next: 'Check the user name and the tenant; a guest is known by name#EXT#@tenant.',
+    cause: 'The tenant has no user with this name.',
+    next: 'Check the user name and the tenant; the user name of a guest is name#EXT#@tenant.',
   },
   53003: {
     cause: 'A Conditional Access policy forbids this sign-in.',
-    next: 'Look the sign-in up in Entra under Sign-in logs, where the policy is named, and ask its owner; services should use a managed identity.',
+    next: 'Look up the sign-in in Entra under Sign-in logs, which name the policy, and ask its owner; services should use a managed identity.',
   },
   500011: {
     cause: 'The tenant does not know the resource that the token is for: a wrong scope, or the scope of another cloud.',
-    next: 'Leave `scope` out, so that it is chosen by the name of the server; or use https://database.windows.net/.default.',
+    next: 'Leave out `scope`, so that it follows from the name of the server, or use https://database.windows.net/.default.',
   },
   65001: {
     cause: 'The application has no consent to use the database on behalf of its users.',
     next: 'Grant the delegated permission Azure SQL Database / user_impersonation and consent to it (az ad app permission admin-consent --id <client id>).',
   },
   90002: {
-    cause: 'There is no such tenant: a typing error, or another cloud.',
+    cause: 'There is no such tenant: a typo, or another cloud.',
     next: 'Check the tenant id; for US Government or China set AZURE_AUTHORITY_HOST to the authority of that cloud.',
   },
 };
@@ -68,7 +68,7 @@ const BY_NUMBER: Readonly<Record<number, (failure: Failure) => Advice>> = {
   }),
 };
 
-/** A command that does what the hint for a number says. */
+/** The command that carries out the hint for a number. */
 const COMMANDS: Readonly<Record<number, (failure: Failure) => string>> = {
   40615: firewallRule,
   4060: () => `Connect to it as the Entra admin and run ${GRANT}`,
@@ -77,35 +77,35 @@ const COMMANDS: Readonly<Record<number, (failure: Failure) => string>> = {
 /** Neither IMDS nor another endpoint of managed identities answers. */
 export const NO_MANAGED_IDENTITY: Advice = {
   cause:
-    'There is no managed identity here: this is not an Azure machine, or none is assigned to it, or the endpoint is blocked.',
-  next: 'Assign an identity to this app or machine (in Kubernetes: workload identity), or sign in another way when working elsewhere.',
+    'There is no managed identity here: this is not an Azure machine, no identity is assigned to it, or the endpoint is blocked.',
+  next: 'Assign an identity to this app or machine (in Kubernetes: workload identity), or use another method outside Azure.',
 };
 
 const BY_CODE: Readonly<Record<string, Advice>> = {
   ENOTFOUND: {
     cause:
-      'No DNS server knows this name: a typing error, a deleted server, or a private name asked for from outside its network.',
-    next: 'Compare the name with the one in the Azure portal; for a private endpoint link the private DNS zone to this network.',
+      'No DNS server knows this name: a typo, a deleted server, or a private name that is looked up from outside its network.',
+    next: 'Compare the name with the one in the Azure portal; for a private endpoint, link the private DNS zone to this network.',
   },
   EAI_AGAIN: {
     cause: 'The DNS server did not answer.',
     next: 'Check the network and the resolver of this machine (in a container: /etc/resolv.conf), then run this again.',
   },
   ECONNREFUSED: {
-    cause: 'The machine is there, but nothing listens on this port.',
+    cause: 'The machine can be reached, but nothing listens on this port.',
     next: 'Check the port, that SQL Server is running, and that TCP is enabled in SQL Server Configuration Manager.',
   },
   ETIMEDOUT: {
     cause: 'Nothing answers: a firewall or network security group drops the packets, or the server is down.',
-    next: 'Allow outgoing TCP to this port (for Azure SQL also 11000 to 11999 where the server redirects), then run this again.',
+    next: 'Allow outgoing TCP to this port (for Azure SQL also 11000 to 11999 if the server redirects), then run this again.',
   },
   ECONNRESET: {
-    cause: 'The other side hung up: a proxy or load balancer in between, or a server that is starting.',
-    next: 'Check what stands between here and the server, then run this again.',
+    cause: 'The other side closed the connection: a proxy or load balancer in between, or a server that is starting.',
+    next: 'Check what is between this machine and the server, then run this again.',
   },
   CERT_HAS_EXPIRED: {
     cause: 'The certificate of the server has expired.',
-    next: 'Renew it on the server. trustServerCertificate would hide this, and an attacker too.',
+    next: 'Renew it on the server. trustServerCertificate would hide this problem, and an attacker too.',
   },
   ERR_TLS_CERT_ALTNAME_INVALID: {
     cause: 'The certificate is for another name than the one you connect to.',
@@ -117,16 +117,16 @@ const BY_CODE: Readonly<Record<string, Advice>> = {
     next: 'Allow outgoing HTTPS to the authority (login.microsoftonline.com), through the proxy if there is one.',
   },
   ERR_TOKEN_THROTTLED: {
-    cause: 'The identity provider has been asked too often.',
-    next: 'Wait for the time it names. One TokenCache for all pools of an identity, or a shared one for a fleet, asks less often.',
+    cause: 'The identity provider has received too many requests.',
+    next: 'Wait for as long as it asks. One TokenCache for all pools of an identity, or a shared one for a fleet, makes fewer requests.',
   },
   ERR_ENCRYPTION_REQUIRED: {
-    cause: 'The server does not encrypt, so that a token or password would be readable to anyone in between.',
+    cause: 'The server does not encrypt, so a token or password would be readable to anyone in between.',
     next: 'Install a certificate on the server and restart it; then run this again.',
   },
 };
 
-/** OpenSSL's codes for a chain that ends in no trusted authority. */
+/** OpenSSL's codes for a chain that does not end in a trusted authority. */
 const UNTRUSTED = new Set([
   'DEPTH_ZERO_SELF_SIGNED_CERT',
   'SELF_SIGNED_CERT_IN_CHAIN',
@@ -168,10 +168,10 @@ export function adviceFor(failure: Failure): Advice {
   if (code !== undefined && UNTRUSTED.has(code)) {
     return {
       cause: 'The certificate of the server is not signed by an authority that this machine trusts.',
-      next: 'Trust the authority: options.cryptoCredentialsDetails.ca, or NODE_EXTRA_CA_CERTS=/path/to/ca.pem. For a throw-away server only: trustServerCertificate.',
+      next: 'Trust the authority: options.cryptoCredentialsDetails.ca, or NODE_EXTRA_CA_CERTS=/path/to/ca.pem. For a throwaway server only: trustServerCertificate.',
     };
   }
-  // An error of a credential that is not a managed identity knows better than the table.
+  // The error of a credential that is not a managed identity is more specific than the table.
   const { hint, message } = failure;
   const isMissingIdentity =
     /managed identit|IMDS|metadata endpoint/i.test(message) && !message.startsWith('Tried the following');
@@ -180,7 +180,7 @@ export function adviceFor(failure: Failure): Advice {
   }
   if (code !== undefined && BY_CODE[code] !== undefined) return BY_CODE[code];
   return {
-    cause: hint !== undefined || code?.startsWith('ERR_') ? message : 'Not one of the failures this program knows.',
+    cause: hint !== undefined || code?.startsWith('ERR_') ? message : 'This program does not know this failure.',
     next: hint ?? 'Look the message up in docs/errors.md, or open an issue with the output of --json.',
   };
 }
@@ -210,18 +210,19 @@ function loginFailed({ message, state, hint }: Failure): Advice {
     return {
       cause:
         'The server did not accept the token as any principal: no Entra admin is set, or the token is for another resource.',
-      next: 'Set a Microsoft Entra admin on the server (az sql server ad-admin create), and leave `scope` out.',
+      next: 'Set a Microsoft Entra admin on the server (az sql server ad-admin create), and leave out `scope`.',
     };
   }
   // A login with a token has no user name.
   if (/for user ''/.test(message)) {
     return {
-      cause: 'The server takes no Entra logins: a plain SQL Server or container, or no Microsoft Entra admin is set.',
+      cause:
+        'The server accepts no Entra logins: it is a plain SQL Server or container, or no Microsoft Entra admin is set.',
       next: 'Set a Microsoft Entra admin (az sql server ad-admin create); in front of a container, start npx mssql-token-pool gateway.',
     };
   }
   return {
-    cause: 'Wrong user name or password, or a server that takes no Entra logins (a plain SQL Server or container).',
+    cause: 'Wrong user name or password, or a server that accepts no Entra logins (a plain SQL Server or container).',
     next: hint ?? 'Check user name and password; the error log of the server has the reason.',
   };
 }

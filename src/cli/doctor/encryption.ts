@@ -8,10 +8,10 @@ import { connectTo } from './reach.js';
 import { type DoctorContext, StepFailure, type StepResult } from './step.js';
 
 const OFFERS: Readonly<Record<number, string>> = {
-  [Encryption.Off]: 'encrypts the login only',
+  [Encryption.Off]: 'encrypts only the login',
   [Encryption.On]: 'encrypts',
   [Encryption.NotSupported]: 'does not encrypt',
-  [Encryption.Required]: 'insists on encryption',
+  [Encryption.Required]: 'requires encryption',
 };
 
 function isStrict({ settings }: DoctorContext): boolean {
@@ -30,7 +30,7 @@ export async function askEncryption(context: DoctorContext): Promise<StepResult>
     if (offer !== Encryption.On && offer !== Encryption.Required) {
       throw new StepFailure(`The server ${text}.`, 'ERR_ENCRYPTION_REQUIRED', {
         cause:
-          'The server, or something that pretends to be it, does not encrypt: anybody in between could read the token.',
+          'The server, or something that pretends to be the server, does not encrypt: anyone in between could read the token.',
         next: 'Install a certificate on the server and restart it; if it has one, find out which program answers instead. No token is sent there.',
       });
     }
@@ -75,12 +75,12 @@ function certificateStep(
   const lines = [`${facts.subject}, by ${facts.issuer}, until ${facts.validTo.slice(0, 10)}, ${protocol}`];
   if (flaw === undefined) {
     const daysLeft = Math.floor((until.getTime() - context.now()) / 86_400_000);
-    if (daysLeft < 14) context.findings.push({ text: `The certificate of the server ends in ${daysLeft} days.` });
+    if (daysLeft < 14) context.findings.push({ text: `The certificate of the server expires in ${daysLeft} days.` });
     return { lines: [...lines, 'trusted'], facts };
   }
   if (context.settings.configuration.options?.trustServerCertificate === true) {
     context.findings.push({
-      text: `The certificate is not checked (${flaw}): anybody in between can read everything, the token included.`,
+      text: `The certificate is not checked (${flaw}): anyone in between can read everything, including the token.`,
       setting: { key: 'trustServerCertificate', value: false },
     });
     return { lines: [...lines, `not trusted (${flaw}), but trustServerCertificate is set`], facts };
@@ -133,9 +133,9 @@ function preLogin(socket: Socket, timeoutMs: number): Promise<number> {
     };
     const onClose = (): void =>
       onError(
-        new StepFailure('The server hung up at the first message.', 'ECONNRESET', {
+        new StepFailure('The server closed the connection at the first message.', 'ECONNRESET', {
           cause:
-            "Something other than SQL Server listens on this port, or a server that takes TDS 8 only (encrypt: 'strict').",
+            "Something other than SQL Server listens on this port, or a server that accepts only TDS 8 (encrypt: 'strict').",
           next: "Check the port; try --encrypt strict for SQL Server 2022 with 'Force Strict Encryption'.",
         }),
       );
@@ -150,7 +150,7 @@ function preLogin(socket: Socket, timeoutMs: number): Promise<number> {
 }
 
 function noAnswer(): Error {
-  return new StepFailure('The server accepts connections but says nothing.', 'ETIMEDOUT', {
+  return new StepFailure('The server accepts connections but does not answer.', 'ETIMEDOUT', {
     cause: 'SQL Server is starting or hangs, or something else listens on this port.',
     next: 'Check the port and the state of the server, then run this again.',
   });

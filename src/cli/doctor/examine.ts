@@ -35,7 +35,7 @@ export interface Examination {
   recommended?: Readonly<Record<string, string | number | boolean>> | undefined;
 }
 
-/** Under load a login may take longer by this factor. */
+/** Under load, a login may take longer by this factor. */
 const BAD_DAY = 20;
 const DEFAULT_CONNECT_TIMEOUT_MS = 15_000;
 

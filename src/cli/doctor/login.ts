@@ -4,7 +4,7 @@ import { tediousOf } from '../../connections/load-tedious.js';
 import type { DoctorContext, StepResult } from './step.js';
 import { describeSkew } from './token.js';
 
-/** For logins that take longer than this, ms, opening a connection in advance is recommended. */
+/** If logins take longer than this, ms, the doctor recommends opening a connection in advance. */
 const SLOW_LOGIN_MS = 300;
 const SKEW_WORTH_A_WORD_MS = 30_000;
 const QUERIES = 5;

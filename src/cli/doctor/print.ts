@@ -31,7 +31,7 @@ export class Printer {
     if (!ok) return;
     const total = steps.reduce((sum, { durationMs }) => sum + durationMs, 0);
     const settings = Object.entries(recommended ?? {}).map(([key, value]) => `${key}: ${value}`);
-    this.#write(`\nAll well, in ${total} ms. Settings for here: ${settings.join(', ')}\n`);
+    this.#write(`\nAll well, in ${total} ms. Recommended settings: ${settings.join(', ')}\n`);
   }
 
   #indented(line: string): void {

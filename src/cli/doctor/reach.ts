@@ -22,7 +22,7 @@ export async function reachPort(context: DoctorContext): Promise<StepResult> {
   };
 }
 
-/** @throws an error with code ETIMEDOUT where nothing answers in time */
+/** @throws an error with code ETIMEDOUT if nothing answers in time */
 export async function connectTo({ host, port, timeoutMs }: DoctorContext): Promise<Socket> {
   const socket = connect({ host, port, noDelay: true });
   const timer = setTimeout(() => {

@@ -99,7 +99,7 @@ function refuseUnknown(args: string[]): void {
     const where = `argument ${token.index + 1}`;
     if (token.kind === 'positional') {
       throw new ConfigurationError(`Unexpected ${where}: it belongs to no option.`, {
-        hint: 'A connection string needs --connection-string in front of it. See --help.',
+        hint: 'A connection string goes after --connection-string. See --help.',
       });
     }
     if (token.kind === 'option' && !Object.hasOwn(OPTIONS, token.name)) {
@@ -127,7 +127,7 @@ type Values = Partial<Record<(typeof IN_A_CONNECTION_STRING)[number], string>>;
 function refuseBesideConnectionString(values: Values): void {
   const option = IN_A_CONNECTION_STRING.find((name) => values[name] !== undefined);
   if (option === undefined) return;
-  throw new ConfigurationError(`--${option} has no effect beside a connection string: add it there.`);
+  throw new ConfigurationError(`--${option} has no effect with a connection string: add it there.`);
 }
 
 function configFrom(values: Values, env: NodeJS.ProcessEnv): TokenPoolConfig | string {
@@ -182,7 +182,7 @@ function loginFrom(values: Values, env: NodeJS.ProcessEnv): Partial<TokenPoolCon
   }
 }
 
-/** The doctor knows one more than a credential: a SQL login. */
+/** The doctor knows one more method than a credential: a SQL login. */
 function assertMethod(method: string): void {
   if (METHOD_NAMES.includes(method)) return;
   const names = [...METHOD_NAMES, 'sql-login'].sort();
@@ -198,10 +198,10 @@ function sourceFrom(text: string): FederatedSource {
   return text as FederatedSource;
 }
 
-/** With these `User ID` is a user name or absent; with the others an application or identity. */
+/** With these, `User ID` is a user name or absent; with the others, it is an application or identity. */
 const NAMES_A_PERSON = /password|interactive|device|integrated/i;
 
-/** ADO.NET's values of `Authentication` are understood in a connection string only. */
+/** ADO.NET's values of `Authentication` are accepted only in a connection string. */
 function connectionStringFrom(values: Values, env: NodeJS.ProcessEnv): string {
   const { authentication = '' } = values;
   const port = values.port === undefined ? '' : `,${portFrom(values.port)}`;

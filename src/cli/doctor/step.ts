@@ -19,7 +19,7 @@ export type StepName = keyof typeof EXIT_CODES;
 export interface DoctorContext {
   readonly settings: Settings;
   readonly host: string;
-  /** 1433, or what the SQL Server Browser said for a named instance. */
+  /** 1433, or the port that the SQL Server Browser reports for a named instance. */
   port: number;
   /** Longest a step may take, ms. */
   readonly timeoutMs: number;

@@ -12,7 +12,7 @@ const ISSUER_TIMEOUT_MS = 3_000;
 export async function fetchToken(context: DoctorContext): Promise<StepResult> {
   const { source } = context.settings;
   if (source === undefined) {
-    return { lines: ['not needed: this login is by user name and password'], facts: { needed: false } };
+    return { lines: ['not needed: this login uses a user name and password'], facts: { needed: false } };
   }
   const { tokens, scope } = source;
   const method = tokens.identity.split(':')[0];
@@ -20,7 +20,7 @@ export async function fetchToken(context: DoctorContext): Promise<StepResult> {
     context.findings.push({ text: `The credential method 'password' is deprecated. ${INSTEAD_OF_PASSWORD}` });
   }
   const token = await tokens.get(scope, { timeoutMs: context.timeoutMs }).catch((error: CredentialError) => {
-    // An endpoint that answers has a status; without one there is no such endpoint.
+    // An endpoint that answers has a status; without one, there is no such endpoint.
     const isMissing = error.status === undefined && error.code !== 'ERR_CONFIGURATION';
     if (method !== 'managed-identity' || !isMissing) throw error;
     throw new StepFailure(error.message, error.code, NO_MANAGED_IDENTITY);
@@ -62,7 +62,9 @@ export function describeSkew(ms: number): string {
   return ms > 0 ? `${size} ahead of` : `${size} behind`;
 }
 
-/** The difference of our clock to the issuer's, ms, from the `Date` header of its answer; undefined without one. */
+/**
+ * The difference between our clock and the issuer's, ms, from the `Date` header of its answer; undefined without one.
+ */
 async function issuerSkew(issuer: string | undefined, now: () => number): Promise<number | undefined> {
   if (issuer === undefined || !/^https?:\/\//.test(issuer)) return undefined;
   try {

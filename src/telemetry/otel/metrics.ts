@@ -90,7 +90,7 @@ export function recordMetrics(meter: Meter): () => void {
   const observePools = (result: BatchObservableResult): void => {
     const seen: [string, PoolStats][] = [...pools].map(([pool, stats]) => [pool, stats()]);
     for (const [pool] of seen) reported.add(pool);
-    // The SDK repeats the last value of what is not observed any more.
+    // The SDK repeats the last value of what is no longer observed.
     for (const pool of closed) seen.push([pool, CLOSED]);
     closed.clear();
     for (const [pool, now] of seen) {

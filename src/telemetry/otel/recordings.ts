@@ -16,7 +16,10 @@ function registry(kind: 'metrics' | 'spans'): WeakMap<object, Recording> {
   return holder[REGISTRY][kind];
 }
 
-/** Starts to record for a provider, unless that is happening already. The function that it returns ends it for this caller. */
+/**
+ * Starts to record for a provider, unless a recording is already running. The returned function ends it for this
+ * caller.
+ */
 export function recordOnce(kind: 'metrics' | 'spans', provider: object, start: () => () => void): () => void {
   const recordings = registry(kind);
   const recording = recordings.get(provider) ?? { end: start(), users: 0 };

@@ -66,7 +66,7 @@ export function recordSpans(tracer: Tracer): () => void {
   });
 }
 
-/** As the conventions require: the status code of the database, else a low-cardinality name of the error. */
+/** As the conventions require: the status code of the database, or else a low-cardinality name of the error. */
 function typeOf(error: Error): string {
   return numberOf(error) ?? (error as { code?: string }).code ?? error.name;
 }

@@ -2,11 +2,11 @@ import type { OpenPool } from './pool-under-test.js';
 import { firstLine, NotConformant, Site, withConnection } from './site.js';
 
 /**
- * Opens a pool once and runs `SELECT 1`, with a fresh token and a server that works. An adapter that cannot do this would
- * seem to fail each requirement, although none was checked.
+ * Opens a pool once and runs `SELECT 1`, with a fresh token and a working server. An adapter that cannot do this would
+ * appear to fail every requirement, although none was checked.
  *
- * @throws TypeError for an adapter that is no function, or returns an object without a method; Error with the adapter's own error
- *   as its cause
+ * @throws TypeError if the adapter is not a function, or its pool lacks a method; Error with the adapter's own error as
+ *   its cause
  */
 export async function requireWorkingAdapter(
   open: OpenPool,
@@ -24,7 +24,7 @@ export async function requireWorkingAdapter(
     if (error instanceof TypeError && error.message.startsWith('conformance: ')) throw error;
     const seen = error instanceof Error ? firstLine(error) : 'a value that is not an Error was thrown';
     throw new Error(
-      `conformance: the adapter cannot run SELECT 1 (${seen}), so no requirement was checked. Test it against a server of your own first.`,
+      `conformance: the adapter cannot run SELECT 1 (${seen}), so no requirement was checked. Test it against your own server first.`,
       { cause: error },
     );
   } finally {

@@ -35,7 +35,7 @@ export interface ConformanceResult {
   /** The requirement, as a sentence about the pool. */
   title: string;
   passed: boolean;
-  /** What was seen instead; undefined where the requirement holds. */
+  /** What was seen instead; undefined if the requirement holds. */
   seen: string | undefined;
 }
 
@@ -54,14 +54,14 @@ export const requirements: readonly { id: string; title: string }[] = CHECKS.map
  * Checks a pool against each requirement in turn and resolves with one result per requirement. A pool that hangs or throws
  * fails that requirement; the suite continues.
  *
- * @throws RangeError if `only` contains an unknown requirement, or `timeoutMs` is not greater than 0; TypeError if `open` is no function or
+ * @throws RangeError if `only` contains an unknown requirement, or `timeoutMs` is not greater than 0; TypeError if `open` is not a function or
  *   its pool lacks a method; Error if the pool cannot run `SELECT 1` with a fresh token, so that nothing can be checked
  */
 export async function conformance(open: OpenPool, options: ConformanceOptions = {}): Promise<ConformanceResult[]> {
   requireKnownOptions('conformance', options, { only: true, timeoutMs: true });
   const { only, timeoutMs = 40_000 } = options;
   if (only !== undefined && !Array.isArray(only)) {
-    throw new TypeError('conformance: only must be an array of names of requirements.');
+    throw new TypeError('conformance: only must be an array of requirement names.');
   }
   if (!(typeof timeoutMs === 'number' && timeoutMs > 0)) {
     throw new RangeError(`conformance: timeoutMs is ${String(timeoutMs)}; it must be a number greater than 0.`);

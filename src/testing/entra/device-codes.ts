@@ -107,7 +107,7 @@ export class DeviceCodes {
 
   #control(pending: Pending): DeviceSignIn {
     const settle = (state: Pending['state']) => {
-      if (pending.state !== 'pending') throw new Error(`The code ${pending.userCode} is ${pending.state} already`);
+      if (pending.state !== 'pending') throw new Error(`The code ${pending.userCode} is already ${pending.state}`);
       pending.state = state;
     };
     return {

@@ -96,7 +96,7 @@ const OPTIONS: OptionNames<EntraEmulatorOptions> = {
 };
 
 /**
- * Starts a local stand-in for Microsoft Entra ID: real HTTP, really signed tokens, any token lifetime, any fault. It has
+ * Starts a local stand-in for Microsoft Entra ID, with real HTTP, properly signed tokens, any token lifetime and any fault. It has
  * one tenant with one application and its secret; add more with `addApp` and `addUser`.
  *
  * @throws RangeError for a lifetime that is not greater than 0; TypeError for an unknown option or an invalid signing key; the error of

@@ -54,7 +54,7 @@ async function logIn(
   const proof = proofFor(client, upstream);
   if (proof === undefined) {
     recordUpstreamError(
-      new Error(`no login upstream for '${client.who.principal}': set upstream.user or upstream.logins`),
+      new Error(`no upstream login for '${client.who.principal}': set upstream.user or upstream.logins`),
     );
     throw noDatabaseUser();
   }

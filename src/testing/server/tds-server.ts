@@ -188,7 +188,7 @@ export abstract class TdsServer implements AsyncDisposable {
     await this.close();
   }
 
-  /** Resolves when the server goes on; undefined if it is not paused. */
+  /** Resolves when the server resumes; undefined if it is not paused. */
   protected running(): Promise<void> | undefined {
     return this.#pause?.over;
   }

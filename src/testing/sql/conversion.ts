@@ -318,7 +318,7 @@ export function toText(value: Scalar, from: SqlType): string {
   throw clash(from, { name: 'nvarchar', length: MAX });
 }
 
-/** SQL Server writes these as `*` where they do not fit. */
+/** SQL Server writes these as `*` if they do not fit. */
 const STAR_IF_TOO_LONG = new Set<TypeName>(['int', 'smallint', 'tinyint']);
 
 function fitText(text: string, from: SqlType, to: SqlType): string {

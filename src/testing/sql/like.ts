@@ -12,8 +12,8 @@ const ANY_CHARACTER: Element = { negated: true, ranges: [] };
 const WORD_BITS = 32;
 
 /**
- * LIKE with `%`, `_`, `[...]` and `[^...]`, regardless of case. The leftmost match of each segment leaves the most for the
- * others, so the text is read once; for a segment of m elements, m / 32 steps are made for each character.
+ * LIKE with `%`, `_`, `[...]` and `[^...]`, regardless of case. The leftmost match of each segment leaves the most text for the
+ * others, so the text is read once; a segment of m elements costs m / 32 steps per character.
  */
 export function isLike(text: string, pattern: string): boolean {
   const characters = text.toLowerCase();
@@ -39,8 +39,8 @@ function matchesAt(segment: Segment, text: string, at: number): boolean {
 }
 
 /**
- * Where the leftmost match in `text` from `at` to `end` ends; -1 without one. Bit i of the state is set while the first i + 1
- * elements match the text up to here (Baeza-Yates and Gonnet, "A new approach to text searching").
+ * Where the leftmost match in `text` from `at` to `end` ends; -1 if there is none. Bit i of the state is set while the
+ * first i + 1 elements match the text up to here (Baeza-Yates and Gonnet, "A new approach to text searching").
  */
 function endOfMatch(segment: Segment, text: string, at: number, end: number): number {
   if (segment.length === 0) return at;

@@ -113,7 +113,7 @@ export async function writeAnswer(answer: QueryAnswer, { output, session }: Batc
   output.statementDone(count);
 }
 
-/** A column with whether its type was given; else every value has to fit the type that was found. */
+/** A column, and whether its type was given; if it was inferred, every value must fit it. */
 interface AnswerColumn extends Column {
   given: boolean;
 }
@@ -162,7 +162,9 @@ function sentType(value: unknown): SqlType | undefined {
 
 const NUMBERS = ['int', 'bigint', 'float'];
 
-/** The type that holds values of both types. A JavaScript number that is no int is a float, in which it is exact. */
+/**
+ * The type that holds values of both types. A JavaScript number that is not an int is a float, in which it is exact.
+ */
 function holdingBoth(
   one: SqlType | undefined,
   other: SqlType | undefined,
@@ -178,7 +180,7 @@ function holdingBoth(
   );
 }
 
-/** In a stream, the first row has decided on the columns. */
+/** In a stream, the first row decides on the columns. */
 function refuseUnknownColumns(
   row: QueryRow,
   columns: readonly AnswerColumn[],

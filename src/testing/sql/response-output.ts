@@ -74,7 +74,7 @@ export class ResponseOutput implements Output {
     return this.#abort.controller.signal;
   }
 
-  /** Ends the request: its signal does not change any more. */
+  /** Ends the request: its signal no longer changes. */
   close(): void {
     this.#closed = true;
     this.#abort?.stopListening();
@@ -108,7 +108,7 @@ export class ResponseOutput implements Output {
 
   transaction(event: TransactionEvent): void {
     this.#flushDone(DoneStatus.More);
-    // Before TDS 7.2, clients know nothing of transactions.
+    // Clients before TDS 7.2 do not know transactions.
     if (this.#response.beforeTds72) return;
     const descriptor = this.#session.transactionDescriptor;
     if (event === 'begin') this.#response.envChangeBytes(EnvChange.BeginTransaction, descriptor, NOTHING);

@@ -130,7 +130,7 @@ export class SqlEmulator extends TdsServer {
   verify(): void {
     const { unmet } = this.#expectations;
     if (unmet.length === 0) return;
-    throw new Error(`${unmet.length} of the expected queries did not come as expected:\n${unmet.join('\n')}`);
+    throw new Error(`${unmet.length} of the expected queries did not arrive as expected:\n${unmet.join('\n')}`);
   }
 
   override reset(): void {

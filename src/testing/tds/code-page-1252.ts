@@ -1,6 +1,6 @@
 /**
- * Code page 1252, of varchar in SQL Server's default collation. Not TextDecoder: that of some versions of Node.js decodes
- * windows-1252 as Latin-1.
+ * Code page 1252, which varchar has in SQL Server's default collation. TextDecoder is not used, because some versions of Node.js
+ * decode windows-1252 as Latin-1.
  */
 
 /** The characters of 0x80 to 0x9F, where the code page differs from Latin-1; five of them are not assigned. */

@@ -132,7 +132,7 @@ function readTypeInfo(reader: ByteReader, id: number): { type: SqlType; form: Fo
   const family = FAMILIES.get(id);
   if (family !== undefined) {
     const name = family.get(reader.uint8());
-    if (name === undefined) throw new ProtocolError(`type 0x${id.toString(16)} does not come in that size`);
+    if (name === undefined) throw new ProtocolError(`type 0x${id.toString(16)} has no such size`);
     return { type: { name }, form: { kind: 'byte' } };
   }
   switch (id) {
@@ -242,7 +242,7 @@ function readChunks(reader: ByteReader): Buffer | null {
   for (let length = reader.uint32(); length > 0; length = reader.uint32()) chunks.push(reader.bytes(length));
   const bytes = chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks);
   if (total !== PLP_UNKNOWN_LENGTH && total !== BigInt(bytes.length)) {
-    throw new ProtocolError(`a value of ${total} bytes came with ${bytes.length}`);
+    throw new ProtocolError(`a value of ${total} bytes has only ${bytes.length}`);
   }
   return bytes;
 }

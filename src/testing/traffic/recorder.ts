@@ -89,7 +89,7 @@ export class TrafficRecorder implements TrafficRecording {
     }));
   }
 
-  /** `query` is without literals. */
+  /** `sql`: the statement without its literals. */
   statement(sql: string, parameters: readonly string[], body: Buffer): void {
     this.#store(sql, () => {
       const { parts, returnStatus, outputs } = this.#answer(readResponse(body));
@@ -97,7 +97,7 @@ export class TrafficRecorder implements TrafficRecording {
     });
   }
 
-  /** `query` is without literals. */
+  /** `query`: the statement without its literals. */
   skip(query: string, reason: string): void {
     if (!this.#stopped) this.skipped.push({ query, reason });
   }
@@ -147,7 +147,7 @@ export class TrafficRecorder implements TrafficRecording {
           parts.push({ server: token.program, version: token.version });
           break;
         case 'returnStatus':
-          // A value like any other, but whether the call failed is not.
+          // The status is data like any other, but whether the call failed is not.
           if (token.status !== 0)
             returnStatus = this.#keeps({ name: 'RETURN_STATUS', type: 'int' }) ? token.status : Math.sign(token.status);
           break;
@@ -228,7 +228,7 @@ export class SessionTap {
     else this.#asked = undefined;
   }
 
-  /** Without literals, which in doubt includes what is in double quotes. */
+  /** Removes literals; in doubt, text in double quotes counts as one. */
   #redacted(asked: Asked | undefined): Asked | undefined {
     if (asked === undefined) return undefined;
     const { sql, prepares } = asked;

@@ -108,7 +108,7 @@ export class Recording {
 
   /** The next answer to a statement. Answers are replayed in order; the last one repeats. */
   statement(sql: string): RecordedStatement | undefined {
-    // Recorded while double quotes enclosed identifiers, or else literals.
+    // The recording may have been made while double quotes enclosed identifiers, or while they enclosed literals.
     const known =
       this.#statements.get(statementKey(sql)) ?? this.#statements.get(statementKey(sql, { areLiterals: true }));
     if (known === undefined) return undefined;

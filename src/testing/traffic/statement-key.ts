@@ -13,11 +13,11 @@ export function withoutLiterals(sql: string, quotes: Quotes = {}): string {
 
 /** What double quotes enclose. */
 export interface Quotes {
-  /** Literals, while QUOTED_IDENTIFIER is OFF; else identifiers. */
+  /** Literals while QUOTED_IDENTIFIER is OFF, otherwise identifiers. */
   areLiterals?: boolean | undefined;
 }
 
-/** What a statement sets QUOTED_IDENTIFIER to, in the order in which it does; the setting applies to its whole batch. */
+/** The values that a statement sets QUOTED_IDENTIFIER to, in order; the setting applies to its whole batch. */
 export function quotedIdentifierSettings(sql: string): ('on' | 'off')[] {
   const settings: ('on' | 'off')[] = [];
   let pending = false;

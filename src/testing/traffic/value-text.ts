@@ -127,5 +127,5 @@ function expectKind(value: unknown, kind: string, type: SqlType): unknown {
 }
 
 function unlike(type: SqlType): TypeError {
-  return new TypeError(`a value is not one of type ${typeText(type)}`);
+  return new TypeError(`a value is not of type ${typeText(type)}`);
 }

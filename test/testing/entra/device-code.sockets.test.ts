@@ -42,7 +42,7 @@ test('the sign-in ends if the user declines', async () => {
 test('the sign-in ends if the code expires', async () => {
   await using entra = await startEntraEmulator(fast);
   await expect(signIn(entra, () => entra.deviceSignIns[0]?.expire())).rejects.toThrow(/expired_token/);
-  expect(() => entra.deviceSignIns[0]?.approve()).toThrow(/is expired already/);
+  expect(() => entra.deviceSignIns[0]?.approve()).toThrow(/is already expired/);
 });
 
 test('protocol: pending, slow_down, expired by the clock, single use', async () => {

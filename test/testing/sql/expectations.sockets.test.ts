@@ -68,7 +68,7 @@ describe('an expected query', () => {
     const { connection } = await tediousConnect(server.config() as never);
     await execute(connection, 'INSERT INTO b VALUES (1)');
     expect(() => server.verify()).toThrow(
-      '2 of the expected queries did not come as expected:\nSELECT a FROM b: expected at least one query, received 0\n/INSERT/: expected 2 queries, received 1',
+      '2 of the expected queries did not arrive as expected:\nSELECT a FROM b: expected at least one query, received 0\n/INSERT/: expected 2 queries, received 1',
     );
     expect(() => server.expect('x', [], { times: 1.5 })).toThrow(RangeError);
   });

@@ -66,7 +66,7 @@ export class AzureArc {
     return {
       status: 401,
       headers: { 'WWW-Authenticate': `Basic realm=${file}` },
-      body: oauthError('unauthorized', 'Show the content of the file named in WWW-Authenticate.'),
+      body: oauthError('unauthorized', 'Send the content of the file named in WWW-Authenticate.'),
     };
   }
 

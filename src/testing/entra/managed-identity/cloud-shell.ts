@@ -6,7 +6,7 @@ import { answering, type IdentityRequest, oauthError, tokenFor } from './identit
 export function cloudShell(request: IdentityRequest, person: UserAccount): HttpAnswer {
   const { method, headers, parameters } = request;
   const refused = (message: string) => ({ status: 400, body: { error: { code: 'invalid_request', message } } });
-  if (method !== 'POST') return refused('Cloud Shell is asked by POST.');
+  if (method !== 'POST') return refused('Cloud Shell accepts only POST.');
   if (headers.metadata?.toString().toLowerCase() !== 'true') return refused('Required metadata header not specified.');
   const resource = parameters.get('resource');
   if (resource === null) return refused('Required body parameter "resource" is missing.');

@@ -12,7 +12,8 @@ export function devicePage(
   if (method !== 'POST') return codePage(request.form);
   const { form, directory, deviceCodes } = request;
   const signIn = deviceCodes.find(form.get('user_code') ?? '');
-  if (signIn === undefined || signIn.state !== 'pending') return codePage(form, 'This code is unknown or used up.');
+  if (signIn === undefined || signIn.state !== 'pending')
+    return codePage(form, 'This code is unknown or has already been used.');
   if (form.get('decision') === 'decline') {
     signIn.decline();
     return page('Declined', html`<p>The other device was not signed in. You can close this page.</p>`);
@@ -28,7 +29,7 @@ export function devicePage(
 
 function codePage(form: URLSearchParams, text?: string): HttpAnswer {
   const typed = form.get('user_code') ?? '';
-  const content = html`<p>Enter the code that the other device shows, and who you are.</p>
+  const content = html`<p>Enter the code that the other device shows, and sign in.</p>
 ${problem(text)}
 <form method="post">
 <label for="user_code">Code</label>
