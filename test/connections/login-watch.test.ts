@@ -157,6 +157,22 @@ describe('a failed login', () => {
     expect(failure?.cause).toBeInstanceOf(TokenUnavailableError);
   });
 
+  test('whose driver gives neither message nor code has both', async () => {
+    const { construct, watch } = foreignPool(SQL_LOGIN);
+    for (const [error, message, code] of [
+      [new Error(''), 'No connection to host.', 'EFEDAUTH'],
+      [new AggregateError([], 'several addresses'), 'several addresses', 'EFEDAUTH'],
+      [new Error('cut'), 'cut', 'ELOGIN'],
+    ] as const) {
+      const connection = construct({ type: 'default', options: {} });
+      watch.adopt(connection as unknown as Connection);
+      connection.emit('connect', error);
+      expect(error).toMatchObject({ message, code });
+      // What the server has not said is not there.
+      expect(Object.keys(error)).not.toContain('number');
+    }
+  });
+
   test('keeps a code of its own, and an error of this library stays as it is', async () => {
     const { connect, construct, watch } = foreignPool(SQL_LOGIN);
     const failing = async (error: Error) => {
@@ -266,5 +282,64 @@ describe('a checkout', () => {
     other.execSqlBatch({ sql: 'USE other', done: () => {} } as never);
     await mayServe(other);
     expect([await mayServe(other), mayServeNow(other)]).toContain(false);
+  });
+
+  test('a session that is due for its age is kept while no login is possible, and replaced as soon as one is', async () => {
+    const { provider, connect, mayServe, mayServeNow } = foreignPool({ pool: { maxAgeMillis: 70 * MINUTE } });
+    const { connection } = await connect();
+    await clock.pass(54 * MINUTE);
+    // Near the end of its own token, and of its age.
+    sessionIn(connection)?.expiry.supersede();
+    expect([await mayServe(connection), mayServeNow(connection)]).toEqual([false, false]);
+    provider.sticky = new Error('down');
+    const { connection: other } = await foreignPool({ pool: { maxAgeMillis: 70 * MINUTE } }).connect();
+    expect(await mayServe(other)).toBe(true);
+  });
+
+  test.each([true, false])('a session whose reset was ignored is replaced (can wait: %s)', async (canWait) => {
+    const { server, connect, mayServe, mayServeNow } = foreignPool({ pool: { resetSession: 'always' } });
+    const { connection } = await connect();
+    // A login that leaves the options to the server, so that the reset can travel with the next request.
+    connection.sendLogin7Packet();
+    connection.getInitialSql();
+    const use = () => connection.execSqlBatch({ sql: 'SELECT 1', done: () => {} } as never);
+    use();
+    expect(mayServeNow(connection)).toBe(true);
+    server.confirmsResets = false;
+    use();
+    expect(canWait ? await mayServe(connection) : mayServeNow(connection)).toBe(false);
+  });
+});
+
+describe('a database that is read-only', () => {
+  const READ_ONLY = { number: 3906, state: 1, class: 16, message: 'The database is read-only.' };
+  const KILLED = { number: 596, state: 1, class: 21, message: 'In the kill state.' };
+
+  test('costs each session that was open one replacement, and those opened since then none for a minute', async () => {
+    const { connect, mayServeNow } = foreignPool();
+    const { connection: first } = await connect();
+    const { connection: second } = await connect();
+    await clock.pass(1_000);
+    first.emit('errorMessage', READ_ONLY);
+    expect([mayServeNow(first), mayServeNow(second)]).toEqual([false, true]);
+    const { connection: third } = await connect();
+    second.emit('errorMessage', READ_ONLY);
+    third.emit('errorMessage', READ_ONLY);
+    expect([mayServeNow(second), mayServeNow(third)]).toEqual([false, true]);
+    await clock.pass(MINUTE);
+    third.emit('errorMessage', READ_ONLY);
+    expect(mayServeNow(third)).toBe(false);
+  });
+
+  test('is not what a session has met that the server has ended otherwise', async () => {
+    const { connect, mayServeNow } = foreignPool();
+    const { connection: first } = await connect();
+    first.emit('errorMessage', KILLED);
+    const { connection: second } = await connect();
+    second.emit('errorMessage', READ_ONLY);
+    expect([mayServeNow(first), mayServeNow(second)]).toEqual([false, false]);
+    const { connection: third } = await connect();
+    third.emit('errorMessage', KILLED);
+    expect(mayServeNow(third)).toBe(false);
   });
 });
