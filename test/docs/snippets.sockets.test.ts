@@ -8,7 +8,8 @@ import { hasRedis, RedisServer } from '../support/redis.js';
 import { pages, runnable, type Snippet, snippetsOf } from './snippets.js';
 
 // Inside the repository, so that `mssql-token-pool` and its peers are found as in an app.
-const folder = fileURLToPath(new URL('../../reports/snippets/', import.meta.url));
+const reports = fileURLToPath(new URL('../../reports/', import.meta.url));
+const folders: string[] = [];
 const runner = fileURLToPath(new URL('run-snippets.mjs', import.meta.url));
 const certificate = makeCertificate({ commonName: 'localhost' });
 let redis: RedisServer | undefined;
@@ -17,8 +18,6 @@ let redisWithPassword: RedisServer | undefined;
 const REDIS_PASSWORD = 'root';
 
 beforeAll(async () => {
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(`${folder}ca.pem`, certificate.cert);
   if (hasRedis) {
     redis = await RedisServer.start();
     redisWithPassword = await RedisServer.start('--requirepass', REDIS_PASSWORD);
@@ -28,13 +27,13 @@ beforeAll(async () => {
 afterAll(async () => {
   await redis?.[Symbol.asyncDispose]();
   await redisWithPassword?.[Symbol.asyncDispose]();
-  rmSync(folder, { recursive: true });
+  for (const folder of folders) rmSync(folder, { recursive: true });
 });
 
-function run(files: string[]): Promise<string | undefined> {
+function run(cwd: string, files: string[]): Promise<string | undefined> {
   const env = {
     PATH: process.env.PATH,
-    NODE_EXTRA_CA_CERTS: `${folder}ca.pem`,
+    NODE_EXTRA_CA_CERTS: `${cwd}ca.pem`,
     SNIPPETS_CERTIFICATE: JSON.stringify(certificate),
     ...(redis && { REDIS_URL: `redis://127.0.0.1:${redis.port}` }),
     ...(redisWithPassword && {
@@ -44,7 +43,7 @@ function run(files: string[]): Promise<string | undefined> {
     TOKEN_STORE_KEY: '0123456789abcdef'.repeat(4),
   };
   return new Promise((resolve) => {
-    execFile(process.execPath, [runner, ...files], { env, timeout: 60_000, cwd: folder }, (error, stdout, stderr) => {
+    execFile(process.execPath, [runner, ...files], { env, timeout: 90_000, cwd }, (error, stdout, stderr) => {
       resolve(error === null ? undefined : `${error.killed ? 'It did not end. ' : ''}${stderr}${stdout}`);
     });
   });
@@ -59,22 +58,28 @@ function missing({ needs }: Snippet): string | undefined {
   return `needs ${needs}`;
 }
 
-describe.each(pages().filter((page) => snippetsOf(page).length > 0))('%s', (page) => {
+describe.concurrent.each(pages().filter((page) => snippetsOf(page).length > 0))('%s', (page) => {
   const snippets = snippetsOf(page);
   const toRun = snippets.filter((snippet) => missing(snippet) === undefined);
 
   test.skipIf(toRun.length === 0)(
     `${toRun.length} of ${snippets.length} snippets run`,
-    { timeout: 90_000 },
+    { timeout: 120_000 },
     async () => {
+      const name = page.replace(/\W/g, '-');
+      // What the snippets of a page write is no other page's.
+      const folder = `${reports}snippets-${name}/`;
+      folders.push(folder);
+      mkdirSync(folder, { recursive: true });
+      writeFileSync(`${folder}ca.pem`, certificate.cert);
       const files: string[] = [];
       for (const snippet of toRun) {
-        const file = `${folder}${page.replace(/\W/g, '-')}-line-${snippet.line}.mjs`;
+        const file = `${folder}${name}-line-${snippet.line}.mjs`;
         writeFileSync(file, await runnable(snippet));
         files.push(file);
       }
       // What a snippet leaves out stands in a comment in front of it: `<!-- before: const app = ... -->` (snippets.ts).
-      expect(await run(files)).toBeUndefined();
+      expect(await run(folder, files)).toBeUndefined();
     },
   );
 

@@ -10,7 +10,7 @@ const examples = join(import.meta.dirname, '../../examples/orm');
 // The example generates Prisma's client itself.
 beforeAll(() => rm(join(examples, 'generated'), { recursive: true, force: true }));
 
-test.each(['kysely', 'knex', 'objection', 'typeorm', 'sequelize', 'drizzle', 'prisma', 'mikro-orm'])(
+test.concurrent.each(['kysely', 'knex', 'objection', 'typeorm', 'sequelize', 'drizzle', 'prisma', 'mikro-orm'])(
   'examples/orm/%s.mjs runs against the emulators',
   { timeout: 120_000 },
   async (name) => {
