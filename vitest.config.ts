@@ -11,9 +11,10 @@ const shared = {
 
 /**
  * What the tests of these folders change is their own: a module that one file has loaded may serve the next, which saves half of
- * the time. The others set environment variables, replace modules or start programs, so each file has a process of its own.
+ * the time. The others replace modules, measure time or start programs, so each file has a process of its own.
  */
-const SHARING = 'test/{connections,identities,mssql,orm,pool,telemetry,testing,tokens}/**/*.sockets.test.ts';
+const SHARING =
+  'test/{connections,credentials,hostile,identities,mssql,orm,pool,telemetry,testing,tokens}/**/*.sockets.test.ts';
 
 const sockets = {
   ...shared,
@@ -40,7 +41,15 @@ export default defineConfig({
           setupFiles: ['test/support/no-sockets.ts'],
         },
       },
-      { test: { ...sockets, name: 'sockets', isolate: false, include: [SHARING] } },
+      {
+        test: {
+          ...sockets,
+          name: 'sockets',
+          isolate: false,
+          include: [SHARING],
+          setupFiles: ['test/support/leaves-no-trace.ts'],
+        },
+      },
       {
         test: { ...sockets, name: 'sockets, own process', include: ['test/**/*.sockets.test.ts'], exclude: [SHARING] },
       },

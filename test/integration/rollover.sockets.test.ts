@@ -32,6 +32,8 @@ let server: SqlEmulator;
 let ours: Outcome[];
 let stock: Outcome;
 let stalls: { at: number; ms: number }[];
+/** The last callers finish after the time is over, later on a slow machine. */
+let lifetimes: number;
 
 describe(`${LIFETIMES} token lifetimes of queries, streams and transactions, 50 callers on a pool of 10`, () => {
   beforeAll(
@@ -40,8 +42,10 @@ describe(`${LIFETIMES} token lifetimes of queries, streams and transactions, 50 
       entra = await startEntraEmulator({ tokenLifetimeSeconds: life, refreshInSeconds: life * 0.7 });
       server = await startSqlEmulator({ entra });
       const watch = watchForStalls();
-      const until = Date.now() + LIFETIMES * LIFETIME_MS;
+      const startedAt = Date.now();
+      const until = startedAt + LIFETIMES * LIFETIME_MS;
       [stock, ...ours] = await Promise.all([runStock(until), ...ways.map((way) => runWay(way, until))]);
+      lifetimes = (Date.now() - startedAt) / LIFETIME_MS;
       stalls = watch.stop();
     },
     60_000 + LIFETIMES * LIFETIME_MS,
@@ -70,7 +74,9 @@ describe(`${LIFETIMES} token lifetimes of queries, streams and transactions, 50 
     test('at most 2 token requests for each lifetime', () => {
       const requests = entra.requests.filter(({ clientId }) => clientId === outcome().clientId);
       expect(requests.length).toBeGreaterThanOrEqual(LIFETIMES / 2);
-      expect(requests.length).toBeLessThanOrEqual(2 * LIFETIMES);
+      // A token that arrived too late to log in with is replaced at once.
+      const refused = logins().filter(({ accepted }) => !accepted);
+      expect(requests.length).toBeLessThanOrEqual(2 * lifetimes + refused.length);
     });
 
     test('no login with a token inside the login margin', () => {
