@@ -1,5 +1,5 @@
 import type { EvictionReason } from '../channels.js';
-import { type ServerMessage, saysTokenExpired } from './login-failure.js';
+import { isTransient, type ServerMessage, saysTokenExpired } from './login-failure.js';
 import type { SessionExpiry, TokenTimes } from './session-expiry.js';
 
 /**
@@ -14,6 +14,7 @@ const LOGIN_FAILED = 18_456;
 const NOT_PRIMARY = new Set([3906, 976, 978, 979, 983]);
 /** Fatal whatever severity they arrive with: the session was killed (596), the server shuts down (6005). */
 const FATAL_NUMBERS = new Set([596, 6005]);
+const SERVER_PAUSED = 17_142;
 
 const NEVER = Number.POSITIVE_INFINITY;
 
@@ -213,4 +214,9 @@ export function endsSession(message: ServerMessage, isResetting = false): Evicti
   if (message.class < FATAL_CLASS) return undefined;
   // After EXECUTE AS, the server ends a session that it has to reset (18059).
   return isResetting ? 'reset-failed' : 'broken';
+}
+
+/** True for an error that ends a session because of what happens to the server, and not because of a request. */
+export function concernsServer({ number }: ServerMessage): boolean {
+  return FATAL_NUMBERS.has(number) || number === SERVER_PAUSED || isTransient(number);
 }

@@ -1,7 +1,7 @@
 import type { Connection } from 'tedious';
 import type { EvictionReason } from '../channels.js';
 import type { CachedToken } from '../tokens/cached-token.js';
-import { endsSession } from './expiry-policy.js';
+import { concernsServer, endsSession } from './expiry-policy.js';
 import type { ServerMessage } from './login-failure.js';
 import { type Opening, SessionExpiry } from './session-expiry.js';
 import { resetOf, type SessionReset } from './session-reset.js';
@@ -14,8 +14,8 @@ export class Session extends SessionExpiry<CachedToken> {
   readonly connection: Connection;
   /** Where it belongs to a pool. */
   owner: SessionOwner | undefined = undefined;
-  /** The server has answered a request, with an error or without. */
-  hasAnswered = false;
+  /** Answers of the server to requests, with errors or without. */
+  answers = 0;
 
   constructor(id: number, connection: Connection, opening: Opening<CachedToken>, maxAgeMillis: number) {
     super(opening, maxAgeMillis);
@@ -26,6 +26,17 @@ export class Session extends SessionExpiry<CachedToken> {
   /** When it was opened, its limits, and whether the server has ended it: the same object, because each object takes memory. */
   get expiry(): SessionExpiry {
     return this;
+  }
+
+  /** The server has answered a request, and not only with the error that ended the session. */
+  get hasServed(): boolean {
+    return this.answers > (lastWords.has(this) ? 1 : 0);
+  }
+
+  /** The server has ended it because of what happens to the server, and not because of a request. */
+  get wasEndedByServer(): boolean {
+    const message = this.unusable === 'broken' ? lastWords.get(this) : undefined;
+    return message !== undefined && concernsServer(message);
   }
 
   /** Its reset between borrowers; undefined where sessions are not reset. */
@@ -48,7 +59,7 @@ export interface SessionOwner {
 
 const sessions = new WeakMap<Connection, Session>();
 /** What the server said when it ended a session; redacted. */
-const lastWords = new WeakMap<Session, string>();
+const lastWords = new WeakMap<Session, ServerMessage>();
 let count = 0;
 
 /**
@@ -76,13 +87,13 @@ export function noteEndOfSession(connection: Connection, message: ServerMessage)
   const reason = endsSession(message, session.reset?.isUnderWay === true);
   // Where the application has asked for a replica, read-only is as it should be.
   if (reason === undefined || (reason === 'read-only' && hasReadOnlyIntent(connection))) return;
-  lastWords.set(session, message.message);
+  lastWords.set(session, message);
   end(session, reason);
 }
 
 /** What the server said when it ended the session; undefined if it said nothing. */
 export function lastWordsOf(session: Session): string | undefined {
-  return lastWords.get(session);
+  return lastWords.get(session)?.message;
 }
 
 function hasReadOnlyIntent(connection: Connection): boolean {
@@ -105,7 +116,7 @@ function end(session: Session, reason: EvictionReason): void {
 /** An answer to a request has begun to arrive. */
 export function noteAnswer(connection: Connection): void {
   const session = sessions.get(connection);
-  if (session !== undefined) session.hasAnswered = true;
+  if (session !== undefined) session.answers += 1;
 }
 
 /** The session of a connection that this library opened; undefined for any other connection. */

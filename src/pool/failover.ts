@@ -79,9 +79,11 @@ export class FailoverWatch {
 }
 
 /** Calls `fn` if the server or the network has ended a connection, as opposed to the application. */
-export function whenBroken({ connection, expiry }: Session, fn: () => void): void {
+export function whenBroken(session: Session, fn: () => void): void {
+  const { connection, expiry } = session;
   const look = (): void => {
-    if (expiry.unusable === undefined && (connection as { hasError?: boolean }).hasError === true) fn();
+    const hasFailed = expiry.unusable === undefined && (connection as { hasError?: boolean }).hasError === true;
+    if (hasFailed || session.wasEndedByServer) fn();
   };
   // tedious reports the error after the end of the socket, and both after the callback of the request.
   process.nextTick(() => process.nextTick(look));

@@ -169,7 +169,9 @@ export class OpenConnections extends Dials {
     const { successorOf } = pooled;
     if (pooled.state === 'idle') this.ready.remove(pooled);
     // It was returned in the callback of its last request, before tedious has reported the end.
-    if (pooled.state === 'borrowed' && !pooled.isGone && connection.closed) this.#broke(pooled);
+    if (pooled.state === 'borrowed' && !pooled.isGone && (connection.closed || pooled.live.wasEndedByServer)) {
+      this.#broke(pooled);
+    }
     if (reason === 'broken' && pooled.checkouts === 0 && isEarlyEnd(pooled)) this.#countEarlyEnd(pooled);
     if (pooled.standsBy && successorOf !== undefined) {
       this.standingBy -= 1;
@@ -285,10 +287,11 @@ export class OpenConnections extends Dials {
   }
 
   #broke(pooled: PooledConnection): void {
-    // A session that the server has ended with an error says nothing about the others: it may be due to the request alone.
-    if (pooled.live.expiry.unusable !== undefined) return;
+    const { expiry, hasServed, wasEndedByServer } = pooled.live;
+    // A session that the server has ended because of a request says nothing about the others.
+    if (expiry.unusable !== undefined && !wasEndedByServer) return;
     const wasBorrowed = pooled.state === 'borrowed';
-    const isEarly = isEarlyEnd(pooled) && !(wasBorrowed && pooled.live.hasAnswered);
+    const isEarly = isEarlyEnd(pooled) && !(wasBorrowed && hasServed);
     whenBroken(pooled.live, () => {
       if (isEarly && wasBorrowed) this.#countEarlyEnd(pooled);
       if (!isEarly || this.dialer.earlyEnds <= MOST_FAILOVERS) this.#failoverWatch.connectionBroke();

@@ -169,11 +169,37 @@ test('what is said on a connection that is not from here is ignored', () => {
   expect(sessionOf(connection)).toBeUndefined();
 });
 
-test('a session has answered once an answer to a request has begun to arrive', () => {
+test('a session has served once an answer to a request has begun to arrive that is not the error that ends it', () => {
   const { connection, session } = aSession();
-  expect(session.hasAnswered).toBe(false);
+  expect(session.hasServed).toBe(false);
   noteAnswer(connection);
-  expect(session.hasAnswered).toBe(true);
+  expect(session.hasServed).toBe(true);
+  noteEndOfSession(connection, KILLED);
+  expect(session.hasServed).toBe(false);
+  noteAnswer(connection);
+  expect(session.hasServed).toBe(true);
+});
+
+test.each([
+  [true, 596, 21],
+  [true, 6005, 10],
+  [true, 17142, 20],
+  [false, 17142, 14],
+  [true, 40197, 20],
+  [false, 40197, 17],
+  [false, 824, 24],
+  [false, 3906, 16],
+])('%s: error %i of severity %i ends a session because of what happens to the server', (because, number, severity) => {
+  const { connection, session } = aSession();
+  noteEndOfSession(connection, says(number, severity));
+  expect(session.wasEndedByServer).toBe(because);
+});
+
+test('a session that was to be closed before the server ended it was not ended by the server', () => {
+  const { connection, session } = aSession();
+  session.expiry.unusable = 'failover';
+  noteEndOfSession(connection, KILLED);
+  expect(session.wasEndedByServer).toBe(false);
 });
 
 /** What a reset needs of tedious. */

@@ -108,6 +108,13 @@ const ends: Record<string, () => void> = {
       return new Error('Connection lost');
     };
   },
+  'the server ends the session': () => {
+    world.server.query = (connection) => {
+      connection.emit('errorMessage', { number: 596, class: 21, state: 1, message: 'Session is in the kill state.' });
+      queueMicrotask(() => process.nextTick(() => connection.end()));
+      return new Error('Session is in the kill state.');
+    };
+  },
 };
 
 /** A request whose callback returns its connection, with `how`. */
@@ -144,12 +151,28 @@ describe.each(Object.keys(ends))('%s during a request whose callback returns the
   });
 });
 
+function endWith(number: number): (connection: DrivenConnection) => Promise<void> {
+  return async (connection) => {
+    world.server.query = () => {
+      connection.emit('errorMessage', { number, class: 24, state: 1, message: 'The session ends.' });
+      return new Error('The session ends.');
+    };
+    await requested(connection);
+    world.server.query = () => null;
+    connection.end();
+  };
+}
+
+const requested = (connection: DrivenConnection): Promise<void> =>
+  new Promise((resolve) => connection.execSqlBatch({ sql: 'SELECT 1', done: () => resolve() }));
+
 /** What shows that the server works, although each session ends within its first seconds. */
-const answers: Record<string, (connection: DrivenConnection) => void> = {
-  'ends a session with an error of severity 20 or more': (connection) => {
-    connection.emit('errorMessage', { number: 596, class: 21, state: 1, message: 'Session is in the kill state.' });
-  },
-  'answers a request before the session is lost': (connection) => {
+const answers: Record<string, (connection: DrivenConnection) => unknown> = {
+  'ends a session with an error of severity 20 or more': endWith(824),
+  'answers a request before it ends the session': (connection) =>
+    requested(connection).then(() => endWith(596)(connection)),
+  'answers a request before the session is lost': async (connection) => {
+    await requested(connection);
     Object.assign(connection, { hasError: true });
     queueMicrotask(() => connection.end());
   },
@@ -163,8 +186,7 @@ test.each(Object.keys(answers))('a server that %s is not backed off from', async
     await pass(100);
     const connection = settled(borrowed);
     expect((borrowed.at ?? 0) - startedAt).toBeLessThan(100);
-    await new Promise<void>((resolve) => driven(connection).execSqlBatch({ sql: 'SELECT 1', done: () => resolve() }));
-    answers[what]?.(driven(connection));
+    await answers[what]?.(driven(connection));
     pool.release(connection);
     await pass(SECOND);
   }

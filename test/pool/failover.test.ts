@@ -87,6 +87,59 @@ test('sessions that the server ends with errors, for requests that it does not s
   expect(pool.stats.evictions).toEqual({ broken: 3 });
 });
 
+/** What ends sessions because of the server, and not of a request. */
+const ENDS = [
+  { number: 596, class: 21, message: 'Cannot continue the execution because the session is in the kill state.' },
+  { number: 6005, class: 10, message: 'SHUTDOWN is in progress.' },
+  { number: 17142, class: 20, message: 'SQL Server service has been paused.' },
+  { number: 40197, class: 20, message: 'The service has encountered an error processing your request.' },
+];
+
+test.each(ENDS)('sessions that the server ends together with error $number close their siblings', async (error) => {
+  const { pool } = await poolOf(6);
+  const borrowed = await world.borrow(pool, 3);
+  for (const connection of borrowed) {
+    driven(connection).emit('errorMessage', { ...error, state: 1 });
+    // tedious reports no other error where the request has one.
+    driven(connection).end();
+    pool.release(connection);
+  }
+  await pass(10);
+  expect(failovers()).toEqual([{ pool: pool.name, sign: 'broken-connections', drained: 3 }]);
+  // The new primary is not ready yet.
+  world.server.refusals = [{ ...LOGIN_FAILED, number: 4060, message: 'Cannot open database "app".' }];
+  const next = outcome(pool.acquire());
+  await pass(10 * SECOND);
+  settled(next);
+});
+
+test('sessions that the server ends after their siblings are no second failover', async () => {
+  const { pool } = await poolOf(6);
+  const borrowed = await world.borrow(pool, 6);
+  for (const [i, connection] of borrowed.entries()) {
+    driven(connection).emit('errorMessage', { ...ENDS[0], state: 1 });
+    driven(connection).end();
+    pool.release(connection);
+    if (i >= 1) await world.opened(pool, 2);
+    await pass(100);
+  }
+  expect(failovers()).toMatchObject([{ drained: 4 }]);
+  expect(pool.stats).toMatchObject({ size: 2, logins: 8 });
+});
+
+test.each(ENDS)('one session that the server ends with error $number leaves its siblings open', async (error) => {
+  const { pool } = await poolOf(6);
+  const [connection] = await world.borrow(pool, 1);
+  driven(connection).emit('errorMessage', { ...error, state: 1 });
+  // Once more in the same answer.
+  driven(connection).emit('errorMessage', { ...error, state: 1 });
+  driven(connection).end();
+  pool.release(connection as Connection);
+  await pass(SECOND);
+  expect(failovers()).toEqual([]);
+  expect(pool.stats).toMatchObject({ size: 5, evictions: { broken: 1 } });
+});
+
 test('connections that break a second and more apart are no failover', async () => {
   const { pool, connections } = await poolOf(6);
   for (const connection of connections.slice(0, 4)) {
