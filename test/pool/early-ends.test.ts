@@ -347,3 +347,32 @@ test('a connection that a caller closes itself does not count', async () => {
   pool.release(await borrowAtOnce(pool));
 });
 let outcomeOfLogin: ReturnType<typeof outcome<Awaited<ReturnType<typeof borrowAtOnce>>>>;
+
+test('connections that the pool itself closes right after their login have not failed', async () => {
+  const pool = aPool({ max: 3, min: 3 });
+  await pass(SECOND);
+  for (let i = 1; i <= 6; i += 1) {
+    pool.evictAll();
+    await pass(SECOND);
+    expect(pool.health().status).toBe('ok');
+    expect(pool.stats).toMatchObject({ size: 3, logins: 3 + 3 * i });
+  }
+});
+
+test('a connection that is cut at the end of its login is not kept', async () => {
+  const { Connection } = world.server.tedious;
+  let cuts = 1;
+  class CutAfterLogin extends Connection {
+    override connect(done?: (error?: Error) => void): void {
+      super.connect((error) => {
+        done?.(error);
+        cuts -= 1;
+        if (cuts === 0) driven(this).end();
+      });
+    }
+  }
+  const pool = aPool({ max: 1, min: 1 }, { tedious: { ...world.server.tedious, Connection: CutAfterLogin } });
+  await pass(10 * SECOND);
+  expect([pool.stats.size, world.server.connections.size]).toEqual([1, 1]);
+  expect(pool.stats).toMatchObject({ logins: 2, evictions: { broken: 1 } });
+});

@@ -208,3 +208,20 @@ test.each([
   await pass(4 * SECOND);
   expect(driven(second)).toMatchObject({ held: false, closed: false });
 });
+
+test('each reset is an event, which says whether it took a request of its own', async () => {
+  const { pool, connection } = await used();
+  pool.release(connection);
+  const next = await borrowAtOnce(pool);
+  driven(next).execSqlBatch({ sql: 'USE other', done: () => {} });
+  pool.release(next);
+  const last = await borrowAtOnce(pool);
+  driven(last).execSqlBatch({ sql: 'SELECT 1', done: () => {} });
+  await pass(0);
+  const resets = world.events.filter(({ name }) => name === 'connection:reset').map(({ payload }) => payload);
+  expect(resets).toMatchObject([
+    { pool: pool.name, roundTrip: true },
+    { pool: pool.name, roundTrip: false },
+  ]);
+  pool.release(last);
+});

@@ -7,9 +7,11 @@ import {
   HOUR,
   live,
   MINUTE,
+  outcome,
   pass,
   releaseAll,
   SECOND,
+  settled,
   sqlLogin,
   withoutSpread,
 } from '../support/driven-world.js';
@@ -74,6 +76,30 @@ test('a replacement that waits for a borrowed connection replaces another that i
   await pass(45 * SECOND);
   expect(pool.stats).toMatchObject({ size: 2, available: 2, renewals: 2, logins: 4, evictions: { renewed: 2 } });
   expect(world.server.connections.size).toBe(2);
+});
+
+test('P8: a borrowed connection whose successor another has taken gets one of its own, and is not closed under its borrower', async () => {
+  withoutSpread();
+  const pool = aPool({ max: 3, overlap: 3, maxRenewals: 2, idleTimeoutMillis });
+  await opened(pool, 3);
+  await pass(51 * MINUTE);
+  const [first, second, third] = (await borrow(pool, 3)) as [Connection, Connection, Connection];
+  await pass(MINUTE);
+  world.server.loginMs = 20 * SECOND;
+  world.server.dials = [];
+  // The successors of two of them are opened, and wait for their return; the third has to wait for its turn.
+  for (const each of [first, second]) {
+    pool.release(each);
+    expect(await borrowAtOnce(pool)).toBe(each);
+  }
+  pool.release(third);
+  await pass(21 * SECOND);
+  expect(driven(third).closed).toBe(true);
+  expect([first, second].map((each) => driven(each).closed)).toEqual([false, false]);
+  expect(world.server.dials).toHaveLength(3);
+  await pass(21 * SECOND);
+  releaseAll(pool, [first, second]);
+  expect(pool.stats).toMatchObject({ size: 3, available: 3, logins: 6, renewals: 3, evictions: { renewed: 3 } });
 });
 
 test('a connection that is due takes the replacement that waits for a borrowed one', async () => {
@@ -224,4 +250,17 @@ test('with overlap 0 a connection below max is opened beside the old one, and no
   expect(world.server.mostOpen).toBe(2);
   await pass(18 * SECOND);
   expect(pool.stats.size).toBe(1);
+});
+
+test('a connection that is destroyed while its successor is opened takes nothing from later renewals', async () => {
+  const pool = aPool({ max: 1, maxRenewals: 1, idleTimeoutMillis });
+  const old = await world.borrowedWhileRenewed(pool);
+  const waiting = outcome(pool.acquire());
+  pool.destroy(old);
+  await pass(20 * SECOND);
+  pool.release(settled(waiting));
+  world.server.loginMs = 10;
+  await live(pool, 2 * HOUR, 1);
+  expect(pool.stats.renewals).toBeGreaterThanOrEqual(2);
+  expect(pool.stats).toMatchObject({ size: 1, evictions: { 'destroyed-by-caller': 1, renewed: pool.stats.renewals } });
 });
