@@ -17,12 +17,14 @@ export function acquireTimedOut(
     timeoutMs: number;
     openingForMs: number;
     lastFailure: Error | undefined;
+    /** Why logins cannot start, if they wait for a token. */
+    awaitedToken?: Error | undefined;
     isSuspended: boolean;
     /** No login is in progress: the next one waits for a permit of the limit that this pool shares, or for its turn. */
     waitsFor: 'permit' | 'turn' | undefined;
   },
 ): AcquireTimeoutError {
-  const { timeoutMs, openingForMs, lastFailure, isSuspended, waitsFor } = seen;
+  const { timeoutMs, openingForMs, lastFailure, awaitedToken, isSuspended, waitsFor } = seen;
   const others = pending - 1;
   const callers = `${others} other ${others === 1 ? 'caller' : 'callers'} waiting`;
   const dials = opening > 0 ? `, ${opening} being opened for up to ${(openingForMs / 1_000).toFixed(1)} s` : '';
@@ -59,6 +61,7 @@ export function acquireTimedOut(
     });
   }
   return new AcquireTimeoutError(text, {
+    cause: opening > 0 ? awaitedToken : undefined,
     hint:
       opening > 0
         ? 'The login has not ended yet: the server or the identity provider is slow to answer, or does not answer.'

@@ -43,6 +43,8 @@ export interface Vitals {
   connectFailure: Error | undefined;
   /** Why the latest token request failed, if it did. */
   tokenFailure: Error | undefined;
+  /** Why logins cannot start, if they wait for a token. */
+  awaitedToken?: Error | undefined;
   /** There is a token for logins; undefined for a pool without tokens. */
   hasToken: boolean | undefined;
   /** How long the first caller has been waiting, ms. */
@@ -56,8 +58,8 @@ export interface Vitals {
 }
 
 export function healthOf(vitals: Vitals): PoolHealth {
-  const { stats, isClosed, connectFailure, tokenFailure, hasToken, longestWaitMs, leaking, openingForMs, isUnserved } =
-    vitals;
+  const { stats, isClosed, connectFailure, tokenFailure, awaitedToken, hasToken } = vitals;
+  const { longestWaitMs, leaking, openingForMs, isUnserved } = vitals;
   if (isClosed) return { status: 'down', reasons: [{ code: 'closed', message: 'The pool is closed.' }] };
   const reasons: HealthReason[] = [];
   const add = (code: HealthReason['code'], message: string): void => {
@@ -72,7 +74,9 @@ export function healthOf(vitals: Vitals): PoolHealth {
   // After a failure, a dial may wait for its turn.
   const isHanging =
     connectFailure === undefined && (openingForMs >= NOTICEABLE_LOGIN_MS || (openingForMs > 0 && isUnserved));
-  if (isHanging) add('logins-hang', `A login has not ended for ${(openingForMs / 1_000).toFixed(1)} s.`);
+  if (isHanging && awaitedToken !== undefined && tokenFailure === undefined) {
+    add('no-token', `No token is available: ${inWords(awaitedToken)}`);
+  } else if (isHanging) add('logins-hang', `A login has not ended for ${(openingForMs / 1_000).toFixed(1)} s.`);
   if (stats.isSuspended) add('suspended', 'The pool is suspended: callers wait.');
   if (longestWaitMs >= NOTICEABLE_WAIT_MS) {
     const seconds = (longestWaitMs / 1_000).toFixed(1);

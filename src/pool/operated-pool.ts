@@ -7,6 +7,7 @@ import { redact } from '../credentials/entra/redact.js';
 import { ConfigurationError } from '../errors.js';
 import { requireKnownOptions } from '../known-options.js';
 import { sharedTokenCache } from '../tokens/shared-token-cache.js';
+import { awaitedToken } from './awaited-token.js';
 import { requireOptions } from './call-options.js';
 import type { TokenPoolStats } from './connection-source.js';
 import { healthOf, type PoolHealth } from './health.js';
@@ -102,6 +103,7 @@ export abstract class OperatedPool {
       isClosed: isClosed(),
       connectFailure: connections.lastFailure,
       tokenFailure: token?.failure,
+      awaitedToken: awaitedToken(source),
       hasToken: token && token.current !== undefined,
       longestWaitMs: performance.now() - (firstWaiter()?.startedAt ?? performance.now()),
       openingForMs: connections.openingForMs,

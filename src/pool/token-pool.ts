@@ -7,6 +7,7 @@ import { outlookOf } from '../connections/token-outlook.js';
 import type { AcquireTimeoutError } from '../errors.js';
 import { sleep } from '../time.js';
 import { acquireTimedOut, tokenExpired, unavailableUntil } from './acquire-errors.js';
+import { awaitedToken } from './awaited-token.js';
 import { closedOn, closeTerms, refusalOf, requireWork } from './call-options.js';
 import { carryOut } from './carry-out.js';
 import { withCheckout } from './checkout.js';
@@ -218,6 +219,7 @@ export class TokenPool extends OperatedPool {
       timeoutMs: this.#settings.pool.acquireTimeoutMillis,
       openingForMs: this.#connections.openingForMs,
       lastFailure: this.#connections.lastFailure,
+      awaitedToken: awaitedToken(this.#settings.source),
       isSuspended: this.#connections.isSuspended,
       waitsFor: this.#connections.dialsWaitFor,
     });

@@ -48,6 +48,23 @@ test.each(['server', 'identity provider'])(
       message: expect.stringContaining('1 being opened for up to 3.0 s'),
       hint: expect.stringContaining('the server or the identity provider'),
     });
+    // The reason is the answer that is missing.
+    expect((waiting.error as Error).cause).toEqual(
+      which === 'server'
+        ? undefined
+        : expect.objectContaining({
+            code: 'ERR_TOKEN_TIMEOUT',
+            message: 'The request for a token has not been answered for 3.0 s.',
+          }),
+    );
+    expect(pool.health()).toMatchObject({
+      status: 'down',
+      reasons: [
+        which === 'server'
+          ? { code: 'logins-hang', message: 'A login has not ended for 3.0 s.' }
+          : { code: 'no-token', message: expect.stringContaining('has not been answered for 3.0 s') },
+      ],
+    });
   },
 );
 
