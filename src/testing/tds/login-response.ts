@@ -24,6 +24,7 @@ const Token = {
   FeatureExtAck: 0xae,
   EnvChange: 0xe3,
   Sspi: 0xed,
+  SessionState: 0xe4,
   Done: 0xfd,
 } as const;
 const Env = { Database: 1, PacketSize: 4, Routing: 20 } as const;
@@ -47,6 +48,9 @@ export function readLoginResponse(body: Buffer, beforeTds72: boolean): LoginResp
     switch (id) {
       case Token.FeatureExtAck:
         while (reader.uint8() !== FEATURES_END) reader.bytes(reader.uint32());
+        break;
+      case Token.SessionState:
+        reader.bytes(reader.uint32());
         break;
       case Token.Done:
         reader.bytes(beforeTds72 ? 8 : 12);
