@@ -9,6 +9,9 @@ import { type ContainedConnection, containParser } from './contain-parser.js';
 import type { ServerMessage } from './login-failure.js';
 import { noteEndOfSession, sessionOf } from './session.js';
 
+/** The server shuts down: an error of severity 10, which SQL Server sends as information. */
+const SHUTDOWN_IN_PROGRESS = 6005;
+
 /** Azure SQL redirects once; a gateway in front of it may add another. More is a loop. */
 const MAX_REDIRECTS = 5;
 /**
@@ -58,7 +61,7 @@ export class LoginGuard {
     if (!guardedEmits.has(connection.emit)) {
       // Shared functions, one for each event: they stay with the connection, and must not keep the login in memory.
       connection.prependListener('errorMessage' as 'end', onErrorMessage as () => void);
-      connection.prependListener('infoMessage' as 'end', redact as () => void);
+      connection.prependListener('infoMessage' as 'end', onInfoMessage as () => void);
     }
     containParser(this.#connection);
     containLateErrors(this.#connection as object);
@@ -161,17 +164,16 @@ export class LoginGuard {
 
   /** The name of the next server goes into errors and to DNS. It is no place for a secret. */
   #checkTarget(): void {
-    const { routingData } = this.#connection;
+    const { server, instance } = this.#connection.routingData ?? {};
     const known = secretsOf(this.#connection);
-    for (const name of [routingData?.server, routingData?.instance]) {
-      if (name === undefined || (/^[\w.:[\]$#-]{0,255}$/.test(name) && withoutSecrets(name, known) === name)) continue;
-      throw new ServerUnavailableError(
-        'The server redirected the login to something that is not the name of a server.',
-        {
-          hint: 'Check the gateway or failover group, and whether another server answers at this address.',
-        },
-      );
-    }
+    const isHarmless = (name = ''): boolean =>
+      /^[\w.:[\]$#-]{0,255}$/.test(name) && withoutSecrets(name, known) === name;
+    // Without a letter or digit it is no name either: DNS takes '' for this machine, and '.' for the root.
+    const isName = server === undefined || /[a-z\d]/i.test(server);
+    if (isName && isHarmless(server) && isHarmless(instance)) return;
+    throw new ServerUnavailableError('The server redirected the login to something that is not the name of a server.', {
+      hint: 'Check the gateway or failover group, and whether another server answers at this address.',
+    });
   }
 
   /**
@@ -234,7 +236,7 @@ export const guardedEmits = new WeakSet<object>();
 /** Redacts a message of the server, and notes what it says about the login or the session. */
 export function heedMessage(connection: object, event: string | symbol, message: unknown): void {
   if (event === 'errorMessage') onErrorMessage.call(connection as Connection, message as ServerMessage);
-  else if (event === 'infoMessage') redact.call(connection as Connection, message as ServerMessage);
+  else if (event === 'infoMessage') onInfoMessage.call(connection as Connection, message as ServerMessage);
 }
 
 function onErrorMessage(this: Connection, message: ServerMessage): void {
@@ -242,6 +244,11 @@ function onErrorMessage(this: Connection, message: ServerMessage): void {
   const login = logins.get(this);
   if (login === undefined) noteEndOfSession(this, message);
   else if (login.messages.length < MAX_MESSAGES) login.messages.push(message);
+}
+
+function onInfoMessage(this: Connection, message: ServerMessage): void {
+  redact.call(this, message);
+  if (message?.number === SHUTDOWN_IN_PROGRESS && !logins.has(this)) noteEndOfSession(this, message);
 }
 
 /** The secrets that a connection has sent and that must not appear in an error, besides the token of its session. */

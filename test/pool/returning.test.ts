@@ -31,6 +31,16 @@ test('a returned connection is idle, and goes to the next caller', async () => {
   pool.release(connection);
 });
 
+test('a session whose server has said as information that it shuts down is not used again', async () => {
+  const pool = aPool({ max: 1 });
+  const [connection] = (await borrow(pool, 1)) as [Connection];
+  driven(connection).emit('infoMessage', { number: 5701, class: 0, state: 1, message: 'Changed database context.' });
+  expect(pool.isBorrowed(connection)).toBe(true);
+  driven(connection).emit('infoMessage', { number: 6005, class: 10, state: 1, message: 'SHUTDOWN is in progress.' });
+  pool.release(connection);
+  expect(pool.stats).toMatchObject({ size: 0, evictions: { broken: 1 } });
+});
+
 test('what is not borrowed can neither be returned nor destroyed', async () => {
   const [pool, other] = [aPool({ max: 1 }), aPool({ max: 1 })];
   const [connection] = (await borrow(pool, 1)) as [Connection];
