@@ -32,7 +32,10 @@ export async function identify(
   record.time = server.now();
   if (token !== undefined) dropOnFault('after-fedauth', server);
   await messages.whilePresent(delayLogin(server));
-  const who = token === undefined ? checkPassword(login, record, server) : checkToken(token, record, server);
+  const who =
+    token === undefined
+      ? checkPassword(login, record, server)
+      : ((await messages.whilePresent(checkToken(token, record, server))) as ProvenPrincipal);
   const fault = server.faults.take('verdict');
   if (fault instanceof SqlServerError) throw fault;
   checkPrincipal(who, login, server);
@@ -79,9 +82,13 @@ async function tokenOf(
   }
 }
 
-function checkToken(token: string, record: LoginRecord, { authority, audience, now }: ServerContext): ProvenPrincipal {
+async function checkToken(
+  token: string,
+  record: LoginRecord,
+  { authority, audience, now }: ServerContext,
+): Promise<ProvenPrincipal> {
   if (authority === undefined) throw entraNotConfigured();
-  const result = authority.verify(token, { audience, now: now() });
+  const result = await authority.verify(token, { audience, now: now() });
   const claims = result.error === undefined ? result : result.claims;
   const who = claims === undefined ? undefined : principalOfToken(claims);
   record.principal = who?.principal;

@@ -24,7 +24,10 @@ export interface TokenAuthority {
   /** Base URL of the identity provider, which the server announces to clients. */
   readonly url?: string | undefined;
   readonly tenantId?: string | undefined;
-  verify(token: string, options: { audience: readonly string[]; now: number }): TokenClaims | TokenRefusal;
+  verify(
+    token: string,
+    options: { audience: readonly string[]; now: number },
+  ): TokenClaims | TokenRefusal | Promise<TokenClaims | TokenRefusal>;
   /** A credential for `server.config()`. */
   credential?(): ServerCredential;
 }

@@ -1,12 +1,19 @@
-import { afterEach, describe, expect, test, vi } from 'vitest';
-import { type EntraEmulator, startEntraEmulator, startSqlEmulator, trustIssuer } from '../../../src/testing/index.js';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { describe, expect, test } from 'vitest';
+import {
+  type EntraEmulator,
+  type SqlEmulator,
+  startEntraEmulator,
+  startSqlEmulator,
+  trustIssuer,
+} from '../../../src/testing/index.js';
 import { closing, execute, refusedLogin, tediousConnect } from '../sql-clients.js';
 import { postToken } from './clients/msal.js';
 
 /** Azure CLI's own application. */
 const AZURE_CLI = '04b07795-8ddb-461a-bbee-02f9e1bf7b46';
-
-afterEach(() => vi.restoreAllMocks());
 
 const withToken = (token: string) => ({ type: 'azure-active-directory-access-token', options: { token } });
 
@@ -23,29 +30,93 @@ describe('while the signing key rotates', () => {
     expect(server.logins.map(({ accepted }) => accepted)).toEqual([true, true, true]);
   });
 
-  test('a server that trusts an issuer in another process fetches the new key once a token has it', async () => {
-    const entra = closing(await startEntraEmulator());
-    const server = closing(await startSqlEmulator({ entra: await trustIssuer(`${entra.url}/${entra.tenantId}`) }));
-    const earlier = withToken(entra.issueToken());
-    await entra.rotateSigningKey();
-    const later = withToken(entra.issueToken());
-    // Keys are requested at most every ten seconds, so that forged tokens cannot cause a flood of requests.
-    const elapsed = Date.now() + 11_000;
-    vi.spyOn(Date, 'now').mockImplementation(() => elapsed);
-    expect((await refusedLogin(server.config({ authentication: later }) as never)).errors).toMatchObject([
-      { number: 18_456, state: 235 },
-    ]);
-    await expect
-      .poll(
-        () =>
-          tediousConnect(server.config({ authentication: later }) as never).then(
-            () => true,
-            () => false,
-          ),
-        { timeout: 10_000 },
-      )
-      .toBe(true);
-    await tediousConnect(server.config({ authentication: earlier }) as never);
+  describe('and a server trusts the issuer in another process', () => {
+    /** An emulator that counts the requests for its keys, behind an address that can be made to hang. */
+    async function issuer() {
+      const entra = closing(await startEntraEmulator());
+      const state = { keyRequests: 0, hangs: false };
+      const front = createServer(async (request, response) => {
+        if (state.hangs) return;
+        if (request.url?.endsWith('/keys')) state.keyRequests += 1;
+        const answer = await fetch(`${entra.url}${request.url}`);
+        response.writeHead(answer.status, { 'content-type': 'application/json' }).end(await answer.text());
+      });
+      front.listen(0, '127.0.0.1');
+      await once(front, 'listening');
+      closing({
+        [Symbol.asyncDispose]: async () => {
+          front.closeAllConnections();
+          front.close();
+        },
+      });
+      const { port } = front.address() as AddressInfo;
+      const server = closing(
+        await startSqlEmulator({ entra: await trustIssuer(`http://127.0.0.1:${port}/${entra.tenantId}`) }),
+      );
+      return { entra, server, state };
+    }
+    const config = (server: SqlEmulator, token: string) =>
+      server.config({ authentication: withToken(token), options: { connectTimeout: 15_000 } }) as never;
+    const logIn = (server: SqlEmulator, token: string) => tediousConnect(config(server, token));
+    const refusal = async (server: SqlEmulator, token: string) => (await refusedLogin(config(server, token))).errors;
+    /** A token that names a key which does not exist. */
+    const forged = (entra: EntraEmulator, i: number) => {
+      const [, claims, signature] = entra.issueToken().split('.');
+      const header = { typ: 'JWT', alg: 'RS256', kid: `unknown-${i}` };
+      return [Buffer.from(JSON.stringify(header)).toString('base64url'), claims, signature].join('.');
+    };
+
+    test('the first login with the new key waits for the key, and earlier tokens stay valid', async () => {
+      const { entra, server } = await issuer();
+      const earlier = entra.issueToken();
+      await entra.rotateSigningKey();
+      await logIn(server, entra.issueToken());
+      await logIn(server, earlier);
+      await entra.rotateSigningKey();
+      await logIn(server, entra.issueToken());
+      expect(server.logins.map(({ accepted }) => accepted)).toEqual([true, true, true]);
+    });
+
+    test('a flood of forged tokens causes one request per second, no login, and does not keep a new key out', async () => {
+      const { entra, server, state } = await issuer();
+      await entra.rotateSigningKey();
+      const startedAt = performance.now();
+      const flood = Array.from({ length: 20 }, (_, i) => refusal(server, forged(entra, i)));
+      await logIn(server, entra.issueToken());
+      expect((await Promise.all(flood)).map(([error]) => error)).toEqual(
+        Array(20).fill(expect.objectContaining({ number: 18_456, state: 235 })),
+      );
+      // The keys of the start, one request at once, and at most one per second, however many tokens there are.
+      const seconds = Math.ceil((performance.now() - startedAt) / 1000);
+      expect(state.keyRequests).toBeLessThanOrEqual(2 + seconds);
+    });
+
+    test('a forged signature with a known key is refused without a request', async () => {
+      const { entra, server, state } = await issuer();
+      const [header, claims] = entra.issueToken().split('.');
+      const [, , signature] = entra.issueToken({ claims: { other: 1 } }).split('.');
+      const token = [header, claims, signature].join('.');
+      expect(await refusal(server, token)).toMatchObject([{ number: 18_456, state: 235 }]);
+      expect(state.keyRequests).toBe(1);
+    });
+
+    test('an issuer that hangs delays only logins with an unknown key, and lets none of them in', async () => {
+      const { entra, server, state } = await issuer();
+      const known = entra.issueToken();
+      await entra.rotateSigningKey();
+      state.hangs = true;
+      const unknown = refusal(server, entra.issueToken());
+      await logIn(server, known);
+      expect(server.logins.map(({ accepted }) => accepted).sort()).toEqual([false, true]);
+      expect(await unknown).toMatchObject([{ number: 18_456, state: 235 }]);
+      state.hangs = false;
+      const isServed = () =>
+        logIn(server, entra.issueToken()).then(
+          () => true,
+          () => false,
+        );
+      await expect.poll(isServed).toBe(true);
+    });
   });
 });
 
