@@ -79,6 +79,7 @@ function published(name: 'opened' | 'login-failed'): Record<string, unknown>[] {
 test('a login needs neither a limit nor a signal, and leaves no timer behind', async () => {
   const { dialer, login } = site();
   const opened = published('opened');
+  await clock.pass(SECOND);
   const { session } = await login();
   expect(session?.token?.reveal()).toBe('token-1');
   expect(clock.pending.size).toBe(0);

@@ -187,3 +187,14 @@ test.each([null, 'a reason', 7])('refuses %j as its options', (options) => {
     new ConfigurationError('The options of evictAll() must be an object.'),
   );
 });
+
+test('the reason must be text; the connections of a replica are closed for the same reason', async () => {
+  const pool = aPool({ max: 2 }, { readOnly: true });
+  expect(() => pool.evictAll({ reason: 7 as never })).toThrow("'reason' must be a string.");
+  const replica = outcome(pool.readOnly.acquire());
+  await pass(SECOND);
+  pool.readOnly.release(settled(replica));
+  pool.evictAll({ reason: 'rotated' });
+  expect(driven(settled(replica)).closed).toBe(true);
+  expect(evictions()).toMatchObject([{ reason: 'rotated' }, { reason: 'rotated', connections: 1 }]);
+});

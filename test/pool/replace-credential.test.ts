@@ -190,3 +190,55 @@ test.each([undefined, null])('refuses %s, which would stand for the default chai
     'replaceCredential() needs a credential.',
   );
 });
+
+test('the replacement is an event, and the connections to a replica are replaced too', async () => {
+  const pool = aPool({ max: 2, overlap: 2 }, { authentication: credentialOf('a'), readOnly: true });
+  const replica = outcome(pool.readOnly.acquire());
+  await pass(SECOND);
+  const old = settled(replica);
+  pool.readOnly.release(old);
+  await pool.replaceCredential(credentialOf('a'));
+  expect(world.events.filter(({ name }) => name === 'pool:credential-replaced')).toEqual([
+    {
+      name: 'pool:credential-replaced',
+      payload: { pool: pool.name, identity: expect.any(String), tokenId: expect.any(String) },
+    },
+  ]);
+  await pass(MINUTE);
+  expect(driven(old).closed).toBe(true);
+});
+
+test('a pool that logs in without a token says what to do instead', async () => {
+  const pool = aPool({ max: 1 }, sqlLogin);
+  await expect(pool.replaceCredential(credentialOf('a'))).rejects.toMatchObject({
+    message: expect.stringContaining(
+      'This pool logs in without a token; replaceCredential() is for pools that use tokens.',
+    ),
+    hint: 'Create a new pool with the new login.',
+  });
+});
+
+test.each<[object, string]>([
+  [{ timeout: 1 }, "replaceCredential() has no option 'timeout'"],
+  [{ timeoutMs: -1 }, "'timeoutMs' of replaceCredential()"],
+  [{ signal: {} }, "'signal' of replaceCredential() must be an AbortSignal."],
+])('options that cannot be used are refused: %j', async (options, message) => {
+  const pool = aPool({ max: 1 });
+  const credential = credentialOf('a');
+  await expect(pool.replaceCredential(credential, options)).rejects.toMatchObject({
+    code: 'ERR_CONFIGURATION',
+    message: expect.stringContaining(message),
+  });
+  expect(credential.asked).toBe(0);
+});
+
+test('the new credential has timeoutMs for its token', async () => {
+  const pool = aPool({ max: 1 }, { authentication: credentialOf('a') });
+  const slow = credentialOf('a');
+  slow.delayMs = 5 * SECOND;
+  const startedAt = performance.now();
+  const failed = outcome(pool.replaceCredential(slow, { timeoutMs: SECOND }));
+  await pass(4 * SECOND);
+  expect(() => settled(failed)).toThrow();
+  expect((failed.at ?? 0) - startedAt).toBe(SECOND);
+});

@@ -225,3 +225,24 @@ test('each reset is an event, which says whether it took a request of its own', 
   ]);
   pool.release(last);
 });
+
+test('P9: a connection that is used after it was returned is closed', async () => {
+  const pool = aPool({ max: 1, resetSession: 'always', idleTimeoutMillis: HOUR }, sqlLogin);
+  await opened(pool, 1);
+  const kept = await borrowAtOnce(pool);
+  driven(kept).execSqlBatch({ sql: 'SELECT 1', done: () => {} });
+  pool.release(kept);
+  driven(kept).execSqlBatch({ sql: 'USE other', done: () => {} });
+  await pass(0);
+  expect(driven(kept).closed).toBe(true);
+  expect(pool.stats.evictions).toEqual({ misused: 1 });
+});
+
+test('a session that turns out to be read-only during its reset is closed for that', async () => {
+  const { pool, connection } = await used();
+  pool.release(connection);
+  driven(connection).emit('errorMessage', { number: 3906, state: 1, class: 16, message: 'The database is read-only.' });
+  await pass(SECOND);
+  expect(driven(connection).closed).toBe(true);
+  expect(pool.stats).toMatchObject({ size: 0, evictions: { 'read-only': 1 } });
+});

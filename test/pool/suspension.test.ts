@@ -38,10 +38,11 @@ test('callers wait while the pool is suspended, and continue in their order', as
   await pass(0);
   expect(order).toEqual([1, 2]);
   releaseAll(pool, calls.map(settled));
-  const names = world.events
-    .map(({ name }) => name)
-    .filter((name) => name === 'pool:suspended' || name === 'pool:resumed');
-  expect(names).toEqual(['pool:suspended', 'pool:resumed']);
+  const events = world.events.filter(({ name }) => name === 'pool:suspended' || name === 'pool:resumed');
+  expect(events).toEqual([
+    { name: 'pool:suspended', payload: { pool: pool.name } },
+    { name: 'pool:resumed', payload: { pool: pool.name, waiting: 2 } },
+  ]);
 });
 
 test('a connection that is returned meanwhile is kept, not handed over', async () => {
