@@ -1,7 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
+import { registerIdentity } from '../../src/credentials/identity.js';
 import { keyedIdentity } from '../../src/identities/identity-key.js';
-import { type ConfigurationError, createTokenPools, encryptedTokenStore } from '../../src/index.js';
+import {
+  type ConfigurationError,
+  createTokenPools,
+  encryptedTokenStore,
+  type Identity,
+  type TokenCredential,
+} from '../../src/index.js';
 import { drivenPools } from '../support/driven-pools.js';
 import { driven, drivenWorld, outcome, pass, SECOND, settled } from '../support/driven-world.js';
 import { whenFirst } from '../support/when-first.js';
@@ -220,6 +227,28 @@ test('a store without a name, and a connection string, are accepted', async () =
   expect(many({ tokenStore }).stats.pools).toBe(0);
   const pools = many('Server=host;Max Pool Size=3');
   expect(pools.stats).toMatchObject({ maxPools: 1_000, maxConnections: 100 });
+});
+
+/** A credential that means the same principal in every process. */
+function portableCredential(name: string): TokenCredential {
+  const provider = new FakeProvider();
+  const credential = { getToken: provider.getToken.bind(provider) };
+  registerIdentity(credential, { method: 'of this test', parts: [name], portable: true });
+  return credential;
+}
+
+test.each<[string, number, Identity]>([
+  ['of a credential that other processes have too', 1, { authentication: portableCredential('a') }],
+  ['of an identity that goes on with other credentials', 0, { authentication: portableCredential('b'), key: 'b' }],
+  ['of a credential that only this process knows', 0, { authentication: new FakeProvider() }],
+])('P9: the tokens %s are in the store: %i', async (_, count, identity) => {
+  const store = new MemoryStore();
+  const tokenStore = encryptedTokenStore(store, { keys: randomBytes(32) });
+  const pool = many({ tokenStore }).for(identity);
+  const acquired = outcome(pool.acquire());
+  await pass(SECOND);
+  pool.release(settled(acquired));
+  expect(store.values.size).toBe(count);
 });
 
 describe('the key of an identity', () => {
