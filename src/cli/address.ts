@@ -32,6 +32,7 @@ export class UsageError extends Error {
 export function fromEnvironment(option: string, name: string): string {
   const value = process.env[name];
   if (value === undefined) throw new UsageError(`${option}: there is no environment variable of that name`);
+  if (value === '') throw new UsageError(`${option}: the environment variable of that name is empty`);
   return value;
 }
 

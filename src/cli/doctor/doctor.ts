@@ -20,9 +20,13 @@ export async function doctor(args: string[]): Promise<number> {
     out(USAGE);
     return 0;
   }
-  const { settings, timeoutMs, json } = asked;
+  const { settings, timeoutMs, json, findings } = asked;
   const printer = new Printer(out, process.stdout.isTTY === true && !process.env.NO_COLOR);
-  const examination = await examine(settings, { timeoutMs, onStep: (report) => json || printer.step(report) });
+  const examination = await examine(settings, {
+    timeoutMs,
+    findings,
+    onStep: (report) => json || printer.step(report),
+  });
   if (json) out(`${JSON.stringify(examination, undefined, 2)}\n`);
   else printer.summary(examination);
   return examination.exitCode;

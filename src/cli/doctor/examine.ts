@@ -21,6 +21,8 @@ export interface ExamineOptions {
   timeoutMs: number;
   /** Called when a step has ended. */
   onStep: (report: StepReport) => void;
+  /** What is known before the first step. Default nothing. */
+  findings?: readonly Finding[] | undefined;
   /** The local clock, epoch ms. Default `Date.now`. */
   now?: (() => number) | undefined;
 }
@@ -48,7 +50,7 @@ export async function examine(settings: Settings, options: ExamineOptions): Prom
     port: configuration.options?.port ?? 1433,
     timeoutMs: options.timeoutMs,
     now: options.now ?? Date.now,
-    findings: [],
+    findings: [...(options.findings ?? [])],
   };
   const steps: StepReport[] = [];
   let connection: Connection | undefined;
