@@ -41,7 +41,12 @@ export function credentialOf(config: TokenPoolConfig): TokenCredential | undefin
 /** mssql's parseConnectionString puts the options of a credential next to `server`. */
 function flatAuthentication(config: TokenPoolConfig): { type: string | undefined; options: object } {
   const { authentication_type: type, user, password, clientId, clientSecret, tenantId, token } = config;
-  return { type, options: definedOnly({ userName: user, password, clientId, clientSecret, tenantId, token }) };
+  const options = definedOnly({ userName: user, password, clientId, clientSecret, tenantId, token });
+  // One that is present without a value is refused: it selects who logs in.
+  for (const name of ['clientId', 'tenantId'] as const) {
+    if (name in config && config[name] === undefined) Object.assign(options, { [name]: undefined });
+  }
+  return { type, options };
 }
 
 function tokenSource(

@@ -8,7 +8,7 @@ import { didYouMean } from './input/did-you-mean.js';
 import { readEnvironment } from './input/environment.js';
 import { credentialFromTedious, type TediousAuthentication } from './input/from-tedious.js';
 import { fromText } from './input/from-text.js';
-import { requireSelected } from './input/require-option.js';
+import { isBlank, requireSelected } from './input/require-option.js';
 import type { DeviceCodeOptions } from './methods/device-code.js';
 import type { InteractiveOptions } from './methods/interactive.js';
 import type { CredentialMethod, OptionsOf } from './methods/method.js';
@@ -105,6 +105,8 @@ function fromOptions(options: Record<string, unknown>, authority: AuthorityOptio
   const method = options.method === undefined ? impliedMethod(options, given) : namedMethod(options.method);
   requireSelected(options, method.selectedBy ?? []);
   const known = Object.keys(method.options);
+  // The same account or application may exist in several tenants: another one would log in.
+  if (known.includes('tenantId')) requireSelected(options, ['tenantId']);
   for (const option of given) {
     if (!known.includes(option)) {
       throw new ConfigurationError(
@@ -112,7 +114,7 @@ function fromOptions(options: Record<string, unknown>, authority: AuthorityOptio
         { hint: known.length === 0 ? 'It has no options.' : `Its options: ${known.join(', ')}.` },
       );
     }
-    if (options[option] === '') {
+    if (options[option] === '' || (isBlank(options[option]) && !SECRETS.has(option))) {
       throw new ConfigurationError(`'${option}' is empty.`, {
         hint: `Set '${option}', or remove it. An environment variable that is not set may be the reason.`,
       });
@@ -122,6 +124,17 @@ function fromOptions(options: Record<string, unknown>, authority: AuthorityOptio
   const defined = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
   return method.create({ ...defaults, ...defined }, { authority });
 }
+
+/** Secrets are checked by the method, which knows what a line break at their end means. */
+const SECRETS = new Set([
+  'password',
+  'certificatePassword',
+  'clientSecret',
+  'assertion',
+  'userAssertion',
+  'refreshToken',
+  'certificate',
+]);
 
 function namedMethod(name: unknown): CredentialMethod<Record<string, unknown>> {
   const method = typeof name === 'string' ? METHODS.get(name) : undefined;

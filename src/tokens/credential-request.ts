@@ -1,5 +1,6 @@
 import { publish } from '../channels.js';
 import type { AccessToken, GetTokenOptions, TokenCredential } from '../credentials/credential.js';
+import { isTokenText, wrongTokenType } from '../credentials/input/answered-token.js';
 import { CredentialUnavailableError, TokenExpiredError, TokenUnavailableError } from '../errors.js';
 import { CachedToken } from './cached-token.js';
 
@@ -18,9 +19,6 @@ export interface CredentialRequest extends GetTokenOptions {
 
 /** A smaller number is seconds, not milliseconds: it would be before 1973. */
 const SMALLEST_EPOCH_MS = 1e11;
-
-/** Types of tokens that are known (OAuth Access Token Types of IANA, and Entra's own). */
-const OTHER_TYPES = ['pop', 'dpop', 'mac', 'n_a', 'ssh-cert'];
 
 /**
  * The only place that requests a token from a credential. Every mistake of a user's own credential becomes a typed
@@ -50,8 +48,7 @@ function checkAnswer(answer: unknown): AccessToken {
       hint: 'getToken must return { token, expiresOnTimestamp } with the access token as a string.',
     });
   }
-  // RFC 6749 appendix A.12: visible ASCII characters.
-  if (/[^\x21-\x7e]/.test(token)) {
+  if (!isTokenText(token)) {
     throw new TokenUnavailableError('The credential returned a token with a character that a token cannot contain.', {
       hint: 'Return the token alone: without spaces, line breaks or non-ASCII characters.',
     });
@@ -66,11 +63,9 @@ function checkAnswer(answer: unknown): AccessToken {
       hint: 'expiresOnTimestamp must be epoch milliseconds: multiply the `exp` of the token by 1000.',
     });
   }
-  if (tokenType !== undefined && String(tokenType).toLowerCase() !== 'bearer') {
-    // Any other text may be a secret that the identity provider repeats.
-    const type = OTHER_TYPES.find((name) => name === String(tokenType).toLowerCase());
-    const what = type === undefined ? 'of an unknown type' : `of type '${type}'`;
-    throw new TokenUnavailableError(`The credential returned a token ${what}.`, {
+  const wrongType = wrongTokenType(tokenType);
+  if (wrongType !== undefined) {
+    throw new TokenUnavailableError(`The credential returned a token ${wrongType}.`, {
       hint: 'SQL Server accepts bearer tokens only; disable proof-of-possession for this credential.',
     });
   }

@@ -16,7 +16,7 @@ export interface Authority {
 /** The tenant and the identity provider that issue the tokens. */
 export interface AuthorityOptions {
   /** Directory (tenant) id, or a domain of the tenant. */
-  tenantId?: string | undefined;
+  tenantId?: string;
   /**
    * Identity provider, with or without the tenant as its path. Default `AZURE_AUTHORITY_HOST`, else
    * `https://login.microsoftonline.com`. Plain http is allowed only to this machine, for an emulator.

@@ -1,10 +1,10 @@
 import type * as Msal from '@azure/msal-node';
 import { ConfigurationError, TokenPoolError, TokenUnavailableError } from '../../errors.js';
 import type { AccessToken, GetTokenOptions } from '../credential.js';
+import { answeredToken } from '../input/answered-token.js';
 import type { Authority } from './authority.js';
 import type { ClientProof } from './client-proof.js';
 import { type HttpAgent, httpExchange, jsonObject } from './http-request.js';
-import { readJwtClaims } from './jwt-claims.js';
 import { oauthRefusal } from './oauth-refusal.js';
 import { redact, redactedCause, textOf, textProperty } from './redact.js';
 
@@ -139,22 +139,17 @@ function msalFailure(thrown: unknown, secrets: readonly (string | undefined)[], 
   });
 }
 
-/** `expires_in` is recommended only (RFC 6749 section 5.1); MSAL counts its absence as 0. */
-function expiryOf(token: unknown, who: string): number {
-  const exp = typeof token === 'string' ? readJwtClaims(token)?.expiresOn : undefined;
-  if (exp !== undefined) return exp;
-  throw new TokenUnavailableError(`The identity provider returned a token without its expiry for the ${who}.`);
-}
-
 function accessTokenOf(result: Msal.AuthenticationResult | null, who: string, hasExpiry: boolean): AccessToken {
   if (result === null || result.expiresOn === null) {
     throw new TokenUnavailableError(`The identity provider returned no token for the ${who}.`);
   }
-  const { accessToken } = result;
-  return {
-    token: accessToken,
-    expiresOnTimestamp: hasExpiry ? result.expiresOn.getTime() : expiryOf(accessToken, who),
-    refreshAfterTimestamp: result.refreshOn?.getTime(),
-    tokenType: result.tokenType,
-  };
+  const { accessToken: token, expiresOn, refreshOn, tokenType } = result;
+  return answeredToken(
+    // `expires_in` is recommended only (RFC 6749 section 5.1); MSAL counts its absence as 0.
+    { token, expiresOn: hasExpiry ? expiresOn.getTime() : undefined, refreshAfter: refreshOn?.getTime(), tokenType },
+    { name: 'The identity provider', requested: who, hint: PROVIDER_HINT },
+  );
 }
+
+const PROVIDER_HINT =
+  "Check 'authority': a proxy or a stand-in for Microsoft Entra ID must answer with a bearer token and its 'expires_in'.";

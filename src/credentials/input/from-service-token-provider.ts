@@ -6,7 +6,7 @@ import { keyVaultCertificate } from '../methods/key-vault-certificate.js';
 import { managedIdentity } from '../methods/managed-identity.js';
 import { servicePrincipalCertificate } from '../methods/service-principal-certificate.js';
 import { servicePrincipalSecret } from '../methods/service-principal-secret.js';
-import { requireSelectedKeys } from './require-option.js';
+import { inTenant, requireSelectedKeys } from './require-option.js';
 
 /** Keys of AzureServiceTokenProvider's connection strings, and our own `CertificatePath` and `CertificatePassword`. */
 export const SERVICE_TOKEN_PROVIDER_KEYS: readonly string[] = [
@@ -75,7 +75,7 @@ type Values = (key: string) => string | undefined;
 function developer(value: Values): Credential {
   switch (value('DeveloperTool')?.toLowerCase()) {
     case 'azurecli':
-      return developerTool({ method: 'azure-cli', tenantId: value('TenantId') });
+      return developerTool({ method: 'azure-cli', ...inTenant(value('TenantId')) });
     case 'visualstudio':
       throw unsupported("'DeveloperTool=VisualStudio' works in .NET only.", 'RunAs=Developer;DeveloperTool=AzureCLI');
     default:

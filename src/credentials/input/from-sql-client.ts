@@ -10,7 +10,7 @@ import { usernamePassword } from '../methods/password.js';
 import { servicePrincipalSecret } from '../methods/service-principal-secret.js';
 import { workloadIdentity } from '../methods/workload-identity.js';
 import { readEnvironment } from './environment.js';
-import { requireSelectedKeys } from './require-option.js';
+import { inTenant, requireSelectedKeys } from './require-option.js';
 
 /**
  * The credential that `Authentication=Active Directory ...` selects in a connection string of Microsoft.Data.SqlClient,
@@ -30,9 +30,9 @@ export function fromSqlClient(entries: ReadonlyMap<string, string>, authority: A
   const tenantId = value('tenant id');
   const clientId = value('client id');
   // SqlClient treats an empty name as a missing one, and so uses the machine's own identity.
-  requireSelectedKeys(entries, ['User ID', 'UID', 'User', 'Client Id']);
+  requireSelectedKeys(entries, ['User ID', 'UID', 'User', 'Client Id', 'Tenant Id', 'Token']);
   const keyword = (entries.get('authentication') ?? '').replace(/\s/g, '').toLowerCase();
-  const options = { ...authority, tenantId };
+  const options = { ...authority, ...inTenant(tenantId) };
   const person = { ...options, clientId, ...(user === undefined ? {} : { username: user }) };
   switch (keyword) {
     case 'activedirectoryserviceprincipal':
@@ -41,7 +41,7 @@ export function fromSqlClient(entries: ReadonlyMap<string, string>, authority: A
     case 'activedirectorymsi':
       return managedIdentity({ clientId: user ?? clientId });
     case 'activedirectorydefault':
-      return defaultChain({ clientId: user ?? clientId, tenantId }, authority);
+      return defaultChain({ clientId: user ?? clientId, ...inTenant(tenantId) }, authority);
     case 'activedirectoryworkloadidentity':
       return workloadIdentity({ ...options, clientId: user ?? clientId });
     case 'activedirectorypassword':
@@ -83,7 +83,7 @@ export function fromSqlClient(entries: ReadonlyMap<string, string>, authority: A
     if (token !== undefined) return staticToken({ token });
     if (value('client secret') !== undefined) return servicePrincipal();
     if (value('msi endpoint') !== undefined) return managedIdentity({ clientId });
-    return defaultChain({ clientId, tenantId }, authority);
+    return defaultChain({ clientId, ...inTenant(tenantId) }, authority);
   }
 }
 

@@ -8,6 +8,7 @@ import { usernamePassword } from '../methods/password.js';
 import { servicePrincipalSecret } from '../methods/service-principal-secret.js';
 import { givenCredential } from '../methods/token-credential.js';
 import { didYouMean } from './did-you-mean.js';
+import { isBlank, requireSelected } from './require-option.js';
 
 /** tedious's own authentication settings. https://tediousjs.github.io/tedious/api-connection.html */
 export interface TediousAuthentication {
@@ -17,6 +18,8 @@ export interface TediousAuthentication {
 
 interface TediousType {
   options: readonly string[];
+  /** Of these, the ones that select who logs in and may be left out. */
+  selecting?: readonly string[] | undefined;
   create(options: never, authority: AuthorityOptions): Credential;
 }
 
@@ -29,18 +32,21 @@ const TYPES: Readonly<Record<string, TediousType>> = {
   },
   'azure-active-directory-password': {
     options: ['userName', 'password', 'clientId', 'tenantId'],
+    selecting: ['tenantId'],
     create: ({ userName, ...others }: { userName: string; password: string }) =>
       usernamePassword({ username: userName, ...others }),
   },
   'azure-active-directory-msi-vm': {
     options: ['clientId'],
+    selecting: ['clientId'],
     create: (options: object) => managedIdentity(options),
   },
   'azure-active-directory-msi-app-service': {
     options: ['clientId'],
+    selecting: ['clientId'],
     create: (options: object) => managedIdentity(options),
   },
-  'azure-active-directory-default': { options: ['clientId'], create: defaultChain },
+  'azure-active-directory-default': { options: ['clientId'], selecting: ['clientId'], create: defaultChain },
 };
 
 const WITH_AUTHORITY = new Set(['azure-active-directory-service-principal-secret', 'azure-active-directory-password']);
@@ -76,6 +82,8 @@ export function credentialFromTedious(
     );
   }
   const given = (options ?? {}) as Record<string, unknown>;
+  // mssql leaves out what has no value, so a key that is present was written by the caller.
+  for (const name of known.selecting ?? []) requireSelected(given, [name]);
   refuseUnknown(given, known.options, type);
   const own = Object.fromEntries(known.options.map((name) => [name, given[name] ?? undefined]));
   return known.create({ ...(WITH_AUTHORITY.has(type) ? authority : {}), ...own } as never, authority);
@@ -85,7 +93,7 @@ export function credentialFromTedious(
 function refuseUnknown(given: Record<string, unknown>, own: readonly string[], type: string): void {
   for (const [name, value] of Object.entries(given)) {
     if (value === undefined || value === null) continue;
-    if (value === '' && own.includes(name)) {
+    if ((value === '' || (isBlank(value) && name !== 'password')) && own.includes(name)) {
       throw new ConfigurationError(`'${name}' of the authentication type '${type}' is empty.`, {
         hint: `Set '${name}', or remove it. An environment variable that is not set may be the reason.`,
       });

@@ -22,14 +22,25 @@ export function requireSecret(value: unknown, option: string): Secret {
   if (typeof value === 'function') return value as Secret;
   const hint = `Set '${option}' to a string, or to a function that returns the current one.`;
   const text = requireText(value, option, hint);
-  // An empty file, or one of line breaks.
-  if (withoutTrailingNewline(text) === '') throw new ConfigurationError(`'${option}' is missing.`, { hint });
+  // An empty file, or one of line breaks. A password may consist of spaces; nothing else may.
+  if (/password/i.test(option) ? withoutTrailingNewline(text) === '' : isBlank(text))
+    throw new ConfigurationError(`'${option}' is missing.`, { hint });
   return text;
 }
 
 /** @throws ConfigurationError naming the option */
 export function optionalText(value: unknown, option: string): string | undefined {
   return value === undefined || value === null || value === '' ? undefined : requireText(value, option);
+}
+
+/** A text without a character that is visible: no id, name or token. */
+export function isBlank(value: unknown): boolean {
+  return typeof value === 'string' && value.trim() === '';
+}
+
+/** `tenantId` where it is known; one that is undefined would be refused. */
+export function inTenant(tenantId: string | undefined): { tenantId?: string } {
+  return tenantId === undefined ? {} : { tenantId };
 }
 
 /**
@@ -42,10 +53,11 @@ export function optionalText(value: unknown, option: string): string | undefined
  */
 export function requireSelected(options: object, names: readonly string[], prefix = ''): void {
   const given = options as Record<string, unknown>;
-  const isUnset = (name: string): boolean => given[name] === undefined || given[name] === null || given[name] === '';
+  const isEmpty = (name: string): boolean => (name === 'password' ? given[name] === '' : isBlank(given[name]));
+  const isUnset = (name: string): boolean => given[name] === undefined || given[name] === null || isEmpty(name);
   const unset = names.find((name) => Object.hasOwn(given, name));
   if (unset === undefined || !names.every(isUnset)) return;
-  const what = given[unset] === '' ? 'empty' : String(given[unset]);
+  const what = isEmpty(unset) ? 'empty' : String(given[unset]);
   throw new ConfigurationError(`'${prefix}${unset}' is ${what}.`, {
     hint: `Without it, another principal would log in. Set '${prefix}${unset}', or remove the key. A missing header or an environment variable that is not set may be the reason.`,
   });

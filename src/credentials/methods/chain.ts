@@ -3,7 +3,7 @@ import type { Credential, TokenCredential } from '../credential.js';
 import type { AuthorityOptions } from '../entra/authority.js';
 import { didYouMean } from '../input/did-you-mean.js';
 import { type Environment, readEnvironment } from '../input/environment.js';
-import { optionalText } from '../input/require-option.js';
+import { inTenant, optionalText } from '../input/require-option.js';
 import { type DeveloperToolOptions, developerTool } from './developer-tools.js';
 import { fromEnvironment, workloadIdentityFromEnvironment } from './environment.js';
 import { type ChainMember, firstAvailable, identityOfChain, membersOf } from './first-available.js';
@@ -29,7 +29,7 @@ export interface ChainOptions {
   /** Client id of the workload identity or user-assigned managed identity. Default `AZURE_CLIENT_ID`. */
   clientId?: string;
   /** For the developer tools. */
-  tenantId?: string | undefined;
+  tenantId?: string;
 }
 
 const DEFAULT_MEMBERS: readonly ChainMemberName[] = [
@@ -92,7 +92,7 @@ function memberOf(name: ChainMemberName, of: MemberOptions): ChainMember {
   const { clientId, tenantId, authority, environment } = of;
   const tool = (method: DeveloperToolOptions['method']) => ({
     name,
-    credential: () => developerTool({ method, tenantId, timeoutMs: TOOL_TIMEOUT_MS }, environment),
+    credential: () => developerTool({ method, ...inTenant(tenantId), timeoutMs: TOOL_TIMEOUT_MS }, environment),
   });
   switch (name) {
     case 'environment':

@@ -9,6 +9,7 @@ import { epochMs } from '../../time.js';
 import type { AccessToken, Credential } from '../credential.js';
 import { defineCredential } from '../define-credential.js';
 import { jsonObject } from '../entra/http-request.js';
+import { answeredToken } from '../input/answered-token.js';
 import { DEVELOPER_TOOL_VARIABLES, type Environment, readEnvironment, valuesOf } from '../input/environment.js';
 import { optionalText, requireTimeout } from '../input/require-option.js';
 import { defineMethod } from './method.js';
@@ -17,7 +18,7 @@ import { runTool } from './run-tool.js';
 /** Options shared by the developer tools. */
 interface ToolOptions {
   /** A tenant other than the tool's own. */
-  tenantId?: string | undefined;
+  tenantId?: string;
   /** How long the tool may take, ms. Default 30,000: it starts an interpreter first. */
   timeoutMs?: number | undefined;
 }
@@ -161,14 +162,11 @@ function readOutput(tool: ToolDescription, output: string): AccessToken {
   // azd and pwsh may print warnings before the JSON.
   const body = jsonObject(output) ?? jsonObject(output.slice(output.lastIndexOf('\n{') + 1).trim());
   const { token, expires } = body === undefined ? { token: undefined, expires: undefined } : tool.read(body);
-  const expiresOnTimestamp =
+  const expiresOn =
     typeof expires === 'string' && !/^\d+$/.test(expires) ? Date.parse(expires) : epochMs(Number(expires));
-  if (typeof token !== 'string' || !Number.isFinite(expiresOnTimestamp)) {
-    throw new TokenUnavailableError(`${tool.name} printed no token.`, {
-      hint: `Update the tool, and run it by hand: ${tool.command}`,
-    });
-  }
-  return { token, expiresOnTimestamp };
+  const hint = `Update the tool, and run it by hand: ${tool.command}`;
+  if (typeof token !== 'string') throw new TokenUnavailableError(`${tool.name} printed no token.`, { hint });
+  return answeredToken({ token, expiresOn }, { name: tool.name, hint });
 }
 
 /** A value that passes here becomes an argument of a program. */

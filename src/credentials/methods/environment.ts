@@ -2,6 +2,7 @@ import { CredentialUnavailableError } from '../../errors.js';
 import type { Credential } from '../credential.js';
 import type { AuthorityOptions } from '../entra/authority.js';
 import { type Environment, readEnvironment } from '../input/environment.js';
+import { inTenant } from '../input/require-option.js';
 import { defineMethod } from './method.js';
 import { usernamePassword } from './password.js';
 import { servicePrincipalCertificate } from './service-principal-certificate.js';
@@ -39,7 +40,7 @@ export function fromEnvironment(authority: AuthorityOptions = {}, env: Environme
   }
   if (env.AZURE_USERNAME !== undefined && env.AZURE_PASSWORD !== undefined) {
     const { AZURE_USERNAME: username, AZURE_PASSWORD: password } = env;
-    return usernamePassword({ ...authority, tenantId, clientId, username, password });
+    return usernamePassword({ ...authority, ...inTenant(tenantId), clientId, username, password });
   }
   throw new CredentialUnavailableError('The AZURE_* variables describe no complete credential.', {
     hint: missing(env),

@@ -13,6 +13,7 @@ import type { AccessToken, Credential, GetTokenOptions } from '../credential.js'
 import { defineCredential } from '../define-credential.js';
 import { type HttpReply, httpExchange, jsonObject, retryAfterMs } from '../entra/http-request.js';
 import { aadstsOf, providerError } from '../entra/provider-error.js';
+import { type AnswerSource, answeredToken } from '../input/answered-token.js';
 import { type Environment, MANAGED_IDENTITY_VARIABLES, readEnvironment, valuesOf } from '../input/environment.js';
 import { optionalText } from '../input/require-option.js';
 import {
@@ -104,8 +105,9 @@ export function managedIdentity(
     const body = jsonObject(reply.body);
     if (reply.status !== 200 || typeof body?.access_token !== 'string') throw refusal(reply, body, choice, inChain);
     if (typeof body.client_id === 'string') id = body.client_id;
+    const token = readAnswer(body);
     hadToken = true;
-    return readAnswer(body);
+    return token;
   }
 }
 
@@ -189,13 +191,21 @@ function readAnswer(body: Record<string, unknown>): AccessToken {
   const lifeMs = expiresOn - now;
   // The platform caches the token as well and renews it half-way through its life; waiting longer only risks an outage.
   const half = lifeMs > 2 * 3_600_000 ? now + lifeMs / 2 : undefined;
-  return {
-    token: body.access_token as string,
-    expiresOnTimestamp: expiresOn,
-    refreshAfterTimestamp: refreshIn > 0 ? now + refreshIn * 1000 : half,
-    tokenType: typeof body.token_type === 'string' ? body.token_type : undefined,
-  };
+  return answeredToken(
+    {
+      token: body.access_token as string,
+      expiresOn,
+      refreshAfter: refreshIn > 0 ? now + refreshIn * 1000 : half,
+      tokenType: typeof body.token_type === 'string' ? body.token_type : undefined,
+    },
+    ENDPOINT,
+  );
 }
+
+const ENDPOINT: AnswerSource = {
+  name: 'The managed identity endpoint',
+  hint: "Its answer needs 'access_token', and 'expires_on' (epoch seconds) or 'expires_in'. If IDENTITY_ENDPOINT, MSI_ENDPOINT or AZURE_POD_IDENTITY_AUTHORITY_HOST names a proxy or a stand-in, that one is to be corrected.",
+};
 
 /** `expires_on`: epoch seconds as number or text, ISO 8601, or App Service's old `6/9/2026 8:31:53 AM +00:00`. */
 function readTime(value: unknown): number | undefined {

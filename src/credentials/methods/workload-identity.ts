@@ -1,7 +1,7 @@
 import type { Credential } from '../credential.js';
 import { federationHint } from '../entra/federation-hint.js';
 import { readEnvironment } from '../input/environment.js';
-import { requireText } from '../input/require-option.js';
+import { inTenant, requireText } from '../input/require-option.js';
 import { APPLICATION_OPTIONS, type ApplicationOptions, applicationCredential } from './application.js';
 import { readTokenFile } from './federated/token-file.js';
 import { defineMethod } from './method.js';
@@ -35,7 +35,7 @@ export function workloadIdentity(
   const tenantId = options.tenantId ?? env.AZURE_TENANT_ID;
   const option = options.tokenFilePath === undefined ? 'AZURE_FEDERATED_TOKEN_FILE' : 'tokenFilePath';
   return applicationCredential(
-    { ...options, clientId, tenantId },
+    { ...options, clientId, ...inTenant(tenantId) },
     {
       method: 'workload-identity',
       noun: 'workload identity',
