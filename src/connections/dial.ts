@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import type { Connection, ConnectionConfiguration } from 'tedious';
 import { ConfigurationError } from '../errors.js';
 import type { CachedToken } from '../tokens/cached-token.js';
+import { abortConnect } from './abort-connect.js';
 import { boundConnector } from './bound-connector.js';
 import { newGuardedConnection } from './guarded-connection.js';
 import { classifyLoginFailure, type LoginFailure } from './login-failure.js';
@@ -80,10 +81,14 @@ export async function dial({
   const guard = new LoginGuard(connection);
   login?.bind(guard);
   connection.on('error', markFailed);
+  const failed = new AbortController();
+  const connectsForGood = abortConnect(connection, failed.signal);
   try {
     await connected(connection, guard, beforeConnect, signal);
+    connectsForGood();
     return openSession(connection, login?.token, { maxAgeMillis, dialMs: performance.now() - startedAt });
   } catch (error) {
+    failed.abort(error);
     hangUp(connection);
     if (
       error instanceof ConfigurationError ||
