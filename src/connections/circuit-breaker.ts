@@ -6,6 +6,11 @@ const TRANSIENT = { firstMs: 5_000, longestMs: 60_000 };
 /** For a server that cannot be reached: the first retry is immediate, later ones follow this schedule. */
 const UNREACHABLE = { firstMs: 250, longestMs: 5_000 };
 
+/** Runs a wait during which nothing is sent to the server. @throws the reason of `signal` */
+export type PauseAround = <T>(pause: () => Promise<T>, signal?: AbortSignal) => Promise<T>;
+
+const merely: PauseAround = (pause) => pause();
+
 /**
  * A circuit breaker between a pool and a server that is down: after a failure one caller probes and the others wait for
  * the outcome. If the probe fails, all of them get its error; if it succeeds, all of them proceed. While the server
@@ -66,24 +71,34 @@ export class CircuitBreaker {
 
   /**
    * Runs `attempt` as soon as the server may be contacted. @throws the reason of `signal`, when it fires during a pause
+   *
+   * @param pauseAround runs each pause
    */
-  async run<T>(attempt: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+  async run<T>(attempt: () => Promise<T>, signal?: AbortSignal, pauseAround = merely): Promise<T> {
     while (this.#failures > 0) {
-      if (this.#probe === undefined) {
-        const probe = this.#afterPause(attempt, signal);
-        this.#probe = probe;
-        return await probe;
+      const probe = this.#probe;
+      if (probe === undefined) {
+        const own = this.#afterPause(attempt, signal, pauseAround);
+        this.#probe = own;
+        return await own;
       }
-      await outcomeOf(this.#probe, signal);
+      await pauseAround(() => outcomeOf(probe, signal), signal);
     }
     return await this.#observe(attempt);
   }
 
-  async #afterPause<T>(attempt: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+  async #afterPause<T>(
+    attempt: () => Promise<T>,
+    signal: AbortSignal | undefined,
+    pauseAround: PauseAround,
+  ): Promise<T> {
     try {
       const pause = this.pauseMs;
-      // The caller that waits for the connection keeps the process alive, not the pause.
-      if (pause > 0) await Promise.race([sleep(pause, { signal, ref: false }), this.#untilSessionsLast()]);
+      if (pause > 0) {
+        // The caller that waits for the connection keeps the process alive, not the pause.
+        const isOver = () => Promise.race([sleep(pause, { signal, ref: false }), this.#untilSessionsLast()]);
+        await pauseAround(isOver, signal);
+      }
       return await this.#observe(attempt);
     } finally {
       this.#probe = undefined;

@@ -2,7 +2,7 @@ import { publish } from '../channels.js';
 import { type CredentialError, ServerUnavailableError } from '../errors.js';
 import { timerMs } from '../time.js';
 import type { CachedToken } from '../tokens/cached-token.js';
-import { CircuitBreaker } from './circuit-breaker.js';
+import { CircuitBreaker, type PauseAround } from './circuit-breaker.js';
 import { DialFailedError, DialTimeout, dial } from './dial.js';
 import { EarlyEnds } from './early-ends.js';
 import { tediousOf } from './load-tedious.js';
@@ -34,6 +34,8 @@ export interface OpenOptions {
   deadline?: number | undefined;
   /** Aborts this `open`, which rejects with the reason. */
   signal?: AbortSignal | undefined;
+  /** Runs each pause between attempts. */
+  pauseAround?: PauseAround | undefined;
 }
 
 /** The latest failure of an attempt that may still be retried. */
@@ -120,7 +122,7 @@ export class Dialer {
    *
    * @throws TokenPoolError of the class that fits the failure; what `close` was given; the reason of `signal`
    */
-  async open({ deadline, signal }: OpenOptions = {}): Promise<Session> {
+  async open({ deadline, signal, pauseAround }: OpenOptions = {}): Promise<Session> {
     if (this.#closed !== undefined) throw this.#closed;
     signal?.throwIfAborted();
     const call = new AbortController();
@@ -134,7 +136,8 @@ export class Dialer {
     const limit = new AbortController();
     const timer = setTimeout(() => limit.abort(timedOut), timerMs(latest - performance.now())).unref();
     try {
-      const session = await this.#openUnless(call.signal, AbortSignal.any([call.signal, limit.signal]), latest);
+      const ended = AbortSignal.any([call.signal, limit.signal]);
+      const session = await this.#openUnless(call.signal, ended, latest, pauseAround);
       this.#lastFailure = undefined;
       this.#earlyEnds?.loggedIn();
       return session;
@@ -160,7 +163,12 @@ export class Dialer {
   }
 
   /** Token requests have their own time limit and a better error, so only `givenUp` ends them. */
-  async #openUnless(givenUp: AbortSignal, ended: AbortSignal, deadline: number): Promise<Session> {
+  async #openUnless(
+    givenUp: AbortSignal,
+    ended: AbortSignal,
+    deadline: number,
+    pauseAround?: PauseAround,
+  ): Promise<Session> {
     if (this.#earlyEnds?.isOver === true) this.sessionsLast();
     this.#breaker ??= new CircuitBreaker();
     const breaker = this.#breaker;
@@ -168,7 +176,7 @@ export class Dialer {
     for (;;) {
       try {
         await this.#prefetchToken(deadline, givenUp);
-        return await breaker.run(() => this.#attempt(ended), ended);
+        return await breaker.run(() => this.#attempt(ended), ended, pauseAround);
       } catch (error) {
         if (!(error instanceof DialFailedError)) throw error;
         this.#lastFailure = { error: error.failure.error, at: performance.now() };

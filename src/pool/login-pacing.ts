@@ -1,3 +1,13 @@
+import type { PauseAround } from '../connections/circuit-breaker.js';
+import { onAbort } from '../time.js';
+
+/** Permission for one login. */
+export interface Turn {
+  /** Waits for another one if it has been given up. @throws the reason of `signal` */
+  take(signal?: AbortSignal): Promise<void>;
+  readonly pauseAround: PauseAround;
+}
+
 /**
  * Limits concurrent logins (`maxOpening`), first come, first served. A cold start with hundreds of callers then stays below
  * the server's own limit.
@@ -12,17 +22,65 @@ export class LoginPacing {
     this.#max = max === 0 ? Number.POSITIVE_INFINITY : max;
   }
 
-  /** Rejects with what `login` rejects with. */
-  async run<T>(login: () => Promise<T>): Promise<T> {
-    // The next login in the queue takes over the permit.
-    if (this.#running >= this.#max) await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    else this.#running += 1;
+  /**
+   * Rejects with what `login` rejects with.
+   *
+   * @param login gives up its turn during a pause between two attempts, and waits for another one afterwards
+   */
+  async run<T>(login: (turn: Turn) => Promise<T>): Promise<T> {
+    if (!this.#tryTake()) await this.#take();
+    let isHeld = true;
+    const turn: Turn = {
+      take: async (signal) => {
+        if (!isHeld && !this.#tryTake()) await this.#take(signal);
+        isHeld = true;
+      },
+      pauseAround: async (pause, signal) => {
+        isHeld = false;
+        this.#give();
+        const result = await pause();
+        await turn.take(signal);
+        return result;
+      },
+    };
     try {
-      return await login();
+      return await login(turn);
     } finally {
-      const next = this.#waiting.shift();
-      if (next === undefined) this.#running -= 1;
-      else next();
+      if (isHeld) this.#give();
     }
+  }
+
+  #tryTake(): boolean {
+    if (this.#running >= this.#max) return false;
+    this.#running += 1;
+    return true;
+  }
+
+  /** @throws the reason of `signal` */
+  #take(signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted) {
+        reject(signal.reason);
+        return;
+      }
+      const stopListening =
+        signal &&
+        onAbort(signal, () => {
+          this.#waiting.splice(this.#waiting.indexOf(wake), 1);
+          reject(signal.reason);
+        });
+      const wake = (): void => {
+        stopListening?.();
+        resolve();
+      };
+      this.#waiting.push(wake);
+    });
+  }
+
+  /** The next one in turn takes over the permit of the one that ends. */
+  #give(): void {
+    const next = this.#waiting.shift();
+    if (next === undefined) this.#running -= 1;
+    else next();
   }
 }

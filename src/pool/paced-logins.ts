@@ -1,7 +1,7 @@
 import type { Dialer } from '../connections/dialer.js';
 import type { Session } from '../connections/session.js';
 import { Generations } from './generations.js';
-import { LoginPacing } from './login-pacing.js';
+import { LoginPacing, type Turn } from './login-pacing.js';
 
 /** The error of a dial that is no longer needed when its turn comes. */
 export const notNeeded = new Error('No caller needs this connection any longer.');
@@ -36,11 +36,16 @@ export class PacedLogins {
    * @throws `notNeeded` if `begins` returns false; the error of a failed dial
    */
   async run(begins: () => boolean, opened: (session: Session) => void): Promise<void> {
-    const logIn = async (): Promise<void> => {
+    // Between two attempts, nothing is in progress, and the pools of other identities go on.
+    const logIn = async (turn?: Turn): Promise<void> => {
       if (!begins()) throw notNeeded;
       this.running += 1;
       try {
-        await this.#generations.dial((signal) => this.#dialer.open({ signal }), opened);
+        await this.#generations.dial(async (signal) => {
+          // It has been given up where a new generation has begun during a pause.
+          await turn?.take(signal);
+          return this.#dialer.open({ signal, pauseAround: turn?.pauseAround });
+        }, opened);
       } finally {
         this.running -= 1;
       }

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { ConfigurationError } from '../../src/errors.js';
-import { createTokenPools } from '../../src/index.js';
+import { createTokenPools, type IdentityPool } from '../../src/index.js';
 import { drivenPools } from '../support/driven-pools.js';
 import { drivenWorld, LOGIN_FAILED, outcome, pass, releaseAll, SECOND, settled } from '../support/driven-world.js';
 
@@ -118,4 +118,71 @@ test.each(['3', -1, 1.5, Number.NaN])('pool.maxOpening: %j is refused by name, a
   expect(() => aPool({ maxOpening: wrong as number })).toThrow(ConfigurationError);
   expect(() => aPool({ maxOpening: wrong as number })).toThrow('pool.maxOpening');
   expect(() => createTokenPools({ server: 'host', maxOpening: wrong as number })).toThrow("'maxOpening'");
+});
+
+const BUSY = { number: 40613, state: 1, class: 17, message: 'The database is not currently available.' };
+
+test.each([1, 2])(
+  'an identity that waits to try again does not hold up the logins of others, maxOpening %i',
+  async (most) => {
+    const pools = many({
+      maxOpening: most,
+      pool: { createTimeoutMillis: 60 * SECOND, acquireTimeoutMillis: 60 * SECOND },
+    });
+    world.server.refusals = [BUSY];
+    const [ada, bob] = [of(pools, 'ada'), of(pools, 'bob')];
+    const adas = [1, 2, 3].map(() => outcome(ada.acquire()));
+    await pass(100);
+    const bobs = outcome(bob.acquire());
+    await pass(100);
+    bob.release(settled(bobs));
+    await pass(10 * SECOND);
+    for (const caller of adas) ada.release(settled(caller));
+  },
+);
+
+test('a login that goes on after its pause waits for its turn, and no longer than createTimeoutMillis', async () => {
+  const pools = many({ maxOpening: 1, pool: { createTimeoutMillis: 8 * SECOND, acquireTimeoutMillis: 60 * SECOND } });
+  world.server.refusals = [BUSY];
+  const [ada, bob, carol] = ['ada', 'bob', 'carol'].map((name) => of(pools, name)) as [
+    IdentityPool,
+    IdentityPool,
+    IdentityPool,
+  ];
+  const adas = outcome(ada.acquire());
+  await pass(4 * SECOND);
+  world.server.loginMs = 7 * SECOND;
+  const bobs = outcome(bob.acquire());
+  await pass(5 * SECOND);
+  expect(adas.error).toMatchObject({ code: 'ERR_SERVER_UNAVAILABLE' });
+  expect(bobs.at).toBeUndefined();
+  await pass(3 * SECOND);
+  bob.release(settled(bobs));
+  world.server.loginMs = 10;
+  const carols = outcome(carol.acquire());
+  await pass(SECOND);
+  carol.release(settled(carols));
+  const again = outcome(ada.acquire());
+  await pass(10 * SECOND);
+  ada.release(settled(again));
+  expect(mostAtOnce(world.server.dials.slice(1), 10)).toBe(1);
+});
+
+test('logins that begin again after evictAll() during a pause wait for their turn', async () => {
+  const pools = many({ maxOpening: 1, pool: { createTimeoutMillis: 60 * SECOND, acquireTimeoutMillis: 60 * SECOND } });
+  const [ada, bob] = [of(pools, 'ada'), of(pools, 'bob')];
+  world.server.loginMs = 6 * SECOND;
+  world.server.refusals = [BUSY];
+  const callers = [outcome(ada.acquire())];
+  await pass(7 * SECOND);
+  callers.push(outcome(bob.acquire()));
+  await pass(SECOND);
+  pools.evictAll();
+  await pass(30 * SECOND);
+  ada.release(settled(callers[0] ?? {}));
+  bob.release(settled(callers[1] ?? {}));
+  const [, interrupted, ...again] = world.server.dials;
+  expect(interrupted).toBeDefined();
+  expect(again.length).toBeGreaterThanOrEqual(2);
+  expect(mostAtOnce(again, 6 * SECOND)).toBe(1);
 });
