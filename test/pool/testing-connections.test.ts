@@ -1,7 +1,7 @@
 import type { Connection } from 'tedious';
 import { expect, test } from 'vitest';
 import { AbortedError, AcquireTimeoutError, PoolClosedError } from '../../src/errors.js';
-import { drivenWorld, HOUR, outcome, pass, SECOND, settled, undecidedTest } from '../support/driven-world.js';
+import { driven, drivenWorld, HOUR, outcome, pass, SECOND, settled, undecidedTest } from '../support/driven-world.js';
 
 const world = drivenWorld();
 const { aPool, borrow, opened } = world;
@@ -188,4 +188,48 @@ test('a test neither has a connection replaced before its time, nor its caller w
   expect(settled(acquired)).toBe(old);
   expect(pool.stats).toMatchObject({ size: 1, evictions: {} });
   pool.release(old);
+});
+
+test("the pool's own test is no misuse of a connection whose session is reset, and is not its use either", async () => {
+  const validate = (connection: Connection): boolean => {
+    driven(connection).execSqlBatch({ sql: 'SELECT 1', done: () => {} });
+    return true;
+  };
+  const pool = aPool({ max: 1, resetSession: 'always', validate, idleTimeoutMillis: HOUR });
+  for (let i = 0; i < 3; i += 1) {
+    const [connection] = (await borrow(pool, 1)) as [Connection];
+    pool.release(connection);
+  }
+  expect(pool.stats).toMatchObject({ size: 1, logins: 1, evictions: {} });
+  // After the test, a request on a connection that is not borrowed is one.
+  const [idle] = [...world.server.connections];
+  idle?.execSqlBatch({ sql: 'SELECT 1', done: () => {} });
+  await pass(0);
+  expect(pool.stats.evictions).toEqual({ misused: 1 });
+});
+
+test.each<[string, () => boolean | Promise<boolean>, string]>([
+  ['says no', () => false, 'pool.validate did not return true.'],
+  [
+    'throws something else than an error',
+    () => {
+      throw 'no';
+    },
+    'pool.validate threw something that is not an Error.',
+  ],
+])('the reason is reported where pool.validate %s', async (_, validate, message) => {
+  const pool = aPool({ max: 1, validate, acquireTimeoutMillis: 2 * SECOND });
+  const causes: unknown[] = [];
+  for (let i = 0; i < 2; i += 1) {
+    const acquired = outcome(pool.acquire());
+    await pass(3 * SECOND);
+    for (let cause = acquired.error; cause instanceof Error; cause = cause.cause) causes.push(cause);
+  }
+  expect(causes).toContainEqual(expect.objectContaining({ message }));
+  expect(causes).toContainEqual(
+    expect.objectContaining({
+      message: 'A new connection failed its test.',
+      hint: expect.stringContaining('pool.validate or validateConnection: true'),
+    }),
+  );
 });
