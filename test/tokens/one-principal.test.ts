@@ -134,3 +134,13 @@ test.each([
 ])('%s is not the name of a principal', (_, claims) => {
   expect(principalOf(jwt(claims))).toBeUndefined();
 });
+
+test.each<[string, object]>([
+  ['oid o of t', { tid: 't', iss: 'i', oid: 'o', sub: 's', appid: 'a' }],
+  ['sub s of i', { iss: 'i', sub: 's', appid: 'a' }],
+  ['appid a of t', { tid: 't', appid: 'a', azp: 'b' }],
+  ['appid b of t', { tid: 't', azp: 'b' }],
+  ['oid o of an unnamed tenant', { oid: 'o' }],
+])('the principal is %s in a token with %j', (principal, claims) => {
+  expect(principalOf(jwt(claims))).toBe(principal);
+});

@@ -39,11 +39,37 @@ test("the options apply to each user's cache", () => {
   expect(() => people.for('ada')).toThrow(ConfigurationError);
 });
 
-test.each([0, -1, Number.NaN])('maxUsers: %d is rejected', (maxUsers) => {
+test.each([0, 0.5, -1, Number.NaN, '5' as never])('maxUsers: %j is rejected', (maxUsers) => {
   expect(() => new OnBehalfOfTokens(application, { maxUsers })).toThrow(ConfigurationError);
   expect(() => new OnBehalfOfTokens(application, { maxUsers })).toThrow("'maxUsers' must be a number above 0.");
 });
 
 test("reports a mistake in the application's options before the first user", () => {
   expect(() => new OnBehalfOfTokens({ tenantId: 't', clientId: 'c' } as never)).toThrow(/clientSecret/);
+});
+
+test('maxUsers: 1 keeps the latest user', () => {
+  const people = new OnBehalfOfTokens(application, { maxUsers: 1 });
+  const ada = people.for('ada');
+  expect(people.for('ada')).toBe(ada);
+  people.for('bob');
+  expect(people.size).toBe(1);
+  expect(people.for('ada')).not.toBe(ada);
+});
+
+test('an assertion in place of the application, and options that do not exist, are refused with their names', () => {
+  const withAssertion = { ...application, userAssertion: 'ada' } as never;
+  expect(() => new OnBehalfOfTokens(withAssertion)).toThrow(
+    "new OnBehalfOfTokens() takes the application only: 'userAssertion' goes to for().",
+  );
+  expect(() => new OnBehalfOfTokens(application, { maxUser: 5 } as never)).toThrow(
+    "new OnBehalfOfTokens() has no option 'maxUser'",
+  );
+});
+
+test.each([undefined, null, '', 7])('a call without an assertion is refused: for(%j)', (assertion) => {
+  const people = new OnBehalfOfTokens(application);
+  expect(() => people.for(assertion as never)).toThrow(ConfigurationError);
+  expect(() => people.for(assertion as never)).toThrow("'userAssertion'");
+  expect(people.size).toBe(0);
 });

@@ -75,3 +75,17 @@ test('reports an impossible time as a number', () => {
   expect(isoTime(NOW)).toBe('2026-01-01T00:00:00.000Z');
   expect(isoTime(9e15)).toBe('9000000000000000');
 });
+
+test('a credential that throws what cannot be read: the request fails all the same', async () => {
+  const { proxy, revoke } = Proxy.revocable({}, {});
+  revoke();
+  const cache = new TokenCache({
+    getToken: async () => {
+      throw proxy;
+    },
+  });
+  await expect(cache.get()).rejects.toMatchObject({
+    code: 'ERR_TOKEN_UNAVAILABLE',
+    message: expect.stringMatching(/./),
+  });
+});
