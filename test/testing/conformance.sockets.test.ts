@@ -146,6 +146,7 @@ test.concurrent.each<[string, unknown, RegExp]>([
 
 test.concurrent.each<[string, object, RegExp]>([
   ['only', { only: 'single-flight' }, /only must be an array/],
+  ['only', { only: [] }, /only is empty, so nothing would be checked/],
   ['timeoutMs', { timeoutMs: '5' }, /timeoutMs is 5; it must be a number greater than 0/],
   ['timeoutMs', { timeoutMs: 0 }, /timeoutMs is 0/],
 ])('refuses a value of %s that cannot be used: %j', async (_, options, message) => {

@@ -54,7 +54,7 @@ export const requirements: readonly { id: string; title: string }[] = CHECKS.map
  * Checks a pool against each requirement in turn and resolves with one result per requirement. A pool that hangs or throws
  * fails that requirement; the suite continues.
  *
- * @throws RangeError if `only` contains an unknown requirement, or `timeoutMs` is not greater than 0; TypeError if `open` is not a function or
+ * @throws RangeError if `only` is empty or contains an unknown requirement, or `timeoutMs` is not greater than 0; TypeError if `open` is not a function or
  *   its pool lacks a method; Error if the pool cannot run `SELECT 1` with a fresh token, so that nothing can be checked
  */
 export async function conformance(open: OpenPool, options: ConformanceOptions = {}): Promise<ConformanceResult[]> {
@@ -62,6 +62,9 @@ export async function conformance(open: OpenPool, options: ConformanceOptions = 
   const { only, timeoutMs = 40_000 } = options;
   if (only !== undefined && !Array.isArray(only)) {
     throw new TypeError('conformance: only must be an array of requirement names.');
+  }
+  if (only?.length === 0) {
+    throw new RangeError('conformance: only is empty, so nothing would be checked; leave it out to check everything.');
   }
   if (!(typeof timeoutMs === 'number' && timeoutMs > 0)) {
     throw new RangeError(`conformance: timeoutMs is ${String(timeoutMs)}; it must be a number greater than 0.`);

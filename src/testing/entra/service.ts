@@ -149,9 +149,15 @@ export class EntraService {
   }
 }
 
+/** `//` is a path here, not the beginning of another host; what is no URL is as unknown as any other path. */
+function requestedUrl(target: string, base: string): URL {
+  const url = target.startsWith('/') ? `${new URL(base).origin}${target}` : target;
+  return URL.canParse(url, base) ? new URL(url, base) : new URL('/', base);
+}
+
 async function read(request: http.IncomingMessage, base: string): Promise<Call> {
   const { method = 'GET', headers } = request;
-  const url = new URL(request.url ?? '/', base);
+  const url = requestedUrl(request.url ?? '/', base);
   const form = method === 'POST' ? new URLSearchParams(await readBody(request)) : url.searchParams;
   const route = routeOf(url.pathname);
   const isProbe = route.managedIdentity === 'imds' && isImdsProbe({ headers });

@@ -276,7 +276,8 @@ function parseMoment(text: string, from: SqlType, to: SqlType): Moment {
   const date = new Date(
     Date.UTC(Number(year), Number(month) - 1, Number(day), Number(hour), Number(minute), Number(second)),
   );
-  if (date.getUTCDate() !== Number(day) || Number(hour) > 23 || Number(minute) > 59) throw outOfRange(from, to);
+  const isReal = date.getUTCDate() === Number(day) && date.getUTCMonth() === Number(month) - 1;
+  if (!isReal || Number(hour) > 23 || Number(minute) > 59 || Number(second) > 59) throw outOfRange(from, to);
   const base = momentOf(date);
   const offset = zone === undefined || /z/i.test(zone) ? 0 : zoneMinutes(zone);
   const ticks = base.ticks + Number(fraction.padEnd(7, '0')) - offset * 600_000_000;

@@ -14,13 +14,18 @@ import {
 import { type SqlErrorInfo, SqlServerError } from '../tds/server-error.js';
 import type { Bound, Scope } from './bound.js';
 import { commonType, compare, convert, isText, toText } from './conversion.js';
-import { FACTS } from './facts.js';
+import { FACTS, GLOBALS } from './facts.js';
 
 /** The built-in functions. */
 
 /** True if there is a function of that upper-case name. */
 export function isFunction(name: string): boolean {
   return Object.hasOwn(FUNCTIONS, name) || Object.hasOwn(FACTS, name);
+}
+
+/** All functions, and the values that are written like one (`@@SPID`, `SYSTEM_USER`); docs/testing-sql-emulator.md lists them. */
+export function functionNames(): string[] {
+  return [FUNCTIONS, FACTS, GLOBALS].flatMap((group) => Object.keys(group));
 }
 
 /** Binds a function call. {@link isFunction} must be true for the name. */

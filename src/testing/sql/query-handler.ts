@@ -1,4 +1,4 @@
-import { SqlServerError } from '../tds/server-error.js';
+import { flawOf, SqlServerError } from '../tds/server-error.js';
 import { fromJs, toJs } from './conversion.js';
 import { type Batch, run } from './interpreter.js';
 import { answerOf, type QueryResult, writeAnswer } from './query-answer.js';
@@ -73,6 +73,10 @@ export function asSqlError(error: unknown): SqlServerError {
   const info = (
     typeof error === 'object' && error !== null ? error : { message: String(error) }
   ) as Partial<SqlServerError>;
+  const flaw = typeof info.number === 'number' ? flawOf(info) : undefined;
+  if (flaw !== undefined) {
+    return new SqlServerError({ number: 50_000, message: `An error that was thrown cannot be sent: its ${flaw}.` });
+  }
   return new SqlServerError({
     number: typeof info.number === 'number' ? info.number : 50_000,
     state: info.state,

@@ -35,6 +35,21 @@ export class SqlServerError extends Error {
   }
 }
 
+const INT32 = 2 ** 31 - 1;
+/** [MS-TDS] 2.2.7.10: the sizes of the fields. */
+const RANGES = { number: [-INT32, INT32], state: [0, 255], class: [0, 25], lineNumber: [0, INT32] } as const;
+
+/** Why an error cannot be sent as it stands; undefined if it can be. */
+export function flawOf(info: Partial<Record<keyof SqlErrorInfo, unknown>>): string | undefined {
+  for (const [name, [least, most]] of Object.entries(RANGES)) {
+    const value = info[name as keyof typeof RANGES];
+    if (value === undefined || (Number.isInteger(value) && (value as number) >= least && (value as number) <= most))
+      continue;
+    return `${name} must be a whole number from ${least} to ${most}`;
+  }
+  return undefined;
+}
+
 /** Texts of errors that tests commonly raise by number alone. */
 const MESSAGES = new Map<number, string>([
   [

@@ -53,6 +53,7 @@ export class TrafficRecorder implements TrafficRecording {
   constructor(file: string, options: RecordOptions = {}) {
     requireKnownOptions('recordTraffic', options, { keep: true });
     const { keep = [] } = options;
+    requireKeep(keep);
     this.file = file;
     this.#keepsMessages = keep === true;
     const names = Array.isArray(keep) ? new Set(keep.map((name: string) => name.toLowerCase())) : undefined;
@@ -302,4 +303,10 @@ function namesOf(parameters: readonly RpcParameter[]): string[] {
 
 function bare(name: string): string {
   return name.replace(/^@/, '');
+}
+
+function requireKeep(keep: unknown): void {
+  if (keep === true || typeof keep === 'function') return;
+  if (Array.isArray(keep) && keep.every((name) => typeof name === 'string')) return;
+  throw new TypeError("recordTraffic: 'keep' must be true, an array of column names, or a function of { name, type }.");
 }

@@ -92,7 +92,9 @@ export class Recording {
 
   #add(entry: RecordedEntry): void {
     if ('login' in entry) {
-      this.#logins.set(entry.login.toLowerCase(), entry);
+      const database = entry.login.toLowerCase();
+      const known = this.#logins.get(database);
+      if (known === undefined || !isAccepted(known) || isAccepted(entry)) this.#logins.set(database, entry);
       return;
     }
     const key = statementKey(entry.query);
@@ -101,7 +103,10 @@ export class Recording {
     else known.entries.push(entry);
   }
 
-  /** The server's answer to the last recorded login for a database. */
+  /**
+   * The server's answer to the last recorded login for a database. A refusal counts only if every login was refused: logins are replayed
+   * in any order, and the emulator checks passwords and tokens itself.
+   */
   login(database: string): RecordedLogin | undefined {
     return this.#logins.get(database.toLowerCase());
   }
@@ -121,6 +126,10 @@ export class Recording {
   rewind(): void {
     for (const known of this.#statements.values()) known.next = 0;
   }
+}
+
+function isAccepted({ answer }: RecordedLogin): boolean {
+  return answer.some((part) => 'server' in part);
 }
 
 function parseLine(line: string): unknown {

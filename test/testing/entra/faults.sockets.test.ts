@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { type IncomingMessage, request } from 'node:http';
 import { expect, test } from 'vitest';
 import { type EntraEmulator, startEntraEmulator } from '../../../src/testing/index.js';
 
@@ -124,3 +126,14 @@ test('a refusal can be selected by its AADSTS number', async () => {
   await expect(ask(entra)).rejects.toMatchObject({ status: 400, aadsts: 7000215, retryAfterMs: 3000 });
   expect(entra.requests.map((request) => request.aadsts)).toEqual([53003, 7000215]);
 });
+
+test.each(['//', '///', '//[', '/%', '*', 'http://'])(
+  'a request for %j is unknown, not a failure of the emulator',
+  async (path) => {
+    await using entra = await startEntraEmulator();
+    const sent = request(entra.url, { path }).end();
+    const [response] = (await once(sent, 'response')) as [IncomingMessage];
+    response.resume();
+    expect(response.statusCode).toBe(404);
+  },
+);

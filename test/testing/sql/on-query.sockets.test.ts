@@ -168,3 +168,22 @@ describe('rows without types', () => {
 function* streamed(...rows: QueryRow[]): Generator<QueryRow> {
   yield* rows;
 }
+
+test.each([
+  [{ number: 2 ** 40 }, 'number must be a whole number from -2147483647 to 2147483647'],
+  [{ number: 1.5 }, 'number must be a whole number'],
+  [{ number: Number.NaN }, 'number must be a whole number'],
+  [{ number: 2627, state: 300 }, 'state must be a whole number from 0 to 255'],
+  [{ number: 2627, class: 26 }, 'class must be a whole number from 0 to 25'],
+  [{ number: 2627, class: '16' }, 'class must be a whole number'],
+  [{ number: 2627, lineNumber: -1 }, 'lineNumber must be a whole number'],
+])('an error that cannot be sent is named, and the session goes on: %o', async (error, flaw) => {
+  const pool = await poolWith(() => {
+    throw error;
+  });
+  expect(await rejection(pool.query('SELECT * FROM t'))).toMatchObject({
+    number: 50_000,
+    message: expect.stringContaining(`cannot be sent: its ${flaw}`),
+  });
+  expect((await pool.query('SELECT 1 AS one')).recordset).toEqual([{ one: 1 }]);
+});

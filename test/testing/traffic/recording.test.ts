@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Scalar, SqlType } from '../../../src/testing/tds/data-type.js';
+import { HEADER, Recording } from '../../../src/testing/traffic/recording.js';
 import { redactMessage, redactValue } from '../../../src/testing/traffic/redact-value.js';
 import { quotedIdentifierSettings, statementKey, withoutLiterals } from '../../../src/testing/traffic/statement-key.js';
 import { fromTextValue, parseTypeText, toTextValue } from '../../../src/testing/traffic/value-text.js';
@@ -146,4 +147,24 @@ test.each([
   [14043, 'The parameter CANARY cannot be NULL.'],
 ])('a message with the number %d keeps no value: %s', (number, text) => {
   expect(redactMessage(number, text)).not.toContain('CANARY');
+});
+
+describe('logins to one database', () => {
+  const accepted = { login: 'shop', answer: [{ server: 'Microsoft SQL Server', version: '16.0.1000' }] };
+  const refused = {
+    login: 'Shop',
+    answer: [{ message: { number: 18456, state: 1, class: 14, text: 'Login failed.' } }],
+  };
+  const answer = (...logins: object[]) =>
+    Recording.parse([HEADER, ...logins].map((line) => JSON.stringify(line)).join('\n'), 'file').login('SHOP')?.answer;
+
+  test('are answered as the last one that was accepted, in whatever order they were recorded', () => {
+    expect(answer(accepted, refused)).toEqual(accepted.answer);
+    expect(answer(refused, accepted)).toEqual(accepted.answer);
+    expect(answer(accepted, refused, accepted, refused)).toEqual(accepted.answer);
+  });
+
+  test('are refused if each was refused', () => {
+    expect(answer(refused, refused)).toEqual(refused.answer);
+  });
 });
