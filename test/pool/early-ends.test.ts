@@ -376,3 +376,18 @@ test('a connection that is cut at the end of its login is not kept', async () =>
   expect([pool.stats.size, world.server.connections.size]).toEqual([1, 1]);
   expect(pool.stats).toMatchObject({ logins: 2, evictions: { broken: 1 } });
 });
+
+test('a session that has served callers and is cut a few seconds after its login is no failed login', async () => {
+  const pool = aPool({ max: 1, min: 0 });
+  for (let i = 0; i < 3; i += 1) {
+    const [connection] = (await borrow(pool, 1)) as [Connection];
+    if (i === 2) {
+      Object.assign(connection, { hasError: true });
+      driven(connection).end();
+    }
+    await pass(SECOND);
+    pool.release(connection);
+  }
+  expect(pool.stats).toMatchObject({ size: 0, evictions: { broken: 1 } });
+  expect(pool.health()).toEqual({ status: 'ok', reasons: [] });
+});
