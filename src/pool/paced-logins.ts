@@ -44,7 +44,7 @@ export class PacedLogins {
         await this.#generations.dial(async (signal) => {
           // It has been given up where a new generation has begun during a pause.
           await turn?.take(signal);
-          return this.#dialer.open({ signal, pauseAround: turn?.pauseAround });
+          return this.#dialer.open({ signal, pauseAround: (pause, ended) => this.#pauseAround(pause, ended, turn) });
         }, opened);
       } finally {
         this.running -= 1;
@@ -56,6 +56,15 @@ export class PacedLogins {
       await (this.#own === undefined ? inTurn() : this.#own.run(inTurn));
     } finally {
       this.#count -= 1;
+    }
+  }
+
+  async #pauseAround<T>(pause: () => Promise<T>, signal: AbortSignal | undefined, turn: Turn | undefined): Promise<T> {
+    this.running -= 1;
+    try {
+      return await (turn === undefined ? pause() : turn.pauseAround(pause, signal));
+    } finally {
+      this.running += 1;
     }
   }
 

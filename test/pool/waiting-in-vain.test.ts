@@ -34,6 +34,9 @@ test('an acquire timeout holds the reason that is still being retried', async ()
   expect(waiting.error).toBeInstanceOf(AcquireTimeoutError);
   expect(chain(waiting.error)).toContainEqual(expect.objectContaining({ number: 40613 }));
   expect((waiting.error as AcquireTimeoutError).hint).not.toMatch(/Return connections/);
+  // The next attempt is due in 2 s: nothing is in progress.
+  expect((waiting.error as AcquireTimeoutError).message).not.toMatch(/being opened/);
+  expect(pool.stats.opening).toBe(0);
 });
 
 test.each(['server', 'identity provider'])(
