@@ -70,15 +70,15 @@ describe('a file that is not whole yet', () => {
     ['empty', () => '', /is empty/],
     ['half written', () => jwt.slice(0, 40), /holds no token/],
   ];
-  test.each(TOKEN_FILES.flatMap(([whose, options]) => TOKENS.map((state) => [whose, options, ...state] as const)))(
-    '%s: %s%s',
-    async (_whose, options, _state, content, message) => {
-      put(content());
-      const failure = await failsHere(new TokenCache(createCredential(options())));
-      expect(failure.message).toMatch(message);
-      expect(printed(failure)).not.toContain(file);
-    },
+  const cases = TOKEN_FILES.flatMap(([whose, options]) =>
+    TOKENS.map(([state, content, message]) => ({ name: `${whose}: ${state}`, options, content, message })),
   );
+  test.each(cases)('$name', async ({ options, content, message }) => {
+    put(content());
+    const failure = await failsHere(new TokenCache(createCredential(options())));
+    expect(failure.message).toMatch(message);
+    expect(printed(failure)).not.toContain(file);
+  });
 
   const CERTIFICATES: [string, () => string | null | undefined, RegExp][] = [
     ['missing', () => undefined, /'certificatePath' cannot be read \(ENOENT\)/],
@@ -154,6 +154,23 @@ describe('a function', () => {
     expect(failure.message).toContain(`'${option}'`);
     expect(failure.message).toMatch(message);
   });
+
+  test.each(WAYS)(
+    "'%s' that parses a secret as JSON does not reveal the part that JSON.parse quotes",
+    async (_, options) => {
+      // A word of the secret on its own: nothing else in the error may contain it.
+      for (const text of [
+        'Zq7Xw',
+        'Zq7Xw-and-more-of-a-long-secret-that-is-quoted-in-part',
+        '{"a": Zq7Xw}',
+        '["Zq7Xw", Zq7Xw',
+      ]) {
+        const failure = await failsHere(new TokenCache(createCredential(options(() => JSON.parse(text)))));
+        expect(printed(failure)).not.toMatch(/Zq7Xw|q7X/);
+        expect(failure.message).toContain('not valid JSON');
+      }
+    },
+  );
 
   test.each(['assertion', 'from', 'userAssertion'])("'%s' that returns half a token is not sent", async (option) => {
     const options = WAYS.find(([name]) => name === option)?.[1] as (give: Give) => CredentialOptions;

@@ -18,6 +18,11 @@ const PATTERNS: readonly [RegExp, string][] = [
     `$1$2${HIDDEN}`,
   ],
   [/\b(Bearer|Basic)\s{1,8}[\w.~+/=-]{8,}/gi, `$1 ${HIDDEN}`],
+  // V8 quotes the text that JSON.parse was given: the whole of a short secret, the beginning of a longer one.
+  [
+    /(?:Unexpected token [\s\S]{1,12}, )?(?:\.{3})?"[\s\S]{0,64}"(?:\.{3})? is not valid JSON/g,
+    `${HIDDEN} is not valid JSON`,
+  ],
   // User and password of a URL.
   [/:\/\/[^\s/@]{1,512}@/g, `://${HIDDEN}@`],
 ];
