@@ -19,7 +19,10 @@ export interface ChannelPayloads {
     sameToken: boolean;
     fromStore?: boolean;
   };
-  /** No token was obtained: the identity provider failed, or what proves the identity was not available. The next attempt is not made before `retryAfterMs`. */
+  /**
+   * No token was obtained: the identity provider failed, or the proof of the identity was not available. The next
+   * attempt is made in `retryAfterMs` at the earliest.
+   */
   'token:failed': { identity: string; scope: string; error: Error; durationMs: number; retryAfterMs: number };
   /** A token was discarded because the server refused it. */
   'token:invalidated': { identity: string; scope: string; tokenId: string };
@@ -35,7 +38,7 @@ export interface ChannelPayloads {
     database: string | undefined;
     stats: () => PoolStats;
   };
-  /** `evictAll` was called: that many connections are closed, the borrowed ones of them when they are returned. */
+  /** `evictAll` was called: this number of connections is closed, the borrowed ones when they are returned. */
   'pool:evicted': { pool: string; reason: string | undefined; connections: number; borrowed: number };
   /** Callers wait from now on, until the pool is resumed. */
   'pool:suspended': { pool: string };
@@ -43,7 +46,7 @@ export interface ChannelPayloads {
   'pool:resumed': { pool: string; waiting: number };
   /** New connections log in with another credential of the same principal from now on, and the others are replaced. */
   'pool:credential-replaced': { pool: string; identity: string; tokenId: string };
-  /** A pool has closed; all its sockets are gone. */
+  /** A pool has closed; all its sockets are closed. */
   'pool:closed': { pool: string };
   /** A physical connection is logged in. */
   'connection:opened': {
@@ -59,13 +62,13 @@ export interface ChannelPayloads {
   'connection:evicted': { pool: string; connection: number; reason: EvictionReason; ageMs: number };
   /** A login attempt failed. */
   'connection:login-failed': { pool: string; error: Error; kind: string; durationMs: number };
-  /** A keepalive was sent; where the connection has not `answered`, it is closed. */
+  /** A keepalive was sent; if the connection has not `answered`, it is closed. */
   'connection:keepalive': { pool: string; connection: number; answered: boolean; durationMs: number };
   /** Connections broke in a burst, or a session became read-only: the `drained` others are replaced too. */
   'pool:failover': { pool: string; sign: 'broken-connections' | 'read-only'; drained: number };
   /** A read-only replica could not be used; callers get connections of the primary for `detourMs`. */
   'pool:fallback': { pool: string; primary: string; error: Error; detourMs: number };
-  /** The server has reset a session between two borrowers; `roundTrip`: with a request of its own. */
+  /** The server has reset a session between two borrowers; `roundTrip`: with a separate request. */
   'connection:reset': { pool: string; connection: number; roundTrip: boolean };
   /** A caller got a connection. */
   checkout: { pool: string; connection: number; waitedMs: number };
@@ -78,13 +81,13 @@ export interface ChannelPayloads {
     pool: string;
     connection: number;
     borrowedMs: number;
-    /** Function and place of the application that checked it out; undefined where the checkout was not sampled. */
+    /** Function and location in the application that checked it out; undefined if the checkout was not sampled. */
     holder: string | undefined;
     stack: string | undefined;
   };
   /** It has been returned after all. */
   'connection:leak-returned': { pool: string; connection: number; borrowedMs: number; holder: string | undefined };
-  /** A transaction runs again, as attempt `attempt`; `number` is that of the SQL Server error, as far as there was one. */
+  /** A transaction runs again, as attempt `attempt`; `number` is that of the SQL Server error, if there was one. */
   'transaction:retried': { attempt: number; waitMs: number; number: number | undefined };
 }
 
@@ -168,7 +171,10 @@ export const CHANNEL_NAMES = Object.keys(NAMES) as readonly ChannelName[];
 
 const channels = new Map(CHANNEL_NAMES.map((name) => [name, channel(CHANNEL_PREFIX + name)]));
 
-/** The channel of an event: `hasSubscribers` saves the events of each checkout even the closure for their payload. */
+/**
+ * The channel of an event: with `hasSubscribers`, the events of each checkout need not even create a closure for their
+ * payload.
+ */
 export function channelOf(name: ChannelName): Channel {
   return channels.get(name) as Channel;
 }

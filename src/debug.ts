@@ -2,7 +2,7 @@ import { subscribe } from 'node:diagnostics_channel';
 
 /**
  * Prints events as readable lines on stderr if `DEBUG` selects them, like the `debug` package: names separated by
- * commas or blanks, `*` for anything, `-` in front to leave out.
+ * commas or blanks, `*` for anything, a leading `-` to exclude.
  *
  * `DEBUG=mssql-token-pool:*,-mssql-token-pool:check*` prints
  * `2026-01-31T09:00:00.000Z mssql-token-pool:connection:opened pool=db/app#1 connection=3 duration=31ms`.

@@ -3,7 +3,8 @@ import { durationMs } from './time.js';
 /**
  * Every error this library throws. One class per kind of failure, each with a stable `code`, so that a caller can
  * `switch (error.code)` without parsing messages. No error ever carries a token, secret, assertion or password (P10):
- * the code that creates one passes only text that is free of them, and `cause` is a redacted copy where the original is not.
+ * the code that creates one passes only text that is free of them, and `cause` is a redacted copy if the original is
+ * not.
  */
 
 /** Details from SQL Server, the identity provider or the operating system, as far as they are known. */
@@ -16,7 +17,7 @@ export interface TokenPoolErrorDetails {
   class?: number | undefined;
   /** Milliseconds after which another attempt makes sense. */
   retryAfterMs?: number | undefined;
-  /** The error underneath. */
+  /** The underlying error. */
   cause?: unknown;
   /** What to do about it, one sentence. */
   hint?: string | undefined;
@@ -84,7 +85,9 @@ export class CredentialError extends TokenPoolError {
   }
 }
 
-/** The identity provider refused for good: wrong secret, unknown application, no permission. Asking again does not help. */
+/**
+ * The identity provider refused: wrong secret, unknown application, no permission. Repeating the request does not help.
+ */
 export class CredentialRejectedError extends CredentialError {
   override name = 'CredentialRejectedError';
   override readonly code = 'ERR_CREDENTIAL_REJECTED';
@@ -108,7 +111,7 @@ export interface InteractionRequiredErrorDetails extends CredentialErrorDetails 
   claims?: string | undefined;
 }
 
-/** A person has to sign in again; nothing is retried until someone does. */
+/** A person has to sign in again; nothing is retried until then. */
 export class InteractionRequiredError extends CredentialError {
   override name = 'InteractionRequiredError';
   override readonly code = 'ERR_INTERACTION_REQUIRED';
@@ -124,7 +127,10 @@ export class InteractionRequiredError extends CredentialError {
   }
 }
 
-/** The identity provider could not be reached or failed (network, 5xx, not JSON), or the caller's own credential did; `retryAfterMs` says when we ask again. */
+/**
+ * The identity provider could not be reached or failed (network, 5xx, not JSON), or the caller's own credential failed;
+ * `retryAfterMs` is the time until the next request.
+ */
 export class TokenUnavailableError extends CredentialError {
   override name = 'TokenUnavailableError';
   override readonly code: string = 'ERR_TOKEN_UNAVAILABLE';
@@ -143,7 +149,7 @@ export class TokenTimeoutError extends TokenUnavailableError {
 }
 
 /**
- * What proves who logs in is not available on this machine: a token or certificate file is missing, unreadable or half
+ * What proves who logs in is not available on this machine: a token or certificate file is missing, unreadable or only partly
  * written, or a function given as a secret failed. Nothing was sent to the identity provider, so its back-off does not apply.
  */
 export class ProofUnavailableError extends TokenUnavailableError {
@@ -157,7 +163,7 @@ export class TokenExpiredError extends CredentialError {
   override readonly code = 'ERR_TOKEN_EXPIRED';
 }
 
-/** The server would have received the token unencrypted; it was not sent. */
+/** The server would have received the token unencrypted, so it was not sent. */
 export class EncryptionRequiredError extends TokenPoolError {
   override name = 'EncryptionRequiredError';
   override readonly code = 'ERR_ENCRYPTION_REQUIRED';
@@ -175,7 +181,9 @@ export class LoginRefusedError extends TokenPoolError {
   override readonly code: string = 'ERR_LOGIN_REFUSED';
 }
 
-/** SQL Server said the token is expired or no longer valid, and a fresh one was refused too or was not available. */
+/**
+ * SQL Server reported the token as expired or no longer valid, and a fresh one was refused too or was not available.
+ */
 export class StaleTokenError extends LoginRefusedError {
   override name = 'StaleTokenError';
   override readonly code = 'ERR_STALE_TOKEN';
@@ -193,7 +201,7 @@ export class LimitReachedError extends AcquireTimeoutError {
   override readonly code = 'ERR_LIMIT_REACHED';
 }
 
-/** The caller's `AbortSignal` fired; `cause` is its reason. */
+/** The caller's `AbortSignal` was aborted; `cause` is its reason. */
 export class AbortedError extends TokenPoolError {
   override name = 'AbortedError';
   override readonly code = 'ERR_ABORTED';
@@ -213,7 +221,7 @@ export class NotBorrowedError extends TokenPoolError {
 
 /**
  * The connection was lost while COMMIT was under way: the transaction may or may not have been committed. Never retried;
- * `cause` is what COMMIT failed with.
+ * `cause` is the error of COMMIT.
  */
 export class CommitOutcomeUnknownError extends TokenPoolError {
   override name = 'CommitOutcomeUnknownError';

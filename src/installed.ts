@@ -30,7 +30,7 @@ export function isInstalled(name: string): boolean {
     require.resolve(name);
     return true;
   } catch (error) {
-    // A package for ESM only is there, but not for `require`: any other code than this one means that it was found.
+    // An ESM-only package is installed, but not for `require`: any code other than this one means that it was found.
     return (error as NodeJS.ErrnoException).code !== 'MODULE_NOT_FOUND';
   }
 }

@@ -6,7 +6,9 @@ export type KnownOptions<Options extends object> = Readonly<Record<keyof Options
 /** Anything else may be a secret that ended up as a key. */
 const LOOKS_LIKE_A_NAME = /^[A-Za-z_$][\w$]{0,39}$/;
 
-/** @throws ConfigurationError for a `timeoutMs` that is no time; `null` and `undefined` stand for one that is not set */
+/**
+ * @throws ConfigurationError for a `timeoutMs` that is not a duration; `null` and `undefined` mean that it is not set
+ */
 export function requireTimeoutMs(call: string, timeoutMs: unknown): number | undefined {
   if (timeoutMs === undefined || timeoutMs === null) return undefined;
   if (typeof timeoutMs === 'number' && timeoutMs >= 0) return timeoutMs;
@@ -16,7 +18,7 @@ export function requireTimeoutMs(call: string, timeoutMs: unknown): number | und
 /**
  * Refuses options that do not exist: a limit or a time under a misspelt name would be ignored.
  *
- * @param call what takes the options: `withRetry()`
+ * @param call the function that takes the options: `withRetry()`
  * @throws ConfigurationError that names the option and the existing ones
  */
 export function requireKnownOptions<Options extends object>(

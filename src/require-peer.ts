@@ -10,7 +10,7 @@ export function assertInstalled(name: string, subpath: string): void {
   assertOneInstalled([name], subpath);
 }
 
-/** The same for packages of which any one suffices. */
+/** The same for several packages of which one is enough. */
 export function assertOneInstalled(names: readonly [string, ...string[]], subpath: string): void {
   if (!names.some(isInstalled)) throw notInstalled(names, subpath);
 }

@@ -28,7 +28,7 @@ export function epochMs(seconds: number): number {
 export interface BackOff {
   firstMs: number;
   longestMs: number;
-  /** Share by which a wait is lengthened at random, so that a fleet does not return in step. Default 0. */
+  /** Share by which a wait is lengthened at random, so that a fleet does not retry in lockstep. Default 0. */
   jitter?: number | undefined;
 }
 
@@ -47,7 +47,7 @@ export function backOffMs(failures: number, { firstMs, longestMs, jitter = 0 }: 
 /** The part of an AbortSignal that is used; signals of `abort-controller` and `node-abort-controller` have no more. */
 type Abortable = Pick<AbortSignal, 'addEventListener' | 'removeEventListener'>;
 
-/** What is to be called when a signal fires. */
+/** The listeners to call when a signal is aborted. */
 class AbortListeners {
   readonly all = new Set<() => void>();
   readonly fire = (): void => {
@@ -58,8 +58,8 @@ class AbortListeners {
 const listenersOf = new WeakMap<Abortable, AbortListeners>();
 
 /**
- * Calls `listener` when a signal fires, unless the function that is returned is called before. All listeners share one on the signal
- * itself: Node.js warns of a leak at the eleventh, and the signal of an application's shutdown may have thousands.
+ * Calls `listener` when a signal is aborted, unless the returned function is called before. All listeners share one on the signal
+ * itself, because Node.js warns of a leak at the eleventh, and the signal of an application's shutdown may have thousands.
  *
  * @example
  * const stopListening = onAbort(signal, () => reject(signal.reason));

@@ -90,7 +90,7 @@ export function checkConfig(input: TokenPoolConfig | string): CheckedConfig {
   return checked;
 }
 
-/** @throws ConfigurationError where a replica is named that would be ignored */
+/** @throws ConfigurationError if a replica is named that would be ignored */
 export function refuseReadOnly({ readOnly }: TokenPoolConfig, where: string): void {
   if (readOnly === undefined || readOnly === null || readOnly === false) return;
   throw new ConfigurationError(`'readOnly' has no effect in ${where}.`, {
@@ -121,7 +121,7 @@ export function usesToken({ authentication, authentication_type: flat }: TokenPo
   const { type, options } = authentication as { type?: unknown; options?: { credential?: unknown } };
   if (isPlaceholder(options?.credential)) {
     throw new ConfigurationError('This config comes from withTokenRefresh(), which is for pools of mssql only.', {
-      hint: 'Pass the config that withTokenRefresh() was given.',
+      hint: 'Pass the config that you gave to withTokenRefresh().',
     });
   }
   return type !== 'default' && type !== 'ntlm';
@@ -178,7 +178,7 @@ function tediousConfiguration(config: TokenPoolConfig, withToken: boolean): Conn
   if (withToken) {
     if (options.encrypt === false) {
       throw new ConfigurationError(
-        'options.encrypt is false: an access token would be sent in the clear. Remove it or set it to true.',
+        'options.encrypt is false: an access token would be sent in cleartext. Remove it or set it to true.',
       );
     }
     // tedious prints packet contents, the token among them.
@@ -237,7 +237,8 @@ function poolSettings(given: PoolConfig, withToken: boolean): PoolSettings {
     }
     pool[key] = Math.min(pool[key], LONGEST_TIMER_MS);
   }
-  // A caller that is ready to wait longer, say for a database that resumes, wants the attempts to last as long.
+  // A caller that is prepared to wait longer, for example for a database that resumes, expects the attempts to last as
+  // long.
   if ((given.createTimeoutMillis ?? undefined) === undefined && pool.acquireTimeoutMillis > pool.createTimeoutMillis) {
     pool.createTimeoutMillis = pool.acquireTimeoutMillis;
   }
@@ -258,7 +259,10 @@ function poolSettings(given: PoolConfig, withToken: boolean): PoolSettings {
 
 let latest: Readonly<PoolSettings> | undefined;
 
-/** An application with a pool for each of a thousand databases uses the same settings for all: those pools share one object. */
+/**
+ * An application with a pool for each of a thousand databases uses the same settings for all, so those pools share one
+ * object.
+ */
 function shared(pool: PoolSettings): Readonly<PoolSettings> {
   const isSame = (key: keyof PoolSettings): boolean => latest?.[key] === pool[key];
   if (latest !== undefined && (Object.keys(pool) as (keyof PoolSettings)[]).every(isSame)) return latest;
@@ -274,7 +278,9 @@ function givenOnly<T extends object>(object: T): { [K in keyof T]?: NonNullable<
   };
 }
 
-/** Options of tedious that have a default here. For others null is a value of its own: tedious then sends no SET statement. */
+/**
+ * Options of tedious that have a default here. For all others, null is a value: tedious then sends no SET statement.
+ */
 const WITH_DEFAULT = [
   'port',
   'database',

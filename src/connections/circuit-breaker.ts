@@ -19,9 +19,9 @@ const merely: PauseAround = (pause) => pause();
 export class CircuitBreaker {
   /** Dials that have failed in a row. */
   #failedDials = 0;
-  /** When the next attempt may start as far as these are concerned. */
+  /** When the next attempt may start, judging by these failures alone. */
   #nextDialAt = 0;
-  /** Failures that early ends have added. */
+  /** Failures counted because of early ends. */
   #added = 0;
   #nextProbeAt = 0;
   #probe: Promise<unknown> | undefined;
@@ -70,7 +70,8 @@ export class CircuitBreaker {
   }
 
   /**
-   * Runs `attempt` as soon as the server may be contacted. @throws the reason of `signal`, when it fires during a pause
+   * Runs `attempt` as soon as the server may be contacted. @throws the reason of `signal` if it is aborted during a
+   * pause
    *
    * @param pauseAround runs each pause
    */
@@ -131,7 +132,7 @@ export class CircuitBreaker {
       if (kind !== 'credential') this.#answered();
       return;
     }
-    // Dials that ran in parallel met the same outage: it counts once.
+    // If dials that ran in parallel failed because of the same outage, it counts once.
     if (this.#failedDials !== failedBefore) return;
     this.#failedDials += 1;
     const now = performance.now();

@@ -11,7 +11,7 @@ const OBJECT: Kind = ['an object', (value) => typeof value === 'object' && !Arra
 const PORT: Kind = ['a number from 1 to 65535', isPort];
 const ENCRYPT: Kind = ["true, false or 'strict'", (value) => typeof value === 'boolean' || value === 'strict'];
 
-/** The settings whose kind would otherwise be noticed at the first connection, or never. */
+/** The settings whose wrong type would otherwise be noticed only at the first connection, or never. */
 const KINDS: Readonly<Record<string, Kind>> = {
   options: OBJECT,
   pool: OBJECT,
@@ -42,7 +42,7 @@ const KINDS: Readonly<Record<string, Kind>> = {
 };
 
 /**
- * Refuses, by name, values that would be misread or ignored.
+ * Refuses values that would be misread or ignored, and names their setting.
  *
  * @throws ConfigurationError
  */

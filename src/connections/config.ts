@@ -23,9 +23,9 @@ export interface TokenPoolConfig {
   encrypt?: boolean | 'strict' | undefined;
   /** Same as `options.trustServerCertificate`, default false. */
   trustServerCertificate?: boolean | undefined;
-  /** Time for one login, ms, without the time for the token. Default 15,000. */
+  /** Time for one login, ms, not including the token request. Default 15,000. */
   connectionTimeout?: number | undefined;
-  /** Time for one request, ms. Default 15,000; 0 is no limit. */
+  /** Time for one request, ms. Default 15,000; 0 means no limit. */
   requestTimeout?: number | undefined;
   /** Default of both timeouts, ms. */
   timeout?: number | undefined;
@@ -38,7 +38,7 @@ export interface TokenPoolConfig {
    */
   readOnly?: boolean | ReadOnlyConfig | undefined;
   /**
-   * How a connection is checked at checkout: `'socket'` (default) looks at the socket, `true` runs `SELECT 1` each time
+   * How a connection is checked at checkout: `'socket'` (default) checks the socket, `true` runs `SELECT 1` each time
    * (mssql's default), `false` only checks the token and whether the connection is closed.
    */
   validateConnection?: boolean | 'socket' | undefined;
@@ -49,14 +49,14 @@ export interface TokenPoolConfig {
   strictExpiry?: boolean | undefined;
   /**
    * Where the processes of a fleet share their tokens: `redisTokenStore(client, { keys })` of `mssql-token-pool/redis`, or
-   * an `encryptedTokenStore(...)` of your own. Default: each process gets its own.
+   * your own `encryptedTokenStore(...)`. Default: each process gets its own tokens.
    */
   tokenStore?: EncryptedTokenStore | undefined;
-  /** Scope of the token; default is chosen from the server's name. */
+  /** Scope of the token; the default follows from the server's name. */
   scope?: string | undefined;
-  /** mssql's hook: sees each tedious connection before anything is sent. */
+  /** mssql's hook: called with each tedious connection before anything is sent. */
   beforeConnect?: ((connection: Connection) => void) | undefined;
-  /** The tedious module to use; default is the one this package finds. */
+  /** The tedious module to use; the default is the one that this package finds. */
   tedious?: TediousModule | undefined;
   /** Set by mssql's `parseConnectionString` from `Authentication=`; same as `authentication.type`. */
   authentication_type?: string | undefined;
@@ -74,7 +74,7 @@ export interface TokenPoolConfig {
   arrayRowMode?: boolean | undefined;
 }
 
-/** tedious's own form, or any form of a credential; an option that no method has does not compile. */
+/** tedious's own form, or any form of a credential; an unknown option does not compile. */
 export type Authentication = CredentialInput;
 
 /** Where read-only connections go. */
@@ -83,7 +83,7 @@ export interface ReadOnlyConfig {
   server?: string | undefined;
   /** Default: the same database. */
   database?: string | undefined;
-  /** The primary serves read-only callers while the replica cannot be used. Default false. */
+  /** Whether read-only callers get connections to the primary while the replica cannot be used. Default false. */
   fallback?: boolean | undefined;
 }
 
@@ -97,9 +97,12 @@ export interface PoolConfig {
   idleTimeoutMillis?: number | undefined;
   /** Longest wait for a connection, ms. Default 30,000. */
   acquireTimeoutMillis?: number | undefined;
-  /** Longest time for opening one connection, all attempts together, ms. Default 30,000, or `acquireTimeoutMillis` if that is more. */
+  /**
+   * Longest time to open one connection, including all attempts, ms. Default 30,000, or `acquireTimeoutMillis` if that
+   * is longer.
+   */
   createTimeoutMillis?: number | undefined;
-  /** Longest time for closing one connection, ms. Default 5,000. */
+  /** Longest time to close one connection, ms. Default 5,000. */
   destroyTimeoutMillis?: number | undefined;
   /**
    * Extra connections beyond `max`, so that a successor is open before its predecessor is closed. Default 1; with 0 the
@@ -110,10 +113,10 @@ export interface PoolConfig {
   maxRenewals?: number | undefined;
   /**
    * A connection older than this is replaced, ms. Default 34,200,000 (9.5 h, less up to 10 %): Azure SQL validates a
-   * session's token again at a reset after about 10 h (dotnet/SqlClient #635, #767). 0 is no limit.
+   * session's token again at a reset after about 10 h (dotnet/SqlClient #635, #767). 0 means no limit.
    */
   maxAgeMillis?: number | undefined;
-  /** Logins at once. Default 0: no limit beside `max`. */
+  /** Maximum number of concurrent logins. Default 0: no limit other than `max`. */
   maxOpening?: number | undefined;
   /**
    * A connection that is borrowed for longer is reported once, with the stack of its checkout, ms. Default 0: off. While
@@ -121,14 +124,14 @@ export interface PoolConfig {
    */
   leakDetectionMillis?: number | undefined;
   /**
-   * `'always'`: a session is reset before its next borrower uses it, so that nothing is left of the last one: database, SET
-   * options, isolation level, session context, temporary tables. The reset travels with the next request. `'never'`
-   * (default; `'always'` in `createTokenPools`): the next borrower finds what the last one has left.
+   * `'always'`: a session is reset before its next borrower uses it, so that nothing remains of the last one: database, SET
+   * options, isolation level, session context, temporary tables. The reset is part of the next request. `'never'`
+   * (default; `'always'` in `createTokenPools`): the next borrower finds what the last one left behind.
    */
   resetSession?: 'never' | 'always' | undefined;
   /**
-   * A connection that is idle for longer is sent `SELECT 1`, so that no server or firewall closes it, ms; less up to 20 %.
-   * Default 0: off. Azure closes idle sessions after about 30 minutes.
+   * The pool sends `SELECT 1` on a connection that is idle for longer than this, ms, less up to 20 %, so that no server or firewall
+   * closes it. Default 0: off. Azure closes idle sessions after about 30 minutes.
    */
   keepaliveMillis?: number | undefined;
   /** Further check at checkout; false or a rejection closes the connection. */

@@ -35,7 +35,7 @@ const SETTERS: readonly [names: string, set: Setter][] = [
   ['parsejson', key('parseJSON', bool)],
 ];
 
-/** Keys without a counterpart in a Node driver, or that this pool decides itself; docs/mssql.md lists them. */
+/** Keys that have no counterpart in a Node driver, or that this pool decides itself; docs/mssql.md lists them. */
 const WITHOUT_EFFECT = `
   asynchronous processing, async, extended properties, initial file name, connectretrycount, connect retry count,
   connectretryinterval, connect retry interval, enlist, failover partner spn, failoverpartnerspn, server spn, serverspn,
@@ -45,7 +45,7 @@ const WITHOUT_EFFECT = `
   .split(',')
   .map((name) => name.trim());
 
-/** Keys that would be missed if they were ignored, with the values that have no effect. */
+/** Keys that must not be ignored silently, with the values that have no effect. */
 const REFUSED: readonly [names: string, harmless: RegExp, hint: string][] = [
   ['pooling', /^(true|yes|1)$/i, "This is a pool: for a single connection use 'Max Pool Size=1'."],
   [
@@ -71,7 +71,7 @@ const REFUSED: readonly [names: string, harmless: RegExp, hint: string][] = [
 
 /** Values of `Authentication` that mean user name and password. */
 const WITH_PASSWORD = new Set(['sqlpassword', 'notspecified', 'ntlm']);
-/** Keys of the credential, which reads them from the same text. */
+/** Keys that belong to the credential, which reads them from the same text. */
 const OF_THE_CREDENTIAL = new Set([
   'authentication',
   'client id',
@@ -154,7 +154,7 @@ function text(value: string): string {
   return value;
 }
 
-/** SqlClient 5: `Mandatory` and `Optional` beside true and false, and `Strict` for TDS 8. */
+/** SqlClient 5 also has `Mandatory` and `Optional` for true and false, and `Strict` for TDS 8. */
 function encryption(value: string, from: string): boolean | 'strict' {
   const word = value.toLowerCase();
   if (word === 'strict') return 'strict';

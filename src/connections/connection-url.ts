@@ -8,18 +8,18 @@ export function isUrl(text: string): boolean {
   return /^\s{0,100}(?:jdbc:)?[a-z][a-z0-9+.-]{1,20}:\/\//i.test(text);
 }
 
-/** The form of JDBC and Prisma; with `;database=...` after the port it is no URL. */
+/** The form of JDBC and Prisma; with `;database=...` after the port it is not a URL. */
 const OF_JDBC = /^\s{0,100}(?:jdbc:|sqlserver:)/i;
 
 /**
- * A URL as the ADO.NET connection string that says the same. Names in the query are those of connection strings.
+ * Converts a URL to the equivalent ADO.NET connection string. Names in the query are those of connection strings.
  *
  * @throws ConfigurationError that never quotes a part of the URL
  */
 export function connectionStringFromUrl(text: string): string {
   if (OF_JDBC.test(text)) {
     throw new ConfigurationError(
-      "Connection URL: 'sqlserver://' is the form of JDBC and Prisma, which is not read here.",
+      "Connection URL: 'sqlserver://' is the form of JDBC and Prisma, which is not supported here.",
       {
         hint: `Use ${FORM}, or an ADO.NET connection string: Server=host,port;Database=...;User Id=...;Password=...`,
       },
@@ -41,7 +41,9 @@ export function connectionStringFromUrl(text: string): string {
   for (const [name, value] of url.searchParams) {
     count += 1;
     if (!/^[a-z_ ]{1,50}$/i.test(name)) {
-      throw new ConfigurationError(`Connection URL: setting ${count} of the query has no name of a connection string.`);
+      throw new ConfigurationError(
+        `Connection URL: setting ${count} of the query is not a setting of connection strings.`,
+      );
     }
     entries.push([name, value]);
   }

@@ -11,8 +11,8 @@ type DispatchEvent = (this: Dispatching, name: string, ...args: unknown[]) => vo
 /**
  * Ignores socket errors of a closed connection. When a server hangs up during a request, tedious 18 to 20 may report it
  * twice: from the socket, which closes the connection, and from reading the answer, which then emits
- * "No event 'socketError' in state 'Final'". node-mssql passes that on as an 'error' of its pool, and where the
- * application does not listen to that, the process ends.
+ * "No event 'socketError' in state 'Final'". node-mssql passes that on as an 'error' of its pool, and if the
+ * application does not listen to it, the process ends.
  *
  * The method is replaced on this one connection. A tedious without it is left alone.
  */

@@ -74,7 +74,9 @@ const createContainedParser: CreateParser = function (message, handler) {
     parser.once('end', () => socket.off('close', onClose));
   }
   if (typeof tokens?.on !== 'function') return parser;
-  /** What a listener of the application has thrown. The stream of tokens catches it and emits it as its own error. */
+  /**
+   * An error thrown by a listener of the application. The stream of tokens catches it and emits it as its own error.
+   */
   let notOurs: { error: unknown } | undefined;
   tokens.on('error', (error: unknown) => {
     // The process ends with it, as it does with stock tedious.
@@ -134,7 +136,8 @@ function isThrownByHandler(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   if (error.constructor.name === 'UnexpectedTokenError') return true;
   const [, thrownBy = ''] = (error.stack ?? '').slice(error.message.length).split('\n', 3);
-  // By its class, or, where source maps are on (node --enable-source-maps), by its file: the names of classes are gone then.
+  // By its class, or, if source maps are on (node --enable-source-maps), by its file, because class names are lost
+  // then.
   return /TokenHandler\.on[A-Z]|[\\/]token[\\/]handler\.[jt]s:/.test(thrownBy);
 }
 

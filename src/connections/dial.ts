@@ -20,7 +20,7 @@ export interface DialOptions {
   configuration: ConnectionConfiguration;
   /** Where the token comes from; undefined for SQL login and NTLM. */
   source: TokenSource | undefined;
-  /** mssql's hook: sees the connection before anything is sent. */
+  /** mssql's hook: called with the connection before anything is sent. */
   beforeConnect?: ((connection: Connection) => void) | undefined;
   /**
    * Ends the dial at once. It rejects with the reason; only a `DialTimeout` is classified, as a failure of the server.
@@ -46,7 +46,7 @@ export class DialFailedError extends Error {
   }
 }
 
-/** The time for opening a connection is over. */
+/** The time to open a connection has run out. */
 export class DialTimeout extends Error {
   override name = 'DialTimeout';
   readonly code = 'ETIMEOUT';
@@ -56,7 +56,7 @@ export class DialTimeout extends Error {
  * Opens one physical connection: one attempt, no retry. The caller has put a usable token into the cache before, so a
  * slow identity provider never uses up `connectTimeout`.
  *
- * Settles whatever tedious, the server or a custom `connector` does: at the latest when `signal` fires.
+ * Settles whatever tedious, the server or a custom `connector` does, at the latest when `signal` is aborted.
  *
  * @throws DialFailedError with the classified cause; the reason of `signal`; ConfigurationError when `beforeConnect` throws,
  *   tedious refuses an option or cannot reset a session
@@ -111,7 +111,7 @@ export async function dial({
   }
 }
 
-/** Nothing has been sent yet: an option is of the wrong kind, which says nothing about the server. */
+/** Nothing has been sent yet: an option has the wrong type, which says nothing about the server. */
 function create(tedious: TediousModule, configuration: ConnectionConfiguration): Connection {
   try {
     return newGuardedConnection(tedious, configuration);
@@ -159,7 +159,7 @@ export function hangUp(connection: Connection): void {
   const { socket } = connection as unknown as { socket?: Socket };
   // tedious 20 removes its own listener when it closes, and an error without a listener ends the process.
   socket?.on('error', () => {});
-  socket?.destroy(new Error('The connection attempt was given up.'));
+  socket?.destroy(new Error('The connection attempt was abandoned.'));
   connection.close();
 }
 

@@ -12,7 +12,7 @@ import type { Settings } from './settings.js';
 
 /** AADSTS500011: the resource does not exist in that tenant. */
 const NO_SUCH_RESOURCE = 500_011;
-/** For a login that worked before, a sign that the database is not open yet. */
+/** If the login worked before, these are a sign that the database is not open yet. */
 const CANNOT_OPEN_DATABASE = 4060;
 
 /** The pool that connections are opened for. */
@@ -23,14 +23,14 @@ export interface DialingPool {
 
 /** What a dialer reports. */
 export interface DialerOwner {
-  /** The server refused a token before its expiry: sessions on it should not be handed out any more. */
+  /** The server refused a token before its expiry: sessions on it should no longer be handed out. */
   tokenRefused(token: CachedToken): void;
-  /** A failover is under way, in which a server may refuse logins only because it is not ready. */
+  /** A failover is under way, during which a server may refuse logins only because it is not ready. */
   readonly isFailingOver?: boolean | undefined;
 }
 
 export interface OpenOptions {
-  /** Monotonic ms (`performance.now()`) at which this `open` ends, when that is earlier than `createTimeoutMs` allows. */
+  /** When this `open` ends, if that is earlier than `createTimeoutMs` allows, monotonic ms (`performance.now()`). */
   deadline?: number | undefined;
   /** Aborts this `open`, which rejects with the reason. */
   signal?: AbortSignal | undefined;
@@ -87,7 +87,7 @@ export class Dialer {
   }
 
   /**
-   * Why the last attempt failed, also while it is being retried; undefined once an attempt has succeeded and its session has
+   * Why the last attempt failed, even while it is being retried; undefined once an attempt has succeeded and its session has
    * lasted.
    */
   get lastFailure(): DialFailure | undefined {
@@ -103,7 +103,7 @@ export class Dialer {
   /** A session that was opened `ageMs` ago has ended without having served: it counts as a failed attempt. */
   sessionEndedEarly(error: Error, ageMs: number): void {
     this.#earlyEnds ??= new EarlyEnds();
-    // The first time in a row changes nothing: any session may be cut, and its siblings with it.
+    // The first one in a row changes nothing: any session may be cut, and others at the same time.
     if (!this.#earlyEnds.add(error, ageMs) || this.#earlyEnds.count === 1) return;
     this.#breaker ??= new CircuitBreaker();
     this.#breaker.sessionEndedEarly(this.#earlyEnds.count);
@@ -120,7 +120,7 @@ export class Dialer {
   /**
    * A session on a usable token (P1). Settles within `createTimeoutMs`, whatever the server or a custom connector does (P6).
    *
-   * @throws TokenPoolError of the class that fits the failure; what `close` was given; the reason of `signal`
+   * @throws TokenPoolError of the class that fits the failure; the reason passed to `close`; the reason of `signal`
    */
   async open({ deadline, signal, pauseAround }: OpenOptions = {}): Promise<Session> {
     if (this.#closed !== undefined) throw this.#closed;
@@ -236,7 +236,10 @@ export class Dialer {
     }
   }
 
-  /** What was accepted before a failover and is refused during it is not wrong: the new primary is not ready yet. */
+  /**
+   * A login that was accepted before a failover and is refused during it is not wrong: the new primary is not ready
+   * yet.
+   */
   #inFailover(error: unknown): unknown {
     if (!(error instanceof DialFailedError) || !this.#hasLoggedIn || this.#owner.isFailingOver !== true) return error;
     const { kind, error: refusal } = error.failure;
@@ -247,7 +250,7 @@ export class Dialer {
       number,
       state,
       class: severity,
-      hint: 'The database has failed over, and the login is repeated until its new primary is ready.',
+      hint: 'The database has failed over, and the login is repeated until the new primary is ready.',
     });
     return new DialFailedError({ kind: 'transient', error: unavailable }, error.token);
   }

@@ -1,9 +1,10 @@
-/** A session that ends sooner after its login, without having served, has failed like the login itself. */
+/** A session that ends sooner than this after its login, without having served, counts as a failed login, ms. */
 export const PROBATION_MS = 10_000;
 
 /**
  * Sessions that have ended right after their login, as with a login trigger that rolls back, a proxy that cuts the
- * connections that it has just accepted, or a test that no new connection passes. Exists until a session serves or lasts.
+ * connections that it has just accepted, or a test that no new connection passes. The object exists until a session
+ * serves or lasts.
  */
 export class EarlyEnds {
   /** In a row. Sessions that were open together count once. */
@@ -21,7 +22,7 @@ export class EarlyEnds {
     return performance.now() >= this.#provenAt;
   }
 
-  /** False if it has been counted already. `ageMs`: of the session that ended. */
+  /** False if it has already been counted. `ageMs`: age of the session that ended. */
   add(error: Error, ageMs: number): boolean {
     const now = performance.now();
     const isCounted = this.#latest !== undefined && now - ageMs < this.#latest.at;

@@ -10,7 +10,7 @@ const PATIENCE_MS = 1_000;
 /** From this severity on, SQL Server ends the session after the message. */
 const FATAL_CLASS = 20;
 const LOGIN_FAILED = 18_456;
-/** The database is read-only, or its server is not the primary replica any more (SQL Server: database engine errors). */
+/** The database is read-only, or its server is no longer the primary replica (SQL Server: database engine errors). */
 const NOT_PRIMARY = new Set([3906, 976, 978, 979, 983]);
 /** Fatal whatever severity they arrive with: the session was killed (596), the server shuts down (6005). */
 const FATAL_NUMBERS = new Set([596, 6005]);
@@ -34,7 +34,7 @@ export interface TokenOutlook {
  * - `wait`: a token that may replace it has been requested: wait for it, then assess again
  * - `replace`: do not hand it out; a connection with a later token can be opened instead
  * - `expired`: do not hand it out; no later token is available (`strictExpiry`, or the session would have to be reset)
- * - `unusable`: close it; the server will not serve it any more
+ * - `unusable`: close it; the server no longer serves it
  */
 export type Verdict = 'fit' | 'renew' | 'wait' | 'replace' | 'expired' | 'unusable';
 
@@ -43,7 +43,7 @@ const laterSince = new WeakMap<TokenTimes, number>();
 
 /**
  * Counted from the arrival of a later token: one that arrived late does not cause all sessions to be renewed at once
- * (P11). From the first one: where tokens are short-lived, a third one arrives while sessions on the first are still waiting for their
+ * (P11). Counted from the first one, because with short-lived tokens a third one arrives while sessions on the first are still waiting for their
  * turn, and would push all of them to the end of their time.
  */
 function renewalTimeWith(current: TokenTimes, { token, renewBefore, renewAt, share }: SessionExpiry): number {
@@ -54,9 +54,9 @@ function renewalTimeWith(current: TokenTimes, { token, renewBefore, renewAt, sha
 }
 
 /**
- * Whether it pays to replace a session by one on this token.
+ * Whether it is worth replacing a session with one on this token.
  *
- * A provider with a cache of its own (managed identity) may return the same token, or one that ends a moment later,
+ * A provider with its own cache (managed identity) may return the same token, or one that ends a moment later,
  * again and again. Until the session's own token is unusable, only one that ends later by half the eviction margin
  * counts, so that connections are not replaced over and over for no gain.
  */
@@ -77,17 +77,17 @@ export function mayReset({ token }: SessionExpiry, now: number): boolean {
   return token === undefined || now < token.loginBefore;
 }
 
-/** Whether a session without a later token is not used any more. */
+/** Whether a session is no longer used if there is no later token. */
 function endsWithToken(session: SessionExpiry, now: number, { strictExpiry, resets = false }: AssessOptions): boolean {
   return strictExpiry || (resets && !mayReset(session, now));
 }
 
 /**
- * The one answer to "may this session be used?" (P2). SQL Server does not cut a session when its token ends, so a live one
- * goes on serving while nothing better is available, unless `strictExpiry` is set or it would have to be reset.
+ * The one answer to "may this session be used?" (P2). SQL Server does not end a session when its token expires, so an open session
+ * stays in use while nothing better is available, unless `strictExpiry` is set or it would have to be reset.
  *
- * A check that cannot wait may treat `wait` as `replace` where opening a connection waits for the token, and as `fit`
- * (`expired` with `strictExpiry`) elsewhere.
+ * A check that cannot wait may treat `wait` as `replace` if opening a connection waits for the token, and otherwise as `fit`
+ * (`expired` with `strictExpiry`).
  *
  * @param now epoch ms
  */
@@ -110,7 +110,10 @@ export function assess(session: SessionExpiry, outlook: TokenOutlook, now: numbe
   return now >= session.agedAt && current !== undefined ? 'renew' : 'fit';
 }
 
-/** A token that is still good for logins is not waited for once a request has failed (P4). */
+/**
+ * While the session's token is still valid for logins, a checkout does not wait for another once a request has failed
+ * (P4).
+ */
 function isWorthWaiting(
   own: TokenTimes,
   { refreshingForMs, failing }: TokenOutlook,
@@ -122,7 +125,7 @@ function isWorthWaiting(
   return refreshingForMs < PATIENCE_MS && !(failing && now < own.loginBefore);
 }
 
-/** What the policy needs of a token cache. */
+/** The part of a token cache that the policy uses. */
 export interface OutlookSource {
   /** Starts a refresh if one is due, and reports what is known. */
   outlook(): TokenOutlook;
@@ -131,7 +134,7 @@ export interface OutlookSource {
 }
 
 /**
- * {@link assess} for callers that can wait. Settles when the request in flight has ended, one second after its start
+ * {@link assess} for callers that can wait. Settles when the request in flight has ended, or one second after its start
  * (without `strictExpiry`), or after `timeoutMs`.
  *
  * @param now the clock, epoch ms
@@ -149,7 +152,7 @@ export async function assessPatiently(
     ? timeoutMs
     : Math.min(timeoutMs, PATIENCE_MS - (outlook.refreshingForMs ?? 0));
   await atMost(patienceMs, source.refreshed());
-  // A request that starts later is not waited for: each checkout waits for one request at most.
+  // Each checkout waits for at most one request, so not for one that starts later.
   const after = { ...source.outlook(), refreshingForMs: undefined };
   return assess(session, after, now(), options) as Exclude<Verdict, 'wait'>;
 }

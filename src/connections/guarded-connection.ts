@@ -7,8 +7,8 @@ type Emit = (this: object, event: string | symbol, ...args: unknown[]) => boolea
 const guarded = new WeakMap<ConnectionClass, ConnectionClass>();
 
 /**
- * A connection of the given tedious that shows the server's messages to its guard before it emits them. A listener for each of
- * them would do the same, as it does for a connection that another library has created, but their names would take 100 bytes of
+ * A connection of the given tedious that passes the server's messages to its guard before it emits them. Listeners would do
+ * the same, as they do for connections that another library has created, but their names would take 100 bytes of
  * every connection.
  */
 export function newGuardedConnection(

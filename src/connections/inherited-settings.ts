@@ -6,7 +6,7 @@ import { refusePool } from './refuse-pool.js';
  * settings are often made with `Object.create(defaults)`, and knex hides the password in the caller's own object. A config
  * without such settings is returned as it is. Never changes its input.
  *
- * @throws ConfigurationError for a pool in the place of a config: a copy of a pool could not be recognized
+ * @throws ConfigurationError for a pool in place of a config, because a copy of a pool could not be recognized
  */
 export function withInherited(config: TokenPoolConfig): TokenPoolConfig {
   if (typeof config !== 'object' || config === null) return config;
@@ -19,7 +19,7 @@ export function withInherited(config: TokenPoolConfig): TokenPoolConfig {
 }
 
 function owned<T>(settings: T): T {
-  // An array, which hides its length, is no settings object and is refused later.
+  // An array, which hides its length, is not a settings object and is refused later.
   if (typeof settings !== 'object' || settings === null || Array.isArray(settings)) return settings;
   const lost = lostByCopies(settings);
   if (lost.length === 0) return settings;

@@ -48,7 +48,7 @@ export interface LoginFailure {
 }
 
 /**
- * Errors after which Azure SQL asks to try again (Azure SQL: troubleshoot common errors), and 10928/10929 (resource
+ * Errors after which Azure SQL asks to try again (Azure SQL: troubleshoot common errors), plus 10928/10929 (resource
  * limits). 4060 is not among them: at a login it means a wrong database name far more often than a failover.
  */
 const TRANSIENT = new Set([615, 926, 4221, 10928, 10929, 40197, 40501, 40613, 42108, 42109, 49918, 49919, 49920]);
@@ -71,7 +71,7 @@ export function classifyLoginFailure(login: FailedLogin): LoginFailure {
   }
   const transient = login.messages.find((m) => TRANSIENT.has(m.number));
   if (transient !== undefined) {
-    const hint = 'The server is busy or changing hands; it is tried again within the create timeout.';
+    const hint = 'The server is busy or failing over; the login is repeated within createTimeoutMillis.';
     return {
       kind: 'transient',
       error: new ServerUnavailableError(transient.message, { ...numbers(transient), cause: login.error, hint }),
@@ -81,7 +81,10 @@ export function classifyLoginFailure(login: FailedLogin): LoginFailure {
   return message === undefined ? fromSocket(login) : fromServer(login, message);
 }
 
-/** True for an ERROR token, at login or on a live session, that says the access token has run out (SqlClient #2792, #3245). */
+/**
+ * True for an ERROR token, at login or on an open session, that reports the access token as expired (SqlClient #2792,
+ * #3245).
+ */
 export function saysTokenExpired(message: ServerMessage): boolean {
   if (message.number === TOKEN_EXPIRED_ON_QUERY) return true;
   if (message.number !== LOGIN_FAILED) return false;
@@ -123,7 +126,7 @@ function fromServer(login: FailedLogin, message: ServerMessage): LoginFailure {
     return refused(
       login,
       message,
-      'Set a Microsoft Entra admin on the server; check that token and server are of one tenant, and the audience of this cloud.',
+      'Set a Microsoft Entra admin on the server; check that the token and the server belong to the same tenant, and that the audience is that of this cloud.',
     );
   }
   if (login.token === undefined) return refused(login, message, 'Check the user name and password.');
@@ -139,7 +142,7 @@ function fromServer(login: FailedLogin, message: ServerMessage): LoginFailure {
   return refused(
     login,
     message,
-    'The server takes no Microsoft Entra login of this principal: check its Entra admin and the user in the database.',
+    "The server accepts no Microsoft Entra login of this principal: check the server's Entra admin and the user in the database.",
   );
 }
 
@@ -150,7 +153,7 @@ const SOCKET_HINTS: ReadonlyMap<string | undefined, string> = new Map([
   ],
   [
     'EPROTO',
-    'What answers at this address is not a SQL Server, or a proxy changes its answers: check server and port.',
+    'What answers at this address is not a SQL Server, or a proxy changes its answers: check the server name and port.',
   ],
 ]);
 
@@ -158,7 +161,7 @@ const SOCKET_HINTS: ReadonlyMap<string | undefined, string> = new Map([
 function fromSocket({ error, token, server }: FailedLogin): LoginFailure {
   const { code } = error as { code?: string };
   if (error instanceof TokenPoolError) {
-    // An error of ours, thrown inside tedious's login: too many redirects, or a password that must not be sent
+    // Our own error, thrown inside tedious's login: too many redirects, or a password that must not be sent
     // unencrypted.
     return { kind: error instanceof ServerUnavailableError ? 'unreachable' : 'refused', error };
   }
@@ -180,7 +183,7 @@ function fromSocket({ error, token, server }: FailedLogin): LoginFailure {
     const text = `The certificate of ${server} was not accepted: ${error.message}`;
     return { kind: 'refused', error: new LoginRefusedError(text, { cause: error, hint }) };
   }
-  // Azure SQL may drop the socket instead of saying "expired" (seen live: hugr-lab/mssql-extension #333).
+  // Azure SQL may drop the socket instead of reporting "expired" (seen live: hugr-lab/mssql-extension #333).
   if (token !== undefined && Date.now() >= token.evictAt && code !== 'ETIMEOUT') {
     const text = `${server} dropped the connection during a login with a token near its end.`;
     return { kind: 'stale', error: new StaleTokenError(text, { cause: error }) };

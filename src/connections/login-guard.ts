@@ -19,7 +19,7 @@ const MAX_REDIRECTS = 5;
  * `#startTimer`).
  */
 const BACKSTOP_MS = 500;
-/** A login has a handful of messages; more of them carry nothing new. */
+/** A login has a handful of messages; further ones carry nothing new. */
 const MAX_MESSAGES = 50;
 /** Time for tedious to report that its socket was destroyed. */
 const UNWIND_MS = 100;
@@ -45,7 +45,7 @@ export class LoginGuard {
   readonly #connection: LoggingIn;
   /** The socket of the last TLS handshake inside TDS. */
   #secured: { socket: Socket | undefined } | undefined;
-  /** What the server said during the login. */
+  /** The server's messages during the login. */
   readonly messages: ServerMessage[] = [];
   #redirects = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -98,7 +98,7 @@ export class LoginGuard {
     connection.off('rerouting', this.#onRerouting);
     connection.off('retry', this.#onNewHop);
     logins.delete(connection);
-    // The session has it.
+    // The session keeps it.
     if (secrets.get(connection) === sessionOf(connection)?.token?.reveal()) secrets.delete(connection);
   }
 
@@ -109,8 +109,8 @@ export class LoginGuard {
   }
 
   /**
-   * A secret of this server: from now on it is redacted from all its messages, on the live session as well. Also one that this
-   * connection has not sent yet: the server may know it from another one.
+   * Registers a secret: from now on, it is redacted from all messages of the server, on the open session as well. This includes
+   * secrets that this connection has not sent yet, because the server may know them from another connection.
    */
   redacts(secret: string): void {
     if (secret.length < SHORTEST_SECRET) return;
@@ -122,9 +122,9 @@ export class LoginGuard {
   /**
    * Allows a secret onto the wire of the current hop, or throws.
    *
-   * tedious before 20.3.7 continues in the clear when a server answers `encrypt: true` with "not supported". Proof of
+   * tedious before 20.3.7 continues in cleartext when a server answers `encrypt: true` with "not supported". Proof of
    * encryption is the connection's own `secure` event (TLS inside TDS) on the socket in use, or a TLS socket for
-   * `encrypt: 'strict'` (TDS 8); a redirect opens another socket, which needs a proof of its own.
+   * `encrypt: 'strict'` (TDS 8); a redirect opens another socket, which needs its own proof.
    *
    * @throws EncryptionRequiredError; the reason given to `cancel`
    */
@@ -158,11 +158,11 @@ export class LoginGuard {
     this.#checkTarget();
     if (this.#redirects <= MAX_REDIRECTS) return;
     throw new ServerUnavailableError(`The server redirected the login more than ${MAX_REDIRECTS} times.`, {
-      hint: 'Each server of the chain names another one: check the gateway or failover group for a loop.',
+      hint: 'Each server names another one: check the gateway or failover group for a loop.',
     });
   };
 
-  /** The name of the next server goes into errors and to DNS. It is no place for a secret. */
+  /** The name of the next server appears in errors and is sent to DNS, so it must not contain a secret. */
   #checkTarget(): void {
     const { server, instance } = this.#connection.routingData ?? {};
     const known = secretsOf(this.#connection);
@@ -200,8 +200,8 @@ export class LoginGuard {
     // tedious 20 removes its own listener when it closes, and an error without a listener ends the process.
     socket?.on('error', () => {});
     socket?.destroy(error);
-    // tedious 19 to 20 may wait for the rest of a half message in spite of that: `return()` of an async iterator waits for the
-    // `next()` before it. Not unref'd, because no socket keeps the process alive any more.
+    // tedious 19 to 20 may wait for the rest of an incomplete message in spite of that: `return()` of an async iterator
+    // waits for the `next()` before it. Not unref'd, because no socket keeps the process alive any longer.
     this.#timer = setTimeout(() => {
       (this.#connection as unknown as Connection).emit('connect', error);
       (this.#connection as unknown as Connection).close();
@@ -270,7 +270,7 @@ function redact(this: Connection, message: { message?: unknown; serverName?: unk
   }
 }
 
-/** A token of somebody else, which only its form gives away; three parts of base64url, the first of them a JSON object. */
+/** A foreign token, recognizable only by its form: three parts of base64url, the first of which is a JSON object. */
 const JWT = /\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*/g;
 
 function withoutSecrets(given: string, known: readonly string[]): string {
@@ -279,7 +279,7 @@ function withoutSecrets(given: string, known: readonly string[]): string {
     for (const form of formsOf(secret)) text = text.replaceAll(form, '[hidden]');
   }
   text = text.replace(JWT, '[hidden]');
-  // In part, or in some other encoding: nothing of the message can be kept.
+  // The secret is there in part, or in some other encoding: nothing of the message can be kept.
   return repeatsSecret(text, known) ? '[hidden: the server repeats a secret]' : text;
 }
 

@@ -5,8 +5,8 @@ export interface LoginRefusal {
 }
 
 /**
- * Refusals whose cause follows from their number. The only place for these texts: the hint of an error and the advice of
- * the doctor are made of them, and docs/errors.md repeats them (a test compares). Most specific first: SQL Server sends
+ * Refusals whose cause follows from their number. The only place for these texts: the hint of an error and the doctor's
+ * advice use them, and docs/errors.md repeats them (a test compares). Most specific first: SQL Server sends
  * 4060 and 40615 together with a bare 18456.
  */
 export const LOGIN_REFUSALS: ReadonlyMap<number, LoginRefusal> = new Map([
@@ -59,8 +59,8 @@ export const LOGIN_REFUSALS: ReadonlyMap<number, LoginRefusal> = new Map([
   [
     33134,
     {
-      cause: 'The server could not look the principal up in Microsoft Entra ID.',
-      next: 'Check the identity of the server, and that it may read the directory.',
+      cause: 'The server could not look up the principal in Microsoft Entra ID.',
+      next: 'Check the managed identity of the server, and that it may read the directory.',
     },
   ],
 ]);

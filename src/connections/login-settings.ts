@@ -1,4 +1,4 @@
-/** The settings that a login with a token consists of, in an mssql config. */
+/** The settings of a login with a token, in an mssql config. */
 export const LOGIN_SETTINGS = [
   'user',
   'password',

@@ -20,7 +20,10 @@ export class LoginWatch {
   readonly #source: TokenSource | undefined;
   readonly #tokens: OutlookSource;
   readonly #readOnly = new ReadOnlyPause();
-  /** Of all its sessions: each is replaced once because its database is read-only, later ones only now and then. */
+  /**
+   * For all sessions of the pool: each is replaced once because its database is read-only, later ones only now and
+   * then.
+   */
   readonly #owner: SessionOwner = {
     ended: () => {},
     wasReset: () => {},
@@ -66,7 +69,10 @@ export class LoginWatch {
     return guard;
   }
 
-  /** The configs that other libraries see and print have none; one that the application has set there is used. */
+  /**
+   * The configs that other libraries see and print contain no credential; one that the application has set there is
+   * used.
+   */
   #givePassword(connection: Connection): void {
     const password = (this.#settings.configuration.authentication?.options as { password?: string } | undefined)
       ?.password;
@@ -102,7 +108,7 @@ export class LoginWatch {
     const { expiry, reset } = session;
     const verdict = assess(expiry, this.#tokens.outlook(), clockOf(session)(), this.#optionsFor(session));
     if (!this.#keeps(verdict)) return false;
-    // A reset with a request of its own takes time, which is not available here.
+    // A reset with a separate request takes time, which is not available here.
     const need = reset?.returned(connection);
     return need !== 'request' && need !== 'impossible';
   }

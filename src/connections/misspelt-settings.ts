@@ -39,10 +39,10 @@ const SETTINGS: Readonly<Record<keyof TokenPoolConfig, true>> = {
 const NAMES = Object.keys(SETTINGS);
 
 /**
- * mssql ignores settings that it does not know, and so does this library, because configs carry those of others. One that is
- * almost the name of a setting is a misspelt one: `databse` would let the session run in the wrong database.
+ * mssql ignores settings that it does not know, and so does this library, because configs may contain settings of other libraries.
+ * A key that is almost the name of a setting is a misspelt one: with `databse`, the session would run in the wrong database.
  *
- * @param further settings of `createTokenPools`, beside those of a pool
+ * @param further settings of `createTokenPools`, in addition to those of a pool
  * @throws ConfigurationError that names the setting that was meant
  */
 export function refuseMisspelt(config: object, further: readonly string[] = []): void {

@@ -14,7 +14,7 @@ export function placeholderCredential(): TokenCredential {
       get token(): string {
         throw new ConfigurationError(
           'The config of withTokenRefresh() was copied or taken apart before mssql received it: its beforeConnect hook is missing.',
-          { hint: 'Pass the whole config on, or copy your own config first and apply withTokenRefresh() last.' },
+          { hint: 'Pass the whole config, or copy your own config first and apply withTokenRefresh() last.' },
         );
       },
       expiresOnTimestamp: Number.MAX_SAFE_INTEGER,

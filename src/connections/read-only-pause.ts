@@ -1,4 +1,7 @@
-/** First and longest time between two replacements of connections because a database is read-only: it may be so for good. */
+/**
+ * First and longest time between two replacements of connections because a database is read-only, which may be
+ * permanent.
+ */
 const FIRST_PAUSE_MS = 60_000;
 const LONGEST_PAUSE_MS = 3_600_000;
 

@@ -105,12 +105,12 @@ export class SessionExpiry<T extends TokenTimes = TokenTimes> {
     return this.#instant(this.#renewAt);
   }
 
-  /** From here on its age alone is a reason to renew it. */
+  /** From here on, its age alone is a reason to renew it. */
   get agedAt(): number {
     return this.#instant(this.#agedAt);
   }
 
-  /** From here on it is past its maximum age. */
+  /** From here on, it is past its maximum age. */
   get retireAt(): number {
     return this.#instant(this.#retireAt);
   }
@@ -128,14 +128,14 @@ export class SessionExpiry<T extends TokenTimes = TokenTimes> {
    * The time on this session's clock, epoch ms: wall time, but never behind the time that has passed since the session was
    * opened. A wall clock that is set back does not lengthen any limit.
    *
-   * @param wall `Date.now()`, where the caller has read it already
+   * @param wall `Date.now()`, if the caller has already read it
    * @param monotonic `performance.now()`, likewise
    */
   now(wall = Date.now(), monotonic = performance.now()): number {
     return Math.max(wall, this.openedAt + monotonic - this.#openedAtMonotonic);
   }
 
-  /** Has a session that still works replaced as in a renewal, as soon as there is a permit for it. `now`: epoch ms. */
+  /** Makes a session that still works due for renewal, as soon as there is a permit for it. `now`: epoch ms. */
   supersede(now = this.now()): void {
     this.isSuperseded = true;
     this.#renewAt = after(this.openedAt, Math.min(this.renewAt, now));
@@ -149,7 +149,7 @@ function after(start: number, instant: number): number {
 
 /**
  * The end of the time in which a session is renewed: its successor must be there before the eviction margin begins.
- * Where logins are slow and tokens short-lived, at least a quarter of that time is kept for spreading renewals.
+ * If logins are slow and tokens short-lived, at least a quarter of that time is kept for spreading renewals.
  */
 function lastRenewal({ refreshOn, evictAt }: TokenTimes, openedAt: number, dialMs: number): number {
   const window = Math.max(0, evictAt - Math.max(refreshOn, openedAt));

@@ -49,15 +49,16 @@ const GIVEN_BY_RESET = new Set([
 ]);
 
 /**
- * Text of a batch after which a reset alone may not do. SET TRANSACTION ISOLATION LEVEL survives it; after EXECUTE AS,
- * SETUSER or sp_setapprole the server refuses it and ends the session (18059). Inside a procedure, a trigger and
- * sp_executesql each of them ends with its scope, so only batches are searched. A false match costs one round trip.
+ * Text of a batch after which a reset alone may not be enough. SET TRANSACTION ISOLATION LEVEL survives it; after
+ * EXECUTE AS, SETUSER or sp_setapprole the server refuses it and ends the session (18059). Inside a procedure, a
+ * trigger and sp_executesql each of them ends with its scope, so only batches are searched. A false match costs one
+ * round trip.
  */
 const OUTLASTS_RESET = /isolation|setuser|sp_setapprole/i;
 const EXECUTE = /\bexec(?:ute)?\b/i;
 const AS = /\bas\b/i;
 
-/** A server that takes longer over a reset is in trouble, and the session is replaced. */
+/** If a reset takes longer than this, ms, the server has problems, and the session is replaced. */
 const TIMEOUT_MS = 5_000;
 
 interface TediousRequest {
@@ -83,9 +84,9 @@ export type ResetNeed = 'none' | 'flag' | 'request' | 'impossible';
 
 /**
  * The reset of one session between two borrowers (sp_reset_connection): database, SET options, session context, temporary
- * tables, prepared statements, open transactions. It travels with the next request. A request of its own precedes it only
- * where a reset alone would not do: the isolation level was changed, the session may act as another user, or the
- * application has chosen options for tedious that a reset undoes.
+ * tables, prepared statements, open transactions. It is part of the next request. A separate request is sent only
+ * if the reset alone is not enough: the isolation level was changed, the session may act as another user, or the
+ * application has set options for tedious that a reset undoes.
  *
  * tedious logs in as a client without fODBC and sends its SET options after the login, where a reset undoes them. With
  * fODBC the server sets them itself, at the login and at each reset, as for SqlClient, JDBC and ODBC.
@@ -123,7 +124,7 @@ export class SessionReset {
     return this.#carrier !== undefined;
   }
 
-  /** True where the next borrower would find what the last one has left behind. */
+  /** True if the next borrower would find what the last one left behind. */
   get isNeeded(): boolean {
     return this.isDue || this.#isUsed;
   }
@@ -153,12 +154,12 @@ export class SessionReset {
     }
   }
 
-  /** False where the server has not carried out the reset that the latest request carried. */
+  /** False if the server has not carried out the reset that was part of the latest request. */
   isConfirmed(connection: Connection): boolean {
     return this.#settleCarrier(connection as unknown as Resettable);
   }
 
-  /** Resets with a request of its own. False where the session must not be used again. Never rejects. */
+  /** Resets with a separate request. False if the session must not be used again. Never rejects. */
   run(connection: Connection): Promise<boolean> {
     const tedious = connection as unknown as Resettable;
     return new Promise((resolve) => {
@@ -176,8 +177,8 @@ export class SessionReset {
   }
 
   /**
-   * What tedious sends after the login, of all that it would: no option that a reset undoes. Plans are cached by ARITHABORT
-   * too, and a session should not change it at its first reset.
+   * The part of tedious's statements that is sent after the login: no option that a reset undoes. ARITHABORT is part of the key of
+   * cached plans, so a session should not change it at its first reset.
    */
   initialSql(all: string): string {
     const lines = all.split('\n').filter((line) => line !== '');
@@ -185,7 +186,7 @@ export class SessionReset {
     return this.#restoresOptions ? all : lines.filter((line) => line !== ARITHABORT_ON).join('\n');
   }
 
-  /** What it sends with a reset of its own; undefined: all. The server restores everything else. */
+  /** The part that is sent with a separate reset; undefined means all. The server restores everything else. */
   get resetSql(): string | undefined {
     return this.#runsOwnRequest && !this.#restoresOptions ? LEVEL_OF_LOGIN : undefined;
   }
@@ -198,7 +199,7 @@ export class SessionReset {
     }
     const connection = tedious as unknown as Connection;
     if (!this.#settleCarrier(tedious)) this.onFailure?.call(connection, 'reset-failed');
-    // The next borrower would find what this request leaves behind: the reset for it would be spent.
+    // It would consume the reset, and the next borrower would find what this request leaves behind.
     if (!this.inUse) this.onFailure?.call(connection, 'misused');
     if (this.isDue && (type === BATCH || type === RPC || type === TRANSACTION_MANAGER)) {
       tedious.resetConnectionOnNextRequest = true;
@@ -247,7 +248,7 @@ const resets = new WeakMap<object, SessionReset>();
 /**
  * Makes a connection resettable; call it before it connects.
  *
- * @throws ConfigurationError where its tedious cannot reset
+ * @throws ConfigurationError if its tedious cannot reset
  */
 export function makeResettable(connection: Connection): void {
   const tedious = connection as unknown as Resettable;

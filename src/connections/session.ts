@@ -12,7 +12,7 @@ export class Session extends SessionExpiry<CachedToken> {
   /** Number of the connection in this process, for events. */
   readonly id: number;
   readonly connection: Connection;
-  /** Where it belongs to a pool. */
+  /** Its pool, if it belongs to one. */
   owner: SessionOwner | undefined = undefined;
   /** Answers of the server to requests, with errors or without. */
   answers = 0;
@@ -39,19 +39,19 @@ export class Session extends SessionExpiry<CachedToken> {
     return message !== undefined && concernsServer(message);
   }
 
-  /** Its reset between borrowers; undefined where sessions are not reset. */
+  /** Its reset between borrowers; undefined if sessions are not reset. */
   get reset(): SessionReset | undefined {
     return resetOf(this.connection);
   }
 }
 
-/** What the pool of a session is notified of. */
+/** The events of a session that its pool is notified of. */
 export interface SessionOwner {
   /** The connection is closed. */
   ended(): void;
   /** The server has ended the session or refused its token. */
   becameUnusable(reason: EvictionReason): void;
-  /** True where another session would be read-only too. */
+  /** True if another session would be read-only too. */
   keepsReadOnly(session: Session): boolean;
   /** The server has reset the session. */
   wasReset(withOwnRequest: boolean): void;
@@ -85,13 +85,13 @@ export function noteEndOfSession(connection: Connection, message: ServerMessage)
   const session = sessions.get(connection);
   if (session === undefined) return;
   const reason = endsSession(message, session.reset?.isUnderWay === true);
-  // Where the application has asked for a replica, read-only is as it should be.
+  // If the application has asked for a replica, read-only is expected.
   if (reason === undefined || (reason === 'read-only' && hasReadOnlyIntent(connection))) return;
   lastWords.set(session, message);
   end(session, reason);
 }
 
-/** What the server said when it ended the session; undefined if it said nothing. */
+/** The server's message when it ended the session; undefined if there was none. */
 export function lastWordsOf(session: Session): string | undefined {
   return lastWords.get(session)?.message;
 }
@@ -101,7 +101,7 @@ function hasReadOnlyIntent(connection: Connection): boolean {
   return config?.options?.readOnlyIntent === true;
 }
 
-/** The session has not been reset, or not for its next borrower: no other borrower may have it. */
+/** True if the session has not been reset, or not for its next borrower: no other borrower may use it. */
 function noteFailure(this: Connection, reason: EvictionReason): void {
   const session = sessions.get(this);
   if (session !== undefined) end(session, reason);
@@ -136,7 +136,10 @@ export function isOpen(connection: Connection): boolean {
   return closed !== true && hasError !== true;
 }
 
-/** False for a connection that is closed, has failed, has a request in progress, or has received what no request asked for. */
+/**
+ * False for a connection that is closed, has failed, has a request in progress, or has received data that no request
+ * asked for.
+ */
 export function isLoggedIn(connection: Connection): boolean {
   return isOpen(connection) && !isBusy(connection) && !hasUnread(connection);
 }
@@ -149,8 +152,8 @@ export function isBusy(connection: Connection): boolean {
 }
 
 /**
- * tedious follows the server's ENVCHANGE tokens (MS-TDS 2.2.7.9, types 8 to 10). A connection that waits in a pool in this state
- * would run the next borrower's work inside the last borrower's transaction.
+ * tedious follows the server's ENVCHANGE tokens (MS-TDS 2.2.7.9, types 8 to 10). If a connection is returned in this state,
+ * the next borrower's work would run inside the last borrower's transaction.
  */
 export function isInTransaction(connection: Connection): boolean {
   return (connection as { inTransaction?: boolean }).inTransaction === true;

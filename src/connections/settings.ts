@@ -27,7 +27,8 @@ export function settingsFrom(input: TokenPoolConfig | string): Settings {
   const credential = credentialOf(config);
   const source = credential && tokenSource(credential, config, configuration.server, pool.acquireTimeoutMillis);
   const { tokenStore } = config;
-  // Not a spread of the rest: V8 would give each of these objects a hidden class of its own, 400 bytes in every pool.
+  // Not a spread of the rest, for which V8 would give each of these objects its own hidden class, 400 bytes in every
+  // pool.
   return { configuration, pool, validateConnection, strictExpiry, beforeConnect, tedious, source, tokenStore };
 }
 

@@ -18,7 +18,7 @@ export interface TokenSource {
 /**
  * The credential of one physical connection, for tedious's `token-credential` type. tedious asks it for a token after TLS
  * and FEDAUTHINFO, again after a redirect, and each time it gets the token that is current at that moment, so no login
- * carries a stale one (P1), and `token` says which one this connection uses.
+ * carries a stale one (P1). `token` is the one that this connection uses.
  *
  * It hands out a token only when the guard of its connection has seen that the current hop is encrypted (P10).
  */
@@ -40,7 +40,7 @@ export class TokenLogin {
     return this.#token;
   }
 
-  /** Why no token was handed over, if the login failed because of that; tedious wraps it in an AggregateError. */
+  /** Why no token was provided, if the login failed because of that; tedious wraps it in an AggregateError. */
   get failure(): Error | undefined {
     return this.#failure;
   }
@@ -86,8 +86,8 @@ export class TokenLogin {
 
   /**
    * The server names the resource in FEDAUTHINFO (MS-TDS 2.2.7.12). It must not get a token for anything but SQL: with
-   * `trustServerCertificate` the server may be an impostor, and a token for a key vault is worth stealing. Nor may the resource be
-   * a piece of the token that the server got at an earlier login: it is a label of metrics (P10).
+   * `trustServerCertificate`, the server may be an impostor, and a token for a key vault is worth stealing. Nor may the resource be
+   * a piece of the token that the server received at an earlier login, because it becomes a label of metrics (P10).
    */
   #scopeFor(asked: string | undefined): string {
     const { scope, scopeIsFixed } = this.#source;
@@ -109,7 +109,7 @@ export class TokenLogin {
   }
 }
 
-/** Those of the known clouds have 37 to 48 characters. */
+/** The resources of the known clouds have 37 to 48 characters. */
 const LONGEST_SCOPE = 80;
 const OF_SQL = /^https:\/\/database\.[a-z0-9.-]+\/{1,2}\.default$/i;
 
@@ -119,6 +119,6 @@ const SPENT_LOGIN = Object.freeze({ type: 'token-credential', options: Object.fr
 
 function usedByAnother(): ConfigurationError {
   return new ConfigurationError('The credential of a connection was used by another one.', {
-    hint: 'Each connection needs its own credential: pass the configuration on as it is, without copying it.',
+    hint: 'Each connection needs its own credential: pass the configuration itself, not a copy.',
   });
 }

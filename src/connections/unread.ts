@@ -8,9 +8,9 @@ interface Receiving {
 }
 
 /**
- * True for a connection that has received what no request of it has read. tedious keeps it, and takes it for the answer to
- * the next request (in MS-TDS an answer does not name its request). Without a request in progress there is no reason for
- * the server to send anything: a duplicate, a proxy that mixes up connections, or garbage.
+ * True for a connection that has received data that none of its requests has read. tedious keeps it, and takes it for the answer to
+ * the next request (in MS-TDS, an answer does not name its request). Without a request in progress, there is no reason for
+ * the server to send anything: it is a duplicate, a proxy that mixes up connections, or garbage.
  *
  * Whole messages wait in the stream, the beginning of a packet in its buffer.
  */

@@ -19,7 +19,7 @@ import * as registry from './methods/registry.js';
 import { givenCredential } from './methods/token-credential.js';
 import { type TokenFunction, tokenFunction } from './methods/token-function.js';
 
-/** The options of one credential method; `method` may be left out where the options imply it. */
+/** The options of one credential method; `method` may be left out if the options imply it. */
 export type CredentialOptions = OptionsOf<(typeof registry)[keyof typeof registry]>;
 
 /** Everything that {@link createCredential} accepts. */
@@ -43,7 +43,8 @@ export const METHOD_NAMES: readonly string[] = [...METHODS.keys()];
  *   `Authentication=Active Directory ...`
  * - any `TokenCredential`
  * - tedious's own `{ type: 'azure-active-directory-...', options }`
- * - nothing at all: the variable `AzureServicesAuthConnectionString`, else the default chain. An argument that is undefined or
+ * - nothing at all: the variable `AzureServicesAuthConnectionString`, or else the default chain. An argument that is
+ *   undefined or
  *   empty, such as an environment variable that is not set, is refused: another principal would log in.
  *
  * Nothing is sent before the first token is requested.
@@ -75,7 +76,7 @@ export function createCredential(...given: [input?: CredentialInput, context?: C
 
 /** Where a credential is used. */
 export interface CredentialContext {
-  /** Name of the SQL Server. It determines the cloud, and thereby the identity provider if none is configured. */
+  /** Name of the SQL Server. It determines the cloud, and with it the identity provider if none is configured. */
   server?: string | undefined;
 }
 
@@ -85,7 +86,7 @@ function authorityFor({ server }: CredentialContext): AuthorityOptions {
   return authority === PUBLIC_AUTHORITY_HOST ? {} : { authority };
 }
 
-/** Options with the inherited ones as their own: of `Object.create(defaults)`, and getters of a class. */
+/** A copy of options with the inherited ones as its own: of `Object.create(defaults)`, and getters of a class. */
 function withInherited(input: object): Record<string, unknown> {
   const own: Record<string, unknown> = {};
   for (let at: object | null = input; at !== null && at !== Object.prototype; at = Object.getPrototypeOf(at)) {
@@ -165,7 +166,7 @@ const CHOOSES_PRINCIPAL = [
 ];
 
 /**
- * The method that the options imply. Where options imply several methods, one that accepts all of those options wins:
+ * The method that the options imply. If options imply several methods, one that accepts all of those options wins:
  * `{ userAssertion, clientSecret }` is `on-behalf-of`, because that method needs a proof as well.
  */
 function impliedMethod(
@@ -181,7 +182,7 @@ function impliedMethod(
   if (method !== undefined && another === undefined) return method;
   if (implying.length > 0) {
     throw new ConfigurationError(`Set only one of ${implying.map((name) => `'${name}'`).join(' and ')}.`, {
-      hint: "Each implies a method of its own; or set 'method' and remove the others.",
+      hint: "Each implies a different method; or set 'method' and remove the others.",
     });
   }
   throw notImplied(options, given);

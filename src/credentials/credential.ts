@@ -1,6 +1,6 @@
 /**
  * The shape of every credential: that of `TokenCredential` in `@azure/core-auth`, declared here so that nothing is
- * imported from it. Credentials are accepted by duck typing; so several installed copies of `@azure/core-auth` cause no
+ * imported from it. Credentials are accepted by duck typing, so several installed copies of `@azure/core-auth` cause no
  * problem.
  */
 export interface AccessToken {
@@ -34,12 +34,14 @@ export interface AbortSignalLike {
   removeEventListener(type: 'abort', listener: () => void): void;
 }
 
-/** What clients of Azure services pass to a credential of ours: the same options, with their own kind of signal. */
+/** The options that clients of Azure services pass to our credentials: the same, but with their own kind of signal. */
 export interface CredentialTokenOptions extends Omit<GetTokenOptions, 'abortSignal'> {
   abortSignal?: AbortSignalLike | undefined;
 }
 
-/** A token from a credential of ours. Without optional properties that are undefined, as clients of Azure services want it. */
+/**
+ * A token from one of our credentials. Optional properties are never undefined, as clients of Azure services require.
+ */
 export interface IssuedToken extends Pick<AccessToken, 'token' | 'expiresOnTimestamp'> {
   refreshAfterTimestamp?: number;
 }

@@ -37,7 +37,7 @@ export function registerIdentity(credential: TokenCredential, identity: Identity
   if (portable && !parts.some(isReference)) portableKeys.set(credential.getToken, key(written));
 }
 
-/** Makes a credential of ours stand for another one: both use one token cache. */
+/** Makes one of our credentials stand for another credential: both use one token cache. */
 export function shareIdentity(credential: TokenCredential, other: TokenCredential): void {
   keys.set(credential.getToken, identityOf(other));
   const portable = portableIdentityOf(other);
@@ -55,7 +55,7 @@ export function identityOf(credential: TokenCredential): string {
 }
 
 /**
- * The key of a credential's identity where it means the same principal in every process and on every machine. Undefined
+ * The key of a credential's identity, if it means the same principal in every process and on every machine. Undefined
  * if it does not (`system-assigned` is a different identity on each host) or if that is unknown (P9).
  */
 export function portableIdentityOf(credential: TokenCredential): string | undefined {

@@ -7,7 +7,7 @@ interface Waiting {
 
 /**
  * Callers that wait until a pool may be opened for their identity, in order. A caller that is woken checks again; until
- * it has done so, it goes before callers that arrive.
+ * it has done so, it takes precedence over callers that arrive.
  */
 export class AdmissionQueue {
   #waiting: Waiting[] = [];
@@ -51,7 +51,7 @@ export class AdmissionQueue {
     this.#woken -= 1;
   }
 
-  /** Wakes the first caller, unless a woken one has still to check. */
+  /** Wakes the first caller, unless a woken one has yet to check. */
   wakeNext(): void {
     if (this.#woken === 0) this.wakeAnother();
   }

@@ -49,7 +49,7 @@ export class AssertionCheck {
   }
 
   /**
-   * Has Entra check the assertion, unless it is proven already.
+   * Has Entra check the assertion, unless it has already been proven.
    *
    * @throws CredentialError and its subclasses; LimitReachedError if too many are being checked at once
    */

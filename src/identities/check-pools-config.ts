@@ -17,14 +17,17 @@ export interface TokenPoolsConfig extends Omit<TokenPoolConfig, 'authentication'
   maxConnections?: number | undefined;
   /** Maximum number of pools, that is of identities that have connections or wait for one. Default 1,000. */
   maxPools?: number | undefined;
-  /** Logins at once of all identities together; `pool.maxOpening` is for each. Default 0: no limit. */
+  /**
+   * Maximum number of concurrent logins of all identities together; `pool.maxOpening` is per identity. Default 0: no
+   * limit.
+   */
   maxOpening?: number | undefined;
 }
 
 /** A config after all defaults: the limits, and what applies to each identity. */
 interface CheckedPoolsConfig extends PoolLimits {
   acquireTimeoutMillis: number;
-  /** Scope of the tokens; empty where it is not known beforehand. */
+  /** Scope of the tokens; empty if it is not known in advance. */
   scope: string;
   forEach: Omit<TokenPoolsConfig, keyof PoolLimits>;
 }
@@ -72,7 +75,7 @@ function requireNoLogin({
     authentication === undefined ||
     (typeof authentication === 'object' && authentication !== null && !('type' in authentication));
   if (isApplication && user === undefined && password === undefined && type === undefined) return;
-  throw new ConfigurationError('The config of createTokenPools() must not contain a login; pools.for() gets it.', {
+  throw new ConfigurationError('The config of createTokenPools() must not contain a login; pass it to pools.for().', {
     hint: "'authentication' is the application that calls on behalf of its users: { tenantId, clientId, clientSecret }.",
   });
 }
@@ -83,7 +86,7 @@ function requireUnnamed(store: EncryptedTokenStore | undefined): void {
   throw new ConfigurationError(
     "'tokenStore' has a name, which stands for one principal; createTokenPools() has many.",
     {
-      hint: 'Pass the store without a name; identities that need one do without the store.',
+      hint: 'Pass the store without a name; identities that would need one do not use the store.',
     },
   );
 }

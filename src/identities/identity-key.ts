@@ -7,7 +7,7 @@ import { type OnBehalfOfApplication, onBehalfOf } from '../credentials/methods/o
 import { ConfigurationError } from '../errors.js';
 import { requireKnownOptions } from '../known-options.js';
 
-/** Who a connection is for. */
+/** The identity that a connection is for. */
 export type Identity =
   | {
       /** The access token that came with a user's call, without `Bearer`: connections are this user's. */
@@ -56,11 +56,11 @@ export function keyedIdentity(identity: Identity, application: OnBehalfOfApplica
   });
   const { key } = identity;
   if (key !== undefined && (typeof key !== 'string' || key === '')) {
-    throw new ConfigurationError("The 'key' of an identity must be a string that is not empty.");
+    throw new ConfigurationError("The 'key' of an identity must be a non-empty string.");
   }
   if ('userAssertion' in identity && (identity as { authentication?: unknown }).authentication !== undefined) {
     throw new ConfigurationError("pools.for() takes 'userAssertion' or 'authentication', not both.", {
-      hint: 'With both it would be unclear whose connection it is. The application that calls on behalf of its users belongs in the config of createTokenPools().',
+      hint: 'With both, it would be unclear whose connection it is. The application that calls on behalf of its users belongs in the config of createTokenPools().',
     });
   }
   if ('userAssertion' in identity) return keyedUser(identity.userAssertion, key, application);

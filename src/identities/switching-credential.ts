@@ -24,8 +24,8 @@ export function switchingCredential(first: TokenCredential): SwitchingCredential
     const principal = principalOf(token);
     own ??= { principal };
     if (principal === own.principal) return;
-    throw new CredentialRejectedError('The token is for another principal than this pool; it was not used.', {
-      hint: 'One key of pools.for() stands for one principal: give each user or tenant a key of its own.',
+    throw new CredentialRejectedError("The token is for a principal other than this pool's; it was not used.", {
+      hint: 'One key of pools.for() stands for one principal: give each user or tenant its own key.',
     });
   }
 

@@ -317,7 +317,9 @@ export class TokenPools implements AsyncDisposable {
   #return(connection: Connection, isBroken: boolean): void {
     const entry = this.#borrowed.get(connection)?.entry;
     if (entry === undefined) {
-      throw new NotBorrowedError('This connection is not borrowed from these pools: it was returned before, or never.');
+      throw new NotBorrowedError(
+        'This connection is not borrowed from these pools: it was already returned, or belongs to another pool.',
+      );
     }
     this.#borrowed.delete(connection);
     // Its pool may have closed it when the time limit of `close` ran out.
@@ -361,7 +363,7 @@ export class TokenPools implements AsyncDisposable {
     this.#lookAgain.unref();
   }
 
-  /** It is not handed out any more: the next caller of this identity gets a new pool. */
+  /** The pool is no longer used: the next caller of this identity gets a new one. */
   #closePool(entry: Entry): void {
     this.#entries.delete(entry.key);
     const closing = entry.pool.close().finally(() => this.#closings.delete(closing));
@@ -420,7 +422,7 @@ export class TokenPools implements AsyncDisposable {
    *
    * @param options.timeoutMs how long to wait for borrowed connections before they are closed, ms. Default 10,000. What a shutdown
    *   hook passes instead, such as the name of a signal, is ignored
-   * @throws ConfigurationError for options that are wrong, once the pools are closed
+   * @throws ConfigurationError for invalid options, once the pools are closed
    */
   close(options?: { timeoutMs?: number | undefined }): Promise<void> {
     const { timeoutMs, refusal } = closeTerms(options);

@@ -16,7 +16,7 @@ interface StockPool extends Queryable {
 /** Only for pools with leak detection. */
 const stacksOfPools = new WeakMap<object, CheckoutStacks>();
 
-/** With leak detection, records from now on where the application created each request and transaction. */
+/** If leak detection is on, records from now on where the application creates each request and transaction. */
 export function followCheckouts(pool: object, { stacks }: TarnFacade): void {
   if (stacks === undefined) stacksOfPools.delete(pool);
   else stacksOfPools.set(pool, stacks);

@@ -69,7 +69,7 @@ export class ConnectionPool extends StockConnectionPool {
   #opening: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
   #connections: TarnFacade | undefined;
-  /** A pool with another owner that it works on. */
+  /** The pool of another owner that this one works on. */
   readonly #shared: ConnectionSource | undefined;
   #tokenPool: TokenPool | undefined;
   #readOnly: ConnectionPool | undefined;
@@ -93,7 +93,7 @@ export class ConnectionPool extends StockConnectionPool {
   }
 
   /**
-   * With a callback it connects at once, and the callback also gets what is wrong with a connection string.
+   * With a callback, it connects at once, and the callback also gets the error of an invalid connection string.
    *
    * A `TokenPool` instead of a config is shared with its other users: `size`, `available`, `pending` and
    * `borrowed` are those of all of them, and `close()` leaves its connections to its owner.
@@ -103,7 +103,7 @@ export class ConnectionPool extends StockConnectionPool {
    * const db = await new ConnectionPool(pool).connect();
    * ```
    *
-   * @throws ConfigurationError for a connection string that cannot be read, without a callback
+   * @throws ConfigurationError for an invalid connection string, if there is no callback
    */
   constructor(config: ConnectionPoolConfig | ConnectionSource | string, callback?: Done<ConnectionPool>) {
     const shared = isConnectionSource(config) ? config : undefined;
@@ -114,7 +114,7 @@ export class ConnectionPool extends StockConnectionPool {
     // Printing a pool must not print the secrets in it (P10).
     hideConfig(this);
     this.#shared = shared;
-    // mssql's own default asks the server at every checkout; a closed socket is noticed without that.
+    // mssql's own default queries the server at every checkout; a closed socket is noticed without that.
     if (!checkIsChosen) this.config.validateConnection = 'socket';
     if (failure !== undefined) setImmediate(callback as Done<ConnectionPool>, failure);
     else if (typeof callback === 'function') this.connect(callback);
@@ -154,9 +154,10 @@ export class ConnectionPool extends StockConnectionPool {
   }
 
   /**
-   * Opens the pool with one connection, which proves that the configuration works. With a callback it returns the pool.
+   * Opens the pool with one connection, which proves that the configuration works. With a callback, it returns the
+   * pool.
    *
-   * @throws ConnectionError (of mssql) with the driver's code; `originalError` says more.
+   * @throws ConnectionError (of mssql) with the driver's code; `originalError` has the details.
    */
   connect(): Promise<this>;
   connect(callback: Done<this>): this;
@@ -173,10 +174,10 @@ export class ConnectionPool extends StockConnectionPool {
   }
 
   /**
-   * Closes the pool: waits for borrowed connections, then closes all. With a callback it returns the pool.
+   * Closes the pool: waits for borrowed connections, then closes all. With a callback, it returns the pool.
    *
-   * @param options `timeoutMs`: how long to wait for borrowed connections before they are closed under their users, a
-   *   prepared statement that is never unprepared included. Default 10,000
+   * @param options `timeoutMs`: how long to wait for borrowed connections before they are closed while in use, including that of a
+   *   prepared statement that is never unprepared. Default 10,000
    * @throws ConnectionError (of mssql) while the pool is connecting
    */
   close(options?: CloseOptions): Promise<void>;
@@ -195,7 +196,7 @@ export class ConnectionPool extends StockConnectionPool {
   }
 
   /**
-   * The read-only replica that the config's `readOnly` names, as a pool of its own, for use while this pool is connected:
+   * A separate pool for the read-only replica that the config's `readOnly` names, for use while this pool is connected:
    *
    * ```ts
    * const pool = await new ConnectionPool({ ...config, readOnly: true }).connect();
@@ -204,7 +205,7 @@ export class ConnectionPool extends StockConnectionPool {
    *
    * Closing this pool closes its connections.
    *
-   * @throws ConfigurationError where the config names none; ConnectionError (of mssql) before `connect()`
+   * @throws ConfigurationError if the config names none; ConnectionError (of mssql) before `connect()`
    */
   get readOnly(): ConnectionPool {
     if (this.#tokenPool === undefined || this.#connections === undefined) {
@@ -262,7 +263,7 @@ export class ConnectionPool extends StockConnectionPool {
       publishClosed(this, error);
       throw toConnectionError(mssql, error);
     } finally {
-      // Unless connect() has been called meanwhile; that waits for this.
+      // Unless connect() has been called in the meantime, which waits for this.
       if (this.#state === 'closing') this.#state = 'closed';
       this.#connections = undefined;
       this.#readOnly = undefined;
@@ -303,7 +304,7 @@ export class ConnectionPool extends StockConnectionPool {
     withoutTokenRefresh(this.config).beforeConnect?.(connection);
   }
 
-  /** The connections of a shared pool do not know that mssql uses them, nor does mssql know where they lead. */
+  /** The connections of a shared pool are not set up for mssql, and mssql does not know their server. */
   #borrowing(connections: TarnFacade): TarnFacade {
     const adopt = (connection: Connection): Connection => {
       numberConnection(connection);
@@ -367,7 +368,7 @@ function hideConfig(pool: { config: TokenPoolConfig }): void {
   });
 }
 
-/** Not in the class: otherwise bundlers would rename it, and users of mssql print the name. */
+/** Set outside the class: otherwise bundlers would rename it, and users of mssql print the name. */
 function poolOn(source: ConnectionSource): ConnectionPool {
   return new ConnectionPool(source);
 }

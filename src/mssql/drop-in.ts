@@ -47,8 +47,8 @@ export type Sql = Omit<Mssql, keyof typeof replaced | 'ConnectionError' | 'pool'
   };
 
 /**
- * The mssql module with our pool in it: property for property the same object, `Promise` and `valueHandler` live, so a
- * setting made here or there is the same setting. mssql itself is not changed.
+ * The mssql module with our pool in it. Every other property is the same object, and `Promise` and `valueHandler` are live, so a
+ * setting made in one module applies to both. mssql itself is not modified.
  */
 export const sql: Sql = Object.defineProperties({} as Sql, {
   ...Object.getOwnPropertyDescriptors(mssql),

@@ -25,7 +25,7 @@ export class GlobalPool {
 
   /**
    * Opens the global pool. If there is one already, it is returned and `config` is ignored, as in mssql. With a
-   * callback it returns the pool, without one a promise of it.
+   * callback, it returns the pool, otherwise a promise of it.
    */
   connect(config: PoolSource): Promise<ConnectionPool>;
   connect(config: PoolSource, callback: (error?: Error | null, pool?: ConnectionPool) => void): ConnectionPool;

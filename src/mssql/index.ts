@@ -1,6 +1,6 @@
 /**
  * `mssql-token-pool/mssql`: the mssql module, with a pool in it that never logs in with a stale token. Change
- * `from 'mssql'` to `from 'mssql-token-pool/mssql'`, or `require('mssql')` likewise; that is the whole migration.
+ * `from 'mssql'` to `from 'mssql-token-pool/mssql'`, or do the same with `require`; that is the whole migration.
  *
  * ```ts
  * import sql from 'mssql-token-pool/mssql';

@@ -13,8 +13,8 @@ const connecting: TracingChannel<object> = tracingChannel('mssql:connect');
 
 /**
  * mssql numbers its objects in a WeakMap inside lib/utils. Our connections take their number from there, so that one
- * connection has one id on all of mssql's channels. Without it (the file is not part of mssql's public API) events
- * still come, with `undefined` for ids.
+ * connection has one id on all of mssql's channels. Without it (the file is not part of mssql's public API), events
+ * are still published, with `undefined` for ids.
  */
 interface Numbers {
   get(object: object): number | undefined;
@@ -31,7 +31,7 @@ function loadNumbers(): Numbers | undefined {
   }
 }
 
-/** Once per connection: the same connection may come by again. */
+/** Once per connection, because the same connection may be passed again. */
 export function numberConnection(connection: Connection): void {
   if (numbers.get(connection) === undefined) numbers.add(connection, 'Connection');
 }

@@ -6,7 +6,7 @@ import { requireTediousOfMssql } from './stock.js';
 
 /**
  * mssql's own check at checkout, which it skips when `pool.validate` is set (node-mssql README, "validateConnection"):
- * `true` runs `SELECT 1`, `'socket'` looks at the state of the connection and its socket, `false` only whether it is
+ * `true` runs `SELECT 1`, `'socket'` checks the state of the connection and its socket, `false` checks only whether it is
  * closed.
  */
 export function passesStockChecks(connection: Connection, mode: boolean | 'socket'): boolean | Promise<boolean> {

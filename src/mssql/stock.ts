@@ -13,7 +13,7 @@ export type Tedious = typeof import('tedious');
 /** The oldest mssql with `CHANNELS` and pools that can be replaced; the one before it runs on a tedious that knows no token credentials. */
 const OLDEST = 11;
 
-/** @throws ConfigurationError where mssql is not installed or is too old. */
+/** @throws ConfigurationError if mssql is not installed or is too old. */
 export function requireMssql(): Mssql {
   const mssql = load();
   assertSupportedMssql();
@@ -23,7 +23,7 @@ export function requireMssql(): Mssql {
 /**
  * For code that mssql calls and that need not load it: does nothing if mssql is not installed or is part of a bundle.
  *
- * @throws ConfigurationError where the installed mssql is too old
+ * @throws ConfigurationError if the installed mssql is too old
  */
 export function assertSupportedMssql(): void {
   const version = installedVersion();

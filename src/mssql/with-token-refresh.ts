@@ -63,9 +63,9 @@ const userHooks = new WeakMap<object, unknown>();
 /**
  * Makes a config of mssql keep its tokens fresh: config in, config out, for `sql.connect(config)`,
  * `new sql.ConnectionPool(config)`, and everything that hands a config to mssql 12. The input is not changed; applying
- * it twice is the same as once.
+ * it twice has the same effect as once.
  *
- * A config with a SQL login or NTLM gets two hooks and stays as it is otherwise: the password is sent only over a connection that
+ * A config with a SQL login or NTLM gets two hooks and is otherwise unchanged: the password is sent only over a connection that
  * is encrypted (unless `encrypt` is false), and a session that the server has ended is not used again. The password can be read,
  * but is not printed: mssql's pool keeps the config in a public property.
  *
@@ -78,8 +78,8 @@ const userHooks = new WeakMap<object, unknown>();
  * ```
  *
  * Every login of stock mssql's pool then gets the token that is current at that moment, and a checkout refuses a
- * connection whose token is near its end or that is too old. mssql's pool has no seam for the rest: connections are not
- * renewed in the background, a login is not repeated, and mssql's probe login stays. `ConnectionPool` of
+ * connection whose token is about to expire or that is too old. mssql's pool has no hook for the rest: connections are not
+ * renewed in the background, a login is not repeated, and mssql's probe login remains. `ConnectionPool` of
  * `mssql-token-pool/mssql` has all of that.
  *
  * Apply it last: it takes the timeouts and hooks of the config it is given.
@@ -147,8 +147,7 @@ export function withTokenRefresh(input: TokenPoolConfig | string): object {
   return config;
 }
 
-/**
- * mssql's own check, which runs when the application has set a `pool` of its own and our hook is lost, refuses a connection
+/*   * mssql's own check, which runs if the application has set its own `pool` and our hook is lost, refuses a connection
  * with `hasError`.
  */
 function describeByPolicy(connection: Connection, mayServe: () => boolean): void {
@@ -178,7 +177,7 @@ function withHiddenPassword(config: Partial<TokenPoolConfig>): object {
   });
 }
 
-/** The password of a refreshing config, also where a copy has lost it. */
+/** The password of a refreshing config, even if a copy has lost it. */
 function passwordOf(config: TokenPoolConfig, original: TokenPoolConfig | undefined): Partial<TokenPoolConfig> {
   const { password = original?.password, authentication } = config as WithPassword;
   const given = (original as WithPassword | undefined)?.authentication;
@@ -213,7 +212,7 @@ function hidePassword<T extends { password?: unknown }>(object: T): T {
 
 /** The original of a refreshing config, with later changes applied; any other config unchanged. */
 export function withoutTokenRefresh(config: TokenPoolConfig): TokenPoolConfig {
-  // What is no config is reported by what reads it.
+  // A value that is not a config is reported by the code that reads it.
   if (typeof config !== 'object' || config === null) return config;
   const { beforeConnect, options = {} } = config;
   const original = originals.get(getTokenOf(config));

@@ -18,7 +18,8 @@ assertInstalled('drizzle-orm', 'drizzle');
  * ```
  *
  * @param input an mssql config, a connection string, or a `TokenPool` shared with others
- * @throws ConfigurationError that names the setting and how to fix it; ConnectionError (of mssql) where the first login fails
+ * @throws ConfigurationError that names the setting and how to fix it; ConnectionError (of mssql) if the first login
+ *   fails
  */
 export function connectClient(input: PoolInput): Promise<ConnectionPool> {
   return new ConnectionPool(input).connect();

@@ -64,13 +64,13 @@ function refuseOwnSettings({ pool, connection }: KnexSettings): void {
     throw new ConfigurationError(
       "knex's 'connection' cannot be a function here: connections come from the token pool.",
       {
-        hint: 'Remove it; a token that changes is what authentication in the config of knexConfig() is for.',
+        hint: 'Remove it; for a token that changes, use authentication in the config of knexConfig().',
       },
     );
   }
   const [key] = Object.keys(pool ?? {});
   if (key === undefined) return;
-  throw new ConfigurationError(`knex's own 'pool.${key}' has no effect beside a token pool.`, {
+  throw new ConfigurationError(`knex's own 'pool.${key}' has no effect with a token pool.`, {
     hint: 'Set pool: { max, min, idleTimeoutMillis, ... } in the config of knexConfig().',
   });
 }

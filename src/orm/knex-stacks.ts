@@ -1,6 +1,6 @@
 import type { TarnFacade } from '../pool/tarn-facade.js';
 
-/** What knex's client creates for the application, and what it runs a builder with. */
+/** The methods with which knex's client creates objects for the application, and runs a builder. */
 interface KnexClient {
   pool: TarnFacade;
   queryBuilder(...given: unknown[]): object;

@@ -55,7 +55,8 @@ export function knexConfig(input: PoolInput): {
 
 /**
  * A pool for the `connectionPool` setting of knex 3.3 and later. knex leaves such a pool open when it is destroyed, and
- * does not learn the name of the database from it (`columnInfo()` needs that): {@link knexConfig} has neither gap.
+ * does not learn the name of the database from it (`columnInfo()` needs that): {@link knexConfig} has neither
+ * limitation.
  */
 export function connectionPool(pool: ConnectionSource): TarnFacade {
   return singleReturn(tarnFacade(pool));

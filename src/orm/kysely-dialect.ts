@@ -5,14 +5,14 @@ import type { TarnFacade } from '../pool/tarn-facade.js';
 import { boundTo } from './bound-to.js';
 import { type PoolInput, poolFor, type Tedious } from './pool-for.js';
 
-/** What Kysely's driver makes of a connection, and calls back for. */
+/** The part of the connections of Kysely's driver that is used here. */
 interface Wrapping {
   create(): Promise<object>;
 }
 
 type Wrap = (connection: Connection, driver: Wrapping) => Promise<object>;
 
-/** The configuration of Kysely's `MssqlDialect`, without Kysely's types: MikroORM's users need not have those. */
+/** The configuration of Kysely's `MssqlDialect`, without Kysely's types: MikroORM's users may not have those. */
 export interface DialectConfig {
   tarn: { Pool: ReturnType<typeof poolClass>; options: { min: number; max: number } };
   tedious: Tedious & { connectionFactory: () => Connection };
@@ -31,13 +31,13 @@ export function tokenDialectConfig(input: PoolInput, subpath: string): DialectCo
   return {
     tarn: { Pool: poolClass(open, wrap), options: { min: 0, max: 0 } },
     tedious: { ...tedious, connectionFactory: () => alreadyConnected(wrapped as Connection) },
-    // The pool has looked at the connection before it hands it out.
+    // The pool has already checked the connection.
     validateConnections: false,
   };
 }
 
 /**
- * Kysely makes its pool itself, of the class it is given, and its driver hands out wrappers around connections: each
+ * Kysely creates its own pool, from the class that it is given, and its driver hands out wrappers around connections: each
  * connection is wrapped when it is borrowed for the first time.
  */
 function poolClass(open: () => TarnFacade, wrap: Wrap) {
@@ -85,7 +85,7 @@ function poolClass(open: () => TarnFacade, wrap: Wrap) {
 /**
  * Kysely's driver connects the connection that its factory returns; ours is connected already.
  *
- * After any error in a transaction Kysely sends ROLLBACK. Where the server has rolled back already, as for a deadlock victim, that
+ * After any error in a transaction, Kysely sends ROLLBACK. If the server has already rolled back, as for a deadlock victim, that
  * fails with error 3903, which Kysely would throw in place of the first error.
  */
 function alreadyConnected(connection: Connection): Connection {

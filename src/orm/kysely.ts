@@ -11,7 +11,7 @@ import type { PoolInput } from './pool-for.js';
 assertInstalled('kysely', 'kysely');
 
 /**
- * The configuration of Kysely's own `MssqlDialect`, with a token pool in the place of tarn's.
+ * The configuration of Kysely's own `MssqlDialect`, with a token pool in place of tarn's.
  *
  * ```ts
  * const db = new Kysely<Database>({

@@ -9,8 +9,8 @@ import { require } from '../require.js';
 import { requirePeer } from '../require-peer.js';
 
 /**
- * What every ORM's factory takes: an mssql config, an ADO.NET connection string, or a pool that others use too: a
- * `TokenPool`, or `pools.current` of many identities. A pool made here is closed by the ORM; one that was handed in is
+ * What every ORM's factory takes: an mssql config, an ADO.NET connection string, or a shared pool (a
+ * `TokenPool`, or `pools.current` of many identities). A pool created here is closed by the ORM; one that was passed in is
  * closed by its owner.
  */
 export type PoolInput = TokenPoolConfig | string | ConnectionSource;
@@ -18,7 +18,7 @@ export type PoolInput = TokenPoolConfig | string | ConnectionSource;
 /** All of tedious, as ORMs need it. */
 export type Tedious = typeof import('tedious');
 
-/** Makes pools in the shape of tarn's, and names the copy of tedious their connections are made with. */
+/** Creates pools with tarn's interface, and names the copy of tedious that their connections use. */
 export interface OrmPool {
   /** A pool. ORMs close theirs and open another one, to check a connection or to connect again. */
   open(options?: OpenOptions): TarnFacade;
@@ -40,19 +40,19 @@ export function poolFor(input: PoolInput, subpath: string): OrmPool {
   const given = readConfig(input);
   const tedious = (given.tedious as Tedious | undefined) ?? requireTedious(subpath);
   const config = { ...given, tedious };
-  // Reports now what is wrong with it, not at the first query.
+  // Mistakes in it are reported now, not at the first query.
   settingsFrom(config);
   const open = ({ acquireTimeoutMillis = config.pool?.acquireTimeoutMillis, mapError }: OpenOptions = {}): TarnFacade =>
     tarnFacade(createTokenPool({ ...config, pool: { ...config.pool, acquireTimeoutMillis } }), { mapError });
   return { open, tedious };
 }
 
-/** @throws ConfigurationError where tedious is not installed */
+/** @throws ConfigurationError if tedious is not installed */
 export function requireTedious(subpath: string): Tedious {
   return requirePeer(() => require('tedious'), 'tedious', subpath);
 }
 
-/** @throws ConfigurationError for a connection string that cannot be read, and for a pool */
+/** @throws ConfigurationError for an invalid connection string, and for a pool */
 export function readConfig(input: TokenPoolConfig | string): TokenPoolConfig {
   return typeof input === 'string' ? configFromConnectionString(input) : withInherited(input);
 }

@@ -154,7 +154,7 @@ const OF_SEQUELIZE = ['idle', 'acquire', 'evict', 'maxUses'];
 /**
  * The settings that our policy reads, and those that Sequelize's pool gets.
  *
- * @throws ConfigurationError for a setting that this pool does not have, and for one of the wrong kind
+ * @throws ConfigurationError for a setting that this pool does not have, and for one of the wrong type
  */
 function poolSettings(given: SequelizePoolConfig): { shared: PoolConfig; own: Omit<SequelizePool, 'validate'> } {
   if (typeof given !== 'object' || Array.isArray(given)) throw new ConfigurationError("'pool' must be an object.");
@@ -179,7 +179,7 @@ function poolSettings(given: SequelizePoolConfig): { shared: PoolConfig; own: Om
   }
   for (const [name, ours] of Object.entries(NAMES)) {
     if (settings[name] === undefined || settings[ours] === undefined) continue;
-    throw new ConfigurationError(`pool.${name} and pool.${ours} are the same setting: give one of them.`);
+    throw new ConfigurationError(`pool.${name} and pool.${ours} are the same setting: set only one of them.`);
   }
   const { idle, acquire, evict, maxUses, ...shared } = settings;
   const { max, min, idleTimeoutMillis = idle, acquireTimeoutMillis = acquire } = shared;
@@ -192,7 +192,7 @@ function poolSettings(given: SequelizePoolConfig): { shared: PoolConfig; own: Om
 let warned = false;
 
 /**
- * Whether the application's own check passes. Never throws: Sequelize's pool calls it where nothing could catch the
+ * Whether the application's own check passes. Never throws: Sequelize's pool calls it in a place where nothing could catch the
  * exception.
  */
 function passes(validate: NonNullable<PoolConfig['validate']>, connection: Connection): boolean {

@@ -4,7 +4,7 @@ import { boundTo } from './bound-to.js';
 
 /**
  * The same pool for a library that may return a connection twice, as knex does after each stream. In between, another
- * caller may have checked the connection out and would lose it. So each checkout yields a new object, and only its
+ * caller may have checked the connection out and would lose it. Each checkout therefore yields a new object, of which only the
  * first return counts.
  */
 export function singleReturn(pool: TarnFacade): TarnFacade {

@@ -69,8 +69,8 @@ export function tediousModule(tedious: Tedious, settings: Settings): WatchedTedi
 }
 
 /**
- * Sequelize asks for `connection.state.name === 'LoggedIn'` when its options have no `pool.validate`, which is lost when the
- * application sets a `pool` of its own. The state of a connection that must not be used again has another name.
+ * Sequelize checks `connection.state.name === 'LoggedIn'` if its options have no `pool.validate`, which is lost if the
+ * application sets its own `pool`. The state of a connection that must not be used again therefore has another name.
  */
 function describeByPolicy(connection: Connection, mayServe: () => boolean): void {
   const { STATE } = connection as unknown as { STATE?: Record<string, object> };
@@ -113,7 +113,7 @@ function withToken(configuration: ConnectionConfiguration): ConnectionConfigurat
   const { packet = false, token = false } = options?.debug ?? {};
   if (options?.encrypt === false) {
     throw new ConfigurationError(
-      'options.encrypt is false: an access token would be sent in the clear. Remove it or set it to true.',
+      'options.encrypt is false: an access token would be sent in cleartext. Remove it or set it to true.',
     );
   }
   return {

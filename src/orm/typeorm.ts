@@ -55,7 +55,7 @@ export function dataSourceOptions(input: TypeOrmConfig | ConnectionSource | stri
     input as TokenPoolConfig | string,
   );
   const { errorHandler: _, ...settings } = pool ?? {};
-  // Reports mistakes now, not at the first query.
+  // Mistakes are reported now, not at the first query.
   const ofTypeOrm = { connectionTimeout, requestTimeout, stream };
   checkConfig({ ...config, ...ofTypeOrm, pool: settings });
   const { server, database, options } = config;
@@ -76,14 +76,14 @@ export function dataSourceOptions(input: TypeOrmConfig | ConnectionSource | stri
   };
 }
 
-/** What the login consists of. A DataSource shows its options to those who print it; the driver has them instead. */
+/** The settings of the login. Printing a DataSource shows its options, so the driver keeps these instead. */
 const LOGIN: ReadonlySet<string> = new Set([...LOGIN_SETTINGS, 'domain']);
 
 function withoutLogin(config: TypeOrmConfig): Partial<TypeOrmConfig> {
   return Object.fromEntries(Object.entries(config).filter(([key]) => !LOGIN.has(key)));
 }
 
-/** In the `extra` of {@link dataSourceOptions} and its copies; an `extra` of the application's own does not have it. */
+/** Marks the `extra` of {@link dataSourceOptions} and its copies; the application's own `extra` does not have it. */
 const OURS: unique symbol = Symbol('extra of dataSourceOptions');
 
 /** The config that TypeORM passes to its `ConnectionPool`, put together from all its settings. */

@@ -7,11 +7,11 @@ import { principalOf } from './principal.js';
 const LOGIN_MARGIN_MS = 60_000;
 /** A pooled connection whose token is this close to its expiry is not handed out again (P2), as in mssql-python. */
 const EVICTION_MARGIN_MS = 300_000;
-/** If the issuer names no time, a refresh is due half-way, or this long before the expiry if that is later. */
+/** If the issuer names no time, a refresh is due halfway, or this long before the expiry if that is later. */
 const REFRESH_BEFORE_EXPIRY_MS = 600_000;
 /**
- * The refresh is moved forward at random by up to this share of the time until it, so that a fleet does not refresh in
- * step.
+ * The refresh is brought forward at random by up to this share of the time until then, so that a fleet does not refresh in
+ * lockstep.
  */
 const REFRESH_JITTER = 0.1;
 
@@ -22,8 +22,8 @@ const REFRESH_JITTER = 0.1;
 const LONGEST_LIFE_MS = 28 * 3_600_000;
 
 /**
- * When a token that has just been received ends, epoch ms: as given, but no later than its own `exp`. Its remaining life
- * cannot exceed its total life either: on a slow clock a token appears to be issued in the future (P1).
+ * When a token that has just been received expires, epoch ms: as given, but no later than its own `exp`. Its remaining life
+ * cannot exceed its total life either: on a slow clock, a token appears to be issued in the future (P1).
  */
 function earliestExpiry({ token, expiresOnTimestamp }: AccessToken, wall: number): number {
   const { expiresOn = Number.POSITIVE_INFINITY, issuedAt } = readJwtClaims(token) ?? {};
@@ -79,10 +79,10 @@ export class CachedToken {
   readonly id: string;
   /** The principal of the token, if the token names it. */
   readonly principal: string | undefined;
-  /** As its issuer said, its own `exp` or the longest life of any token, whichever is earliest. */
+  /** The expiry that its issuer gave, its own `exp`, or the longest life of any token, whichever is earliest. */
   readonly expiresOn: number;
   readonly obtainedAt: number;
-  /** When the issuer wants it refreshed; undefined if the issuer did not say. */
+  /** When the issuer wants it refreshed; undefined if the issuer gave no time. */
   readonly refreshAfter: number | undefined;
   /** From this instant on, a background refresh is due. */
   readonly refreshOn: number;
@@ -118,7 +118,7 @@ export class CachedToken {
    * the token was received. A wall clock that is set back does not prolong the token (P1); a suspended machine, whose
    * monotonic clock stands still, does not either.
    *
-   * @param wall `Date.now()`, where the caller has read it already
+   * @param wall `Date.now()`, if the caller has already read it
    * @param monotonic `performance.now()`, likewise
    */
   now(wall = Date.now(), monotonic = performance.now()): number {

@@ -77,7 +77,7 @@ export function encryptedTokenStore(store: TokenStore, options: TokenEncryptionO
   const { keys, leaseMs = DEFAULT_LEASE_MS, timeoutMs = DEFAULT_TIMEOUT_MS } = options ?? {};
   for (const [name, value] of Object.entries({ leaseMs, timeoutMs })) {
     if (typeof value !== 'number' || !(value > 0 && value <= LONGEST_TIMER_MS)) {
-      throw new ConfigurationError(`'${name}' must be a number of ms above 0.`);
+      throw new ConfigurationError(`'${name}' must be a number of ms greater than 0.`);
     }
   }
   return makeStore(new SharedTokens(store, { keys, leaseMs, timeoutMs }), undefined);
@@ -90,7 +90,7 @@ function makeStore(tokens: SharedTokens, name: string | undefined): EncryptedTok
   return {
     named(identity) {
       if (typeof identity !== 'string' || identity === '') {
-        throw new ConfigurationError('The name of an identity must be a string that is not empty.');
+        throw new ConfigurationError('The name of an identity must be a non-empty string.');
       }
       return makeStore(tokens, identity);
     },

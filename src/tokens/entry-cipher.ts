@@ -23,7 +23,7 @@ const VERSION = 1;
 /**
  * Keeps entries unreadable to anyone with access to the store, and detects changes: AES-256-GCM under a key that the
  * store never sees. A name is a keyed hash (HMAC-SHA256) of what the entry is about, which is also the associated data
- * of the encryption: an entry moved to another name does not open.
+ * of the encryption: an entry moved to another name cannot be decrypted.
  */
 export class EntryCipher {
   readonly #encryption: KeyObject;
@@ -65,7 +65,7 @@ function keyBytes(key: unknown): Uint8Array {
   const bytes = key instanceof Uint8Array ? key : typeof key === 'string' ? decoded(key.trim()) : undefined;
   if (bytes?.length === KEY_BYTES) return bytes;
   throw new ConfigurationError('A key of the token store must be 32 bytes: a Buffer, or base64 or hex text.', {
-    hint: 'Make one with: openssl rand -base64 32',
+    hint: 'Create one with: openssl rand -base64 32',
   });
 }
 

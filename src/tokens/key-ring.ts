@@ -13,9 +13,9 @@ type Ciphers = readonly [EntryCipher, ...EntryCipher[]];
  * every process has read it, that is, after this time.
  */
 const READ_AGAIN_AFTER_MS = 5 * 60_000;
-/** A key vault first needs a token of its own. Callers wait for a shorter time, and go on without the new keys. */
+/** A key vault first needs a token of its own. Callers wait for a shorter time, and continue without the new keys. */
 const LONGEST_READ_MS = 10_000;
-/** Between two calls of a function that fails while no key is known, ms. */
+/** Time between two calls of a function that fails while no key is known, ms. */
 const AFTER_FAILURE_MS = 60_000;
 
 /** The encryption keys of a token store. They are given once, or read from a function such as a client of Key Vault. */
@@ -47,7 +47,7 @@ export class KeyRing {
   }
 
   /**
-   * Calls the function, once for all callers, and waits for its keys, at most for a time. It never rejects: if the function
+   * Calls the function, once for all callers, and waits for its keys, for a limited time. It never rejects: if the function
    * fails or is late, the known keys remain in use.
    */
   async read(withinMs: number): Promise<void> {
@@ -93,6 +93,6 @@ function rejectAfter(ms: number): { promise: Promise<never>; timer: NodeJS.Timeo
 function ciphersFor(keys: unknown): Ciphers {
   const list = Array.isArray(keys) ? (keys as readonly StoreKey[]) : [keys as StoreKey];
   const [first, ...others] = list.map((key) => new EntryCipher(key));
-  if (first === undefined) throw new ConfigurationError("'keys' must have at least one key.");
+  if (first === undefined) throw new ConfigurationError("'keys' must contain at least one key.");
   return [first, ...others];
 }

@@ -15,8 +15,8 @@ export interface OnBehalfOfTokensOptions extends TokenCacheOptions {
 const MAX_USERS = 1_000;
 
 /**
- * Tokens on behalf of the people who call a web API: one {@link TokenCache} each, found by a hash of the assertion that
- * their call brought along. Each has its own back-off, so that an assertion that is refused never blocks another. While the
+ * Tokens on behalf of the people who call a web API: one {@link TokenCache} each, found by a hash of the assertion in
+ * their call. Each has its own back-off, so that an assertion that is refused never blocks another. While the
  * identity provider throttles the application (429, 503 with `Retry-After`), no request is sent for any of them.
  *
  * @example
@@ -35,9 +35,9 @@ export class OnBehalfOfTokens {
     requireKnownOptions('new OnBehalfOfTokens()', given, { maxUsers: true, ...TOKEN_CACHE_OPTIONS });
     const { maxUsers = MAX_USERS, ...options } = given;
     if (typeof maxUsers !== 'number' || !(maxUsers >= 1))
-      throw new ConfigurationError("'maxUsers' must be a number above 0.");
+      throw new ConfigurationError("'maxUsers' must be a number greater than 0.");
     if (Object.hasOwn(application, 'userAssertion')) {
-      throw new ConfigurationError("new OnBehalfOfTokens() takes the application only: 'userAssertion' goes to for().");
+      throw new ConfigurationError("new OnBehalfOfTokens() takes only the application: pass 'userAssertion' to for().");
     }
     onBehalfOf({ ...application, userAssertion: 'checks-the-other-options' });
     this.#application = application;

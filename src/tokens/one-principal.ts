@@ -22,7 +22,7 @@ const PRINTABLE = /^[\w@.:/ -]{1,200}$/;
 /**
  * The tokens of one pool, all for the principal of the first one. A credential may start to return tokens of another
  * principal: a function that answers for the user of the current request, a chain in which another member has become
- * available, a developer who signs in as somebody else. A pool with sessions of both would hand them out at random
+ * available, a developer who signs in with another account. A pool with sessions of both would hand them out at random
  * (P9), so such a token is refused. The last token of the pool's own principal is used until it expires (P4).
  *
  * Each pool has its own instance: a new pool with the same credential starts with the credential's principal at that
@@ -65,7 +65,7 @@ export class OnePrincipal implements PoolTokens {
     return { ...status, current: this.#latestFor(scope), failure: this.#refuse(current) };
   }
 
-  /** @throws PrincipalChangedError, and what the cache throws */
+  /** @throws PrincipalChangedError, and the errors of the cache */
   async get(scope?: string, options?: WaitOptions): Promise<CachedToken> {
     const token = await this.#cache.get(scope, options);
     const accepted = this.#accept(token, scope);
@@ -87,7 +87,7 @@ export class OnePrincipal implements PoolTokens {
    * Continues with another cache, once that has a token for this pool's principal. Undefined if a later call has
    * finished first.
    *
-   * @throws PrincipalChangedError, also where either token does not name its principal; and what the cache throws
+   * @throws PrincipalChangedError, also if either token does not name its principal; and the errors of the cache
    */
   async switchTo(cache: Tokens, scope: string, wait?: WaitOptions): Promise<CachedToken | undefined> {
     this.#switches += 1;

@@ -1,7 +1,7 @@
 import { readJwtPayload } from '../credentials/entra/jwt-claims.js';
 
 /**
- * The principal that a token names: the object id, else the subject, else the application. Two tokens of one principal
+ * The principal that a token names: the object id, or else the subject, or else the application. Two tokens of one principal
  * give the same string, whatever resource or client they are for (P9). Undefined for a token that names none or cannot
  * be read: such tokens cannot be compared.
  *

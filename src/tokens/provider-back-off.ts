@@ -39,12 +39,12 @@ const COPYABLE: readonly (typeof CredentialError)[] = [
 ];
 
 /**
- * When a token may be requested again: of the identity provider, or for want of a proof, on a schedule of its own. Monotonic, so that setting the wall clock neither lengthens nor shortens
- * a wait.
+ * When a token may be requested again. Failed requests to the identity provider and missing proofs have separate schedules. Times
+ * are monotonic, so that setting the wall clock neither lengthens nor shortens a wait.
  */
 export class ProviderBackOff {
   #failuresInRow = 0;
-  /** The proof of the identity was not available: the provider was not asked. */
+  /** Requests in a row for which no proof of the identity was available, so that the provider was not asked. */
   #withoutProofInRow = 0;
   #quietUntil = Number.NEGATIVE_INFINITY;
   #failure: TokenPoolError | undefined;
@@ -75,7 +75,10 @@ export class ProviderBackOff {
     return this.#failure;
   }
 
-  /** A request without proof leaves the provider's own series as it is, and ends no pause: none starts during one (P5). */
+  /**
+   * A request without proof does not change the provider's own series of failures, and ends no pause, because none
+   * starts during one (P5).
+   */
   #count(error: TokenPoolError): number {
     if (isWithoutProof(error)) {
       this.#withoutProofInRow += 1;
@@ -95,7 +98,7 @@ export class ProviderBackOff {
   }
 }
 
-/** A subclass of the caller's own included. */
+/** Including the caller's own subclasses. */
 function isWithoutProof(error: TokenPoolError): boolean {
   return error instanceof ProofUnavailableError;
 }

@@ -120,13 +120,13 @@ function requireIORedis(client: AuthenticatingClient): void {
 function scopeOf(call: string, tokens: TokenCache, options: RedisCredentialsOptions): string {
   if (!(tokens instanceof TokenCache)) {
     throw new ConfigurationError(`${call} needs a TokenCache.`, {
-      hint: "Make one with new TokenCache(createCredential({ method: 'managed-identity' })).",
+      hint: "Create one with new TokenCache(createCredential({ method: 'managed-identity' })).",
     });
   }
   requireKnownOptions(call, options, { scope: true, username: true });
   for (const [name, value] of Object.entries(options)) {
     if (value === undefined || (typeof value === 'string' && value !== '')) continue;
-    throw new ConfigurationError(`'${name}' must be a string that is not empty.`);
+    throw new ConfigurationError(`'${name}' must be a non-empty string.`);
   }
   return options.scope ?? REDIS_SCOPE;
 }
@@ -140,7 +140,7 @@ function credentialsOf(token: CachedToken, { username }: RedisCredentialsOptions
   });
 }
 
-/** Reports each later token, until the signal fires. Failed refreshes are retried by the cache, within its back-off. */
+/** Reports each later token, until the signal is aborted. The cache retries failed refreshes, within its back-off. */
 async function follow(
   tokens: TokenCache,
   scope: string,

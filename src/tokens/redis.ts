@@ -78,7 +78,7 @@ export function redisTokenStore(
 }
 
 function rawStore(client: NodeRedisClient | IORedisClient, prefix: string): TokenStore {
-  // ioredis has defineCommand, node-redis has not.
+  // ioredis has defineCommand, node-redis does not.
   const run = (script: string, key: string, ...args: string[]): Promise<unknown> =>
     'defineCommand' in client
       ? client.eval(script, 1, key, ...args)

@@ -9,14 +9,14 @@ export interface FlightPlan {
   request: (signal: AbortSignal) => Promise<CachedToken>;
   /** Longest the request may take, ms. */
   timeoutMs: number;
-  /** What the token must carry. */
+  /** Claims that the token must carry. */
   claims: string | undefined;
   /**
    * Handles an answer: returns the token to use, or throws why there is none. `late` if the request timed out before it
    * arrived.
    */
   onAnswer: (answer: CachedToken, late: boolean) => CachedToken | TokenPoolError;
-  /** Records a failure; returns the error to reject with, or the token that is usable all the same. */
+  /** Records a failure; returns the error to reject with, or a token that can still be used. */
   onFailure: (error: TokenPoolError) => CachedToken | TokenPoolError;
 }
 
@@ -48,7 +48,7 @@ export class RefreshFlight {
 
     this.#timer = setTimeout(() => {
       const error = new TokenTimeoutError(`The identity provider did not answer within ${timeoutMs} ms.`, {
-        hint: 'Check the network path to the identity provider, proxies and firewalls included.',
+        hint: 'Check the network path to the identity provider, including proxies and firewalls.',
       });
       settle(() => onFailure(error));
       abort.abort(error);

@@ -12,7 +12,7 @@ const collected = new FinalizationRegistry<string>((identity) => {
  * request (P3). The `options` of the first call apply, and the first `tokenStore`; pass the scope in each call.
  *
  * @param patienceMs how long callers of a pool wait for a connection, ms; waiting for a shared store takes less
- * @throws ConfigurationError if `credential` has no `getToken` or a setting makes no sense
+ * @throws ConfigurationError if `credential` has no `getToken` or a setting is invalid
  */
 export function sharedTokenCache(
   credential: TokenCredential,

@@ -29,7 +29,7 @@ export interface SharedTokensSettings {
   timeoutMs: number;
 }
 
-/** What one call looks for, with the keys that were the latest when it began. */
+/** The token that one call looks for, with the keys that were the latest when it began. */
 interface SoughtEntry {
   subject: string;
   request: CredentialRequest;
@@ -68,7 +68,7 @@ export class SharedTokens {
     const maxWaitMs = Math.min(this.#waitMs, patienceMs * PATIENCE_SHARE);
     const waitUntil = performance.now() + maxWaitMs;
     if (this.#keys.isDue) await this.#keys.read(maxWaitMs);
-    // Without a key no entry can be read, and none is stored.
+    // Without a key, no entry can be read, and none is stored.
     const { ciphers } = this.#keys;
     if (ciphers === undefined) return ask();
     const entry: SoughtEntry = { subject: subjectOf(identity, request), request, ciphers };

@@ -37,8 +37,8 @@ export function parseEntry(text: string): Entry {
 }
 
 /**
- * The token of an entry with its times by this machine's clock, and how far the clock of the other process is ahead. A
- * store that says how long it will keep the entry (`ttlMs`) gives the remaining life independently of both clocks; the
+ * The token of an entry with its times by this machine's clock, and how far the clock of the other process is ahead. If the
+ * store reports how long it will keep the entry (`ttlMs`), that gives the remaining life independently of both clocks; the
  * earlier of the two expiries applies, because the expiry may have been wrong from the start.
  */
 export function readEntry(

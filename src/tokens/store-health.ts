@@ -58,7 +58,7 @@ export class StoreHealth {
     this.#reported.add(topic);
     process.emitWarning(
       reason === 'old-keys'
-        ? `The shared token store goes on with the keys that it has: ${MEANING[reason]} (${error.message}).`
+        ? `The shared token store continues with the keys that it has: ${MEANING[reason]} (${error.message}).`
         : `The shared token store is not used: ${MEANING[reason]} (${error.message}). Tokens are requested without it.`,
       { type: 'TokenStoreWarning', code: 'MSSQL_TOKEN_POOL_STORE' },
     );

@@ -18,7 +18,7 @@ export interface TokenCacheOptions {
    * involves a person or a command line tool.
    */
   requestTimeoutMs?: number | undefined;
-  /** Where processes of a fleet share their tokens: `redisTokenStore(...)`, or an `encryptedTokenStore(...)` of your own. */
+  /** Where processes of a fleet share their tokens: `redisTokenStore(...)`, or your own `encryptedTokenStore(...)`. */
   tokenStore?: EncryptedTokenStore | undefined;
 }
 
@@ -32,8 +32,8 @@ export const TOKEN_CACHE_OPTIONS: KnownOptions<TokenCacheOptions> = {
 /** How one caller waits; the shared request is not affected. */
 export interface WaitOptions extends GetTokenOptions {
   /**
-   * How long this caller waits, ms; the shared request goes on. If this caller starts it, a shared store takes at most half
-   * of that time.
+   * How long this caller waits, ms; the shared request continues. If this caller starts it, a shared store takes at
+   * most half of that time.
    */
   timeoutMs?: number | undefined;
 }
@@ -53,7 +53,7 @@ const DEFAULT_REQUEST_TIMEOUT_MS = 10_000;
  * one each time.
  */
 const MOST_SCOPES = 64;
-/** Maximum number of these without a token so far: they may be made up. */
+/** Maximum number of scopes without a token so far, because they may be made up. */
 const MOST_UNKNOWN_SCOPES = 16;
 /**
  * A scope that has not been requested for this long may be dropped, together with its back-off, in favour of a new one.
@@ -75,21 +75,20 @@ export class TokenCache implements TokenCredential {
   readonly #scope: string;
   readonly #requestTimeoutMs: number;
   #store: EncryptedTokenStore | undefined;
-  /** Of the least patient pool that shares tokens through the store, ms. */
+  /** The patience of the least patient pool that shares tokens through the store, ms. */
   #patienceMs: number | undefined;
   readonly #refreshers = new Map<string, TokenRefresher>();
   /** Key of the identity: caches of equal identity are interchangeable. */
   readonly identity: string;
 
-  /** @throws ConfigurationError if `credential` has no `getToken` or a setting makes no sense */
+  /** @throws ConfigurationError if `credential` has no `getToken` or a setting is invalid */
   constructor(credential: TokenCredential, options: TokenCacheOptions = {}) {
     requireCredential(credential);
     requireKnownOptions('new TokenCache()', options, TOKEN_CACHE_OPTIONS);
     const { scope = PUBLIC_SQL_SCOPE, requestTimeoutMs = timeoutOf(credential) } = options;
-    if (typeof scope !== 'string' || scope === '')
-      throw new ConfigurationError("'scope' must be a string that is not empty.");
+    if (typeof scope !== 'string' || scope === '') throw new ConfigurationError("'scope' must be a non-empty string.");
     if (typeof requestTimeoutMs !== 'number' || !(requestTimeoutMs > 0))
-      throw new ConfigurationError("'requestTimeoutMs' must be a number of ms above 0.");
+      throw new ConfigurationError("'requestTimeoutMs' must be a number of ms greater than 0.");
     this.#credential = credential;
     this.#scope = scope;
     this.#requestTimeoutMs = timerMs(requestTimeoutMs);
@@ -136,7 +135,7 @@ export class TokenCache implements TokenCredential {
    * A usable token, waiting for the shared request if there is none.
    *
    * @throws CredentialError and its subclasses, with `retryAfterMs`; AbortedError, TokenTimeoutError for this caller alone;
-   *   ConfigurationError for options that make no sense
+   *   ConfigurationError for invalid options
    */
   async get(scope: string = this.#scope, options?: WaitOptions): Promise<CachedToken> {
     if (options !== undefined) requireKnownOptions('get()', options, WAIT_OPTIONS);
@@ -177,7 +176,7 @@ export class TokenCache implements TokenCredential {
   #await(scope: string | undefined, options: WaitOptions = {}): Promise<CachedToken> {
     const timeoutMs =
       requireTimeoutMs('getToken()', options.timeoutMs) ?? (durationMs(options.requestOptions?.timeout) || undefined);
-    // Clients of Azure services pass options of their own as well.
+    // Clients of Azure services pass further options of their own.
     return this.#get(scope, { ...options, timeoutMs });
   }
 
@@ -223,7 +222,7 @@ export class TokenCache implements TokenCredential {
         identity: this.identity,
         scope,
         options: { tenantId, enableCae },
-        // The time of the store does not count against the identity provider.
+        // Time spent on the store does not count against the identity provider.
         timeoutMs: () => requestTimeoutMs + (this.#store?.longestMs ?? 0),
       });
       this.#refreshers.set(key, refresher);
@@ -260,7 +259,7 @@ function asAccessToken(token: CachedToken): AccessToken {
 export function requireCredential(credential: TokenCredential): void {
   if (typeof credential?.getToken === 'function') return;
   throw new ConfigurationError('A TokenCache needs a credential: an object with getToken(scopes, options).', {
-    hint: 'Make one with createCredential(), or pass any TokenCredential of @azure/identity.',
+    hint: 'Create one with createCredential(), or pass any TokenCredential of @azure/identity.',
   });
 }
 
@@ -272,12 +271,12 @@ function timeoutOf(credential: TokenCredential & { requestTimeoutMs?: unknown })
 /** @throws ConfigurationError for a store that does not encrypt, and for a credential that it cannot name */
 function requireTokenStore(store: EncryptedTokenStore, credential: TokenCredential): void {
   if (typeof store?.obtain !== 'function' || typeof store.keyOf !== 'function') {
-    throw new ConfigurationError("'tokenStore' must be made by redisTokenStore() or encryptedTokenStore().", {
+    throw new ConfigurationError("'tokenStore' must be created by redisTokenStore() or encryptedTokenStore().", {
       hint: 'Tokens go into a store encrypted or not at all: encryptedTokenStore(yourStore, { keys }).',
     });
   }
   if (store.keyOf(credential) === undefined) {
-    throw new ConfigurationError('Other processes cannot determine whose tokens this credential gets.', {
+    throw new ConfigurationError("Other processes cannot determine which principal this credential's tokens are for.", {
       hint: "Name its identity: tokenStore: store.named('orders-api'), one name for one principal.",
     });
   }

@@ -40,12 +40,12 @@ export interface TokenStatus {
         settled: Promise<void>;
       }
     | undefined;
-  /** Why the last refresh failed, until one succeeds; also while the current token is still usable. */
+  /** Why the last refresh failed, until one succeeds, even while the current token is still usable. */
   failure: TokenPoolError | undefined;
 }
 
 /**
- * Keeps the token of one identity for one scope fresh. Read from top to bottom it is the life of a token: a caller
+ * Keeps the token of one identity for one scope fresh. From top to bottom, it follows the life of a token: a caller
  * looks (`current`) or waits (`get`), a refresh starts and succeeds or fails, and a token that the server refuses is
  * invalidated.
  *
@@ -150,7 +150,7 @@ export class TokenRefresher {
     const current = this.#current;
     if (current === undefined || !current.is(token)) return false;
     this.#refusedId = current.id;
-    // Even refused, it is the only token until the provider may be asked again; from now on a successor is due.
+    // Even refused, it is the only token until another may be requested; from now on, a successor is due.
     this.#refreshDueAt = 0;
     const now = performance.now();
     if (now - this.#forcedAt < FORCED_REFRESH_APART_MS) return false;
@@ -221,7 +221,7 @@ export class TokenRefresher {
     }
     this.#lastAnswer = offered;
 
-    // A provider that has nothing newer yet, or has just answered, is not asked again for a while.
+    // If the provider has nothing newer yet, or has just answered, no new request is sent for a while.
     const current = this.#current ?? offered;
     const pauseMs = Math.min(FORCED_REFRESH_APART_MS, (current.expiresOn - current.obtainedAt) / 10);
     const nothingNew = again !== undefined || !isBetter;
@@ -272,6 +272,6 @@ export class TokenRefresher {
 function expiresTooSoon(token: CachedToken, retryAfterMs: number): TokenPoolError {
   return new TokenExpiredError(
     `The only token available expires at ${isoTime(token.expiresOn)}, too soon for a login.`,
-    { retryAfterMs, hint: 'The credential returns the same token again: it must renew it before it expires.' },
+    { retryAfterMs, hint: 'The credential returns the same token again; it must renew the token before it expires.' },
   );
 }

@@ -9,9 +9,9 @@ export interface WaitTerms {
 
 /**
  * Waits for a shared promise within one caller's own limits: this caller stops waiting when its time is up or its
- * signal fires, the others continue.
+ * signal is aborted, the others continue.
  *
- * @throws AbortedError when the signal fires, TokenTimeoutError after `timeoutMs`
+ * @throws AbortedError if the signal is aborted, TokenTimeoutError after `timeoutMs`
  */
 export function waitFor<T>(shared: Promise<T>, { abortSignal, timeoutMs }: WaitTerms): Promise<T> {
   if (abortSignal === undefined && timeoutMs === undefined) return shared;
@@ -44,6 +44,6 @@ export function aborted(signal: AbortSignal | undefined): AbortedError {
 
 function tooLate(timeoutMs: number): TokenTimeoutError {
   return new TokenTimeoutError(`No token within ${timeoutMs} ms.`, {
-    hint: 'The request to the identity provider goes on; the next call may find its answer.',
+    hint: 'The request to the identity provider continues; the next call may find its answer.',
   });
 }

@@ -183,7 +183,7 @@ const FAILURES: [method: string, wrong: string, bring: () => object, output: Reg
       env({ AZURE_POD_IDENTITY_AUTHORITY_HOST: nowhere });
       return { method: 'federated', ...application(), from: 'managed-identity' };
     },
-    /managed identity endpoint does not answer.*Off Azure there is no managed identity.*assign one/,
+    /managed identity endpoint does not answer.*Outside Azure, there is no managed identity.*assign one/,
   ],
   [
     'agent-identity',
@@ -297,7 +297,7 @@ const FAILURES: [method: string, wrong: string, bring: () => object, output: Reg
       env(here.entra.managedIdentity.cloudShell.env);
       return { method: 'managed-identity', clientId: '00000000-0000-4000-8000-000000000000', retryTimeoutMs: 0 };
     },
-    /Cloud Shell.*Leave 'clientId' out/,
+    /Cloud Shell.*Leave out 'clientId'/,
   ],
   [
     'azure-cli',
@@ -331,7 +331,7 @@ const FAILURES: [method: string, wrong: string, bring: () => object, output: Reg
     'environment',
     'variables that are not set',
     () => ({ method: 'environment' }),
-    /AZURE_\* variables describe no complete credential.*Not set: AZURE_TENANT_ID/,
+    /AZURE_\* variables do not describe a complete credential.*Not set: AZURE_TENANT_ID/,
   ],
   [
     'chain',

@@ -179,7 +179,7 @@ test('a pause that ends at the deadline is not waited for', async () => {
 
 // ---- fresh tokens ----
 
-test('a token that the server calls expired is replaced once, however often it says so', async () => {
+test('a token that the server calls expired is replaced once, however often that happens', async () => {
   const { server, provider, refused, login } = site();
   server.refusals = [EXPIRED, EXPIRED, EXPIRED];
   const { error } = await login(SECOND);
@@ -262,7 +262,7 @@ test.each([
     number,
     state,
     class: severity,
-    hint: 'The database has failed over, and the login is repeated until its new primary is ready.',
+    hint: 'The database has failed over, and the login is repeated until the new primary is ready.',
     cause: { number },
   });
   expect(String(failed[0]?.error)).toContain(message);

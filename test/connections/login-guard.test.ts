@@ -197,7 +197,7 @@ describe('redirects', () => {
       expect.objectContaining({
         code: 'ERR_SERVER_UNAVAILABLE',
         message: 'The server redirected the login more than 5 times.',
-        hint: 'Each server of the chain names another one: check the gateway or failover group for a loop.',
+        hint: 'Each server names another one: check the gateway or failover group for a loop.',
       }),
     );
   });

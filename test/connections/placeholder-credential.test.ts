@@ -9,7 +9,7 @@ test('a login with it fails, and its error says what to do', async () => {
       code: 'ERR_CONFIGURATION',
       message:
         'The config of withTokenRefresh() was copied or taken apart before mssql received it: its beforeConnect hook is missing.',
-      hint: 'Pass the whole config on, or copy your own config first and apply withTokenRefresh() last.',
+      hint: 'Pass the whole config, or copy your own config first and apply withTokenRefresh() last.',
     }),
   );
 });

@@ -127,9 +127,9 @@ test('config object', () => {
       It is text: convert it with Number(...).
     ERR_CONFIGURATION: 'requestTimeout' must be a number of ms, 0 (no limit) or more.
     ERR_CONFIGURATION: No login is named: set 'authentication' to a credential, or 'user' and 'password'.
-    ERR_CONFIGURATION: options.encrypt is false: an access token would be sent in the clear. Remove it or set it to true.
+    ERR_CONFIGURATION: options.encrypt is false: an access token would be sent in cleartext. Remove it or set it to true.
     ERR_CONFIGURATION: This config comes from withTokenRefresh(), which is for pools of mssql only.
-      Pass the config that withTokenRefresh() was given.
+      Pass the config that you gave to withTokenRefresh().
     ERR_CONFIGURATION: pool.maximum is not a setting of this pool. Its settings are max, min, idleTimeoutMillis, acquireTimeoutMillis, createTimeoutMillis, destroyTimeoutMillis, overlap, maxRenewals, maxAgeMillis, leakDetectionMillis, maxOpening, resetSession, keepaliveMillis, validate.
     ERR_CONFIGURATION: pool.maxx is not a setting of this pool. Did you mean 'pool.max'? Its settings are max, min, idleTimeoutMillis, acquireTimeoutMillis, createTimeoutMillis, destroyTimeoutMillis, overlap, maxRenewals, maxAgeMillis, leakDetectionMillis, maxOpening, resetSession, keepaliveMillis, validate.
     ERR_CONFIGURATION: pool.maxOpening must be a whole number, 0 or more.
@@ -141,9 +141,9 @@ test('config object', () => {
     ERR_CONFIGURATION: pool.leakDetectionMillis must be a number of ms, 0 (off) or more.
       It is text: convert it with Number(...).
     ERR_CONFIGURATION: A pool was passed where a config is needed.
-      The library keeps a pool of its own: pass the config that your pool was created from.
+      The library keeps its own pool: pass the config that your pool was created from.
     ERR_CONFIGURATION: The pools of createTokenPools() were passed where one pool or a config is needed.
-      Where a pool is accepted, pass pools.current; it is the pool of the identity that pools.run() was called for.
+      If a pool is accepted there, pass pools.current, the pool of the identity that pools.run() was called for.
     ERR_CONFIGURATION: 'server' is missing: set it to the host name of the SQL Server.
     ERR_CONFIGURATION: 'server' is missing: set it to the host name of the SQL Server.
     ERR_CONFIGURATION: 'server' is missing: set it to the host name of the SQL Server.
@@ -235,11 +235,11 @@ test('connection string', () => {
     ERR_CONFIGURATION: Connection string: a semicolon is missing inside the value of 'database'.
     ERR_CONFIGURATION: Connection string: 'encrypt' must be true or false.
     ERR_CONFIGURATION: Connection string: 'packet size' must be a whole number.
-    ERR_CONFIGURATION: Connection URL: 'sqlserver://' is the form of JDBC and Prisma, which is not read here.
+    ERR_CONFIGURATION: Connection URL: 'sqlserver://' is the form of JDBC and Prisma, which is not supported here.
       Use mssql://user:password@host:port/database?encrypt=true, or an ADO.NET connection string: Server=host,port;Database=...;User Id=...;Password=...
-    ERR_CONFIGURATION: Connection URL: 'sqlserver://' is the form of JDBC and Prisma, which is not read here.
+    ERR_CONFIGURATION: Connection URL: 'sqlserver://' is the form of JDBC and Prisma, which is not supported here.
       Use mssql://user:password@host:port/database?encrypt=true, or an ADO.NET connection string: Server=host,port;Database=...;User Id=...;Password=...
-    ERR_CONFIGURATION: Connection URL: 'sqlserver://' is the form of JDBC and Prisma, which is not read here.
+    ERR_CONFIGURATION: Connection URL: 'sqlserver://' is the form of JDBC and Prisma, which is not supported here.
       Use mssql://user:password@host:port/database?encrypt=true, or an ADO.NET connection string: Server=host,port;Database=...;User Id=...;Password=...
     ERR_CONFIGURATION: Connection URL: only mssql:// is known.
       The form is mssql://user:password@host:port/database?encrypt=true.
@@ -253,7 +253,7 @@ test('connection string', () => {
       Encode it with encodeURIComponent.
     ERR_CONFIGURATION: Connection URL: the database is not percent-encoded correctly.
       Encode it with encodeURIComponent.
-    ERR_CONFIGURATION: Connection URL: setting 2 of the query has no name of a connection string.
+    ERR_CONFIGURATION: Connection URL: setting 2 of the query is not a setting of connection strings.
     ERR_CONFIGURATION: Connection URL: it cannot be read.
       The form is mssql://user:password@host:port/database?encrypt=true; reserved characters in user and password are percent-encoded (encodeURIComponent).
     ERR_CONFIGURATION: Connection URL: it cannot be read.

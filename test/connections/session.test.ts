@@ -68,7 +68,7 @@ test('a connection with a request in progress is busy, but open', () => {
   expect([isBusy(aConnection(LOGGED_IN)), isBusy(aConnection())]).toEqual([false, true]);
 });
 
-test('in a transaction only where tedious says so', () => {
+test('in a transaction only if tedious reports one', () => {
   expect(
     [{}, { inTransaction: false }, { inTransaction: true }].map((state) => isInTransaction(aConnection(state))),
   ).toEqual([false, false, true]);

@@ -137,9 +137,9 @@ test('a port or an instance, never both', () => {
   expect(options({ options: { instanceName: 'other', port: 1 } })).not.toHaveProperty('port');
 });
 
-test('a token is never sent in the clear nor printed', () => {
+test('a token is never sent in cleartext or printed', () => {
   for (const config of [{ encrypt: false }, { options: { encrypt: false } }]) {
-    expect(() => settings(config)).toThrow(/would be sent in the clear/);
+    expect(() => settings(config)).toThrow(/would be sent in cleartext/);
   }
   const debug = { payload: true };
   expect(options({ options: { debug } })).not.toHaveProperty('debug');
@@ -267,7 +267,9 @@ test('a connection string is a config', () => {
 });
 
 test('a token store of the config is that of its credential', () => {
-  expect(() => settings({ tokenStore: {} })).toThrow(/must be made by redisTokenStore\(\) or encryptedTokenStore\(\)/);
+  expect(() => settings({ tokenStore: {} })).toThrow(
+    /must be created by redisTokenStore\(\) or encryptedTokenStore\(\)/,
+  );
 });
 
 test.each([null, undefined, 5])('%j is no config', (config) => {

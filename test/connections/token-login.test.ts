@@ -208,7 +208,7 @@ test('the errors of a login say what was not sent, and what to do', async () => 
   await expect(unbound.credential.getToken(OWN)).rejects.toMatchObject({
     code: 'ERR_CONFIGURATION',
     message: 'The credential of a connection was used by another one.',
-    hint: 'Each connection needs its own credential: pass the configuration on as it is, without copying it.',
+    hint: 'Each connection needs its own credential: pass the configuration itself, not a copy.',
   });
 });
 

@@ -204,7 +204,7 @@ test.each<[string, () => unknown, RegExp]>([
   [
     'an application with a user assertion',
     () => new OnBehalfOfTokens({ ...application, userAssertion: 'a.b.c' } as never),
-    /'userAssertion' goes to for\(\)/,
+    /pass 'userAssertion' to for\(\)/,
   ],
   ["an assertion with 'Bearer'", () => new OnBehalfOfTokens(application).for('Bearer a.b.c'), /without 'Bearer'/],
   [

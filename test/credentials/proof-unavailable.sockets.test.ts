@@ -141,9 +141,9 @@ describe('a function', () => {
   const GIVES: [string, Give, RegExp][] = [
     ['throws', () => Promise.reject(new Error('vault is sealed')), /failed: vault is sealed/],
     ['throws at once', () => JSON.parse('{'), /failed: /],
-    ["returns ''", () => '', /must return a string that is not empty/],
-    ['returns undefined', () => undefined as unknown as string, /must return a string that is not empty/],
-    ['returns line breaks', async () => '\n', /must return a string that is not empty/],
+    ["returns ''", () => '', /must return a non-empty string/],
+    ['returns undefined', () => undefined as unknown as string, /must return a non-empty string/],
+    ['returns line breaks', async () => '\n', /must return a non-empty string/],
   ];
   test.each(
     WAYS.flatMap(([option, options]) =>

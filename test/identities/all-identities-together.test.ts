@@ -187,30 +187,30 @@ test('refusals in words', () => {
     'maxOpening' must be a whole number, 0 or more.
     The config has an unknown setting. Did you mean 'maxPools'?
       Rename it, or leave it out of the config for this library.
-    The config of createTokenPools() must not contain a login; pools.for() gets it.
+    The config of createTokenPools() must not contain a login; pass it to pools.for().
       'authentication' is the application that calls on behalf of its users: { tenantId, clientId, clientSecret }.
-    The config of createTokenPools() must not contain a login; pools.for() gets it.
+    The config of createTokenPools() must not contain a login; pass it to pools.for().
       'authentication' is the application that calls on behalf of its users: { tenantId, clientId, clientSecret }.
-    The config of createTokenPools() must not contain a login; pools.for() gets it.
+    The config of createTokenPools() must not contain a login; pass it to pools.for().
       'authentication' is the application that calls on behalf of its users: { tenantId, clientId, clientSecret }.
-    The config of createTokenPools() must not contain a login; pools.for() gets it.
+    The config of createTokenPools() must not contain a login; pass it to pools.for().
       'authentication' is the application that calls on behalf of its users: { tenantId, clientId, clientSecret }.
-    The config of createTokenPools() must not contain a login; pools.for() gets it.
+    The config of createTokenPools() must not contain a login; pass it to pools.for().
       'authentication' is the application that calls on behalf of its users: { tenantId, clientId, clientSecret }.
-    The config of createTokenPools() must not contain a login; pools.for() gets it.
+    The config of createTokenPools() must not contain a login; pass it to pools.for().
       'authentication' is the application that calls on behalf of its users: { tenantId, clientId, clientSecret }.
     'tokenStore' has a name, which stands for one principal; createTokenPools() has many.
-      Pass the store without a name; identities that need one do without the store.
+      Pass the store without a name; identities that would need one do not use the store.
     'readOnly' has no effect in createTokenPools().
       createTokenPool() and ConnectionPool take it. Elsewhere, create a second pool with options.readOnlyIntent: true.
     pools.for() needs { userAssertion } or { authentication }.
     pools.for() needs { userAssertion } or { authentication }.
     pools.for() needs { userAssertion } or { authentication }.
     pools.for() needs { userAssertion } or { authentication }.
-    The 'key' of an identity must be a string that is not empty.
-    The 'key' of an identity must be a string that is not empty.
+    The 'key' of an identity must be a non-empty string.
+    The 'key' of an identity must be a non-empty string.
     pools.for() takes 'userAssertion' or 'authentication', not both.
-      With both it would be unclear whose connection it is. The application that calls on behalf of its users belongs in the config of createTokenPools().
+      With both, it would be unclear whose connection it is. The application that calls on behalf of its users belongs in the config of createTokenPools().
     pools.for({ userAssertion }) needs 'authentication' in the config of the pools.
       The application that calls on behalf of its users: { tenantId, clientId, clientSecret }.
     pools.for() has no option 'keys'; it has userAssertion, authentication, key.

@@ -440,8 +440,8 @@ test('current uses the connections of the current identity, and rejects outside 
 
 test.each<[unknown, string]>([
   [{}, 'pools.for() needs { userAssertion } or { authentication }.'],
-  [{ authentication: new FakeProvider(), key: '' }, "The 'key' of an identity must be a string that is not empty."],
-  [{ authentication: new FakeProvider(), key: 7 }, "The 'key' of an identity must be a string that is not empty."],
+  [{ authentication: new FakeProvider(), key: '' }, "The 'key' of an identity must be a non-empty string."],
+  [{ authentication: new FakeProvider(), key: 7 }, "The 'key' of an identity must be a non-empty string."],
   [{ userAssertion: 'a.b.c' }, "pools.for({ userAssertion }) needs 'authentication' in the config of the pools."],
 ])('rejects an identity that cannot be determined: %j', (identity, message) => {
   expect(() => many().for(identity as never)).toThrow(ConfigurationError);
@@ -457,7 +457,7 @@ test.each<[Partial<TokenPoolsConfig>, string]>([
   [{ user: 'sa' }, 'must not contain a login'],
   [{ password: 'p' }, 'must not contain a login'],
   [{ authentication: { type: 'azure-active-directory-default' } } as never, 'must not contain a login'],
-  [{ authentication: new FakeProvider() } as never, "Give one of 'clientSecret'"],
+  [{ authentication: new FakeProvider() } as never, "Set one of 'clientSecret'"],
   [{ authentication_type: 'azure-active-directory-default' } as never, 'must not contain a login'],
 ])('a config that cannot be is refused at once: %j', (config, message) => {
   expect(() => many(config)).toThrow(ConfigurationError);

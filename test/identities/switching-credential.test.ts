@@ -28,8 +28,8 @@ function credentialOf(name: string | undefined): TokenCredential & { asked: unkn
 
 const anotherPrincipal = {
   code: 'ERR_CREDENTIAL_REJECTED',
-  message: 'The token is for another principal than this pool; it was not used.',
-  hint: expect.stringContaining('a key of its own'),
+  message: "The token is for a principal other than this pool's; it was not used.",
+  hint: expect.stringContaining('its own key'),
 };
 
 test('asks the latest credential of the same principal, with what it was asked itself', async () => {

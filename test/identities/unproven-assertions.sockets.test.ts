@@ -61,7 +61,7 @@ test('an assertion whose token is for another user opens nothing', async () => {
   await a.pools.for({ userAssertion: bobs, key: 'bob' }).use(whoAmI);
   // With a key, the application says who it is, and the first token of the key counts.
   await expect(a.pools.for({ userAssertion: a.callOf(ada), key: 'bob' }).acquire()).rejects.toThrow(
-    'The token is for another principal than this pool; it was not used.',
+    "The token is for a principal other than this pool's; it was not used.",
   );
   expect(a.server.logins).toHaveLength(1);
 });

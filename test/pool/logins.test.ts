@@ -280,7 +280,7 @@ test('close() in the middle of a login hangs up at once', async () => {
   settled(closed);
   expect(connection.closed).toBe(true);
   // tedious would sit out connectTimeout without an error on its socket.
-  expect(errors).toEqual([new Error('The connection attempt was given up.')]);
+  expect(errors).toEqual([new Error('The connection attempt was abandoned.')]);
 });
 
 test('an error of an established connection does not end the process, and the connection is not used again', async () => {

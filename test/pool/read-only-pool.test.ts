@@ -19,7 +19,7 @@ async function borrow(source: Source, count = 1): Promise<Connection[]> {
   return settled(acquired);
 }
 
-function giveBack(source: Source, connections: Connection[]): void {
+function returnAll(source: Source, connections: Connection[]): void {
   for (const connection of connections) source.release(connection);
 }
 
@@ -35,7 +35,7 @@ test('an idle connection of either pool makes way for a caller of the other, as 
       const borrowed = await borrow(source, 2);
       expect(borrowed.map(isReplicas)).toEqual(source === pool ? [false, false] : [true, true]);
       expect([source.stats.size, other.stats.size]).toEqual([2, 0]);
-      giveBack(source, borrowed);
+      returnAll(source, borrowed);
     }
   }
   expect(world.server.mostOpen).toBeLessThanOrEqual(2);
@@ -43,10 +43,10 @@ test('an idle connection of either pool makes way for a caller of the other, as 
 
 test('one idle connection makes way for each caller, and no more', async () => {
   const { pool, replica } = aPair(3);
-  giveBack(pool, await borrow(pool, 3));
+  returnAll(pool, await borrow(pool, 3));
   const [first] = await borrow(replica);
   expect([pool.stats.size, replica.stats.size]).toEqual([2, 1]);
-  giveBack(replica, [first as Connection]);
+  returnAll(replica, [first as Connection]);
   await pass(SECOND);
   expect([pool.stats.size, replica.stats.size]).toEqual([2, 1]);
 });
@@ -88,7 +88,7 @@ const detours = () =>
 
 /** The server is down for new connections; the primary has some that are open. */
 async function onlyOldConnections(pool: TokenPool, count: number): Promise<void> {
-  giveBack(pool, await borrow(pool, count));
+  returnAll(pool, await borrow(pool, count));
   world.server.isDown = true;
 }
 
@@ -161,7 +161,7 @@ test('a suspended pool makes no detours', async () => {
 
 test('a replica whose logins are refused between two attempts is given up at half time too', async () => {
   const { pool, replica } = aPair(2, FALLBACK);
-  giveBack(pool, await borrow(pool, 1));
+  returnAll(pool, await borrow(pool, 1));
   world.server.refusals = Array.from({ length: 50 }, () => ({
     number: 40613,
     state: 1,

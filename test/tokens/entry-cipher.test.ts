@@ -41,6 +41,6 @@ test.each([
   ['a number', 32],
 ])('%s is no key, and how to make one is said', (_, key) => {
   expect(() => new EntryCipher(key as string)).toThrow(
-    expect.objectContaining({ code: 'ERR_CONFIGURATION', hint: 'Make one with: openssl rand -base64 32' }),
+    expect.objectContaining({ code: 'ERR_CONFIGURATION', hint: 'Create one with: openssl rand -base64 32' }),
   );
 });

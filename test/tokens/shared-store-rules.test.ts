@@ -62,7 +62,10 @@ function aProcess(store: MemoryStore, options: Partial<TokenEncryptionOptions> =
 test.each([0, -1, Number.NaN, 2 ** 31])("a time of %s ms is rejected with the option's name", (ms) => {
   for (const name of ['leaseMs', 'timeoutMs']) {
     expect(() => encryptedTokenStore(new MemoryStore(), { keys: KEY, [name]: ms })).toThrow(
-      expect.objectContaining({ code: 'ERR_CONFIGURATION', message: `'${name}' must be a number of ms above 0.` }),
+      expect.objectContaining({
+        code: 'ERR_CONFIGURATION',
+        message: `'${name}' must be a number of ms greater than 0.`,
+      }),
     );
   }
   expect(() => encryptedTokenStore(new MemoryStore(), { keys: KEY, leaseMs: 1, timeoutMs: 2 ** 31 - 1 })).not.toThrow();
@@ -74,7 +77,7 @@ test.each([undefined, null, {}, { obtain() {} }, { keyOf() {} }])(
     const make = () => new TokenCache(new FakeProvider()).shareThrough(tokenStore as never);
     expect(make).toThrow(
       expect.objectContaining({
-        message: "'tokenStore' must be made by redisTokenStore() or encryptedTokenStore().",
+        message: "'tokenStore' must be created by redisTokenStore() or encryptedTokenStore().",
         hint: expect.stringContaining('encryptedTokenStore(yourStore, { keys })'),
       }),
     );

@@ -57,7 +57,7 @@ test.each([0, -1, Number.NaN, 'soon' as unknown as number])('a request limit of 
   expect(() => new TokenCache(new FakeProvider(), { requestTimeoutMs: ms })).toThrow(
     expect.objectContaining({
       code: 'ERR_CONFIGURATION',
-      message: "'requestTimeoutMs' must be a number of ms above 0.",
+      message: "'requestTimeoutMs' must be a number of ms greater than 0.",
     }),
   );
 });

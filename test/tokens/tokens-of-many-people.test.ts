@@ -41,7 +41,7 @@ test("the options apply to each user's cache", () => {
 
 test.each([0, 0.5, -1, Number.NaN, '5' as never])('maxUsers: %j is rejected', (maxUsers) => {
   expect(() => new OnBehalfOfTokens(application, { maxUsers })).toThrow(ConfigurationError);
-  expect(() => new OnBehalfOfTokens(application, { maxUsers })).toThrow("'maxUsers' must be a number above 0.");
+  expect(() => new OnBehalfOfTokens(application, { maxUsers })).toThrow("'maxUsers' must be a number greater than 0.");
 });
 
 test("reports a mistake in the application's options before the first user", () => {

@@ -77,7 +77,7 @@ export function settingsFromArgs(args: string[], env: NodeJS.ProcessEnv): Doctor
   const { values } = parseArgs({ args, options: OPTIONS });
   if (values.help) return 'help';
   const timeoutMs = Number(values.timeout);
-  if (!(timeoutMs > 0)) throw new ConfigurationError('--timeout must be a number of ms above 0.');
+  if (!(timeoutMs > 0)) throw new ConfigurationError('--timeout must be a number of ms greater than 0.');
   const text = values['connection-string'] ?? (values.server === undefined ? env.SQL_CONNECTION_STRING : undefined);
   if (text !== undefined) refuseBesideConnectionString(values);
   const { method, isChosen } = methodFrom(values, env);

@@ -4,7 +4,7 @@ import { type KeyDerivation, runLater, runNow } from './key-derivation.js';
 import { certificateBlocks, type PemBlock } from './pem.js';
 import { openEncryptedKey, openPkcs12, Rc2PfxError, WrongPfxPassword } from './pkcs12.js';
 
-/** Certificates with a chain and a key have some 10 KiB. */
+/** A certificate with its chain and key has some 10 KiB. */
 export const LARGEST_CERTIFICATE_FILE = 128 * 1024;
 
 /** Environment variables and secret stores often lose line breaks. */
@@ -45,7 +45,9 @@ export async function readCertificate(
   }
 }
 
-/** Checks a certificate as far as that is cheap: a key derivation of many rounds is left to the first token request. */
+/**
+ * Checks a certificate as far as that is cheap; a key derivation with many rounds is left to the first token request.
+ */
 export function checkCertificate(content: string | Uint8Array, password: string | undefined, option: string): void {
   const source = { password, option };
   try {
@@ -91,7 +93,7 @@ function finish({ certificates, privateKey }: Parts, option: string): ClientCert
   }
   const own = certificates.find((certificate) => certificate.checkPrivateKey(privateKey));
   if (own === undefined) {
-    throw new ConfigurationError(`The private key in '${option}' belongs to none of its certificates.`);
+    throw new ConfigurationError(`The private key in '${option}' does not belong to any of its certificates.`);
   }
   if (Date.parse(own.validTo) < Date.now()) {
     throw new ConfigurationError(`The certificate in '${option}' expired on ${own.validTo}.`, {

@@ -14,7 +14,7 @@ const MOST_ELEMENTS = 1_000;
 /** Object identifiers of algorithms have at most a dozen bytes. */
 const LONGEST_OBJECT_ID = 32;
 
-/** Reads all elements of a buffer, one after the other. @throws RangeError where it is not DER */
+/** Reads all elements of a buffer, one after the other. @throws RangeError if it is not DER */
 export function readDer(bytes: Buffer): DerElement[] {
   const elements: DerElement[] = [];
   for (let at = 0; at < bytes.length; ) {

@@ -23,7 +23,7 @@ export async function runLater<Result>(steps: Generator<KeyDerivation, Result, B
   return step.value;
 }
 
-/** Runs the steps synchronously if that is cheap. @returns undefined where it is not */
+/** Runs the steps synchronously if that is cheap. @returns undefined if it is not */
 export function runNow<Result>(steps: Generator<KeyDerivation, Result, Buffer>): Result | undefined {
   let cost = 0;
   let step = steps.next();
@@ -105,7 +105,7 @@ export function pkcs12Kdf(from: Pkcs12KdfInput): KeyDerivation {
   };
 }
 
-/** Pauses after so many rounds. */
+/** The number of rounds between pauses. */
 function* pkcs12Rounds(from: Pkcs12KdfInput, roundsAtOnce: number): Generator<undefined, Buffer> {
   const blockBytes = from.hash === 'sha384' || from.hash === 'sha512' ? 128 : 64;
   const diversifier = Buffer.alloc(blockBytes, from.purpose);

@@ -4,7 +4,7 @@ export interface PemBlock {
   label: string;
   /** The block with its two lines. */
   pem: string;
-  /** What is between them. */
+  /** The content between them. */
   base64: string;
 }
 

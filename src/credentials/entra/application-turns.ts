@@ -1,9 +1,9 @@
 import { AbortedError, CredentialError, TokenThrottledError, TokenTimeoutError } from '../../errors.js';
 import { backOffMs } from '../../time.js';
 
-/** Requests of one application on behalf of its users at once. */
+/** Maximum number of concurrent requests of one application on behalf of its users. */
 const MOST_AT_ONCE = 10;
-/** Of these, for one user: assertions forged in one user's name leave half of the turns to the other users. */
+/** Maximum for one user: assertions forged in one user's name leave half of the turns to the other users. */
 const MOST_PER_USER = MOST_AT_ONCE / 2;
 /** Longest wait for a turn, ms. It does not count against the time limit of the request itself. */
 export const LONGEST_TURN_WAIT_MS = 10_000;
@@ -17,7 +17,7 @@ interface Waiting {
 
 /**
  * The turns of one application at its identity provider, for all users on whose behalf it requests tokens. Each assertion
- * has a back-off of its own, because one that is refused says nothing about another; a throttled application has to pause as a
+ * has its own back-off, because the refusal of one says nothing about another; a throttled application has to pause as a
  * whole (P5). At most 10 requests are under way at once, 5 of them for one user; the others wait, each user in turn.
  */
 export class ApplicationTurns {
@@ -39,9 +39,9 @@ export class ApplicationTurns {
   /**
    * Runs one request in its turn.
    *
-   * @param user whom the request is for; a claim is enough, for it decides the order only
-   * @throws TokenThrottledError while the application is throttled, TokenTimeoutError without a turn within 10 s,
-   *   AbortedError; and what `request` throws
+   * @param user the user that the request is for; an unproven claim is enough, because it only decides the order
+   * @throws TokenThrottledError while the application is throttled, TokenTimeoutError if there was no turn within 10 s,
+   *   AbortedError; and the errors of `request`
    */
   async run<T>(user: string, request: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
     await this.#turn(user, signal);
@@ -103,7 +103,7 @@ export class ApplicationTurns {
       if (user === undefined) return;
       const ofUser = this.#waiting.get(user) as Waiting[];
       const next = ofUser.shift() as Waiting;
-      // Behind all other users.
+      // The user goes behind all other users.
       this.#waiting.delete(user);
       if (ofUser.length > 0) this.#waiting.set(user, ofUser);
       this.#running += 1;
@@ -137,7 +137,7 @@ export class ApplicationTurns {
     };
   }
 
-  /** A refused assertion concerns its own user only; throttling concerns the application. */
+  /** A refused assertion concerns only its own user; throttling concerns the application. */
   #failed(error: unknown, startedAt: number): void {
     if (!(error instanceof CredentialError)) return;
     const { status, retryAfterMs } = error;
@@ -161,7 +161,7 @@ export class ApplicationTurns {
       {
         status: this.#status,
         retryAfterMs: Math.ceil(pauseMs),
-        hint: 'Verify the signature of a token before you use it, and use one token of a user as long as it is valid.',
+        hint: 'Verify the signature of a token before you use it, and use a user's token for as long as it is valid.',
       },
     );
   }

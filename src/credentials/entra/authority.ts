@@ -18,9 +18,8 @@ export interface AuthorityOptions {
   /** Directory (tenant) id, or a domain of the tenant. */
   tenantId?: string;
   /**
-   * Identity provider, with or without the tenant as its path. Default `AZURE_AUTHORITY_HOST`, else
-   * `https://login.microsoftonline.com`. Plain http is allowed only to this machine, for an emulator.
-   */
+   * Identity provider, with or without the tenant as its path. Default `AZURE_AUTHORITY_HOST`, or else
+   * `https://login.microsoftonline.com`. Plain HTTP is allowed only to this machine, for an emulator. */
   authority?: string | undefined;
   /** Allows plain http to another machine: an emulator in a container. Never for a real identity provider. */
   allowInsecureAuthority?: boolean | undefined;
@@ -103,8 +102,8 @@ function parseAuthority(given: unknown, allowInsecure: boolean): URL {
   }
   const here = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(url.hostname);
   if (url.protocol === 'http:' && !here && !allowInsecure) {
-    throw new ConfigurationError("'authority' must use https: a secret would be sent in the clear.", {
-      hint: 'For an emulator on another machine set allowInsecureAuthority: true.',
+    throw new ConfigurationError("'authority' must use https: a secret would be sent in cleartext.", {
+      hint: 'For an emulator on another machine, set allowInsecureAuthority: true.',
     });
   }
   return url;

@@ -20,7 +20,7 @@ export interface FederationClaims {
   audience: string;
 }
 
-/** @returns undefined where the assertion is not a JWT */
+/** @returns undefined if the assertion is not a JWT */
 export function federationClaims(assertion: string): FederationClaims | undefined {
   const payload = readJwtPayload(assertion);
   if (payload === undefined) return undefined;
@@ -41,7 +41,7 @@ export function federationHint(assertion: string, aadsts: number | undefined): s
   const { issuer, subject, audience } = claims;
   return (
     `Add a federated credential to the app registration, or correct its ${mismatched.join(', ')}: ` +
-    `issuer '${issuer}', subject '${subject}', audience '${audience}'. Entra compares them exactly, case included.`
+    `issuer '${issuer}', subject '${subject}', audience '${audience}'. Entra compares them exactly, including case.`
   );
 }
 

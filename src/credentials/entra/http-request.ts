@@ -91,7 +91,7 @@ export function httpExchange(request: HttpRequest): Promise<HttpReply> {
         new ConfigurationError(
           `The header '${name}' for ${url.host} contains a line break or another control character.`,
           {
-            hint: 'The secret or the environment variable that it is made from has one. Remove it.',
+            hint: 'The secret or the environment variable that it comes from has one. Remove it.',
           },
         ),
       );
@@ -126,7 +126,7 @@ export function httpExchange(request: HttpRequest): Promise<HttpReply> {
         succeed(response, Buffer.concat(chunks).toString('utf8'));
       });
     });
-    // Without this listener Node drops the connection, and the request would end only at its timeout.
+    // Without this listener, Node drops the connection, and the request would end only at its timeout.
     outgoing.on('upgrade', (response, socket) => {
       socket.destroy();
       succeed(response, '');
@@ -140,7 +140,7 @@ export function httpExchange(request: HttpRequest): Promise<HttpReply> {
           const { fingerprint, fingerprint256 } = (socket as import('node:tls').TLSSocket).getPeerCertificate();
           const has = [fingerprint, fingerprint256].map((print) => print?.replaceAll(':', '').toLowerCase());
           if (pinned !== undefined && has.includes(pinned)) outgoing.end(request.body);
-          else fail(new TokenUnavailableError(`${url.host} has another certificate than the one expected.`));
+          else fail(new TokenUnavailableError(`${url.host} has a certificate other than the expected one.`));
         });
       });
     }
@@ -190,10 +190,13 @@ export function jsonObject(text: string): Record<string, unknown> | undefined {
   }
 }
 
-/** Providers ask for seconds or minutes. A longer pause is shortened: it would take the application out of service. */
+/**
+ * Providers ask for seconds or minutes. A longer pause is shortened, because it would take the application out of
+ * service.
+ */
 const LONGEST_RETRY_AFTER_MS = 3_600_000;
 
-/** `Retry-After` in ms: delta-seconds or an HTTP date (RFC 9110 section 10.2.3); undefined where it is neither. */
+/** `Retry-After` in ms: delta-seconds or an HTTP date (RFC 9110 section 10.2.3); undefined if it is neither. */
 export function retryAfterMs(header: unknown): number | undefined {
   const text = typeof header === 'number' ? String(header) : header;
   if (typeof text !== 'string' || text.length > 64) return undefined;

@@ -4,7 +4,7 @@ import { jsonObject } from './http-request.js';
 
 /** The claims of an access token, unverified: for its expiry, and to show its principal. */
 export interface JwtClaims {
-  /** End, epoch ms. */
+  /** Expiry, epoch ms. */
   expiresOn: number | undefined;
   /** When it was issued, epoch ms. */
   issuedAt: number | undefined;
@@ -18,7 +18,7 @@ export interface JwtClaims {
 /** No real token is longer; untrusted text may be. */
 const LONGEST_TOKEN = 256 * 1024;
 
-/** Reads the claims of a JWT (RFC 7519); undefined where the token is not one. */
+/** Reads the claims of a JWT (RFC 7519); undefined if the token is not one. */
 export function readJwtClaims(token: string): JwtClaims | undefined {
   const claims = readJwtPayload(token);
   if (claims === undefined) return undefined;
@@ -31,7 +31,7 @@ export function readJwtClaims(token: string): JwtClaims | undefined {
   };
 }
 
-/** The payload of a JWT; undefined where the token is not one. */
+/** The payload of a JWT; undefined if the token is not one. */
 export function readJwtPayload(token: string): Record<string, unknown> | undefined {
   if (token.length > LONGEST_TOKEN) return undefined;
   const [, payload, signature] = token.split('.', 3);
@@ -43,7 +43,7 @@ export function readJwtPayload(token: string): Record<string, unknown> | undefin
 export interface AssertedUser {
   /** Tenant and object id: the same in every token of this user, whatever application it is for. */
   principal: string | undefined;
-  /** End of the assertion, epoch ms. */
+  /** Expiry of the assertion, epoch ms. */
   expiresOn: number | undefined;
 }
 

@@ -42,7 +42,7 @@ export async function requestAsConfidentialApp(
   );
 }
 
-/** The same for an application without a secret of its own, where a person signs in. */
+/** The same for an application without a secret, where a person signs in. */
 export async function requestAsPublicApp(
   request: MsalRequest,
   ask: (app: Msal.PublicClientApplication) => Promise<Msal.AuthenticationResult | null>,
@@ -131,7 +131,7 @@ function isSeconds(value: unknown): boolean {
   return typeof value === 'number' || (typeof value === 'string' && /^-?\d+(\.\d+)?$/.test(value));
 }
 
-/** MSAL found the fault before it sent anything, a malformed key for example. */
+/** MSAL found the fault before it sent anything: a malformed key, for example. */
 function msalFailure(thrown: unknown, secrets: readonly (string | undefined)[], who: string): Error {
   const reason = textOf(thrown) || textProperty(thrown, 'errorCode') || 'unknown reason';
   return new ConfigurationError(`The ${who} cannot be used: ${redact(reason, secrets).slice(0, 400)}`, {

@@ -2,7 +2,7 @@ import type { CredentialError } from '../../errors.js';
 import { type HttpReply, retryAfterMs } from './http-request.js';
 import { aadstsNumber, aadstsOf, type ProviderErrorOptions, providerError } from './provider-error.js';
 
-/** The typed error for an answer of the token endpoint that is no token (RFC 6749 section 5.2, Entra's additions). */
+/** The typed error for an answer of the token endpoint without a token (RFC 6749 section 5.2, Entra's additions). */
 export function oauthRefusal(
   reply: HttpReply,
   body: Record<string, unknown> | undefined,

@@ -48,7 +48,7 @@ export function soundError(error: TokenPoolError): TokenPoolError {
 
 function isSound(error: TokenPoolError): boolean {
   try {
-    // V8 of Node 22 and later keeps the stack behind a getter of its own.
+    // In Node 22 and later, V8 keeps the stack behind its own getter.
     const { stack: _, ...descriptors } = Object.getOwnPropertyDescriptors(error);
     const own: PropertyDescriptor[] = Object.values(descriptors);
     if (own.some(({ get, set }) => get !== undefined || set !== undefined)) return false;

@@ -53,7 +53,9 @@ const FOR_A_PERSON = new Set([
   'account_selection_required',
   'insufficient_claims',
 ]);
-/** The assertion of a call that no new sign-in makes exchangeable: of another audience, of an application, or not a JWT. */
+/**
+ * Refusals of an assertion that a new sign-in cannot change: wrong audience, an application's own token, or not a JWT.
+ */
 const WRONG_ASSERTION = new Set([500131, 7000114, 50027]);
 /** Transient OAuth errors. */
 const PASSING = new Set(['temporarily_unavailable', 'server_error', 'slow_down']);
@@ -65,8 +67,8 @@ const LONGEST_REASON = 400;
 const HINTS = new Map<number, string>([
   [7000215, "Set clientSecret to the secret's value, not its id."],
   [7000222, 'The client secret has expired: add a new one to the app registration and use it.'],
-  [7000216, 'The app is a confidential client: give clientSecret, a certificate or an assertion.'],
-  [7000218, 'Give clientSecret, a certificate or an assertion; or allow public client flows in the app registration.'],
+  [7000216, 'The app is a confidential client: set clientSecret, a certificate or an assertion.'],
+  [7000218, 'Set clientSecret, a certificate or an assertion; or allow public client flows in the app registration.'],
   [7000112, 'The application is disabled in this tenant: enable it in Enterprise applications.'],
   [700016, 'Check clientId and tenantId: the application is not registered or not installed in that tenant.'],
   [700027, 'Upload the certificate to the app registration, or use the one that is uploaded there.'],
@@ -105,8 +107,8 @@ const HINTS = new Map<number, string>([
 /**
  * The typed error for an identity provider's answer.
  *
- * @param who what made the request, for the message: `client secret of application 0000-...`; with `answeredBy`, what that
- *   was asked to do: `issue a token`
+ * @param who what made the request, for the message: `client secret of application 0000-...`; with `answeredBy`, the
+ *   request: `issue a token`
  */
 export function providerError(
   answer: ProviderAnswer,
@@ -175,7 +177,7 @@ function firstSentences(description: string): string {
   return (trace === -1 ? line : line.slice(0, trace)).trim().slice(0, LONGEST_REASON);
 }
 
-/** The AADSTS number of an `error_description`; undefined where there is none. */
+/** The AADSTS number of an `error_description`; undefined if there is none. */
 export function aadstsOf(description: string | undefined): number | undefined {
   const match = /\bAADSTS(\d{1,10})\b/.exec((description ?? '').slice(0, 4_096));
   return match === null ? undefined : Number(match[1]);
@@ -186,8 +188,8 @@ function identifier(text: string): string | undefined {
 }
 
 /**
- * Anything a credential threw, as one of our errors: ours unchanged where it is sound; `@azure/identity`'s and MSAL's
- * by their fields (their classes exist once per installed copy, so `instanceof` is no use); anything else as
+ * Converts anything that a credential threw to one of our errors: our own unchanged if it is well-formed; `@azure/identity`'s and MSAL's
+ * by their fields (their classes exist once per installed copy, so `instanceof` does not work); anything else as
  * "unavailable", to be retried. Never throws, whatever the input: a getter, a proxy, a number in place of a string.
  */
 export function asCredentialFailure(thrown: unknown): TokenPoolError {
@@ -233,7 +235,7 @@ export function asCredentialFailure(thrown: unknown): TokenPoolError {
   return new TokenUnavailableError(`The credential failed: ${message}`, { cause, retryAfterMs: delay });
 }
 
-/** `instanceof` asks a proxy for its prototype, which may throw. */
+/** `instanceof` reads the prototype of a proxy, which may throw. */
 function isOwn(thrown: unknown): thrown is TokenPoolError {
   try {
     return thrown instanceof TokenPoolError;

@@ -43,12 +43,12 @@ export function redact(text: string, secrets: readonly (string | undefined)[] = 
       longest = Math.max(longest, form.length);
     }
   }
-  // Half a secret at the cut is not recognized.
+  // Part of a secret at the cut would not be recognized.
   if (text.length > LONGEST_SEARCHED) clean = clean.slice(0, Math.max(0, clean.length - longest));
   clean = withoutPrivateKeys(clean);
   for (const [pattern, replacement] of PATTERNS) clean = clean.replace(pattern, replacement);
   clean = clean.slice(0, LONGEST_KEPT);
-  // In part, or in some other encoding: nothing of the text can be kept.
+  // The secret is there in part, or in some other encoding: nothing of the text can be kept.
   return repeatsSecret(clean, secrets.filter(isText)) ? HIDDEN : clean;
 }
 
@@ -56,7 +56,7 @@ function isText(secret: string | undefined): secret is string {
   return secret !== undefined;
 }
 
-/** A secret as it is, percent-encoded, form-encoded, in JSON, and in base64 of itself or of a text that contains it. */
+/** A secret verbatim, percent-encoded, form-encoded, in JSON, and in base64 of itself or of a text that contains it. */
 function formsOf(secret: string): Set<string> {
   // encodeURIComponent throws for half a surrogate pair; this replaces it.
   const encoded = encodeURIComponent(Buffer.from(secret, 'utf8').toString('utf8'));

@@ -3,13 +3,15 @@ const WINDOW = 16;
 const STEP = 8;
 /** A secret that is shorter without its punctuation is not looked for here. */
 const SHORTEST = 12;
-/** Longer text is not from a server or provider that means well; what is beyond is not looked at and has to be cut. */
+/**
+ * Longer text does not come from a well-meaning server or provider; what lies beyond is not searched and must be cut.
+ */
 export const LONGEST_CHECKED = 16_384;
 
 /**
- * Whether text repeats a secret, whole or in part, in one of the encodings in which strangers repeat things: as it is, in
- * base64 (also inside a longer text, and of the UTF-16 that TDS sends), in hex, percent-encoded, as escapes of JSON or HTML, and
- * with blanks, line breaks or punctuation in between.
+ * Whether text repeats a secret, whole or in part, in one of the encodings in which other parties repeat text:
+ * verbatim, in base64 (also inside a longer text, and of the UTF-16 that TDS sends), in hex, percent-encoded, as
+ * escapes of JSON or HTML, and with blanks, line breaks or punctuation in between.
  */
 export function repeatsSecret(text: string, secrets: readonly string[]): boolean {
   if (text.length < SHORTEST || secrets.length === 0) return false;
@@ -28,7 +30,7 @@ export function repeatsSecret(text: string, secrets: readonly string[]): boolean
 
 function shares(text: string, form: string): boolean {
   if (form.length < SHORTEST) return false;
-  // Of a short secret, three quarters.
+  // For a short secret, three quarters of it.
   if (form.length < WINDOW + STEP) return hasWindowOf(form, 1, text, Math.max(SHORTEST, Math.ceil(form.length * 0.75)));
   // Most messages are short, and cheaper to go through than the form of a token.
   if (text.length < form.length / STEP) return hasWindowOf(text, 1, form);
@@ -55,7 +57,7 @@ interface Forms {
   hex: readonly string[];
 }
 
-/** Logins of one pool send the same token, and each has a message or two. */
+/** The logins of a pool send the same token, and each has a message or two. */
 let latest: { secret: string; forms: Forms } | undefined;
 
 /** A secret, and what of its base64 forms depends on it alone: in each of three alignments, of UTF-8 and of UTF-16. */

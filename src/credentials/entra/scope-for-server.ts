@@ -7,7 +7,7 @@ export const PUBLIC_AUTHORITY_HOST = 'https://login.microsoftonline.com';
 
 /**
  * The clouds other than the public one: their identity provider, the resource of their databases, and how the names of
- * their servers end. Synapse and Fabric take tokens for Azure SQL's own resource, as their FEDAUTHINFO shows.
+ * their servers end. Synapse and Fabric accept tokens for Azure SQL's own resource, as their FEDAUTHINFO shows.
  * https://learn.microsoft.com/azure/azure-sql/database/authentication-aad-overview
  */
 const CLOUDS = [

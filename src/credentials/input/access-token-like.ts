@@ -16,7 +16,7 @@ export type AccessTokenLike =
  * The token would count as valid for too long, so its expiry is moved to an earlier time by the same amount. A fast
  * clock only shortens the token's life a little.
  *
- * @throws ConfigurationError where the token is not a string or its expiry is unknown
+ * @throws ConfigurationError if the token is not a string or its expiry is unknown
  */
 export function readAccessToken(given: unknown, what: string): AccessToken {
   const { token, end, rest } = takeApart(given, what);

@@ -8,7 +8,7 @@ import { redact, redactedCause, textOf } from '../entra/redact.js';
  * file has one, and no secret ends with one.
  *
  * @throws ProofUnavailableError if the function fails or returns no text; TokenUnavailableError if another service, which the
- *   function has asked, refused it: that service is not asked more often than the identity provider itself (P5)
+ *   function called, refused: that service is not called more often than the identity provider itself (P5)
  */
 export async function currentSecret(secret: Secret, option: string): Promise<string> {
   if (typeof secret === 'string') return withoutTrailingNewline(secret);
@@ -25,13 +25,13 @@ export async function currentSecret(secret: Secret, option: string): Promise<str
   }
   const text = typeof value === 'string' ? withoutTrailingNewline(value) : '';
   if (text !== '') return text;
-  throw new ProofUnavailableError(`The function given as '${option}' must return a string that is not empty.`, {
+  throw new ProofUnavailableError(`The function given as '${option}' must return a non-empty string.`, {
     hint: 'It is called again soon, and for each request. Return the secret itself, or a promise of it.',
   });
 }
 
 /**
- * The same for a secret that is a JWT. A function often reads it from a file that another process writes: half of one is not
+ * The same for a secret that is a JWT. A function often reads it from a file that another process writes; an incomplete one is not
  * sent. A fixed text is left to the identity provider, whose refusal says more.
  *
  * @throws ProofUnavailableError if the function fails or returns no JWT; TokenUnavailableError as above
@@ -44,7 +44,7 @@ export async function currentJwt(secret: Secret, option: string): Promise<string
   });
 }
 
-/** Whether a service answered: a vault, or the identity provider itself where a credential supplies the assertion. */
+/** Whether a service answered: a vault, or the identity provider itself if a credential supplies the assertion. */
 function whatFailed(thrown: unknown): { wasAnswered: boolean; retryAfterMs: number | undefined } {
   const failure = asCredentialFailure(thrown) as TokenPoolError & { status?: number };
   const { retryAfterMs, status } = failure;

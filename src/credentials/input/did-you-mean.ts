@@ -1,4 +1,4 @@
-/** Longer text is not a misspelt name, and comparing takes time that grows with the square of the length. */
+/** Longer text is not a misspelt name, and the time for a comparison grows with the square of the length. */
 const LONGEST_NAME = 60;
 
 /**

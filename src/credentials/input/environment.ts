@@ -80,7 +80,7 @@ export function readEnvironment(): Environment {
   return values;
 }
 
-/** The value of a variable that the caller names in an option; undefined where it is not set or empty. */
+/** The value of a variable that the caller names in an option; undefined if it is not set or empty. */
 export function readVariable(name: string): string | undefined {
   return process.env[name] || undefined;
 }

@@ -53,7 +53,7 @@ export function fromServiceTokenProvider(
   }
 }
 
-/** Without these a string for an application describes the managed identity of the machine. */
+/** Without these, a string for an application describes the managed identity of the machine. */
 const SELECTS_WHO = [
   'AppId',
   'AppKey',
@@ -77,7 +77,7 @@ function developer(value: Values): Credential {
     case 'azurecli':
       return developerTool({ method: 'azure-cli', ...inTenant(value('TenantId')) });
     case 'visualstudio':
-      throw unsupported("'DeveloperTool=VisualStudio' works in .NET only.", 'RunAs=Developer;DeveloperTool=AzureCLI');
+      throw unsupported("'DeveloperTool=VisualStudio' works only in .NET.", 'RunAs=Developer;DeveloperTool=AzureCLI');
     default:
       throw new ConfigurationError("Connection string: 'DeveloperTool' must be AzureCLI.");
   }
@@ -88,7 +88,7 @@ function application(value: Values, authority: AuthorityOptions): Credential {
   const retryTimeout = value('MsiRetryTimeout');
   if (retryTimeout !== undefined && !(/^\d+$/.test(retryTimeout) && Number(retryTimeout) <= 3600)) {
     throw new ConfigurationError(
-      "Connection string: 'MsiRetryTimeout' must be a whole number of seconds, 3600 at most.",
+      "Connection string: 'MsiRetryTimeout' must be a whole number of seconds, at most 3600.",
     );
   }
   // 0 is .NET's default and stands for its usual retries.
@@ -103,7 +103,8 @@ function application(value: Values, authority: AuthorityOptions): Credential {
   const clientId = value('AppId');
   const tenantId = value('TenantId');
   for (const [key, id] of Object.entries({ AppId: clientId, TenantId: tenantId })) {
-    // Both are printed. What is no id may be more than one setting, a secret among them, between which a semicolon is missing.
+    // Both are printed. Text that is not an id may contain further settings, including a secret, after a missing
+    // semicolon.
     if (id === undefined || /^[\w.-]*$/.test(id)) continue;
     throw new ConfigurationError(`Connection string: '${key}' is not an id.`, {
       hint: "Settings are separated by semicolons: 'AppId=...;TenantId=...'.",

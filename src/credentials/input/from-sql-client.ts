@@ -17,8 +17,8 @@ import { inTenant, requireSelectedKeys } from './require-option.js';
  * with the keys that mssql adds (`Client Id`, `Client Secret`, `Tenant Id`, `Token`).
  * https://learn.microsoft.com/sql/connect/ado-net/sql/azure-active-directory-authentication
  *
- * SqlClient learns the tenant from the server, after connecting. Here the token comes first, so the tenant of a service
- * principal must be given: `Tenant Id`, `User ID=<application>@<tenant>`, or `AZURE_TENANT_ID`.
+ * SqlClient learns the tenant from the server, after connecting. Here, the token is requested first, so the tenant of a
+ * service principal must be given: `Tenant Id`, `User ID=<application>@<tenant>`, or `AZURE_TENANT_ID`.
  *
  * @throws ConfigurationError naming the key; values are never quoted
  */

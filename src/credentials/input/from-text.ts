@@ -11,7 +11,7 @@ import { fromSqlClient } from './from-sql-client.js';
 /**
  * The credential that a text describes: an access token, a connection string of AzureServiceTokenProvider, or one of
  * ADO.NET with `Authentication=Active Directory ...`. An empty text selects the connection string in the variable
- * `AzureServicesAuthConnectionString`, or the default chain where that is not set.
+ * `AzureServicesAuthConnectionString`, or the default chain if that is not set.
  *
  * @throws ConfigurationError that never quotes the text
  */
@@ -21,7 +21,7 @@ export function fromText(text: string, authority: AuthorityOptions = {}): Creden
   if (/^(?:Bearer\s{1,8})?eyJ[\w-]+\.[\w-]+\./i.test(given.slice(0, LONGEST_TOKEN)))
     return staticToken({ token: given });
   if (/^[a-z][a-z0-9+.-]{0,20}:\/\//i.test(given)) {
-    throw new ConfigurationError('A URL describes no credential.', { hint: EXPECTED });
+    throw new ConfigurationError('A URL does not describe a credential.', { hint: EXPECTED });
   }
   if (given.length > LONGEST_TOKEN || !given.includes('=')) throw unclear();
   if (/(?:^|;)\s{0,100}RunAs\s{0,100}=/i.test(given)) {
@@ -37,7 +37,7 @@ export function fromText(text: string, authority: AuthorityOptions = {}): Creden
 
 const EXPECTED =
   "Expected: 'RunAs=App;AppId=...;TenantId=...;AppKey=...', 'Authentication=Active Directory Default;...', or a JWT.";
-/** No token and no connection string is longer. */
+/** Longer than any token or connection string. */
 const LONGEST_TOKEN = 65_536;
 
 function unclear(): ConfigurationError {

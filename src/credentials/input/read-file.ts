@@ -8,7 +8,7 @@ import { open } from 'node:fs/promises';
 const WITHOUT_WAITING = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
 
 /**
- * Reads a small file. At most `largest` + 1 bytes are read of a larger file or an endless device, so that the caller
+ * Reads a small file. Of a larger file or an endless device, at most `largest` + 1 bytes are read, so that the caller
  * can refuse it by its size.
  */
 export async function readStart(path: string, largest: number): Promise<Buffer> {

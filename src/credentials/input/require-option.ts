@@ -44,7 +44,7 @@ export function inTenant(tenantId: string | undefined): { tenantId?: string } {
 }
 
 /**
- * Refuses options that select a principal if one is present and none has a value, as when it is read from an environment
+ * Refuses options that select a principal if one is present and none has a value, for example because it comes from an environment
  * variable that is not set: another principal would log in.
  *
  * @param names alternatives to each other
@@ -89,5 +89,5 @@ const LONGEST_MS = 86_400_000;
 /** @throws ConfigurationError naming the option */
 export function requireTimeout(value: unknown, option: string): number {
   if (typeof value === 'number' && value > 0) return Math.min(value, LONGEST_MS);
-  throw new ConfigurationError(`'${option}' must be a number of ms above 0.`);
+  throw new ConfigurationError(`'${option}' must be a number of ms greater than 0.`);
 }

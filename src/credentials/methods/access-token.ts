@@ -5,7 +5,7 @@ import { readJwtClaims } from '../entra/jwt-claims.js';
 import { readAccessToken } from '../input/access-token-like.js';
 import { defineMethod } from './method.js';
 
-/** A token from elsewhere. It cannot be renewed: new logins fail once it has expired. */
+/** A token obtained elsewhere. It cannot be renewed: new logins fail once it has expired. */
 export interface AccessTokenOptions {
   method?: 'access-token' | undefined;
   /** The access token. */
@@ -14,9 +14,9 @@ export interface AccessTokenOptions {
   expiresOn?: number | Date | string | undefined;
 }
 
-const HINT = 'Pass a function that returns a new token instead, or let this library get it with a credential.';
+const HINT = 'Instead, pass a function that returns a new token, or let this library get tokens with a credential.';
 
-/** @throws ConfigurationError for text that is not a token; TokenExpiredError from getToken() after its end */
+/** @throws ConfigurationError for text that is not a token; TokenExpiredError from getToken() after its expiry */
 export function staticToken(options: AccessTokenOptions): Credential {
   const given = readAccessToken({ token: options.token, expiresOn: options.expiresOn }, "the static token 'token'");
   const claims = readJwtClaims(given.token);

@@ -17,7 +17,7 @@ import { defineMethod } from './method.js';
  * An agent identity of Microsoft Entra Agent ID. The agent has no secret of its own: its blueprint, an application,
  * proves itself and gets an exchange token for the agent (`fmi_path`), which is the agent's client assertion.
  *
- * Preview: tried against the Entra emulator only, because no tenant with agent identities was available to us.
+ * Preview: tested only against the Entra emulator, because no tenant with agent identities was available to us.
  * https://learn.microsoft.com/entra/agent-id/identity-platform/autonomous-agent-request-tokens
  */
 export interface AgentIdentityOptions
@@ -29,7 +29,7 @@ export interface AgentIdentityOptions
   clientId: string;
   /** Client id of the agent identity: the principal that SQL Server sees. */
   agentId: string;
-  /** User name of the agent's own user account, where the agent acts as that user. */
+  /** User name of the agent's own user account, if the agent acts as that user. */
   agentUserName?: string;
 }
 
@@ -72,7 +72,7 @@ export function agentIdentity(options: AgentIdentityOptions): Credential {
   );
 }
 
-/** The refusals of a blueprint whose own proof is right. */
+/** Refusals of a blueprint whose own proof was accepted. */
 function explainAgent(aadsts: number | undefined): string | undefined {
   if (aadsts !== 700213) return undefined;
   return "Check 'agentId' and 'clientId': this agent identity does not belong to this blueprint.";
@@ -100,7 +100,7 @@ function federation(options: AgentIdentityOptions): ReturnType<typeof proveByFed
   const given = [options.clientSecret, options.certificate ?? options.certificatePath, options.assertion];
   if (options.from === undefined || given.some((proof) => proof !== undefined)) {
     throw new ConfigurationError(
-      "Give one of 'from', 'clientSecret', 'certificate', 'certificatePath' and 'assertion'.",
+      "Set one of 'from', 'clientSecret', 'certificate', 'certificatePath' and 'assertion'.",
     );
   }
   return proveByFederation({ ...options, from: options.from });

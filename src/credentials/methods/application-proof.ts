@@ -5,7 +5,7 @@ import type { OptionNames } from './method.js';
 import { CERTIFICATE_OPTIONS, type CertificateOptions, proveByCertificate } from './service-principal-certificate.js';
 import { proveBySecret, type ServicePrincipalSecretOptions } from './service-principal-secret.js';
 
-/** The proof of an application, for methods that need more than that: one of these. */
+/** The proof of an application, for methods that need other options as well; set one of these. */
 export type ApplicationProofOptions = CertificateOptions &
   Partial<Pick<ServicePrincipalSecretOptions, 'clientSecret'> & Pick<ClientAssertionOptions, 'assertion'>>;
 
@@ -21,8 +21,8 @@ export function proofOf(options: ApplicationProofOptions, flow: string): Prover 
   const { clientSecret, certificate, certificatePath, assertion } = options;
   const given = [clientSecret, certificate ?? certificatePath, assertion].filter((proof) => proof !== undefined);
   if (given.length !== 1) {
-    throw new ConfigurationError("Give one of 'clientSecret', 'certificate', 'certificatePath' and 'assertion'.", {
-      hint: `The ${flow} needs a proof of the application as well.`,
+    throw new ConfigurationError("Set one of 'clientSecret', 'certificate', 'certificatePath' and 'assertion'.", {
+      hint: `The ${flow} also needs a proof of the application.`,
     });
   }
   if (clientSecret !== undefined) return proveBySecret({ clientSecret });

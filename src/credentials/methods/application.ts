@@ -12,7 +12,7 @@ import type { OptionNames } from './method.js';
 export interface ApplicationOptions extends AuthorityOptions {
   /** Application (client) id of the app registration. */
   clientId: string;
-  /** Continuous access evaluation: tokens that live up to 28 h and can be revoked. Default false. */
+  /** Continuous access evaluation: tokens that are valid for up to 28 h and can be revoked. Default false. */
   enableCae?: boolean | undefined;
   /** For a proxy, or a private certificate authority in front of the identity provider. */
   agent?: HttpAgent | undefined;
@@ -66,7 +66,7 @@ export interface Grant {
   person: boolean;
   /** Time limit of a request, ms, given that of the proof. */
   requestTimeoutMs?: ((proofMs: number | undefined) => number) | undefined;
-  /** Runs each request, in the application's turn for example. */
+  /** Runs each request: in the application's turn, for example. */
   inTurn?: InTurn | undefined;
   ask(app: ConfidentialApp, request: { scopes: string[]; skipCache: true; claims?: string }): ReturnType<AskApp>;
 }

@@ -22,9 +22,12 @@ export type ChainMemberName =
 /** Several methods, tried in order until one is available here. */
 export interface ChainOptions {
   method: 'chain';
-  /** Names of methods, in the order to try. Default: environment, workload identity, managed identity, developer tools. */
+  /**
+   * Names of methods, in the order in which they are tried. Default: environment, workload identity, managed identity,
+   * developer tools.
+   */
   members?: readonly ChainMemberName[] | undefined;
-  /** Or credential objects. */
+  /** Credential objects, instead of `members`. */
   credentials?: readonly TokenCredential[] | undefined;
   /** Client id of the workload identity or user-assigned managed identity. Default `AZURE_CLIENT_ID`. */
   clientId?: string;
@@ -48,7 +51,7 @@ const REQUEST_TIMEOUT_MS = 180_000;
 /**
  * The environment is read now, not when a member is tried: it is part of the identity of the chain.
  *
- * @param authority where `AZURE_AUTHORITY_HOST` is not set
+ * @param authority used if `AZURE_AUTHORITY_HOST` is not set
  * @throws ConfigurationError naming the option
  */
 export function defaultChain(

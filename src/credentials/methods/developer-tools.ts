@@ -155,7 +155,7 @@ function signedOut(tool: ToolDescription, error: TokenPoolError): TokenPoolError
   return new SignedOutError(error.message, { hint: tool.signIn });
 }
 
-/** The tool is installed, but no account is signed in: a person can fix that, and a chain may go on. */
+/** The tool is installed, but no account is signed in: a person can fix that, and a chain may try its next member. */
 export class SignedOutError extends InteractionRequiredError {}
 
 function readOutput(tool: ToolDescription, output: string): AccessToken {
@@ -164,7 +164,7 @@ function readOutput(tool: ToolDescription, output: string): AccessToken {
   const { token, expires } = body === undefined ? { token: undefined, expires: undefined } : tool.read(body);
   const expiresOn =
     typeof expires === 'string' && !/^\d+$/.test(expires) ? Date.parse(expires) : epochMs(Number(expires));
-  const hint = `Update the tool, and run it by hand: ${tool.command}`;
+  const hint = `Update the tool, and run it manually: ${tool.command}`;
   if (typeof token !== 'string') throw new TokenUnavailableError(`${tool.name} printed no token.`, { hint });
   return answeredToken({ token, expiresOn }, { name: tool.name, hint });
 }

@@ -26,12 +26,12 @@ export interface DeviceCode {
   expiresOn: number;
 }
 
-/** Entra's codes live 15 minutes; the request ends with them. */
+/** Entra's codes are valid for 15 minutes; the request ends with them. */
 const REQUEST_TIMEOUT_MS = 16 * 60_000;
-/** RFC 8628 section 3.5: where no interval is given, and by how much `slow_down` lengthens it. */
+/** RFC 8628 section 3.5: the interval if none is given, and by how much `slow_down` lengthens it, seconds. */
 const INTERVAL_S = 5;
 const SLOW_DOWN_S = 5;
-/** No code lives longer than a day; a larger number is ignored. */
+/** No code is valid for longer than a day; a larger number is ignored. */
 const LONGEST_S = 86_400;
 
 /** @throws ConfigurationError naming the option */

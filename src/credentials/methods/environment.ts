@@ -18,8 +18,8 @@ export interface EnvironmentOptions {
  * `AZURE_TENANT_ID` and `AZURE_CLIENT_ID` with `AZURE_CLIENT_SECRET`, or `AZURE_CLIENT_CERTIFICATE_PATH` (and
  * `AZURE_CLIENT_CERTIFICATE_PASSWORD`, `AZURE_CLIENT_SEND_CERTIFICATE_CHAIN`), or `AZURE_USERNAME` and `AZURE_PASSWORD`.
  *
- * @param authority where `AZURE_AUTHORITY_HOST` is not set
- * @throws CredentialUnavailableError where no such set is complete; ConfigurationError where one is wrong
+ * @param authority used if `AZURE_AUTHORITY_HOST` is not set
+ * @throws CredentialUnavailableError if no such set is complete; ConfigurationError if one is invalid
  */
 export function fromEnvironment(authority: AuthorityOptions = {}, env: Environment = readEnvironment()): Credential {
   const { AZURE_TENANT_ID: tenantId, AZURE_CLIENT_ID: clientId } = env;
@@ -42,7 +42,7 @@ export function fromEnvironment(authority: AuthorityOptions = {}, env: Environme
     const { AZURE_USERNAME: username, AZURE_PASSWORD: password } = env;
     return usernamePassword({ ...authority, ...inTenant(tenantId), clientId, username, password });
   }
-  throw new CredentialUnavailableError('The AZURE_* variables describe no complete credential.', {
+  throw new CredentialUnavailableError('The AZURE_* variables do not describe a complete credential.', {
     hint: missing(env),
   });
 }

@@ -94,7 +94,7 @@ function sourceOf(from: FederatedSource): AssertionSource {
 
 const IDENTITY_IDS = ['clientId', 'objectId', 'resourceId'];
 
-/** A choice that is not understood, or has no value, would ask for another identity: the system-assigned one. */
+/** An invalid choice, or one without a value, would select another identity: the system-assigned one. */
 function requireIdentityChoice<T>(choice: T): T {
   if (typeof choice !== 'object' || choice === null) {
     throw new ConfigurationError("'from.managedIdentity' must be an object such as { clientId }.");

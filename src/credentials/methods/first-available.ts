@@ -9,7 +9,7 @@ import { SignedOutError } from './developer-tools.js';
 export interface ChainMember {
   /** For the message that lists the tried methods. */
   name: string;
-  /** Called when its turn comes. Throws CredentialUnavailableError where the method is not available. */
+  /** Called when its turn comes. Throws CredentialUnavailableError if the method is not available. */
   credential(): TokenCredential;
 }
 
@@ -24,7 +24,7 @@ interface ChainDefinition {
  * not after a wrong secret, because the next member would sign in as another principal, and not after a network
  * failure.
  *
- * @throws CredentialUnavailableError "Tried the following N methods", with the reason of each, when none is available
+ * @throws CredentialUnavailableError "Tried the following N methods", with the reason of each, if none is available
  */
 export function firstAvailable(members: readonly ChainMember[], definition: ChainDefinition): Credential {
   const created = new Map<ChainMember, TokenCredential>();

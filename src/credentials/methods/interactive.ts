@@ -92,7 +92,7 @@ function open(openBrowser: (url: string) => unknown, url: string): Promise<never
         reject(
           new InteractionRequiredError(`No browser could be opened: ${reason}`, {
             cause: redactedCause(error),
-            hint: "Without a browser on this machine use the method 'device-code', or set 'openBrowser'.",
+            hint: "Without a browser on this machine, use the method 'device-code', or set 'openBrowser'.",
           }),
         );
       });

@@ -87,7 +87,7 @@ function secretUrl(text: string): URL {
   );
 }
 
-/** Public, China and US Government vaults have audiences of their own. */
+/** Public, China and US Government vaults have different audiences. */
 function vaultDomain(url: URL): string {
   return /\.(vault\.azure\.cn|vault\.usgovcloudapi\.net)$/.exec(url.hostname)?.[1] ?? 'vault.azure.net';
 }

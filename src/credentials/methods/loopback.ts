@@ -17,7 +17,7 @@ export interface Loopback {
 const LARGEST_BODY = 64 * 1024;
 
 /**
- * Listens on 127.0.0.1 and, where there is IPv6, on ::1, because `localhost` in the redirect may mean either (RFC 8252
+ * Listens on 127.0.0.1 and, if there is IPv6, on ::1, because `localhost` in the redirect may mean either (RFC 8252
  * section 7.3 and 8.3). Anything without our `state` gets an error page and changes nothing.
  */
 export async function listenForCode(port: number, state: string): Promise<Loopback> {
@@ -104,7 +104,7 @@ async function answerBrowser(
   }
   const description = fields.get('error_description')?.slice(0, 2_048);
   const reason =
-    error === 'access_denied' ? 'You cancelled the sign-in.' : (description ?? error ?? 'No code was given.');
+    error === 'access_denied' ? 'You cancelled the sign-in.' : (description ?? error ?? 'No code was received.');
   await show(response, 400, 'Not signed in', `${reason} You can close this page; the application has the answer.`);
   settle({ error: error ?? 'invalid_request', description });
 }

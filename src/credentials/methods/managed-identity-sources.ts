@@ -82,7 +82,7 @@ export async function serviceFabric(request: SourceRequest): Promise<HttpReply> 
 /** Azure Machine Learning compute. @see https://learn.microsoft.com/azure/machine-learning/how-to-identity-based-service-authentication */
 export async function machineLearning(request: SourceRequest): Promise<HttpReply> {
   const { MSI_SECRET = '', DEFAULT_IDENTITY_CLIENT_ID } = request.environment;
-  refuseChoice(request.choice, ['objectId', 'resourceId'], 'Azure Machine Learning', "it supports 'clientId' only");
+  refuseChoice(request.choice, ['objectId', 'resourceId'], 'Azure Machine Learning', "it supports only 'clientId'");
   const clientId = request.choice.clientId ?? DEFAULT_IDENTITY_CLIENT_ID;
   const query = { 'api-version': '2017-09-01', ...(clientId === undefined ? {} : { clientid: clientId }) };
   return get(endpointIn(request, 'MSI_ENDPOINT'), request, query, { secret: MSI_SECRET });
@@ -169,7 +169,7 @@ function refuseOtherIdentity(answer: Record<string, unknown> | undefined, choice
   ];
   for (const [wanted, given] of echoes) {
     if (wanted === undefined || String(given).toLowerCase() === wanted.toLowerCase()) continue;
-    throw new CredentialRejectedError('The Azure Arc agent answered for another identity than the requested one.', {
+    throw new CredentialRejectedError('The Azure Arc agent answered for an identity other than the requested one.', {
       hint: 'Update the agent: user-assigned identities need a recent one.',
     });
   }
@@ -202,7 +202,7 @@ function refuseChoice(
 ): void {
   const key = keys.find((name) => choice[name] !== undefined);
   if (key === undefined) return;
-  throw new ConfigurationError(`'${key}' has no effect on ${platform}: ${because}.`, { hint: `Leave '${key}' out.` });
+  throw new ConfigurationError(`'${key}' has no effect on ${platform}: ${because}.`, { hint: `Leave out '${key}'.` });
 }
 
 function endpointIn({ environment }: SourceRequest, name: VariableName): URL {

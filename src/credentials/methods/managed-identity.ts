@@ -54,11 +54,11 @@ const LONGEST_RETRY_TIMEOUT_MS = 3_600_000;
 /**
  * A managed identity, over plain HTTP rather than through MSAL. MSAL 7.2 keeps its source, its network module and its
  * tokens in process-wide statics where the first application wins, does not check Service Fabric's certificate, treats a
- * token that has `expires_in` only as expired, ignores `Retry-After`, and needs a connect timeout to find out that there
+ * token that has only `expires_in` as expired, ignores `Retry-After`, and needs a connect timeout to find out that there
  * is no managed identity. The protocols are one GET each.
  *
- * @param inChain a machine without a managed identity is nothing special: IMDS must answer a probe within 1 s, and a 403
- *   without a word of Entra's (a proxy, a container host) means that there is none
+ * @param inChain a machine without a managed identity is nothing unusual: IMDS must answer a probe within 1 s, and a 403
+ *   that does not come from Entra (but from a proxy or a container host) means that there is none
  * @throws ConfigurationError naming the option
  */
 export function managedIdentity(
@@ -84,7 +84,7 @@ export function managedIdentity(
     requestTimeoutMs: longestRequestMs(retryTimeoutMs),
     request(scope, requested) {
       const ask = () => askPlatform(scope, requested);
-      // With a token in hand, the token cache retries by itself.
+      // Once it has a token, the token cache retries by itself.
       if (hadToken) return ask();
       return whileNotReady(ask, { timeoutMs: retryTimeoutMs, abortSignal: requested.abortSignal });
     },
@@ -126,12 +126,12 @@ function readChoice(options: Partial<IdentityChoice>): IdentityChoice {
     resourceId: optionalText(options.resourceId, 'resourceId'),
   };
   if (Object.values(choice).filter((value) => value !== undefined).length > 1) {
-    throw new ConfigurationError("Give only one of 'clientId', 'objectId' and 'resourceId'.");
+    throw new ConfigurationError("Set only one of 'clientId', 'objectId' and 'resourceId'.");
   }
   return choice;
 }
 
-/** Each platform announces itself by its own environment variables, Arc also by the presence of its agent. */
+/** Each platform is recognized by its own environment variables, Arc also by the presence of its agent. */
 function detectSource(environment: Environment): Source {
   const { IDENTITY_ENDPOINT, IDENTITY_HEADER, IDENTITY_SERVER_THUMBPRINT, IMDS_ENDPOINT, MSI_ENDPOINT, MSI_SECRET } =
     environment;
@@ -148,7 +148,7 @@ function arcAgentIsInstalled({ AZURE_POD_IDENTITY_AUTHORITY_HOST, ProgramFiles }
     : existsSync(AZURE_ARC.linuxAgent);
 }
 
-/** A server that answers a request without the header `Metadata` is taken for IMDS; off Azure there is none. */
+/** A server that answers a request without the header `Metadata` counts as IMDS; outside Azure, there is none. */
 async function probeImds(options: GetTokenOptions, environment: Environment): Promise<void> {
   try {
     await httpExchange({
@@ -165,11 +165,11 @@ async function probeImds(options: GetTokenOptions, environment: Environment): Pr
   }
 }
 
-/** The network path that matters here is a local one: a proxy has no part in it. */
+/** The network path to the endpoint is local, without a proxy. */
 function unreachable(error: unknown): unknown {
   const { message, cause } = error as Error;
   const hint =
-    'Off Azure there is no managed identity. On Azure, assign one to this app or machine, and let this process reach the metadata endpoint directly.';
+    'Outside Azure, there is no managed identity. On Azure, assign one to this app or machine, and let this process reach the metadata endpoint directly.';
   const text = `The managed identity endpoint does not answer: ${message}`;
   if (error instanceof TokenTimeoutError) return new TokenTimeoutError(text, { cause, hint });
   // Anything else has an answer, or is about a file or a setting.
@@ -189,7 +189,7 @@ function readAnswer(body: Record<string, unknown>): AccessToken {
   );
   const refreshIn = Number(body.refresh_in);
   const lifeMs = expiresOn - now;
-  // The platform caches the token as well and renews it half-way through its life; waiting longer only risks an outage.
+  // The platform caches the token as well and renews it halfway through its life; waiting longer only risks an outage.
   const half = lifeMs > 2 * 3_600_000 ? now + lifeMs / 2 : undefined;
   return answeredToken(
     {
@@ -231,13 +231,13 @@ function refusal(
   const who = choice.clientId ?? choice.objectId ?? choice.resourceId;
   const details = { status: reply.status };
   const ofEntra = aadstsOf(description) !== undefined;
-  // Docker Desktop answers 403 "unreachable" for 169.254.169.254; proxies and container hosts answer with a page of
-  // their own.
+  // Docker Desktop answers 403 "unreachable" for 169.254.169.254; proxies and container hosts answer with their own
+  // page.
   const blocked = reply.status === 403 && !ofEntra && (inChain || /unreachable/i.test(reply.body));
   if (blocked) {
     return new CredentialUnavailableError('The managed identity endpoint refuses access (HTTP 403).', {
       ...details,
-      hint: 'Off Azure there is no managed identity. On Azure, let this process reach the metadata endpoint directly.',
+      hint: 'Outside Azure, there is no managed identity. On Azure, let this process reach the metadata endpoint directly.',
     });
   }
   // This refusal does not come from Entra: the machine or app has no such identity.

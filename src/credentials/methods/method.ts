@@ -17,11 +17,11 @@ export interface CredentialMethod<Options extends object> {
   readonly name: string;
   /** Every option the method takes. */
   readonly options: OptionNames<Options>;
-  /** Options that imply this method where `method` is left out. */
+  /** Options that imply this method if `method` is left out. */
   readonly impliedBy?: readonly (keyof Options & string)[] | undefined;
   /**
    * Options, alternatives to each other, that select who logs in and may be left out. One that is present without a
-   * value is refused: another principal than the intended one would log in.
+   * value is refused, because a principal other than the intended one would log in.
    */
   readonly selectedBy?: readonly (keyof Options & string)[] | undefined;
   /**
@@ -35,14 +35,14 @@ export interface CredentialMethod<Options extends object> {
 export type OptionNames<Options extends object> = Readonly<Record<Exclude<keyof Options & string, 'method'>, true>>;
 
 export interface MethodContext {
-  /** The identity provider of the server's cloud, where the server is known and no variable names another. */
+  /** The identity provider of the server's cloud, if the server is known and no variable names another. */
   authority: AuthorityOptions;
 }
 
 /** The options of a method, from its type. */
 export type OptionsOf<Method> = Method extends CredentialMethod<infer Options> ? Options : never;
 
-/** Nothing is inferred: the caller names the options interface, so that the compiler checks the list against it. */
+/** The options interface is not inferred but named by the caller, so that the compiler checks the list against it. */
 export function defineMethod<Options extends object>(method: CredentialMethod<Options>): CredentialMethod<Options> {
   return method;
 }

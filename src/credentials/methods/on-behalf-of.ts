@@ -9,7 +9,7 @@ import { APPLICATION_OPTIONS, type ApplicationOptions, applicationCredential } f
 import { APPLICATION_PROOF_OPTIONS, type ApplicationProofOptions, proofOf } from './application-proof.js';
 import { defineMethod } from './method.js';
 
-/** The usual time limit of a request, ms, without the wait for a turn. */
+/** The usual time limit of a request, ms, not including the wait for a turn. */
 const REQUEST_TIMEOUT_MS = 10_000;
 
 /** The application that exchanges its caller's token. It proves its identity with a secret, certificate or assertion. */
@@ -23,7 +23,7 @@ export type OnBehalfOfOptions = OnBehalfOfApplication & {
 };
 
 /**
- * The credential of one person. For many see {@link OnBehalfOfTokens}.
+ * The credential of one person. For many people, see {@link OnBehalfOfTokens}.
  *
  * @throws ConfigurationError naming the option
  */
@@ -46,7 +46,7 @@ export function onBehalfOf(options: OnBehalfOfOptions): Credential {
   });
 }
 
-/** Whose turn it is. An assertion that names no user, or that a function returns, stands for itself. */
+/** The user whose turn is taken. An assertion that names no user, or that a function returns, stands for itself. */
 function claimedUser(userAssertion: Secret): string {
   if (typeof userAssertion !== 'string') return randomUUID();
   return readJwtClaims(userAssertion)?.principal ?? fingerprint(userAssertion);

@@ -252,7 +252,10 @@ function withHint(error: unknown): unknown {
   return new InteractionRequiredError(message, { status, aadsts, correlationId, claims, cause, hint });
 }
 
-/** A cache that fails must not fail the sign-in: MSAL would not even send the request. Its content is in memory as well. */
+/**
+ * A failing cache must not fail the sign-in: MSAL would not even send the request. The cache's content is in memory as
+ * well.
+ */
 function tolerant(cache: PersistentCache): PersistentCache {
   const memory = memoryOnly();
   let warned = false;
@@ -279,7 +282,7 @@ function tolerant(cache: PersistentCache): PersistentCache {
     if (warned) return;
     warned = true;
     const reason = redact(textOf(error), secretsIn(tokenCache.serialize())).slice(0, 400);
-    process.emitWarning(`The persistent token cache failed; the sign-in is kept in memory only: ${reason}`);
+    process.emitWarning(`The persistent token cache failed; the sign-in is kept only in memory: ${reason}`);
   }
 }
 

@@ -5,12 +5,15 @@ import { defineMethod } from './method.js';
 import { PERSON_OPTIONS, type PersonCredential, type PersonOptions, personCredential } from './person.js';
 import { proveBySecret } from './service-principal-secret.js';
 
-/** A refresh token from elsewhere. The identity provider replaces it with each use; the successors are kept and used. */
+/**
+ * A refresh token obtained elsewhere. The identity provider replaces it with each use; the successors are kept and
+ * used.
+ */
 export interface RefreshTokenOptions extends PersonOptions {
   method?: 'refresh-token' | undefined;
   /** The refresh token, or a function that returns the latest one. */
   refreshToken: Secret;
-  /** If it was issued to a confidential application. */
+  /** Needed if the token was issued to a confidential application. */
   clientSecret?: Secret | undefined;
 }
 

@@ -31,7 +31,7 @@ const LONGEST_STDERR = 16_384;
 /**
  * Runs a developer tool. No shell is involved, except for a batch file on Windows.
  *
- * @returns what the tool printed
+ * @returns the tool's output
  * @throws CredentialUnavailableError if it is not installed; TokenTimeoutError; TokenUnavailableError with its stderr,
  *   redacted; never its stdout, which may contain a token
  */
@@ -59,7 +59,7 @@ export function runTool(tool: Tool): Promise<string> {
     const timer = setTimeout(() => {
       reject(new TokenTimeoutError(`${name} did not answer within ${timeoutMs} ms.`));
       child.kill('SIGKILL');
-      // A process that the tool started may live on; the request does not wait for it.
+      // A process that the tool started may keep running; the request does not wait for it.
       child.stdout?.destroy();
       child.stderr?.destroy();
       child.unref();
@@ -120,7 +120,7 @@ function failure(error: ExecFileException, stderr: string, { name, install, abor
   return new TokenUnavailableError(`${name} failed: ${end || 'no reason given'}`);
 }
 
-/** The last lines of a long text, cut at a line break: half a secret would not be recognized. */
+/** The last lines of a long text, cut at a line break, because part of a secret would not be recognized. */
 function lastLines(text: string): string {
   if (text.length <= LONGEST_STDERR) return text;
   const end = text.slice(-LONGEST_STDERR);

@@ -52,7 +52,7 @@ export function proveByCertificate(options: CertificateOptions): Prover {
     throw new ConfigurationError("Give either 'certificate' or 'certificatePath'.");
   }
   if (certificatePassword !== undefined) requireSecret(certificatePassword, 'certificatePassword');
-  // A wrong value is reported now, not at the first login, provided that its password is known already.
+  // A wrong value is reported now, not at the first login, provided that its password is already known.
   if (certificate !== undefined && typeof certificatePassword !== 'function') {
     const password = certificatePassword === undefined ? undefined : withoutTrailingNewline(certificatePassword);
     checkCertificate(certificate, password, 'certificate');
@@ -78,7 +78,7 @@ export function proveByCertificate(options: CertificateOptions): Prover {
   };
 }
 
-/** What is wrong with a file, or with its password, may be over when its writer is done: nothing has been sent yet. */
+/** A fault in a file or its password may disappear when the file's writer has finished; nothing has been sent yet. */
 async function readCertificateFile(path: string, password: string | undefined): Promise<ClientCertificate> {
   const option = 'certificatePath';
   try {

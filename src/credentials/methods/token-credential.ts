@@ -12,8 +12,8 @@ export interface TokenCredentialOptions {
 }
 
 /**
- * A credential of this library is returned unchanged; any other gets a `principal` that holds only the method. Both
- * keep the identity of the credential object, and thus one token cache however often it is passed.
+ * A credential of this library is returned unchanged; any other gets a `principal` that has only the method. Both
+ * keep the identity of the credential object, and therefore one token cache, however often it is passed.
  *
  * @throws ConfigurationError for an object without getToken()
  */
@@ -27,7 +27,7 @@ export function givenCredential({ credential }: TokenCredentialOptions): Credent
   const wrapper = defineCredential({
     method: 'token-credential',
     identity: [credential],
-    // async: a getToken() of the caller's own may return something that is no promise.
+    // async: the caller's own getToken() may return something that is not a promise.
     request: async (scope, options) => credential.getToken(scope, options),
   });
   shareIdentity(wrapper, credential);

@@ -4,11 +4,12 @@ import { backOffMs, sleep } from '../../time.js';
 /** How long to retry while a platform answers "not ready", ms: after 5 and 15 s. */
 const PATIENCE_MS = 15_000;
 /**
- * The same for a 410: the metadata service is being updated and is back within 70 s. Retries after 5, 15, 35 and 75 s.
+ * The same for a 410: the metadata service is being updated and is available again within 70 s. Retries after 5, 15, 35
+ * and 75 s.
  * https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token#retry-guidance
  */
 const PATIENCE_DURING_UPDATE_MS = 75_000;
-/** P5: never sooner; then doubling, to this at most. */
+/** The first wait, never shorter (P5), and the longest one, to which it doubles, ms. */
 const WAITS = { firstMs: 5_000, longestMs: 60_000 };
 
 /** Maximum duration of {@link whileNotReady}, ms, without the attempts themselves. */
@@ -20,7 +21,7 @@ export function longestPatienceMs(timeoutMs: number | undefined): number {
  * Retries while the answer is "not ready" (404, 410, 429, 5xx), as a machine's identity endpoint answers for a while
  * after the machine has started. Only such an answer is retried; a missing answer is reported at once.
  *
- * @param timeoutMs all waits together are no longer than this; default 15 s, for a 410 75 s
+ * @param timeoutMs limit for all waits together; default 15 s, or 75 s for a 410
  */
 export async function whileNotReady<T>(
   ask: () => Promise<T>,

@@ -133,9 +133,9 @@ test('two agents of one blueprint are two identities; equal options are one', as
 });
 
 test.each<[string, Changes, RegExp]>([
-  ['no proof', { clientSecret: undefined }, /Give one of 'clientSecret'/],
-  ['two proofs', { assertion: 'x.y.z' }, /Give one of 'clientSecret'/],
-  ['two proofs, one of another issuer', { from: 'aws' }, /Give one of 'from'/],
+  ['no proof', { clientSecret: undefined }, /Set one of 'clientSecret'/],
+  ['two proofs', { assertion: 'x.y.z' }, /Set one of 'clientSecret'/],
+  ['two proofs, one of another issuer', { from: 'aws' }, /Set one of 'from'/],
   ['an agent that is no id', { agentId: 'the agent' }, /'agentId' must be/],
 ])('%s is a configuration error', (_, changes, message) => {
   expect(() => createCredential(options(changes))).toThrow(message);

@@ -113,7 +113,7 @@ test('an assertion that has expired, or is for another application, requires int
 
 test('is rejected at once without a client secret, certificate or assertion', () => {
   const { clientSecret: _, ...app } = application();
-  expect(() => createCredential({ ...app, userAssertion: 'x' })).toThrow(/Give one of 'clientSecret'/);
-  expect(() => new OnBehalfOfTokens(app)).toThrow(/Give one of 'clientSecret'/);
+  expect(() => createCredential({ ...app, userAssertion: 'x' })).toThrow(/Set one of 'clientSecret'/);
+  expect(() => new OnBehalfOfTokens(app)).toThrow(/Set one of 'clientSecret'/);
   expect(() => new OnBehalfOfTokens(application(), { maxUsers: 0 })).toThrow(/'maxUsers'/);
 });

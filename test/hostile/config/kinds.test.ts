@@ -94,7 +94,7 @@ describe.each(Object.entries(KEYS))('%s', (key, accepts) => {
   function check(value: unknown): void {
     const error = refusal(configWith(key, value));
     if (value === undefined || value === null) expect(error).toBeUndefined();
-    else if (isForClearText(key, value)) expect((error as Error).message).toContain('sent in the clear');
+    else if (isForClearText(key, value)) expect((error as Error).message).toContain('sent in cleartext');
     else if (!accepts(value)) {
       expect(error).toBeInstanceOf(ConfigurationError);
       expect((error as Error).message).toContain(NAMED[key] ?? key);

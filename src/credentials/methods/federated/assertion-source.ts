@@ -6,7 +6,7 @@ import type { Environment } from '../../input/environment.js';
  * Where the assertion of a federated credential comes from:
  *
  * - `'managed-identity'`, or `{ managedIdentity: { clientId } }` for a user-assigned one: an app registration without a
- *   secret, also one of another tenant
+ *   secret, even in another tenant
  * - `'github-actions'`: the workflow needs `permissions: id-token: write`
  * - `'google-cloud'`: the service account of a VM, Cloud Run, Cloud Functions or GKE
  * - `'aws'`: the role of this process, through `GetWebIdentityToken` of STS

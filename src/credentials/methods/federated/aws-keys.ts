@@ -12,7 +12,7 @@ export interface AwsKeys {
   sessionToken: string | undefined;
 }
 
-/** Where the role of this process is, and its keys. */
+/** The region and keys of this process's role. */
 export interface AwsRole {
   region: string;
   keys: AwsKeys;
@@ -20,9 +20,9 @@ export interface AwsRole {
 
 /** A local endpoint that takes longer will not answer. */
 const CONTAINER_TIMEOUT_MS = 5_000;
-/** Elsewhere than on EC2 nothing answers at the address of the instance metadata. AWS's own SDKs wait as long. */
+/** Outside EC2, nothing answers at the address of the instance metadata. AWS's own SDKs wait for as long. */
 const INSTANCE_TIMEOUT_MS = 1_000;
-/** Plain http is in order for these: the addresses of ECS, EKS Pod Identity and of EC2's instance metadata. */
+/** Plain HTTP is acceptable for these: the addresses of ECS, EKS Pod Identity and EC2's instance metadata. */
 const LINK_LOCAL = ['169.254.170.2', '169.254.170.23', '[fd00:ec2::23]', '169.254.169.254', '[fd00:ec2::254]'];
 const ROLE_PATH = 'meta-data/iam/security-credentials/';
 
@@ -98,7 +98,7 @@ class InstanceMetadata {
 
   /** The region of the instance; undefined if this is not one. */
   async region(): Promise<string | undefined> {
-    // Keys from elsewhere do not mean that this is an EC2 instance.
+    // If the keys come from elsewhere, this need not be an EC2 instance.
     if (this.#session === undefined) return undefined;
     const reply = await this.#read('meta-data/placement/region');
     return reply.status === 200 ? reply.body.trim() : undefined;
@@ -141,7 +141,7 @@ function noCredentials(cause?: unknown): CredentialUnavailableError {
   );
 }
 
-/** Plain http only to this machine, or to the link-local addresses of AWS. */
+/** Plain HTTP is allowed only to this machine, or to the link-local addresses of AWS. */
 function localUrl(text: string, variable: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   return url?.protocol === 'http:' && LINK_LOCAL.includes(url.hostname) ? url : secureUrl(text, variable);

@@ -83,7 +83,7 @@ export function fromManagedIdentity(choice: {
   };
 }
 
-/** A token that a CI system puts into a variable. The name is an option, the value is read for each request. */
+/** A token that a CI system puts into a variable. The name is an option; the value is read for each request. */
 export function fromVariable(name: string): AssertionSource {
   if (!/^[A-Za-z_][A-Za-z0-9_]{0,127}$/.test(name)) {
     throw new ConfigurationError("'from.variable' must be the name of an environment variable.");
@@ -127,7 +127,7 @@ export function secureUrl(text: string, variable: string): URL {
  * The token of an issuer's answer.
  *
  * @param about `hint`: what to do about a refusal (HTTP 4xx)
- * @throws a typed error that never quotes the answer as it is
+ * @throws a typed error that never quotes the answer verbatim
  */
 export function tokenIn(reply: HttpReply, token: unknown, about: { issuer: string; hint?: string }): string {
   const { status, headers } = reply;

@@ -23,7 +23,7 @@ export function readTokenFile(path: string, option: string): Promise<string> {
 }
 
 /**
- * The same for a token that need not be a JWT: a header of one line.
+ * The same for a token that need not be a JWT: one line that goes into a header.
  *
  * @throws ProofUnavailableError if the file cannot be read or holds no such text
  */
