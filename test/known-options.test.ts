@@ -88,7 +88,7 @@ test.each(Object.entries(CALLS).filter(([name]) => !SPREADS.includes(name)))(
   },
 );
 
-test('an option that is undefined counts as left out', () => {
+test('an option that is undefined counts as not set', () => {
   expect(() => new TokenCache(credential, { bogus: undefined } as never)).not.toThrow();
 });
 

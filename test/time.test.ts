@@ -80,7 +80,7 @@ test('rejects with the reason of the signal and leaves neither timer nor listene
   expect(getEventListeners(signal, 'abort')).toEqual([]);
 });
 
-test('rejects at once when the signal has fired before', async () => {
+test('rejects at once if the signal is already aborted', async () => {
   await expect(sleep(1_000, { signal: AbortSignal.abort('before') })).rejects.toBe('before');
   expect(clock.pending.size).toBe(0);
 });

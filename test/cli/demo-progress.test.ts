@@ -12,6 +12,6 @@ test('the line that the demo repaints fits a terminal of 80 columns', () => {
   expect(line.length).toBeLessThan(80);
 });
 
-test('it is cut where the terminal is narrower', () => {
+test('it is truncated if the terminal is narrower', () => {
   expect(progressLine(24.4, pools, 40)).toHaveLength(39);
 });

@@ -80,7 +80,7 @@ test('stops at the first failure with the likely cause and the next step; the ex
   expect(code).toBe(15);
 });
 
-test('--json is for scripts', async () => {
+test('--json prints one object for scripts', async () => {
   const { code, stdout } = await doctor([...there(), '--json'], { AZURE_CLIENT_SECRET: 'not-the-secret' });
   const result = JSON.parse(stdout);
   expect(result).toMatchObject({ ok: false, exitCode: 14 });
@@ -89,7 +89,7 @@ test('--json is for scripts', async () => {
   expect(code).toBe(14);
 });
 
-test('takes a connection string, from the environment too', async () => {
+test('accepts a connection string, also from the environment', async () => {
   const text = `Server=localhost,${here.server.port};Database=app;User ID=ada;Password=Wrong-1!`;
   const { code, stdout } = await doctor(['--ca', ca], { SQL_CONNECTION_STRING: text });
   expect(stdout).toContain("✗ login            Login failed for user 'ada'.");
@@ -119,7 +119,7 @@ test('rejects an unknown value of --encrypt', async () => {
   });
 });
 
-test('takes a server with its port', async () => {
+test('accepts a server with its port', async () => {
   const { code } = await doctor(['--server', `localhost,${here.server.port}`, '--ca', ca, '--database', 'app']);
   expect(code).toBe(0);
 });
@@ -243,7 +243,7 @@ test('--encrypt strict speaks TDS 8; without it, a server that accepts only TDS 
   expect(without.code).toBe(12);
 });
 
-test('uses a managed identity by default where there is one', async () => {
+test('uses a managed identity by default if there is one', async () => {
   const env = { ...here.entra.managedIdentity.appService.env, AZURE_CLIENT_ID: '', AZURE_CLIENT_SECRET: '' };
   const { stdout, code } = await doctor(there(), env);
   expect(stdout).toContain(`by managed-identity, as ${here.entra.systemAssignedIdentity?.clientId}`);

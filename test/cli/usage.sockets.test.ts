@@ -108,7 +108,7 @@ test.each([
   expect((await program(name, given)).stderr).toContain(`Did you mean '${meant}'?`);
 });
 
-test('doctor lists every method of --authentication, the SQL login too', async () => {
+test('doctor lists every method of --authentication, including the SQL login', async () => {
   const { code, stderr } = await program('doctor', '--server', 's', '--authentication', 'manged-identity');
   expect(stderr).toMatch(
     /^Unknown credential method for --authentication\. Did you mean 'managed-identity'\?\nMethods: .*managed-identity.*sql-login/,

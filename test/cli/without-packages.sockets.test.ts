@@ -36,7 +36,7 @@ function npmThat(does: 'installs' | 'fails'): string {
   return `${bin}:${process.env.PATH}`;
 }
 
-test('demo fetches mssql for its run and leaves nothing behind', async () => {
+test('demo downloads mssql for its run and leaves nothing behind', async () => {
   const before = readdirSync(tmpdir()).filter((each) => each.startsWith('mssql-token-pool-demo-'));
   const { code, text } = await program(['demo', '--seconds', '9'], { PATH: npmThat('installs') });
   expect(text).toContain('mssql@12, which is not installed here; downloading it for this run');
@@ -45,7 +45,7 @@ test('demo fetches mssql for its run and leaves nothing behind', async () => {
   expect(readdirSync(tmpdir()).filter((each) => each.startsWith('mssql-token-pool-demo-'))).toEqual(before);
 }, 60_000);
 
-test('demo shows its options, and refuses wrong ones, before it fetches anything', async () => {
+test('demo shows its options, and refuses invalid ones, before it downloads anything', async () => {
   const env = { PATH: npmThat('fails') };
   for (const args of [
     ['demo', '--help'],

@@ -37,7 +37,7 @@ function bounded(connector: unknown, signal?: AbortSignal) {
 
 const outcomeOf = (promise: Promise<unknown>) => promise.catch((error: unknown) => error);
 
-test('a configuration without a connector stays as it is', () => {
+test('a configuration without a connector is unchanged', () => {
   for (const configuration of [{ server: 'host' }, { server: 'host', options: {} }]) {
     expect(boundConnector(configuration as never)).toBe(configuration);
   }
@@ -77,7 +77,7 @@ test('a dial that was over before the connector began ends at once', async () =>
   expect(await outcomeOf(bounded(connector, AbortSignal.abort(reason))())).toBe(reason);
 });
 
-test('a connector that resolves late to nothing does no harm', async () => {
+test('a connector that resolves late to undefined does no harm', async () => {
   const { connector, open } = aConnector();
   const dial = new AbortController();
   const opened = outcomeOf(bounded(connector, dial.signal)());

@@ -21,7 +21,7 @@ async function shut(): Promise<CircuitBreaker> {
   return breaker;
 }
 
-test('the probe goes out when the pause is over, not before', async () => {
+test('the probe starts when the pause is over, not before', async () => {
   const breaker = await shut();
   const attempt = vi.fn(async () => 'connected');
   const run = breaker.run(attempt);
@@ -31,7 +31,7 @@ test('the probe goes out when the pause is over, not before', async () => {
   expect([await run, breaker.pauseMs]).toEqual(['connected', 0]);
 });
 
-test('a pause that is over is nothing to wait for, however long ago it ended', async () => {
+test('no one waits for a pause that is over, however long ago it ended', async () => {
   const breaker = await shut();
   await clock.pass(60_000);
   expect(breaker.pauseMs).toBe(0);
@@ -76,7 +76,7 @@ test('nothing listens to the end of the pool once the pause is over', async () =
   expect(getEventListeners(controller.signal, 'abort')).toHaveLength(0);
 });
 
-test('a pool that is closed already is not waited for, and no timer is left', async () => {
+test('a pool that is already closed is not waited for, and no timer is left', async () => {
   const controller = new AbortController();
   const breaker = await shut();
   const reason = new Error('closed');
@@ -162,7 +162,7 @@ test.each([1, 2, 5])(
   },
 );
 
-test('sessions that last undo what failed before the last login, and end the pause', async () => {
+test('sessions that last clear the failures before the last login, and end the pause', async () => {
   const breaker = await onProbation(3);
   await failTimes(breaker, 3);
   const run = breaker.run(async () => 'connected');
@@ -191,7 +191,7 @@ test('a dial that is in progress when sessions last, and fails, is the first fai
   expect([breaker.isClosed, breaker.pauseMs]).toEqual([false, 5_000]);
 });
 
-test('while dials go on failing, sessions that last do not end the pause before the next one', async () => {
+test('while dials keep failing, sessions that last do not end the pause before the next dial', async () => {
   const breaker = await onProbation(2);
   await failTimes(breaker, 4);
   const attempt = vi.fn(async () => 'connected');

@@ -13,7 +13,7 @@ function fails(kind: LoginFailureKind): () => Promise<never> {
   };
 }
 
-test('does not make callers wait while the server is well', async () => {
+test('does not make callers wait while the server works', async () => {
   const breaker = new CircuitBreaker();
   let running = 0;
   await Promise.all(
@@ -26,7 +26,7 @@ test('does not make callers wait while the server is well', async () => {
   );
 });
 
-test('after a failure one caller probes and the rest get what it finds', async () => {
+test('after a failure, one caller probes and the others get its result', async () => {
   const breaker = new CircuitBreaker();
   await expect(breaker.run(fails('unreachable'))).rejects.toThrow('unreachable');
   const attempt = vi.fn(fails('unreachable'));
@@ -35,7 +35,7 @@ test('after a failure one caller probes and the rest get what it finds', async (
   expect(attempt).toHaveBeenCalledTimes(1);
 });
 
-test('a probe that succeeds lets everybody through', async () => {
+test('a successful probe lets all callers through', async () => {
   const breaker = new CircuitBreaker();
   await breaker.run(fails('unreachable')).catch(() => undefined);
   const attempt = vi.fn(async () => 'connected');
@@ -55,13 +55,13 @@ test('probes of an unreachable server come at once, then 250 ms apart, doubling 
   expect(pauses).toEqual([0, 250, 500, 1_000, 2_000, 4_000, 5_000, 5_000]);
 });
 
-test('failures of dials that ran side by side count as one', async () => {
+test('failures of dials that ran in parallel count as one', async () => {
   const breaker = new CircuitBreaker();
   await Promise.allSettled(Array.from({ length: 20 }, () => breaker.run(fails('unreachable'))));
   expect(breaker.pauseMs).toBe(0);
 });
 
-test('a busy server is asked again after 5 s, doubling to 60 s', async () => {
+test('a busy server is contacted again after 5 s, doubling to 60 s', async () => {
   const breaker = new CircuitBreaker();
   const pauses: number[] = [];
   for (let i = 0; i < 6; i += 1) {
@@ -73,7 +73,7 @@ test('a busy server is asked again after 5 s, doubling to 60 s', async () => {
   expect(pauses).toEqual([5_000, 10_000, 20_000, 40_000, 60_000, 60_000]);
 });
 
-test('a refusal is an answer: the server is there', async () => {
+test('a refusal is an answer: the server is up', async () => {
   const breaker = new CircuitBreaker();
   await breaker.run(fails('transient')).catch(() => undefined);
   const run = breaker.run(fails('refused')).catch(() => undefined);

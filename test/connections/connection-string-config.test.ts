@@ -83,13 +83,13 @@ test('a host may contain the name of a protocol; no server at all is reported la
   expect(configFromConnectionString('User Id=sa').server).toBe('');
 });
 
-test.each(['host,', 'host,port', ',1433', 'host,1433x', 'a\\b\\c,d'])('Server=%s is no server', (value) => {
+test.each(['host,', 'host,port', ',1433', 'host,1433x', 'a\\b\\c,d'])('Server=%s is not a server', (value) => {
   expect(() => configFromConnectionString(`Server=${value}`)).toThrow(
     "'server' must be a host name, host,port or host\\instance.",
   );
 });
 
-test('a user of a Windows domain', () => {
+test('a user in a Windows domain', () => {
   expect(read('User Id=CONTOSO\\ada')).toEqual({ domain: 'CONTOSO', user: 'ada' });
   expect(read('User Id=\\ada')).toEqual({ user: '\\ada' });
   expect(read('User Id=ada\\')).toEqual({ user: 'ada\\' });
@@ -138,7 +138,7 @@ test.each([
   );
 });
 
-test('values of those keys that ask for nothing are accepted', () => {
+test('values of those keys that have no effect are accepted', () => {
   for (const text of [
     'Pooling=True',
     'Column Encryption Setting=Disabled',
@@ -235,7 +235,7 @@ function catchError(run: () => unknown): ConfigurationError {
   throw new Error('nothing was thrown');
 }
 
-test('what says who signs in is left to the credential, which reads the same text', () => {
+test('keys that determine who signs in are left to the credential, which reads the same text', () => {
   const text = 'Server=host;Client Id=c;Client Secret=s;Tenant Id=t;Token=x;Access Token=y;User Id=ada';
   for (const method of [
     'Active Directory Default',

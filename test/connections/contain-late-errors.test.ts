@@ -8,7 +8,7 @@ function closedConnection(): Connection & { dispatchEvent(name: string, ...args:
   return connection as never;
 }
 
-test('a socket error that a closed connection hears of once more is no event', () => {
+test('a socket error that a closed connection reports once more is ignored', () => {
   const errors: unknown[] = [];
   const bare = closedConnection().on('error', (error) => errors.push(error));
   bare.dispatchEvent('socketError', new Error('read ECONNRESET'));
@@ -42,7 +42,7 @@ test('any other event of a closed connection is passed on, with its arguments', 
   expect(dispatched).toEqual([['message', 1, 2]]);
 });
 
-test('a tedious without the method, and a connection without a state, are left as they are', () => {
+test('a tedious without the method, and a connection without a state, are left unchanged', () => {
   const other = { state: { name: 'Final' } };
   containLateErrors(other);
   expect(Object.getOwnPropertyNames(other)).toEqual(['state']);

@@ -275,7 +275,7 @@ describe('after the login', () => {
   });
 });
 
-describe('what is of another form is left alone', () => {
+describe('a parser of another form is left alone', () => {
   test('a tedious without the method', () => {
     const connection = {};
     containParser(connection);

@@ -42,7 +42,7 @@ test('a session has the token it logged in with, and its age from the end of its
   expect(session?.connection).toMatchObject({ hasError: true });
 });
 
-test("tedious gets the credential in its own form, and nothing of the config's login", async () => {
+test("tedious gets the credential in its own form, and nothing else of the config's login", async () => {
   const { server, start } = attempt();
   const seen: unknown[] = [];
   const { Connection } = server.tedious;
@@ -67,7 +67,7 @@ test("tedious gets the credential in its own form, and nothing of the config's l
   ]);
 });
 
-test('a session is resettable only where the pool asks for it', async () => {
+test('a session is resettable only if the pool asks for it', async () => {
   for (const resets of [true, false]) {
     const { server, start } = attempt({ resets });
     const opened = start();
@@ -76,7 +76,7 @@ test('a session is resettable only where the pool asks for it', async () => {
   }
 });
 
-test('what the server refuses is classified, with the token that was sent', async () => {
+test('a refused login is classified, with the token that was sent', async () => {
   const { server, start } = attempt();
   server.refusals = [
     { number: 18456, state: 1, class: 14, message: "Login failed for user '<token-identified principal>'." },
@@ -112,7 +112,7 @@ test('a dial that takes too long is a failure of the server', async () => {
   expect(server.connections.size).toBe(0);
 });
 
-test('a dial that is given up rejects with the reason itself, and its connection is closed', async () => {
+test('an abandoned dial rejects with the reason itself, and its connection is closed', async () => {
   const { server, start, end } = attempt();
   const opened = start();
   await clock.pass(1);
@@ -161,7 +161,7 @@ test.each([new Error('The "config.options.port" property must be of type number.
   },
 );
 
-test('beforeConnect sees the connection before anything is sent', async () => {
+test('beforeConnect is called with the connection before anything is sent', async () => {
   const states: string[] = [];
   const { server, start } = attempt({
     beforeConnect: (connection) => void states.push((connection as unknown as { state: { name: string } }).state.name),

@@ -140,7 +140,7 @@ test.each([
   expect(error.message).toBe('No login within 3000 ms.');
 });
 
-test('the time for a login runs out in a pause: the error carries why the server is paused, and names the limit', async () => {
+test('if the time for a login runs out in a pause, the error says why and names the limit', async () => {
   const { server, open, login } = site({ pool: { createTimeoutMillis: 3_000 } });
   server.refusals = [BUSY];
   const first = await login();
@@ -282,7 +282,7 @@ test.each([
   expect(error.number).toBe(refusal.number);
 });
 
-test('in a failover a mistake in the config is still one', async () => {
+test('during a failover, a mistake in the config is still reported as one', async () => {
   let throws = false;
   const { owner, login } = site({
     beforeConnect: () => {
@@ -308,7 +308,7 @@ async function endedEarly(times: number, config: Partial<TokenPoolConfig> = {}) 
   return s;
 }
 
-test('one session that ends early is no reason to wait, but the latest failure', async () => {
+test('one session that ends early causes no wait, but is the latest failure', async () => {
   const { dialer } = await endedEarly(1);
   expect([dialer.earlyEnds, dialer.pauseMs]).toEqual([1, 0]);
   expect(dialer.lastFailure).toMatchObject({ error: { message: 'cut 1' }, at: performance.now() });

@@ -63,7 +63,7 @@ describe('limits of a session', () => {
     expect(session().checkAt).toBe(own.evictAt);
   });
 
-  test('without a limit or a token nothing is ever due', () => {
+  test('without a limit or a token, nothing is ever due', () => {
     const never = Number.POSITIVE_INFINITY;
     expect(sqlLogin(0)).toMatchObject({ renewAt: never, agedAt: never, retireAt: never, checkAt: never });
   });
@@ -141,7 +141,7 @@ describe('verdict', () => {
     expect(assess(session(), nothing, now, { strictExpiry: false })).toBe('fit');
   });
 
-  test('P1: a reset waits for a token that is on its way once a login is not possible any more', () => {
+  test('P1: a reset waits for the token in flight once a login is no longer possible', () => {
     const slow = { ...onItsWay, refreshingForMs: 5_000 };
     expect(assess(session(), slow, at.unusable, { strictExpiry: false, resets: true })).toBe('wait');
     expect(assess(session(), slow, at.unusable - 1, { strictExpiry: false, resets: true })).toBe('fit');
@@ -164,7 +164,7 @@ describe('verdict', () => {
     expect(verdict(second, due - 1)).toBe('fit');
   });
 
-  test('what the server has ended is unusable at any time', () => {
+  test('a session that the server has ended is unusable at any time', () => {
     for (const expiry of [session(), sqlLogin()]) {
       expiry.unusable = 'broken';
       for (const now of Object.values(at)) {
@@ -174,7 +174,7 @@ describe('verdict', () => {
   });
 });
 
-test('the reason for closing is the server first, then age, then the token', () => {
+test('the first reason for closing is the server, then age, then the token', () => {
   const expiry = session();
   expect(evictionReason(expiry, 55 * MINUTE)).toBe('token-expiry');
   expect(evictionReason(expiry, 0.95 * MAX_AGE)).toBe('max-age');
@@ -230,7 +230,7 @@ describe('when to assess a session again', () => {
     expect(recheckMs({ ...own, obtainedAt, expiresOn: obtainedAt + lifeMs })).toBe(ms);
   });
 
-  test('for a token where there is none: after a second', () => {
+  test('for a token if there is none: after a second', () => {
     expect(recheckMs(undefined)).toBe(1_000);
   });
 });
@@ -287,7 +287,7 @@ describe('a check that waits', () => {
     return seen;
   };
 
-  test('does not wait where no request is under way', async () => {
+  test('does not wait if no request is under way', async () => {
     const { source } = provider(undefined);
     const [lenient, strict] = [check(source, false), check(source, true)];
     await clock.pass(0);

@@ -50,7 +50,7 @@ test.each([
   expect([info.message, error.message]).toEqual(['info: [hidden]', 'error: [hidden]']);
 });
 
-test('it is a connection of the application’s tedious, one class for all', () => {
+test("it is a connection of the application's tedious, of one class for all", () => {
   const [one, other] = [1, 2].map(() => newGuardedConnection({ Connection: Plain }, { server: 'host' }));
   expect(one).toBeInstanceOf(FakeConnection);
   expect(one?.constructor).toBe(other?.constructor);

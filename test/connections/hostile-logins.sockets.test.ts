@@ -131,7 +131,7 @@ describe.each(named(ways))('%s', (_, { open }) => {
     expect(server.accepted).toBe(6);
   });
 
-  test('gives no byte of the token to a hop that does not encrypt, though the first hop did', async () => {
+  test('sends no byte of the token to a hop that does not encrypt, although the first hop did', async () => {
     for (const firstAsksForToken of [false, true]) {
       await using server: ScriptedServer = await scriptedServer(
         async (client) => {
@@ -180,7 +180,7 @@ describe.each(named(ways))('%s', (_, { open }) => {
     await failureOf(open(configFor(server)));
   });
 
-  test('keeps out of the error what the server repeats of the token', async () => {
+  test('keeps out of the error any part of the token that the server repeats', async () => {
     await using server = await scriptedServer((client) =>
       afterToken(client, () =>
         client.send(Buffer.concat([tokens.error(50_000, 14, `Bad token: ${TOKEN}`), tokens.done(2)])),
@@ -242,7 +242,7 @@ describe.concurrent('a login that never ends', () => {
     expect(late.destroyed).toBe(true);
   });
 
-  test('the next checkout succeeds as soon as the server is well again', async () => {
+  test('the next checkout succeeds as soon as the server works again', async () => {
     let broken = true;
     await using server = await scriptedServer(async (client) => {
       if (broken) return client.send(tokens.loginAck(), { last: false });

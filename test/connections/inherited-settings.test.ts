@@ -14,7 +14,7 @@ function copied(config: object): object {
   };
 }
 
-test('a config that is its own is returned as it is', () => {
+test('a config without inherited settings is returned unchanged', () => {
   expect(withInherited(plain)).toBe(plain);
   const bare = { server: 'host' };
   expect(withInherited(bare)).toBe(bare);
@@ -83,12 +83,12 @@ test('a copy is of the same class', () => {
   expect(withInherited(new Config() as TokenPoolConfig)).toBeInstanceOf(Config);
 });
 
-test.each([null, undefined, 'Server=host'])('%j is returned as it is, to be refused later', (config) => {
+test.each([null, undefined, 'Server=host'])('%j is returned unchanged, to be refused later', (config) => {
   expect(withInherited(config as never)).toBe(config);
   expect(withInherited({ ...plain, pool: config } as never)).toMatchObject({ server: 'host' });
 });
 
-test('an array is no settings object', () => {
+test('an array is not a settings object', () => {
   const pool: number[] = [];
   expect(withInherited({ ...plain, pool } as never).pool).toBe(pool);
 });

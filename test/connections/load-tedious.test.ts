@@ -7,12 +7,12 @@ import { ConfigurationError } from '../../src/errors.js';
 /** A config that brings no tedious. */
 const INSTALLED = { tedious: undefined };
 
-test('the tedious of the config is used, and no other is loaded', async () => {
+test('the tedious in the config is used, and no other is loaded', async () => {
   const own = { Connection: class {} } as unknown as TediousModule;
   expect(await tediousOf({ tedious: own }, () => expect.unreachable())).toBe(own);
 });
 
-test('without one in the config, the tedious that is installed is used', async () => {
+test('without one in the config, the installed tedious is used', async () => {
   expect((await tediousOf(INSTALLED)).Connection).toBe(tedious.Connection);
 });
 
@@ -30,7 +30,7 @@ function notFound(name: string): Error {
   });
 }
 
-test('a tedious that is not installed is reported with what to do', async () => {
+test('a missing tedious is reported with what to do', async () => {
   const cause = notFound('tedious');
   const failure = await tediousOf(INSTALLED, () => Promise.reject(cause)).catch((error: unknown) => error);
   expect(failure).toBeInstanceOf(ConfigurationError);

@@ -62,7 +62,7 @@ test.each([
   expect(failure.error).toMatchObject({ message, number: 18456, class: 14, hint: expect.stringMatching(advice) });
 });
 
-test('18456 without a token is about user name and password, whatever it says', () => {
+test('18456 without a token is about user name and password, whatever its text', () => {
   const failure = answered(18456, "Login failed for user '<token-identified principal>'.", { sent: false });
   expect(failure).toMatchObject({ kind: 'refused', error: { hint: 'Check the user name and password.' } });
 });
@@ -72,11 +72,11 @@ test('an unknown number is refused without a hint', () => {
   expect([kind, error.hint]).toEqual(['refused', undefined]);
 });
 
-test('a transient error keeps the words of the server, with the promise to try again', () => {
+test("a transient error keeps the server's text, and says that the login is repeated", () => {
   const { error } = answered(40613, 'Database is not currently available.');
   expect(error).toBeInstanceOf(ServerUnavailableError);
   expect(error).toMatchObject({ message: 'Database is not currently available.', number: 40613 });
-  expect(error.hint).toContain('tried again');
+  expect(error.hint).toContain('is repeated');
   expect([isTransient(40613), isTransient(4060), isTransient(undefined)]).toEqual([true, false, false]);
 });
 
@@ -117,7 +117,7 @@ test.runIf(process.version.startsWith('v20.'))('tedious 20 on Node.js 20 says wh
   expect(error.message).toContain('needs Node.js 22');
 });
 
-test('a downgrade that tedious noticed says how to agree', () => {
+test('a downgrade that tedious noticed says how to fix the settings', () => {
   const error = Object.assign(new Error('no encryption'), { code: 'EENCRYPT' });
   const failure = broken(error);
   expect(failure.kind).toBe('refused');
@@ -130,7 +130,7 @@ test('a downgrade that we noticed is not tried again', () => {
   expect(failure).toEqual({ kind: 'refused', error: ours });
 });
 
-test('a dropped socket with a token near its end blames the token, and names the server', () => {
+test('for a dropped socket with a token near its end, the error blames the token and names the server', () => {
   const hungUp = new Error('socket hang up');
   const { kind, error } = broken(hungUp, token(HOUR - 299_000));
   expect([kind, error.cause]).toEqual(['stale', hungUp]);

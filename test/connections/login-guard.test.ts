@@ -45,7 +45,7 @@ function login(config: object | undefined = { options: { encrypt: true, connectT
 }
 
 describe('the time of a login', () => {
-  test('ends half a second after that of tedious: the socket fails, and a tenth of a second later the connection', async () => {
+  test("ends half a second after tedious's own limit: first the socket fails, a tenth of a second later the connection", async () => {
     const { connection, guard, destroyed } = login();
     const failed: Error[] = [];
     connection.on('connect', (error) => failed.push(error));
@@ -114,7 +114,7 @@ describe('the time of a login', () => {
     expect(destroyed).toHaveLength(1);
   });
 
-  test('does not go on after the wait for a token where it did not run before, or the dial is over', async () => {
+  test('does not start after the wait for a token if it was not running before, or if the dial is over', async () => {
     const waiting = login();
     await waiting.guard.pauseFor(Promise.resolve());
     expect(clock.pending.size).toBe(0);
@@ -168,7 +168,7 @@ describe('what may be sent', () => {
     expect(options.password).toBe(SECRET);
   });
 
-  test('without encryption by choice the password is sent, but not once the dial is given up', () => {
+  test('without encryption by choice, the password is sent, but not once the dial is abandoned', () => {
     const config = { options: { encrypt: false }, authentication: { options: { password: SECRET } } };
     const { guard } = login(config);
     expect(config.authentication.options.password).toBe(SECRET);
@@ -267,7 +267,7 @@ describe('messages of the server', () => {
     expect(say({ message: '', serverName: undefined }, event)).toEqual({ message: '', serverName: undefined });
   });
 
-  test("someone else's token is redacted by its form", () => {
+  test('a foreign token is recognized by its form and redacted', () => {
     const { say } = login();
     const token = 'eyJhbGciOiJSUzI1NiJ9.eyJvaWQiOiIxIn0.c2ln';
     expect(say({ message: `bad token ${token}!` })).toEqual({ message: 'bad token [hidden]!' });
@@ -302,7 +302,7 @@ describe('messages of the server', () => {
     expect(say({ number: 50_000, message: 'nothing to hide' })).toMatchObject({ message: 'nothing to hide' });
   });
 
-  test('a connection that shows its messages to the guard itself has no listeners for them', () => {
+  test('a connection that passes its messages to the guard itself has no listeners for them', () => {
     const emit = EventEmitter.prototype.emit;
     const connection = new EventEmitter();
     const own = function (this: EventEmitter, ...args: Parameters<typeof emit>) {

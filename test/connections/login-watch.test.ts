@@ -68,7 +68,7 @@ function foreignPool(config: Partial<TokenPoolConfig> = {}) {
 const sessionIn = (connection: DrivenConnection) => sessionOf(connection as unknown as Connection);
 
 describe('a login', () => {
-  test('gets a credential of its own, and its session the token and the age limit of the config', async () => {
+  test('gets its own credential, and its session gets the token and the age limit of the config', async () => {
     const { connect, construct } = foreignPool({ pool: { maxAgeMillis: 5 * MINUTE } });
     const { connection, failure } = await connect();
     expect(failure).toBeUndefined();
@@ -88,7 +88,7 @@ describe('a login', () => {
     expect((await connect(connection)).failure).toBeUndefined();
   });
 
-  test('is resettable only where the config asks for it', async () => {
+  test('is resettable only if the config asks for it', async () => {
     const { connect } = foreignPool({ pool: { resetSession: 'always' } });
     expect(sessionIn((await connect()).connection)?.reset).toBeDefined();
   });
@@ -192,7 +192,7 @@ describe('a failed login', () => {
 });
 
 describe('a checkout', () => {
-  test('returns a session that is fit, and one that this library does not know', async () => {
+  test('accepts a session that is fit, and one that this library does not know', async () => {
     const { connect, construct, mayServe, mayServeNow } = foreignPool();
     const { connection } = await connect();
     expect([await mayServe(connection), mayServeNow(connection)]).toEqual([true, true]);
@@ -200,7 +200,7 @@ describe('a checkout', () => {
     expect([await mayServe(unknown), mayServeNow(unknown)]).toEqual([true, true]);
   });
 
-  test('replaces a session that is due once there is a later token, and keeps it while there is none', async () => {
+  test('replaces a session that is due once there is a later token, and keeps the session until then', async () => {
     const { provider, connect, mayServe, mayServeNow } = foreignPool({ pool: { maxAgeMillis: 0 } });
     const { connection } = await connect();
     provider.sticky = new Error('down');
@@ -229,7 +229,7 @@ describe('a checkout', () => {
     expect(mayServeNow(connection)).toBe(false);
   });
 
-  test('waits for a token that has been requested, where it can wait', async () => {
+  test('waits for a token that has been requested, if it can wait', async () => {
     const { provider, connect, mayServe, mayServeNow } = foreignPool({ pool: { maxAgeMillis: 0 } });
     const { connection } = await connect();
     provider.delayMs = 500;

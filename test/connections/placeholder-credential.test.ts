@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { isPlaceholder, placeholderCredential } from '../../src/connections/placeholder-credential.js';
 
-test('a login with it fails, and its error says what to do', async () => {
+test('a login with it fails with an error that says what to do', async () => {
   const answer = await placeholderCredential().getToken('scope');
   expect(answer?.expiresOnTimestamp).toBe(Number.MAX_SAFE_INTEGER);
   expect(() => answer?.token).toThrow(

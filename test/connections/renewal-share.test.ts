@@ -33,7 +33,7 @@ test.each([10, 50, 200])('%i sessions on one token are renewed evenly over the r
   expect(mostInATenth(shares)).toBeLessThanOrEqual(count / 10 + 3);
 });
 
-test('sessions on tokens of their own, or on none, do not follow the same order', () => {
+test('sessions on their own tokens, or on none, do not follow the same order', () => {
   const shares = Array.from({ length: 1_000 }, (_, i) => renewalShares.next(token(String(i), 0)));
   expect(new Set(shares).size).toBeGreaterThan(900);
   const ofPasswords = Array.from({ length: 1_000 }, () => renewalShares.next(undefined));

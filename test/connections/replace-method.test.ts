@@ -9,7 +9,7 @@ class Connection {
   }
 }
 
-test('a method is replaced on one object, which looks as before', () => {
+test('a method is replaced on one object, which looks the same as before', () => {
   const [changed, other] = [new Connection(), new Connection()];
   replaceMethod(changed, 'send', () => 'replaced');
   expect([changed.send(), other.send()]).toEqual(['replaced', 'sent']);

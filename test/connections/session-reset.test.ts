@@ -156,7 +156,7 @@ test.each([
   }
 });
 
-test.each([BATCH, RPC])('a request of type %i without a text leaves nothing that outlasts a reset', (type) => {
+test.each([BATCH, RPC])('a request of type %i without text leaves nothing that survives a reset', (type) => {
   const { reset, connection, send } = loggedIn();
   send(type, {});
   expect(reset.returned(connection)).toBe('flag');
@@ -199,7 +199,7 @@ test.each<[string, number | null | undefined, number]>([
   }
 });
 
-test('a reset of its own restores the level of the login, and the session is as after its login', async () => {
+test('a separate reset restores the isolation level, and the session is as it was after its login', async () => {
   const { fake, reset, connection, send, confirm, resets, carried } = loggedIn();
   send(BATCH, { sqlText: 'SET TRANSACTION ISOLATION LEVEL SNAPSHOT' });
   send(TRANSACTION_MANAGER, transactionRequest(5, 5));
@@ -263,12 +263,12 @@ test('a server that has ignored a reset: the session is not used again', () => {
   expect(failures).toEqual(['reset-failed']);
 });
 
-test('a reset is confirmed where there was none', () => {
+test('a reset is confirmed although none was sent', () => {
   const { reset, connection } = loggedIn();
   expect(reset.isConfirmed(connection)).toBe(true);
 });
 
-test('a request that was cancelled before it was sent takes no reset with it, and is no use', () => {
+test('a request that was cancelled before it was sent carries no reset, and does not count as use', () => {
   const { fake, reset, connection, send } = loggedIn();
   fake.makeRequest({ canceled: true }, BATCH, { sqlText: 'SETUSER' });
   expect([reset.isNeeded, fake.sent.length]).toEqual([false, 1]);
@@ -278,7 +278,7 @@ test('a request that was cancelled before it was sent takes no reset with it, an
   expect([reset.isDue, reset.isUnderWay]).toEqual([true, false]);
 });
 
-test('a request on a connection that is not logged in is no use', () => {
+test('a request on a connection that is not logged in does not count as use', () => {
   const { fake, reset, send } = loggedIn();
   fake.state = { name: 'SentClientRequest' };
   send();
@@ -322,7 +322,7 @@ test('a request on a connection that was returned is reported', () => {
   expect(failures).toEqual(['misused']);
 });
 
-test("the pool's own request is no use and no misuse; it carries a reset that is due", () => {
+test("the pool's own request counts neither as use nor as misuse, and carries a reset that is due", () => {
   const { reset, connection, send, carried, confirm, failures } = loggedIn();
   send();
   reset.returned(connection);
@@ -337,7 +337,7 @@ test("the pool's own request is no use and no misuse; it carries a reset that is
   expect(reset.returned(connection)).toBe('flag');
 });
 
-test("after a request of the pool's own that cannot be sent, those of a borrower count", () => {
+test('after a request of the pool itself could not be sent, requests of a borrower count', () => {
   const { reset, send } = loggedIn();
   const failure = new Error('closed');
   expect(() =>

@@ -22,7 +22,7 @@ import { CachedToken } from '../../src/tokens/cached-token.js';
 const aConnection = (state: object = {}): Connection =>
   Object.assign(new EventEmitter(), state) as unknown as Connection;
 
-test('each connection has a number of its own, its token and the time it was opened', () => {
+test('each connection has its own number, its token and the time when it was opened', () => {
   const now = Date.now();
   const token = new CachedToken({ token: 't', expiresOnTimestamp: now + 60_000 }, { obtainedAt: now, refreshOn: now });
   const [one, other] = [aConnection(), aConnection()];
@@ -138,7 +138,7 @@ test.each([
   expect(outcome().unusable).toBe(unusable);
 });
 
-test('a session that was opened for a replica can be killed as any other', () => {
+test('a session that was opened for a replica can be killed like any other', () => {
   const { connection, outcome } = aSession({ config: { options: { readOnlyIntent: true } } });
   noteEndOfSession(connection, KILLED);
   expect(outcome().unusable).toBe('broken');
@@ -153,7 +153,7 @@ test.each([
   expect(outcome()).toMatchObject({ unusable, notified: unusable === undefined ? [] : [unusable] });
 });
 
-test('a session without a pool is marked all the same', () => {
+test('a session without a pool is marked too', () => {
   for (const message of [READ_ONLY, KILLED]) {
     const connection = aConnection();
     const session = openSession(connection, undefined);
@@ -162,7 +162,7 @@ test('a session without a pool is marked all the same', () => {
   }
 });
 
-test('what is said on a connection that is not from here is ignored', () => {
+test('messages on a connection that this library did not open are ignored', () => {
   const connection = aConnection();
   noteEndOfSession(connection, KILLED);
   noteAnswer(connection);

@@ -17,7 +17,7 @@ test.each(['localhost,PORT', 'tcp:localhost,PORT', 'localhost , PORT', 'localhos
   },
 );
 
-test('what tedious refuses is not taken for a server that is down', async () => {
+test('a config that tedious refuses is not taken for a server that is down', async () => {
   const pool = here.pool({ options: { ...here.server.config().options, appName: 7 } as never });
   await expect(pool.acquire()).rejects.toThrow(ConfigurationError);
   await expect(pool.acquire()).rejects.toThrow('config.options.appName');

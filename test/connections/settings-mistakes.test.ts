@@ -11,7 +11,7 @@ describe('server', () => {
     expect([server, options?.instanceName, options?.port]).toEqual(['host', 'SQL1', undefined]);
   });
 
-  test('a port beside another one in server is refused, the same one is not', () => {
+  test('a port that differs from the one in server is refused, the same one is not', () => {
     expect(() => settingsFrom({ server: 'host,1434', port: 1433 })).toThrow("'port' and the port in 'server' differ");
     expect(() => settingsFrom({ server: 'host,1434', options: { port: 1433 } })).toThrow(ConfigurationError);
     expect(settingsFrom({ server: 'host,1434', port: 1434, user: 'sa' }).configuration.options?.port).toBe(1434);
@@ -58,7 +58,7 @@ describe('server', () => {
     );
   });
 
-  test.each(['x;y', '', 'a b', 42, {}])('options.instanceName %j is refused by its name', (instanceName) => {
+  test.each(['x;y', '', 'a b', 42, {}])('options.instanceName %j is refused with its name', (instanceName) => {
     expect(() => settingsFrom({ server: 'h', user: 'sa', options: { instanceName } } as never)).toThrow(
       /^'options.instanceName' must be the name of an instance/,
     );
@@ -71,7 +71,7 @@ describe('server', () => {
   });
 });
 
-describe('a value of the wrong kind is refused at once, by its key', () => {
+describe('a value of the wrong type is refused at once, with its key', () => {
   test.each<[key: string, config: object]>([
     ['strictExpiry', { strictExpiry: 'true' }],
     ['validateConnection', { validateConnection: 'yes' }],

@@ -62,14 +62,14 @@ test("a config that names only its server and credential gets mssql's defaults",
   expect(source).toMatchObject({ scope: 'https://database.windows.net/.default', scopeIsFixed: false });
 });
 
-test('a scope of its own stays, whatever the server says', () => {
+test('a configured scope stays, whatever the server says', () => {
   expect(settings({ scope: 'api://orders/.default' }).source).toMatchObject({
     scope: 'api://orders/.default',
     scopeIsFixed: true,
   });
 });
 
-test('what else is said is passed on', () => {
+test('other messages are passed on', () => {
   const beforeConnect = (): void => {};
   const tedious = { Connection: class {} } as never;
   expect(settings({ validateConnection: true, strictExpiry: true, beforeConnect, tedious })).toMatchObject({
@@ -122,7 +122,7 @@ test.each([
   expect(options(config)).toMatchObject(expected);
 });
 
-test('what is not given is not there, because tedious refuses undefined', () => {
+test('options that are not set are absent, because tedious refuses undefined', () => {
   expect(options({ database: undefined, options: { language: undefined } })).toEqual(options({}));
 });
 
@@ -173,7 +173,7 @@ test.each([
   expect(credentialOf({ server: SERVER, ...config } as TokenPoolConfig)).toBeUndefined();
 });
 
-test("a credential may be in any form, in mssql's flat one too", () => {
+test("a credential may have any form, including mssql's flat one", () => {
   const ids = {
     clientId: '11111111-1111-4111-8111-111111111111',
     tenantId: '22222222-2222-4222-8222-222222222222',
@@ -200,7 +200,7 @@ test("a credential may be in any form, in mssql's flat one too", () => {
   ).toBeDefined();
 });
 
-test('a pool takes what mssql knows, and nothing that is misspelt', () => {
+test("a pool accepts mssql's settings, and no misspelt ones", () => {
   const tarnOnly = { reapIntervalMillis: 1, createRetryIntervalMillis: 1, propagateCreateError: true, log: () => {} };
   expect(pool({ ...tarnOnly, max: 3 }).max).toBe(3);
   expect(() => pool({ maximum: 3 })).toThrow(
@@ -253,13 +253,13 @@ test.each([
   expect(pool(given)).toMatchObject(expected);
 });
 
-test('Infinity is the longest time that a timer takes, not none', () => {
+test('Infinity becomes the longest time that a timer can hold, not zero', () => {
   for (const key of ['acquireTimeoutMillis', 'createTimeoutMillis', 'destroyTimeoutMillis', 'idleTimeoutMillis']) {
     expect(pool({ [key]: Number.POSITIVE_INFINITY })).toMatchObject({ [key]: LONGEST_TIMER_MS });
   }
 });
 
-test('a connection string is a config', () => {
+test('a connection string is accepted as a config', () => {
   const { configuration, pool: sizes } = settingsFrom('Server=host,1434;User Id=sa;Password=p;Max Pool Size=3');
   expect(configuration).toMatchObject({ server: 'host', options: { port: 1434 } });
   expect(configuration.authentication).toEqual({ type: 'default', options: { userName: 'sa', password: 'p' } });
@@ -272,11 +272,11 @@ test('a token store of the config is that of its credential', () => {
   );
 });
 
-test.each([null, undefined, 5])('%j is no config', (config) => {
+test.each([null, undefined, 5])('%j is not a config', (config) => {
   expect(() => settingsFrom(config as never)).toThrow('must be an mssql config object or a connection string');
 });
 
-test.each([undefined, ''])('%j is no server', (server) => {
+test.each([undefined, ''])('%j is not a server', (server) => {
   const config = { server, user: 'sa', password: 'p' } as unknown as TokenPoolConfig;
   expect(() => settingsFrom(config)).toThrow("'server' is missing: set it to the host name of the SQL Server.");
 });
@@ -292,7 +292,7 @@ test.each(['default', 'ntlm'])("mssql's flat authentication_type '%s' is a login
   expect(read.configuration.authentication?.options).toEqual({ userName: 'sa', password: 'p' });
 });
 
-test('null beside options and inside them counts as not set', () => {
+test('null counts as not set, next to options and inside them', () => {
   const none = { port: null, database: null, instanceName: null, encrypt: null, connectTimeout: null };
   expect(options({ port: null, options: none } as never)).toEqual(options({}));
   // For other options of tedious null is a value of its own: it sends no SET statement.

@@ -50,7 +50,7 @@ const inTheClear = {
   hint: expect.stringContaining('Enable encryption'),
 };
 
-test('hands a token over once TLS is in place, and names it', async () => {
+test('provides a token once TLS is in place, and identifies it', async () => {
   const { it, ask, secure, provider } = login();
   await expect(ask(OWN)).rejects.toMatchObject(inTheClear);
   expect(it.failure).toMatchObject(inTheClear);
@@ -88,12 +88,12 @@ test('with strict encryption the socket itself has to be a TLS socket', async ()
   await expect(login({ strict: true, tls: false }).ask(OWN)).rejects.toMatchObject(inTheClear);
 });
 
-test('a credential without a connection of its own gets nothing', async () => {
+test('a credential without its own connection gets no token', async () => {
   const source = { tokens: new TokenCache(new FakeProvider()), scope: OWN, scopeIsFixed: false };
   await expect(new TokenLogin(source).credential.getToken(OWN)).rejects.toMatchObject({ code: 'ERR_CONFIGURATION' });
 });
 
-test('a server may name its scope, which later logins ask for at once; a scope of our own stays', async () => {
+test('a server may name its scope, which later logins request at once; a configured scope stays', async () => {
   const free = login({ strict: true });
   await free.ask(SERVERS);
   expect(free.source.scope).toBe(SERVERS);
@@ -114,7 +114,7 @@ test('a server may name its scope, which later logins ask for at once; a scope o
   ]);
 });
 
-test('a scope that has no token is not remembered, and why is kept', async () => {
+test('a scope without a token is not remembered, but the reason is', async () => {
   const { it, ask, provider, source } = login({ strict: true });
   provider.sticky = new Error('AADSTS500011');
   await expect(ask(SERVERS)).rejects.toThrow();
@@ -124,7 +124,7 @@ test('a scope that has no token is not remembered, and why is kept', async () =>
 
 const givenUp = new PoolClosedError('The pool is closed.');
 
-test('a dial that was given up gets no token, not even one that was requested before', async () => {
+test('an abandoned dial gets no token, not even one that was requested before', async () => {
   const before = login({ strict: true });
   before.guard.cancel(givenUp);
   await expect(before.ask(OWN)).rejects.toBe(givenUp);
@@ -193,7 +193,7 @@ test('a connection that has logged in keeps a credential that hands out no token
   expect(provider.requests).toHaveLength(1);
 });
 
-test('the errors of a login say what was not sent, and what to do', async () => {
+test('login errors say what was not sent, and what to do', async () => {
   const { ask, secure } = login();
   await expect(ask(OWN)).rejects.toMatchObject({
     message: 'The server does not encrypt this connection; the access token was not sent.',
@@ -237,7 +237,7 @@ test.each([
   expect(provider.requests.map((request) => request.scope)).toEqual([scope]);
 });
 
-test('the end of a login leaves the credential of the application, and a connection without a config, as they are', () => {
+test("the end of a login does not change the application's credential, or a connection without a config", () => {
   const { it } = login();
   const credential = { getToken: async () => null };
   const own = { config: { authentication: { options: { credential } } } };

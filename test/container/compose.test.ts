@@ -5,7 +5,7 @@ import { serverUnderTest, skip } from './server-under-test.js';
 const TENANT = '4f6d3c1e-0000-4000-8000-0000000000a1';
 const CLIENT = '4f6d3c1e-0000-4000-8000-0000000000b2';
 
-test('the gateway of docker-compose.yml lets a token of its Entra emulator in', async (context) => {
+test('the gateway of docker-compose.yml accepts a token of its Entra emulator', async (context) => {
   const { compose } = serverUnderTest();
   if (compose === undefined) skip(context, 'not started by docker compose');
   const response = await fetch(`${compose.entra}/${TENANT}/oauth2/v2.0/token`, {

@@ -24,7 +24,7 @@ function configFor(server: TdsServer): ConfigFor {
   };
 }
 
-test('an application notices the same of the server and of its recording', async () => {
+test('an application sees the same from the server and from its recording', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'recording-'));
   const file = join(folder, 'recording.jsonl');
   const { first, second } = DATABASES;

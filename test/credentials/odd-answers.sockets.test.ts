@@ -67,7 +67,7 @@ describe('a token file', () => {
     expect(error.message).not.toContain('eyJ');
   });
 
-  test('that is empty only for a moment is no failure', async () => {
+  test('that is empty only for a moment is not a failure', async () => {
     writeFileSync(file, '');
     const reading = readTokenFile(file, 'from.file');
     writeFileSync(file, jwt({ exp: inSeconds(60) }));
@@ -75,7 +75,7 @@ describe('a token file', () => {
   });
 });
 
-describe('an argument that has no value is not the default chain', () => {
+describe('an argument without a value does not select the default chain', () => {
   test.each([
     ['undefined', undefined],
     ['empty', ''],
@@ -133,7 +133,7 @@ describe('an answer of the identity provider', () => {
     expect(code).toBe('ERR_TOKEN_EXPIRED');
   });
 
-  test("is shown with the earliest end, also in the credential's principal", async () => {
+  test("is shown with its earliest expiry, also in the credential's principal", async () => {
     const { credential, token } = await ask({ access_token: jwt({ exp: inSeconds(1_800) }), expires_in: 3_600 });
     expect(credential.principal.expiresOn).toBe(token.expiresOn);
   });
@@ -153,7 +153,7 @@ describe('an answer of the identity provider', () => {
   });
 });
 
-test.each([5, {}, true])('a token that is %j is reported as no text', async (token) => {
+test.each([5, {}, true])('a token that is %j is reported as not being text', async (token) => {
   const credential = { getToken: async () => ({ token, expiresOnTimestamp: Date.now() + 3_600_000 }) };
   const error = await failure(new TokenCache(credential as never).get());
   expect(error.message).toBe(`The credential returned a token that is not text, but of type ${typeof token}.`);

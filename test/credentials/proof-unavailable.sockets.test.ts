@@ -58,7 +58,7 @@ function put(content: string | null | undefined): void {
   else if (content !== undefined) writeFileSync(file, content);
 }
 
-describe('a file that is not whole yet', () => {
+describe('a file that is not complete yet', () => {
   const TOKEN_FILES: [string, () => CredentialOptions][] = [
     ['a token file of a workload identity', () => ({ ...app, tokenFilePath: file })],
     ['a token file of a federated credential', () => ({ ...app, method: 'federated', from: { file } })],
@@ -103,7 +103,7 @@ describe('a file that is not whole yet', () => {
     expect((await tokens().get()).reveal()).toMatch(/^eyJ/);
   });
 
-  test('a certificate that is whole a moment later is no failure', async () => {
+  test('a certificate that is complete a moment later is not a failure', async () => {
     put(cert);
     const reading = new TokenCache(createCredential({ ...app, certificatePath: file })).get();
     // The first read happens before a second one, 100 ms later, finds the key as well.
@@ -217,7 +217,7 @@ test('a token file that appears is used at the next look, about a second later, 
   expect(entra.requests.slice(sent).filter(({ endpoint }) => endpoint === 'token')).toHaveLength(1);
 });
 
-test('a certificate in the options is checked at once: that is a configuration error', () => {
+test('a certificate in the options is checked at once, and a fault in it is a configuration error', () => {
   expect(() => createCredential({ ...app, certificate: cert })).toThrow(
     expect.objectContaining({ code: 'ERR_CONFIGURATION' }),
   );

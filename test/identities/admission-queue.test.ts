@@ -32,7 +32,7 @@ test('wakes callers in the order in which they arrived', async () => {
   expect(queue.length).toBe(1);
 });
 
-test('wakes the next caller only when the one before is back', async () => {
+test('wakes the next caller only when the previous one has checked again', async () => {
   for (const name of ['a', 'b']) wait(name);
   queue.wakeNext();
   queue.wakeNext();
@@ -44,7 +44,7 @@ test('wakes the next caller only when the one before is back', async () => {
   expect(back).toEqual(['a', 'b']);
 });
 
-test('a woken caller goes before one that arrives, until it is back', async () => {
+test('a woken caller takes precedence over one that arrives, until it has checked again', async () => {
   expect(queue.isEmpty).toBe(true);
   wait('a');
   expect(queue.isEmpty).toBe(false);

@@ -40,7 +40,7 @@ function prove(key: string, userAssertion: string, user: string | undefined = ke
   return check.prove(key, { userAssertion, credential: () => credential(userAssertion, user, lifeMs) }, SCOPE, {});
 }
 
-test('a proven assertion is not shown again until it expires', async () => {
+test('a proven assertion is not sent again until it expires', async () => {
   const assertion = assertionOf('ada');
   const { token } = await prove('ada', assertion);
   await clock.pass(HOUR / 2);
@@ -70,7 +70,7 @@ test('an assertion without an expiry is believed for 5 minutes', async () => {
   expect(asked).toHaveLength(2);
 });
 
-test('an assertion is refused 5 minutes after its expiry, without asking', async () => {
+test('an assertion is refused 5 minutes after its expiry, without a request', async () => {
   const assertion = assertionOf('ada');
   await clock.pass(HOUR + 300_000 - 1);
   await prove('ada', assertion);
@@ -83,7 +83,7 @@ test('an assertion is refused 5 minutes after its expiry, without asking', async
   expect(asked).toHaveLength(1);
 });
 
-test('a token of another user than the assertion names proves nothing', async () => {
+test('a token of a user other than the assertion names proves nothing', async () => {
   const assertion = assertionOf('ada');
   await expect(prove('ada', assertion, 'bob')).rejects.toThrow(
     'The token is not for the user named in the assertion; it was not used.',
@@ -91,7 +91,7 @@ test('a token of another user than the assertion names proves nothing', async ()
   await expect(prove('ada', assertion, 'bob')).rejects.toThrow('not for the user named');
 });
 
-test('one key has its proofs, another key has not', async () => {
+test('one key has its proofs, another key does not', async () => {
   const assertion = assertionOf('ada');
   await prove('ada', assertion);
   await prove('key:other', assertion, 'ada');

@@ -69,7 +69,7 @@ test.each(startups)('%s works at startup, when no identity is served yet', async
   expect(await pools.run(identityOf(s), run)).toBe(s.entra.clientId);
 });
 
-test.each(startups)('%s: a query outside pools.run() fails with what to write', async (_, start) => {
+test.each(startups)('%s: a query outside pools.run() fails with an error that says what to write', async (_, start) => {
   await using s = await site();
   await using pools = poolsOf(s);
   const run = await start(pools);

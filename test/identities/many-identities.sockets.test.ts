@@ -57,7 +57,7 @@ test('P9: one key for two users is refused', async () => {
   expect(await a.pools.for({ userAssertion: a.callOf(ada), key: 'me' }).use(whoAmI)).toBe(ada.userName);
 });
 
-test("tenants with credentials of their own: the same options are the same pool, somebody's own credential has a key", async () => {
+test("tenants with their own credentials: equal options share a pool, and another library's credential needs a key", async () => {
   await using a = await api();
   const { tenantId, clientId, clientSecret, url: authority } = a.entra;
   const other = a.entra.addApp({});
@@ -96,7 +96,7 @@ test('a pool in use is never closed for another; a waiting identity gets the ret
   expect(await waiting).toBe(bob.userName);
 });
 
-test('idle connections of a pool in use give way too', async () => {
+test('idle connections of a pool in use make way too', async () => {
   await using a = await api({ maxConnections: 3, pool: { overlap: 0, max: 3 } });
   const adas = a.pools.for({ userAssertion: a.callOf(a.entra.addUser()) });
   const borrowed = await Promise.all([adas.acquire(), adas.acquire(), adas.acquire()]);
@@ -147,7 +147,7 @@ test('waiting at a limit ends with a typed error that says what to do, for conne
   }
 });
 
-test('the bound on pools: who waits is served in order when one becomes idle', async () => {
+test('the limit on pools: waiting callers are served in order when one becomes idle', async () => {
   await using a = await api({ maxPools: 1 });
   const adas = a.pools.for({ userAssertion: a.callOf(a.entra.addUser()) });
   const connection = await adas.acquire();
@@ -193,7 +193,7 @@ test("mssql's ConnectionPool over all identities runs requests and transactions 
   expect(a.pools.stats.size).toBe(2);
 });
 
-test('closing turns callers away and leaves nothing open', async () => {
+test('closing rejects callers and leaves nothing open', async () => {
   await using a = await api();
   const adas = a.pools.for({ userAssertion: a.callOf(a.entra.addUser()) });
   await adas.use(whoAmI);

@@ -21,7 +21,7 @@ const { many, of, borrow } = drivenPools(world);
 
 const closed = (connection: Connection): boolean => (connection as unknown as DrivenConnection).closed;
 
-test('each identity has connections of its own, from its first on', async () => {
+test('each identity has its own connections, from the first one on', async () => {
   const pools = many();
   const [ada, bob] = [of(pools, 'ada'), of(pools, 'bob')];
   expect(pools.stats).toMatchObject({ pools: 0, size: 0, maxPools: 1_000, maxConnections: 100 });
@@ -53,7 +53,7 @@ test('the figures of all together are sums', async () => {
   bob.release(settled(opening));
 });
 
-test('the same credential without a key is the same identity, another object is another', async () => {
+test('without a key, the same credential is the same identity, and another object is another', async () => {
   const pools = many();
   const authentication = new FakeProvider();
   const one = pools.for({ authentication });
@@ -66,7 +66,7 @@ test('the same credential without a key is the same identity, another object is 
   expect(of(pools, 'ada').key).toBe('key:ada');
 });
 
-test('a key goes on with the credential that came last', async () => {
+test('a key continues with the latest credential', async () => {
   const pools = many();
   const [first, second] = [new FakeProvider(), new FakeProvider()];
   second.issued = 100;
@@ -83,7 +83,7 @@ test('a key goes on with the credential that came last', async () => {
   expect(second.requests).toHaveLength(1);
 });
 
-test('what is not borrowed is refused, and what is may be destroyed', async () => {
+test('a connection that is not borrowed is refused; a borrowed one may be destroyed', async () => {
   const [pools, others] = [many(), many()];
   const [ada, bob] = [of(pools, 'ada'), of(others, 'bob')];
   const borrowed = await borrow(ada);
@@ -120,7 +120,7 @@ test("rejects with the login's error, and the identity counts as unused", async 
   expect(pools.stats.pools).toBe(1);
 });
 
-test('the bound on pools: the pool unused longest is closed for a new one, one in use never', async () => {
+test('the limit on pools: the pool unused longest is closed for a new one, never one in use', async () => {
   const pools = many({ maxPools: 3 });
   const [ada, bob, cleo] = [of(pools, 'ada'), of(pools, 'bob'), of(pools, 'cleo')];
   const [a, b, c] = [await borrow(ada), await borrow(bob), await borrow(cleo)];
@@ -164,7 +164,7 @@ test('while all pools are in use callers wait in order, and one is served for ea
   expect(pools.stats).toMatchObject({ pools: 2, pending: 0 });
 });
 
-test('who comes later does not go before those who wait', async () => {
+test('a later caller does not overtake those that wait', async () => {
   const pools = many({ maxPools: 1 });
   const ada = of(pools, 'ada');
   const borrowed = await borrow(ada);
@@ -181,7 +181,7 @@ test('who comes later does not go before those who wait', async () => {
   cleo.release(settled(second));
 });
 
-test('those who wait for one identity are all let in when it has a pool', async () => {
+test('all callers that wait for one identity continue when it has a pool', async () => {
   const pools = many({ maxPools: 1, pool: { max: 3 } });
   const ada = of(pools, 'ada');
   const borrowed = await borrow(ada);
@@ -211,7 +211,7 @@ test('a wait for a pool ends in time with an error that says what to raise', asy
   ada.release(borrowed);
 });
 
-test('who leaves the line leaves it to the next', async () => {
+test('a caller that leaves the queue leaves its turn to the next', async () => {
   const pools = many({ maxPools: 1 });
   const ada = of(pools, 'ada');
   const borrowed = await borrow(ada);
@@ -233,7 +233,7 @@ test('who leaves the line leaves it to the next', async () => {
   expect(late.error).toBeInstanceOf(AbortedError);
 });
 
-test('the bound on connections: unused pools give way, the one unused longest first', async () => {
+test('the limit on connections: unused pools make way, the one unused longest first', async () => {
   const pools = many({ maxConnections: 2, pool: { overlap: 0 } });
   const [ada, bob, cleo] = [of(pools, 'ada'), of(pools, 'bob'), of(pools, 'cleo')];
   const a = await borrow(ada);
@@ -248,7 +248,7 @@ test('the bound on connections: unused pools give way, the one unused longest fi
   expect(world.server.mostOpen).toBe(2);
 });
 
-test('idle connections of pools in use give way, and what is borrowed never', async () => {
+test('idle connections of pools in use make way, borrowed ones never do', async () => {
   const pools = many({ maxConnections: 3, pool: { overlap: 0, max: 3 } });
   const ada = of(pools, 'ada');
   const borrowed = [outcome(ada.acquire()), outcome(ada.acquire()), outcome(ada.acquire())];
@@ -304,7 +304,7 @@ test('a caller that waits for its own full pool gets an error that names that li
   ada.release(borrowed);
 });
 
-test('who has waited for a pool has the rest of the time there', async () => {
+test('time spent waiting for a pool counts against the wait for its connection', async () => {
   const pools = many({ maxPools: 1, pool: { max: 1, acquireTimeoutMillis: 5 * SECOND } });
   const [ada, bob] = [of(pools, 'ada'), of(pools, 'bob')];
   const borrowed = await borrow(ada);
@@ -340,7 +340,7 @@ test('an identity with many connections yields at a return to one that has none'
   ada.release(settled(adas));
 });
 
-test('a connection that becomes idle without a return gives way within a tenth of a second', async () => {
+test('a connection that becomes idle without being returned makes way within a tenth of a second', async () => {
   const pools = many({ maxConnections: 1, pool: { overlap: 0 } });
   const [ada, bob] = [of(pools, 'ada'), of(pools, 'bob')];
   const controller = new AbortController();
@@ -388,7 +388,7 @@ test('close() rejects waiting callers, waits for borrowed connections, and leave
   expect(world.server.connections.size).toBe(0);
 });
 
-test('closing waits for pools that are being closed already', async () => {
+test('closing waits for pools that are already being closed', async () => {
   const pools = many({ maxPools: 1 });
   const ada = of(pools, 'ada');
   ada.release(await borrow(ada));
@@ -403,7 +403,7 @@ test('closing waits for pools that are being closed already', async () => {
   expect(world.server.connections.size).toBe(0);
 });
 
-test('current uses the connections of the current identity, and rejects outside run()', async () => {
+test('pools.current uses the connections of the current identity, and rejects outside run()', async () => {
   const pools = many();
   const ada = of(pools, 'ada');
   const used = outcome(
@@ -464,7 +464,7 @@ test.each<[Partial<TokenPoolsConfig>, string]>([
   expect(() => many(config)).toThrow(message);
 });
 
-test('one connection and one pool are enough for everybody, one after the other', async () => {
+test('one connection and one pool serve all identities, one after the other', async () => {
   const pools = many({ maxConnections: 1, maxPools: 1, pool: { overlap: 0, acquireTimeoutMillis: HOUR } });
   const all = Array.from({ length: 10 }, (_, i) => outcome(of(pools, `user-${i % 5}`).use(() => i)));
   await pass(MINUTE);

@@ -32,7 +32,7 @@ const anotherPrincipal = {
   hint: expect.stringContaining('its own key'),
 };
 
-test('asks the latest credential of the same principal, with what it was asked itself', async () => {
+test('passes each request on to the latest credential of the same principal', async () => {
   const [first, next] = [credentialOf('ada'), credentialOf('ada')];
   const { credential, switchTo } = switchingCredential(first);
   expect((await credential.getToken('a', { claims: 'c' }))?.token).toBe(tokenOf('ada').token);

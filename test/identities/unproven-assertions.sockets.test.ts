@@ -47,7 +47,7 @@ test('assertions forged in the name of a user do not make Entra be asked again f
   expect(a.server.logins).toHaveLength(1);
 });
 
-test('a forged assertion that is repeated is shown to Entra once in its back-off', async () => {
+test('a repeated forged assertion is sent to Entra once per back-off', async () => {
   await using a = await api();
   const assertion = forged(a.callOf(a.entra.addUser()));
   for (let i = 0; i < 5; i += 1) await refused(a, assertion);
@@ -91,7 +91,7 @@ test('a credential that obtains no token closes no pool either', async () => {
   expect(a.pools.stats).toMatchObject({ pools: 1, size: 1 });
 });
 
-test('live connections serve a proven user while the identity provider is down', async () => {
+test('a proven user keeps using open connections while the identity provider is down', async () => {
   await using a = await api();
   const userAssertion = a.callOf(a.entra.addUser());
   await a.pools.for({ userAssertion }).use(whoAmI);

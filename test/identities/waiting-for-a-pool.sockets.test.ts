@@ -5,7 +5,7 @@ function userOf({ entra, callOf }: Api): { userAssertion: string } {
   return { userAssertion: callOf(entra.addUser()) };
 }
 
-test("all calls of a user that wait for the user's pool continue when it is opened", async () => {
+test("all calls of a user that wait for the user's pool continue once it is open", async () => {
   await using a = await api({ maxPools: 1 });
   const [ada, bob] = [a.pools.for(userOf(a)), a.pools.for(userOf(a))];
   const adas = await ada.acquire();
@@ -18,7 +18,7 @@ test("all calls of a user that wait for the user's pool continue when it is open
   for (const connection of connections) bob.release(connection);
 });
 
-test('the turn of a caller who aborts as it comes goes to the next', async () => {
+test('the turn of a caller that aborts as its turn comes goes to the next', async () => {
   await using a = await api({ maxPools: 1 });
   const [ada, bob, eve] = [a.pools.for(userOf(a)), a.pools.for(userOf(a)), a.pools.for(userOf(a))];
   const adas = await ada.acquire();

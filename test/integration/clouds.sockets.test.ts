@@ -217,7 +217,7 @@ describe('when the name determines nothing', () => {
   });
 });
 
-test('a user who signs in before the first connection signs in for the databases of that cloud', async () => {
+test('a user who signs in before the first connection gets a token for the databases of that cloud', async () => {
   const before = entra.requests.length;
   const person = createCredential({
     method: 'device-code',

@@ -59,7 +59,7 @@ describe.each(named(openers))('callbacks with %s', (_, { ConnectionPool, config 
     expect(error).toMatchObject({ code: 'ESOCKET' });
   });
 
-  test('what a callback throws reaches the process, not the pool', async () => {
+  test('an exception in a callback reaches the process, not the pool', async () => {
     const pool = new ConnectionPool(config(emulators.server.config()));
     const thrown = new Promise((resolve) => {
       const before = process.listeners('uncaughtException');

@@ -42,7 +42,7 @@ describe('as CommonJS and as ESM', () => {
     expect(seen).toEqual([true, true, true]);
   });
 
-  test('stock mssql in the same process is left alone', () => {
+  test('stock mssql in the same process is not affected', () => {
     const seen = run(`
       const stock = require('mssql');
       const before = Object.getOwnPropertyDescriptors(stock);

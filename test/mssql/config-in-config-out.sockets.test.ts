@@ -22,12 +22,12 @@ async function ask(config: Stock): Promise<unknown> {
 }
 
 describe('withTokenRefresh: config in, config out', () => {
-  test('does not change what it is given, which may be frozen', async () => {
+  test('does not change its input, which may be frozen', async () => {
     const config = frozen(emulators.server.config({ pool: { max: 3, maxAgeMillis: 1000 } }));
     expect(await ask(withTokenRefresh(config))).toEqual([{ ok: 1 }]);
   });
 
-  test('gives only keys that mssql and its pool know', () => {
+  test('returns only keys that mssql and its pool know', () => {
     const refreshing = withTokenRefresh({
       ...emulators.server.config(),
       scope: 'https://database.windows.net/.default',
@@ -50,7 +50,7 @@ describe('withTokenRefresh: config in, config out', () => {
     expect(refreshing.options).toMatchObject({ encrypt: true, maxRetriesOnTransientErrors: 0 });
   });
 
-  test("takes a server with its port, 'host,port', which mssql takes for a name", async () => {
+  test("accepts 'host,port' as the server, which mssql reads as a name", async () => {
     const { server, port, ...rest } = emulators.server.config();
     expect(await ask(withTokenRefresh({ ...rest, server: `tcp:${server},${port}` }))).toEqual([{ ok: 1 }]);
     expect(await ask(withTokenRefresh(withTokenRefresh({ ...rest, server: `${server},${port}` })))).toEqual([
@@ -64,7 +64,7 @@ describe('withTokenRefresh: config in, config out', () => {
     await pool.close();
   });
 
-  test('survives being spread, and shares its tokens then', async () => {
+  test('a spread copy works, and shares the tokens', async () => {
     const before = emulators.entra.requests.length;
     const refreshing = withTokenRefresh(emulators.server.config());
     expect(await ask({ ...refreshing })).toEqual([{ ok: 1 }]);
@@ -72,7 +72,7 @@ describe('withTokenRefresh: config in, config out', () => {
     expect(emulators.entra.requests.length - before).toBe(1);
   });
 
-  test('applied twice is the same as once', async () => {
+  test('applying it twice is the same as applying it once', async () => {
     let hooked = 0;
     let validated = 0;
     const once = withTokenRefresh({
@@ -109,7 +109,7 @@ describe('withTokenRefresh: config in, config out', () => {
     expect(error.message).toMatch(/its beforeConnect hook is missing/);
   });
 
-  test('refuses what cannot work, at once', () => {
+  test('refuses invalid options at once', () => {
     const credential = emulators.entra.credential();
     expect(() => withTokenRefresh({ server: '', authentication: credential })).toThrow(/server/);
     expect(() => withTokenRefresh({ server: 'db', authentication: credential, options: { encrypt: false } })).toThrow(

@@ -32,7 +32,7 @@ const copies: [name: string, copy: Copy][] = [
 ];
 
 describe.each(copies)('a config of withTokenRefresh() through %s', (_, copy) => {
-  test('logs every connection in, each on an encrypted hop of its own', async () => {
+  test('logs every connection in, each on its own encrypted hop', async () => {
     await using s = await site();
     const config = withTokenRefresh({
       ...s.server.config(),
@@ -60,7 +60,7 @@ describe.each(copies)('a config of withTokenRefresh() through %s', (_, copy) => 
     expect(() => createTokenPool(config as never)).toThrow(/comes from withTokenRefresh\(\)/);
   });
 
-  test('does not give a later connection the token where the server stops encrypting', async () => {
+  test('gives a later connection no token if the server stops encrypting', async () => {
     await using s = await site({ server: { encrypt: 'off' } });
     const config = copy(
       withTokenRefresh({ ...s.server.config(), authentication: s.entra.credential() } as TokenPoolConfig),
@@ -91,7 +91,7 @@ test.each([
   expect(s.server.logins.filter(({ accepted }) => accepted)).toEqual([]);
 });
 
-test('a structured clone fails by itself, at the copy', () => {
+test('a structured clone fails at the copy itself', () => {
   const config = withTokenRefresh({ server: 'localhost', authentication: { getToken: async () => null } } as never);
   expect(() => structuredClone(config)).toThrow(/could not be cloned/);
 });

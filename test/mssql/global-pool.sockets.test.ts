@@ -64,7 +64,7 @@ describe.each(named(modules))('the global pool of %s', (_, { sql }) => {
     expect((await sql.query('SELECT 1 AS one')).recordset).toEqual([{ one: 1 }]);
   });
 
-  test('closed through itself or through close(), it is gone and the next connect() opens another', async () => {
+  test('closed by its own close() or by sql.close(), it is gone and the next connect() opens another', async () => {
     const first = await sql.connect(config());
     await first.close();
     const second = await sql.connect(config());
@@ -79,7 +79,7 @@ describe.each(named(modules))('the global pool of %s', (_, { sql }) => {
     await new Promise((done) => sql.close(done as never));
   });
 
-  test('without connect() a request says that there is no connection', async () => {
+  test('without connect(), a request reports that there is no connection', async () => {
     await expect(sql.query('SELECT 1')).rejects.toMatchObject({ name: 'RequestError', code: 'ENOCONN' });
     await expect(new sql.Request().query('SELECT 1')).rejects.toMatchObject({ code: 'ENOCONN' });
     await expect(new sql.Transaction().begin()).rejects.toMatchObject({ code: 'ENOCONN' });
@@ -104,7 +104,7 @@ describe.each(named(modules))('the global pool of %s', (_, { sql }) => {
   });
 });
 
-test('the two modules have a global pool each', async () => {
+test('each of the two modules has its own global pool', async () => {
   await tokenPoolSql.connect(config({ database: 'ours' }));
   await expect(stock.query('SELECT 1')).rejects.toMatchObject({ code: 'ENOCONN' });
   await stock.connect(config({ database: 'theirs' }));

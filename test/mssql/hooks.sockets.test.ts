@@ -6,7 +6,7 @@ import { stockMssql, useEmulators, ways, withPool } from './three-ways.js';
 const emulators = useEmulators();
 
 describe.each(named([stockMssql, ...ways]))('hooks of the config with %s', (_, way) => {
-  test('beforeConnect sees every connection before it logs in', async () => {
+  test('beforeConnect is called with every connection before it logs in', async () => {
     const seen: string[] = [];
     const beforeConnect = (connection: Connection) => {
       seen.push('before');
@@ -20,7 +20,7 @@ describe.each(named([stockMssql, ...ways]))('hooks of the config with %s', (_, w
     expect(seen).not.toContain('failed');
   });
 
-  test('pool.validate decides about a connection, also later', async () => {
+  test('pool.validate decides about a connection, even later', async () => {
     let refuse: unknown;
     const validate = (connection: Connection) => connection !== refuse;
     await withPool(way, emulators.server.config({ pool: { max: 1, validate } }), async (pool) => {

@@ -23,14 +23,14 @@ describe('instanceof holds in both directions', () => {
     }
   });
 
-  test('what a pool and a transaction make themselves', () => {
+  test('errors that a pool and a transaction create themselves', () => {
     const pool = new sql.ConnectionPool(config());
     expect(pool.request()).toBeInstanceOf(sql.Request);
     expect(pool.transaction()).toBeInstanceOf(sql.Transaction);
     expect(pool.transaction().request()).toBeInstanceOf(sql.Request);
   });
 
-  test('a class of the user that extends ours', () => {
+  test('a class that extends ours', () => {
     class Tagged extends sql.Request {
       tag = 'mine';
     }

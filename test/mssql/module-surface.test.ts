@@ -15,7 +15,7 @@ describe('mssql-token-pool/mssql has everything that mssql has', () => {
     for (const name of names) expect(named[name as keyof typeof named], name).toBe(sql[name as keyof typeof sql]);
   });
 
-  test('the same types, errors and constants, so that values of the one work with the other', () => {
+  test('the types, errors and constants are the same, so that values of one work with the other', () => {
     const ours = ['ConnectionPool', 'Request', 'Transaction', 'PreparedStatement'];
     const global = ['connect', 'close', 'on', 'off', 'removeListener', 'query', 'batch'];
     for (const name of Object.keys(stock).filter((key) => ![...ours, ...global].includes(key))) {

@@ -36,7 +36,7 @@ describe.each(named([stockMssql, ...ways]))('prepared statements through %s', (_
     });
   });
 
-  test('an execute that fails keeps the statement, and unprepare gives the connection back', async () => {
+  test('a failed execute keeps the statement, and unprepare returns the connection', async () => {
     await withPool(way, emulators.server.config({ pool: { max: 1 } }), async (pool) => {
       const statement = new sql.PreparedStatement(pool);
       statement.input('n', sql.Int);

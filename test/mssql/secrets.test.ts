@@ -38,7 +38,7 @@ test.each([
   expect(authentication?.options?.password ?? password).toBe('never-to-be-printed');
 });
 
-test('a copy of what withTokenRefresh returns holds no password, and the drop-in finds it all the same', () => {
+test('a copy of the result of withTokenRefresh contains no password, but the drop-in still finds it', () => {
   const config = withTokenRefresh({ server: 'db.example', user: 'app', password: 'never-to-be-printed' } as never);
   const copy = { ...(config as object), server: 'other.example' };
   expect(copy).not.toHaveProperty('password');

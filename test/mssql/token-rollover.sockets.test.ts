@@ -52,7 +52,7 @@ describe.each(named(ways))('tokens that run out, with %s', (_, way) => {
     });
   });
 
-  test('a connection that slept past the end of its token is not handed out', async () => {
+  test('a connection whose token expired while the process slept is not handed out', async () => {
     await withPool(way, config(hourly()), async (pool) => {
       const first = await session(pool);
       clock.freeze(2 * HOUR);
@@ -60,7 +60,7 @@ describe.each(named(ways))('tokens that run out, with %s', (_, way) => {
     });
   });
 
-  test('with the identity provider down a live connection serves on', async () => {
+  test('with the identity provider down, an open connection stays in use', async () => {
     const credential = hourly();
     await withPool(way, config(credential), async (pool) => {
       const first = await session(pool);
@@ -70,7 +70,7 @@ describe.each(named(ways))('tokens that run out, with %s', (_, way) => {
     });
   });
 
-  test('strictExpiry refuses it then, and says why', async () => {
+  test('strictExpiry refuses the connection then, with the reason', async () => {
     const credential = hourly();
     await withPool(way, config(credential, { strictExpiry: true }), async (pool) => {
       pool.on('error', () => {});
@@ -94,7 +94,7 @@ describe.each(named(ways))('tokens that run out, with %s', (_, way) => {
     });
   });
 
-  test('no connection is replaced for a token that is no later', async () => {
+  test('no connection is replaced for a token that does not expire later', async () => {
     const credential = hourly();
     const { token, expiresOnTimestamp } = (await credential.getToken('')) as AccessToken;
     const same = { getToken: async () => ({ token, expiresOnTimestamp }) };
@@ -105,7 +105,7 @@ describe.each(named(ways))('tokens that run out, with %s', (_, way) => {
     });
   });
 
-  test('a token the server calls expired is thrown away', async () => {
+  test('a token that the server calls expired is discarded', async () => {
     const credential = hourly();
     await withPool(way, config(credential), async (pool) => {
       pool.on('error', () => {});

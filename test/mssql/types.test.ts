@@ -9,7 +9,7 @@ declare const stockConfig: stock.config;
 declare const credential: { getToken(): Promise<{ token: string; expiresOnTimestamp: number }> };
 
 describe('the types fit code written for @types/mssql', () => {
-  test('names are there as types and as values', () => {
+  test('names are available as types and as values', () => {
     expectTypeOf<sql.ConnectionPool>().toEqualTypeOf<ConnectionPool>();
     expectTypeOf<sql.Request>().toEqualTypeOf<stock.Request>();
     expectTypeOf(Request).toEqualTypeOf<typeof stock.Request>();
@@ -25,7 +25,7 @@ describe('the types fit code written for @types/mssql', () => {
     expectTypeOf<(pool: ConnectionPool) => stock.Request>().toExtend<(pool: ConnectionPool) => sql.Request>();
   });
 
-  test('a config may be of mssql, or hold any credential', () => {
+  test("a config may be mssql's, or contain any credential", () => {
     expectTypeOf<stock.config>().toExtend<config>();
     expectTypeOf<{ server: string; authentication: typeof credential }>().toExtend<sql.config>();
     const fromStock = () => sql.connect(stockConfig);
@@ -41,7 +41,7 @@ describe('the types fit code written for @types/mssql', () => {
     expectTypeOf(seen).returns.toEqualTypeOf<string | undefined>();
   });
 
-  test('withTokenRefresh gives a config that mssql takes', () => {
+  test('withTokenRefresh returns a config that mssql accepts', () => {
     const make = () => withTokenRefresh({ server: 'db', authentication: credential, pool: { max: 5 } });
     expectTypeOf(make).returns.toExtend<stock.config>();
     const fromStock = () => withTokenRefresh(stockConfig);

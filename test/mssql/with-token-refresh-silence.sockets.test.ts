@@ -27,7 +27,7 @@ test.each(['prelogin', 'login7', 'token'] as const)(
   },
 );
 
-test('half a PRELOGIN answer fails the first login too, although tedious waits for the other half for ever', async () => {
+test('an incomplete PRELOGIN answer fails the first login too, although tedious waits for the rest forever', async () => {
   await using server = await HostileServer.start();
   server.misbehaveAt('prelogin', (visit) => visit.send(Buffer.alloc(64), { end: false }));
   const pool = open(server.port, { getToken }, 200);

@@ -110,7 +110,7 @@ test.each(Object.keys(CLIENTS))(
   },
 );
 
-test('the drop-in gives its pool: health, figures and operations of mssql.connect(config)', async () => {
+test('the drop-in exposes its pool: health, figures and operations of mssql.connect(config)', async () => {
   const db = new sql.ConnectionPool(server.config({ authentication: entra.credential() }));
   expect(db.tokenPool).toBeUndefined();
   await db.connect();
@@ -122,7 +122,7 @@ test('the drop-in gives its pool: health, figures and operations of mssql.connec
   expect(db.tokenPool).toBeUndefined();
 });
 
-test('a pool whose server is away is down for a readiness probe, without a query', async () => {
+test('a pool whose server is unreachable is down for a readiness probe, without a query', async () => {
   const pool = createTokenPool(
     server.config({ authentication: entra.credential(), pool: { acquireTimeoutMillis: 2_000 } }),
   );

@@ -17,7 +17,7 @@ import { type Site, site } from '../support/pool.js';
 const configOf = ({ server, entra }: Site, rest: Partial<TokenPoolConfig> = {}): TokenPoolConfig =>
   ({ ...server.config(), authentication: entra.credential(), ...rest }) as TokenPoolConfig;
 
-test("Sequelize's own pool settings beside ours keep the expiry check", async () => {
+test("Sequelize's own pool settings do not disable the expiry check", async () => {
   await using s = await site({ entra: { tokenLifetimeSeconds: 2 } });
   const options = sequelizeOptions(configOf(s) as never);
   const sequelize = new Sequelize({ ...options, pool: { max: 1 }, logging: false, databaseVersion: '16.0.0' } as never);
@@ -88,7 +88,7 @@ test.each([
   expect(withPool(5 as never)).toThrow("'pool' must be an object");
 });
 
-test("the application's own pool.validate is asked, and the expiry check stays", async () => {
+test("the application's own pool.validate is called, and the expiry check remains", async () => {
   await using s = await site();
   const answers = [true, false];
   const validate = () => answers.shift() ?? true;
@@ -124,7 +124,7 @@ test("an exception of the application's own pool.validate closes the connection 
   }
 });
 
-test("Kysely's own pool settings beside ours are refused by name", async () => {
+test("Kysely's own pool settings are refused with an error that names them", async () => {
   await using s = await site();
   const own = dialectConfig(configOf(s));
   const withOptions = (options: object) => async () => {
@@ -136,7 +136,7 @@ test("Kysely's own pool settings beside ours are refused by name", async () => {
   await expect(withOptions(own.tarn.options)()).resolves.toBeUndefined();
 });
 
-test("knex's own pool settings and config function are refused by name", async () => {
+test("knex's own pool settings and config function are refused with an error that names them", async () => {
   await using s = await site();
   const own = knexConfig(configOf(s));
   expect(() => knex({ ...own, pool: { max: 25 } })).toThrow(/knex's own 'pool.max' has no effect/);
@@ -215,7 +215,7 @@ test("knex's asyncStackTraces begin where they begin with stock knex", async () 
   }
 });
 
-test("TypeORM's own pool settings beside ours are used", async () => {
+test("TypeORM's own pool settings are used in addition to ours", async () => {
   await using s = await site();
   const own = dataSourceOptions(configOf(s, { pool: { max: 7 } }) as never);
   const dataSource = new DataSource({ ...own, pool: { max: 2, errorHandler: () => undefined } } as never);
@@ -230,7 +230,7 @@ test("TypeORM's own pool settings beside ours are used", async () => {
   }
 });
 
-test("TypeORM's own extra beside ours is refused by name, unless it contains ours", async () => {
+test("TypeORM's own extra is refused with an error that names it, unless it contains ours", async () => {
   await using s = await site();
   const own = dataSourceOptions(configOf(s));
   const refused = new DataSource({ ...own, extra: { requestTimeout: 5_000 } } as never);
@@ -244,7 +244,7 @@ test("TypeORM's own extra beside ours is refused by name, unless it contains our
   await dataSource.destroy();
 });
 
-test("TypeORM's own timeouts beside ours are used", async () => {
+test("TypeORM's own timeouts are used in addition to ours", async () => {
   await using s = await site();
   const own = dataSourceOptions(configOf(s, { requestTimeout: 7_000, connectionTimeout: 8_000 }) as never);
   const dataSource = new DataSource({ ...own, requestTimeout: 5_000 } as never);
@@ -254,7 +254,7 @@ test("TypeORM's own timeouts beside ours are used", async () => {
   await dataSource.destroy();
 });
 
-test("TypeORM's own pool settings beside a shared pool are refused by name", async () => {
+test("TypeORM's own pool settings are refused with an error that names them if the pool is shared", async () => {
   await using s = await site();
   await using pool = createTokenPool(configOf(s));
   const own = dataSourceOptions(pool);

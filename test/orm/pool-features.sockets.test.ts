@@ -60,7 +60,7 @@ test('MikroORM on a pool: sessions are reset, a slow query is reported, and evic
   }
 });
 
-test('Prisma keeps its own pool: sessions are reset, and the features of our pool are refused or without effect', async () => {
+test('Prisma keeps its own pool: sessions are reset, and features of our pool are refused or have no effect', async () => {
   await using s = await site({ server });
   const pool = { max: 1, resetSession: 'always' };
   const config = { ...s.server.config(), authentication: s.entra.credential(), pool };

@@ -7,7 +7,7 @@ function open(config: SequelizeConfig): Sequelize {
   return new Sequelize({ ...sequelizeOptions(config), databaseVersion: '16.0.0', logging: false } as Options);
 }
 
-test.each(['a token', 'a SQL login'])('beforeConnect sees each connection, with %s', async (login) => {
+test.each(['a token', 'a SQL login'])('beforeConnect is called with each connection, with %s', async (login) => {
   await using here = await site();
   const { server, entra } = here;
   const way = login === 'a token' ? { authentication: entra.credential() } : server.sqlLogin;

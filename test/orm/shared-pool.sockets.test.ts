@@ -62,7 +62,7 @@ test('one pool for knex, Kysely, TypeORM, Drizzle and plain mssql: its connectio
   await expect.poll(() => server.connections.open).toBe(0);
 });
 
-test('while tokens run out: never more connections than one pool may have, one token request for each lifetime', async () => {
+test('while tokens expire: never more connections than one pool may have, one token request per lifetime', async () => {
   await using short = await startSite();
   const { entra, server } = short;
   const pool = createTokenPool(server.config({ authentication: entra.credential(), pool: { max: MAX } }));
@@ -105,7 +105,7 @@ test('mssql on a shared pool: transactions, types that need the collation, strea
   });
 });
 
-test('pools of their own with one credential share its token', async () => {
+test('separate pools with one credential share its token', async () => {
   const { entra, server } = site;
   const before = entra.requests.length;
   const config = server.config({ authentication: entra.credential(), pool: { max: MAX } });

@@ -127,7 +127,7 @@ test('links and pictures of the packed README and docs lead to files of the pack
   expect(dead).toEqual([]);
 });
 
-test('the package holds what users need and nothing else', () => {
+test('the package contains what users need and nothing else', () => {
   const unexpected = files.filter(
     (file) =>
       !/^(dist\/.*\.(js|mjs|d\.ts|d\.mts|html|css)|dist\/package\.json|dist\/.*\.LICENSES\.txt|package\.json|[A-Z]+\.md|LICENSE|docs\/[^/]+\.(md|json|yml|svg)|docs\/images\/.*|examples\/.*)$/.test(

@@ -23,7 +23,7 @@ const { aPool, borrow, opened } = world;
 /** When dials began, ms since then, to a tenth of a second. */
 const since = (at: number): number[] => world.server.dials.map((dial) => Math.round((dial - at) / 100) * 100);
 
-test('connections of min that are refused together have met one failure: 1 s, 2 s, 4 s, ... from then on', async () => {
+test('connections of min that are refused together count as one failure: 1 s, 2 s, 4 s, ... from then on', async () => {
   const pool = aPool({ max: 5, min: 3 }, sqlLogin);
   await pass(SECOND);
   world.server.dials = [];
@@ -84,7 +84,7 @@ test('a caller that arrives while min is being restored waits for that login, an
   expect(pool.stats).toMatchObject({ logins: 1, failedLogins: 1, pending: 0, borrowed: 0 });
 });
 
-test('a caller who comes while min is being restored has the connection that is opened', async () => {
+test('a caller that arrives while min is being restored gets the connection that is being opened', async () => {
   const pool = aPool({ max: 2, min: 1 });
   await pass(SECOND);
   world.server.loginMs = SECOND;
@@ -136,7 +136,7 @@ test('while the server is down a connection of min stays past its eviction time,
   expect(pool.stats).toMatchObject({ size: 1, logins: 2, renewals: 1, evictions: { renewed: 1 } });
 });
 
-test('a renewal that fails is tried again after a pause, by one connection, and the old ones serve on', async () => {
+test('a renewal that fails is tried again after a pause, by one connection, and the old ones stay in use', async () => {
   vi.spyOn(Math, 'random').mockReturnValue(0.5);
   // All are due at one moment.
   vi.spyOn(renewalShares, 'next').mockReturnValue(0.5);
@@ -161,7 +161,7 @@ test('a renewal that fails is tried again after a pause, by one connection, and 
   expect(pool.stats).toMatchObject({ size: 3, renewals: 3, evictions: { renewed: 3 } });
 });
 
-test('a later token that another pool of the identity has got is used within 5 s', async () => {
+test('a later token obtained by another pool of the identity is used within 5 s', async () => {
   vi.spyOn(Math, 'random').mockReturnValue(0);
   const pool = aPool({ max: 1, min: 1, idleTimeoutMillis: HOUR });
   await opened(pool, 1);
@@ -177,7 +177,7 @@ test('a later token that another pool of the identity has got is used within 5 s
   expect(pool.stats).toMatchObject({ size: 1, renewals: 1 });
 });
 
-test('with tokens of a minute it is used within 1.5 s', async () => {
+test('with tokens of a minute, it is used within 1.5 s', async () => {
   vi.spyOn(Math, 'random').mockReturnValue(0);
   world.provider.lifeMs = MINUTE;
   const pool = aPool({ max: 1, min: 1, idleTimeoutMillis: HOUR });
@@ -265,7 +265,7 @@ test('each connection has its own idle time', async () => {
   expect(sizes).toEqual([3, 2, 2, 1, 1, 0]);
 });
 
-test('a connection that is used now and then is not closed for being idle', async () => {
+test('a connection that is used now and then is not closed as idle', async () => {
   const pool = aPool({ max: 1, idleTimeoutMillis: 10 * SECOND }, sqlLogin);
   await opened(pool, 1);
   for (let i = 0; i < 20; i += 1) {

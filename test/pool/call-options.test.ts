@@ -207,7 +207,7 @@ function revoked(): object {
   return proxy;
 }
 
-test.each(unreadable)('close() with %s rejects, and closes the pool all the same', async (_, options) => {
+test.each(unreadable)('close() with %s rejects, but closes the pool anyway', async (_, options) => {
   const pool = world.aPool({ max: 1 });
   const connection = await borrowed(pool);
   const closed = outcome(pool.close(options() as never));
@@ -244,7 +244,7 @@ const wrong = [
   { timeoutMs: 5, now: true },
 ];
 
-test.each(wrong)('close(%o) closes the pool at its usual pace, then says what is wrong', async (options) => {
+test.each(wrong)('close(%o) closes the pool at its usual pace, then rejects with the mistake', async (options) => {
   const pool = world.aPool({ max: 1 });
   const connection = await borrowed(pool);
   const closed = outcome(pool.close(options as never));
@@ -259,7 +259,7 @@ test.each(wrong)('close(%o) closes the pool at its usual pace, then says what is
   settled(again);
 });
 
-test.each(wrong)('close(%o) of all pools closes them, then says what is wrong', async (options) => {
+test.each(wrong)('close(%o) of all pools closes them, then rejects with the mistake', async (options) => {
   const pools = createTokenPools({ server: 'host', tedious: world.server.tedious });
   const identity = pools.for({ authentication: world.provider, key: 'ada' });
   const held = await borrowed(identity);

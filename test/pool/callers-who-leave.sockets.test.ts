@@ -17,7 +17,7 @@ test('an AbortSignal that fires right after the call ends the wait for a login',
   await expect(waiting).rejects.toBeInstanceOf(AbortedError);
 });
 
-test('pool.validate is not asked for a caller who has left, and the connection stays', async () => {
+test('pool.validate is not called for a caller that has left, and the connection stays', async () => {
   await using s = await site({ entra: { tokenLifetimeSeconds: 1 } });
   let asked = 0;
   const validate = async () => {

@@ -17,7 +17,7 @@ function inState(state: PooledConnection['state']): PooledConnection {
 
 const evictOne = () => [{ connection: inState('idle'), reason: 'replaced' as never }];
 
-test('opens for min only what is still missing, so that the pool does not exceed max', () => {
+test('opens only what is still missing for min, so that the pool does not exceed max', () => {
   const pool = connections({
     size: 0,
     onClose() {
@@ -45,7 +45,7 @@ test('opens and renews nothing once a listener has suspended or closed the pool'
   expect([pool.open.mock.calls.length, pool.renew.mock.calls.length]).toEqual([0, 0]);
 });
 
-test('closes no connection for being idle when a listener has closed others, and min are left', () => {
+test('closes no connection as idle if a listener has closed others and only min are left', () => {
   const pool = connections({
     size: 3,
     onClose() {
@@ -64,7 +64,7 @@ test('a connection that was to be renewed and is borrowed meanwhile is renewed w
   expect([borrowed.dueOnReturn, pool.renew.mock.calls.length]).toEqual([true, 0]);
 });
 
-test('a connection that has a successor by now, or is being tested for a caller, gets no other one', () => {
+test('a connection that already has a successor, or is being tested for a caller, gets no other', () => {
   const pool = connections({ size: 2, onClose: () => {} });
   const [renewed, tested] = [inState('idle'), inState('idle')];
   renewed.successor = inState('connecting');

@@ -37,7 +37,7 @@ test('the holder is the first frame of the application', () => {
   expect(stack.text?.split('\n')).toHaveLength(6);
 });
 
-test('where there is no frame of the application, the holder is the innermost one', () => {
+test('without a frame of the application, the holder is the innermost frame', () => {
   expect(stackOf('run (/app/node_modules/a/b.js:1:2)', 'go (/app/node_modules/a/c.js:3:4)').holder).toBe(
     'run (/app/node_modules/a/b.js:1:2)',
   );
@@ -61,7 +61,7 @@ test('the name of a private method is kept', () => {
   expect(stackOf('Orders.#load (file:///srv/orders.js:1:2)').holder).toBe('Orders.#load (/srv/orders.js:1:2)');
 });
 
-test('what is very long is cut, and quickly', () => {
+test('very long text is cut, and quickly', () => {
   const stack = stackOf(`f (file:///${'?'.repeat(1_000_000)}:1:2)`, `${'x'.repeat(100_000)} (/a.js:1:2)`);
   expect(stack.text?.length).toBeLessThan(1_000);
 });
@@ -76,7 +76,7 @@ test.each<[string, () => unknown]>([
   expect(stack.holder).toBeUndefined();
 });
 
-test('a stack is as deep as it has to be, and the limit of the application stays as it was', () => {
+test("a stack is as deep as necessary, and the application's own limit is unchanged", () => {
   Error.stackTraceLimit = 3;
   const deep = (depth: number): CheckoutStack => (depth === 0 ? new CheckoutStack(stackOf) : deep(depth - 1));
   // Not the caller of this stack: it is empty.
@@ -89,7 +89,7 @@ test('a stack is as deep as it has to be, and the limit of the application stays
   expect(Error.stackTraceLimit).toBe(3);
 });
 
-test('the frames of this package are not shown, whatever else is named like its files', async () => {
+test('frames of this package are not shown, whatever else has names like its files', async () => {
   vi.resetModules();
   const fresh = await import('../../src/pool/checkout-stack.js');
   const acquire = (): CheckoutStack => new fresh.CheckoutStack(acquire);
@@ -134,14 +134,14 @@ test('one frame takes 300 characters at most', () => {
   expect(stackOf(`f (/srv/${'a/'.repeat(400)}b.js:1:2)`).text).toHaveLength(300);
 });
 
-test('a working folder that has been deleted does no harm', () => {
+test('a deleted working directory does no harm', () => {
   vi.spyOn(process, 'cwd').mockImplementation(() => {
     throw new Error('ENOENT: no such file or directory, uv_cwd');
   });
   expect(stackOf(APPLICATION).text).toBe(APPLICATION);
 });
 
-test('a stack can be captured where Error is frozen', () => {
+test('a stack can be captured even if Error is frozen', () => {
   const limit = vi.spyOn(Error, 'captureStackTrace');
   const frozen = Object.getOwnPropertyDescriptor(Error, 'stackTraceLimit');
   Object.defineProperty(Error, 'stackTraceLimit', { value: 10, writable: false, configurable: true });

@@ -3,7 +3,7 @@ import { AbortedError, AcquireTimeoutError, NotBorrowedError, PoolClosedError } 
 import { site } from '../support/pool.js';
 import { query } from '../support/query.js';
 
-test('a caller who waits too long gets an AcquireTimeoutError that says how things stand', async () => {
+test('a caller that waits too long gets an AcquireTimeoutError that describes the state of the pool', async () => {
   await using s = await site();
   const pool = s.pool({ pool: { max: 1, acquireTimeoutMillis: 2_000 } });
   const connection = await pool.acquire();
@@ -14,7 +14,7 @@ test('a caller who waits too long gets an AcquireTimeoutError that says how thin
   expect(pool.stats).toMatchObject({ size: 1, available: 1, borrowed: 0, pending: 0 });
 });
 
-test('callers are served in the order they came', async () => {
+test('callers are served in the order in which they arrived', async () => {
   await using s = await site();
   const pool = s.pool({ pool: { max: 1 } });
   const first = await pool.acquire();
@@ -55,7 +55,7 @@ test('rejects a second return, and a return to the wrong pool', async () => {
   expect(await one.use((c) => query(c, 'SELECT 1'))).toEqual([[1]]);
 });
 
-test('use() gives the connection back when its function fails', async () => {
+test('use() returns the connection when its function fails', async () => {
   await using s = await site();
   const pool = s.pool({ pool: { max: 1 } });
   const failure = new Error('mine');
@@ -103,7 +103,7 @@ test('idle connections that the server cut are never handed out', async () => {
   expect(await pool.use((c) => query(c, 'SELECT 1'))).toEqual([[1]]);
 });
 
-test('validateConnection: true asks the server at each checkout, pool.validate asks you', async () => {
+test('validateConnection: true queries the server at each checkout, and pool.validate is called', async () => {
   await using s = await site();
   const asked: string[] = [];
   const pool = s.pool({
@@ -121,7 +121,7 @@ test('validateConnection: true asks the server at each checkout, pool.validate a
   expect(s.server.logins).toHaveLength(2);
 });
 
-test('a closed pool turns callers away', async () => {
+test('a closed pool rejects callers', async () => {
   await using s = await site();
   const pool = s.pool();
   await pool.close();
@@ -129,7 +129,7 @@ test('a closed pool turns callers away', async () => {
   await expect(pool.ready()).rejects.toMatchObject({ code: 'ERR_POOL_CLOSED' });
 });
 
-test('who came first gets the connections that are there, and who came later waits for a login', async () => {
+test('callers that came first get the existing connections, and later ones wait for a login', async () => {
   await using s = await site();
   const pool = s.pool({ pool: { max: 4 } });
   const opened = await Promise.all(Array.from({ length: 4 }, () => pool.acquire()));

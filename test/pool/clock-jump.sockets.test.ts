@@ -76,7 +76,7 @@ test('a clock that was set back by two hours: an expired token is refused once a
   for (const connection of others) pool.release(connection);
 });
 
-test('a clock that is fast by more than the life of a token is named as the reason, and harmless once it is set right', async () => {
+test("a clock that is fast by more than a token's lifetime is named as the reason, and does no harm once it is corrected", async () => {
   using clock = new DrivenClock(Date.now()).install({ timers: false });
   const now = (): number => clock.trueTime;
   await using s = await site({ entra: { ...ONE_HOUR_TOKENS, now }, server: { now } });

@@ -7,7 +7,7 @@ import { driven, drivenWorld, HOUR, outcome, pass, SECOND, settled } from '../su
 const world = drivenWorld();
 const { aPool, borrow, opened } = world;
 
-test('close() closes what is idle at once, and all is over when nothing is left of it', async () => {
+test('close() closes idle connections at once, and resolves when no connection is left', async () => {
   const pool = aPool({ max: 3, min: 1 });
   await opened(pool, 3);
   world.server.closeMs = 2 * SECOND;
@@ -24,7 +24,7 @@ test('close() closes what is idle at once, and all is over when nothing is left 
   ]);
 });
 
-test('close() does not wait for ever for connections that do not end: destroyTimeoutMillis', async () => {
+test('close() does not wait forever for connections that do not end: destroyTimeoutMillis', async () => {
   const pool = aPool({ max: 1, destroyTimeoutMillis: 3 * SECOND });
   await opened(pool, 1);
   world.server.closeMs = 5 * SECOND;
@@ -36,7 +36,7 @@ test('close() does not wait for ever for connections that do not end: destroyTim
   await pass(5 * SECOND);
 });
 
-test('close() waits for connections borrowed, 10 s by default, then closes them under their users', async () => {
+test('close() waits for borrowed connections, 10 s by default, then closes them while in use', async () => {
   const pool = aPool({ max: 2 });
   const [one, other] = (await borrow(pool, 2)) as [Connection, Connection];
   const closed = outcome(pool.close());
@@ -67,7 +67,7 @@ function throwsOnClose(connection: Connection): void {
   };
 }
 
-test('close() closes every connection where the callback of a request throws, which is an uncaught exception', async () => {
+test('close() closes every connection even if the callback of a request throws, which is an uncaught exception', async () => {
   const pool = aPool({ max: 3 });
   const borrowed = await borrow(pool, 3);
   for (const connection of borrowed.slice(0, 2)) throwsOnClose(connection);
@@ -89,7 +89,7 @@ test('close() closes every connection where the callback of a request throws, wh
   expect(borrowed.map((connection) => driven(connection).closed)).toEqual([true, true, true]);
 });
 
-test('a successor takes over where the callback of a request in progress throws', async () => {
+test('a successor takes over even if the callback of a request in progress throws', async () => {
   const pool = aPool({ max: 1, idleTimeoutMillis: 2 * HOUR });
   const connection = await world.borrowedWhileRenewed(pool);
   await pass(21 * SECOND);
@@ -171,7 +171,7 @@ test('close() rejects a waiting caller although a connection is returned meanwhi
   expect(world.server.connections.size).toBe(0);
 });
 
-test('closing twice is closing once, and the first to say how long to wait has said it', async () => {
+test('closing twice is the same as closing once, and the first time limit counts', async () => {
   const pool = aPool({ max: 1 });
   await borrow(pool, 1);
   const closing = pool.close({ timeoutMs: SECOND });

@@ -4,7 +4,7 @@ import { PoolClosedError } from '../../src/errors.js';
 import { site } from '../support/pool.js';
 import { query } from '../support/query.js';
 
-test('close() waits for connections borrowed, turns waiting callers away at once, and leaves nothing open', async () => {
+test('close() waits for borrowed connections, rejects waiting callers at once, and leaves nothing open', async () => {
   await using s = await site();
   const pool = s.pool({ pool: { max: 2 } });
   const borrowed = await Promise.all([pool.acquire(), pool.acquire()]);
@@ -82,7 +82,7 @@ test('close() in the middle of a login ends that login', async () => {
   await expect.poll(() => s.server.connections.open).toBe(0);
 });
 
-test('closing twice is closing once', async () => {
+test('closing twice is the same as closing once', async () => {
   await using s = await site();
   const pool = s.pool();
   await pool.ready();

@@ -30,7 +30,7 @@ test('ready() opens one connection and keeps it', async () => {
   expect(s.server.logins).toHaveLength(1);
 });
 
-test('a slow identity provider does not eat connectTimeout', async () => {
+test('a slow identity provider does not use up connectTimeout', async () => {
   await using s = await site();
   s.entra.fail({ delayMs: 700, count: 1 });
   const pool = s.pool({ connectionTimeout: 600 });

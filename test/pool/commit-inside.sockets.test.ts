@@ -152,7 +152,7 @@ test.each(POOLS.flatMap(([pool, run]) => ROLLED_BACK.map(([what, act]) => [pool,
   },
 );
 
-test('what ran outside of a transaction that the server has rolled back is not run again', async () => {
+test('work outside a transaction that the server has rolled back is not repeated', async () => {
   const [[, run] = fail('no pool')] = POOLS;
   let runs = 0;
   const ran = run(async (scope) => {
@@ -165,7 +165,7 @@ test('what ran outside of a transaction that the server has rolled back is not r
   expect(runs).toBe(1);
 });
 
-test("what ran outside of it is not run again where the error is the rollback's own, either", async () => {
+test('work outside the transaction is not repeated if the error is that of the rollback, either', async () => {
   const [[, run] = fail('no pool')] = POOLS;
   let runs = 0;
   const ran = run(async (scope) => {

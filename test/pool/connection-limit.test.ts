@@ -30,7 +30,7 @@ test('all pools together have no more connections than the limit, and each no mo
   expect([one.tryTake(), one.tryTake()]).toEqual([true, false]);
 });
 
-test('a permit that the limit refused does not count against the own maximum of a pool', () => {
+test("a permit that the limit refused does not count against the pool's own maximum", () => {
   const limit = new SharedLimit(1, () => {});
   const [one, other] = [limit.share(1), limit.share(1)];
   one.tryTake();
@@ -39,7 +39,7 @@ test('a permit that the limit refused does not count against the own maximum of 
   expect(other.tryTake()).toBe(true);
 });
 
-test('a pool that has to wait is reported, and no other', async () => {
+test('only a pool that has to wait is reported', async () => {
   const onWait = vi.fn();
   const limit = new SharedLimit(1, onWait);
   const [one, other] = [limit.share(2), limit.share(2)];
@@ -74,7 +74,7 @@ test('the pool with the fewest connections goes first, and among those the one t
   expect([many.taken, few.taken, none.taken, late.taken]).toEqual([1, 1, 1, 1]);
 });
 
-test('a free permit goes to a pool that waits, not to one that comes later', async () => {
+test('a free permit goes to a pool that waits, not to one that asks later', async () => {
   const limit = new SharedLimit(1, () => {});
   const [one, waits, hurries] = [limit.share(1), limit.share(1), limit.share(1)];
   await one.take();
@@ -86,7 +86,7 @@ test('a free permit goes to a pool that waits, not to one that comes later', asy
   expect(order).toEqual(['waits']);
 });
 
-test('a pool yields to one that has none, or two fewer; not to itself, and not to swap with another', async () => {
+test('a pool yields to one that has none or two fewer, but not to itself, and not merely to swap', async () => {
   const limit = new SharedLimit(3, () => {});
   const [three, two, other] = [limit.share(9), limit.share(9), limit.share(9)];
   for (let i = 0; i < 3; i += 1) await three.take();
@@ -119,7 +119,7 @@ test('a pool with two more than one that waits yields, one with fewer does not',
   expect([three, two, one].map((share) => limit.shouldYield(share))).toEqual([true, false, false]);
 });
 
-test('a pool that closes ends its own waits and no others', async () => {
+test('a pool that closes ends only its own waits', async () => {
   const limit = new SharedLimit(1, () => {});
   const [one, closing, other] = [limit.share(3), limit.share(3), limit.share(3)];
   await one.take();
@@ -142,7 +142,7 @@ test('a pool that closes ends its own waits and no others', async () => {
   expect([other.taken, limit.taken]).toEqual([0, 0]);
 });
 
-test('permits go to those who wait in the order in which they came', async () => {
+test('permits go to waiting pools in the order in which they arrived', async () => {
   const limit = new SharedLimit(1, () => {});
   const share = limit.share(5);
   await share.take();
@@ -157,7 +157,7 @@ test('permits go to those who wait in the order in which they came', async () =>
   expect([share.taken, limit.taken]).toEqual([1, 1]);
 });
 
-test('once closed nothing is given, not even what is free', async () => {
+test('once closed, no permit is granted, not even a free one', async () => {
   const share = new SharedLimit(1, () => {}).share(1);
   share.close();
   expect(share.tryTake()).toBe(false);

@@ -62,7 +62,7 @@ test.each([1, 10, 60, 500])(
   },
 );
 
-test('health() is never ok between two such sessions, and gives their end as the reason', async () => {
+test('health() is never ok between two such sessions, and reports their end as the reason', async () => {
   cutAfterLogin(10);
   const pool = aPool({ max: 3, min: 2 });
   await pass(100);
@@ -234,7 +234,7 @@ test.each(['has lasted for 10 s', 'is returned'])(
   },
 );
 
-test('a session that is returned while a server is down does not make the pool dial for pool.min as at the start', async () => {
+test('a session returned while the server is down does not make the pool dial for pool.min again', async () => {
   const pool = aPool({ min: 2, max: 2, idleTimeoutMillis: 60 * MINUTE });
   await pass(SECOND);
   for (let i = 0; i < 2; i += 1) {
@@ -292,7 +292,7 @@ test.each([
   },
 );
 
-test('where SELECT 1 fails on each new connection, the caller gets the error of the server as the cause', async () => {
+test("if SELECT 1 fails on each new connection, the caller gets the server's error as the cause", async () => {
   world.server.query = () => new Error('There is insufficient system memory.');
   const pool = aPool({ max: 3, acquireTimeoutMillis: 2 * SECOND }, { validateConnection: true });
   const acquired = [1, 2, 3].map(() => outcome(pool.acquire()));

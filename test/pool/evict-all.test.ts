@@ -49,7 +49,7 @@ test('a waiting caller does not get an evicted connection that is returned', asy
   pool.release(settled(waiting));
 });
 
-test('a connection that is still being opened is given up, and its caller gets one that was begun afterwards', async () => {
+test('a connection that is still being opened is abandoned, and its caller gets one that was started afterwards', async () => {
   const pool = aPool({ max: 1 });
   world.server.loginMs = 20;
   const waiting = outcome(pool.acquire());
@@ -105,7 +105,7 @@ test('a connection that is being checked is not handed out', async () => {
   pool.release(settled(waiting));
 });
 
-test('a successor that was opened beforehand goes too', async () => {
+test('a successor that was opened in advance is closed too', async () => {
   const pool = aPool({ max: 1, idleTimeoutMillis: 60 * MINUTE });
   const old = await world.borrowedWhileRenewed(pool);
   await pass(30 * SECOND);
@@ -143,7 +143,7 @@ test('a reason is bounded and redacted; anything but text is refused', () => {
   }
 });
 
-test('a closed pool takes no notice', async () => {
+test('a closed pool ignores it', async () => {
   const pool = aPool();
   const closed = outcome(pool.close());
   await pass(0);
@@ -157,7 +157,7 @@ test('a closed pool takes no notice', async () => {
   ]);
 });
 
-test('evicting all again and again while callers come and go loses no caller and leaves nothing open', async () => {
+test('evicting all connections repeatedly while callers come and go loses no caller and leaves nothing open', async () => {
   const pool = aPool({ max: 3 });
   const served = new Set<Connection>();
   const barred = new Set<Connection>();

@@ -14,7 +14,7 @@ const PAUSED = {
 const CALLERS = 50;
 const MAX = 10;
 
-test('a database that resumes: everybody waits and is served; one login asks, 5 s and 10 s later', async () => {
+test('a database that resumes: all callers wait and are served; a single login tries 5 s and 10 s later', async () => {
   using clock = new SocketsClock();
   await using s = await site({ server: clock.serverOptions });
   const pool = s.pool({ ...clock.config, pool: { max: MAX } });
@@ -32,7 +32,7 @@ test('a database that resumes: everybody waits and is served; one login asks, 5 
   expect(s.entra.requests).toHaveLength(1);
 });
 
-test('a database that stays away: a typed error with its number before the timeout; one login asks for all', async () => {
+test('a database that stays unavailable: a typed error with its number before the timeout; a single login tries for all', async () => {
   using clock = new SocketsClock();
   await using s = await site({ server: clock.serverOptions });
   const pool = s.pool({ ...clock.config, pool: { max: MAX } });
@@ -67,7 +67,7 @@ test('a caller with a longer timeout is served by a slower database: pauses doub
   expect(s.server.logins.length).toBeLessThanOrEqual(MAX + 6 + MAX);
 });
 
-test('two pools ask separately: each has a gate of its own', async () => {
+test('two pools probe separately: each has its own circuit breaker', async () => {
   using clock = new SocketsClock();
   await using s = await site({ server: clock.serverOptions });
   const pools = [s.pool({ ...clock.config, pool: { max: 3 } }), s.pool({ ...clock.config, pool: { max: 3 } })];

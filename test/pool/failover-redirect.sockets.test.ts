@@ -36,7 +36,7 @@ function serverName(pool: TokenPool): Promise<unknown[][]> {
   return pool.use((connection) => query(connection, NAME));
 }
 
-test('a login that is redirected asks for its token again, and lives on the one that is fresh by then', async () => {
+test('a login that is redirected asks for a token again, and the session belongs to that token', async () => {
   using clock = new DrivenClock(Date.now()).install({ timers: false });
   // The gateway keeps its client waiting until the token is too old for another login.
   await using s = await gatewaySite({ onLogin: () => clock.suspend(3_550_000) });
@@ -81,7 +81,7 @@ test('a target that does not encrypt gets no token, although the gateway did', a
   expect(target.logins.filter(({ accepted }) => accepted)).toEqual([]);
 });
 
-test('while the target is away, one login probes for all callers; then all are served', async () => {
+test('while the target is down, one login probes for all callers; then all are served', async () => {
   using clock = new SocketsClock();
   await using s = await gatewaySite(clock.serverOptions);
   const target = await startTarget({ entra: s.entra, ...clock.serverOptions });
@@ -121,7 +121,7 @@ test('while the target is away, one login probes for all callers; then all are s
   await pool.close();
 });
 
-test('the gateway sends clients to a third server: the pool is there with the next logins', async () => {
+test('the gateway sends clients to a third server: the pool follows with its next logins', async () => {
   await using s = await gatewaySite();
   const [first, third] = [
     await startTarget({ entra: s.entra, serverName: 'first' }),

@@ -21,7 +21,7 @@ async function insist(pool: TokenPool, mayGoOn: () => boolean): Promise<unknown>
   }
 }
 
-test('a server that is stopped for a minute and started again: one dials for all, everybody is served', async () => {
+test('a server that is stopped for a minute and started again: one caller dials for all, and all are served', async () => {
   using clock = new SocketsClock();
   const certificate = makeCertificate({ commonName: 'localhost' });
   await using s = await site({ server: { ...clock.serverOptions, certificate } });
@@ -58,7 +58,7 @@ test('a server that is stopped for a minute and started again: one dials for all
   await pool.close();
 });
 
-test('min connections are restored after the server was away, one attempt at a time until it is back', async () => {
+test('min connections are restored after the server was down, one attempt at a time until it is up again', async () => {
   using clock = new SocketsClock();
   const certificate = makeCertificate({ commonName: 'localhost' });
   await using s = await site({ server: { ...clock.serverOptions, certificate } });

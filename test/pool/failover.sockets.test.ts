@@ -30,7 +30,7 @@ function cut(connection: Connection): void {
   socket.destroy(Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' }));
 }
 
-test('two broken connections drain their siblings, instead of an error for each borrower', async () => {
+test('two broken connections drain the others, instead of an error for each borrower', async () => {
   await using s = await site();
   const seen = failoversSeen();
   const pool = s.pool({ pool: { max: 6 } });
@@ -47,7 +47,7 @@ test('two broken connections drain their siblings, instead of an error for each 
   expect(await pool.use((connection) => query(connection, 'SELECT 1'))).toEqual([[1]]);
 });
 
-test('one broken connection is just that', async () => {
+test('one broken connection is not a failover', async () => {
   await using s = await site();
   const seen = failoversSeen();
   const pool = s.pool({ pool: { max: 3 } });
@@ -92,7 +92,7 @@ test('sessions that have become read-only are replaced after the first error', a
   expect(pool.stats.evictions).toEqual({ 'read-only': 1, failover: 3 });
 });
 
-test('a database that is read-only for good does not cost all connections again and again', async () => {
+test('a permanently read-only database does not cost all connections again and again', async () => {
   await using s = await site({ server: { onQuery: readOnly(() => true) } });
   const seen = failoversSeen();
   const pool = s.pool({ pool: { max: 3 } });
@@ -111,7 +111,7 @@ test('a pool with read-only intent keeps a session that refuses a change', async
   expect(s.server.logins).toHaveLength(1);
 });
 
-test('sessions that only read are replaced as well where pool.validate asks for Updateability', async () => {
+test('sessions that only read are replaced too if pool.validate checks Updateability', async () => {
   await using s = await site();
   const validate = async (connection: Connection) => {
     const [[updateability] = []] = await query(connection, "SELECT DATABASEPROPERTYEX(DB_NAME(), 'Updateability')");

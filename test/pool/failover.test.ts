@@ -38,7 +38,7 @@ async function poolOf(count: number, config = {}): Promise<{ pool: TokenPool; co
 
 const failovers = () => world.events.filter(({ name }) => name === 'pool:failover').map(({ payload }) => payload);
 
-test('two connections that break within a second close their idle siblings; a borrowed one is closed when it is returned', async () => {
+test('when two connections break within a second, idle ones are closed, and a borrowed one when it is returned', async () => {
   const { pool, connections } = await poolOf(6);
   const borrowed = await borrowAtOnce(pool);
   const [first, second, ...others] = connections.filter((connection) => connection !== borrowed);
@@ -73,7 +73,7 @@ test.each(['release', 'destroy'] as const)(
   },
 );
 
-test('sessions that the server ends with errors, for requests that it does not survive, are no failover', async () => {
+test('sessions that the server ends with errors because of their requests are not a failover', async () => {
   const { pool } = await poolOf(6);
   const borrowed = await world.borrow(pool, 3);
   for (const connection of borrowed) {
@@ -160,7 +160,7 @@ test('in a large pool, a tenth of the connections must break together', async ()
   expect(failovers()).toMatchObject([{ sign: 'broken-connections', drained: 27 }]);
 });
 
-test('a second burst is another failover, which one more broken connection is not', async () => {
+test('a second burst is another failover; one more broken connection is not', async () => {
   const { pool, connections } = await poolOf(3);
   for (const connection of connections.slice(0, 2)) cut(connection);
   await pass(100);
@@ -174,7 +174,7 @@ test('a second burst is another failover, which one more broken connection is no
   releaseAll(pool, [third as Connection, fourth as Connection]);
 });
 
-test('connections that the application closes are no failover', async () => {
+test('connections that the application closes are not a failover', async () => {
   const { connections } = await poolOf(4);
   for (const connection of connections) driven(connection).end();
   await pass(0);
@@ -222,7 +222,7 @@ test('while a database stays read-only, sessions opened since the last drain are
   expect(pool.stats).toMatchObject({ logins: 4, evictions: { 'read-only': 1, failover: 2 } });
 });
 
-test('after a time without one, a read-only session counts again at once', async () => {
+test('after some time without one, a read-only session counts again at once', async () => {
   const { pool } = await poolOf(2);
   for (const pauseMs of [0, MINUTE, 4 * MINUTE, MINUTE]) {
     await pass(pauseMs);
@@ -289,7 +289,7 @@ function aWatch(...states: { state?: string; isGone?: boolean; session?: object 
   return { watch: new FailoverWatch(watched, { name: 'p' }), evicted };
 }
 
-test('a failover is recent for a minute', async () => {
+test('a failover counts as recent for a minute', async () => {
   const { watch } = aWatch({});
   expect(watch.isRecent).toBe(false);
   watch.becameReadOnly();
@@ -313,7 +313,7 @@ test('connections that are closed, being opened or ended by the server are not d
   expect(failovers()).toEqual([{ pool: 'p', sign: 'read-only', drained: 2 }]);
 });
 
-test('the connections that have broken count among all of which a tenth must break', () => {
+test('connections that have broken count towards the total of which a tenth must break', () => {
   for (const [open, expected] of [
     [18, 1],
     [19, 0],

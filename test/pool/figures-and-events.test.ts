@@ -60,7 +60,7 @@ test('figures are a snapshot', async () => {
   expect(pool.stats.evictions).toEqual({ 'destroyed-by-caller': 1 });
 });
 
-test('without a token there is no end of one', async () => {
+test('without a token, there is no expiry', async () => {
   const pool = aPool({ max: 1 }, sqlLogin);
   await opened(pool, 1);
   expect(pool.stats.tokenExpiresOn).toBeUndefined();
@@ -75,7 +75,7 @@ test('logins that fail are counted, those of min too', async () => {
   expect(pool.stats).toMatchObject({ logins: 1, failedLogins: 1, size: 1 });
 });
 
-test('a pool says that it is there, with a look at its figures, and each has a name of its own', async () => {
+test('a new pool is published with access to its figures, and each pool has its own name', async () => {
   const pool = aPool({ max: 7 }, { options: { database: 'sales' } });
   const other = aPool();
   expect(pool.name).toMatch(/^host\/sales#\d+$/);
@@ -155,7 +155,7 @@ test('a renewal event names both connections and the expiry of the new token', a
   expect(published('connection:evicted')).toMatchObject([{ connection: old?.connection, reason: 'renewed' }]);
 });
 
-test('a connection that a renewal put in the place of another counts once, and is returned as any other', async () => {
+test('a connection that replaced another counts once, and is returned like any other', async () => {
   const pool = aPool({ max: 1 });
   await opened(pool, 1);
   await live(pool, 3 * 56 * MINUTE, 1, 29 * SECOND);
@@ -163,7 +163,7 @@ test('a connection that a renewal put in the place of another counts once, and i
   expect(world.server.connections.size).toBe(1);
 });
 
-test('ready() opens min connections, one at least, and leaves them in the pool', async () => {
+test('ready() opens min connections, at least one, and leaves them in the pool', async () => {
   const [none, some] = [aPool({ max: 5 }), aPool({ max: 5, min: 3 })];
   const both = [outcome(none.ready()), outcome(some.ready())];
   await pass(world.server.loginMs);
@@ -172,7 +172,7 @@ test('ready() opens min connections, one at least, and leaves them in the pool',
   expect(some.stats).toMatchObject({ size: 3, available: 3, logins: 3 });
 });
 
-test('ready() counts connections borrowed as open', async () => {
+test('ready() counts borrowed connections as open', async () => {
   const pool = aPool({ max: 3, min: 3, acquireTimeoutMillis: SECOND });
   const borrowed = await borrow(pool, 2);
   const ready = outcome(pool.ready());
@@ -182,7 +182,7 @@ test('ready() counts connections borrowed as open', async () => {
   releaseAll(pool, borrowed);
 });
 
-test('ready() throws what a login failed with, and keeps what could be opened', async () => {
+test('ready() rejects with the error of a failed login, and keeps what could be opened', async () => {
   const pool = aPool({ max: 3, min: 2 });
   world.server.refusals = [LOGIN_FAILED];
   const ready = outcome(pool.ready());
@@ -192,7 +192,7 @@ test('ready() throws what a login failed with, and keeps what could be opened', 
   expect(pool.stats).toMatchObject({ size: 2, borrowed: 0 });
 });
 
-test('ready() of a server that is down or a pool that is closed does not wait', async () => {
+test('ready() does not wait if the server is down or the pool is closed', async () => {
   const pool = aPool({ max: 3 });
   world.server.isDown = true;
   const ready = outcome(pool.ready());

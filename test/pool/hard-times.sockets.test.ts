@@ -15,7 +15,7 @@ test('a validate that never answers costs one caller a timeout, not the pool a c
   expect(pool.stats).toMatchObject({ size: 1, borrowed: 0, pending: 0 });
 });
 
-test('close() lets a caller go whose connection is being validated, and does not wait for it', async () => {
+test('close() rejects a caller whose connection is being validated, and does not wait for the validation', async () => {
   await using s = await site();
   const asked = withResolvers();
   const validate = (): Promise<boolean> => {
@@ -31,7 +31,7 @@ test('close() lets a caller go whose connection is being validated, and does not
   await expect.poll(() => s.server.connections.open).toBe(0);
 });
 
-test('strictExpiry refuses near the end without opening one connection after the other', async () => {
+test('near expiry, strictExpiry refuses without opening one connection after another', async () => {
   await using s = await site();
   // A provider that has only this one token, already inside its eviction margin (5 min) but good for a login.
   const token = s.entra.issueToken({ expiresInSeconds: 3600 });
@@ -75,7 +75,7 @@ test('acquireTimeoutMillis: Infinity waits, it does not fail at once', async () 
   pool.release(await second);
 });
 
-test('min connections that the server refuses are tried ever more rarely', async () => {
+test('min connections that the server refuses are tried less and less often', async () => {
   await using s = await site();
   s.server.failLogins({ number: 18456, state: 1, class: 14, message: 'Login failed for user.' });
   s.pool({ pool: { max: 5, min: 5 } });
@@ -85,7 +85,7 @@ test('min connections that the server refuses are tried ever more rarely', async
   expect(s.server.logins.length).toBeLessThanOrEqual(8);
 });
 
-test('min is restored although the caller who waited for the connection gave up', async () => {
+test('min is restored although the caller that waited for the connection gave up', async () => {
   await using s = await site();
   s.server.pause();
   const pool = s.pool({ pool: { max: 1, min: 1, acquireTimeoutMillis: 200 } });
@@ -95,7 +95,7 @@ test('min is restored although the caller who waited for the connection gave up'
   await expect.poll(() => pool.stats.size, { timeout: 10_000 }).toBe(1);
 });
 
-test('a connection that is borrowed for long does not keep a second one from the others', async () => {
+test('a connection that is borrowed for long does not keep others from a second one', async () => {
   await using s = await site({ entra: { tokenLifetimeSeconds: 1 } });
   const pool = s.pool({ pool: { max: 2, overlap: 0 } });
   const forgotten = await pool.acquire();
@@ -116,7 +116,7 @@ function withResolvers(): { promise: Promise<unknown>; resolve: (value: unknown)
   return { promise, resolve };
 }
 
-test('a successor that goes to somebody else has renewed nothing', async () => {
+test('a successor that goes to another caller has renewed nothing', async () => {
   await using s = await site({ entra: { tokenLifetimeSeconds: 4 } });
   const pool = s.pool({ pool: { max: 2 } });
   let held = await pool.acquire();

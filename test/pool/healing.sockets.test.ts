@@ -76,7 +76,7 @@ test('a hang-up after a token near its end was sent is an expired token: once mo
   pool.release(second);
 });
 
-test('a token that is refused before its time is thrown away for all pools of its identity, with one request', async () => {
+test('a token that is refused before its expiry is discarded for all pools of its identity, with one request', async () => {
   await using s = await site({ entra: ONE_HOUR_TOKENS });
   const authentication = s.entra.credential();
   const [one, other] = [s.pool({ authentication }), s.pool({ authentication })];
@@ -92,7 +92,7 @@ test('a token that is refused before its time is thrown away for all pools of it
   for (const connection of [theirs, theirSecond]) other.release(connection);
 });
 
-test('a server that calls every token expired: one forced refresh each 5 s, however many callers insist', async () => {
+test('a server that calls every token expired: one forced refresh every 5 s, however many callers there are', async () => {
   using clock = new SocketsClock();
   await using s = await site({ entra: ONE_HOUR_TOKENS, server: clock.serverOptions });
   const pool = s.pool({ ...clock.config, pool: { max: 3 } });

@@ -27,7 +27,7 @@ test('a pool is ok before its first use, and while it works', async () => {
   expect(world.server.queries).toEqual([]);
 });
 
-test('without a connection and with a server that is away it is down, with the error; it recovers', async () => {
+test('without a connection and with an unreachable server, it is down, with the error; it recovers', async () => {
   const pool = aPool({ acquireTimeoutMillis: 2 * SECOND });
   world.server.isDown = true;
   const waiting = outcome(pool.acquire());
@@ -43,7 +43,7 @@ test('without a connection and with a server that is away it is down, with the e
   expect(pool.health()).toEqual({ status: 'ok', reasons: [] });
 });
 
-test('while logins hang and callers run out of time it is down, and ok again when the server answers', async () => {
+test('while logins hang and callers time out, it is down, and ok again when the server answers', async () => {
   const pool = aPool({ max: 2, acquireTimeoutMillis: 2 * SECOND });
   world.server.loginMs = 20 * SECOND;
   const waiting = outcome(pool.acquire());
@@ -67,7 +67,7 @@ test('logins that wait for their turn do not hang', async () => {
   releaseAll(pool, calls.map(settled));
 });
 
-test('a caller that has run out of time while all connections were in use says nothing about the next login', async () => {
+test('a timeout while all connections were in use says nothing about the next login', async () => {
   const pool = aPool({ max: 1, overlap: 0, acquireTimeoutMillis: 2 * SECOND }, { readOnly: true });
   const replicas = outcome(pool.readOnly.acquire());
   await pass(world.server.loginMs);
@@ -84,7 +84,7 @@ test('a caller that has run out of time while all connections were in use says n
   pool.release(settled(second));
 });
 
-test('with connections it is degraded where no further one can be opened', async () => {
+test('with connections, it is degraded if no further one can be opened', async () => {
   const pool = aPool({ max: 2, idleTimeoutMillis: HOUR });
   await opened(pool, 1);
   const busy = await borrowAtOnce(pool);
@@ -113,7 +113,7 @@ test('an identity provider that fails degrades a pool with connections, and take
   world.provider.sticky = undefined;
 });
 
-test('callers who wait noticeably, leaks and a suspension are reasons', async () => {
+test('callers that wait for a second, leaks and a suspension are reasons', async () => {
   const pool = aPool({ max: 1, leakDetectionMillis: 10 * SECOND });
   const [connection] = (await borrow(pool, 1)) as [Connection];
   const waiting = outcome(pool.acquire());
@@ -142,7 +142,7 @@ test('a closed pool is down', async () => {
   expect(pool.health()).toMatchObject({ status: 'down', reasons: [{ code: 'closed' }] });
 });
 
-test('many pools: down where all are, degraded where some are not ok', () => {
+test('many pools: down if all are, degraded if some are not ok', () => {
   const ok = { status: 'ok', reasons: [] } as const;
   const down = { status: 'down', reasons: [{ code: 'cannot-connect', message: 'why' }] } as const;
   expect(healthOfAll([])).toEqual(ok);

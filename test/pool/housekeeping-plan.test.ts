@@ -124,7 +124,7 @@ test.each([
   expect(evict.map(({ reason }) => reason)).toEqual(reasons);
 });
 
-test('those that are due longest are renewed first', () => {
+test('those that have been due longest are renewed first', () => {
   const at54 = { lastUsedAt: 54.8 * MINUTE };
   const all = [0.9, 0.1, 0.5].map((share) => connection({ share, name: `${share}`, ...at54 }));
   const { renew } = plan(
@@ -146,7 +146,7 @@ test.each([
   expect(plan([], noLater, { ...settings, min: 3 }, at(0, { size: 0, ...now })).open).toBe(expected);
 });
 
-test('a clock that jumps is a different now; one that is set back lengthens nothing', () => {
+test('a clock that jumps ahead counts; one that is set back lengthens no limit', () => {
   const one = connection({ lastUsedAt: 10 * MINUTE });
   const ahead = plan([one], withLater, settings, at(10 * MINUTE, { wall: DUE }));
   expect(ahead.renew).toEqual([one]);

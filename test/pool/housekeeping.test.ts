@@ -19,7 +19,7 @@ const { aPool, borrow, opened } = world;
 
 const since = (at: number) => world.server.dials.map((dial) => Math.round(dial - at));
 
-test('connections beyond min are closed when they were idle for so long, not sooner; those of min stay', async () => {
+test('connections beyond min are closed after their idle time, not sooner; those of min stay', async () => {
   const pool = aPool({ max: 5, min: 2, idleTimeoutMillis: 10 * SECOND });
   await pass(SECOND);
   expect(pool.stats).toMatchObject({ size: 2, logins: 2 });
@@ -85,7 +85,7 @@ test('idle connections that the server cut are noticed at once, and those of min
   expect(pool.stats).toMatchObject({ size: 3, logins: 8, evictions: { broken: 5 } });
 });
 
-test('while the server is down one connection of min tries, after pauses of 1 s, 2 s, ... up to 60 s', async () => {
+test('while the server is down, one connection of min is tried, after pauses of 1 s, 2 s, ... up to 60 s', async () => {
   const pool = aPool({ max: 5, min: 3 });
   await pass(SECOND);
   world.server.isDown = true;
@@ -116,7 +116,7 @@ test('while the server is down one connection of min tries, after pauses of 1 s,
   expect(since(again).at(-1)).toBeLessThan(1.2 * SECOND);
 });
 
-test('a caller who finds the server up has min restored at once', async () => {
+test('a caller that finds the server up causes min to be restored at once', async () => {
   const pool = aPool({ max: 5, min: 3 });
   await pass(SECOND);
   world.server.isDown = true;
@@ -192,7 +192,7 @@ test('below max, a renewal needs no overlap', async () => {
   expect(pool.stats).toMatchObject({ size: 1, renewals: 1, evictions: { renewed: 1 } });
 });
 
-test('P8: borrowed a connection is left alone at its renewal time; its successor comes when it is back', async () => {
+test('P8: a borrowed connection is not touched at its renewal time; its successor takes over when it is returned', async () => {
   const pool = aPool({ max: 3 });
   const [connection] = await borrow(pool, 1);
   await pass(55 * MINUTE - SECOND);
@@ -273,7 +273,7 @@ test('a successor that the server cut while it waited is not used', async () => 
   releaseAll(pool, [connection as Connection]);
 });
 
-test('connections past their age are replaced, SQL logins too', async () => {
+test('connections past their maximum age are replaced, including SQL logins', async () => {
   const pool = aPool({ max: 4, maxAgeMillis: 10 * MINUTE }, sqlLogin);
   await opened(pool, 4);
   world.server.dials = [];
@@ -285,7 +285,7 @@ test('connections past their age are replaced, SQL logins too', async () => {
   expect(at.at(-1)).toBeLessThanOrEqual(10 * MINUTE + SECOND);
 });
 
-test('idle connections past their maximum age are closed for it', async () => {
+test('idle connections past their maximum age are closed because of it', async () => {
   const pool = aPool({ max: 4, maxAgeMillis: 10 * MINUTE, idleTimeoutMillis: HOUR }, sqlLogin);
   await opened(pool, 4);
   await pass(9 * MINUTE - SECOND);
@@ -294,14 +294,14 @@ test('idle connections past their maximum age are closed for it', async () => {
   expect(pool.stats).toMatchObject({ size: 0, renewals: 0, evictions: { 'max-age': 4 } });
 });
 
-test('no age, no token: nothing is ever replaced', async () => {
+test('without an age limit or a token, nothing is ever replaced', async () => {
   const pool = aPool({ max: 1, maxAgeMillis: 0 }, sqlLogin);
   await opened(pool, 1);
   await live(pool, 12 * HOUR, 1, 29 * SECOND);
   expect(pool.stats).toMatchObject({ logins: 1, renewals: 0, evictions: {} });
 });
 
-test('a clock that jumps an hour ahead is noticed within 30 s, a mere adjustment is none', async () => {
+test('a clock that jumps an hour ahead is noticed within 30 s; a small adjustment does not count', async () => {
   const pool = aPool({ max: 1, min: 1, idleTimeoutMillis: 10 * HOUR });
   await pass(10 * MINUTE);
   world.clock.jump(999);
@@ -323,7 +323,7 @@ test('a clock that is set back does not delay what is idle', async () => {
   expect(pool.stats.size).toBe(0);
 });
 
-test('while the provider gives no later token connections serve on, and are replaced when it does', async () => {
+test('while the provider has no later token, connections stay in use, and are replaced when it does', async () => {
   const pool = aPool({ max: 3 });
   await opened(pool, 3);
   world.provider.sticky = new Error('HTTP 503');
@@ -334,7 +334,7 @@ test('while the provider gives no later token connections serve on, and are repl
   expect(pool.stats).toMatchObject({ size: 3, logins: 6, renewals: 3 });
 });
 
-test('while the server is down at renewal time the old connections serve on; then they are replaced', async () => {
+test('while the server is down at renewal time, the old connections stay in use; then they are replaced', async () => {
   // Half-way between refresh (47.5 min) and the eviction margin (55 min).
   withoutSpread();
   const pool = aPool({ max: 3 });
@@ -352,7 +352,7 @@ test('while the server is down at renewal time the old connections serve on; the
   expect(pool.stats).toMatchObject({ size: 3, renewals: 3, evictions: { renewed: 3 } });
 });
 
-test('P11: a later token that comes late does not have all replaced at one moment', async () => {
+test('P11: a later token that arrives late does not cause all connections to be replaced at once', async () => {
   const pool = aPool({ max: 20, overlap: 20, maxRenewals: 20 });
   await opened(pool, 20);
   world.provider.sticky = new Error('HTTP 503');

@@ -29,7 +29,7 @@ test('a connection that is used needs no keepalive', async () => {
   expect(server.queries).toEqual([]);
 });
 
-test('a keepalive is not a use: a connection beyond min is closed when it has been idle for long', async () => {
+test('a keepalive does not count as use: a connection beyond min is closed when it has been idle for long', async () => {
   const { clock, opened, aPool } = world;
   const pool = aPool({ max: 1, idleTimeoutMillis: 5 * MINUTE, keepaliveMillis: MINUTE });
   await opened(pool, 1);
@@ -56,7 +56,7 @@ test('a connection that does not answer within 5 s is replaced before a caller f
   expect(pool.stats.available).toBe(2);
 });
 
-test('a caller who comes while an answer is awaited waits for it, not for a login', async () => {
+test('a caller that arrives during a keepalive waits for its answer, not for a login', async () => {
   const { clock, server, opened, aPool } = world;
   const pool = aPool({ ...idle, min: 1, max: 1 });
   await opened(pool, 1);
@@ -76,7 +76,7 @@ test('a caller who comes while an answer is awaited waits for it, not for a logi
   expect(pool.stats.logins).toBe(1);
 });
 
-test('a caller whose time is up while an answer is awaited learns that', async () => {
+test('the error of a caller whose time is up during a keepalive mentions the keepalive', async () => {
   const { pool } = await asked({ acquireTimeoutMillis: 2 * SECOND });
   const waiting = outcome(pool.acquire());
   await world.clock.pass(3 * SECOND);
@@ -190,7 +190,7 @@ test('a connection is not closed for being idle while its answer is awaited, but
   expect(pool.stats.evictions).toEqual({ idle: 1 });
 });
 
-test('an answer that comes after the pool was closed changes nothing, and no timer is left', async () => {
+test('an answer that arrives after the pool was closed changes nothing, and no timer is left', async () => {
   const { pool, answer } = await asked();
   const ended = outcome(pool.close());
   await world.clock.pass(10 * SECOND);
@@ -261,7 +261,7 @@ test('no keepalive carries a reset that the server would refuse, because the tok
   expect(server.queries.length).toBe(late);
 });
 
-test('the pool can be closed while an answer is awaited: nothing is left, and it is not reported as unanswered', async () => {
+test('the pool can be closed during a keepalive: nothing is left, and the keepalive is not reported as unanswered', async () => {
   const { clock, server, opened, aPool } = world;
   const pool = aPool({ ...idle, min: 1, max: 1 });
   await opened(pool, 1);

@@ -14,7 +14,7 @@ async function loadOrders(pool: ReturnType<typeof aPool>): Promise<Connection> {
   return await borrowAtOnce(pool);
 }
 
-test('a connection that is borrowed for too long is reported once, with the place of its checkout', async () => {
+test('a connection that is borrowed for too long is reported once, with the location of its checkout', async () => {
   const pool = aPool({ leakDetectionMillis: 10 * SECOND });
   await opened(pool, 1);
   const connection = await loadOrders(pool);
@@ -49,7 +49,7 @@ test('a connection that is returned in time is not reported, however often it is
   expect(eventsOf('connection:leak-returned')).toEqual([]);
 });
 
-test('a caller who had to wait is the holder, not the one whose return served it', async () => {
+test('a caller that had to wait is the holder, not the one whose return served it', async () => {
   const pool = aPool({ max: 1, leakDetectionMillis: 10 * SECOND });
   const [first] = (await borrow(pool, 1)) as [Connection];
   const waiting = (async function importCustomers() {
@@ -63,7 +63,7 @@ test('a caller who had to wait is the holder, not the one whose return served it
   expect(pool.stats.borrowers).toEqual([]);
 });
 
-test('stats name the borrowers, the longest first', async () => {
+test('stats name the borrowers, longest first', async () => {
   const pool = aPool({ leakDetectionMillis: MINUTE });
   await opened(pool, 2);
   const first = await borrowAtOnce(pool);
@@ -76,7 +76,7 @@ test('stats name the borrowers, the longest first', async () => {
   releaseAll(pool, [first, second]);
 });
 
-test('the error of a caller whose time is up names who holds the connections', async () => {
+test('the error of a caller whose time is up names the holders of the connections', async () => {
   const pool = aPool({ max: 6, acquireTimeoutMillis: 20 * SECOND, leakDetectionMillis: MINUTE });
   await opened(pool, 6);
   const connections = [await loadOrders(pool)];
@@ -99,7 +99,7 @@ test('the error of a caller whose time is up names who holds the connections', a
   releaseAll(pool, connections);
 });
 
-test('under load only some stacks are captured, and a leak is reported even without one', async () => {
+test('under load, only some stacks are captured, and a leak is reported even without one', async () => {
   const pool = aPool({ max: 150, leakDetectionMillis: SECOND });
   const connections = await borrow(pool, 150);
   expect(pool.stats.borrowers.filter(({ stack }) => stack !== undefined)).toHaveLength(50);
@@ -126,7 +126,7 @@ test('off, no stack is captured and no one is named', async () => {
   pool.release(connection);
 });
 
-test.each(['1000', -1, Number.NaN, {}])('pool.leakDetectionMillis: %j is refused by name', (wrong) => {
+test.each(['1000', -1, Number.NaN, {}])('pool.leakDetectionMillis: %j is refused with its name', (wrong) => {
   const make = () => aPool({ leakDetectionMillis: wrong as number });
   expect(make).toThrow(ConfigurationError);
   expect(make).toThrow('pool.leakDetectionMillis must be a number of ms, 0 (off) or more.');

@@ -32,7 +32,7 @@ test('its figures are those of the pool', async () => {
   expect(tarn.release(other)).toBe(false);
 });
 
-test('what is wrong with a pool is not hidden as something that is not borrowed', () => {
+test('a fault in a pool is not hidden as a connection that is not borrowed', () => {
   const pool = aPool();
   const failure = new TypeError('other');
   const tarn = tarnFacade({
@@ -44,7 +44,7 @@ test('what is wrong with a pool is not hidden as something that is not borrowed'
   expect(() => tarn.release({} as never)).toThrow(failure);
 });
 
-test('who gives up gets an error, in the words of the library in front, and the connection stays in the pool', async () => {
+test("a caller that gives up gets the calling library's error, and the connection stays in the pool", async () => {
   const pool = aPool({ max: 1 });
   const [borrowed] = (await borrow(pool, 1)) as [Connection];
   const tarn = tarnFacade(pool, { mapError: (error) => new RangeError('mapped', { cause: error }) });
@@ -61,7 +61,7 @@ test('who gives up gets an error, in the words of the library in front, and the 
   expect(pool.stats).toMatchObject({ size: 1, available: 1, borrowed: 0, pending: 0 });
 });
 
-test('without a mapping errors are our own', async () => {
+test('without a mapping, errors are our own', async () => {
   const pool = aPool({ max: 1 });
   const closed = outcome(pool.close());
   await pass(1);
@@ -69,7 +69,7 @@ test('without a mapping errors are our own', async () => {
   await expect(tarnFacade(pool).acquire().promise).rejects.toBeInstanceOf(PoolClosedError);
 });
 
-test('destroy() waits for borrowed connections, for 10 s unless it is given timeoutMs', async () => {
+test('destroy() waits for borrowed connections, for 10 s unless timeoutMs is set', async () => {
   const pool = aPool({ max: 1 });
   const [borrowed] = (await borrow(pool, 1)) as [Connection];
   const tarn = tarnFacade(pool);

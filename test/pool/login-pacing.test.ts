@@ -43,7 +43,7 @@ test('a login that fails makes way for the next', async () => {
   releaseAll(pool, calls.filter(({ error }) => error === undefined).map(settled));
 });
 
-test('no login is made for callers who have left before its turn', async () => {
+test('no login is made for callers that have left before its turn', async () => {
   const pool = aPool({ max: 10, maxOpening: 1, acquireTimeoutMillis: SECOND });
   world.server.loginMs = 900;
   const calls = Array.from({ length: 10 }, () => outcome(pool.acquire()));
@@ -67,7 +67,7 @@ test('closing a pool ends what waits for its turn', async () => {
   expect(world.server.connections.size).toBe(0);
 });
 
-test('pools of many identities: maxOpening holds for all of them together', async () => {
+test('pools of many identities: maxOpening applies to all of them together', async () => {
   const pools = createTokenPools({ server: 'host', tedious: world.server.tedious, maxOpening: 2, pool: { max: 3 } });
   world.server.loginMs = 100;
   let serial = 0;
@@ -99,7 +99,7 @@ test('pools of many identities: maxOpening holds for all of them together', asyn
   expect(pools.health().status).toBe('down');
 });
 
-test('a caller whose login had to wait for those of other identities learns that', async () => {
+test('the timeout of a caller whose login had to wait for those of other identities gives that as the reason', async () => {
   const pools = many({ maxOpening: 1, pool: { acquireTimeoutMillis: 5 * SECOND } });
   world.server.loginMs = 20 * SECOND;
   const first = outcome(of(pools, 'ada').acquire());
@@ -114,7 +114,7 @@ test('a caller whose login had to wait for those of other identities learns that
   });
 });
 
-test.each(['3', -1, 1.5, Number.NaN])('pool.maxOpening: %j is refused by name, and so is maxOpening', (wrong) => {
+test.each(['3', -1, 1.5, Number.NaN])('pool.maxOpening: %j is refused with its name, and so is maxOpening', (wrong) => {
   expect(() => aPool({ maxOpening: wrong as number })).toThrow(ConfigurationError);
   expect(() => aPool({ maxOpening: wrong as number })).toThrow('pool.maxOpening');
   expect(() => createTokenPools({ server: 'host', maxOpening: wrong as number })).toThrow("'maxOpening'");

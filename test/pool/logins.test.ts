@@ -119,7 +119,7 @@ test('rejects at once on a refusal for another reason', async () => {
   releaseAll(pool, borrowed);
 });
 
-test('a server that asks to try again later is asked again after 5 s and 10 s more, within createTimeoutMillis', async () => {
+test('a server that asks to try again later is contacted again after 5 s and another 10 s, within createTimeoutMillis', async () => {
   const pool = aPool({ max: 1, createTimeoutMillis: 30 * SECOND, acquireTimeoutMillis: MINUTE }, sqlLogin);
   world.server.loginMs = 0;
   world.server.refusals = [BUSY, BUSY];
@@ -200,7 +200,7 @@ test('asks the server for the resource, once, when its name does not determine t
   ]);
 });
 
-test('where the scope is in the config the server is not asked', async () => {
+test('if the scope is in the config, the server is not asked', async () => {
   const pool = aPool({ max: 2 }, { scope: 'https://sql.my.cloud/.default' });
   world.provider.next = [new CredentialRejectedError('AADSTS500011: no such resource', { aadsts: 500011 })];
   const acquired = outcome(pool.acquire());
@@ -222,7 +222,7 @@ test('rejects with the error of a credential that fails in the middle of a login
   expect(world.server.connections.size).toBe(0);
 });
 
-test('beforeConnect sees each connection before anything is sent', async () => {
+test('beforeConnect is called with each connection before anything is sent', async () => {
   const seen: { connection: Connection; state: string }[] = [];
   const beforeConnect = (connection: Connection): void => {
     seen.push({ connection, state: (connection as unknown as DrivenConnection).state.name });
@@ -234,7 +234,7 @@ test('beforeConnect sees each connection before anything is sent', async () => {
   releaseAll(pool, borrowed);
 });
 
-test('a beforeConnect that throws is a fault of the config, and leaves nothing open', async () => {
+test('a beforeConnect that throws is a configuration error, and leaves nothing open', async () => {
   const failure = new Error('mine');
   const pool = aPool(
     { max: 1 },
@@ -252,7 +252,7 @@ test('a beforeConnect that throws is a fault of the config, and leaves nothing o
   expect(pool.stats).toMatchObject({ size: 0, opening: 0, failedLogins: 1 });
 });
 
-test('an option that tedious refuses is a fault of the config', async () => {
+test('an option that tedious refuses is a configuration error', async () => {
   const failure = new TypeError('The "config.options.port" property must be of type number.');
   class Picky {
     constructor() {
@@ -266,7 +266,7 @@ test('an option that tedious refuses is a fault of the config', async () => {
   expect(acquired.error).toMatchObject({ message: `tedious refuses the config: ${failure.message}`, cause: failure });
 });
 
-test('close() in the middle of a login hangs up at once', async () => {
+test('close() in the middle of a login closes the connection at once', async () => {
   const pool = aPool({ max: 1 });
   world.server.loginMs = HOUR;
   const acquired = outcome(pool.acquire());
@@ -337,7 +337,7 @@ test('one caller probes a server that is down; the others wait for the result', 
   for (const { error } of callers) expect(error).toBeInstanceOf(ServerUnavailableError);
 });
 
-test('a connection that logs in although the pool was closed meanwhile is hung up', async () => {
+test('a connection that logs in after the pool was closed is closed at once', async () => {
   const pool = aPool({ max: 1 }, sqlLogin);
   const acquired = outcome(pool.acquire());
   await pass(5);
@@ -365,7 +365,7 @@ test('a token is not sent to a server that does not encrypt', async () => {
   }
 });
 
-test('where encryption comes before TDS itself there is nothing to wait for', async () => {
+test('if encryption starts before TDS, there is nothing to wait for', async () => {
   const pool = aPool({ max: 1 }, { options: { encrypt: 'strict' } as never });
   world.server.encrypts = false;
   await opened(pool, 1);

@@ -32,7 +32,7 @@ async function idleBeforeItsEnd(pool: TokenPool, ms: number): Promise<DrivenConn
   return connection as unknown as DrivenConnection;
 }
 
-test('P2: inside the eviction margin a caller waits for the token that is on its way, and gets a connection with it', async () => {
+test('P2: inside the eviction margin, a caller waits for the token in flight, and gets a connection with it', async () => {
   const pool = aPool({ max: 1 });
   const old = await idleBeforeItsEnd(pool, 5 * MINUTE);
   world.provider.delayMs = 500;
@@ -77,7 +77,7 @@ test('P4: a slow token request delays a caller by at most a second; then the cac
   pool.release(next);
 });
 
-test('P4: once a request has failed, a session whose token is still good is not held up by the next', async () => {
+test('P4: once a request has failed, a session whose token is still valid does not wait for the next', async () => {
   const pool = aPool({ max: 1 });
   const old = await idleBeforeItsEnd(pool, 5 * MINUTE);
   world.provider.sticky = new Error('HTTP 503');
@@ -111,7 +111,7 @@ test('fault 4: a token of 20 s, and a process that wakes 3.5 s before its end', 
   }
 });
 
-test('outside of the margin it is handed out at once', async () => {
+test('outside the margin, it is handed out at once', async () => {
   const pool = aPool({ max: 1 });
   const old = await idleBeforeItsEnd(pool, 5 * MINUTE + SECOND);
   const acquired = outcome(pool.acquire());
@@ -136,7 +136,7 @@ test('while no later token is available, the connection is handed out even after
   expect(pool.stats).toMatchObject({ size: 1, evictions: {} });
 });
 
-test('past its end it is replaced where a later token comes within that second', async () => {
+test('past its expiry, it is replaced if a later token arrives within that second', async () => {
   const pool = aPool({ max: 1 });
   const old = await idleBeforeItsEnd(pool, -MINUTE);
   world.provider.delayMs = 500;
@@ -175,7 +175,7 @@ test('strictExpiry waits for a later token, and then for a login with it', async
   pool.release(settled(acquired));
 });
 
-test('who leaves while a token is waited for leaves the connection in the pool', async () => {
+test('a caller that leaves during the wait for a token leaves the connection in the pool', async () => {
   const pool = aPool({ max: 1 }, { strictExpiry: true });
   const old = await idleBeforeItsEnd(pool, 30 * SECOND);
   world.provider.sticky = 'hang';
@@ -201,7 +201,7 @@ test('a wait for a token counts as waiting', async () => {
   expect(acquired.error).toBeInstanceOf(AcquireTimeoutError);
 });
 
-test('one past its age is replaced, because of its age', async () => {
+test('one past its maximum age is replaced because of its age', async () => {
   const pool = aPool({ max: 1, maxAgeMillis: 10 * MINUTE, idleTimeoutMillis: 60 * MINUTE }, sqlLogin);
   const [connection] = (await borrow(pool, 1)) as [Connection];
   pool.release(connection);
@@ -246,7 +246,7 @@ test('inside the margin, a caller waits for the replacement under way, not for a
   pool.release(settled(late));
 });
 
-test('where the successor that is under way fails, the old one is not handed out inside its margin', async () => {
+test('if the successor under way fails, the old connection is not handed out inside its margin', async () => {
   vi.spyOn(Math, 'random').mockReturnValue(0.5);
   const pool = aPool(
     { max: 1, idleTimeoutMillis: 120 * MINUTE, min: 1, acquireTimeoutMillis: 10 * MINUTE },

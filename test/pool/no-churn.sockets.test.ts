@@ -4,7 +4,7 @@ import { SocketsClock } from '../support/sockets-clock.js';
 
 const MINUTE = 60_000;
 
-test('a provider that gives the same token until it has nearly ended: each connection is replaced once for each token', async () => {
+test('a provider that returns the same token until it has nearly expired: each connection is replaced once per token', async () => {
   using clock = new SocketsClock();
   await using s = await site({ entra: { tokenLifetimeSeconds: 3_600 }, server: clock.serverOptions });
   // As a managed identity may: no new token before the last two minutes of the old one.

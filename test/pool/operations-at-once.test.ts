@@ -54,7 +54,7 @@ async function poolOf(count: number) {
 
 const replacements = () => world.events.filter(({ name }) => name === 'pool:credential-replaced');
 
-test('close() during replaceCredential() rejects it, and nothing is left', async () => {
+test('close() during replaceCredential() rejects it, and leaves nothing behind', async () => {
   const { pool } = await poolOf(2);
   const replaced = outcome(pool.replaceCredential(credential(SLOW)));
   await pass(SECOND);
@@ -165,7 +165,7 @@ test.each([
   expect(pool.stats).toMatchObject({ size: 2, failedLogins: 0 });
 });
 
-test('of two calls at once the later one fails: the earlier one counts', async () => {
+test('of two calls at once, if the later one fails, the earlier one counts', async () => {
   const { pool, before } = await poolOf(1);
   const [earlier, later] = [credential(SLOW), credential()];
   later.failure = new Error('wrong secret');

@@ -35,7 +35,7 @@ test.each(STATES.flatMap((from) => STATES.map((to) => [from, to] as const)))('fr
   } else expect(() => connections.move(pooled, to)).toThrow(`cannot go from '${from}' to '${to}'`);
 });
 
-test('counters that do not fit the states are noticed at the next transition', () => {
+test('counters that do not match the states are detected at the next transition', () => {
   const connections = new PooledConnections();
   const [one, other] = [new PooledConnection({}), new PooledConnection({})];
   for (const pooled of [one, other]) connections.add(pooled);
@@ -61,7 +61,7 @@ test('a connection stands by or is checked only while it is reserved', () => {
   ]);
 });
 
-test('a connection holds the process through its socket, if it has one', () => {
+test('a connection keeps the process alive through its socket, if it has one', () => {
   const calls: string[] = [];
   const socket = { ref: () => calls.push('ref'), unref: () => calls.push('unref') };
   for (const connection of [{ socket }, {}]) {
@@ -75,7 +75,7 @@ test('a connection holds the process through its socket, if it has one', () => {
   expect(calls).toEqual(['unref', 'ref']);
 });
 
-test('a connection notifies its home, if it has one', () => {
+test('a connection notifies its owner, if it has one', () => {
   const seen: unknown[] = [];
   const home = {
     ended: (...args: unknown[]) => seen.push(['ended', ...args]),

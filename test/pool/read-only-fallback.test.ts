@@ -19,7 +19,7 @@ const UNAVAILABLE = { number: 40613, state: 1, class: 14, message: 'Database is 
 
 const fallbacks = () => world.events.filter(({ name }) => name === 'pool:fallback');
 
-test('a caller that waits only because all connections are borrowed stays in the queue, and the replica its reputation', async () => {
+test('a caller that waits only because all connections are borrowed stays in the queue, and the replica is not blamed', async () => {
   const pool = poolWithFallback();
   const borrowed = await world.borrow(pool, 2);
   const waiting = outcome(pool.readOnly.acquire());
@@ -32,7 +32,7 @@ test('a caller that waits only because all connections are borrowed stays in the
   pool.readOnly.release(settled(waiting));
 });
 
-test('a suspended pool is no failure of the replica', async () => {
+test('a suspended pool does not count as a failure of the replica', async () => {
   const pool = poolWithFallback();
   pool.suspend();
   const waiting = outcome(pool.readOnly.acquire());
@@ -103,7 +103,7 @@ test('nothing of a caller stays in its signal once it has been served', async ()
   expect(getEventListeners(signal, 'abort')).toEqual([]);
 });
 
-test('a closed pool reports that, also to a caller of the replica', async () => {
+test('a closed pool reports that, including to a caller of the replica', async () => {
   const pool = poolWithFallback();
   await pool.close();
   await expect(pool.readOnly.acquire()).rejects.toMatchObject({ code: 'ERR_POOL_CLOSED' });
@@ -214,7 +214,7 @@ test.each([true, {}, { server: 'replica' }, { fallback: false }])(
   },
 );
 
-test('a replica that hangs is given as the cause of the fallback, and is not ok meanwhile', async () => {
+test('a replica that hangs is reported as the cause of the fallback, and is not ok in the meantime', async () => {
   const pool = poolWithFallback();
   world.server.loginMs = 20 * SECOND;
   const reading = outcome(pool.readOnly.acquire());
@@ -250,7 +250,7 @@ test('while the replica asks callers to try later, the primary serves them, also
   world.server.refusals = [];
 });
 
-test('a caller of the primary that the connections of the replica keep waiting learns that they share one limit', async () => {
+test("the timeout of a caller of the primary says that the replica's connections share its limit", async () => {
   const pool = world.aPool({ max: 2, overlap: 0 }, { readOnly: true });
   const borrowed = [outcome(pool.readOnly.acquire()), outcome(pool.readOnly.acquire())];
   await pass(SECOND);

@@ -40,7 +40,7 @@ test('both pools together keep to the limit, and an idle connection of one makes
   pool.readOnly.release(connection);
 });
 
-test('with fallback the primary serves while the replica cannot, and callers do not wait for the replica each time', async () => {
+test('with fallback, callers get the primary while the replica cannot be used, and do not wait for the replica each time', async () => {
   await using s = await site();
   const replica = await startSqlEmulator({ entra: s.entra });
   const { server: host, port } = replica.config();
@@ -94,7 +94,7 @@ test('evicting, suspending and replacing the credential reach the connections to
     .toBe(false);
 });
 
-test("mssql's ConnectionPool has a pool of the replica too", async () => {
+test("mssql's ConnectionPool also has a pool for the replica", async () => {
   await using s = await site();
   const config = { ...s.server.config(), authentication: s.entra.credential(), readOnly: true };
   const pool = await new ConnectionPool(config as never).connect();
@@ -119,7 +119,7 @@ test.each([
   expect(() => createTokenPool(config)).toThrow(new ConfigurationError(message));
 });
 
-test('refuses readOnly where it would be ignored, and reports where it is missing', async () => {
+test('refuses readOnly where it would be ignored, and reports it if it is missing', async () => {
   const config = { server: 's', authentication: async () => 'token', readOnly: true } as const;
   expect(() => withTokenRefresh(config)).toThrow("'readOnly' has no effect in withTokenRefresh().");
   expect(() => createTokenPools({ server: 's', readOnly: true })).toThrow(

@@ -65,7 +65,7 @@ test('a caller waits for a connection that can make way, and gets one soon after
   replica.release(settled(waiting));
 });
 
-test('a connection to the replica can be destroyed, and used for one task', async () => {
+test('a connection to the replica can be destroyed, and use() works with it', async () => {
   const { pool, replica } = aPair(2);
   const [connection] = await borrow(replica);
   replica.destroy(connection as Connection);
@@ -124,7 +124,7 @@ test('as long as the replica cannot be used, the detours become longer: from 5 s
   expect(detours().at(-1)).toBe(5 * SECOND);
 });
 
-test('during a detour the replica is degraded, although its server is well again', async () => {
+test('during a detour the replica is degraded, although its server works again', async () => {
   const { pool, replica } = aPair(2, FALLBACK);
   await onlyOldConnections(pool, 1);
   await read(replica);
@@ -159,7 +159,7 @@ test('a suspended pool makes no detours', async () => {
   await pass(30 * SECOND);
 });
 
-test('a replica whose logins are refused between two attempts is given up at half time too', async () => {
+test('a replica whose logins are refused between two attempts is also abandoned after half the time', async () => {
   const { pool, replica } = aPair(2, FALLBACK);
   returnAll(pool, await borrow(pool, 1));
   world.server.refusals = Array.from({ length: 50 }, () => ({

@@ -24,7 +24,7 @@ test('the connection that was returned last is handed out first', () => {
   expect(list.isEmpty).toBe(true);
 });
 
-test.each([0, 1, 2])('a connection is taken out wherever it is (%i), and only once', (position) => {
+test.each([0, 1, 2])('a connection is removed wherever it is (%i), and only once', (position) => {
   const list = new ReadyList();
   const all = [connection(0), connection(1), connection(2)];
   for (const each of all) list.push(each);
@@ -51,7 +51,7 @@ test.each([0, 1, 2])('a successor takes the position (%i) of the connection that
   ]);
 });
 
-test('a connection that was not used is put back in the order of the latest use', () => {
+test('a connection that was not used returns to its position in the order of the latest use', () => {
   const list = new ReadyList();
   for (const time of [1, 3, 5]) list.push(connection(time));
   list.insert(connection(4));

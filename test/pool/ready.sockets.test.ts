@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { site } from '../support/pool.js';
 
-test('ready() opens what is missing of min, also while others are open already', async () => {
+test('ready() opens what is missing for min, even if others are already open', async () => {
   await using s = await site();
   const pool = s.pool({ pool: { min: 3, max: 5 } });
   await pool.ready();

@@ -4,7 +4,7 @@ import { site } from '../support/pool.js';
 import { query } from '../support/query.js';
 import { unusedPort } from '../support/unused-port.js';
 
-test('a server that is down: every waiter gets the real error, at once', async () => {
+test('a server that is down: every waiting caller gets the real error at once', async () => {
   await using s = await site();
   const pool = s.pool({ port: await unusedPort(), pool: { max: 3 } });
   const results = await Promise.allSettled(Array.from({ length: 10 }, () => pool.acquire()));
@@ -51,7 +51,7 @@ test('retries a login refused as stale once, with a fresh token, unnoticed by th
   expect(s.server.logins.map((login) => login.accepted)).toEqual([false, true]);
 });
 
-test('a token refused before its time takes its idle siblings with it', async () => {
+test('when a token is refused before its expiry, idle connections on it are closed too', async () => {
   await using s = await site();
   const pool = s.pool({ pool: { max: 3 } });
   const borrowed = await Promise.all([pool.acquire(), pool.acquire()]);

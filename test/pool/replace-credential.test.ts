@@ -129,7 +129,7 @@ test.each<[string, string | undefined, string | undefined]>([
   releaseAll(pool, [await borrowAtOnce(pool)]);
 });
 
-test('a pool that has not had a token takes any principal', async () => {
+test('a pool that has not had a token accepts any principal', async () => {
   const before = credentialOf('a');
   const pool = aPool({}, { authentication: before });
   const replaced = outcome(pool.replaceCredential(credentialOf('b')));
@@ -151,7 +151,7 @@ test('a new credential that fails changes nothing', async () => {
   releaseAll(pool, [await borrowAtOnce(pool)]);
 });
 
-test('of two at once the later one counts', async () => {
+test('of two calls at once, the later one counts', async () => {
   const pool = aPool({ idleTimeoutMillis: HOUR }, { authentication: credentialOf('a') });
   await opened(pool, 1);
   const [slow, quick] = [credentialOf('a'), credentialOf('a')];
@@ -164,7 +164,7 @@ test('of two at once the later one counts', async () => {
   expect(quick.asked).toBeGreaterThan(1);
 });
 
-test('the caller may give up; a pool of SQL logins and a closed pool refuse', async () => {
+test('the caller may give up; a pool of SQL logins and a closed pool reject the call', async () => {
   const pool = aPool({}, { authentication: credentialOf('a') });
   const slow = credentialOf('a');
   slow.delayMs = MINUTE;
@@ -185,7 +185,7 @@ test('the caller may give up; a pool of SQL logins and a closed pool refuse', as
   );
 });
 
-test.each([undefined, null])('refuses %s, which would stand for the default chain of credentials', async (nothing) => {
+test.each([undefined, null])('refuses %s, which would select the default chain of credentials', async (nothing) => {
   await expect(world.aPool().replaceCredential(nothing as never)).rejects.toThrow(
     'replaceCredential() needs a credential.',
   );

@@ -67,7 +67,7 @@ test('a tedious without descriptors: a transaction is open while the connection 
   expect(watch.state).toBe('unknown');
 });
 
-test('a transaction that something else has ended, and another that it has begun, are not that of the caller', () => {
+test("if other code ends the transaction and begins another, the new one is not the caller's", () => {
   const { watch, connection, send } = begun();
   connection.transactionDescriptors = ['none', 'another'];
   expect(watch.state).toBe('unknown');
@@ -164,7 +164,7 @@ test('COMMIT of the transaction manager commits; its other requests do not, what
   expect(watch.mayHaveCommitted).toBe(false);
 });
 
-test('a request that tedious does not send says nothing, but tedious gets it', () => {
+test('a request that tedious does not send has no effect here, but is passed to tedious', () => {
   for (const state of [{ name: 'SentClientRequest' }, undefined]) {
     const { watch, connection, send } = begun((connection) => {
       connection.state = state;
@@ -177,7 +177,7 @@ test('a request that tedious does not send says nothing, but tedious gets it', (
   }
 });
 
-test('what the next borrower does says nothing about the transaction, and is not watched', () => {
+test("the next borrower's requests say nothing about the transaction, and are not watched", () => {
   const { watch, connection, send, leave } = begun();
   leave();
   connection.emit('rollbackTransaction');
@@ -187,7 +187,7 @@ test('what the next borrower does says nothing about the transaction, and is not
   expect(connection.listenerCount('rollbackTransaction')).toBe(0);
 });
 
-test('afterwards the connection is as it was, with a method of its own too', () => {
+test('afterwards, the connection is as it was, even if it had its own method', () => {
   const plain = begun();
   plain.watch.stop();
   plain.watch.stop();
@@ -222,7 +222,7 @@ test('only a connection of tedious can be watched', () => {
   }
 });
 
-test('a connection without requests to watch is left as it is', () => {
+test('a connection without requests to watch is left unchanged', () => {
   const connection = Object.assign(new EventEmitter(), { inTransaction: true });
   const watch = new TransactionWatch(connection as unknown as Connection, () => true);
   watch.stop();

@@ -45,7 +45,7 @@ describe.each(WRAPPED)('an error of %s', (_, wrap) => {
     },
   );
 
-  test('40501: Azure SQL asks to try again later', async () => {
+  test('40501: Azure SQL asks the client to try again later', async () => {
     const error = wrap(failure({ number: 40501 }));
     expect(wasRolledBack(error)).toBe(false);
     expect(await retryVerdict(error, [], healthy)).toBe('later');
@@ -63,7 +63,7 @@ describe.each(WRAPPED)('an error of %s', (_, wrap) => {
     },
   );
 
-  test('the request was not sent: the connection was closed or busy', async () => {
+  test('the request was not sent, because the connection was closed or busy', async () => {
     const busy = wrap(
       Object.assign(new Error('Requests can only be made in the LoggedIn state'), { code: 'EINVALIDSTATE' }),
     );
@@ -89,14 +89,14 @@ describe.each(WRAPPED)('an error of %s', (_, wrap) => {
   });
 });
 
-test('a connection that closes a moment after its statement has failed was lost', async () => {
+test('a connection that closes a moment after its statement failed counts as lost', async () => {
   const connection = { closed: false, state: { name: 'LoggedIn' } };
   const lost = wasLost(failure({ code: 'ESOCKET' }), connection as unknown as Connection);
   connection.closed = true;
   expect(await lost).toBe(true);
 });
 
-test('the messages of the server count where the library hides the number', async () => {
+test("the server's messages count if the library hides the error number", async () => {
   const hidden = new Error('the query failed');
   expect(await retryVerdict(hidden, [message(37396)], healthy)).toBe('at-once');
   expect(await retryVerdict(hidden, [message(0), message(1205), message(5701)], healthy)).toBe('soon');
@@ -111,7 +111,7 @@ test.each([undefined, null, 'text', 1205, {}, [], () => 1205])('%o as an error i
   expect(errorNumber(error)).toBeUndefined();
 });
 
-test('an error that wraps itself, one that is deeper than eight, and one that refuses to be read are no reason to hang', async () => {
+test('an error that wraps itself, is nested deeper than eight levels, or throws when it is read does not cause a hang', async () => {
   const cyclic = failure({});
   cyclic.cause = failure({ cause: cyclic, parent: failure({ number: 1205 }) });
   expect(await retryVerdict(cyclic, [], healthy)).toBe('soon');

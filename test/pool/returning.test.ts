@@ -88,7 +88,7 @@ test.each<[string, (connection: DrivenConnection) => void, EvictionReason]>([
   expect(world.server.connections.size).toBe(1);
 });
 
-test('a connection that was closed while borrowed counts until it is back', async () => {
+test('a connection that was closed while borrowed counts until it is returned', async () => {
   const pool = aPool({ max: 2, min: 1 });
   const [connection] = (await borrow(pool, 1)) as [Connection];
   driven(connection).end();
@@ -111,7 +111,7 @@ test('destroy() closes a connection, and the waiting caller gets another', async
   pool.release(settled(waiting));
 });
 
-test('min is restored at once when connections are destroyed, also those beyond it stay away', async () => {
+test('min is restored at once when connections are destroyed; those beyond it are not', async () => {
   const pool = aPool({ max: 3, min: 2 });
   await pass(world.server.loginMs);
   const borrowed = await borrow(pool, 3);
@@ -153,7 +153,7 @@ test("use() borrows a connection while its function runs, and returns the functi
   expect(pool.stats).toMatchObject({ size: 1, borrowed: 0 });
 });
 
-test('use() gives the connection back when its function fails, and passes the failure on', async () => {
+test('use() returns the connection when its function fails, and passes the failure on', async () => {
   const pool = aPool({ max: 1 });
   const failure = new Error('mine');
   const used = outcome(pool.use(() => Promise.reject(failure)));
@@ -162,7 +162,7 @@ test('use() gives the connection back when its function fails, and passes the fa
   expect(pool.stats).toMatchObject({ size: 1, borrowed: 0, evictions: {} });
 });
 
-test.each(['release', 'destroy'] as const)('a function that called %s() itself is no trouble to use()', async (how) => {
+test.each(['release', 'destroy'] as const)('use() accepts a function that called %s() itself', async (how) => {
   const pool = aPool({ max: 1 });
   const used = outcome(pool.use((connection) => pool[how](connection)));
   await pass(world.server.loginMs);
@@ -181,7 +181,7 @@ test('use() takes an AbortSignal', async () => {
   pool.release(borrowed);
 });
 
-test.each([0, 1])('a connection returned past its maximum age is closed for it: overlap %d', async (overlap) => {
+test.each([0, 1])('a connection returned past its maximum age is closed because of it: overlap %d', async (overlap) => {
   const pool = aPool({ max: 1, maxAgeMillis: 10 * MINUTE, overlap }, sqlLogin);
   const [connection] = (await borrow(pool, 1)) as [Connection];
   await pass(10 * MINUTE);
@@ -230,7 +230,7 @@ test('without overlap, a connection that was due for renewal while borrowed is c
 
 const EXPIRED = { number: 37396, state: 1, class: 16, message: 'Query cannot be executed, access token is expired.' };
 
-test('a token that the server refuses in a session is thrown away, and what lives on it goes, borrowed or not', async () => {
+test('a token that the server refuses in a session is discarded, and connections on it are closed, borrowed or not', async () => {
   const pool = aPool({ max: 3 });
   const [idle, refused, borrowed] = (await borrow(pool, 3)) as [Connection, Connection, Connection];
   pool.release(idle);
@@ -244,7 +244,7 @@ test('a token that the server refuses in a session is thrown away, and what live
   expect(world.provider.requests).toHaveLength(2);
 });
 
-test('another error of the server says nothing about the token', async () => {
+test('other errors of the server say nothing about the token', async () => {
   const pool = aPool({ max: 1 });
   const [connection] = (await borrow(pool, 1)) as [Connection];
   driven(connection).emit('errorMessage', { ...EXPIRED, number: 208, message: 'Invalid object name.' });
@@ -265,7 +265,7 @@ test('a session whose token was refused is closed when it is returned, although 
   expect(pool.stats).toMatchObject({ size: 1, evictions: { 'token-invalidated': 1 } });
 });
 
-test('a successor that waits for a connection borrowed goes too when its token is refused', async () => {
+test('a successor that waits for a borrowed connection is also closed when its token is refused', async () => {
   const pool = aPool({ max: 2, idleTimeoutMillis: HOUR });
   const old = await world.borrowedWhileRenewed(pool);
   const [young] = (await borrow(pool, 1)) as [Connection];
@@ -279,7 +279,7 @@ test('a successor that waits for a connection borrowed goes too when its token i
   expect(pool.stats).toMatchObject({ size: 1, renewals: 0, evictions: { 'token-invalidated': 2 } });
 });
 
-test('a login that is refused for its token takes idle siblings on that token with it', async () => {
+test('when a login is refused because of its token, idle connections on that token are closed too', async () => {
   const pool = aPool({ max: 3 });
   const [idle, borrowed] = (await borrow(pool, 2)) as [Connection, Connection];
   await pass(10 * MINUTE);

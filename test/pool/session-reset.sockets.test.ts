@@ -60,7 +60,7 @@ function stateOf(server: SqlEmulator): object {
   return { sessions: server.sessions.length, isolationLevel: session?.isolationLevel, options };
 }
 
-test.each(traces)('the next borrower finds nothing of %s', async (_, leave) => {
+test.each(traces)('the next borrower finds no trace of %s', async (_, leave) => {
   await using s = await site();
   const pool = s.pool(ALWAYS);
   const fresh = await pool.use((connection) => query(connection, STATE));
@@ -91,7 +91,7 @@ test.each<[string, TokenPoolConfig['options'], string, string]>([
   expect(s.server.queries.at(-1)?.sql).toContain(first);
 });
 
-test('without resetSession the next borrower finds what the last one has left, as with mssql', async () => {
+test('without resetSession, the next borrower finds what the last one left, as with mssql', async () => {
   await using s = await site();
   const pool = s.pool({ pool: { max: 1 } });
   await pool.use((connection) => batch(connection, 'USE elsewhere SET LOCK_TIMEOUT 100'));
@@ -100,7 +100,7 @@ test('without resetSession the next borrower finds what the last one has left, a
   expect(s.server.sessions[0]?.resets).toBe(0);
 });
 
-test('the reset travels with the next request, whatever its kind, and costs no request of its own', async () => {
+test('the reset is part of the next request, whatever its kind, and costs no separate request', async () => {
   await using s = await site();
   const seen = resetsSeen();
   const pool = s.pool(ALWAYS);
@@ -125,7 +125,7 @@ test('the reset travels with the next request, whatever its kind, and costs no r
   expect(s.server.queries.filter(({ sql }) => /^set /.test(sql))).toHaveLength(1);
 });
 
-test('a borrower keeps what it has set itself for as long as it has the connection', async () => {
+test('a borrower keeps its own settings for as long as it has the connection', async () => {
   await using s = await site();
   const pool = s.pool(ALWAYS);
   await pool.use((connection) => query(connection, 'SELECT 1'));
@@ -137,7 +137,7 @@ test('a borrower keeps what it has set itself for as long as it has the connecti
   expect(found).toEqual([['elsewhere', 1]]);
 });
 
-test('a reset of its own precedes the next request where the isolation level was changed', async () => {
+test('a separate reset precedes the next request if the isolation level was changed', async () => {
   await using s = await site();
   const seen = resetsSeen();
   const pool = s.pool(ALWAYS);
@@ -182,7 +182,7 @@ test('a session that the server cannot reset is replaced without an error for th
   expect(pool.stats.evictions).toEqual({ 'reset-failed': 1 });
 });
 
-test('several sessions that cannot be reset are not taken for a failover', async () => {
+test('several sessions that cannot be reset do not count as a failover', async () => {
   await using s = await site();
   const failovers: unknown[] = [];
   const onFailover = (message: unknown) => failovers.push(message);
@@ -199,7 +199,7 @@ test('several sessions that cannot be reset are not taken for a failover', async
   expect(pool.stats.size).toBe(1);
 });
 
-test('a connection that is used after it was returned is closed, so that its next borrower finds nothing of that', async () => {
+test('a connection that is used after it was returned is closed, so that no borrower finds the traces', async () => {
   await using s = await site();
   const pool = s.pool(ALWAYS);
   let kept: Connection | undefined;
@@ -212,7 +212,7 @@ test('a connection that is used after it was returned is closed, so that its nex
   expect(pool.stats).toMatchObject({ logins: 2, evictions: { misused: 1 } });
 });
 
-test("the pool's own requests on an idle connection are no misuse", async () => {
+test("the pool's own requests on an idle connection are not a misuse", async () => {
   await using s = await site();
   const pool = s.pool({
     validateConnection: true,

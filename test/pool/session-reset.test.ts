@@ -37,7 +37,7 @@ async function dueAndUsed(overlap = 1): Promise<{ pool: ReturnType<typeof aPool>
   return { pool, old };
 }
 
-test('P2: a connection that is reset when it is returned is renewed then if it is due', async () => {
+test('P2: a connection that is reset when it is returned is also renewed if it is due', async () => {
   const { pool, old } = await dueAndUsed();
   const waiting = outcome(pool.acquire());
   pool.release(old);
@@ -180,7 +180,7 @@ test('a server that never confirms a reset: the connection is closed, and no oth
   pool.release(settled(waiting));
 });
 
-test('a connection that was reset when it was returned is idle from then on: it holds no process and is closed in time', async () => {
+test('a connection that was reset when it was returned is idle from then on: it keeps no process alive and is closed in time', async () => {
   const { pool, connection } = await used({ idleTimeoutMillis: MINUTE });
   pool.release(connection);
   await pass(3 * SECOND);

@@ -35,7 +35,7 @@ test('min connections are restored after a start without a server', async () => 
   await expect.poll(() => pool.stats.size, { timeout: 10_000 }).toBe(2);
 });
 
-test('max bounds the connections, however many callers', async () => {
+test('max limits the connections, however many callers there are', async () => {
   await using s = await site();
   const pool = s.pool({ pool: { max: 3 } });
   await Promise.all(Array.from({ length: 30 }, () => pool.use(() => undefined)));

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { site } from '../support/pool.js';
 
-test('reading stats does not ask for a token: that may open a browser, or keep an idle pool at the identity provider', async () => {
+test('reading stats requests no token: that could open a browser, or keep an idle pool busy at the identity provider', async () => {
   await using s = await site({ entra: { tokenLifetimeSeconds: 1 } });
   const credential = s.entra.credential();
   let asked = 0;

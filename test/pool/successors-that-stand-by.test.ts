@@ -59,7 +59,7 @@ test('P2: a borrowed connection whose successor went to a caller gets another be
   pool.release(other);
 });
 
-test('P2: a connection returned at its end is replaced by the successor that stands by for another', async () => {
+test('P2: a connection returned past its limits is replaced by the successor that stands by for another', async () => {
   const pool = aPool({ max: 2, maxAgeMillis: 10 * MINUTE, idleTimeoutMillis }, sqlLogin);
   const [first, second] = (await borrowedAndDue(pool, 2)) as [Connection, Connection];
   await pass(MINUTE);
@@ -125,7 +125,7 @@ test('a successor that took over at a return is closed after its idle time, coun
   expect(pool.stats).toMatchObject({ size: 0, evictions: { renewed: 1, idle: 1 } });
 });
 
-test('a successor that waits for a connection that is never returned is closed at its own end', async () => {
+test('a successor that waits for a connection that is never returned is closed at its own limit', async () => {
   const pool = aPool({ max: 1, maxAgeMillis: 10 * MINUTE, idleTimeoutMillis }, sqlLogin);
   const [first] = (await borrowedAndDue(pool, 1)) as [Connection];
   await pass(9.9 * MINUTE);

@@ -142,7 +142,7 @@ test('a successor that the server cut while it waited is not given to a caller w
   releaseAll(pool, [old, next]);
 });
 
-test('a connection that was handed out in place of a cut one is renewed in time as any other', async () => {
+test('a connection that was handed out in place of a cut one is renewed in time like any other', async () => {
   const pool = aPool({ max: 2, idleTimeoutMillis: 10 * HOUR });
   const [one, two] = (await borrow(pool, 2)) as [Connection, Connection];
   releaseAll(pool, [one, two]);
@@ -170,7 +170,7 @@ test('a connection that is never returned holds one replacement', async () => {
   expect(pool.stats).toMatchObject({ size: 1, available: 1, renewals: 1, evictions: { renewed: 1 } });
 });
 
-test('a connection whose successor went to somebody else gets another when it is back', async () => {
+test('a connection whose successor went to another caller gets a new one when it is returned', async () => {
   const pool = aPool({ max: 2, idleTimeoutMillis });
   const old = await world.borrowedWhileRenewed(pool);
   await pass(20 * SECOND);
@@ -238,7 +238,7 @@ test('the old connection is closed at its eviction margin if the limit allows no
   world.server.cut();
 });
 
-test('with overlap 0 a connection below max is opened beside the old one, and none when all are open', async () => {
+test('with overlap 0, a successor is opened next to the old connection below max, and none at max', async () => {
   vi.spyOn(Math, 'random').mockReturnValue(0.5);
   const pool = aPool({ max: 2, overlap: 0, maxAgeMillis: 10 * MINUTE }, sqlLogin);
   await opened(pool, 2);

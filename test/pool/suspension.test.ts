@@ -17,7 +17,7 @@ import {
 const world = drivenWorld();
 const { aPool, borrow, opened } = world;
 
-test('callers wait while the pool is suspended, and continue in their order', async () => {
+test('callers wait while the pool is suspended, and continue in order', async () => {
   const pool = aPool({ max: 2 });
   await opened(pool, 2);
   pool.suspend();
@@ -60,7 +60,7 @@ test('a connection that is returned meanwhile is kept, not handed over', async (
   pool.release(connection);
 });
 
-test('a caller whose time is up learns that the pool is suspended', async () => {
+test('the error of a caller whose time is up says that the pool is suspended', async () => {
   const pool = aPool({ max: 1, acquireTimeoutMillis: 5 * SECOND });
   pool.suspend();
   const startedAt = performance.now();
@@ -118,7 +118,7 @@ test('nothing is opened or renewed while it is suspended', async () => {
   pool.release(late);
 });
 
-test('maintenance: suspend, evict all, resume; the server may be away meanwhile, and no caller notices', async () => {
+test('maintenance: suspend, evict all, resume; the server may be down in the meantime, and no caller notices', async () => {
   const pool = aPool({ max: 2, acquireTimeoutMillis: 5 * MINUTE });
   await opened(pool, 2);
   const dialing = [await borrowAtOnce(pool), await borrowAtOnce(pool)];

@@ -4,7 +4,7 @@ import { tarnFacade } from '../../src/pool/tarn-facade.js';
 import { site } from '../support/pool.js';
 import { query } from '../support/query.js';
 
-test('a pool that looks like one of tarn: acquire, use, release', async () => {
+test("a pool with tarn's interface: acquire, use, release", async () => {
   await using s = await site();
   const pool = tarnFacade(s.pool({ pool: { max: 1 } }));
   expect(pool.isEmpty()).toBe(true);
@@ -32,7 +32,7 @@ test('release of what is not borrowed is false, as in tarn, and never throws', a
   expect(pool.release(undefined as never)).toBe(false);
 });
 
-test('who gives up waiting leaves its connection to the next', async () => {
+test('a caller that gives up waiting leaves its connection to the next', async () => {
   await using s = await site();
   const pool = tarnFacade(s.pool({ pool: { max: 1 } }));
   const connection = await pool.acquire().promise;
@@ -58,7 +58,7 @@ test('destroy() waits for borrowed connections, and rejects new callers at once'
   await expect.poll(() => s.server.connections.open).toBe(0);
 });
 
-test('errors can be shown as those of the library in front', async () => {
+test('errors can be shown as those of the calling library', async () => {
   await using s = await site();
   s.server.failLogins({ number: 18456, state: 1, class: 14, message: 'no' });
   const pool = tarnFacade(s.pool(), { mapError: (error) => new TypeError('mapped', { cause: error }) });

@@ -48,7 +48,7 @@ test('a connection that is not borrowed cannot be returned; any other error is p
   expect(() => tarnFacade(failing as never).release(connection)).toThrow(TypeError);
 });
 
-test('a connection that arrives after its caller has given up goes back to the pool', async () => {
+test('a connection that is ready after its caller has given up goes to the pool', async () => {
   const pool = world.aPool({ max: 1 });
   const facade = tarnFacade(pool);
   const request = facade.acquire();
@@ -59,7 +59,7 @@ test('a connection that arrives after its caller has given up goes back to the p
   expect(pool.stats).toMatchObject({ borrowed: 0, available: 1 });
 });
 
-test('errors are those of the library in front', async () => {
+test('errors are those of the calling library', async () => {
   const mapError = (cause: unknown): Error => new TypeError('mapped', { cause });
   const facade = tarnFacade(world.aPool(), { mapError });
   world.server.refusals = [{ number: 18470, state: 1, class: 14, message: 'The account is disabled.' }];

@@ -6,7 +6,7 @@ import { driven, drivenWorld, HOUR, outcome, pass, SECOND, settled, undecidedTes
 const world = drivenWorld();
 const { aPool, borrow, opened } = world;
 
-test('without a test nothing is asked: a checkout costs no round trip', async () => {
+test('without a test, nothing is sent: a checkout costs no round trip', async () => {
   const pool = aPool({ max: 1 }, { validateConnection: 'socket' });
   await opened(pool, 1);
   const acquired = outcome(pool.acquire());
@@ -15,7 +15,7 @@ test('without a test nothing is asked: a checkout costs no round trip', async ()
   expect(world.server.queries).toEqual([]);
 });
 
-test('validateConnection: true asks the server at each checkout, also of a new connection', async () => {
+test('validateConnection: true queries the server at each checkout, even of a new connection', async () => {
   const pool = aPool({ max: 1 }, { validateConnection: true });
   await opened(pool, 1);
   const [connection] = (await borrow(pool, 1)) as [Connection];
@@ -51,7 +51,7 @@ test('a connection that is closed during its test does not count as borrowed eit
   expect(closed.error).toBeUndefined();
 });
 
-test('a connection on which the server does not answer well is closed, and the caller gets another', async () => {
+test('a connection on which the server gives a wrong answer is closed, and the caller gets another', async () => {
   const pool = aPool({ max: 1 }, { validateConnection: true });
   await opened(pool, 1);
   const [old] = [...world.server.connections];
@@ -64,7 +64,7 @@ test('a connection on which the server does not answer well is closed, and the c
   pool.release(settled(acquired));
 });
 
-test('pool.validate is asked about the connection that would be handed out', async () => {
+test('pool.validate is called with the connection that would be handed out', async () => {
   const asked: Connection[] = [];
   const validate = (connection: Connection): boolean => asked.push(connection) > 0;
   const pool = aPool({ max: 1, validate });
@@ -101,7 +101,7 @@ test.each([
   pool.release(settled(acquired));
 });
 
-test('where pool.validate says no the server is not asked', async () => {
+test('if pool.validate rejects, the server is not queried', async () => {
   let fit = true;
   const pool = aPool({ max: 1, validate: () => fit }, { validateConnection: true });
   await opened(pool, 1);
@@ -116,7 +116,7 @@ test('where pool.validate says no the server is not asked', async () => {
   pool.release(settled(acquired));
 });
 
-test('a test that outlasts the caller has failed: its connection is closed, not kept for ever', async () => {
+test('a test that outlasts its caller has failed: its connection is closed, not kept forever', async () => {
   const pool = aPool({ max: 1, acquireTimeoutMillis: 5 * SECOND }, { validateConnection: true });
   await opened(pool, 1);
   const [old] = [...world.server.connections];
@@ -133,7 +133,7 @@ test('a test that outlasts the caller has failed: its connection is closed, not 
   expect(pool.stats).toMatchObject({ size: 1, available: 1, evictions: { broken: 1 } });
 });
 
-test('who leaves during the test does not get the connection afterwards', async () => {
+test('a caller that leaves during the test does not get the connection afterwards', async () => {
   const undecided = undecidedTest();
   const pool = aPool({ max: 1, validate: undecided.validate });
   await opened(pool, 1);
@@ -177,7 +177,7 @@ test('a connection that fails while it is tested is not handed out', async () =>
   pool.release(settled(acquired));
 });
 
-test('a test neither has a connection replaced before its time, nor its caller wait for a renewal under way', async () => {
+test('a test neither causes an early replacement nor makes its caller wait for a renewal under way', async () => {
   const pool = aPool({ max: 2, idleTimeoutMillis: HOUR, validate: () => true });
   const old = await world.borrowedWhileRenewed(pool);
   pool.release(old);

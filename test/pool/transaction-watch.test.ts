@@ -90,7 +90,7 @@ async function aborted(connection: StandIn) {
   return { result, proceed };
 }
 
-test('a COMMIT of the next transaction on a connection is seen, although the last one ends after it has begun', async () => {
+test('COMMIT of the next transaction on a connection is noticed, even if the last one ends after it has begun', async () => {
   const connection = new StandIn();
   const first = await aborted(connection);
   let runs = 0;
@@ -110,7 +110,7 @@ test('a COMMIT of the next transaction on a connection is seen, although the las
   expect(Object.hasOwn(connection, 'makeRequest')).toBe(false);
 });
 
-test('requests of the next borrower do not count as those of a transaction that the server has rolled back', async () => {
+test('requests of the next borrower do not count towards a transaction that the server has rolled back', async () => {
   const connection = new StandIn();
   const first = await aborted(connection);
   expect(

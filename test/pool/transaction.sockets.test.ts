@@ -48,7 +48,7 @@ test('commits what succeeds and resolves with its result', async () => {
   expect(one.stats).toMatchObject({ borrowed: 0, size: 1 });
 });
 
-test('rolls back what fails, and the connection goes on serving after an error of the caller', async () => {
+test('rolls back what fails, and the connection stays in use after an error of the caller', async () => {
   const { pool, log } = await siteWithLog();
   const one = pool();
   const failure = new Error('not enough money');
@@ -79,7 +79,7 @@ test.each([1205, 3960, 41_302])('a transaction that the server rolls back with %
   expect(log).toEqual(['begin', 'rollback', 'begin', 'rollback', 'begin', 'commit']);
 });
 
-test('the server may roll back at COMMIT: that runs again too', async () => {
+test('if the server rolls back at COMMIT, the transaction runs again too', async () => {
   const log: string[] = [];
   let failures = 1;
   const pool = {
@@ -193,7 +193,7 @@ test('a server that ends the TLS session in order during a statement, as after K
   await one.close();
 });
 
-test('COMMIT beside a request that is still running is not sent: its outcome is known', async () => {
+test('COMMIT is not sent while another request is running, so its outcome is known', async () => {
   const { pool, log } = await siteWithLog();
   let runs = 0;
   const one = pool();
@@ -235,7 +235,7 @@ test('a connection that is lost while COMMIT is under way: never again, and the 
   expect(one.stats.borrowed).toBe(0);
 });
 
-test('an error that was caught inside a transaction which the server has rolled back is not taken for success', async () => {
+test('an error caught inside a transaction that the server has rolled back is not taken for success', async () => {
   const { pool } = await siteWithLog();
   await expect(
     transaction(
@@ -338,7 +338,7 @@ describe.each(POOLS)('a function of a transaction on a pool of %s', (_kind, run)
   });
 });
 
-test('retryTransaction() and withRetry() do not repeat what transaction() has found to be an outcome', async () => {
+test('retryTransaction() and withRetry() do not repeat a transaction whose outcome transaction() has reported', async () => {
   const { pool } = await siteWithLog();
   const one = pool();
   for (const Kind of [TransactionRolledBackError, CommitOutcomeUnknownError]) {
@@ -354,7 +354,7 @@ test('retryTransaction() and withRetry() do not repeat what transaction() has fo
   }
 });
 
-test('the isolation level holds for the transaction and does not reach the next borrower', async () => {
+test('the isolation level applies to the transaction and does not reach the next borrower', async () => {
   const levels: string[] = [];
   s = await site({
     server: {

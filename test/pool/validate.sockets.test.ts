@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { site } from '../support/pool.js';
 
-test('pool.validate may say yes with any value that counts as true, as with tarn', async () => {
+test('pool.validate may return any truthy value, as with tarn', async () => {
   await using s = await site();
   const validate = (() => 'fit') as unknown as () => boolean;
   const pool = s.pool({ pool: { validate } });

@@ -31,7 +31,7 @@ test('serves callers in the order in which they came', async () => {
   expect(queue.first).toBeUndefined();
 });
 
-test('a caller whose connection is being checked keeps its turn, and is passed over meanwhile', () => {
+test('a caller whose connection is being checked keeps its turn, and is skipped meanwhile', () => {
   const queue = aQueue();
   const [one, two] = [queue.add(undefined).waiter, queue.add(undefined).waiter];
   one.checking = true;
@@ -42,7 +42,7 @@ test('a caller whose connection is being checked keeps its turn, and is passed o
   expect(queue.first).toBe(one);
 });
 
-test('callers who leave while the queue is walked through are passed over, and no other is', () => {
+test('callers that leave while the queue is iterated are skipped, and no others', () => {
   const queue = aQueue();
   const waiters = [1, 2, 3, 4, 5].map(() => {
     const { waiter, result } = queue.add(undefined);
@@ -64,7 +64,7 @@ test('callers who leave while the queue is walked through are passed over, and n
   expect(queue.length).toBe(2);
 });
 
-test('a caller that is served leaves no listener behind, and the timer does not hold the process', async () => {
+test('a served caller leaves no listener behind, and the timer does not keep the process alive', async () => {
   const queue = aQueue();
   const { signal } = new AbortController();
   const { waiter, result } = queue.add(signal);
@@ -129,7 +129,7 @@ test('time already waited elsewhere counts; a caller who has waited too long lea
   expect([patient, late]).toEqual([{}, { error: timeIsUp }]);
 });
 
-test('a caller who comes after the queue was empty is timed from its own start', async () => {
+test('a caller that arrives after the queue was empty is timed from its own start', async () => {
   const queue = aQueue();
   queue.serve(queue.add(undefined).waiter, 'a');
   await clock.pass(900);
@@ -155,7 +155,7 @@ test('a signal ends the wait with its reason', async () => {
   expect(queue.length).toBe(0);
 });
 
-test('done resolves when the caller has settled, also if it is asked for afterwards', async () => {
+test('done resolves when the caller has settled, even if it is read afterwards', async () => {
   const queue = aQueue();
   const { waiter } = queue.add(undefined);
   let done = false;
@@ -181,7 +181,7 @@ test('closing rejects all callers and stops the timer', async () => {
   expect(clock.pending.size).toBe(0);
 });
 
-test('the errors say why', () => {
+test('the errors give the reason', () => {
   expect(poolClosed().message).toBe('The pool is closed.');
   expect(aborted(AbortSignal.abort('enough'))).toBeInstanceOf(AbortedError);
 });

@@ -55,7 +55,7 @@ test('hands a returned connection to the caller that has waited longest', async 
   expect(world.server.dials).toHaveLength(1);
 });
 
-test('a wait ends after acquireTimeoutMillis, not sooner, and the error says how things stand', async () => {
+test('a wait ends after acquireTimeoutMillis, not sooner, and the error describes the state of the pool', async () => {
   const pool = aPool({ max: 2, acquireTimeoutMillis: 5 * SECOND });
   const borrowed = await borrow(pool, 2);
   const startedAt = performance.now();
@@ -185,7 +185,7 @@ test('a failed login rejects the callers that waited for it, not later ones', as
   expect(await borrow(pool, 1).then((borrowed) => releaseAll(pool, borrowed))).toBeUndefined();
 });
 
-test('the missing token is the cause of the acquire timeout', async () => {
+test('a missing token is the cause of the acquire timeout', async () => {
   world.provider.sticky = 'hang';
   const pool = aPool({ max: 1, acquireTimeoutMillis: 2 * MINUTE });
   const waiting = outcome(pool.acquire());
@@ -216,7 +216,7 @@ test('an AbortSignal ends a wait at once, in the queue as well as during a login
   expect(pool.stats).toMatchObject({ size: 1, borrowed: 0, pending: 0, logins: 1 });
 });
 
-test('who has left is not reported as timed out later', async () => {
+test('a caller that has left is not reported as timed out later', async () => {
   const pool = aPool({ max: 1, acquireTimeoutMillis: 5 * SECOND });
   const borrowed = await borrow(pool, 1);
   const controller = new AbortController();
@@ -236,7 +236,7 @@ test('an aborted signal opens no connection', async () => {
   expect(world.server.dials).toEqual([]);
 });
 
-test('a caller that aborts in the moment it is served leaves the connection in the pool', async () => {
+test('a caller that aborts at the moment it is served leaves the connection in the pool', async () => {
   const pool = aPool({ max: 1 });
   const [borrowed] = (await borrow(pool, 1)) as [Connection];
   const controller = new AbortController();
@@ -286,7 +286,7 @@ test('an idle connection that has failed is not handed out, although its socket 
   pool.release(next);
 });
 
-test('idle connections are handed out before another is opened, whichever were cut', async () => {
+test('idle connections are handed out before another is opened, even if some were cut', async () => {
   const pool = aPool({ max: 4 });
   const borrowed = (await borrow(pool, 4)) as Connection[];
   releaseAll(pool, borrowed);
@@ -309,7 +309,7 @@ test('idle connections are handed out before another is opened, whichever were c
   expect(pool.stats).toMatchObject({ size: 4, available: 4 });
 });
 
-test('a connection that was handed out in place of a cut one still goes when it is idle for long', async () => {
+test('a connection that was handed out in place of a cut one is still closed when it is idle for long', async () => {
   const pool = aPool({ max: 2, idleTimeoutMillis: MINUTE }, sqlLogin);
   const [one, two] = (await borrow(pool, 2)) as [Connection, Connection];
   releaseAll(pool, [one, two]);
@@ -356,7 +356,7 @@ test('never more than max and the overlap are open, however slow those are that 
   );
 });
 
-test('a closed pool turns everybody away', async () => {
+test('a closed pool rejects all callers', async () => {
   const pool = aPool();
   const closing = pool.close();
   await expect(pool.acquire()).rejects.toBeInstanceOf(PoolClosedError);

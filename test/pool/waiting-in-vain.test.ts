@@ -26,7 +26,7 @@ function chain(error: unknown): unknown[] {
   return seen;
 }
 
-test('an acquire timeout holds the reason that is still being retried', async () => {
+test('an acquire timeout has the failure that is still being retried as its cause', async () => {
   const pool = aPool({ max: 1, acquireTimeoutMillis: 3 * SECOND }, sqlLogin);
   world.server.refusals = Array.from({ length: 50 }, () => BUSY);
   const waiting = outcome(pool.acquire());
@@ -85,7 +85,7 @@ test('a caller whose time ends before the next attempt is rejected at once, with
   expect(first.error).toBeInstanceOf(AcquireTimeoutError);
 });
 
-test('while a connection is borrowed, its return is worth waiting for', async () => {
+test('while a connection is borrowed, a caller waits for its return', async () => {
   const pool = aPool({ max: 2, acquireTimeoutMillis: 3 * SECOND }, sqlLogin);
   const [borrowed] = (await borrow(pool, 1)) as [Connection];
   world.server.refusals = Array.from({ length: 50 }, () => BUSY);

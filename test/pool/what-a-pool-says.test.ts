@@ -123,7 +123,7 @@ describe('a timeout', () => {
     });
   });
 
-  test('of a suspended pool', () => {
+  test('says that the pool is suspended', () => {
     expect(said({}, { isSuspended: true, lastFailure: down })).toEqual({
       text:
         'The pool is suspended. No connection became available within 3000 ms: 3 of 10 borrowed, 1 other caller waiting.\n' +

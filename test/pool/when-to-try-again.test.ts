@@ -52,7 +52,7 @@ async function aWarmPool(): Promise<TokenPool> {
   return pool;
 }
 
-test('work that does well runs once', async () => {
+test('work that succeeds runs once', async () => {
   const pool = await aWarmPool();
   const { ran, work } = failing(0, () => {});
   const tried = outcome(withRetry(pool, work));
@@ -62,7 +62,7 @@ test('work that does well runs once', async () => {
   expect(pool.stats).toMatchObject({ size: 1, available: 1, logins: 1, evictions: {} });
 });
 
-test('a transient error: again after 5 s, 10 s, 20 s and 40 s on connections of their own, five tries in all', async () => {
+test('a transient error: the work runs again after 5 s, 10 s, 20 s and 40 s, each time on a new connection, five tries in all', async () => {
   const pool = await aWarmPool();
   const { ran, work } = failing(9, () => {
     throw busy();
@@ -104,7 +104,7 @@ test('waits are longer by up to a tenth, so that clients do not retry in step', 
   expect(ran.at).toEqual([0, 5_500]);
 });
 
-test('the number of an error that another library has wrapped is known from what the server said', async () => {
+test("the number of an error that another library wrapped is known from the server's messages", async () => {
   const pool = await aWarmPool();
   const { ran, work } = failing(1, (connection) => {
     driven(connection).emit('errorMessage', { number: 208, state: 1, class: 16, message: 'a warning before' });
@@ -117,7 +117,7 @@ test('the number of an error that another library has wrapped is known from what
   expect(ran.at).toEqual([0, 5_000]);
 });
 
-test('one word of the server is enough', async () => {
+test('a single server confirmation is enough', async () => {
   const pool = await aWarmPool();
   const { ran, work } = failing(1, (connection) => {
     driven(connection).emit('errorMessage', { number: 49920, state: 1, class: 16, message: 'too many operations' });
@@ -129,7 +129,7 @@ test('one word of the server is enough', async () => {
   expect(ran.at).toEqual([0, 5_000]);
 });
 
-test('what the server said before its last word does not make an error transient', async () => {
+test("messages before the server's last one do not make an error transient", async () => {
   const pool = await aWarmPool();
   const { ran, work } = failing(9, (connection) => {
     driven(connection).emit('errorMessage', { number: 40613, state: 1, class: 20, message: 'not available' });
@@ -142,7 +142,7 @@ test('what the server said before its last word does not make an error transient
   expect(ran.at).toEqual([0]);
 });
 
-test('a session whose token is no longer taken: again at once, then after a wait', async () => {
+test('a session whose token is no longer accepted: the work runs again at once, then after a wait', async () => {
   const pool = await aWarmPool();
   const { ran, work } = failing(2, (connection) => {
     driven(connection).emit('errorMessage', { number: 37396, state: 1, class: 16, message: 'token is expired' });
@@ -192,7 +192,7 @@ test.each<[string, unknown]>([
   expect(pool.stats.evictions['destroyed-by-caller']).toBeUndefined();
 });
 
-test('a connection whose code says lost and that is broken after another error is not borrowed again either', async () => {
+test('a connection is not borrowed again if its error code says that it was lost, or if it is broken after another error', async () => {
   const pool = await aWarmPool();
   const { work } = failing(9, (connection) => {
     driven(connection).end();
@@ -204,7 +204,7 @@ test('a connection whose code says lost and that is broken after another error i
   expect(pool.stats).toMatchObject({ borrowed: 0, size: 0, evictions: { broken: 1 } });
 });
 
-test('work that gave its connection back itself is no trouble, well or not', async () => {
+test('work may return its connection itself, whether it succeeds or fails', async () => {
   const pool = await aWarmPool();
   const well = outcome(withRetry(pool, (connection) => pool.release(connection)));
   await pass(0);
@@ -220,7 +220,7 @@ test('work that gave its connection back itself is no trouble, well or not', asy
   expect(pool.stats.borrowed).toBe(0);
 });
 
-test('a connection keeps no listener of the work that had it', async () => {
+test('a connection keeps no listener of the work that used it', async () => {
   const pool = await aWarmPool();
   const [connection] = [...world.server.connections] as [DrivenConnection];
   const before = connection.listenerCount('errorMessage');
@@ -232,7 +232,7 @@ test('a connection keeps no listener of the work that had it', async () => {
   expect(connection.listenerCount('errorMessage')).toBe(before);
 });
 
-test('a server that is not there is waited for', async () => {
+test('logins wait for a server that is unreachable', async () => {
   const pool = await aWarmPool();
   world.server.isDown = true;
   world.server.cut();
@@ -246,7 +246,7 @@ test('a server that is not there is waited for', async () => {
   expect(ran.at).toHaveLength(1);
 });
 
-test('a token that the server calls expired, fresh or not, is waited out', async () => {
+test('a server that calls even fresh tokens expired is waited for', async () => {
   const pool = aPool({ max: 1 });
   const STALE = { number: 18456, state: 233, class: 14, message: 'Token is expired.' };
   world.server.refusals = [STALE, STALE];
@@ -263,7 +263,7 @@ test('a token that the server calls expired, fresh or not, is waited out', async
   expect(last.error).toBeInstanceOf(StaleTokenError);
 });
 
-test('a login that is refused for good is not', async () => {
+test('a login that is refused permanently is not', async () => {
   const pool = aPool({ max: 1 });
   world.server.refusals = [LOGIN_FAILED];
   const tried = outcome(withRetry(pool, () => 'done'));

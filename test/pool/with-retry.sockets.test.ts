@@ -27,7 +27,7 @@ test('a lost connection: the work runs again, on another connection', async () =
   expect(pool.stats).toMatchObject({ borrowed: 0, size: 1 });
 });
 
-test('a transient error of Azure SQL: again, on a fresh connection, and not more often than maxTries', async () => {
+test('a transient error of Azure SQL: the work runs again on a fresh connection, at most maxTries times', async () => {
   await using s = await site();
   const pool = s.pool();
   let tries = 0;
@@ -44,7 +44,7 @@ test('a transient error of Azure SQL: again, on a fresh connection, and not more
   expect(s.server.logins).toHaveLength(3);
 });
 
-test('37396, the token of a session is no longer taken: again at once, with a fresh token', async () => {
+test('37396, the token of a session is no longer accepted: the work runs again at once, with a fresh token', async () => {
   await using s = await site({ entra: { tokenLifetimeSeconds: 2 }, server: { enforceExpiry: 'query' } });
   const pool = s.pool();
   const startedAt = Date.now();

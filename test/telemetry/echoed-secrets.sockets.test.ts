@@ -101,7 +101,7 @@ test.each(CASES)(
   },
 );
 
-test('a server cannot put the token that it got into the scope, which is a label', async () => {
+test('a server cannot put the token that it received into the scope, which is a metric label', async () => {
   using telemetered = telemetry();
   await using server = await HostileServer.start();
   await using pool = createTokenPool(configFor(server, withToken()));

@@ -242,7 +242,7 @@ test('records nothing after stop()', async () => {
   expect(await otel.metrics()).toEqual([]);
 });
 
-test('instrument() called again with the same provider counts nothing twice', async () => {
+test('calling instrument() again with the same provider counts nothing twice', async () => {
   using otel = measuring();
   using again = instrument({ meterProvider: otel.meterProvider });
   await using here = await site();

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { recordTimeline, timelineOfLogins } from '../../src/telemetry/timeline.js';
 import { site } from '../support/pool.js';
 
-test('records what happened to one pool and to no other', async () => {
+test('records only what happened to one pool', async () => {
   await using here = await site();
   const authentication = here.entra.credential();
   const pool = here.pool({ authentication });
@@ -37,7 +37,7 @@ test('records nothing after stop()', async () => {
   expect(recorder.timeline.events).toEqual([]);
 });
 
-test('builds a timeline from the logins that the SQL emulator saw, for a pool without events', async () => {
+test('builds a timeline from the logins that the SQL emulator recorded, for a pool without events', async () => {
   await using here = await site();
   const from = Date.now();
   const pool = here.pool();

@@ -84,7 +84,7 @@ describe.skipIf(chromiumPath === undefined)('the report in a browser', () => {
     expect(requests.filter((url) => !url.startsWith('file:'))).toEqual([]);
   });
 
-  test('gives the worst wait of both sides, as measured by the application or as recorded', async () => {
+  test('shows the worst wait of both sides, as measured by the application or as recorded', async () => {
     await using page = await open();
     const facts = await page.locator('.facts').allTextContents();
     expect(facts.map((text) => /[\d]+ ms worst wait/.exec(text)?.[0])).toEqual([
@@ -93,7 +93,7 @@ describe.skipIf(chromiumPath === undefined)('the report in a browser', () => {
     ]);
   });
 
-  test('a login that the network cut off is no refused login', async () => {
+  test('a login that the network cut off does not count as refused', async () => {
     await using page = await open();
     const section = page.locator('section').nth(0);
     expect(await section.locator('.facts').textContent()).toContain('1 logins refused');

@@ -65,7 +65,7 @@ test.concurrent('reports the failures of a pool with a static token', async () =
   expect(expired).toMatchObject({ id: 'no-expired-session', passed: false, seen: expect.stringContaining('failed') });
 });
 
-test('accepts a pool that makes one token request for a burst of callers', async () => {
+test('passes a pool that makes one token request for a burst of callers', async () => {
   const one: OpenPool<Connection> = async (setup) => {
     const pool = await naive(setup);
     // One connection, so one query at a time.

@@ -40,7 +40,7 @@ test.each<[string, () => unknown]>([
   await expect((async () => start())()).rejects.toThrow(`${where} has no option '`);
 });
 
-test('an option without a value is no option', async () => {
+test('an option without a value is not an option', async () => {
   await using server = await startSqlEmulator({ upstream: undefined, anything: undefined } as Untyped);
   expect(server.port).toBeGreaterThan(0);
 });

@@ -132,7 +132,7 @@ describe('the background refresh', () => {
 });
 
 describe('a provider that returns the same token again', () => {
-  test('does not shrink the margins, and is not called at every lookup', async () => {
+  test('does not shrink the margins, and is not requested at every lookup', async () => {
     const provider = new FakeProvider();
     const same = provider.issue(HOUR);
     provider.sticky = same;

@@ -22,7 +22,7 @@ test('P1: a token that is past its own exp is refused, whatever its credential s
   }
 });
 
-test('P1: a token ends at its own exp if that is before what its credential says', async () => {
+test('P1: a token expires at its own exp if that is earlier than its credential says', async () => {
   const exp = seconds(Date.now() + 600_000);
   for (const claims of [{}, { iat: exp - 7_200 }]) {
     expect((await tokensFor(jwt({ ...claims, exp })).get()).expiresOn).toBe(exp * 1000);
@@ -37,7 +37,7 @@ test.each([{ exp: 'soon' }, { exp: null }, {}])(
   },
 );
 
-test('P1: a token from a shared store ends at its own exp, whatever its entry and the store say', () => {
+test('P1: a token from a shared store expires at its own exp, whatever its entry and the store say', () => {
   const exp = seconds(Date.now() + 600_000);
   const entry = { token: jwt({ exp }), expiresOn: Date.now() + HOUR, lifeMs: HOUR };
   expect(readEntry(entry, undefined).token.expiresOn).toBe(exp * 1000);
@@ -46,7 +46,7 @@ test('P1: a token from a shared store ends at its own exp, whatever its entry an
   expect(readEntry(past, HOUR).token.isUsable()).toBe(false);
 });
 
-test('P1: a token that is offered by another credential ends at its own exp', () => {
+test('P1: a token offered by another credential expires at its own exp', () => {
   const exp = seconds(Date.now() + 600_000);
   const offered = new CachedToken({ token: jwt({ exp }), expiresOnTimestamp: Date.now() + HOUR });
   expect(offered.expiresOn).toBe(exp * 1000);

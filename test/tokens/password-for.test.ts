@@ -7,7 +7,7 @@ const clock = clockPerTest();
 
 const POSTGRES = 'https://ossrdbms-aad.database.windows.net/.default';
 
-test('connections that log in together make one request, later ones none while the token is good', async () => {
+test('connections that log in together make one request, later ones none while the token is valid', async () => {
   const provider = new FakeProvider();
   provider.delayMs = 500;
   const password = new TokenCache(provider).passwordFor(POSTGRES);

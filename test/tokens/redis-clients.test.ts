@@ -164,7 +164,7 @@ describe('a client of node-redis', () => {
     expect(errors).toEqual([]);
   });
 
-  test('asks for no token once it is disposed, and keeps no process alive', async () => {
+  test('requests no token once it is disposed, and keeps no process alive', async () => {
     const { provider, tokens } = signIn();
     const { subscription, seen } = await subscribed(tokens);
     expect([...clock.pending].filter((timer) => timer.hasRef())).toEqual([]);
@@ -174,7 +174,7 @@ describe('a client of node-redis', () => {
     expect(clock.pending.size).toBe(0);
   });
 
-  test('goes on with its token through an outage of the identity provider', async () => {
+  test('keeps its token through an outage of the identity provider', async () => {
     const { provider, tokens } = signIn();
     const { seen, errors } = await subscribed(tokens);
     provider.sticky = new Error('down');

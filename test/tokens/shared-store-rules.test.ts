@@ -88,7 +88,7 @@ test.each([undefined, null])('%s is rejected as a store to encrypt', (store) => 
   expect(() => encryptedTokenStore(store as never, { keys: KEY })).toThrow("'get' is missing");
 });
 
-test("an identity's name must be text", () => {
+test('the name of an identity must be a string', () => {
   for (const name of ['', 5, undefined]) {
     expect(() => encryptedTokenStore(new MemoryStore(), { keys: KEY }).named(name as string)).toThrow(/not empty/);
   }
@@ -343,7 +343,7 @@ test('a warning has its own code and says what happened', async () => {
   ]);
 });
 
-test('a recovery is published as an event, and a working store leaves no timer', async () => {
+test('a recovery is published as an event, and a working store leaves no timer behind', async () => {
   const events: unknown[] = [];
   const onRecovered = (message: unknown) => events.push(message);
   subscribe('mssql-token-pool:token:store-recovered', onRecovered);

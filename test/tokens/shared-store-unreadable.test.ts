@@ -122,7 +122,7 @@ test('a store without encryption is rejected', () => {
   expect(() => encryptedTokenStore({} as never, { keys: oldKey })).toThrow(/'get' is missing/);
 });
 
-test('a config with a store does not print the key', () => {
+test('printing a config with a store does not show the key', () => {
   const tokenStore = encryptedTokenStore(new MemoryStore(), { keys: oldKey });
   const text = inspect({ tokenStore }, { depth: 10, showHidden: true }) + JSON.stringify({ tokenStore });
   expect(text).not.toContain(oldKey.toString('hex').slice(0, 12));

@@ -38,7 +38,7 @@ test.each([
   );
 });
 
-test('the time that the store gives an entry counts, where it ends earlier', async () => {
+test("the store's time to live for an entry counts if it ends earlier", async () => {
   await clock.pass(HOUR / 2);
   const read = (ttlMs: unknown) => readEntry(entry, ttlMs);
   expect(read(undefined)).toMatchObject({ skewMs: 0, token: { expiresOn: entry.expiresOn } });

@@ -19,7 +19,7 @@ function gapsOf({ requests }: FakeProvider): number[] {
   return requests.slice(1).map(({ at }, i) => at - (requests[i]?.at ?? 0));
 }
 
-test('a proof that is not available is looked for after 1 s, then 2, 4, 5 and 5 s, each up to 10 % later', async () => {
+test('a missing proof is looked for again after 1 s, then 2, 4, 5 and 5 s, each up to 10 % later', async () => {
   const provider = new FakeProvider();
   provider.sticky = late;
   await ask(new TokenCache(provider), 30_000);
@@ -32,7 +32,7 @@ test('a proof that is not available is looked for after 1 s, then 2, 4, 5 and 5 
   }
 });
 
-test('a proof that arrives is used within the next look, and the schedule starts over', async () => {
+test('a proof that arrives is used at the next attempt, and the schedule starts over', async () => {
   const provider = new FakeProvider();
   provider.next = [late, late];
   provider.lifeMs = 60_000;
@@ -46,7 +46,7 @@ test('a proof that arrives is used within the next look, and the schedule starts
   expect(provider.requests.length).toBe(asked + 2);
 });
 
-test('callers in between get the same error, with the rest of the wait', async () => {
+test('callers in between get the same error, with the remaining wait', async () => {
   const provider = new FakeProvider();
   provider.sticky = late;
   const tokens = new TokenCache(provider);
@@ -59,7 +59,7 @@ test('callers in between get the same error, with the rest of the wait', async (
   expect(provider.requests).toHaveLength(1);
 });
 
-test("the identity provider's own back-off is neither shortened nor started over by a proof that is missing", async () => {
+test("a missing proof neither shortens nor restarts the identity provider's own back-off", async () => {
   const provider = new FakeProvider();
   const down = new TokenUnavailableError('HTTP 503', { status: 503 });
   provider.next = [down, down, late, down, new TokenThrottledError('slow down', { status: 429, retryAfterMs: 90_000 })];

@@ -161,7 +161,7 @@ export class ApplicationTurns {
       {
         status: this.#status,
         retryAfterMs: Math.ceil(pauseMs),
-        hint: 'Verify the signature of a token before you use it, and use a user's token for as long as it is valid.',
+        hint: 'Verify the signature of a token before you use it, and use each user token for as long as it is valid.',
       },
     );
   }

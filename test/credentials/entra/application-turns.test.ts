@@ -36,7 +36,7 @@ async function answer(name: string, error?: Error): Promise<void> {
 
 const throttled = (retryAfterMs?: number) => new TokenThrottledError('Slow down.', { status: 429, retryAfterMs });
 
-test('P5: after a 429 the application sends no request for anyone until Retry-After has passed', async () => {
+test('P5: after a 429, the application sends no request for any user until Retry-After has passed', async () => {
   const first = ask('ada');
   await answer('ada', throttled(60_000));
   await expect(first).rejects.toThrow('Slow down.');
@@ -157,7 +157,7 @@ test('the wait for a turn ends after 10 s, with the reason', async () => {
   expect(sent).toHaveLength(5);
 });
 
-test('an aborted request gives its turn back, whether it waits or is under way', async () => {
+test('an aborted request releases its turn, whether it waits or is under way', async () => {
   const abort = new AbortController();
   const asked = Array.from({ length: 6 }, (_, i) => ask('ada', `ada ${i}`, abort.signal));
   ask('ada', 'last');
@@ -175,7 +175,7 @@ test('an aborted request gives its turn back, whether it waits or is under way',
   expect(sent).toHaveLength(10);
 });
 
-test('an application has the same turns in the whole process, another one its own', () => {
+test('an application has the same turns in the whole process, another application has its own', () => {
   const own = turnsOf('https://login.example/t', 'web-api');
   expect(turnsOf('https://login.example/t', 'web-api')).toBe(own);
   expect(turnsOf('https://login.example/t', 'another')).not.toBe(own);

@@ -109,7 +109,7 @@ describe('AzureServiceTokenProvider', () => {
     expect(await whoIs('RunAs=Developer; DeveloperTool=AzureCli')).toBe(entra.user.userName);
   });
 
-  test('without input: the environment variable, else the chain', async () => {
+  test('without input: the environment variable, or else the chain', async () => {
     const { clientId, tenantId, clientSecret } = entra;
     vi.stubEnv(
       'AzureServicesAuthConnectionString',

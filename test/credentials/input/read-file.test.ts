@@ -12,7 +12,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
-test('reads a file, and no more of it than is asked for', async () => {
+test('reads a file, and no more of it than requested', async () => {
   const path = join(folder, 'token');
   writeFileSync(path, 'x'.repeat(100));
   expect((await readStart(path, 100)).toString()).toBe('x'.repeat(100));

@@ -86,7 +86,7 @@ describe.each(METHODS)('%s', (method) => {
     expect(printed(error)).not.toContain('eyJhbGciOi');
   });
 
-  test('that fails is quoted without its secrets', async () => {
+  test('that fails is reported without its secrets', async () => {
     tools.install(command, `echo 'request failed: client_secret=Hunter2Hunter2' >&2; exit 3`);
     const error = await createCredential({ method })
       .getToken(SCOPE)

@@ -128,7 +128,7 @@ test("Retry-After in a poll's answer lengthens the wait", async () => {
   await expect(waiting).rejects.toMatchObject({ code: 'ERR_ABORTED' });
 });
 
-test('the error for an answer without a refresh token says what to grant', async () => {
+test('the error for an answer without a refresh token says which permission to grant', async () => {
   const body = { access_token: 'x', token_type: 'Bearer', expires_in: 3600 };
   entra.fail({ status: 200, body, when: (request) => request.endpoint === 'token' });
   await expect(credential().getToken(SCOPE)).rejects.toMatchObject({

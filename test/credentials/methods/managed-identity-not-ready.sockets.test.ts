@@ -140,7 +140,7 @@ test('after the first token, retries are left to the token cache', async () => {
   await expect(credential.getToken(SCOPE)).rejects.toMatchObject({ status: 410 });
 });
 
-test('a caller can give up while it is not ready', async () => {
+test('a caller can give up while the platform is not ready', async () => {
   entra.fail({ status: 404 });
   const abort = new AbortController();
   const waiting = createCredential({ method: 'managed-identity' }).getToken(SCOPE, { abortSignal: abort.signal });

@@ -41,7 +41,7 @@ describe('a static token', () => {
     expect(answer?.expiresOnTimestamp).toBeGreaterThanOrEqual(before + 3_599_000);
   });
 
-  test('says when it expired and what to use instead', async () => {
+  test('reports when it expired and what to use instead', async () => {
     const tokens = new TokenCache(createCredential(jwt({ exp: NOW - 10 })));
     await expect(tokens.get()).rejects.toMatchObject({
       code: 'ERR_TOKEN_EXPIRED',

@@ -104,7 +104,7 @@ describe.each(Object.entries(KEYS))('%s', (key, accepts) => {
     } else expect(error).toBeUndefined();
   }
 
-  test('is refused by its name when it is of the wrong kind', () => {
+  test('is refused with its name if it has the wrong type', () => {
     for (const value of [...WRONG, undefined, null]) check(value);
   });
 

@@ -135,7 +135,7 @@ describe.each(Object.keys(OBJECTS))('%s', (library) => {
   });
 });
 
-test('a credential, a token cache and an encrypted store that are printed do not show their secrets', () => {
+test('printing a credential, a token cache or an encrypted store does not show its secrets', () => {
   const secret = plantedSecret(40);
   const key = Buffer.from(plantedSecret(32));
   const credential = createCredential({ tenantId, clientId, clientSecret: secret });

@@ -53,7 +53,7 @@ test.each(LOGINS)(
   },
 );
 
-test('a cancelled request whose connection is closed while the server confirms that fails once', async () => {
+test('a cancelled request fails only once if its connection is closed while the server confirms the cancellation', async () => {
   await using pool = createTokenPool(configFor(LOGINS[0]?.[1] as object) as never);
   const connection = await pool.acquire();
   let visit: Visit | undefined;

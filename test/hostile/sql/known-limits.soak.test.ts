@@ -2,7 +2,7 @@ import { Sequelize } from 'sequelize';
 import { expect, test } from 'vitest';
 import { HostileServer } from './server.js';
 
-test('stock Sequelize waits in close() for a request whose answer never ends, without anything of ours', async () => {
+test('even without this library, Sequelize waits in close() for a request whose answer never ends', async () => {
   await using server = await HostileServer.start();
   server.misbehaveAt('response', () => {});
   const options = { encrypt: true, trustServerCertificate: true, requestTimeout: 200, port: server.port };

@@ -18,7 +18,7 @@ const AZURE_CLI = '04b07795-8ddb-461a-bbee-02f9e1bf7b46';
 const withToken = (token: string) => ({ type: 'azure-active-directory-access-token', options: { token } });
 
 describe('while the signing key rotates', () => {
-  test('clients of both emulators go on, and earlier tokens stay valid', async () => {
+  test('clients of both emulators continue, and earlier tokens stay valid', async () => {
     const entra = closing(await startEntraEmulator());
     const server = closing(await startSqlEmulator({ entra }));
     const earlier = entra.issueToken();

@@ -131,7 +131,7 @@ test('version 2 claims on request', async () => {
   expect(claims.appid).toBeUndefined();
 });
 
-test('a lifetime that is not above zero is rejected at once', async () => {
+test('a lifetime that is not greater than zero is rejected at once', async () => {
   await expect(startEntraEmulator({ tokenLifetimeSeconds: 0 })).rejects.toThrow(RangeError);
   await using entra = await startEntraEmulator();
   expect(() => entra.setTokenLifetime(Number.NaN)).toThrow(/tokenLifetimeSeconds is NaN/);

@@ -61,7 +61,7 @@ describe('a client that leaves while the server is paused is not counted as open
   });
 });
 
-test('a client that has left during a pause is not awaited after it', async () => {
+test('a client that has left during a pause is not waited for afterwards', async () => {
   const server = closing(await startSqlEmulator({ loginTimeoutMs: 600_000 }));
   const [first, second] = [await rawClient(server), await rawClient(server)];
   first.write(PRELOGIN);

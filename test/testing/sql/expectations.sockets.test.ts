@@ -281,7 +281,7 @@ describe('SELECT @@ROWCOUNT at the end of a change returns the rowsAffected of i
   });
 });
 
-test('queries are recorded with their source of answer', async () => {
+test('queries are recorded with what answered them', async () => {
   const server = closing(await startSqlEmulator({ onQuery: (text) => (text.includes('orders') ? [] : undefined) }));
   server.expect('SELECT stub', []);
   const { connection } = await tediousConnect(server.config() as never);

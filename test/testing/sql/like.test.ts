@@ -75,7 +75,7 @@ function isLikeByDefinition(text: string, pattern: string): boolean {
   return fits && isLikeByDefinition(text.slice(1), pattern.slice(length));
 }
 
-test('agrees with the definition for all short texts and patterns', () => {
+test('agrees with the definition of LIKE for all short texts and patterns', () => {
   const words = (parts: readonly string[], longest: number): string[] =>
     longest === 0 ? [''] : words(parts, longest - 1).flatMap((word) => [word, ...parts.map((part) => word + part)]);
   const texts = [...new Set(words(['a', 'b'], 5))];

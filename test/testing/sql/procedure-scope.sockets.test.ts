@@ -64,7 +64,7 @@ describe('the end of sp_executesql undoes', () => {
 });
 
 describe('sp_executesql', () => {
-  test('sees what the session has set, and its own statements do not change that', async () => {
+  test('sees what the session has set, and its own statements do not change it', async () => {
     const { connection } = await connected();
     await execute(connection, "USE other; SET LOCK_TIMEOUT 7; CREATE TABLE #t (id int); EXECUTE AS USER = 'reader'", {
       batch: true,
@@ -120,7 +120,7 @@ describe('sp_executesql', () => {
     expect(server.sessions[0]?.transactionDepth).toBe(0);
   });
 
-  test('does not stand in the way of a reset with its EXECUTE AS', async () => {
+  test('does not prevent a reset with its EXECUTE AS', async () => {
     const { connection } = await connected();
     await execute(connection, "EXECUTE AS USER = 'reader'");
     await reset(connection);

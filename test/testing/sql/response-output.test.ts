@@ -27,7 +27,7 @@ test('the signal of a request fires when its client leaves', () => {
   expect([signal.aborted, output.signal]).toEqual([true, signal]);
 });
 
-test('a signal that is asked for after the end of its request does not listen to the connection', () => {
+test('a signal that is read after the end of its request does not listen to the connection', () => {
   const { output, listeners, leave } = requestOutput();
   output.close();
   const { signal } = output;
@@ -38,7 +38,7 @@ test('a signal that is asked for after the end of its request does not listen to
   expect([listeners.size, signal.aborted]).toEqual([0, false]);
 });
 
-test('a signal that is asked for after a request was cancelled and has ended has fired', () => {
+test('a signal that is read after a request was cancelled and has ended is aborted', () => {
   const { output, listeners } = requestOutput();
   output.cancel();
   output.close();

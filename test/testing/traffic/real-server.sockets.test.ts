@@ -45,7 +45,7 @@ afterAll(async () => {
   await entra.close();
 });
 
-describe('a client of the recorded server, when it is replayed, notices the same of', () => {
+describe('a client sees the same from the recorded server and from its replay:', () => {
   test.each(Object.keys(RECORDED_STEPS))('%s', (name) => {
     expect(real.tedious[name]?.length).toBeGreaterThan(0);
     expect(replayed.tedious[name]).toEqual(real.tedious[name]);
