@@ -73,9 +73,9 @@ for (const each of entryPoints.map(name)) {
 }
 
 /**
- * An ES module for an entry point that throws where a package is not installed. On Node.js 20 an error thrown by CommonJS code
- * while an ES module imports it is reported a second time, as an unhandled rejection that ends the process; so the ES module
- * throws it.
+ * An ES module for an entry point that throws if a package is not installed. On Node.js 20 an error thrown by CommonJS
+ * code while an ES module imports it is reported a second time, as an unhandled rejection that ends the process; so the
+ * ES module throws it.
  */
 function mayThrow(entry, file, exported, more = '') {
   writeFileSync(

@@ -104,6 +104,6 @@ for (const file of files) {
 const open = [...counts].filter(([, count]) => count > 0).sort(([, a], [, b]) => b - a);
 if (open.length > 0) console.log(`Words to replace: ${open.map(([folder, count]) => `${folder} ${count}`).join(', ')}`);
 if (wrong > 0) {
-  console.error(`${wrong} left. Write what stands behind each instead.`);
+  console.error(`${wrong} left. Reword each as suggested.`);
   process.exitCode = 1;
 }

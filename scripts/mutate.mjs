@@ -18,7 +18,7 @@ if (first !== undefined && !(first in PARTS)) {
 }
 for (const part of first === undefined ? Object.keys(PARTS) : [first]) {
   const { status } = spawnSync(process.execPath, [stryker, 'run', PARTS[part], ...rest], { stdio: 'inherit' });
-  // A score below a threshold is no failure here; anything else is.
+  // A score below a threshold is not a failure here; anything else is.
   if (status !== 0) process.exit(status ?? 1);
 }
 await import('./mutation-score.mjs');

@@ -1,5 +1,5 @@
 // Prints the mutation score of pool, identities, connections and tokens from the reports of all parts (docs/mutation-testing.md).
-// Exits with 1 where it is below what is promised, or where a file has no result.
+// Exits with 1 if it is below the target, or if a file has no result.
 //
 //   node scripts/mutation-score.mjs [--all]     every file, not only those below the limit
 import { existsSync, readdirSync, readFileSync } from 'node:fs';

@@ -171,12 +171,12 @@ async function requests(quick) {
     return [
       figure({
         ...{ name: "SELECT 1, 10 callers: resetSession: 'always', reset by flag", ...higher, against: OFF },
-        ...{ aim: `>= 0.75 x ${OFF}, the emulator's own work for each reset included`, results: byFlag },
+        ...{ aim: `>= 0.75 x ${OFF}, including the emulator's own work for each reset`, results: byFlag },
         reached: ({ ratio }) => ratio >= 0.75,
       }),
       figure({
         ...{
-          name: "SELECT 1, 10 callers: resetSession: 'always', reset by a request of its own",
+          name: "SELECT 1, 10 callers: resetSession: 'always', reset by a separate request",
           ...higher,
           against: OFF,
         },

@@ -94,7 +94,7 @@ async function firstQuery(rounds) {
     name: `first query after a token renewal, logins of ${LOGIN_MS} ms`,
     unit: 'ms',
     against: SEQUELIZE,
-    aim: '<= 0.5 x an ORM with a pool of its own, which waits for a login',
+    aim: '<= 0.5 x an ORM with its own pool, which waits for a login',
     results: { [OURS]: results[OUR_POOL], [SEQUELIZE]: results[SEQUELIZE], [PRISMA]: results[PRISMA] },
     reached: ({ ratios }) => Object.values(ratios).every((ratio) => ratio <= 0.5),
   });
