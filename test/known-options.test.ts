@@ -30,7 +30,7 @@ const pools = createTokenPools({ server: 'localhost' });
 const ioredis = { status: 'wait', options: {}, auth: async () => {}, on: () => {} };
 const redis = { eval: async () => null };
 
-/** Every public function and constructor that takes options, but for configs, which have tables of their own. */
+/** Every public function and constructor that takes options, except for configs, which have their own tables. */
 const CALLS: Record<string, (options: never) => unknown> = {
   'new TokenCache()': (options) => new TokenCache(credential, options),
   'new TokenCache() ': (options) =>

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 
 const SOURCE = new URL('../src/', import.meta.url);
 
-/** Folders whose expressions are still to be looked through: the servers of the test kit, and how a server is named. */
+/** Folders whose expressions have yet to be reviewed: the servers of the test kit, and server names. */
 const PENDING = /^$/;
 
 /** Every regular expression literal of a file, with its line. */

@@ -8,10 +8,10 @@ const SECONDS = 24;
 
 export const USAGE = `Usage: mssql-token-pool demo [--seconds N] [--report FILE]
 
-Stock mssql beside this library while tokens expire every ${LIFETIME_SECONDS} s, on embedded emulators. Needs no cloud and no Docker.
+Compares stock mssql with this library while tokens expire every ${LIFETIME_SECONDS} s, on embedded emulators, without a cloud or Docker.
 
-  --seconds N              how long; default ${SECONDS}
-  --report FILE            writes what every connection went through as an HTML page
+  --seconds N              how long the demo runs; default ${SECONDS}
+  --report FILE            writes the timeline of every connection to an HTML page
 `;
 
 export interface DemoOptions {

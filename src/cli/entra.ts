@@ -8,15 +8,15 @@ import { log, untilStopped } from './until-stopped.js';
 
 const USAGE = `Usage: mssql-token-pool entra [options]
 
-A local stand-in for Microsoft Entra ID: real HTTP, real signed tokens, with any lifetime. For tests only.
+A local stand-in for Microsoft Entra ID, with real HTTP and properly signed tokens of any lifetime. For tests only.
 
   --listen [ADDRESS:]PORT      default 127.0.0.1:8080
-  --url URL                    how clients reach it, where that is not the address it listens on
+  --url URL                    the address for clients, if it differs from the one to listen on
   --tenant-id ID               default: a random one
   --client-id ID               default: a random one
   --client-secret-env VARIABLE environment variable with the secret of the application; default: a random one, shown
-  --lifetime SECONDS           life of access tokens; default 3600
-  --faults PORT                takes faults over HTTP on 127.0.0.1:PORT (POST /_faults); default: off
+  --lifetime SECONDS           lifetime of access tokens; default 3600
+  --faults PORT                accepts faults over HTTP on 127.0.0.1:PORT (POST /_faults); default: off
   --refresh-in SECONDS         refresh_in of the answers; default: none
 `;
 

@@ -19,10 +19,10 @@ import { assertWritable } from './writable-file.js';
 
 const USAGE = `Usage: mssql-token-pool gateway --upstream SERVER[:PORT] --user NAME --password-env VARIABLE --entra URL [options]
 
-Checks Entra tokens in front of a SQL Server that cannot: logs in there with a SQL login and passes everything else on.
+Checks Entra tokens in front of a SQL Server that cannot: logs in to it with a SQL login and passes everything else on.
 
   --upstream SERVER[:PORT]      the SQL Server behind it
-  --user NAME                   SQL login for every principal (proven by a token) without one of its own
+  --user NAME                   SQL login for every principal (proven by a token) that has no --login
   --password-env VARIABLE       environment variable with its password (--password TEXT shows in process lists)
   --login PRINCIPAL=USER:VARIABLE
                                 SQL login of one principal (client id, user name or object id of its token), with the
@@ -38,9 +38,9 @@ Checks Entra tokens in front of a SQL Server that cannot: logs in there with a S
   --listen [ADDRESS:]PORT       default 127.0.0.1:1433
   --encrypt on|required|strict  default required
   --certificate FILE --key FILE PEM; default: generated at startup, for localhost
-  --certificate-out FILE        writes the certificate there, for clients to trust
+  --certificate-out FILE        writes the certificate to FILE, for clients to trust
   --enforce-expiry login|reset|query   default login
-  --faults PORT                 takes faults over HTTP on 127.0.0.1:PORT (POST /_faults); default: off
+  --faults PORT                 accepts faults over HTTP on 127.0.0.1:PORT (POST /_faults); default: off
   --drain-seconds N             how long sessions may continue after SIGTERM; default 10
 `;
 

@@ -1,4 +1,4 @@
-/** A session that ends sooner than this after its login, without having served, counts as a failed login, ms. */
+/** A session that ends within this time after its login, ms, without having served, counts as a failed login. */
 export const PROBATION_MS = 10_000;
 
 /**

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 
-/** One blow with each fault. `npm run chaos` goes on for minutes, and also weighs the memory. */
+/** Injects each fault once. `npm run chaos` does so for minutes, and also measures the memory. */
 async function strikeOnce(name: string): Promise<void> {
   // @ts-expect-error a program, not part of the types
   const { faultsFound, runFault } = await import('./run.mjs');

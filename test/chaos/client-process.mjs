@@ -91,7 +91,7 @@ process.once('message', async () => {
     ...{ queries, failures, memory, longestWaitMs, waitersLost: asked - settled },
     ...{ size, borrowed, pending, logins, renewals, left: after.size + after.opening },
   };
-  // What keeps the process alive from here on is a leak.
+  // Anything that keeps the process alive from here on is a leak.
   process.send(report, () => process.disconnect());
 });
 process.send({ ready: true });

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 /**
  * @typedef {object} Fault
  * @property {string} title
- * @property {Record<string, unknown>} [client] what differs in the client
+ * @property {Record<string, unknown>} [client] overrides for the client
  * @property {(site: any, window: (run: () => Promise<void>) => Promise<void>) => Promise<void>} strike one blow; failures
  *   are allowed only inside `window`
  * @property {number} pauseMs between two blows
@@ -53,7 +53,7 @@ export const FAULTS = {
   'kill-identity-provider': {
     title: 'identity provider killed for three token lifetimes',
     pauseMs: 15_000,
-    // Live sessions serve on, because SQL Server does not cut a session at the end of its token (P2).
+    // Open sessions stay in use, because SQL Server does not end a session when its token expires (P2).
     explains: NOTHING,
     client: { pool: { max: 20, min: 20 } },
     async strike(site) {

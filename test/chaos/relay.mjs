@@ -21,11 +21,11 @@ export class Relay {
     for (const pair of this.#pairs) for (const socket of pair) socket.pause();
   }
 
-  /** What was under way is lost: both ends have given it up, or learn of it now. */
+  /** Data under way is lost: both ends have given it up, or are notified now. */
   restore() {
     this.#cut = false;
     for (const pair of this.#pairs) {
-      // Node never says 'close' of a socket that is reset while its own end is under way.
+      // Node never emits 'close' for a socket that is reset while it is ending.
       for (const socket of pair) socket.writableEnded ? socket.destroy() : socket.resetAndDestroy();
     }
   }

@@ -11,7 +11,7 @@ const APP = { clientId: '3f2c1c0e-7a55-4d3b-8f0e-0d9c2b7a6e55', clientSecret: 'o
 const TOKEN_LIFETIME_S = 10;
 /** After a fault, until connections are back: back-off, a login, a key that the server has to read again. */
 const RECOVERY_MS = 12_000;
-/** The heap may breathe; a leak of one promise for each query would be far more. */
+/** The heap may fluctuate; a leak of one promise per query would be far larger. */
 const FLAT = 1.25;
 
 /** Injects one fault repeatedly for `seconds`, and reports its effect on an application. */
@@ -67,7 +67,7 @@ export async function runFault(name, seconds) {
   };
 }
 
-/** What must not be, one line each; empty when all is well. */
+/** Violations, one line each; empty if there are none. */
 export function faultsFound(result, { checkMemory }) {
   const found = [];
   if (result.queries === 0) found.push('no query succeeded');
@@ -122,7 +122,7 @@ class Site {
       ...{ ...this.config, authentication, connectionTimeout: 4_000, requestTimeout: 4_000 },
       pool: { acquireTimeoutMillis: 15_000, ...pool },
     };
-    // Large answers take their time, and so does a login beside them.
+    // Large answers take time, and so does a login next to them.
     if (slowReaders > 0) Object.assign(config, { connectionTimeout: 15_000, requestTimeout: 60_000 });
     const memoryEveryMs = Math.max(250, seconds * 10);
     return start('client-process.mjs', { config, callers, pauseMs, slowReaders, memoryEveryMs }, ['--expose-gc']);

@@ -29,7 +29,7 @@ function elsewhere(words: string[], addresses: Record<string, string>): string[]
   return words.map((word) => Object.entries(addresses).reduce((now, [from, to]) => now.replace(from, to), word));
 }
 
-/** What Docker asks to see if a service is healthy. */
+/** The health check of a service, as Docker runs it. */
 async function isHealthy(name: string, addresses: Record<string, string>): Promise<boolean> {
   const [kind, node, ...args] = elsewhere((services[name] as Service).healthcheck.test, addresses);
   expect([kind, node]).toEqual(['CMD', 'node']);

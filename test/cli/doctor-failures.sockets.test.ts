@@ -117,7 +117,7 @@ test('mentions that the certificate is not checked', async () => {
   expect(recommended).toMatchObject({ trustServerCertificate: false });
 });
 
-/** What Entra refuses, brought about as it comes about, or by the emulator's word where that takes a person. */
+/** Entra's refusals, caused as in real life, or simulated by the emulator if that takes a person. */
 const REFUSALS: [aadsts: number, bring: (here: Site) => Partial<TokenPoolConfig> | undefined, output: RegExp][] = [
   [700016, ({ entra }) => void entra.removeApp(entra.clientId), /no application with this client id.*app registration/],
   [
@@ -164,7 +164,7 @@ test('explains a missing managed identity', async () => {
   expect(output).toMatch(/no managed identity here.*Assign an identity/i);
 });
 
-/** What SQL Server answers, with its own words. */
+/** SQL Server's answers, in its own words. */
 const LOGINS: [
   what: string,
   error: { number: number; state: number; class: number; message: string },

@@ -190,7 +190,7 @@ const KEYWORDS: [
   ],
 ];
 
-/** What the person does who is asked by the program. */
+/** What the person whom the program asks does. */
 function whenever(asked: () => boolean, act: () => unknown): void {
   const timer = setInterval(() => {
     if (!asked()) return;

@@ -84,7 +84,7 @@ describe('the programs', () => {
       ],
       { UPSTREAM_PASSWORD: PASSWORD },
     );
-    // It has asked for the keys at least once by then, and was refused.
+    // By then, it has requested the keys at least once and was refused.
     await new Promise((resolve) => setTimeout(resolve, 1_500));
     expect(gateway.errors).toBe('');
     closing(await startEntraEmulator({ port, tenantId }));

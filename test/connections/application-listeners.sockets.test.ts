@@ -7,7 +7,7 @@ import { site } from '../support/pool.js';
 const TEDIOUS = Number.parseInt(createRequire(import.meta.url)('tedious/package.json').version, 10);
 const thrown = new Error('thrown by the application');
 
-// tedious 18 and 19 leave what a listener throws to the process, tedious 20 gives it to the request. It must not turn into an
+// tedious 18 and 19 pass an exception in a listener to the process, tedious 20 passes it to the request. It must not become an
 // error of the server.
 test.each(['row', 'columnMetadata', 'doneProc', 'doneInProc'])(
   "what the application's own listener for '%s' throws is passed on as it is",

@@ -14,7 +14,7 @@ function fails(kind: LoginFailureKind): () => Promise<never> {
   };
 }
 
-/** A breaker whose server has asked for patience. */
+/** A breaker whose server has asked the client to wait. */
 async function shut(): Promise<CircuitBreaker> {
   const breaker = new CircuitBreaker();
   await breaker.run(fails('transient')).catch(() => undefined);

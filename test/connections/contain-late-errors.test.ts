@@ -12,7 +12,7 @@ test('a socket error that a closed connection reports once more is ignored', () 
   const errors: unknown[] = [];
   const bare = closedConnection().on('error', (error) => errors.push(error));
   bare.dispatchEvent('socketError', new Error('read ECONNRESET'));
-  // tedious as it is. Where this fails, tedious has fixed it, and the containment can go.
+  // tedious without the containment. If this fails, tedious has fixed the problem, and the containment can be removed.
   expect(errors).toEqual([expect.objectContaining({ message: "No event 'socketError' in state 'Final'" })]);
 
   const contained = closedConnection().on('error', (error) => errors.push(error));

@@ -73,7 +73,7 @@ const ways: { name: string; open(config: TokenPoolConfig): Promise<void> }[] = [
   },
 ];
 
-/** What any login has thrown at the process. */
+/** Uncaught exceptions of any login. */
 const uncaught: unknown[] = [];
 const onUncaught = (error: unknown): void => void uncaught.push(error);
 beforeAll(() => {

@@ -51,10 +51,10 @@ test.each([
 });
 
 test.each([
-  ['not configured', 'Server is not currently configured to accept this token.', 'refused', 'of one tenant'],
+  ['not configured', 'Server is not currently configured to accept this token.', 'refused', 'the same tenant'],
   ['no user', "Login failed for user '<token-identified principal>'.", 'ambiguous', 'FROM EXTERNAL PROVIDER'],
   ['anonymous', "Login failed for user 'NT AUTHORITY\\ANONYMOUS LOGON'.", 'ambiguous', 'no longer valid'],
-  ['somebody', "Login failed for user 'a@b.example'.", 'refused', 'its Entra admin and the user'],
+  ['somebody', "Login failed for user 'a@b.example'.", 'refused', 'Entra admin and the user'],
   ['expired', 'Token is expired.', 'stale', 'Check the clock'],
 ])('18456 (%s): kind, error of the server and hint', (_, message, kind, advice) => {
   const failure = answered(18456, message);

@@ -12,7 +12,7 @@ const clock = clockPerTest();
 
 const SECRET = 'a long secret';
 
-/** A connection whose TLS handshakes, redirects and messages the test makes. */
+/** A connection whose TLS handshakes, redirects and messages come from the test. */
 function login(config: object | undefined = { options: { encrypt: true, connectTimeout: 15_000 } }) {
   const destroyed: Error[] = [];
   const socket = () =>

@@ -27,7 +27,7 @@ export interface ScriptedServer extends TcpServer {
 
 /**
  * A server that speaks PRELOGIN and TLS properly and does what `script` says from LOGIN7 on: for answers that the SQL
- * emulator is too polite to give.
+ * emulator never gives.
  */
 export async function scriptedServer(
   script: (client: Client) => Promise<unknown>,

@@ -149,7 +149,7 @@ test.each([
   ] as const) {
     const { reset, connection, send } = loggedIn();
     send(type, payload);
-    // It is not forgotten for what follows.
+    // It still counts for later requests.
     send();
     send(RPC, { procedure: 'sp_executesql' });
     expect(reset.returned(connection)).toBe(need);

@@ -93,7 +93,7 @@ export async function inDatabase<T>(config: sql.config, work: (pool: sql.Connect
 type Outcome = { result: unknown } | { failure: { message: string; number?: unknown; code?: unknown } };
 
 /**
- * A test that does the same work straight on the server and through the gateway, and expects the same to come of it. The
+ * A test that does the same work directly on the server and through the gateway, and expects the same result. The
  * work checks its own result by throwing; if it throws on the server itself, the test is skipped with a warning.
  */
 export function sameBothWays(name: string, site: Site, work: (pool: sql.ConnectionPool) => Promise<unknown>): void {

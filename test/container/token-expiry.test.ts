@@ -6,7 +6,7 @@ import { useSite } from './server-under-test.js';
 const LIFETIME_SECONDS = 3;
 const LOAD_MS = 10_000;
 
-/** Work on a real server, for several token lifetimes; gives the errors. */
+/** Works on a real server for several token lifetimes, and returns the errors. */
 async function load(pool: stock.ConnectionPool): Promise<string[]> {
   const errors: string[] = [];
   const until = Date.now() + LOAD_MS;

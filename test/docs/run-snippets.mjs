@@ -12,7 +12,8 @@ const entra = await startEntraEmulator({ deviceCode: { intervalSeconds: 0.02 } }
 const server = await startSqlEmulator({
   entra,
   certificate: JSON.parse(env.SNIPPETS_CERTIFICATE),
-  // One row in any table; what has none the emulator answers itself. (Sequelize 7 cuts up the version of the server.)
+  // Every table has one row; statements without a table are answered by the emulator. (Sequelize 7 parses the version
+  // of the server.)
   onQuery: (sql) =>
     /\bfrom\b/i.test(sql) ? [{ id: 1, name: 'Ada' }] : /charindex/i.test(sql) ? [{ version: '16.0.0' }] : undefined,
 });
@@ -31,7 +32,7 @@ Object.assign(env, application, entra.managedIdentity.appService.env, {
   SQL_CONNECTION_STRING: `Server=localhost,${server.port};Database=app;Authentication=Active Directory Service Principal;User ID=${entra.clientId}@${entra.tenantId};Password=${entra.clientSecret}`,
 });
 
-/** As whom a credential logs in to the server. */
+/** The principal that a credential logs in to the server as. */
 async function whoLogsIn(authentication) {
   const pool = createTokenPool({ server: 'localhost', port: server.port, database: 'app', authentication });
   try {
@@ -92,7 +93,7 @@ Object.assign(globalThis, {
   signsIn,
   typesCodeIn,
   assert,
-  // Each credential that a snippet makes logs in when the snippet is through.
+  // Each credential that a snippet creates logs in when the snippet has ended.
   createCredential(options) {
     const credential = createCredential(options);
     made.push(credential);
@@ -123,7 +124,7 @@ async function startAzureServices(code) {
   }
 }
 
-/** The servers of the examples, replaced by those that are here. */
+/** Replaces the servers of the examples with those of this test. */
 function withServer(code) {
   return code
     .replace(/[\w.-]+\.redis\.azure\.net:\d+/g, `localhost:${emulators.azureRedis?.port}`)

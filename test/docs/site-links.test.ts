@@ -20,7 +20,7 @@ test.skipIf(!isBuilt)('no guide of the site has a link to a page that is not the
   expect(dead).toEqual([]);
 });
 
-/** As a static server with clean addresses finds it. */
+/** The file that a static server with clean URLs would serve. */
 function isPage(pathname: string): boolean {
   const path = decodeURIComponent(pathname).slice(1);
   return [path, `${path}.html`, `${path}index.html`, `${path}/index.html`].some(

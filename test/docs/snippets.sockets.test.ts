@@ -49,7 +49,7 @@ function run(cwd: string, files: string[]): Promise<string | undefined> {
   });
 }
 
-/** What a snippet needs and this machine does not have. */
+/** Requirements of a snippet that this machine lacks. */
 function missing({ needs }: Snippet): string | undefined {
   if (needs === undefined) return undefined;
   const major = /^Node\.js (\d+)$/.exec(needs)?.[1];
@@ -78,7 +78,7 @@ describe.concurrent.each(pages().filter((page) => snippetsOf(page).length > 0))(
         writeFileSync(file, await runnable(snippet));
         files.push(file);
       }
-      // What a snippet leaves out stands in a comment in front of it: `<!-- before: const app = ... -->` (snippets.ts).
+      // Code that a snippet omits is in a comment above it: `<!-- before: const app = ... -->` (snippets.ts).
       expect(await run(folder, files)).toBeUndefined();
     },
   );

@@ -10,7 +10,7 @@ export interface Snippet {
   code: string;
   /** What the reader sees of it. */
   shown: string;
-  /** What has to be there to run it: `redis`, `Node.js 22`. */
+  /** Requirements for running it: `redis`, `Node.js 22`. */
   needs: string | undefined;
 }
 

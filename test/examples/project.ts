@@ -80,7 +80,7 @@ function endGroup({ pid }: ChildProcess): void {
   try {
     process.kill(-(pid as number), 'SIGTERM');
   } catch {
-    // It has ended, and left nothing behind.
+    // It has ended and left nothing behind.
   }
 }
 

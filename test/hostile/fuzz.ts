@@ -1,6 +1,5 @@
 /**
- * Strangers made up at random, for as long as wanted: hostile servers, identity providers, credential objects and
- * configurations.
+ * Random hostile servers, identity providers, credential objects and configurations, for any length of time.
  *
  *   npm run fuzz -- --minutes 10
  *   npm run fuzz -- --seed 4711              one round, as it was found
@@ -61,7 +60,7 @@ async function wholeTable(seed: number): Promise<void> {
   }
 }
 
-/** Everything that is random, once; the same seed does the same again. */
+/** One round of everything that is random; the same seed replays it. */
 async function round(seed: number): Promise<void> {
   supervisor.progress(`round ${seed}`);
   await hostileServers(seed);
@@ -146,7 +145,7 @@ async function main(): Promise<void> {
   console.log(`${seed - first} rounds, seeds ${first} to ${seed - 1}: ${found} broken promises`);
 }
 
-// While the process is watched, nothing that is thrown ends it: a fault of the harness itself is reported here.
+// While the process is watched, no exception ends it, so a fault of the harness itself is reported here.
 await main().catch((error: unknown) => {
   found += 1;
   console.error('The harness failed:', error);

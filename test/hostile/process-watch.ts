@@ -3,8 +3,9 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 const EVENTS = ['uncaughtException', 'unhandledRejection', 'warning'] as const;
 
 /**
- * Notes what would have ended the process, and every warning, under the piece of work in which it happened. It replaces
- * the test runner's own listeners while it watches, so a violation is a line in the table instead of a failed run.
+ * Records everything that would have ended the process, and every warning, under the piece of work in which it
+ * happened. It replaces the test runner's own listeners while it watches, so a violation is a line in the table instead
+ * of a failed run.
  */
 export class ProcessWatch implements Disposable {
   readonly #work = new AsyncLocalStorage<string[]>();

@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { inspect } from 'node:util';
 
-/** A secret that looks like nothing: no pattern can find it, only knowing it can. */
+/** A secret without a recognizable form: no pattern can find it, only a comparison can. */
 export function plantedSecret(length = 64): string {
   return randomBytes(length).toString('base64url').slice(0, length);
 }
 
-/** Bytes of a secret that are enough to call it seen. */
+/** A secret counts as seen if this many of its bytes are. */
 const TRACE = 16;
 
 /** The forms in which a secret can appear in text. */

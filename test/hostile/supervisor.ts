@@ -4,8 +4,8 @@ import { writeSync } from 'node:fs';
 const STALLED_MS = 120_000;
 
 /**
- * A long run that ends is not a run that found nothing: exit code 0 is given by `finish` alone. A run whose event loop ran
- * dry, which a stranger's code ended, or which waits for something that never comes, ends with 1 and says at which work.
+ * A long run that ends early has not found nothing: only `finish` sets exit code 0. A run whose event loop ran
+ * dry, that other code ended, or that waits forever, ends with 1 and names the piece of work.
  */
 export class Supervisor {
   #work = 'the start';

@@ -382,7 +382,7 @@ test('close() rejects waiting callers, waits for borrowed connections, and leave
   await pass(2);
   settled(over);
   expect(closed(adas)).toBe(true);
-  // Too late, and no trouble.
+  // Too late, which does no harm.
   cleo.release(adas);
   expect(pools.stats).toMatchObject({ pools: 0, size: 0, borrowed: 0, pending: 0 });
   expect(world.server.connections.size).toBe(0);

@@ -22,7 +22,7 @@ test(`P9: ${IDENTITIES} identities interleaved on 12 connections, with faults: n
     maxConnections: 12,
     maxPools: 40,
     connectionTimeout: 60_000,
-    // No patience with faults: it would cost the test time, not the pools.
+    // Short waits during faults, to save time.
     pool: { max: 3, acquireTimeoutMillis: 60_000, createTimeoutMillis: 4_000 },
   });
   const users = Array.from({ length: IDENTITIES }, () => entra.addUser());

@@ -59,7 +59,7 @@ test('an assertion whose token is for another user opens nothing', async () => {
   const [ada, bob] = [a.entra.addUser(), a.entra.addUser()];
   const bobs = a.callOf(bob);
   await a.pools.for({ userAssertion: bobs, key: 'bob' }).use(whoAmI);
-  // With a key, the application says who it is, and the first token of the key counts.
+  // With a key, the application vouches for the user, and the first token of the key counts.
   await expect(a.pools.for({ userAssertion: a.callOf(ada), key: 'bob' }).acquire()).rejects.toThrow(
     "The token is for a principal other than this pool's; it was not used.",
   );

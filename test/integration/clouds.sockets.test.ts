@@ -42,7 +42,7 @@ const SERVERS = [
 let entra: EntraEmulator;
 /** Hosts that were asked for a token. */
 let asked: string[];
-/** Leads whatever host a token is asked of to the emulator. */
+/** Leads token requests to any host to the emulator. */
 let agent: Agent;
 const folder = mkdtempSync(join(tmpdir(), 'clouds-'));
 const certificate = makeCertificate({ commonName: 'localhost', altNames: SERVERS.map(([name]) => name) });
@@ -205,7 +205,7 @@ describe('when the name determines nothing', () => {
       const config = configFor('localhost', emulator, application());
       await using pool = createTokenPool(config);
       expect(await pool.use((connection) => query(connection, 'SELECT SUSER_SNAME()'))).toEqual([[entra.clientId]]);
-      // The token that is kept fresh from now on is the one that this server takes.
+      // From now on, the token that this server accepts is kept fresh.
       expect(pool.stats.tokenExpiresOn).toBeGreaterThan(Date.now());
       await expect(whoAmI({ ...config, scope: `${PUBLIC.resource}/.default` })).rejects.toMatchObject({
         aadsts: 500011,

@@ -168,7 +168,7 @@ const ownIdentity = () => entra.systemAssignedIdentity?.clientId ?? '';
 /** As ADO.NET quotes a value. */
 const quoted = (value: string) => `"${value.replaceAll('"', '""')}"`;
 
-/** Puts a browser in the place of the system's, in which somebody signs in. */
+/** Replaces the system's browser with one in which a user signs in. */
 function opensBrowser(user: UserAccount): void {
   const command = { darwin: 'open', win32: 'rundll32' }[process.platform as string] ?? 'xdg-open';
   tools.install(command, '');

@@ -419,12 +419,13 @@ describe.each(WAYS)('%s', (name, setUp) => {
       expect(new Set(answers)).toEqual(new Set([principal]));
       expect(asked() - before).toBe(1);
 
-      // The refresh is due, and fails; what there is goes on serving, new logins too.
+      // The refresh is due, and fails; the current token remains in use, for new logins too.
       (ready.breakDown ?? (() => void entra.fail({ status: 503 })))();
       clock.freeze(52 * MINUTE);
       await using another = createTokenPool(config);
       for (const on of [pool, another]) expect(await whoAmI(on)).toBe(principal);
-      // No caller waits for it: it may still be under way, and would meet a source that works again, or fail who comes next.
+      // No caller waits for it. It may still be under way, and would find a source that works again, or fail the next
+      // caller.
       await expect.poll(failures).toBeGreaterThan(0);
       (ready.restore ?? (() => entra.heal()))();
 

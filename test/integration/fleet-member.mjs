@@ -1,4 +1,4 @@
-// One process of a fleet: a pool of one connection, a query every now and then. Its parent starts and stops it.
+// One process of a fleet: a pool of one connection, a query now and then. Its parent starts and stops it.
 import { subscribe } from 'node:diagnostics_channel';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';

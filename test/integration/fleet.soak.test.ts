@@ -194,7 +194,7 @@ describe.skipIf(!hasRedis || !isBuilt)(`a fleet of ${SIZE} processes with one to
     expect(outcomes).toHaveLength(SIZE - 1);
     expect(tally(outcomes.flatMap((each) => each.failures))).toEqual({});
     for (const { queries } of outcomes) expect(queries).toBeGreaterThan(10);
-    // A login that is under way when its own pool closes is given up.
+    // A login that is under way when its own pool closes is abandoned.
     const givenUp = (login: LoginRecord): boolean => login.error === 'dropped' && (login.closed ?? 0) >= stoppedAt;
     expect(server.logins.filter((login) => !login.accepted && !givenUp(login))).toEqual([]);
   });

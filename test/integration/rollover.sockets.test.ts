@@ -60,7 +60,7 @@ describe(`${LIFETIMES} token lifetimes of queries, streams and transactions, 50 
     const logins = () => server.logins.filter(({ appName }) => appName === outcome().appName);
 
     test('0 failed queries', () => {
-      // The config alone cannot repeat a login, so there one that was held up fails its caller.
+      // The config alone cannot repeat a login, so a delayed login fails its caller there.
       const heldUp = logins().filter((login) => !login.accepted && wasHeldUp(login));
       expect(outcome().failed.slice(heldUp.length)).toEqual([]);
       expect(outcome().done).toBeGreaterThan(CALLERS);
@@ -130,7 +130,7 @@ function runWay(way: Way, until: number): Promise<Outcome> {
   return run(way, until, { authentication: { type: 'token-credential', options: { credential } } }, app.clientId);
 }
 
-/** As the README of mssql has it: a token in the config. */
+/** As in mssql's README: a token in the config. */
 async function runStock(until: number): Promise<Outcome> {
   const app = entra.addApp();
   // Long enough for its first login, even on a machine that stalls.
@@ -172,7 +172,7 @@ function waves(opened: StockPool, until: number): { begun(): Promise<void>; over
       wave = new Promise((resolve) => {
         begin = resolve;
       });
-      // The long transaction of the first caller goes on meanwhile.
+      // In the meantime, the long transaction of the first caller continues.
       while (opened.available + opened.pending > 0 || opened.borrowed > 1) await sleep(50);
       begin();
     }

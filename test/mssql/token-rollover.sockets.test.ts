@@ -11,7 +11,7 @@ const MINUTE = 60_000;
 // Only the clocks are driven: sockets and timers are real.
 const clock = clockPerTest('now', { timers: false });
 
-/** Gives tokens of one hour, unless it is down. */
+/** Issues tokens that are valid for one hour, unless it is down. */
 function hourly(): TokenCredential & { asked: number; down: boolean } {
   return {
     asked: 0,

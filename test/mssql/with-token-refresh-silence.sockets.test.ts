@@ -21,7 +21,7 @@ test.each(['prelogin', 'login7', 'token'] as const)(
       () => 'connected',
       (error: Error & { code?: string }) => error.message,
     );
-    // The time for a token would be 10 s more.
+    // The time for a token would add 10 s.
     const late = new Promise((resolve) => setTimeout(resolve, 9_000, 'too late').unref());
     expect(await Promise.race([failed, late])).toMatch(/200 ?ms/);
   },

@@ -1,6 +1,6 @@
 import { Connection, type ConnectionConfiguration, Request } from 'tedious';
 
-/** Something an ORM needs of a server and not every server has, with a way to find out. */
+/** A feature that an ORM needs and not every server has, with a way to detect it. */
 export interface Ability {
   /** The end of the sentence "this server ...". */
   lacking: string;
@@ -59,7 +59,7 @@ export const SP_HELPINDEX: Ability = {
   },
 };
 
-/** Asks the server itself, over a connection of tedious's own. What fails there is not there. */
+/** Tests the server over a plain tedious connection. A statement that fails means that the feature is missing. */
 export async function has(ability: Ability, configuration: ConnectionConfiguration): Promise<boolean> {
   const connection = new Connection(configuration);
   connection.on('error', () => undefined);

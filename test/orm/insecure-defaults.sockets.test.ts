@@ -22,7 +22,7 @@ import {
 } from '../../src/testing/index.js';
 import type { MikroOrm } from './mikro-orm-library.js';
 
-/** Connects through an ORM with nothing said about encryption or certificates. */
+/** Connects through an ORM without any setting for encryption or certificates. */
 const connect: Record<string, (config: TokenPoolConfig) => Promise<unknown>> = {
   async kysely(config) {
     const db = new Kysely({ dialect: new MssqlDialect(dialectConfig(config)) });

@@ -31,7 +31,7 @@ async function packageBeside(...names: string[]): Promise<string> {
   return folder;
 }
 
-/** What `require` and `import()` both say; a process that ends with any other code than 0 fails. */
+/** The error of both `require` and `import()`; a process that ends with a code other than 0 fails the test. */
 async function importing(subpath: string, cwd: string): Promise<string> {
   const said = await Promise.all(
     ['require', 'await import'].map(async (load) => {

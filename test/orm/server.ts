@@ -23,7 +23,7 @@ export interface Site extends AsyncDisposable {
 /** The server that `npm run test:container` was given. */
 export const REAL_SERVER = process.env.SERVER_UNDER_TEST;
 
-/** A new session of a real server may need seconds for its first queries: it must not be at its end by then. */
+/** A new session of a real server may need seconds for its first queries, and must not have expired by then. */
 export const TOKEN_LIFETIME_MS = REAL_SERVER === undefined ? 3_000 : 20_000;
 /** When the first checkout may see a connection as one to be replaced: a quarter of the token's life before its end. */
 export const EVICTION_MARGIN_MS = TOKEN_LIFETIME_MS / 4;
@@ -75,7 +75,7 @@ interface RealServer {
 
 const TRUSTING = { encrypt: true, trustServerCertificate: true };
 
-/** Past the gateway, without anything of ours. */
+/** Bypasses the gateway, and uses nothing of this library. */
 function straightTo({ server, port, user, password }: RealServer): ConnectionConfiguration {
   return {
     server,

@@ -13,14 +13,14 @@ export interface OrmUnderTest {
   /** As users know it, with its major version where several are tested: `MikroORM 6`. */
   name: string;
   version: string;
-  /** Where our part goes in. */
+  /** The ORM's setting or hook that this library uses. */
   seam: string;
   /** Whose pool holds the connections: ours, or the ORM's own with a check at each checkout. */
   pool: 'ours' | 'its own';
   /** How tables are made, and what relations are: words for the compatibility table. */
   tables: string;
   relations: string;
-  /** What not every real server can do, and this ORM cannot do without. */
+  /** Features that this ORM needs and not every real server has. */
   needs?: { tables?: Ability; transactions?: Ability };
   open(config: TokenPoolConfig): Promise<Library>;
 }
@@ -37,7 +37,7 @@ export interface Authors {
 
 export interface Library extends Authors {
   createTables(): Promise<void>;
-  /** The same tables by the plainest way there is, where `needs.tables` is not met. */
+  /** The same tables in the simplest way, if `needs.tables` is not met. */
   createTablesPlainly?(): Promise<void>;
   dropTables(): Promise<void>;
   /** Commits, or rolls back when `work` throws. */
@@ -55,7 +55,7 @@ export interface LibraryTransaction extends Authors {
 const MAX = 5;
 /** More callers than connections keep all of them in use; without a pause they also keep a whole core. */
 const BETWEEN_ROUNDS_MS = 25;
-/** For what happens soon, on a machine that may be busy. */
+/** Limit for what happens soon, on a machine that may be busy. */
 const PATIENT = { timeout: 10_000 };
 const LONGEST_MS = REAL_SERVER === undefined ? 120_000 : 600_000;
 
@@ -179,9 +179,8 @@ function configOf({ entra, server }: Site): TokenPoolConfig {
 
 /**
  * The connections whose tokens end first are closed before those tokens end: by themselves, or when they would be used. A
- * round says nothing where this process was held up for too long, where logins were so slow that one was still to come at
- * the margin, or where there was no time to use all connections twice (the first use may be what has the token renewed); it
- * is repeated.
+ * round is inconclusive, and is repeated, if this process was held up for too long, if logins were so slow that one had not ended at
+ * the margin, or if there was no time to use all connections twice (the first use may cause the renewal of the token).
  */
 async function closesInsideTheMargin({ server }: Site, useAll: () => Promise<void>, byItself: boolean): Promise<void> {
   const delay = monitorEventLoopDelay({ resolution: 10 });
@@ -221,7 +220,7 @@ function skip(context: TestContext, reason: string): never {
   return context.skip(reason);
 }
 
-/** Logins that came to nothing, but for those that were under way when their own pool closed. */
+/** Failed logins, except for those that were under way when their own pool closed. */
 function refused(logins: readonly LoginRecord[], closedAt: number): LoginRecord[] {
   return logins.filter(({ error, closed = 0 }) => error !== undefined && !(error === 'dropped' && closed >= closedAt));
 }

@@ -2,8 +2,8 @@ import initSqlJs, { type Database, type SqlValue } from 'sql.js';
 import type { QueryAnswer, QueryHandler, SqlSession, TransactionHandler } from '../../src/testing/index.js';
 
 /**
- * Tables behind the SQL emulator: the T-SQL that ORMs send, run by SQLite in memory. It knows what these ORMs use and no
- * more; whatever it does not know fails loudly. Transactions of several sessions come one after the other.
+ * Tables behind the SQL emulator: the T-SQL that ORMs send, run by SQLite in memory. It supports what these ORMs use and nothing
+ * else; everything else fails with an error. Transactions of several sessions run one after the other.
  */
 export interface Tables {
   onQuery: QueryHandler;
@@ -66,7 +66,7 @@ class SqliteTables {
     }
   }
 
-  /** IDENTITY goes on counting after a rollback, unlike SQLite. */
+  /** IDENTITY continues counting after a rollback, unlike SQLite. */
   #keepingIdentities(rollback: () => void): void {
     const [counted] = this.#db.exec('SELECT name, seq FROM sqlite_sequence');
     rollback();
@@ -160,7 +160,7 @@ class SqliteTables {
   }
 }
 
-/** Sequelize picks the version apart with functions that SQLite has not. */
+/** Sequelize parses the version with functions that SQLite does not have. */
 const VERSION_FOR_SEQUELIZE: QueryAnswer = { columns: ['version'], rows: [['16.0.1000']] };
 
 const FUNCTIONS = {

@@ -97,7 +97,7 @@ test.concurrent('the first snippet runs with require() in a CommonJS project', a
 });
 
 test.concurrent('the first snippet compiles in strict mode and runs as TypeScript', async () => {
-  // The only thing strict TypeScript asks of it: a variable of the environment may be missing.
+  // All that strict TypeScript requires: an environment variable may be missing.
   const code = (await snippet('app.mjs')).replace('process.env.SQL_SERVER', "process.env.SQL_SERVER ?? ''");
   await writeFile(join(project, 'typed.mts'), code);
   const compilerOptions = { strict: true, module: 'node16', target: 'es2022', types: ['node'], skipLibCheck: false };

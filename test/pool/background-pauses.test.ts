@@ -39,7 +39,7 @@ test('sessions that end early lengthen the pauses until sessions last', async ()
   const afterThird = third.pausedUntil - performance.now();
   expect(pauseAfter((retries) => retries.endedEarly(3))).toBe(afterThird);
 
-  // What early ends have added is over; what dials have failed is not.
+  // The pause for early ends is over; the one for failed dials is not.
   const mixed = await failing(1);
   const afterFirst = mixed.pausedUntil;
   mixed.endedEarly(3);

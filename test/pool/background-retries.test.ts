@@ -36,7 +36,7 @@ test('connections of min that are refused together count as one failure: 1 s, 2 
   expect(pool.stats).toMatchObject({ size: 0, failedLogins: 8 });
   world.server.refusals = [];
   await pass(25 * SECOND);
-  // The one that tried has found the server well, and the others follow.
+  // The one that tried has found the server working, and the others follow.
   expect(pool.stats.size).toBe(3);
 });
 
@@ -149,7 +149,7 @@ test('a renewal that fails is tried again after a pause, by one connection, and 
   const [first = 0] = world.server.dials;
   await live(pool, 40 * SECOND, 3, SECOND);
   const at = since(first);
-  // Two at once at the start; after that one at a time, ever more rarely.
+  // Two at once at the start; after that, one at a time, less and less often.
   expect(at.slice(0, 2)).toEqual([0, 0]);
   const pauses = at.slice(2).map((ms, i) => ms - (at[i + 1] as number));
   for (const ms of pauses) expect(ms).toBeGreaterThanOrEqual(SECOND);
@@ -197,7 +197,7 @@ test('while no later token is available, the pool checks every 5 s', async () =>
   await pass(56 * MINUTE);
   const timers = vi.spyOn(globalThis, 'setTimeout');
   await pass(MINUTE);
-  // Twelve looks, and a request of the token now and then.
+  // Twelve checks, and a token request now and then.
   expect(timers.mock.calls.length).toBeLessThanOrEqual(30);
   expect(timers.mock.calls.length).toBeGreaterThanOrEqual(11);
 });

@@ -62,7 +62,7 @@ test('a clock that was set back by two hours: an expired token is refused once a
   const pool = s.pool({ authentication: application(s), pool: { max: 3 } });
   const first = await pool.acquire();
   clock.jump(-2 * HOUR);
-  // An hour and a half goes by; to this clock the token is as good as new, or better.
+  // An hour and a half passes; by this clock, the token is as good as new, or better.
   clock.suspend(1.5 * HOUR);
 
   const others = await Promise.all([pool.acquire(), pool.acquire()]);

@@ -52,7 +52,7 @@ test('close() waits for borrowed connections, 10 s by default, then closes them 
   expect(driven(other).closed).toBe(true);
   settled(closed);
   expect(pool.isBorrowed(other)).toBe(false);
-  // Its borrower could not know. A second return is an error, as ever.
+  // Its borrower could not know that. A second return is an error, as always.
   pool.release(other);
   expect(() => pool.release(other)).toThrow(NotBorrowedError);
   expect(pool.stats).toMatchObject({ size: 0, available: 0, borrowed: 0, evictions: { 'pool-closed': 2 } });
@@ -154,7 +154,7 @@ test('close() rejects every waiting caller: for a login, for a token, for a retu
   expect(pool.stats).toMatchObject({ size: 0, pending: 0, opening: 0 });
   await pass(HOUR);
   expect(world.events.filter(({ name }) => name === 'checkout:timed-out')).toEqual([]);
-  // The server hears of it at the next packet.
+  // The server notices at the next packet.
   world.server.cut();
 });
 

@@ -8,7 +8,7 @@ beforeEach(() => {
   order.length = 0;
 });
 
-/** Takes one, now or later, and notes it. */
+/** Takes a permit, now or later, and records it. */
 function take(share: LimitShare, name: string): Promise<void> {
   return share.take().then(
     () => void order.push(name),
@@ -69,7 +69,7 @@ test('the pool with the fewest connections goes first, and among those the one t
     many.give();
     await turn();
   }
-  // The last one went to "many", which had none any more then.
+  // The last one went to "many", which had none left.
   expect(order).toEqual(['none', 'late', 'many']);
   expect([many.taken, few.taken, none.taken, late.taken]).toEqual([1, 1, 1, 1]);
 });

@@ -53,7 +53,7 @@ test.each([1, 10, 60, 500])(
     expect(first).toBeLessThanOrEqual(16);
     expect(sum(await dialsPerSecond(60))).toBeLessThanOrEqual(8);
     expect(pool.health()).toMatchObject({ reasons: [{ code: 'cannot-connect' }] });
-    // Twice it may have been one.
+    // The first two may have been a failover.
     expect(world.events.filter(({ name }) => name === 'pool:failover').length).toBeLessThanOrEqual(2);
     cutting();
     await pass(2 * MINUTE);
@@ -166,7 +166,7 @@ function endWith(number: number): (connection: DrivenConnection) => Promise<void
 const requested = (connection: DrivenConnection): Promise<void> =>
   new Promise((resolve) => connection.execSqlBatch({ sql: 'SELECT 1', done: () => resolve() }));
 
-/** What shows that the server works, although each session ends within its first seconds. */
+/** Signs that the server works, although each session ends within its first seconds. */
 const answers: Record<string, (connection: DrivenConnection) => unknown> = {
   'ends a session with an error of severity 20 or more': endWith(824),
   'answers a request before it ends the session': (connection) =>

@@ -12,7 +12,7 @@ const onLoopbacks = test.skipIf(process.platform === 'darwin');
 
 afterEach(() => void vi.restoreAllMocks());
 
-/** What the resolver of this machine says about one name; tedious asks `dns.lookup` for each connection. */
+/** The address that this machine's resolver returns for one name; tedious calls `dns.lookup` for each connection. */
 function resolverFor(name: string): { answer: string[]; questions: number } {
   const resolver = { answer: [] as string[], questions: 0 };
   const real = dns.lookup;

@@ -4,7 +4,7 @@ import { site } from '../support/pool.js';
 import { query } from '../support/query.js';
 import { SocketsClock } from '../support/sockets-clock.js';
 
-/** What a serverless database of Azure SQL says while it resumes. */
+/** The error of a serverless Azure SQL database while it resumes. */
 const PAUSED = {
   number: 40613,
   state: 1,
@@ -21,7 +21,7 @@ test('a database that resumes: all callers wait and are served; a single login t
   s.server.failLogins(PAUSED);
   const served = Promise.all(Array.from({ length: CALLERS }, () => pool.use((c) => query(c, 'SELECT 1'))));
   await clock.pass(12_000);
-  // Those that began side by side have met one outage; since then one asks for all.
+  // Logins that began in parallel met the same outage; since then, one tries for all.
   expect(clock.dials).toHaveLength(MAX + 1);
   expect(clock.dials.at(-1)).toBe(5_000);
   s.server.heal();

@@ -15,7 +15,7 @@ import { SocketsClock } from '../support/sockets-clock.js';
 const certificate = makeCertificate({ commonName: 'localhost' });
 const NAME = 'SELECT @@SERVERNAME';
 
-/** A gateway that sends every client on, as Azure SQL does inside its region, to wherever `sendTo` said last. */
+/** A gateway that redirects every client, as Azure SQL does inside its region, to the latest target of `sendTo`. */
 async function gatewaySite(options: SqlEmulatorOptions = {}): Promise<Site & { sendTo(target: SqlEmulator): void }> {
   const redirectTo = { server: 'localhost', port: 1 };
   const s = await site({ server: { certificate, redirectTo, ...options } });

@@ -17,14 +17,14 @@ function failoversSeen(): ChannelPayloads['pool:failover'][] {
   return seen;
 }
 
-/** The pool with so many connections, all idle. */
+/** The pool with this many connections, all idle. */
 async function opened(pool: TokenPool, count: number): Promise<Connection[]> {
   const connections = await Promise.all(Array.from({ length: count }, () => pool.acquire()));
   for (const connection of connections) pool.release(connection);
   return connections;
 }
 
-/** The network has lost it: no byte comes through any more, and the socket does not know. */
+/** The network has lost it: no byte gets through any longer, and the socket does not notice. */
 function cut(connection: Connection): void {
   const { socket } = connection as unknown as { socket: { destroy(error: Error): void } };
   socket.destroy(Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' }));

@@ -33,7 +33,7 @@ test('close() rejects a caller whose connection is being validated, and does not
 
 test('near expiry, strictExpiry refuses without opening one connection after another', async () => {
   await using s = await site();
-  // A provider that has only this one token, already inside its eviction margin (5 min) but good for a login.
+  // A provider that has only this one token, already inside its eviction margin (5 min) but still valid for a login.
   const token = s.entra.issueToken({ expiresInSeconds: 3600 });
   const expiresOnTimestamp = Date.now() + 3_600_000;
   const clock = { shift: 0 };

@@ -55,7 +55,7 @@ test('a hang-up after a token near its end was sent is an expired token: once mo
   await using s = await site({ entra: ONE_HOUR_TOKENS, server: { now: () => Date.now() } });
   const credential = s.entra.credential();
   let answers = 0;
-  // The refresh in the background takes its time; the old token is good for a login until a minute before its end.
+  // The background refresh takes time; the old token is valid for logins until a minute before its expiry.
   const authentication = {
     getToken: async (scopes: string | string[]) => {
       answers += 1;

@@ -107,7 +107,7 @@ test('while the server is down, one connection of min is tried, after pauses of 
   world.server.isDown = false;
   await pass(66 * SECOND);
   expect(pool.stats.size).toBe(3);
-  // What is over is forgotten.
+  // Past failures are forgotten.
   world.server.isDown = true;
   world.server.dials = [];
   const again = performance.now();

@@ -88,7 +88,7 @@ test('an ambiguous refusal of a token that is not fresh: once more with a fresh 
   await pass(2 * world.server.loginMs);
   releaseAll(pool, [settled(acquired), ...borrowed]);
   expect([dials(), requests()]).toEqual([3, 2]);
-  // What lives on the refused token is gone.
+  // Connections on the refused token are closed.
   expect(pool.stats).toMatchObject({ size: 1, evictions: { 'token-invalidated': 1 } });
 });
 
@@ -279,7 +279,7 @@ test('close() in the middle of a login closes the connection at once', async () 
   expect(acquired.error).toBeInstanceOf(PoolClosedError);
   settled(closed);
   expect(connection.closed).toBe(true);
-  // tedious would sit out connectTimeout without an error on its socket.
+  // Without an error on its socket, tedious would wait out connectTimeout.
   expect(errors).toEqual([new Error('The connection attempt was abandoned.')]);
 });
 
@@ -342,7 +342,7 @@ test('a connection that logs in after the pool was closed is closed at once', as
   const acquired = outcome(pool.acquire());
   await pass(5);
   const [connection] = [...world.server.connections] as [DrivenConnection];
-  // tedious 19 goes on with its login.
+  // tedious 19 continues its login.
   connection.close = () => {};
   const closed = outcome(pool.close());
   await pass(0);

@@ -22,10 +22,10 @@ const jump = (ms: number): void => {
   world.clock.jump(ms);
 };
 
-/** One idle connection, so many ms before the end of its token of an hour. */
+/** One idle connection, this many ms before its one-hour token expires. */
 async function idleBeforeItsEnd(pool: TokenPool, ms: number): Promise<DrivenConnection> {
   const [connection] = (await borrow(pool, 1)) as [Connection];
-  // A provider that has just answered is left alone for a while.
+  // A provider that has just answered gets no request for a while.
   await pass(10 * SECOND);
   pool.release(connection);
   jump(60 * MINUTE - 10 * SECOND - world.server.loginMs - ms);

@@ -21,7 +21,7 @@ test('a provider that returns the same token until it has nearly expired: each c
   const pool = s.pool({ ...clock.config, authentication, pool: { max: 4, min: 4 } });
   await clock.passUntil(() => pool.stats.size === 4, 10_000);
   await clock.pass(57 * MINUTE, 5_000);
-  // Inside the eviction margin, but there is nothing better: no login, and the provider is not pestered.
+  // Inside the eviction margin, but there is nothing better: no login, and few requests to the provider.
   expect(clock.dials).toHaveLength(4);
   expect(asked).toBeLessThanOrEqual(20);
 

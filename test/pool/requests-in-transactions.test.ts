@@ -72,7 +72,7 @@ test("if other code ends the transaction and begins another, the new one is not 
   connection.transactionDescriptors = ['none', 'another'];
   expect(watch.state).toBe('unknown');
   send('SELECT 1');
-  // Not even after a rollback: it was of the other one.
+  // Not even after a rollback, which belongs to the other one.
   connection.emit('rollbackTransaction');
   expect(watch.state).toBe('unknown');
 });
@@ -114,7 +114,7 @@ test.each<[boolean, string]>([
     rollBack();
     send(sql, type);
     expect(watch.wentOn).toBe(wentOn);
-    // What was done once stays done.
+    // Work that was done once stays done.
     send('ROLLBACK', type);
     expect(watch.wentOn).toBe(wentOn);
   }

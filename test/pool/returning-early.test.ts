@@ -38,7 +38,7 @@ const RUNS: [string, Run][] = [
   ['transaction()', (source, fn) => transaction(source as ConnectionSource, fn, { retries: 0 })],
 ];
 
-/** Gives a driven connection the transactions of tedious, and counts what is asked of it. */
+/** Adds tedious's transactions to a driven connection, and counts the calls. */
 function withTransactions(connection: Connection): string[] {
   const log: string[] = [];
   const step = (name: string, inTransaction: boolean) => (done: (error?: Error) => void) => {

@@ -9,7 +9,7 @@ import { moment, SocketsClock } from '../support/sockets-clock.js';
 const NEVER_MS = 2 ** 31 - 1;
 const STEP_MS = 10_000;
 
-/** An application that never loses patience with the identity provider. */
+/** An application that always waits for the identity provider. */
 function application({ entra }: Site): object {
   const { tenantId, clientId, clientSecret, url } = entra;
   return {

@@ -84,7 +84,7 @@ test('a connection is not handed out before its session has been reset', async (
   await pass(SECOND);
   expect(waiting.at).toBeUndefined();
   expect(world.server.dials).toHaveLength(1);
-  // A server that has not answered after 5 s is in trouble: the session is closed, and another is opened.
+  // If the server has not answered after 5 s, the session is closed, and another is opened.
   await pass(4 * SECOND + world.server.loginMs);
   expect(settled(waiting)).not.toBe(connection);
   expect(driven(connection).closed).toBe(true);

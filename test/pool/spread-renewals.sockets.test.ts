@@ -14,7 +14,8 @@ test('P11: connections opened together on one token are not all renewed together
   clock.restart();
   await clock.passUntil(() => pool.stats.renewals >= 10, 20_000);
   const [first = 0, ...others] = clock.dials.slice(0, 10);
-  // By chance alone they fall into a quarter of the 8 s that are used once in 25,000 runs; at once they take less than 1 s.
+  // By chance alone, they fall into a quarter of the 8 s that are used once in 25,000 runs; all at once, they take less
+  // than 1 s.
   expect((others.at(-1) ?? 0) - first).toBeGreaterThan(2_000);
 });
 

@@ -108,7 +108,7 @@ test.each(['new', 'used before'])(
     expect(pool.stats.opening).toBe(1);
     await pass(1);
     expect(waiting.error).toBeInstanceOf(AcquireTimeoutError);
-    // The login goes on, and the next caller has what comes of it.
+    // The login continues, and the next caller gets its result.
     await pass(2 * SECOND);
     expect(pool.stats).toMatchObject({ size: 1, available: 1, borrowed: 0, opening: 0 });
     const startedAt = performance.now();

@@ -32,7 +32,7 @@ const { aPool, opened } = world;
 
 const busy = (): Error => Object.assign(new Error('The service is currently busy.'), { number: 40501 });
 
-/** Work that fails so often, with when it ran, ms since the start, and where. */
+/** Work that fails this often, with when it ran, ms since the start, and where. */
 function failing(times: number, fail: (connection: Connection) => void) {
   const startedAt = performance.now();
   const ran = { at: [] as number[], on: [] as Connection[] };
@@ -187,7 +187,7 @@ test.each<[string, unknown]>([
   await pass(MINUTE);
   expect(settled(tried)).toEqual({ thrown: error });
   expect(ran.at).toEqual([0]);
-  // The connection is well, and goes back to the pool.
+  // The connection works, and returns to the pool.
   expect(pool.stats).toMatchObject({ borrowed: 0, logins: 1 });
   expect(pool.stats.evictions['destroyed-by-caller']).toBeUndefined();
 });

@@ -13,7 +13,7 @@ import type { SimConnection } from './server.js';
 import type { PromiseName } from './watch.js';
 import type { FAULTS } from './world.js';
 
-/** Something wrong with what the pool is made of. The product itself has no switch for it. */
+/** A deliberate fault in a part of the pool. The product itself has no switch for it. */
 export interface Break {
   promise: PromiseName;
   what: string;
@@ -27,7 +27,7 @@ export interface Break {
   /** Whether timers that do not keep the process alive fire: those of housekeeping do not. */
   unheldTimersFire?: boolean;
   random?: () => number;
-  /** Features that it needs, and that few seeds have. */
+  /** Features that the break needs, and that few seeds have. */
   features?: Partial<Features>;
   /** It shows in calm weather only. */
   calm?: boolean;

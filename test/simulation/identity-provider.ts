@@ -9,7 +9,10 @@ import type { DrivenClock } from '../support/driven-clock.js';
 import type { Random } from '../support/random.js';
 import type { Watch } from './watch.js';
 
-/** A token as those see it who know everything. Epoch ms; `expiresOn` and `obtainedAt` by the clock of the process. */
+/**
+ * A token with everything that the harness knows about it. Epoch ms; `expiresOn` and `obtainedAt` by the clock of the
+ * process.
+ */
 export interface IssuedToken {
   /** As it is sent. */
   text: string;
@@ -23,7 +26,7 @@ export interface IssuedToken {
   obtainedAt: number;
   /** Monotonic ms of its first delivery; undefined until then. */
   deliveredAt: number | undefined;
-  /** A login or query with it went wrong, so that throwing it away is right. */
+  /** A login or query with it failed, so that discarding it is right. */
   suspect: boolean;
 }
 
@@ -91,7 +94,9 @@ export class IdentityProvider {
   lifeMs = 3_600_000;
   /** Share of its life after which the issuer asks for a refresh. */
   refreshAfter: number | undefined;
-  /** Gives the same token until this long before its end, as a managed identity does; undefined: always a new one. */
+  /**
+   * Returns the same token until this long before its expiry, as a managed identity does; undefined: always a new one.
+   */
   renewsBeforeEndMs: number | undefined;
   fault: ProviderFault | undefined;
   /** Monotonic ms since which it has been well and as fast as usual; Infinity while it is not. */
@@ -101,7 +106,10 @@ export class IdentityProvider {
   #issued = 0;
   /** Monotonic ms until which a `Retry-After` asks for silence. */
   silentUntil = 0;
-  /** Called when it has failed, perhaps after the fault that is to blame: `silentMs` is what it asks for. */
+  /**
+   * Called when it has failed, perhaps after the fault that caused the failure; `silentMs` is the pause that it asks
+   * for.
+   */
   onFailure: (silentMs: number) => void = () => {};
   latest: IssuedToken | undefined;
   #cached: IssuedToken | undefined;

@@ -13,7 +13,7 @@ export function simulate(options: SimulationOptions): Promise<SimulationResult> 
   });
 }
 
-/** What a person needs to find the fault. */
+/** The information that a person needs to find the fault. */
 export function describeViolation({ seed, calm, violation, lastEvents }: SimulationResult, hours: number): string {
   if (violation === undefined) return `seed ${seed}: all promises kept`;
   return [

@@ -77,7 +77,7 @@ export interface Client {
   mayCutBorrowed: boolean;
 }
 
-/** A SQL Server with its moods, and the network before it. */
+/** A SQL Server with faults, and the network in front of it. */
 export class Server {
   readonly clock: DrivenClock;
   readonly random: Random;
@@ -86,7 +86,7 @@ export class Server {
   fault: ServerFault | undefined;
   /** The same for logins to the read-only replica. */
   replicaFault: ServerFault | undefined;
-  /** Monotonic ms at which the process last went on after a pause. */
+  /** When the process last resumed after a pause, monotonic ms. */
   resumedAt = -1;
   /** Share of logins that the fault hits. */
   faultShare = 1;
@@ -399,7 +399,7 @@ export class SimConnection extends EventEmitter {
       error = SERVER_ERRORS.stale;
     }
     if (error === undefined) return;
-    // What a pool has seen to be a failover is no reason to doubt its token.
+    // After a failover that the pool has noticed, the refusal is no reason to doubt its token.
     const isOfFailover =
       (fault === 'ambiguous' || fault === 'anonymous') && clock.now - this.client.failedOverAt < FAILOVER_AFTERMATH_MS;
     if (error.number === 18456 && !isOfFailover) this.#suspect();
@@ -424,7 +424,7 @@ export class SimConnection extends EventEmitter {
     process.nextTick(() => listener(error));
   }
 
-  /** The server or the network ends the session. */
+  /** Called when the server or the network ends the session. */
   cut(): void {
     if (this.#listener !== undefined) {
       this.#fail(hangUp());

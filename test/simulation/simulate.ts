@@ -17,7 +17,7 @@ const { values } = parseArgs({
 });
 
 if (values.soak) {
-  // Thousands of queries of many people, after which each answer is compared with its caller.
+  // Thousands of queries of many users; each answer is compared with its caller.
   const args = ['vitest', 'run', '--config', 'vitest.soak.config.ts', 'never-another-identity'];
   process.exit(spawnSync('npx', args, { stdio: 'inherit' }).status ?? 1);
 }
@@ -67,6 +67,6 @@ console.log(
 for (const line of broken) console.log(line);
 const unchecked = Object.keys(checks).filter((promise) => checks[promise] === 0);
 if (unchecked.length > 0) console.log(`Never checked, so not shown to be kept: ${unchecked.join(', ')}`);
-// A single seed is run to look at it; it need not show everything.
+// A single seed is run for inspection; it need not cover everything.
 const isIncomplete = unchecked.length > 0 && values.seed === undefined;
 process.exitCode = broken.length > 0 || isIncomplete ? 1 : 0;

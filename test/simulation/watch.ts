@@ -17,7 +17,7 @@ export class Watch {
   readonly #events: string[] = [];
   #next = 0;
   violation: Violation | undefined;
-  /** How many times each promise was looked at: one that is never looked at proves nothing. */
+  /** How many times each promise was checked: a promise that was never checked proves nothing. */
   readonly checks: Record<PromiseName, number> = {
     P1: 0,
     P2: 0,
@@ -40,7 +40,7 @@ export class Watch {
     this.#next += 1;
   }
 
-  /** Holds a promise against what happened. The message is built only when it is broken. */
+  /** Checks a promise. The message is built only if it is broken. */
   check(promise: PromiseName, holds: boolean, message: () => string): void {
     this.checks[promise] += 1;
     if (!holds) this.broken(promise, message());

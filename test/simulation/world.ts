@@ -35,7 +35,7 @@ const HOUR = 60 * MINUTE;
 const IN_USE_MS = 30_000;
 /** In calm weather all connections of a pool have been replaced by then. */
 const HAND_OVER_MS = 2 * MINUTE;
-/** After this time a database that is said to be read-only is taken at its word again. */
+/** After this time, a read-only error of a database counts again. */
 const READ_ONLY_FORGOTTEN_MS = 2 * HOUR;
 /** Housekeeping looks at least this often, ms. */
 const LONGEST_LOOK_MS = 31_000;
@@ -88,7 +88,7 @@ export interface SimulationOptions {
   calm?: boolean | undefined;
 }
 
-/** Somebody who waits in `acquire`. */
+/** A caller that waits in `acquire`. */
 interface Waiter {
   id: number;
   startedAt: number;
@@ -96,7 +96,7 @@ interface Waiter {
   /** All connections were borrowed at some moment of the wait. */
   sawPoolExhausted: boolean;
   aborted: boolean;
-  /** Must get a connection in no time at all. */
+  /** True if it must get a connection without any delay. */
   warm: boolean;
 }
 
@@ -106,7 +106,7 @@ interface Use {
   until: number;
 }
 
-/** One pool, and everybody around it. */
+/** One pool, with its server, identity provider and callers. */
 interface Site extends Client {
   settings: Settings;
   pool: TokenPool;
@@ -289,7 +289,7 @@ export class World {
         maxRenewals: random.pick([1, 2, 2, 4]),
         acquireTimeoutMillis: random.pick([2_000, 30_000, 30_000, 60_000]),
         idleTimeoutMillis: random.pick([1_000, 30_000, 30_000, 600_000]),
-        // Not by the generator: the same seeds go on meaning the same weather.
+        // Not drawn from the generator, so that existing seeds keep producing the same faults.
         resetSession: this.#options.seed % 3 === 0 ? 'always' : 'never',
         ...(random.chance(0.3) ? { maxAgeMillis: random.pick([0, 10 * MINUTE, 2 * HOUR]) } : {}),
         keepaliveMillis: this.#features.keepaliveMs,
@@ -978,7 +978,7 @@ export class World {
     site.replacing = undefined;
   }
 
-  /** Nothing but the replica is in trouble. */
+  /** Only the replica has problems. */
   #replicaFails(ms: number): void {
     const server = this.#server;
     if (this.#features.readOnly === undefined || server.replicaFault !== undefined) return;

@@ -74,8 +74,8 @@ export interface WhatToDrive {
  * The clock of tests, simulation and benchmarks. Installed, it replaces `Date`, `performance.now()` and Node's timers in the
  * whole process; time passes only when `pass` or `runUntil` is called.
  *
- * Three times, as in life: the monotonic one that timers follow, the wall clock of this process, which can be set, and the
- * true time of the servers. The process can freeze (all times go on, nothing runs) and be suspended (its monotonic time
+ * There are three times, as in reality: the monotonic one that timers follow, the wall clock of this process, which can be set, and the
+ * true time of the servers. The process can freeze (all times pass, nothing runs) and be suspended (its monotonic time
  * stands still).
  */
 export class DrivenClock implements Disposable {
@@ -85,7 +85,7 @@ export class DrivenClock implements Disposable {
   onError: (error: unknown) => void = (error) => {
     throw error;
   };
-  /** For a break of the simulation: false if timers that do not hold the process are lost. */
+  /** For a break of the simulation: false if unref'd timers are lost. */
   unheldTimersFire = true;
   /** Monotonic ms in which nothing could run. */
   frozen = 0;
@@ -164,7 +164,7 @@ export class DrivenClock implements Disposable {
     for (let at = this.nextDueAt; at !== undefined; at = this.nextDueAt) await this.pass(at - this.#monotonic);
   }
 
-  /** Lets everything happen that needs no time to pass. */
+  /** Runs everything that does not need time to pass. */
   async settle(): Promise<void> {
     await turn();
   }

@@ -21,9 +21,9 @@ export class DrivenServer {
   isDown = false;
   /** Whether it does TLS inside TDS. */
   encrypts = true;
-  /** What it says a token must be for. */
+  /** The resource that it requests tokens for. */
   scope: string | undefined;
-  /** Says no to the next logins; each takes one. */
+  /** Refusals for the next logins, one each. */
   refusals: ServerMessage[] = [];
   /** How a query ends; undefined: not at all. */
   query: (connection: DrivenConnection) => Error | null | undefined = () => null;
@@ -42,7 +42,7 @@ export class DrivenServer {
     this.tedious = { Connection, Request: DrivenRequest } as unknown as TediousModule;
   }
 
-  /** All that was wrong with it is over. */
+  /** Ends all faults. */
   recover(): void {
     this.isDown = false;
     this.refusals = [];
@@ -66,7 +66,7 @@ class DrivenRequest {
   }
 }
 
-/** What the pool needs of a tedious connection. */
+/** The part of a tedious connection that the pool uses. */
 export class DrivenConnection extends EventEmitter {
   closed = false;
   inTransaction = false;

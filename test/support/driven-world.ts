@@ -16,7 +16,7 @@ export const SECOND = 1_000;
 export const MINUTE = 60 * SECOND;
 export const HOUR = 60 * MINUTE;
 
-/** What a server says to a login that it does not know. */
+/** The error of a server for an unknown login. */
 export const LOGIN_FAILED = { number: 18456, state: 1, class: 14, message: 'Login failed.' };
 
 export const sqlLogin = { authentication: undefined, user: 'sa', password: 'p' };
@@ -115,7 +115,7 @@ let clock: ClockPerTest;
 
 export const pass = (ms: number): Promise<void> => clock.pass(ms);
 
-/** One that is idle and good. */
+/** An idle, working connection. */
 export async function borrowAtOnce(pool: TokenPool): Promise<Connection> {
   const acquired = outcome(pool.acquire());
   await pass(0);
@@ -126,7 +126,7 @@ export function releaseAll(pool: TokenPool, connections: Connection[]): void {
   for (const connection of connections) pool.release(connection);
 }
 
-/** Time goes by, and now and then all connections are used; none is waited for. */
+/** Time passes, and all connections are used now and then, without waiting for any. */
 export async function live(pool: TokenPool, ms: number, count: number, everyMs = 20 * SECOND): Promise<void> {
   for (let passed = 0; passed < ms; passed += everyMs) {
     await pass(everyMs);
@@ -143,7 +143,7 @@ interface Outcome<T> {
   at?: number;
 }
 
-/** What a promise has come to, without waiting for it. */
+/** The state of a promise, without waiting for it. */
 export function outcome<T>(promise: Promise<T>): Outcome<T> {
   const seen: Outcome<T> = {};
   promise.then(
@@ -170,7 +170,7 @@ export function withoutSpread(): void {
   vi.spyOn(renewalShares, 'next').mockReturnValue(0.5);
 }
 
-/** A `pool.validate` that says yes, but the second time, when it waits for `answer`. */
+/** A `pool.validate` that accepts, except for the second call, which waits for `answer`. */
 export function undecidedTest(): { validate: () => boolean | Promise<boolean>; answer: (fit: boolean) => void } {
   let asked = 0;
   const test = {

@@ -21,7 +21,7 @@ export interface HttpAnswer {
 export interface HttpServer extends AsyncDisposable {
   /** `http://127.0.0.1:<port>`, without a slash. */
   readonly url: string;
-  /** Everything that was asked, in order. */
+  /** Every request, in order. */
   readonly requests: HttpRequest[];
 }
 

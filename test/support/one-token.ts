@@ -1,7 +1,7 @@
 import type { TokenCredential } from '../../src/credentials/credential.js';
 import { defineCredential } from '../../src/credentials/define-credential.js';
 
-/** A credential that answers once; from then on the identity provider hangs, longer than any test takes. */
+/** A credential that answers once; from then on, the identity provider hangs for longer than any test runs. */
 export function oneTokenOf(credential: TokenCredential): TokenCredential {
   let answered = false;
   return defineCredential({

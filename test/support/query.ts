@@ -1,11 +1,17 @@
 import { type Connection, Request } from 'tedious';
 
-/** Runs a statement with sp_executesql on a raw tedious connection and gives the rows as arrays. What it sets ends with it. */
+/**
+ * Runs a statement with sp_executesql on a raw tedious connection and returns the rows as arrays. Settings that it
+ * changes end with it.
+ */
 export function query(connection: Connection, sql: string): Promise<unknown[][]> {
   return rowsOf(sql, (request) => connection.execSql(request));
 }
 
-/** Runs one batch on a raw tedious connection and gives the rows as arrays. What it sets stays in the session. */
+/**
+ * Runs one batch on a raw tedious connection and returns the rows as arrays. Settings that it changes stay in the
+ * session.
+ */
 export function batch(connection: Connection, sql: string): Promise<unknown[][]> {
   return rowsOf(sql, (request) => connection.execSqlBatch(request));
 }

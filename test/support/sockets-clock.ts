@@ -6,7 +6,7 @@ import 'tedious';
 const realSetTimeout = globalThis.setTimeout;
 /** How much time passes between two looks at the sockets, ms: no figure of these tests is finer. */
 const STEP_MS = 250;
-/** Longer than any test: a login is not given up because the clock was moved. */
+/** Longer than any test: a login is not abandoned because the clock was moved. */
 const NEVER_MS = 2 ** 31 - 1;
 
 /** A moment of real time, for sockets. */

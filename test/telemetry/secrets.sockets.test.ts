@@ -60,7 +60,7 @@ test('no payload of any channel carries a token or a secret, whatever goes wrong
     store.fault = 'none';
     // Renewal of an idle connection in its second half of life.
     await expect.poll(() => pool.stats.renewals, { timeout: 10_000 }).toBeGreaterThan(0);
-    // A refused token: thrown away, and another login with the next one.
+    // A refused token is discarded, and the login is repeated with the next one.
     pool.destroy(await pool.acquire());
     here.server.failLogins({
       number: 18456,
@@ -97,7 +97,7 @@ test('no payload of any channel carries a token or a secret, whatever goes wrong
     held.suspend();
     held.resume();
     await held.replaceCredential({ ...authentication, clientSecret: () => clientSecret } as never);
-    // Connections that break together, a keepalive, and a replica that is not there.
+    // Connections that break together, a keepalive, and a replica that is unreachable.
     const pair = here.pool({ authentication, pool: { max: 2 } } as Partial<TokenPoolConfig>);
     const both = await Promise.all([pair.acquire(), pair.acquire()]);
     for (const connection of both) pair.release(connection);

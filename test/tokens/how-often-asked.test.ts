@@ -113,6 +113,6 @@ test('if only a token near its expiry is available, the error says when it expir
   await clock.pass(held.loginBefore - Date.now());
   await expect(tokens.get()).rejects.toMatchObject({
     message: 'The only token available expires at 2026-01-01T01:00:00.000Z, too soon for a login.',
-    hint: expect.stringContaining('must renew it'),
+    hint: expect.stringContaining('must renew the token'),
   });
 });

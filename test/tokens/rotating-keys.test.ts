@@ -134,7 +134,7 @@ test('keys that were read once remain in use while the vault is down', async () 
   expect((await new TokenCache(provider, { tokenStore }).get()).reveal()).toBe('token-1');
   expect(provider.requests).toHaveLength(1);
   expect(warnings.mock.calls.map(([text]) => text)).toEqual([
-    expect.stringMatching(/goes on with the keys that it has: `keys` failed/),
+    expect.stringMatching(/continues with the keys that it has: `keys` failed/),
   ]);
 });
 

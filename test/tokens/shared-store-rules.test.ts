@@ -90,7 +90,7 @@ test.each([undefined, null])('%s is rejected as a store to encrypt', (store) => 
 
 test('the name of an identity must be a string', () => {
   for (const name of ['', 5, undefined]) {
-    expect(() => encryptedTokenStore(new MemoryStore(), { keys: KEY }).named(name as string)).toThrow(/not empty/);
+    expect(() => encryptedTokenStore(new MemoryStore(), { keys: KEY }).named(name as string)).toThrow(/non-empty/);
   }
   expect(() =>
     new TokenCache(new FakeProvider()).shareThrough(encryptedTokenStore(new MemoryStore(), { keys: KEY })),

@@ -208,7 +208,7 @@ test('a credential that differs between processes must be named', () => {
   const clientId = '11111111-1111-4111-8111-111111111111';
   const rotating = createCredential({ tenantId: clientId, clientId, clientSecret: () => 'rotated' });
   for (const credential of [new FakeProvider(), rotating]) {
-    expect(() => new TokenCache(credential, { tokenStore })).toThrow(/cannot determine whose tokens/);
+    expect(() => new TokenCache(credential, { tokenStore })).toThrow(/cannot determine which principal/);
     expect(() => new TokenCache(credential, { tokenStore: tokenStore.named('orders') })).not.toThrow();
   }
   expect(() => tokenStore.named('')).toThrow(/name/);

@@ -189,15 +189,15 @@ export function adviceFor(failure: Failure): Advice {
 function loginFailed({ message, state, hint }: Failure): Advice {
   if (state === 233 || /token is expired/i.test(message)) {
     return {
-      cause: 'The token had expired when the server looked at it, by the clock of the server.',
-      next: 'Set the clock of this machine (NTP); if you gave a token yourself, give a function that fetches one instead.',
+      cause: "By the server's clock, the token had expired when it arrived.",
+      next: 'Set the clock of this machine (NTP); if you passed a token, pass a function that gets one instead.',
     };
   }
   if (/not currently configured to accept this token/i.test(message)) {
     return {
       cause:
-        'The token is for another resource, or comes from another tenant or cloud than the server trusts, or the server has no Entra admin.',
-      next: 'Compare scope and tenant of the token above with those of the server (leave `scope` out), and set a Microsoft Entra admin (az sql server ad-admin create).',
+        'The token is for another resource, or comes from a tenant or cloud that the server does not trust, or the server has no Entra admin.',
+      next: 'Compare scope and tenant of the token above with those of the server (leave out `scope`), and set a Microsoft Entra admin (az sql server ad-admin create).',
     };
   }
   if (/<token-identified principal>/i.test(message)) {

@@ -14,7 +14,7 @@ import type { Finding } from './step.js';
 export const USAGE = `Usage: mssql-token-pool doctor --server S [--database D] [--authentication A] [options]
        mssql-token-pool doctor --connection-string C [options]
 
-Diagnoses a login step by step. At the first failure it prints the likely cause and what to do.
+Diagnoses a login step by step. At the first failure, it prints the likely cause and what to do next.
 
   --server S               host, host,port or host\\instance
   --port N                 default 1433
@@ -38,9 +38,9 @@ Diagnoses a login step by step. At the first failure it prints the likely cause 
   --ca FILE                PEM of the certificate authority that signed the server's certificate
   --trust-server-certificate
   --timeout MS             longest time for one step, default 15000
-  --json                   for scripts
+  --json                   prints JSON, for scripts
 
-Secrets are read from the environment only, and never printed.
+Secrets are read only from the environment, and never printed.
 Exit code: 0 success, 2 wrong usage, 10 name resolution, 11 TCP, 12 encryption, 13 certificate, 14 token, 15 login,
 16 identity, 17 query.
 `;

@@ -247,7 +247,7 @@ function readChunks(reader: ByteReader): Buffer | null {
   for (let length = reader.uint32(); length > 0; length = reader.uint32()) chunks.push(reader.bytes(length));
   const bytes = chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks);
   if (total !== PLP_UNKNOWN_LENGTH && total !== BigInt(bytes.length)) {
-    throw new ProtocolError(`a value of ${total} bytes has only ${bytes.length}`);
+    throw new ProtocolError(`a value declared as ${total} bytes has ${bytes.length}`);
   }
   return bytes;
 }

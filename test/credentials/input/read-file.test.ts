@@ -36,7 +36,7 @@ test.skipIf(process.platform === 'win32')(
       await expect.poll(() => content, { timeout: 10_000 }).toBe('here');
       expect((await Promise.all(reads)).map(String)).toEqual(pipes.map(() => ''));
     } finally {
-      // Ends the reads of a failed test, which would otherwise keep their threads.
+      // Ends the reads of a failed test, which would otherwise keep the threads busy.
       for (const path of pipes) closeSync(openSync(path, 'r+'));
     }
   },

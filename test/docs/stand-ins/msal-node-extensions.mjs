@@ -1,5 +1,5 @@
-// `@azure/msal-node-extensions` without a key ring: keeps the text in memory, and gives MSAL's cache to and fro as the
-// plugin of the package does.
+// `@azure/msal-node-extensions` without a key ring: keeps the text in memory, and reads and writes MSAL's cache as the
+// package's plugin does.
 import assert from 'node:assert/strict';
 
 export const DataProtectionScope = { CurrentUser: 'CurrentUser', LocalMachine: 'LocalMachine' };

@@ -5,7 +5,7 @@ const { cloneDeep, merge } = createRequire(import.meta.url)('lodash') as {
   merge<T>(target: object, ...sources: T[]): T;
 };
 
-/** What code between a config and the library may do to it. */
+/** What other code may do to a config before the library gets it. */
 export type Copy = (value: object) => object;
 
 /** Reads every getter, keeps functions, and loses prototypes, as rfdc and many hand-written copies do. */

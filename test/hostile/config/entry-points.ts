@@ -4,7 +4,10 @@ import { gateway } from '../../../src/cli/gateway.js';
 import { createCredential, createTokenPool, withTokenRefresh } from '../../../src/index.js';
 import { ConnectionPool } from '../../../src/mssql/index.js';
 
-/** A way for text of a user's into the library. It throws, or gives what a user may print; a returned config is the user's own. */
+/**
+ * A way for a user's text into the library. It throws, or returns what a user may print; a returned config is the
+ * user's own.
+ */
 export type EntryPoint = (text: string) => unknown;
 
 /** Programs are run in this process; what they print is what they give. */

@@ -20,7 +20,7 @@ const secret: fc.Arbitrary<string[]> = fc.oneof(
 
 const secretKey = fc.constantFrom(
   ...['Password', 'PWD', 'password', 'AppKey', 'Client Secret', 'clientSecret', 'Access Token', 'token'],
-  // As they are mistyped.
+  // Typical typing mistakes.
   ...['Pasword', 'Passwort', 'Pass', 'Secret', 'PWD ', 'User Password', 'passw', 'apikey'],
 );
 const plainPart = fc.constantFrom(

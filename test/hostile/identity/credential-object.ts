@@ -25,14 +25,14 @@ const REQUEST_TIMEOUT_MS = 10_000;
 const CALLER_TIMEOUT_MS = 4_000;
 /** The shortest pause after a failure. */
 const SHORTEST_BACK_OFF_MS = 5_000;
-/** No stranger can make a pause longer than this: an hour, and jitter of up to a tenth. */
+/** No answer can make a pause longer than this: an hour, plus jitter of up to a tenth. */
 const LONGEST_BACK_OFF_MS = 67 * 60_000;
 /** Processor time that one answer may take; measured again where it seems to take more. */
 const LONGEST_BLOCK_MS = 50;
 
 /**
- * Uses a credential object that answers as `script` says and well afterwards, on a clock that is driven, and gives a line for
- * each broken promise: one request at a time, a pause after each failure, an end to each pause, callers who settle in time
+ * Uses a credential object that answers as `script` says and correctly afterwards, on a driven clock, and returns a line for
+ * each broken promise: one request at a time, a pause after each failure, an end to each pause, callers that settle in time
  * with a typed error, no crash, no secret in an error.
  */
 export async function useCredentialObject(script: readonly Outcome[], secret: string): Promise<string[]> {

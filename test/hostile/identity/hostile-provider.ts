@@ -126,7 +126,7 @@ const jsonBody = fc
   )
   .map((fields) => ({ name: JSON.stringify(fields).slice(0, 300), text: JSON.stringify(fields) }));
 
-/** A device code that works as far as it goes, so that polling is reached. */
+/** A device code that works far enough to reach the polling. */
 const started = fc.constant({
   name: 'a device code',
   text: '{"device_code":"d","user_code":"u","verification_uri":"https://x","expires_in":900,"interval":0.01,"access_token":"a.b.c"}',
@@ -155,7 +155,7 @@ const otherBody = fc.constantFrom<{ name: string; text: string | Buffer }>(
   { name: 'a chunk of negative size', text: '-1\r\nabc\r\n0\r\n\r\n' },
 );
 
-/** What each platform answers where all is well, so that the next endpoint of a method is reached. */
+/** The normal answer of each platform, so that the next endpoint of a method is reached. */
 const tokenOrKeys = {
   name: 'a token, or keys',
   text: '{"access_token":"a.b.c","token_type":"Bearer","expires_in":3600,"value":"a.b.c","AccessKeyId":"AKIAEXAMPLE","SecretAccessKey":"s","Token":"t"}',
@@ -187,7 +187,7 @@ const plain = fc.record({
   repeats: fc.constant(0),
 });
 
-/** Header lines that an HTTP parser accepts: what they say is for the client to judge. */
+/** Header lines that an HTTP parser accepts, so that the client has to judge their content. */
 const WELL_FORMED = HEADERS.filter((line) =>
   /^(content-type|retry-after|location|www-authenticate|set-cookie)/i.test(line),
 );

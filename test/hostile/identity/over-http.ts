@@ -16,7 +16,7 @@ const clientId = '11111111-2222-4333-8444-555555555555';
 /** Long enough for a busy machine to give its answer: what is not sent in time is not tried. */
 const REQUEST_TIMEOUT_MS = 1_000;
 const CALLER_TIMEOUT_MS = 1_200;
-/** A busy machine may take this much longer; a hang takes for ever. */
+/** A busy machine may take this much longer; a hang takes forever. */
 const PATIENCE_MS = 20_000;
 /** A request that is repeated within its own time limit, as the protocols of the platforms ask for. */
 const MOST_REQUESTS = 40;
@@ -348,7 +348,7 @@ async function ask(
     broken.push(...judge(outcome, secrets));
     const before = provider.requests;
     for (let again = 0; again < 3; again += 1) await get().catch(() => undefined);
-    // The request of a device code goes on behind the caller's back, as it should: it is one sign-in.
+    // The device code request correctly continues after the caller has left, because it is a single sign-in.
     if (provider.requests > MOST_REQUESTS || (isFailure(outcome) && provider.requests > before)) {
       broken.push(`${provider.requests} requests, ${provider.requests - before} of them during the back-off`);
     }
@@ -362,7 +362,7 @@ const BLOCKED = 'blocked the event loop';
 /** 50 ms is the promise; the provider and the test share the process and its processor time. */
 const MOST_CPU_MS = 150;
 
-/** The request is over, and did not only outlast the patience of this caller. */
+/** True if the request itself has ended, as opposed to having outlasted this caller's wait. */
 function isFailure(error: Error): boolean {
   return !/ERR_TOKEN_TIMEOUT/.test(String((error as NodeJS.ErrnoException).code));
 }

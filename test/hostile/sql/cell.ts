@@ -17,7 +17,7 @@ export const NOT_WELL_AGAIN = 'the next checkout fails once the server is well';
 const BACK_OFF_MS = 6_000;
 /** Only a client that does not work again needs all of it. */
 const HEALED_WITHIN_MS = BACK_OFF_MS + 30_000;
-/** A busy machine may take this much longer; a hang takes for ever. Only what hangs needs all of it. */
+/** A busy machine may take this much longer; a hang takes forever. Only a hang needs all of it. */
 const PATIENCE_MS = 20_000;
 /** How long a request at which the server misbehaves is awaited before the pool is closed: it may hang, see below. */
 const REQUEST_PATIENCE_MS = 1_000;
@@ -71,7 +71,8 @@ async function tryCell(cell: Cell): Promise<string[]> {
     if (outcome.hung && isLogin(phase)) return [`did not settle within ${Math.round(tookMs)} ms`];
     if (outcome.hung) {
       // tedious stops the timer of a request at the first packet of its answer (MS-TDS has no limit for the rest): how long
-      // an application waits for the rows of its own request is its own affair. Closing the pool has to end it.
+      // an application waits for the rows of its own request is up to the application. Closing the pool has to end the
+      // wait.
       await settle(() => client.close(), 1_000);
       const afterClose = await settle(() => running, 0);
       return afterClose.hung
@@ -88,7 +89,7 @@ async function tryCell(cell: Cell): Promise<string[]> {
     if (outcome.error !== undefined && isLogin(phase) && server.visitors + plain.visitors > 12)
       broken.push(`${server.visitors + plain.visitors} logins for one checkout`);
 
-    // What still holds a permit cannot work again: one line for one fault is enough.
+    // A client that still holds a permit cannot work again: one line per fault is enough.
     if (broken.length > 0) return broken;
     server.heal();
     // Within a shorter limit, not even a server that is well may answer.
@@ -205,7 +206,10 @@ function isLogin(phase: Phase): boolean {
   return LOGIN_PHASES.has(phase);
 }
 
-/** A query that works once the back-off is over. On a busy machine a good login too may exceed its limit, so it is tried for long. */
+/**
+ * A query that works once the back-off is over. On a busy machine, even a good login may exceed its limit, so it is
+ * tried for long.
+ */
 async function healed(client: Client): Promise<unknown> {
   const deadline = performance.now() + HEALED_WITHIN_MS;
   for (;;) {

@@ -56,7 +56,8 @@ export const FAULTS: Readonly<Record<string, (world: FaultWorld) => Fault>> = {
     (visit) =>
       redirect(visit, closedPort),
   'a downgrade': () => (visit, honest) => {
-    // At PRELOGIN it is said in so many words; later the server goes on in the clear and hopes that the client follows.
+    // At PRELOGIN, the server announces it; at later points, it continues in cleartext in the hope that the client
+    // follows.
     const isPreLogin = visit.login === undefined && visit.received[0] === 0;
     const body = tds.preLogin({ encryption: 2, fedAuthRequired: true });
     visit.socket.write(isPreLogin ? tds.packets(tds.Type.Result, body) : honest);
@@ -147,7 +148,7 @@ function heardBy(visit: Visit): string[] {
 
 const hexOf = (character: string): string => character.charCodeAt(0).toString(16).padStart(2, '0');
 
-/** How a server may put a secret into words, so that replacing the secret alone does not find it. */
+/** Disguises in which a server may repeat a secret, so that replacing the verbatim secret does not find it. */
 const DISGUISES: readonly ((secret: string) => string)[] = [
   (secret) => secret.slice(1),
   (secret) => secret.slice(secret.length >> 1),
@@ -171,7 +172,7 @@ function echoInDisguise(visit: Visit, random: Random): void {
   visit.send(Buffer.concat([...tokens, tds.done(0xfd, 2)]));
 }
 
-/** What the client sent, in the ways in which a server might put it into words. */
+/** What the client sent, in the disguises in which a server might repeat it. */
 function echo(visit: Visit, number: number): void {
   const texts = heardBy(visit).flatMap((text) => [
     text,

@@ -23,7 +23,7 @@ test('even without this library, Sequelize waits in close() for a request whose 
     settled = 'close()';
   });
   await new Promise((resolve) => setTimeout(resolve, 2_000));
-  // Where this fails, tedious or Sequelize has bounded it, and the known limit can go.
+  // If this fails, tedious or Sequelize has limited the wait, and the known limit can be removed.
   expect(settled).toBe('nothing');
   await server[Symbol.asyncDispose]();
   await expect(query).rejects.toThrow();

@@ -10,7 +10,7 @@ interface KnownLimit {
 
 const KNOWN_LIMITS: readonly KnownLimit[] = [
   // Sequelize.close() waits for every borrowed connection without a limit (sequelize-pool 7.1, `drain`), and tedious stops
-  // the timer of a request at the first packet of its answer. A server that answers half has both wait for ever.
+  // the timer of a request at the first packet of its answer. After half an answer, both wait forever.
   {
     clients: ['Sequelize 6', 'Sequelize 7'],
     phases: ['request', 'response'],

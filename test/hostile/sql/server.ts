@@ -44,8 +44,8 @@ export interface HostileServerOptions {
 let secureContext: SecureContext | undefined;
 
 /**
- * A SQL Server made of nothing but `node:net` and `node:tls`. It is honest until `misbehaveAt` says otherwise, answers each
- * request with one row that holds 1, and remembers every byte that it received on the wire.
+ * A SQL Server built on `node:net` and `node:tls` alone. It behaves until `misbehaveAt` says otherwise, answers each
+ * request with one row that contains 1, and records every byte that it receives on the wire.
  */
 export class HostileServer implements AsyncDisposable {
   readonly #server: Server;
@@ -135,7 +135,7 @@ export class Visit {
     socket.on('data', (bytes) => this.#receive(bytes));
   }
 
-  /** The secrets that the client has sent, in clear words. */
+  /** The secrets that the client has sent, in cleartext. */
   get heard(): string[] {
     return [this.token, this.login?.password ?? ''].filter((text) => text !== '');
   }

@@ -13,7 +13,9 @@ export interface CellResult extends NamedCell {
   broken: string[];
 }
 
-/** Cells at a time. They mostly wait; a limit of some hundred ms that the machine misses is no finding. */
+/**
+ * Number of concurrent cells. They mostly wait; a limit of some hundred ms that the machine misses is not a finding.
+ */
 const AT_ONCE = 24;
 /** The client's limit for a cell that is run again, alone. */
 const GENEROUS_MS = 8_000;

@@ -60,7 +60,7 @@ test.each([31, 32, 33, 63, 64, 65, 1000])(
   },
 );
 
-/** The definition, which may take for ever. */
+/** The definition, which may take very long. */
 function isLikeByDefinition(text: string, pattern: string): boolean {
   if (pattern === '') return text === '';
   if (pattern.startsWith('%')) {
