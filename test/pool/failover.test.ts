@@ -140,7 +140,7 @@ test.each(ENDS)('one session that the server ends with error $number leaves its 
   expect(pool.stats).toMatchObject({ size: 5, evictions: { broken: 1 } });
 });
 
-test('connections that break a second and more apart are no failover', async () => {
+test('connections that break a second or more apart are not a failover', async () => {
   const { pool, connections } = await poolOf(6);
   for (const connection of connections.slice(0, 4)) {
     cut(connection);
