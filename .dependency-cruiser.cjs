@@ -2,8 +2,8 @@
 // events and is called by none of them; testing imports nothing from the other modules, and of those only cli imports it.
 const MODULES = ['credentials', 'tokens', 'connections', 'pool', 'identities', 'mssql', 'orm'];
 
-// Inside the test kit: tds is the wire, entra the identity provider; server takes logins on the wire; traffic is the
-// recordings that gateway writes and sql replays; these two give the clients of a server their sessions.
+// Inside the test kit: tds is the wire, entra the identity provider; server accepts logins on the wire; traffic has the
+// recordings that gateway writes and sql replays; gateway and sql provide the sessions for the clients of a server.
 const KIT = {
   tds: [],
   entra: [],

@@ -29,7 +29,7 @@ export default {
   testRunner: 'vitest',
   vitest: { configFile: 'vitest.mutate.config.ts', related: false },
   coverageAnalysis: 'perTest',
-  // Mutants wait for sockets and clocks of their own; side by side they would find each other's timeouts.
+  // Mutants wait for their own sockets and clocks; in parallel, they would cause each other's timeouts.
   concurrency: 1,
   // A constant at the top of a file is read before any test runs; each would need a run of all tests.
   ignoreStatic: true,

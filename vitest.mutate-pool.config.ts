@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
-/** Quick ones first, the others after them: a mutant is done with at the first test that fails. */
+/** Quick ones first, because a mutant is finished at the first test that fails. */
 const FIRST = [
   'expiry-policy',
   'dial',
@@ -48,7 +48,7 @@ export default defineConfig({
     ],
     exclude: ['test/**/*.sockets.test.ts'],
     sequence: { sequencer: InThisOrder },
-    // The slowest takes 0.1 s. Less than Stryker's own limit: what hangs fails as a test, and its process goes on.
+    // The slowest takes 0.1 s. Less than Stryker's own limit, so that a hang fails its test and the process continues.
     testTimeout: 4_000,
     hookTimeout: 4_000,
     fileParallelism: false,

@@ -10,7 +10,7 @@ export default defineConfig({
       'test/connections/**/*.test.ts',
     ],
     exclude: ['test/**/*.sockets.test.ts'],
-    // A mutant that hangs has been noticed.
+    // A mutant that hangs counts as detected.
     testTimeout: 6_000,
     hookTimeout: 6_000,
     expect: { poll: { timeout: 1_000 } },

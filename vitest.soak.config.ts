@@ -1,8 +1,8 @@
 import { defineConfig } from 'vitest/config';
 
 /**
- * `npm run soak`: many processes, whole tables of faults, thousands of identities. What these tests assert in the large, tests of
- * `npm test` assert in the small.
+ * `npm run soak`: many processes, whole tables of faults, thousands of identities. Smaller versions of these
+ * tests run in `npm test`.
  */
 export default defineConfig({
   test: {

@@ -6,7 +6,7 @@ import { type Bar, type Mark, type Picture, pictureOf, time } from './rows.js';
 const COLOURS = ['#0072b2', '#009e73', '#e69f00', '#cc79a7', '#56b4e9', '#8c6d31'];
 const BAD = '#d62728';
 
-/** What each form in a chart stands for: a class of page.css that draws the form, and its meaning. */
+/** The legend: for each mark in a chart, the class of page.css that draws it, and its meaning. */
 const LEGEND = [
   ['bar', 'a connection, in the colour of the token it logged in with'],
   ['bar beyond', 'a connection that is still open after its token has expired'],
@@ -22,7 +22,7 @@ const main = document.querySelector('main') as HTMLElement;
 
 const charts = document.createElement('div');
 charts.className = 'charts';
-// First in the page, so that it is read first where there is no width to put it beside the charts.
+// First on the page, so that it comes first if there is no space for it beside the charts.
 main.append(legend(), charts);
 
 const sections = timelines.map((timeline) => {
@@ -103,7 +103,7 @@ function draw(picture: Picture, title: string): Element {
   });
 }
 
-/** `5 s` where a tooltip shows `5.0 s`. */
+/** `5 s`, although a tooltip shows `5.0 s`. */
 function tick(ms: number): string {
   return time(ms).replace('.0 ', ' ');
 }

@@ -1,6 +1,8 @@
 import type { Timeline, TimelineEvent } from '../src/telemetry/timeline-events.js';
 
-/** A connection while it lives on a valid token, or beyond the end of it. Times are ms from the start of the page's data. */
+/**
+ * A connection while its token is valid, or after the token's expiry. Times are ms from the start of the page's data.
+ */
 export interface Bar {
   lane: string;
   from: number;
@@ -30,12 +32,12 @@ export interface Picture {
   facts: { label: string; value: string; bad: boolean }[];
 }
 
-/** How many marks fit side by side. */
+/** The number of marks that fit side by side. */
 const MARKS_APART = 100;
 
 const TOKENS = 'token requests';
 const REFUSED = 'logins refused';
-/** Cut by the network before the server had answered: no refusal. */
+/** Cut by the network before the server had answered, which is not a refusal. */
 const LOST = 'logins cut off';
 const WAITS = 'waits';
 const FAILURES = 'errors in the app';
@@ -143,7 +145,7 @@ export function pictureOf(timeline: Timeline, origin: number): Picture {
   };
 }
 
-/** Marks of one kind that would cover each other become one, which gives their number. */
+/** Marks of one kind that would cover each other are merged into one that shows their number. */
 function mergeClose(marks: readonly Mark[], apart: number): Mark[] {
   const merged: (Mark & { count: number })[] = [];
   const last = new Map<string, Mark & { count: number }>();
@@ -161,7 +163,7 @@ function mergeClose(marks: readonly Mark[], apart: number): Mark[] {
   return merged.map(({ count, ...mark }) => (count === 1 ? mark : { ...mark, text: `${count} times: ${mark.text}` }));
 }
 
-/** `token 1` is the one that ends first. */
+/** `token 1` is the one that expires first. */
 function tokenNames(events: readonly TimelineEvent[]): Map<number | undefined, string> {
   const ends = events.flatMap((event) => {
     if (event.kind === 'opened') return event.tokenExpiresOn ?? [];
@@ -174,7 +176,7 @@ function laneName(index: number): string {
   return `connection ${index + 1}`;
 }
 
-/** Time from the start, in the unit that fits. */
+/** Time from the start, in a suitable unit. */
 export function time(ms: number): string {
   const abs = Math.abs(ms);
   if (abs < 120_000) return `${(ms / 1000).toFixed(abs < 10_000 ? 1 : 0)} s`;

@@ -139,7 +139,7 @@ describe('invalid input is rejected with the option and how to fix it', () => {
     [
       'foreign key',
       { certificate: `${makeCertificate({ commonName: 'x', keyType: 'rsa' }).key}${cert}` },
-      /belongs to none/,
+      /does not belong to any/,
     ],
     ['EC key', { certificate: `${ec}${cert}` }, /RSA only/],
     ['password missing', { certificate: `${encrypted}${cert}` }, /Set 'certificatePassword'/],
