@@ -93,8 +93,12 @@ test('an option that is undefined counts as not set', () => {
 });
 
 test.each<[string, () => unknown, RegExp]>([
-  ['a scope that is a number', () => new TokenCache(credential, { scope: 5 } as never), /'scope' must be a string/],
-  ['an empty scope', () => new TokenCache(credential, { scope: '' }), /'scope' must be a string/],
+  [
+    'a scope that is a number',
+    () => new TokenCache(credential, { scope: 5 } as never),
+    /'scope' must be a non-empty string/,
+  ],
+  ['an empty scope', () => new TokenCache(credential, { scope: '' }), /'scope' must be a non-empty string/],
   [
     'a time that is text',
     () => new TokenCache(credential, { requestTimeoutMs: '5' } as never),

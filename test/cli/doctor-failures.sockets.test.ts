@@ -189,7 +189,7 @@ const LOGINS: [
       message:
         "Login failed for user '<token-identified principal>'. The server is not currently configured to accept this token.",
     },
-    /another tenant or cloud.*ad-admin create/,
+    /a tenant or cloud that the server does not trust.*ad-admin create/,
   ],
   [
     '18456 anonymous',

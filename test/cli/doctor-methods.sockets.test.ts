@@ -346,7 +346,7 @@ const FAILURES: [method: string, wrong: string, bring: () => object, output: Reg
     'access-token',
     'a token that has expired',
     () => ({ token: jwt({ exp: 1_700_000_000, iat: 1_699_990_000 }) }),
-    /static access token expired at.*(Pass a function|Set|Get)/,
+    /static access token expired at.*(pass a function|Set|Get)/,
   ],
   [
     'token-credential',
