@@ -24,7 +24,7 @@ test('logins wait for a token only while there is none and a request for it is u
   expect(awaited).toBeInstanceOf(TokenTimeoutError);
   expect(awaited).toMatchObject({
     message: expect.stringContaining('The request for a token has not been answered for 2.5 s.'),
-    hint: 'Check the network path to the identity provider, proxies and firewalls included.',
+    hint: 'Check the network path to the identity provider, including proxies and firewalls.',
   });
   await clock.pass(1_500);
   await first;
