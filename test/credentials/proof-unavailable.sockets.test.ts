@@ -172,7 +172,7 @@ describe('a function', () => {
     },
   );
 
-  test.each(['assertion', 'from', 'userAssertion'])("'%s' that returns half a token is not sent", async (option) => {
+  test.each(['assertion', 'from', 'userAssertion'])("'%s' that returns part of a token is not sent", async (option) => {
     const options = WAYS.find(([name]) => name === option)?.[1] as (give: Give) => CredentialOptions;
     for (const text of [jwt.slice(0, 40), `Bearer ${jwt}`, JSON.stringify(jwt)]) {
       const failure = await failsHere(new TokenCache(createCredential(options(() => text))));

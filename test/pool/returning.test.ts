@@ -41,7 +41,7 @@ test('a session whose server has said as information that it shuts down is not u
   expect(pool.stats).toMatchObject({ size: 0, evictions: { broken: 1 } });
 });
 
-test('what is not borrowed can neither be returned nor destroyed', async () => {
+test('a connection that is not borrowed can be neither returned nor destroyed', async () => {
   const [pool, other] = [aPool({ max: 1 }), aPool({ max: 1 })];
   const [connection] = (await borrow(pool, 1)) as [Connection];
   for (const wrong of [() => other.release(connection), () => other.destroy(connection)]) {

@@ -60,7 +60,7 @@ test('maxUsers: 1 keeps the latest user', () => {
 test('an assertion in place of the application, and options that do not exist, are refused with their names', () => {
   const withAssertion = { ...application, userAssertion: 'ada' } as never;
   expect(() => new OnBehalfOfTokens(withAssertion)).toThrow(
-    "new OnBehalfOfTokens() takes the application only: 'userAssertion' goes to for().",
+    "new OnBehalfOfTokens() takes only the application: pass 'userAssertion' to for().",
   );
   expect(() => new OnBehalfOfTokens(application, { maxUser: 5 } as never)).toThrow(
     "new OnBehalfOfTokens() has no option 'maxUser'",
