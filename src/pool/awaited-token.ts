@@ -8,6 +8,6 @@ export function awaitedToken(source: TokenSource | undefined): TokenPoolError | 
   if (current !== undefined || refresh === undefined) return undefined;
   const seconds = ((performance.now() - refresh.startedAt) / 1_000).toFixed(1);
   return new TokenTimeoutError(`The request for a token has not been answered for ${seconds} s.`, {
-    hint: 'Check the network path to the identity provider, proxies and firewalls included.',
+    hint: 'Check the network path to the identity provider, including proxies and firewalls.',
   });
 }
