@@ -234,16 +234,21 @@ function toMoment(value: Scalar, from: SqlType, to: SqlType): Moment {
   if (MOMENTS.has(from.name)) moment = value as Moment;
   else if (typeof value === 'string') moment = parseMoment(value, from, to);
   else throw clash(from, to);
-  if (to.name === 'date') return { days: moment.days, ticks: 0 };
   if (to.name === 'time') return { days: DAYS_TO_1900, ticks: cut(moment.ticks, to.scale ?? 7) };
-  const first = FIRST_DAYS[to.name];
-  if (first !== undefined && moment.days < first) throw outOfRange(from, to);
+  if (moment.days < (FIRST_DAYS[to.name] ?? 0) || moment.days > (LAST_DAYS[to.name] ?? LAST_DAY)) {
+    throw outOfRange(from, to);
+  }
+  if (to.name === 'date') return { days: moment.days, ticks: 0 };
   const ticks = to.scale === undefined ? moment.ticks : cut(moment.ticks, to.scale);
   return { days: moment.days, ticks, offset: moment.offset ?? 0 };
 }
 
 /** Days since the year 1 of 1753-01-01 and 1900-01-01. */
 const FIRST_DAYS: Partial<Record<TypeName, number>> = { datetime: 639_905, smalldatetime: DAYS_TO_1900 };
+/** Days since the year 1 of 2079-06-06. */
+const LAST_DAYS: Partial<Record<TypeName, number>> = { smalldatetime: DAYS_TO_1900 + 65_535 };
+/** Days since the year 1 of 9999-12-31. */
+const LAST_DAY = 3_652_058;
 
 function notADate(): SqlServerError {
   const message = 'Conversion failed when converting date and/or time from character string.';
@@ -265,26 +270,31 @@ function cut(ticks: number, scale: number): number {
   return Math.floor(ticks / unit) * unit;
 }
 
+const TIME_TEXT =
+  /^(?:(\d{4})(-?)(\d\d)\2(\d\d))?(?:T|\s{0,20})(?:(\d\d?):(\d\d)(?::(\d\d)(?:\.(\d{1,7}))?)?)?\s{0,20}(Z|[+-]\d\d:\d\d)?$/i;
+
 function parseMoment(text: string, from: SqlType, to: SqlType): Moment {
-  const match =
-    /^(?:(\d{4})-?(\d\d)-?(\d\d))?(?:T|\s{0,20})(?:(\d\d?):(\d\d)(?::(\d\d)(?:\.(\d{1,7}))?)?)?\s{0,20}(Z|[+-]\d\d:\d\d)?$/i.exec(
-      text.trim(),
-    );
-  if (match === null || (match[1] === undefined && match[4] === undefined)) throw notADate();
-  const [, year = '1900', month = '01', day = '01', hour = '0', minute = '0', second = '0', fraction = '', zone] =
+  const match = TIME_TEXT.exec(text.trim());
+  if (match === null || (match[1] === undefined && match[5] === undefined)) throw notADate();
+  const [, year = '1900', , month = '01', day = '01', hour = '0', minute = '0', second = '0', fraction = '', zone] =
     match;
-  const date = new Date(
-    Date.UTC(Number(year), Number(month) - 1, Number(day), Number(hour), Number(minute), Number(second)),
-  );
-  const isReal = date.getUTCDate() === Number(day) && date.getUTCMonth() === Number(month) - 1;
-  if (!isReal || Number(hour) > 23 || Number(minute) > 59 || Number(second) > 59) throw outOfRange(from, to);
-  const base = momentOf(date);
+  const [y, m, d] = [Number(year), Number(month), Number(day)];
+  const date = new Date(0);
+  // Unlike Date.UTC, it takes the years 1 to 99 as they are. Both carry month 13 into the next year.
+  date.setUTCFullYear(y, m - 1, d);
+  const exists = y > 0 && date.getUTCMonth() === m - 1 && date.getUTCDate() === d;
+  if (!exists || Number(hour) > 23 || Number(minute) > 59 || Number(second) > 59) throw outOfRange(from, to);
   const offset = zone === undefined || /z/i.test(zone) ? 0 : zoneMinutes(zone);
-  const ticks = base.ticks + Number(fraction.padEnd(7, '0')) - offset * 600_000_000;
+  if (Math.abs(offset) > LARGEST_OFFSET || Number(zone?.slice(4) || 0) > 59) throw notADate();
+  const seconds = (Number(hour) * 60 + Number(minute) - offset) * 60 + Number(second);
+  const ticks = seconds * 10_000_000 + Number(fraction.padEnd(7, '0'));
   const DAY = 864_000_000_000;
   const carry = Math.floor(ticks / DAY);
-  return { days: base.days + carry, ticks: ticks - carry * DAY, offset };
+  return { days: momentOf(date).days + carry, ticks: ticks - carry * DAY, offset };
 }
+
+/** 14 hours, in minutes. */
+const LARGEST_OFFSET = 840;
 
 function zoneMinutes(zone: string): number {
   const minutes = Number(zone.slice(1, 3)) * 60 + Number(zone.slice(4, 6));
