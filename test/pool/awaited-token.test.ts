@@ -18,6 +18,7 @@ test('logins wait for a token only while there is none and a request for it is u
   const tokens = new TokenCache(provider);
   const source = { tokens, scope: SCOPE, scopeIsFixed: true } as unknown as Parameters<typeof awaitedToken>[0];
   expect(awaitedToken(source)).toBeUndefined();
+  await clock.pass(10_000);
   const first = tokens.get(SCOPE);
   await clock.pass(2_500);
   const awaited = awaitedToken(source);
