@@ -70,7 +70,7 @@ const provider = {
 };
 const tool = (name: string, command: string, write: (parts: Answer) => object) => ({
   name,
-  hint: new RegExp(`run it by hand: ${command}`),
+  hint: new RegExp(`run it manually: ${command}`),
   answer(parts: Answer) {
     tools.install(command, `cat <<'END'\n${JSON.stringify(write(parts))}\nEND`);
   },
