@@ -1,5 +1,7 @@
 import type { Connection } from 'tedious';
 import { expect, test, vi } from 'vitest';
+import type { PooledConnection } from '../../src/pool/pooled-connection.js';
+import { checkedIn, checkedOut } from '../../src/pool/reset-on-return.js';
 import {
   borrowAtOnce,
   driven,
@@ -245,4 +247,10 @@ test('a session that turns out to be read-only during its reset is closed for th
   await pass(SECOND);
   expect(driven(connection).closed).toBe(true);
   expect(pool.stats).toMatchObject({ size: 0, evictions: { 'read-only': 1 } });
+});
+
+test('a session that cannot be reset is handed out and returned without one', () => {
+  const pooled = { live: { connection: {}, reset: undefined } } as unknown as PooledConnection;
+  expect(() => checkedOut(pooled)).not.toThrow();
+  expect(checkedIn(pooled)).toBe('none');
 });
