@@ -40,6 +40,10 @@ async function run(args: string[]): Promise<number> {
   const { values } = parseArgs({ args, options: OPTIONS });
   const secretEnv = values['client-secret-env'];
   const clientSecret = secretEnv === undefined ? undefined : fromEnvironment('--client-secret-env', secretEnv);
+  const tenant = values['tenant-id'];
+  if (tenant !== undefined && !/^[\w.-]{1,200}$/.test(tenant)) {
+    throw new UsageError('--tenant-id: give an id or a domain name');
+  }
   const emulator = await startEntraEmulator({
     ...parseListen(values.listen),
     url: values.url,

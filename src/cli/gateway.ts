@@ -82,10 +82,14 @@ async function run(args: string[]): Promise<number> {
   if (out !== undefined) assertWritable('--certificate-out', out);
   const drainMs = parseSeconds('--drain-seconds', values['drain-seconds'], 'zero') * 1000;
   const passwordEnv = values['password-env'];
+  const password = passwordEnv === undefined ? values.password : fromEnvironment('--password-env', passwordEnv);
+  if ((values.user === undefined) !== (password === undefined)) {
+    throw new UsageError('--user and --password-env (or --password) go together');
+  }
   const upstream: UpstreamConfig = {
     ...parseServer(values.upstream),
     user: values.user,
-    password: passwordEnv === undefined ? values.password : fromEnvironment('--password-env', passwordEnv),
+    password,
     database: values.database,
     options: {
       encrypt: { on: true, off: false, strict: 'strict' as const }[

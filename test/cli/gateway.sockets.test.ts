@@ -228,6 +228,15 @@ describe('the programs', () => {
       ['gateway', '--upstream', 'x', '--entra', 'http://localhost:1/t', '--listen', 'nowhere'],
       '--listen: give a port, or an address',
     ],
+    [
+      ['gateway', '--upstream', 'x', '--entra', 'http://localhost:1/t', '--user', 'sa'],
+      '--user and --password-env (or --password) go together',
+    ],
+    [
+      ['gateway', '--upstream', 'x', '--entra', 'http://localhost:1/t', '--password', 'secret'],
+      '--user and --password-env (or --password) go together',
+    ],
+    [['entra', '--tenant-id', 'a/b'], '--tenant-id: give an id or a domain name'],
     [['entra', '--lifetime', 'long'], '--lifetime: give a number of seconds'],
     [
       ['gateway', '--upstream', 'x', '--entra', 'http://localhost:1/t', '--drain-seconds', 'soon'],

@@ -40,6 +40,15 @@ test.each<[string, () => unknown]>([
   await expect((async () => start())()).rejects.toThrow(`${where} has no option '`);
 });
 
+test.each<[string, Untyped]>([
+  ["'user' and 'password' go together", { user: 'sa' }],
+  ["'user' and 'password' go together", { password: 'x' }],
+  ["'logins' must give { user, password } for 'report'", { logins: { report: { user: 'r' } } }],
+  ["'logins' must give { user, password } for 'report'", { logins: { report: 'r' } }],
+])('half a login for the upstream server is refused before anything starts: %s', async (message, upstream) => {
+  await expect(startSqlGateway({ upstream: { server: 'x', ...upstream } })).rejects.toThrow(message);
+});
+
 test('an option without a value is not an option', async () => {
   await using server = await startSqlEmulator({ upstream: undefined, anything: undefined } as Untyped);
   expect(server.port).toBeGreaterThan(0);

@@ -50,10 +50,22 @@ export async function startSqlGateway(options: SqlGatewayOptions): Promise<SqlGa
   }
   requireKnownOptions('startSqlGateway', options, OPTIONS);
   requireKnownOptions('upstream', options.upstream, UPSTREAM_OPTIONS);
+  requireProofs(options.upstream);
   requireDistinct('upstream.logins', options.upstream.logins);
   const gateway = new SqlGateway(options);
   await gateway.listen();
   return gateway;
+}
+
+/** Half a login would be refused by the upstream server, for a reason that names neither half. */
+function requireProofs({ user, password, logins = {} }: UpstreamConfig): void {
+  if ((user === undefined) !== (password === undefined)) {
+    throw new TypeError("upstream: 'user' and 'password' go together; give both, or neither.");
+  }
+  for (const [principal, proof] of Object.entries(logins)) {
+    if (isRecord(proof) && typeof proof.user === 'string' && typeof proof.password === 'string') continue;
+    throw new TypeError(`upstream: 'logins' must give { user, password } for '${principal.slice(0, 100)}'.`);
+  }
 }
 
 /** A running gateway, created by {@link startSqlGateway}. */

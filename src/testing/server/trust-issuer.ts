@@ -108,6 +108,14 @@ async function readJson(url: string): Promise<unknown> {
   const response = await fetch(url, { signal: AbortSignal.timeout(FETCH_MS) }).catch((cause) => {
     throw new Error(`${url} cannot be reached`, { cause });
   });
-  if (!response.ok) throw new Error(`${url} answered ${response.status}`);
+  if (!response.ok) throw new Error(`${url} answered ${response.status}${await reasonIn(response)}`);
   return await response.json();
+}
+
+/** Entra's own words, e.g. that there is no such tenant: one short line. */
+async function reasonIn(response: Response): Promise<string> {
+  const body = (await response.json().catch(() => undefined)) as { error_description?: unknown } | undefined;
+  const text = typeof body?.error_description === 'string' ? body.error_description.slice(0, 200) : '';
+  const [line = ''] = text.split(/[^\P{Cc}]/u, 1);
+  return line === '' ? '' : `: ${line}`;
 }

@@ -174,3 +174,8 @@ test('emulators of one process share their certificate and signing key', async (
   for (const each of [one, two]) each.issueToken();
   expect(one.jwks).toEqual(two.jwks);
 });
+
+test('trustIssuer() repeats in one line why the issuer refused', async () => {
+  const entra = closing(await startEntraEmulator());
+  await expect(trustIssuer(`${entra.url}/wrong-tenant`)).rejects.toThrow(/answered 400: AADSTS90002: [^\n]{10,200}$/);
+});
