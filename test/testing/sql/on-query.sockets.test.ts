@@ -187,3 +187,13 @@ test.each([
   });
   expect((await pool.query('SELECT 1 AS one')).recordset).toEqual([{ one: 1 }]);
 });
+
+test('answers a batch that is supported only in part as a whole, and none of it runs', async () => {
+  const pool = await poolWith((sql) =>
+    sql.startsWith('SELECT') ? { rows: [{ a: 1 }], more: [{ rows: [{ id: 7 }] }] } : { rowsAffected: 1 },
+  );
+  const { recordsets } = await pool.request().batch('SELECT 1 AS a; SELECT * FROM orders');
+  expect(recordsets).toEqual([[{ a: 1 }], [{ id: 7 }]]);
+  await pool.request().batch('BEGIN TRAN; UPDATE orders SET a = 1');
+  expect((await pool.request().batch('SELECT @@TRANCOUNT AS n')).recordset).toEqual([{ n: 0 }]);
+});
