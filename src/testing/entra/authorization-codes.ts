@@ -26,7 +26,7 @@ export class AuthorizationCodes {
 
   redeem(
     code: string,
-    shown: { clientId: string; redirectUri: string | null; verifier: string | null },
+    shown: { clientId: string; redirectUri: string; verifier: string | null },
     now: number,
   ): Authorization {
     const issued = this.#issued.get(code);
@@ -35,7 +35,9 @@ export class AuthorizationCodes {
     const { authorization } = issued;
     if (issued.redeemed) throw refuse(54005);
     if (now - issued.issuedAt >= LIFETIME_MS) throw refuse(70008);
-    if (shown.redirectUri !== authorization.redirectUri) throw refuse(50011, shown.redirectUri ?? '', clientId);
+    if (shown.redirectUri !== authorization.redirectUri) {
+      throw refuse(500112, shown.redirectUri, authorization.redirectUri);
+    }
     if (!answers(authorization.challenge, shown.verifier)) throw refuse(501481);
     issued.redeemed = true;
     return authorization;

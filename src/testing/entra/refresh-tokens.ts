@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { UserAccount } from './directory.js';
 import { refuse } from './refusal.js';
 import type { RequestedAccess } from './requested-access.js';
+import type { ClientAuthentication } from './token-issuer.js';
 
 /** A user's sign-in to one application, as represented by a refresh token. */
 export interface SignIn {
@@ -24,6 +25,8 @@ export interface RefreshTokenSettings {
 interface Issued {
   readonly signIn: SignIn;
   readonly issuedAt: number;
+  /** How the application authenticated when it got the token. */
+  readonly authentication: ClientAuthentication;
   used: boolean;
   revoked: boolean;
 }
@@ -37,17 +40,21 @@ export class RefreshTokens {
     this.#settings = settings;
   }
 
-  issue(signIn: SignIn, now: number): string {
+  issue(signIn: SignIn, authentication: ClientAuthentication, now: number): string {
     // Real ones are opaque as well and start with a version.
     const token = `1.${randomBytes(64).toString('base64url')}`;
-    this.#issued.set(token, { signIn, issuedAt: now, used: false, revoked: false });
+    this.#issued.set(token, { signIn, issuedAt: now, authentication, used: false, revoked: false });
     return token;
   }
 
-  /** The sign-in behind a refresh token that is valid for this application. */
-  redeem(token: string, clientId: string, now: number): SignIn {
+  /**
+   * The sign-in behind a refresh token that is valid for this application. RFC 6749 section 6: an application that
+   * authenticated to get it must do so again to use it.
+   */
+  redeem(token: string, by: { clientId: string; authentication: ClientAuthentication }, now: number): SignIn {
     const issued = this.#issued.get(token);
-    if (issued === undefined || issued.signIn.clientId !== clientId) throw refuse(70000, 'refresh_token');
+    if (issued === undefined || issued.signIn.clientId !== by.clientId) throw refuse(70000, 'refresh_token');
+    if (issued.authentication !== 'none' && by.authentication === 'none') throw refuse(7000218);
     if (issued.revoked) throw refuse(50173);
     if (now - issued.issuedAt >= this.#settings.lifetimeSeconds * 1000) {
       throw refuse(700082, `The token was issued on ${new Date(issued.issuedAt).toISOString()}.`);

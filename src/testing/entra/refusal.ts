@@ -60,6 +60,16 @@ const REFUSALS = {
     error: 'invalid_request',
     message: (name) => `The request body must contain the following parameter: '${name}'.`,
   },
+  70007: {
+    status: 400,
+    error: 'invalid_request',
+    message: (mode) => `'${mode}' is not a supported value of 'response_mode' when requesting a token.`,
+  },
+  900561: {
+    status: 400,
+    error: 'invalid_request',
+    message: (method) => `The endpoint only accepts POST requests. Received a ${method} request.`,
+  },
   90014: {
     status: 400,
     error: 'invalid_request',
@@ -239,6 +249,12 @@ const REFUSALS = {
     error: 'invalid_request',
     message: (uri, app) =>
       `The redirect URI '${uri}' specified in the request does not match the redirect URIs configured for the application '${app}'.`,
+  },
+  500112: {
+    status: 400,
+    error: 'invalid_grant',
+    message: (uri, expected) =>
+      `The reply address '${uri}' does not match the reply address '${expected}' provided when requesting Authorization code.`,
   },
   50013: {
     status: 400,

@@ -25,7 +25,16 @@ export function routeOf(path: string): Route {
   if (managedIdentity !== undefined) return { endpoint: 'managed-identity', tenant: '', version: 1, managedIdentity };
   for (const [pattern, endpoint] of ROUTES) {
     const match = pattern.exec(path);
-    if (match !== null) return { endpoint, tenant: decodeURIComponent(match[1] ?? ''), version: match[2] ? 2 : 1 };
+    if (match !== null) return { endpoint, tenant: decoded(match[1] ?? ''), version: match[2] ? 2 : 1 };
   }
   return { endpoint: 'unknown', tenant: '', version: 2 };
+}
+
+/** The part of a path without its escapes; as it is if they are malformed, so that no tenant has that name. */
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
 }

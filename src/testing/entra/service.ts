@@ -112,6 +112,8 @@ export class EntraService {
     const { refreshTokens, deviceCodes, authorizationCodes } = this.#parts;
     const sessions = { refreshTokens, deviceCodes, authorizationCodes };
     const request: TokenRequest = { form, authorization, tenantId, version, directory, issuer, ...sessions };
+    const postOnly = route.endpoint === 'token' || route.endpoint === 'devicecode';
+    if (postOnly && method !== 'POST') throw refuse(900561, method);
     switch (route.endpoint) {
       case 'discovery':
         return { status: 200, body: openIdConfiguration(this.#parts, tenantId, version) };
@@ -207,7 +209,7 @@ export function openIdConfiguration(
     device_authorization_endpoint: `${oauth}/devicecode`,
     end_session_endpoint: `${oauth}/logout`,
     jwks_uri: `${base}/discovery/v2.0/keys`,
-    response_modes_supported: ['query', 'form_post'],
+    response_modes_supported: ['query', 'fragment', 'form_post'],
     response_types_supported: ['code'],
     scopes_supported: ['openid', 'profile', 'email', 'offline_access'],
     subject_types_supported: ['pairwise'],

@@ -28,7 +28,9 @@ export function userTokenAnswer(request: TokenRequest, caller: Caller, signIn: S
   const wants = (name: string) => request.version === 1 || identityScopes.includes(name);
   return {
     ...tokenAnswer(request, issued, { resource, scope }),
-    ...(wants('offline_access') ? { refresh_token: request.refreshTokens.issue(signIn, issuer.now) } : {}),
+    ...(wants('offline_access')
+      ? { refresh_token: request.refreshTokens.issue(signIn, caller.authentication, issuer.now) }
+      : {}),
     ...(wants('openid') ? { id_token: issuer.signIdToken(user, { ...signIn, nonce }) } : {}),
     client_info: Buffer.from(JSON.stringify({ uid: user.objectId, utid: user.tenantId })).toString('base64url'),
   };

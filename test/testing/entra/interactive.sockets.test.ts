@@ -85,7 +85,8 @@ test('the code is returned with the state and is valid once, for this verifier a
     });
   const code = await newCode();
   expect((await redeem(code, { code_verifier: 'b'.repeat(64) })).aadsts).toBe(501481);
-  expect((await redeem(code, { redirect_uri: 'http://localhost:2/' })).aadsts).toBe(50011);
+  expect((await redeem(code, { redirect_uri: 'http://localhost:2/' })).aadsts).toBe(500112);
+  expect((await redeem(code, { redirect_uri: '' })).aadsts).toBe(900144);
   expect((await redeem(code, { client_id: entra.addApp().clientId })).aadsts).toBe(70000);
   const { body } = await redeem(code);
   expect(claimsOf(entra, { accessToken: String(body.access_token) })).toMatchObject({ upn: entra.user.userName });
@@ -122,6 +123,25 @@ test('form_post returns the user with a form that submits itself, or with a butt
   expect(body).toMatch(/<button type="submit">Continue<\/button>/);
 });
 
+test('fragment returns the code, or the error, behind the # of the URL', async () => {
+  await using entra = await startEntraEmulator();
+  const url = new URL(await authorizeUrl(entra));
+  url.searchParams.set('response_mode', 'fragment');
+  const { userName: username, password } = entra.user;
+  const locationAfter = async (fields: Record<string, string>) => {
+    const form = new URLSearchParams(url.searchParams);
+    for (const [name, value] of Object.entries(fields)) form.set(name, value);
+    const page = `${url.origin}${url.pathname}`;
+    const { headers } = await fetch(page, { method: 'POST', body: form, redirect: 'manual' });
+    const { search, hash } = new URL(headers.get('location') ?? 'http://none');
+    return { search, fragment: new URLSearchParams(hash.slice(1)) };
+  };
+  const { search, fragment } = await locationAfter({ username, password });
+  expect([search, fragment.get('state')]).toEqual(['', 'state <1>']);
+  expect(fragment.get('code')).toMatch(/^1\.[\w-]+$/);
+  expect((await locationAfter({ decision: 'cancel' })).fragment.get('error')).toBe('access_denied');
+});
+
 test('the page shows the application and the error, and keeps the input', async () => {
   await using entra = await startEntraEmulator({ app: { displayName: 'Shop <3' } });
   const url = await authorizeUrl(entra);
@@ -152,6 +172,7 @@ test('errors that cannot be returned safely are shown on the page; others are re
   expect(await changed({ client_id: 'unknown' })).toEqual([400, null, 'AADSTS700016']);
   expect((await changed({ response_type: 'token' })).slice(0, 2)).toEqual([302, 'unsupported_response_type']);
   expect((await changed({ scope: 'https://nowhere.example/.default' })).slice(0, 2)).toEqual([302, 'invalid_resource']);
+  expect(await changed({ response_mode: 'weird' })).toEqual([400, null, 'AADSTS70007']);
   expect((await changed({ prompt: 'none' })).slice(0, 2)).toEqual([302, 'login_required']);
   expect((await changed({ code_challenge_method: 'S512' })).slice(0, 2)).toEqual([302, 'invalid_request']);
   const web = entra.addApp({ publicClient: false, redirectUris: ['https://shop.example/signed-in'] });

@@ -111,3 +111,17 @@ test('an invalid one, or one of another application, is refused (70000)', async 
   const stolen = await rawRefreshToken(entra);
   expect((await redeem(entra, stolen, { client_id: entra.addApp().clientId })).aadsts).toBe(70000);
 });
+
+test('a refresh token of an application that authenticated requires its proof each time', async () => {
+  await using entra = await startEntraEmulator();
+  const { userName: username, password } = entra.user;
+  const { clientSecret: client_secret } = entra;
+  const scope = `${SCOPES.join()} offline_access`;
+  const form = { grant_type: 'password', client_id: entra.clientId, client_secret, username, password, scope };
+  const token = String((await postToken(entra, form)).body.refresh_token);
+  expect((await redeem(entra, token)).aadsts).toBe(7000218);
+  expect((await redeem(entra, token, { client_secret: 'wrong' })).aadsts).toBe(7000215);
+  const renewed = await redeem(entra, token, { client_secret, scope });
+  expect(renewed.status).toBe(200);
+  expect((await redeem(entra, String(renewed.body.refresh_token))).aadsts).toBe(7000218);
+});

@@ -9,7 +9,7 @@ export function authorizationCode(request: TokenRequest): TokenAnswer {
   const { form, issuer } = request;
   const { signIn, nonce } = request.authorizationCodes.redeem(
     required(request, 'code'),
-    { clientId: who.app.clientId, redirectUri: form.get('redirect_uri'), verifier: form.get('code_verifier') },
+    { clientId: who.app.clientId, redirectUri: required(request, 'redirect_uri'), verifier: form.get('code_verifier') },
     issuer.now,
   );
   return userTokenAnswer(request, who, signIn, nonce);

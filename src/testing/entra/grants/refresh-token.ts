@@ -7,6 +7,7 @@ import { userTokenAnswer } from '../user-token-answer.js';
 export function refreshToken(request: TokenRequest): TokenAnswer {
   const who = caller(request);
   const token = required(request, 'refresh_token');
-  const signIn = request.refreshTokens.redeem(token, who.app.clientId, request.issuer.now);
+  const by = { clientId: who.app.clientId, authentication: who.authentication };
+  const signIn = request.refreshTokens.redeem(token, by, request.issuer.now);
   return userTokenAnswer(request, who, signIn);
 }

@@ -20,6 +20,7 @@ export function authorize(request: AuthorizationRequest): HttpAnswer {
   try {
     app = callingApp(request);
     checkRedirectUri(app, required(request, 'redirect_uri'));
+    checkResponseMode(request.form.get('response_mode'));
   } catch (error) {
     if (error instanceof Refusal) return errorPage(error);
     throw error;
@@ -64,6 +65,11 @@ function checkRedirectUri(app: AppRegistration, uri: string): void {
   if (url?.protocol !== 'http:' || !isLoopback || !app.publicClient) throw refuse(50011, uri, app.clientId);
 }
 
+/** How the answer reaches the application. Without a mode that is known, it has no way there. */
+function checkResponseMode(mode: string | null): void {
+  if (mode !== null && !['query', 'fragment', 'form_post'].includes(mode)) throw refuse(70007, mode);
+}
+
 function codeChallenge(form: URLSearchParams): { value: string; method: 'S256' | 'plain' } | undefined {
   const value = form.get('code_challenge');
   if (value === null) return undefined;
@@ -91,7 +97,7 @@ function errorPage(refusal: Refusal): HttpAnswer {
   return page('Sign-in is not possible', content, { status: 400 });
 }
 
-/** `query` puts the answer into the URL, `form_post` into a form that submits itself. */
+/** `query` and `fragment` put the answer into that part of the URL, `form_post` into a form that submits itself. */
 function sendBack(request: AuthorizationRequest, result: Record<string, string>): HttpAnswer {
   const { form } = request;
   const target = form.get('redirect_uri') ?? '';
@@ -105,6 +111,10 @@ ${hidden(Object.entries(parameters))}<p>You are being sent back to the applicati
     return page('Signed in', content, { script: 'document.forms[0].submit()' });
   }
   const url = new URL(target);
+  if (form.get('response_mode') === 'fragment') {
+    url.hash = new URLSearchParams(parameters).toString();
+    return { status: 302, headers: { Location: url.href } };
+  }
   for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value);
   return { status: 302, headers: { Location: url.href } };
 }
