@@ -469,7 +469,7 @@ export function typeOfJs(value: unknown): SqlType | undefined {
       return BIT;
     case 'number':
       if (!Number.isInteger(value)) return { name: 'float' };
-      if (Math.abs(value) <= 0x7fffffff) return { name: 'int' };
+      if (value >= -0x80000000 && value <= 0x7fffffff) return { name: 'int' };
       return { name: Number.isSafeInteger(value) ? 'bigint' : 'float' };
     case 'bigint':
       return { name: 'bigint' };

@@ -67,6 +67,9 @@ export class Expectations {
       throw new RangeError(`times is ${times}; it must be a whole number`);
     }
     const key = typeof matcher === 'string' ? textKey(matcher) : undefined;
+    if (key === '') {
+      throw new TypeError('The first argument of expect() contains no statement, so that no query can match it.');
+    }
     const entry: Entry = { matcher, key, answer, options: { ...options }, parameters: [] };
     this.#entries.unshift(entry);
     return {

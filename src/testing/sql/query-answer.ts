@@ -1,4 +1,4 @@
-import { MAX, nvarchar, type Scalar, type SqlType, typeNamed } from '../tds/data-type.js';
+import { MAX, nvarchar, type Scalar, type SqlType, typeNamed, typeText } from '../tds/data-type.js';
 import type { Column } from '../tds/response.js';
 import { fromJs, typeOfJs } from './conversion.js';
 import { type Batch, ROWS_PER_TURN } from './interpreter.js';
@@ -50,6 +50,12 @@ export function answerOf(result: unknown, source: string): QueryAnswer {
     );
   }
   if (Array.isArray(result)) return { rows: result };
+  const made = Object.getPrototypeOf(result) as object | null;
+  if (made !== null && Object.getPrototypeOf(made) !== null) {
+    throw new TypeError(
+      `${source} returned an object of class ${className(result).slice(0, 40)}; return an array of rows or a plain object with the keys ${Object.keys(KEYS).join(', ')}.`,
+    );
+  }
   const unknown = Object.keys(result).find((key) => !Object.hasOwn(KEYS, key));
   if (unknown !== undefined) {
     throw new TypeError(
@@ -73,6 +79,11 @@ export function answerOf(result: unknown, source: string): QueryAnswer {
   }
   for (const each of more ?? []) answerOf(each, `${source}, in 'more',`);
   return answer;
+}
+
+function className(value: object): string {
+  const { name } = value.constructor;
+  return typeof name === 'string' && name !== '' ? name : 'unknown';
 }
 
 function isIterable(value: unknown): boolean {
@@ -99,7 +110,7 @@ export async function writeAnswer(answer: QueryAnswer, { output, session }: Batc
   for await (const row of isAsync(rows) ? rowsUnlessCancelled(rows, output) : (rows ?? [])) {
     columns ??= columnsOfAll(named, [row], source);
     write ??= output.resultSet(columns);
-    if (!Array.isArray(rows)) refuseUnknownColumns(row, columns, named, source);
+    requireColumns(row, columns, named === undefined ? 'in the first row' : "in 'columns'", source);
     write(columns.map((column, i) => columnValue(column, cell(row, column.name, i), source)));
     count += 1;
     if (count % ROWS_PER_TURN === 0) await output.turn();
@@ -131,7 +142,8 @@ function columnsOfAll(
   rows: readonly QueryRow[],
   source: string,
 ): AnswerColumn[] {
-  return (named ?? columnsIn(rows, source)).map(({ name, type }, i) => {
+  for (const row of rows) requireRow(row, source);
+  return (named ?? columnsIn(rows)).map(({ name, type }, i) => {
     if (type !== undefined) return { name, type, given: true };
     let found: SqlType | undefined;
     for (const row of rows) found = holdingBoth(found, sentType(cell(row, name, i)), name, source);
@@ -140,14 +152,9 @@ function columnsOfAll(
 }
 
 /** The columns of rows without `columns`: every name in them, in order of appearance. */
-function columnsIn(rows: readonly QueryRow[], source: string): NamedColumn[] {
+function columnsIn(rows: readonly QueryRow[]): NamedColumn[] {
   const names = new Set<string>();
   for (const row of rows) {
-    if (typeof row !== 'object' || row === null) {
-      throw new TypeError(
-        `${source}: a row is ${row === null ? 'null' : `a ${typeof row}`}; it must be an object or an array.`,
-      );
-    }
     if (Array.isArray(row)) return row.map(() => ({ name: '', type: undefined }));
     for (const name of Object.keys(row)) names.add(name);
   }
@@ -180,24 +187,29 @@ function holdingBoth(
   );
 }
 
-/** In a stream, the first row decides on the columns. */
-function refuseUnknownColumns(
-  row: QueryRow,
-  columns: readonly AnswerColumn[],
-  named: readonly NamedColumn[] | undefined,
-  source: string,
-): void {
-  if (typeof row !== 'object' || row === null) columnsIn([row], source);
-  if (named !== undefined || Array.isArray(row)) return;
+/** Refuses a row with a value that has no column; without `columns`, the first row of a stream decides on them. */
+function requireColumns(row: QueryRow, columns: readonly AnswerColumn[], where: string, source: string): void {
+  requireRow(row, source);
+  if (Array.isArray(row)) {
+    if (row.length <= columns.length) return;
+    throw new TypeError(`${source}: a row has ${row.length} values, but there are only ${columns.length} ${where}.`);
+  }
   const unknown = Object.keys(row).find((name) => !columns.some((column) => column.name === name));
   if (unknown === undefined) return;
-  throw new TypeError(`${source}: column "${unknown}" is not in the first row. Name all columns in 'columns'.`);
+  throw new TypeError(`${source}: column "${unknown.slice(0, 40)}" is not ${where}. Name all columns in 'columns'.`);
+}
+
+function requireRow(row: unknown, source: string): void {
+  if (typeof row === 'object' && row !== null) return;
+  throw new TypeError(
+    `${source}: a row is ${row === null ? 'null' : `a ${typeof row}`}; it must be an object or an array.`,
+  );
 }
 
 function columnValue({ name, type, given }: AnswerColumn, value: unknown, source: string): Scalar {
   try {
     if (!given) requireFitting(value, type);
-    return fromJs(value, type);
+    return sentWhole(value, type);
   } catch (error) {
     throw error instanceof TypeError ? new TypeError(`${source}: column "${name}": ${error.message}`) : error;
   }
@@ -213,6 +225,30 @@ function requireFitting(value: unknown, type: SqlType): void {
     `a value of type ${own.name} does not fit the type ${type.name} of the rows before it; give its type in 'columns'.`,
   );
 }
+
+/**
+ * The value as it is sent. CAST cuts text, bytes and fractions silently; in an answer that would be a mistake that no test
+ * shows. Blanks at the end of text do not count.
+ *
+ * @throws TypeError for a value that the type would cut
+ */
+export function sentWhole(value: unknown, type: SqlType): Scalar {
+  const sent = fromJs(value, type);
+  const size = type.length ?? MAX;
+  if (typeof value === 'string' && typeof sent === 'string' && value.slice(size).trim() !== '') {
+    throw new TypeError(`a text of ${value.length} characters does not fit the type ${typeText(type)}.`);
+  }
+  if (value instanceof Uint8Array && value.length > size) {
+    throw new TypeError(`${value.length} bytes do not fit the type ${typeText(type)}.`);
+  }
+  if (typeof value === 'number') {
+    const isCut = typeof sent === 'string' ? sent.startsWith('*') : WHOLE.has(type.name) && !Number.isInteger(value);
+    if (isCut) throw new TypeError(`${value} does not fit the type ${typeText(type)}.`);
+  }
+  return sent;
+}
+
+const WHOLE = new Set<string>(['tinyint', 'smallint', 'int', 'bigint']);
 
 function namedColumn(column: string | { name: string; type?: string | undefined }, source: string): NamedColumn {
   if (typeof column === 'string') return { name: column, type: undefined };

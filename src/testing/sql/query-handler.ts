@@ -1,7 +1,7 @@
 import { flawOf, SqlServerError } from '../tds/server-error.js';
-import { fromJs, toJs } from './conversion.js';
+import { toJs } from './conversion.js';
 import { type Batch, run } from './interpreter.js';
-import { answerOf, type QueryResult, writeAnswer } from './query-answer.js';
+import { answerOf, type QueryResult, sentWhole, writeAnswer } from './query-answer.js';
 import { RequestCancelledError } from './request-cancelled.js';
 import type { SqlSession, Variables } from './session.js';
 import { trailingRowCount } from './statement-text.js';
@@ -91,6 +91,12 @@ function setOutputs(outputs: Readonly<Record<string, unknown>>, variables: Varia
   for (const [name, value] of Object.entries(outputs)) {
     const variable = variables.get(`@${name.toLowerCase()}`);
     if (variable === undefined) throw new TypeError(`${source}: there is no output parameter "${name}"`);
-    variable.value = fromJs(value, variable.type);
+    try {
+      variable.value = sentWhole(value, variable.type);
+    } catch (error) {
+      throw error instanceof TypeError
+        ? new TypeError(`${source}: output parameter "${name}": ${error.message}`)
+        : error;
+    }
   }
 }

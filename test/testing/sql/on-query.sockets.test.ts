@@ -197,3 +197,67 @@ test('answers a batch that is supported only in part as a whole, and none of it 
   await pool.request().batch('BEGIN TRAN; UPDATE orders SET a = 1');
   expect((await pool.request().batch('SELECT @@TRANCOUNT AS n')).recordset).toEqual([{ n: 0 }]);
 });
+
+describe('an answer that would lose data is refused', () => {
+  class Rows {
+    rows = [{ n: 1 }];
+  }
+  test.each<[string, unknown, RegExp]>([
+    ['a Date', new Date(0), /class Date/],
+    ['a Map', new Map([['rows', []]]), /class Map/],
+    ['a promise', Promise.resolve([{ n: 1 }]), /class Promise/],
+    ['an iterator', [1].values(), /return an array of rows/],
+    ['an instance of a class', new Rows(), /class Rows/],
+  ])('%s is no answer', async (_, answer, message) => {
+    const server = closing(await startSqlEmulator());
+    expect(() => server.expect('SELECT x FROM t', answer as never)).toThrow(message);
+    expect(() => server.expect('SELECT x FROM t', { more: [answer] } as never)).toThrow(message);
+  });
+
+  const one = (type: string, value: unknown) => ({ columns: [{ name: 'v', type }], rows: [[value]] });
+  test.each<[string, unknown, RegExp]>([
+    [
+      'a row with more values than columns',
+      { columns: ['a'], rows: [[1, 2]] },
+      /2 values, but there are only 1 in 'col/,
+    ],
+    ['a later row that is longer than the first', [[1], [1, 2]], /2 values, but there are only 1 in the first row/],
+    ['a key that is not in columns', { columns: ['a'], rows: [{ a: 1, b: 2 }] }, /"b" is not in 'columns'/],
+    ['a row that is null, with columns', { columns: ['a'], rows: [null] }, /a row is null/],
+    [
+      'text that is too long',
+      one('varchar(2)', 'xyz'),
+      /"v": a text of 3 characters does not fit the type varchar\(2\)/,
+    ],
+    ['Unicode text that is too long', one('nchar(2)', 'xyz'), /a text of 3 characters does not fit/],
+    ['bytes that are too long', one('varbinary(2)', Buffer.alloc(3)), /3 bytes do not fit the type varbinary\(2\)/],
+    ['a number that is too long as text', one('varchar(2)', 123), /123 does not fit the type varchar\(2\)/],
+    ['a fraction in an int', one('int', 1.5), /1.5 does not fit the type int/],
+  ])('%s', async (_, answer, message) => {
+    const server = closing(await startSqlEmulator({ onQuery: () => answer as never }));
+    const pool = await mssqlPool(server.config());
+    const error = await rejection(pool.query('SELECT x FROM t'));
+    expect(error).toMatchObject({ number: 50_000, message: expect.stringMatching(message) });
+  });
+
+  test('an output parameter that its type would cut', async () => {
+    const server = closing(await startSqlEmulator({ onQuery: () => ({ outputs: { name: 'abcd' } }) }));
+    const pool = await mssqlPool(server.config());
+    const error = await rejection(pool.request().output('name', sql.VarChar(3)).execute('rename'));
+    expect(error).toMatchObject({ message: expect.stringMatching(/"name": a text of 4 characters/) });
+  });
+
+  test.each(['', '  ', '-- c', '/* c */', ';'])('expect(%o) can match no query', async (text) => {
+    const server = closing(await startSqlEmulator());
+    expect(() => server.expect(text, [])).toThrow(/contains no statement/);
+  });
+
+  test('blanks at the end of text may be cut, and the least int is an int', async () => {
+    const answer = { columns: [{ name: 'v', type: 'varchar(2)' }, 'n'], rows: [['ab  ', -(2 ** 31)]] };
+    const server = closing(await startSqlEmulator({ onQuery: () => answer }));
+    const pool = await mssqlPool(server.config());
+    const { recordset } = await pool.query('SELECT x FROM t');
+    expect(recordset).toEqual([{ v: 'ab', n: -2_147_483_648 }]);
+    expect(recordset.columns.n?.type).toBe(sql.Int);
+  });
+});
