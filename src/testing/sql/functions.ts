@@ -32,6 +32,8 @@ export function functionNames(): string[] {
 export function callFunction(name: string, args: readonly Bound[], scope: Scope): Bound {
   const fact = scope.fact(name);
   if (fact !== undefined) return { type: nvarchar(128), get: () => fact };
+  const [least, most] = COUNTS[name] ?? [0, args.length];
+  if (args.length < least || args.length > most) throw wrongCount(name, least, most);
   const build = FUNCTIONS[name] as (call: Call) => Bound;
   return build(new Call(name, args, scope));
 }
@@ -50,7 +52,7 @@ class Call {
 
   arg(index: number): Bound {
     const arg = this.args[index];
-    if (arg === undefined) throw this.wrongCount();
+    if (arg === undefined) throw wrongCount(this.#name, index + 1, index + 1);
     return arg;
   }
 
@@ -93,15 +95,6 @@ class Call {
         return present === null ? null : change(present);
       },
     };
-  }
-
-  wrongCount(): SqlServerError {
-    const name = this.#name.toLowerCase();
-    return new SqlServerError({
-      number: 174,
-      class: 15,
-      message: `The ${name} function does not take ${this.args.length} argument(s).`,
-    });
   }
 }
 
@@ -208,10 +201,7 @@ const FUNCTIONS: Readonly<Record<string, (call: Call) => Bound>> = {
       times() < 0 ? null : replicate(value, times(), limit),
     );
   },
-  CONCAT: (call) => {
-    if (call.args.length < 2) throw call.wrongCount();
-    return concatenate(call.args, false);
-  },
+  CONCAT: (call) => concatenate(call.args, false),
   STR: (call) => {
     const { type, get } = call.arg(0);
     const length = call.args.length > 1 ? call.count(1) : () => 10;
@@ -345,3 +335,28 @@ const STORAGE_BYTES: Readonly<Record<string, number>> = {
   date: 3,
   uniqueidentifier: 16,
 };
+
+/** How many arguments a function takes, at least and at most; one that is not listed takes any number. */
+const COUNTS: Readonly<Record<string, readonly [number, number]>> = {
+  ...counted(0, 0, ['SYSUTCDATETIME', 'SYSDATETIME', 'SYSDATETIMEOFFSET', 'GETDATE', 'GETUTCDATE', 'NEWID']),
+  ...counted(0, 0, ['XACT_STATE', 'CONTEXT_INFO', 'SCOPE_IDENTITY']),
+  ...counted(0, 1, ['DB_ID']),
+  ...counted(1, 1, ['SESSION_CONTEXT', 'SESSIONPROPERTY', 'SERVERPROPERTY', 'LEN', 'DATALENGTH', 'UPPER', 'LOWER']),
+  ...counted(1, 1, ['TRIM', 'LTRIM', 'RTRIM', 'REVERSE', 'ABS']),
+  ...counted(1, 2, ['OBJECT_ID']),
+  ...counted(1, 3, ['STR']),
+  ...counted(2, 2, ['DATABASEPROPERTYEX', 'LEFT', 'RIGHT', 'REPLICATE', 'ISNULL', 'NULLIF']),
+  ...counted(2, 3, ['CHARINDEX']),
+  ...counted(2, 254, ['CONCAT']),
+  ...counted(3, 3, ['SUBSTRING', 'REPLACE']),
+};
+
+function counted(least: number, most: number, names: readonly string[]): Record<string, readonly [number, number]> {
+  return Object.fromEntries(names.map((name) => [name, [least, most]]));
+}
+
+function wrongCount(name: string, least: number, most: number): SqlServerError {
+  const range = least === most ? `${least} argument(s)` : `${least} to ${most} arguments`;
+  const message = `The ${name.toLowerCase()} function requires ${range}.`;
+  return new SqlServerError({ number: least === most ? 174 : 189, class: 15, message });
+}

@@ -420,20 +420,20 @@ function delayMs({ type, get }: Bound): number {
     return dateOf(value as Moment).getTime() % 86_400_000;
   const text = value === null ? '' : toText(value, type);
   const match = /^(\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:[.:](\d{1,3}))?)?$/.exec(text.trim());
-  if (match === null) {
+  const [, hours = '0', minutes = '0', seconds = '0', fraction = ''] = match ?? [];
+  if (match === null || Number(hours) > 23 || Number(minutes) > 59 || Number(seconds) > 59) {
     throw new SqlServerError({
       number: 148,
       class: 15,
       message: `Incorrect time syntax in time string '${text.slice(0, 100)}' used with WAITFOR.`,
     });
   }
-  const [, hours = '0', minutes = '0', seconds = '0', fraction = ''] = match;
   return ((Number(hours) * 60 + Number(minutes)) * 60 + Number(seconds)) * 1000 + Number(fraction.padEnd(3, '0'));
 }
 
 /** RAISERROR: a text raises error 50000, a number raises that error. */
 function raised(
-  { message, severity, state, args, line }: Extract<Statement, { kind: 'raiserror' }>,
+  { message, severity, state, args, log, line }: Extract<Statement, { kind: 'raiserror' }>,
   evaluate: (expression: Expression) => Bound,
 ): SqlServerError {
   const number = (expression: Expression): number => {
@@ -443,6 +443,13 @@ function raised(
   const what = evaluate(message);
   const value = what.get();
   const common = { class: number(severity), state: Math.min(255, Math.max(0, number(state))), lineNumber: line };
+  if (common.class > 18 && !log) {
+    throw new SqlServerError({
+      number: 2754,
+      message:
+        'Error severity levels greater than 18 can only be specified by members of the sysadmin role, using the WITH LOG option.',
+    });
+  }
   if (typeof value === 'number') return new SqlServerError({ number: value, ...common });
   const values = args.map((arg) => {
     const { type, get } = evaluate(arg);

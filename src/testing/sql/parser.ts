@@ -362,6 +362,7 @@ class Parser {
     severity: Expression;
     state: Expression;
     args: Expression[];
+    log: boolean;
   } {
     this.#expectSymbol('(');
     const message = this.#expression();
@@ -372,14 +373,18 @@ class Parser {
     const args: Expression[] = [];
     while (this.#accept(',')) args.push(this.#expression());
     this.#expectSymbol(')');
+    let log = false;
     if (this.#acceptWord('WITH')) {
-      do this.#expect('word');
+      do log = this.#expect('word').text === 'LOG' || log;
       while (this.#accept(','));
     }
-    return { kind: 'raiserror', message, severity, state, args };
+    return { kind: 'raiserror', message, severity, state, args, log };
   }
 
   #throw(): { kind: 'throw'; number: Expression; message: Expression; state: Expression } {
+    const next = this.#peek();
+    // There is no CATCH here, in which it would raise the error again.
+    if (next.kind === 'end' || next.text === ';' || next.text === 'END') throw rethrowOutsideCatch(next.line);
     const number = this.#expression();
     this.#expectSymbol(',');
     const message = this.#expression();
@@ -577,12 +582,12 @@ class Parser {
     if (name === 'CAST' || name === 'TRY_CAST') {
       const operand = this.#expression();
       this.#expectWord('AS');
-      const type = this.#type();
+      const type = this.#systemType();
       this.#expectSymbol(')');
       return { kind: 'cast', operand, type, orNull: name === 'TRY_CAST' };
     }
     if (name === 'CONVERT' || name === 'TRY_CONVERT') {
-      const type = this.#type();
+      const type = this.#systemType();
       this.#expectSymbol(',');
       const operand = this.#expression();
       const style = this.#accept(',') ? this.#style() : undefined;
@@ -623,6 +628,15 @@ class Parser {
     this.#expectWord('END');
     if (branches.length === 0) throw this.#syntaxError(this.#tokens[this.#at - 1]);
     return { kind: 'case', branches, otherwise };
+  }
+
+  /** The target of CAST and CONVERT. */
+  #systemType(): SqlType {
+    const type = this.#type();
+    if (type.name !== 'table') return type;
+    const token = this.#tokens[this.#at - 1] as Token;
+    const message = `Type ${this.#asWritten(token)} is not a defined system type.`;
+    throw new SqlServerError({ number: 243, message, lineNumber: token.line });
   }
 
   #type(): SqlType {
@@ -849,4 +863,14 @@ function noSuchColumn(name: string, qualifier: string | undefined, lineNumber: n
 export function undeclared(name: string, lineNumber?: number): SqlServerError {
   const message = `Must declare the scalar variable "${name}".`;
   return new SqlServerError({ number: 137, class: 15, state: 2, message, lineNumber });
+}
+
+function rethrowOutsideCatch(lineNumber: number): SqlServerError {
+  return new SqlServerError({
+    number: 10704,
+    class: 15,
+    message:
+      'To rethrow an error, a THROW statement must be used inside a CATCH block. Insert the THROW statement inside a CATCH block, or add error parameters to the THROW statement.',
+    lineNumber,
+  });
 }

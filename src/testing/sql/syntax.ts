@@ -72,7 +72,14 @@ export type Statement = { line: number } & (
   | { kind: 'rollback'; name: string }
   | { kind: 'save'; name: string }
   | { kind: 'waitfor'; delay: Expression }
-  | { kind: 'raiserror'; message: Expression; severity: Expression; state: Expression; args: Expression[] }
+  | {
+      kind: 'raiserror';
+      message: Expression;
+      severity: Expression;
+      state: Expression;
+      args: Expression[];
+      log: boolean;
+    }
   | { kind: 'throw'; number: Expression; message: Expression; state: Expression }
   | { kind: 'print'; message: Expression }
   | { kind: 'if'; condition: Condition; body: Statement[]; otherwise: Statement[] }

@@ -39,6 +39,20 @@ describe('errors', () => {
     ['SELECT dbo.f(1)', { number: 4121 }],
     ['SELECT CONVERT(varchar(30), GETDATE(), 999)', { number: 281 }],
     ["WAITFOR DELAY 'soon'", { number: 148 }],
+    ["WAITFOR DELAY '25:00'", { number: 148 }],
+    ["WAITFOR DELAY '00:60'", { number: 148 }],
+    ['SELECT CAST(1 AS foo)', { number: 243, message: 'Type foo is not a defined system type.' }],
+    ['SELECT CONVERT(foo, 1)', { number: 243 }],
+    ['SELECT LEN(1, 2)', { number: 174, message: 'The len function requires 1 argument(s).' }],
+    ['SELECT GETDATE(1)', { number: 174, message: 'The getdate function requires 0 argument(s).' }],
+    ['SELECT SUBSTRING(0x61, 1)', { number: 174, message: 'The substring function requires 3 argument(s).' }],
+    ["SELECT CHARINDEX('a')", { number: 189, message: 'The charindex function requires 2 to 3 arguments.' }],
+    ["RAISERROR('m', 19, 1)", { number: 2754 }],
+    ["RAISERROR('m', 19, 1) WITH NOWAIT", { number: 2754 }],
+    ["RAISERROR('m', 19, 1) WITH NOWAIT, LOG", { number: 50_000, class: 19 }],
+    ['THROW', { number: 10_704 }],
+    ['THROW;', { number: 10_704 }],
+    ['IF 1 = 1 BEGIN THROW END', { number: 10_704 }],
   ])('%s', async (statement, error) => {
     const { connection } = await connect();
     expect(await rejection(execute(connection, statement, { batch: true }))).toMatchObject(error);
@@ -64,7 +78,7 @@ describe('errors', () => {
 
   test('of class 20 end the session', async () => {
     const { connection } = await connect();
-    expect(await rejection(execute(connection, "RAISERROR('fatal', 20, 1)"))).toMatchObject({ class: 20 });
+    expect(await rejection(execute(connection, "RAISERROR('fatal', 20, 1) WITH LOG"))).toMatchObject({ class: 20 });
     await expect.poll(() => connection.closed).toBe(true);
   });
 
