@@ -6,8 +6,8 @@ const TRANSIENT = { firstMs: 5_000, longestMs: 60_000 };
 /** For a server that cannot be reached: the first retry is immediate, later ones follow this schedule. */
 const UNREACHABLE = { firstMs: 250, longestMs: 5_000 };
 
-/** Runs a wait during which nothing is sent to the server. @throws the reason of `signal` */
-export type PauseAround = <T>(pause: () => Promise<T>, signal?: AbortSignal) => Promise<T>;
+/** Runs a wait during which nothing is sent to the server. */
+export type PauseAround = <T>(pause: () => Promise<T>) => Promise<T>;
 
 const merely: PauseAround = (pause) => pause();
 
@@ -60,12 +60,12 @@ export class CircuitBreaker {
     this.#isOnProbation = false;
     this.#added = 0;
     this.#nextProbeAt = this.#nextDialAt;
-    if (this.#failedDials === 0) this.#endPause?.();
+    this.#endPause?.();
   }
 
-  #untilSessionsLast(): Promise<void> {
+  #untilSessionsLast(): Promise<'sessions last'> {
     return new Promise((resolve) => {
-      this.#endPause = resolve;
+      this.#endPause = () => resolve('sessions last');
     });
   }
 
@@ -83,7 +83,7 @@ export class CircuitBreaker {
         this.#probe = own;
         return await own;
       }
-      await pauseAround(() => outcomeOf(probe, signal), signal);
+      await pauseAround(() => outcomeOf(probe, signal));
     }
     return await this.#observe(attempt);
   }
@@ -94,11 +94,13 @@ export class CircuitBreaker {
     pauseAround: PauseAround,
   ): Promise<T> {
     try {
-      const pause = this.pauseMs;
-      if (pause > 0) {
+      let pause = this.pauseMs;
+      while (pause > 0) {
+        const ms = pause;
         // The caller that waits for the connection keeps the process alive, not the pause.
-        const isOver = () => Promise.race([sleep(pause, { signal, ref: false }), this.#untilSessionsLast()]);
-        await pauseAround(isOver, signal);
+        const isOver = () => Promise.race([sleep(ms, { signal, ref: false }), this.#untilSessionsLast()]);
+        // What is left then is due to dials that have failed.
+        pause = (await pauseAround(isOver)) === 'sessions last' ? this.pauseMs : 0;
       }
       return await this.#observe(attempt);
     } finally {

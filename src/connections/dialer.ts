@@ -36,6 +36,8 @@ export interface OpenOptions {
   signal?: AbortSignal | undefined;
   /** Runs each pause between attempts. */
   pauseAround?: PauseAround | undefined;
+  /** Runs before each attempt, which waits for it. */
+  beforeAttempt?: ((signal: AbortSignal) => Promise<void> | undefined) | undefined;
 }
 
 /** The latest failure of an attempt that may still be retried. */
@@ -122,7 +124,7 @@ export class Dialer {
    *
    * @throws TokenPoolError of the class that fits the failure; the reason passed to `close`; the reason of `signal`
    */
-  async open({ deadline, signal, pauseAround }: OpenOptions = {}): Promise<Session> {
+  async open({ deadline, signal, ...pacing }: OpenOptions = {}): Promise<Session> {
     if (this.#closed !== undefined) throw this.#closed;
     signal?.throwIfAborted();
     const call = new AbortController();
@@ -137,7 +139,7 @@ export class Dialer {
     const timer = setTimeout(() => limit.abort(timedOut), timerMs(latest - performance.now())).unref();
     try {
       const ended = AbortSignal.any([call.signal, limit.signal]);
-      const session = await this.#openUnless(call.signal, ended, latest, pauseAround);
+      const session = await this.#openUnless(call.signal, ended, latest, pacing);
       this.#lastFailure = undefined;
       this.#earlyEnds?.loggedIn();
       return session;
@@ -167,16 +169,20 @@ export class Dialer {
     givenUp: AbortSignal,
     ended: AbortSignal,
     deadline: number,
-    pauseAround?: PauseAround,
+    { pauseAround, beforeAttempt }: Pick<OpenOptions, 'pauseAround' | 'beforeAttempt'>,
   ): Promise<Session> {
     if (this.#earlyEnds?.isOver === true) this.sessionsLast();
     this.#breaker ??= new CircuitBreaker();
     const breaker = this.#breaker;
+    const attempt = async (): Promise<Session> => {
+      await beforeAttempt?.(ended);
+      return this.#attempt(ended);
+    };
     let freshTokenTried = false;
     for (;;) {
       try {
         await this.#prefetchToken(deadline, givenUp);
-        return await breaker.run(() => this.#attempt(ended), ended, pauseAround);
+        return await breaker.run(attempt, ended, pauseAround);
       } catch (error) {
         if (!(error instanceof DialFailedError)) throw error;
         this.#lastFailure = { error: error.failure.error, at: performance.now() };

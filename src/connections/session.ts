@@ -14,7 +14,7 @@ export class Session extends SessionExpiry<CachedToken> {
   readonly connection: Connection;
   /** Its pool, if it belongs to one. */
   owner: SessionOwner | undefined = undefined;
-  /** Answers of the server to requests, with errors or without. */
+  /** Answers of the server to requests of callers, with errors or without. */
   answers = 0;
 
   constructor(id: number, connection: Connection, opening: Opening<CachedToken>, maxAgeMillis: number) {
@@ -26,6 +26,16 @@ export class Session extends SessionExpiry<CachedToken> {
   /** When it was opened, its limits, and whether the server has ended it: the same object, because each object takes memory. */
   get expiry(): SessionExpiry {
     return this;
+  }
+
+  /** Runs a request of the pool itself, whose answer serves no caller. */
+  async ask<T>(request: () => Promise<T>): Promise<T> {
+    const { answers } = this;
+    try {
+      return await request();
+    } finally {
+      this.answers = answers;
+    }
   }
 
   /** The server has answered a request, and not only with the error that ended the session. */

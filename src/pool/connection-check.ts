@@ -56,7 +56,9 @@ export class ConnectionCheck {
     pooled.isTested = true;
     const { reset } = pooled.live;
     if (reset !== undefined) reset.inUse = true;
-    const outcome = await Promise.race([this.#test(connection), waiter.done.then(() => lateness(waiter))]);
+    const outcome = await pooled.live.ask(() =>
+      Promise.race([this.#test(connection), waiter.done.then(() => lateness(waiter))]),
+    );
     if (reset !== undefined) reset.inUse = false;
     pooled.isTested = false;
     if (outcome !== 'passed') {

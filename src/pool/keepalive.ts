@@ -83,7 +83,7 @@ export class Keepalive {
     pooled.reserved = true;
     const askedAt = performance.now();
     const tedious = await tediousOf(this.#settings);
-    const answered = await ping(tedious, connection, reset);
+    const answered = await pooled.live.ask(() => ping(tedious, connection, reset));
     // A request that ended because the pool was closed has not been answered.
     if (pooled.state !== 'closed') {
       publish('connection:keepalive', () => ({

@@ -1,11 +1,12 @@
-import type { PauseAround } from '../connections/circuit-breaker.js';
 import { onAbort } from '../time.js';
 
 /** Permission for one login. */
 export interface Turn {
-  /** Waits for another one if it has been given up. @throws the reason of `signal` */
-  take(signal?: AbortSignal): Promise<void>;
-  readonly pauseAround: PauseAround;
+  readonly isHeld: boolean;
+  /** Gives it to the next login, if it is held. */
+  giveUp(): void;
+  /** Waits for another one, if it is not held. @throws the reason of `signal` */
+  take(signal: AbortSignal): Promise<void>;
 }
 
 /**
@@ -25,28 +26,30 @@ export class LoginPacing {
   /**
    * Rejects with what `login` rejects with.
    *
-   * @param login gives up its turn during a pause between two attempts, and waits for another one afterwards
+   * @param login may give up its turn while it pauses between two attempts
    */
   async run<T>(login: (turn: Turn) => Promise<T>): Promise<T> {
     if (!this.#tryTake()) await this.#take();
     let isHeld = true;
+    const giveUp = (): void => {
+      if (isHeld) this.#give();
+      isHeld = false;
+    };
+    const take = async (signal: AbortSignal): Promise<void> => {
+      if (!isHeld && !this.#tryTake()) await this.#take(signal);
+      isHeld = true;
+    };
     const turn: Turn = {
-      take: async (signal) => {
-        if (!isHeld && !this.#tryTake()) await this.#take(signal);
-        isHeld = true;
+      get isHeld() {
+        return isHeld;
       },
-      pauseAround: async (pause, signal) => {
-        isHeld = false;
-        this.#give();
-        const result = await pause();
-        await turn.take(signal);
-        return result;
-      },
+      giveUp,
+      take,
     };
     try {
       return await login(turn);
     } finally {
-      if (isHeld) this.#give();
+      giveUp();
     }
   }
 

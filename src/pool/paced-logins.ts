@@ -1,4 +1,4 @@
-import type { Dialer } from '../connections/dialer.js';
+import type { Dialer, OpenOptions } from '../connections/dialer.js';
 import type { Session } from '../connections/session.js';
 import { Generations } from './generations.js';
 import { LoginPacing, type Turn } from './login-pacing.js';
@@ -41,11 +41,7 @@ export class PacedLogins {
       if (!begins()) throw notNeeded;
       this.running += 1;
       try {
-        await this.#generations.dial(async (signal) => {
-          // It has been given up where a new generation has begun during a pause.
-          await turn?.take(signal);
-          return this.#dialer.open({ signal, pauseAround: (pause, ended) => this.#pauseAround(pause, ended, turn) });
-        }, opened);
+        await this.#generations.dial((signal) => this.#dialer.open({ signal, ...this.#pacing(turn) }), opened);
       } finally {
         this.running -= 1;
       }
@@ -59,13 +55,20 @@ export class PacedLogins {
     }
   }
 
-  async #pauseAround<T>(pause: () => Promise<T>, signal: AbortSignal | undefined, turn: Turn | undefined): Promise<T> {
-    this.running -= 1;
-    try {
-      return await (turn === undefined ? pause() : turn.pauseAround(pause, signal));
-    } finally {
-      this.running += 1;
-    }
+  /** A pause gives up the turn, and each attempt needs one: a new generation begins an attempt in the middle of a pause. */
+  #pacing(turn: Turn | undefined): Pick<OpenOptions, 'pauseAround' | 'beforeAttempt'> {
+    const pauseAround = async <T>(pause: () => Promise<T>): Promise<T> => {
+      turn?.giveUp();
+      this.running -= 1;
+      try {
+        return await pause();
+      } finally {
+        this.running += 1;
+      }
+    };
+    const beforeAttempt = (signal: AbortSignal): Promise<void> | undefined =>
+      turn === undefined || turn.isHeld ? undefined : pauseAround(() => turn.take(signal));
+    return { pauseAround, beforeAttempt };
   }
 
   get isOver(): boolean {

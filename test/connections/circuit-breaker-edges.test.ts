@@ -203,3 +203,21 @@ test('while dials keep failing, sessions that last do not end the pause before t
   await clock.passUntilIdle();
   expect([await run, breaker.isClosed]).toEqual(['connected', true]);
 });
+
+test('the pause before the next dial does not last longer because sessions ended early before', async () => {
+  const breaker = await onProbation(6);
+  const run = breaker.run(fails('transient')).catch(() => undefined);
+  await clock.passUntilIdle();
+  await run;
+  const attempt = vi.fn(async () => 'connected');
+  const next = breaker.run(attempt);
+  await clock.pass(100);
+  breaker.sessionsLast();
+  const { pauseMs } = breaker;
+  expect(pauseMs).toBeLessThanOrEqual(5_000);
+  await clock.pass(pauseMs - 1);
+  expect(attempt).not.toHaveBeenCalled();
+  await clock.pass(1);
+  await clock.settle();
+  expect(await next).toBe('connected');
+});

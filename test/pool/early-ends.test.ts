@@ -74,6 +74,39 @@ test('health() is never ok between two such sessions, and reports their end as t
   cutting();
 });
 
+/** The settings that test a connection at each checkout; the answer to such a test serves no caller. */
+const tests: Record<string, { validateConnection?: true; pool?: object }> = {
+  'without a test': {},
+  'with validateConnection: true': { validateConnection: true },
+  'with pool.validate': { pool: { validate: (connection: never) => requested(connection).then(() => true) } },
+  'with keepaliveMillis': { pool: { keepaliveMillis: 20 } },
+};
+
+test.each(Object.keys(tests))(
+  '%s, sessions that end before their callers use them are backed off from',
+  async (which) => {
+    const { validateConnection, pool: settings } = tests[which] ?? {};
+    const pool = aPool({ max: 1, acquireTimeoutMillis: 20 * SECOND, ...settings }, { validateConnection });
+    let isOver = false;
+    const caller = (async () => {
+      while (!isOver) {
+        const connection = await pool.acquire().catch(() => undefined);
+        if (connection !== undefined) {
+          Object.assign(connection, { hasError: true });
+          driven(connection).end();
+          pool.release(connection);
+        }
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+    })();
+    await pass(30 * SECOND);
+    expect(pool.stats.logins).toBeLessThanOrEqual(15);
+    isOver = true;
+    await pass(30 * SECOND);
+    await caller;
+  },
+);
+
 test('callers whose connections end during their first use do not log in more often than every few seconds', async () => {
   cutAfterLogin(5);
   const pool = aPool({ max: 5, acquireTimeoutMillis: 20 * SECOND });
@@ -163,8 +196,9 @@ function endWith(number: number): (connection: DrivenConnection) => Promise<void
   };
 }
 
-const requested = (connection: DrivenConnection): Promise<void> =>
-  new Promise((resolve) => connection.execSqlBatch({ sql: 'SELECT 1', done: () => resolve() }));
+function requested(connection: DrivenConnection): Promise<void> {
+  return new Promise((resolve) => connection.execSqlBatch({ sql: 'SELECT 1', done: () => resolve() }));
+}
 
 /** Signs that the server works, although each session ends within its first seconds. */
 const answers: Record<string, (connection: DrivenConnection) => unknown> = {

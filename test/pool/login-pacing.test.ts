@@ -186,3 +186,31 @@ test('logins that begin again after evictAll() during a pause wait for their tur
   expect(again.length).toBeGreaterThanOrEqual(2);
   expect(mostAtOnce(again, 6 * SECOND)).toBe(1);
 });
+
+const STALE = { number: 18456, state: 233, class: 14, message: 'Login failed for user. Token is expired.' };
+
+test.each([
+  [1, [BUSY]],
+  [1, [BUSY, BUSY, BUSY]],
+  [2, Array(6).fill(BUSY)],
+  [1, [BUSY, STALE]],
+])(
+  'maxOpening %i holds while callers wait for a server that is busy, and afterwards: %j',
+  async (maxOpening, refusals) => {
+    const patience = { createTimeoutMillis: 300 * SECOND, acquireTimeoutMillis: 300 * SECOND };
+    const pools = many({ maxOpening, pool: { max: 8, ...patience } });
+    world.server.refusals = refusals;
+    world.server.loginMs = 100;
+    const ada = of(pools, 'ada');
+    const callers = Array.from({ length: 8 }, () => outcome(ada.acquire()));
+    await pass(300 * SECOND);
+    for (const caller of callers) ada.release(settled(caller));
+    const meanwhile = world.server.dials;
+    world.server.dials = [];
+    const later = Array.from({ length: 20 }, (_, i) => outcome(of(pools, `user ${i}`).use(() => {})));
+    await pass(30 * SECOND);
+    later.map(settled);
+    expect(mostAtOnce(meanwhile, 100)).toBeLessThanOrEqual(maxOpening);
+    expect(mostAtOnce(world.server.dials, 100)).toBeLessThanOrEqual(maxOpening);
+  },
+);
