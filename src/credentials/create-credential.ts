@@ -1,6 +1,6 @@
 import { ConfigurationError } from '../errors.js';
 import { requireKnownOptions } from '../known-options.js';
-import type { Credential, TokenCredential } from './credential.js';
+import type { Credential, Secret, TokenCredential } from './credential.js';
 import type { AuthorityOptions } from './entra/authority.js';
 import { property } from './entra/redact.js';
 import { authorityHostForServer, PUBLIC_AUTHORITY_HOST } from './entra/scope-for-server.js';
@@ -12,6 +12,7 @@ import { isBlank, requireSelected } from './input/require-option.js';
 import type { DeviceCodeOptions } from './methods/device-code.js';
 import type { InteractiveOptions } from './methods/interactive.js';
 import type { CredentialMethod, OptionsOf } from './methods/method.js';
+import type { OnBehalfOfApplication } from './methods/on-behalf-of.js';
 import type { PasswordOptions } from './methods/password.js';
 import type { PersonCredential } from './methods/person.js';
 import type { RefreshTokenOptions } from './methods/refresh-token.js';
@@ -72,6 +73,27 @@ export function createCredential(...given: [input?: CredentialInput, context?: C
   if (isTokenCredential(input)) return givenCredential({ credential: input });
   if (isTedious(input)) return credentialFromTedious(input, authority);
   return fromOptions(withInherited(input), authority);
+}
+
+/**
+ * The credential of a user who has called `application`. The application's options are checked as those of
+ * `createCredential()`: a misspelt `authority` would send its secret to another identity provider.
+ *
+ * @param userAssertion the access token that came with the call
+ * @throws ConfigurationError naming the option
+ */
+export function createOnBehalfOf(
+  application: OnBehalfOfApplication,
+  userAssertion: Secret,
+  context: CredentialContext = {},
+): Credential {
+  if (typeof application !== 'object' || application === null || isTokenCredential(application)) {
+    throw new ConfigurationError('The application must be given by its options: { tenantId, clientId, clientSecret }.');
+  }
+  const added = { method: (application as { method?: unknown }).method ?? 'on-behalf-of', userAssertion };
+  // The application may inherit its options, and may be frozen.
+  const options = Object.create(application, Object.getOwnPropertyDescriptors(added));
+  return fromOptions(withInherited(options), authorityFor(context));
 }
 
 /** Where a credential is used. */

@@ -2,7 +2,8 @@ import type { TokenPoolConfig } from '../connections/config.js';
 import { withInherited } from '../connections/inherited-settings.js';
 import { refuseMisspelt } from '../connections/misspelt-settings.js';
 import { settingsFrom } from '../connections/settings.js';
-import { type OnBehalfOfApplication, onBehalfOf } from '../credentials/methods/on-behalf-of.js';
+import { createOnBehalfOf } from '../credentials/create-credential.js';
+import type { OnBehalfOfApplication } from '../credentials/methods/on-behalf-of.js';
 import { ConfigurationError } from '../errors.js';
 import type { EncryptedTokenStore } from '../tokens/encrypted-token-store.js';
 
@@ -58,8 +59,7 @@ export function checkPoolsConfig(config: TokenPoolsConfig): CheckedPoolsConfig {
   } as TokenPoolConfig);
   requireUnnamed(forEach.tokenStore);
   requireNoLogin(forEach);
-  if (forEach.authentication !== undefined)
-    onBehalfOf({ ...forEach.authentication, userAssertion: 'checks-the-other-options' });
+  if (forEach.authentication !== undefined) createOnBehalfOf(forEach.authentication, 'checks-the-other-options');
   const { acquireTimeoutMillis } = pool;
   return { maxConnections, maxPools, maxOpening, acquireTimeoutMillis, scope: source?.scope ?? '', forEach };
 }

@@ -1,9 +1,9 @@
 import type { Authentication } from '../connections/config.js';
-import { type CredentialInput, createCredential } from '../credentials/create-credential.js';
+import { type CredentialInput, createCredential, createOnBehalfOf } from '../credentials/create-credential.js';
 import type { TokenCredential } from '../credentials/credential.js';
 import { userOfAssertion } from '../credentials/entra/jwt-claims.js';
 import { identityOf } from '../credentials/identity.js';
-import { type OnBehalfOfApplication, onBehalfOf } from '../credentials/methods/on-behalf-of.js';
+import type { OnBehalfOfApplication } from '../credentials/methods/on-behalf-of.js';
 import { ConfigurationError } from '../errors.js';
 import { requireKnownOptions } from '../known-options.js';
 
@@ -41,13 +41,20 @@ export interface KeyedIdentity {
   userAssertion: string | undefined;
 }
 
+/** What the credentials of all identities are made with. */
+export interface IdentityContext {
+  /** Calls on behalf of its users; needed for `userAssertion` only. */
+  authentication?: OnBehalfOfApplication | undefined;
+  /** Determines the cloud. */
+  server?: string | undefined;
+}
+
 /**
  * Derives the key of an identity.
  *
- * @param application calls on behalf of its users; needed for `userAssertion` only
  * @throws ConfigurationError if the identity has no credential or no key can be derived
  */
-export function keyedIdentity(identity: Identity, application: OnBehalfOfApplication | undefined): KeyedIdentity {
+export function keyedIdentity(identity: Identity, context: IdentityContext): KeyedIdentity {
   if (typeof identity !== 'object' || identity === null) throw noIdentity();
   requireKnownOptions('pools.for()', identity as IdentityOptions, {
     userAssertion: true,
@@ -63,10 +70,10 @@ export function keyedIdentity(identity: Identity, application: OnBehalfOfApplica
       hint: 'With both, it would be unclear whose connection it is. The application that calls on behalf of its users belongs in the config of createTokenPools().',
     });
   }
-  if ('userAssertion' in identity) return keyedUser(identity.userAssertion, key, application);
+  if ('userAssertion' in identity) return keyedUser(identity.userAssertion, key, context);
   const { authentication } = identity;
   if (authentication === undefined) throw noIdentity();
-  const credential = createCredential(authentication as CredentialInput);
+  const credential = createCredential(authentication as CredentialInput, { server: context.server });
   if (key === undefined) {
     return { key: identityOf(credential), switches: false, credential: () => credential, userAssertion: undefined };
   }
@@ -76,7 +83,7 @@ export function keyedIdentity(identity: Identity, application: OnBehalfOfApplica
 function keyedUser(
   userAssertion: string,
   key: string | undefined,
-  application: OnBehalfOfApplication | undefined,
+  { authentication: application, server }: IdentityContext,
 ): KeyedIdentity {
   if (application === undefined) {
     throw new ConfigurationError("pools.for({ userAssertion }) needs 'authentication' in the config of the pools.", {
@@ -89,7 +96,7 @@ function keyedUser(
       hint: "Pass a 'key' that identifies the user.",
     });
   }
-  const credential = () => onBehalfOf({ ...application, userAssertion });
+  const credential = () => createOnBehalfOf(application, userAssertion, { server });
   return { key: key === undefined ? `user:${principal}` : `key:${key}`, switches: true, credential, userAssertion };
 }
 

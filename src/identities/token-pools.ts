@@ -131,7 +131,7 @@ export class TokenPools implements AsyncDisposable {
    * @throws ConfigurationError if the identity has no credential or no key can be derived
    */
   for(identity: Identity): IdentityPool {
-    const keyed = keyedIdentity(identity, this.#config.authentication);
+    const keyed = keyedIdentity(identity, this.#config);
     const pools = this;
     return {
       key: keyed.key,

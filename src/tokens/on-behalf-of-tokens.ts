@@ -1,7 +1,8 @@
+import { createOnBehalfOf } from '../credentials/create-credential.js';
 import { userOfAssertion } from '../credentials/entra/jwt-claims.js';
 import { fingerprint } from '../credentials/identity.js';
 import { requireText } from '../credentials/input/require-option.js';
-import { type OnBehalfOfApplication, onBehalfOf } from '../credentials/methods/on-behalf-of.js';
+import type { OnBehalfOfApplication } from '../credentials/methods/on-behalf-of.js';
 import { ConfigurationError } from '../errors.js';
 import { requireKnownOptions } from '../known-options.js';
 import { TOKEN_CACHE_OPTIONS, TokenCache, type TokenCacheOptions } from './token-cache.js';
@@ -36,10 +37,10 @@ export class OnBehalfOfTokens {
     const { maxUsers = MAX_USERS, ...options } = given;
     if (typeof maxUsers !== 'number' || !(maxUsers >= 1))
       throw new ConfigurationError("'maxUsers' must be a number greater than 0.");
-    if (Object.hasOwn(application, 'userAssertion')) {
+    if ((application as { userAssertion?: unknown } | undefined)?.userAssertion !== undefined) {
       throw new ConfigurationError("new OnBehalfOfTokens() takes only the application: pass 'userAssertion' to for().");
     }
-    onBehalfOf({ ...application, userAssertion: 'checks-the-other-options' });
+    createOnBehalfOf(application, 'checks-the-other-options');
     this.#application = application;
     this.#options = options;
     this.#maxUsers = maxUsers;
@@ -57,7 +58,7 @@ export class OnBehalfOfTokens {
     userOfAssertion(userAssertion);
     const key = fingerprint(userAssertion);
     const known = this.#users.get(key);
-    const tokens = known ?? new TokenCache(onBehalfOf({ ...this.#application, userAssertion }), this.#options);
+    const tokens = known ?? new TokenCache(createOnBehalfOf(this.#application, userAssertion), this.#options);
     this.#users.delete(key);
     this.#users.set(key, tokens);
     if (this.#users.size > this.#maxUsers) {

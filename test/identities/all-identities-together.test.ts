@@ -178,7 +178,7 @@ test('refusals in words', () => {
     { authentication: new FakeProvider(), keys: 'ada' },
   ].map((identity) => refusal(() => pools.for(identity as never)));
   const application = { tenantId: 't', clientId: 'c', clientSecret: 's' };
-  const opaque = refusal(() => keyedIdentity({ userAssertion: 'opaque' }, application));
+  const opaque = refusal(() => keyedIdentity({ userAssertion: 'opaque' }, { authentication: application }));
   const noFunction = refusal(() => pools.run(of(pools, 'ada'), undefined as never));
   expect(`\n${[...configs, ...identities, opaque, noFunction].join('\n')}\n`).toMatchInlineSnapshot(`
     "
@@ -257,22 +257,26 @@ describe('the key of an identity', () => {
   const ada = assertion({ tid: 'tenant', oid: 'ada' });
 
   test('is the user that an assertion names, whatever assertion it is', () => {
-    const identity = keyedIdentity({ userAssertion: ada }, application);
+    const identity = keyedIdentity({ userAssertion: ada }, { authentication: application });
     expect(identity).toMatchObject({ key: 'user:tenant/ada', switches: true, userAssertion: ada });
     expect(identity.credential()).toHaveProperty('getToken');
   });
 
   test('may be given by the application, also for an assertion that names no user', () => {
-    expect(keyedIdentity({ userAssertion: ada, key: 'a' }, application)).toMatchObject({ key: 'key:a' });
-    expect(keyedIdentity({ userAssertion: 'opaque', key: 'a' }, application)).toMatchObject({ key: 'key:a' });
-    const own = keyedIdentity({ authentication: new FakeProvider(), key: 'a' }, undefined);
+    expect(keyedIdentity({ userAssertion: ada, key: 'a' }, { authentication: application })).toMatchObject({
+      key: 'key:a',
+    });
+    expect(keyedIdentity({ userAssertion: 'opaque', key: 'a' }, { authentication: application })).toMatchObject({
+      key: 'key:a',
+    });
+    const own = keyedIdentity({ authentication: new FakeProvider(), key: 'a' }, {});
     expect(own).toMatchObject({ key: 'key:a', switches: true, userAssertion: undefined });
   });
 
   test('is that of the credential otherwise, which stays', () => {
     const authentication = new FakeProvider();
     const [first, second, other] = [authentication, authentication, new FakeProvider()].map((each) =>
-      keyedIdentity({ authentication: each }, undefined),
+      keyedIdentity({ authentication: each }, {}),
     );
     expect(first).toMatchObject({ switches: false, userAssertion: undefined });
     expect(first?.credential()).toBe(first?.credential());

@@ -457,7 +457,7 @@ test.each<[Partial<TokenPoolsConfig>, string]>([
   [{ user: 'sa' }, 'must not contain a login'],
   [{ password: 'p' }, 'must not contain a login'],
   [{ authentication: { type: 'azure-active-directory-default' } } as never, 'must not contain a login'],
-  [{ authentication: new FakeProvider() } as never, "Set one of 'clientSecret'"],
+  [{ authentication: new FakeProvider() } as never, 'must be given by its options'],
   [{ authentication_type: 'azure-active-directory-default' } as never, 'must not contain a login'],
 ])('a config that cannot be is refused at once: %j', (config, message) => {
   expect(() => many(config)).toThrow(ConfigurationError);
