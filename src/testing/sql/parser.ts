@@ -356,14 +356,7 @@ class Parser {
     return { kind: 'setOption', option: options.join(','), value: minus + this.#asWritten(value) };
   }
 
-  #raiserror(): {
-    kind: 'raiserror';
-    message: Expression;
-    severity: Expression;
-    state: Expression;
-    args: Expression[];
-    log: boolean;
-  } {
+  #raiserror(): Unplaced<'raiserror'> {
     this.#expectSymbol('(');
     const message = this.#expression();
     this.#expectSymbol(',');
