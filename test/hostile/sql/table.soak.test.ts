@@ -14,7 +14,7 @@ describe.each(OURS)('%s', (client) => {
   let results: CellResult[] = [];
   beforeAll(async () => {
     results = await runCells(everyCell(client, SEED), watch);
-  }, 300_000);
+  }, 900_000);
 
   test.each(PHASES)('keeps its promises with a server that misbehaves at: %s', (phase) => {
     const cells = results.filter((cell) => cell.phase === phase);
