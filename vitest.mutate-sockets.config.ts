@@ -4,7 +4,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: [
-      'test/pool/{call-options,function-arguments,returning-early,transaction-watch}.test.ts',
+      'test/pool/{call-options,function-arguments,returning-early,transaction-of-a-driver,transaction-watch}.test.ts',
       'test/pool/{commit-inside,transaction}.sockets.test.ts',
     ],
     testTimeout: 15_000,
