@@ -106,7 +106,7 @@ describe('the logins of a pool', () => {
     dials[0]?.accept();
     await run;
     expect([logins.running, logins.isOver]).toEqual([0, true]);
-    // The turn was given back exactly once.
+    // The turn was returned exactly once.
     await shared.run(async () => undefined);
   });
 });
